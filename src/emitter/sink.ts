@@ -1,0 +1,50 @@
+/**
+ * Where records go. A sink takes bytes and a small map of state, and makes both durable together: that is how
+ * a crash leaves no gap and no duplicate. It knows nothing of tables, envelopes or positions.
+ *
+ * Use: `restore` once, then any number of `append`s, awaiting `ready` between batches, and `commit` wherever
+ * the state that goes with the records so far is known. Records appended after a `commit` call belong to the
+ * next commit, also while the former is still under way. Commits complete in order. After any rejection the
+ * sink is dead: dispose of it, open another, `restore`, and start from there (rulings: that is the one way).
+ */
+export interface Sink extends AsyncDisposable {
+  /**
+   * Takes ownership (waits for the lease where the sink has one; calls `onWaiting` when it has to), fences
+   * predecessors, and reads the durable state back. Resolves to an empty map for a new pipeline.
+   */
+  restore(options: { onWaiting: () => void; signal: AbortSignal }): Promise<ReadonlyMap<string, string>>;
+  /** Resolves when the topic exists and its partitions are known. Call once per topic, keep the handle. */
+  topic(name: string, purpose: TopicPurpose): Promise<TopicHandle>;
+  /** Synchronous and cheap: encodes straight into the open block. Throws `delivery.record-too-large` by policy. */
+  append(topic: TopicHandle, record: SinkRecord): void;
+  /** Back-pressure: undefined means go on; otherwise await before the next batch. */
+  ready(): Promise<void> | undefined;
+  /** Everything appended so far and `state` are durable together when this resolves. null forgets a key. */
+  commit(state: ReadonlyMap<string, string | null>): Promise<void>;
+  /** Rejects when ownership is lost or the sink breaks, whether or not a call is under way. Never resolves. */
+  readonly failed: Promise<never>;
+  stats(): SinkStats;
+}
+
+export type TopicPurpose = 'table' | 'transaction' | 'message' | 'heartbeat' | 'schema' | 'dead-letter';
+
+export interface TopicHandle {
+  readonly name: string;
+}
+
+/** The same object may be reused by the caller after `append` returns. */
+export interface SinkRecord {
+  key: string | Uint8Array | null;
+  value: string | Uint8Array | null;
+  headers: readonly (readonly [name: string, value: string | Uint8Array])[] | null;
+  /** Milliseconds since the epoch. */
+  timestamp: number;
+}
+
+export interface SinkStats {
+  records: number;
+  bytes: number;
+  commits: number;
+  /** Bytes appended and not yet durable. */
+  pendingBytes: number;
+}

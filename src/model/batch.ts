@@ -1,0 +1,18 @@
+import type { Change, SourceInfo } from './change.ts';
+
+/**
+ * The unit that crosses folders: 500–1,000 rows, 256 KiB, 20 ms or the end of the socket's buffer, whichever
+ * comes first. A batch without changes reports progress only.
+ */
+export interface Batch<P, S extends SourceInfo = SourceInfo> {
+  readonly changes: readonly Change<S>[];
+  /** Bytes read from the source for these changes: what the byte gate counts. */
+  readonly bytes: number;
+  /** The position after the last change, or null where nothing may be committed here (INV-1). */
+  readonly resume: P | null;
+  /**
+   * State that becomes durable together with this batch's records (snapshot ledgers, schema versions):
+   * key → JSON text, or null to forget the key. See state/checkpoint.ts for the keys.
+   */
+  readonly state?: ReadonlyMap<string, string | null>;
+}

@@ -1,0 +1,92 @@
+/**
+ * The schema of a table as it was at one position of the log. A change carries its schema by reference, so
+ * nothing downstream looks anything up, and encoders are cached per schema object.
+ */
+
+/**
+ * The logical type of a column, and with it the form of its `Value`:
+ *
+ * | kind | Value |
+ * | --- | --- |
+ * | boolean | boolean |
+ * | int16, int32 | number |
+ * | int64 | number where it is a safe integer, else bigint |
+ * | float32, float64 | number (NaN and infinities included) |
+ * | decimal | string: canonical text with exactly `scale` fraction digits where a scale is declared; `NaN`, `Infinity`, `-Infinity` |
+ * | string, json, xml, uuid, enum, ltree, tsvector | string |
+ * | hstore | string, a JSON object |
+ * | bytes | Uint8Array |
+ * | bits | Uint8Array, little-endian, ceil(length/8) bytes (as Debezium's io.debezium.data.Bits); a one-bit column is `boolean` |
+ * | date | number: days since 1970-01-01; ±Infinity |
+ * | time | number: microseconds past midnight (24:00 is 86,400,000,000) |
+ * | timetz | string as the server prints it (`04:05:06.789-08`) |
+ * | timestamp | microseconds since 1970-01-01T00:00 without zone; number where safe, else bigint; ±Infinity |
+ * | timestamptz | microseconds since the epoch, as timestamp |
+ * | interval | [months, days, microseconds] |
+ * | point | [x, y] numbers |
+ * | geometry, geography | [wkb Uint8Array, srid number or null] |
+ * | vector | array of numbers; sparsevec: string |
+ * | array | array of the element's values, nested for more dimensions |
+ */
+export type ColumnType =
+  | {
+      readonly kind:
+        | 'boolean'
+        | 'int16'
+        | 'int32'
+        | 'int64'
+        | 'float32'
+        | 'float64'
+        | 'string'
+        | 'json'
+        | 'xml'
+        | 'uuid'
+        | 'ltree'
+        | 'tsvector'
+        | 'hstore'
+        | 'bytes'
+        | 'date'
+        | 'interval'
+        | 'point'
+        | 'geometry'
+        | 'geography'
+        | 'vector';
+    }
+  | { readonly kind: 'decimal'; readonly precision: number | null; readonly scale: number | null }
+  | { readonly kind: 'bits'; readonly length: number | null }
+  | { readonly kind: 'time' | 'timetz' | 'timestamp' | 'timestamptz'; readonly precision: number | null }
+  | { readonly kind: 'enum'; readonly values: readonly string[] }
+  | { readonly kind: 'array'; readonly element: ColumnType };
+
+export interface Column {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly nullable: boolean;
+  /** The column's constant default as a Value of its type; undefined where there is none or it isn't constant. */
+  readonly default: import('./value.ts').Value | undefined;
+  /** The type's name in the database without modifiers, e.g. `varchar`, `numeric`, `_int4`. */
+  readonly nativeType: string;
+  /** Declared length or precision, and scale, where the type has them. */
+  readonly length: number | null;
+  readonly scale: number | null;
+}
+
+export interface TableId {
+  /** PostgreSQL schema; on MySQL the database. */
+  readonly schema: string;
+  readonly table: string;
+}
+
+export interface TableSchema {
+  readonly id: TableId;
+  /** Grows by one with every change of the table's shape. */
+  readonly version: number;
+  readonly columns: readonly Column[];
+  /** Indexes into `columns`, in the order of the key's index; empty for a table without a key. */
+  readonly key: readonly number[];
+}
+
+/** `schema.table`, for logs, settings and maps. Not quoted. */
+export function tableName(id: TableId): string {
+  return `${id.schema}.${id.table}`;
+}

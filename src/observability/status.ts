@@ -1,0 +1,84 @@
+/**
+ * What a pipeline says of itself: `/status`, `/metrics`, `headwater status` and the health pages are all made
+ * from this one value. Times are ISO 8601 UTC, durations in milliseconds, sizes in bytes.
+ */
+import type { JsonValue } from '../model/position.ts';
+
+export type PipelineState =
+  | 'starting'
+  | 'standby' // another instance holds the lease
+  | 'snapshotting' // phase A: the stream has not begun
+  | 'streaming'
+  | 'backing-off'
+  | 'stopping'
+  | 'stopped'
+  | 'failed';
+
+export interface PipelineStatus {
+  readonly name: string;
+  readonly connector: string;
+  readonly state: PipelineState;
+  readonly since: string;
+  /** The last error that ended an attempt: catalogue code and sentence. */
+  readonly lastError: { readonly code: string; readonly message: string; readonly at: string } | null;
+  readonly attempts: number;
+  /** Milliseconds until the next attempt while backing off. */
+  readonly retryInMs: number | null;
+  readonly position: JsonValue;
+  readonly confirmed: JsonValue;
+  readonly sourceHead: JsonValue;
+  /** Bytes of log the source keeps because of us. */
+  readonly retainedBytes: number | null;
+  readonly retainedBudgetBytes: number | null;
+  /** Wall clock minus commit time of the last delivered transaction; 0 when caught up. */
+  readonly lagMs: number | null;
+  readonly caughtUp: boolean;
+  /** False when the source has been advancing for `progressTimeoutMs` and nothing was delivered. */
+  readonly progressing: boolean;
+  readonly lastDeliveryAt: string | null;
+  readonly counters: PipelineCounters;
+  readonly eventsPerSecond: number;
+  readonly snapshot: SnapshotProgress | null;
+  readonly tables: readonly TableStatus[];
+}
+
+export interface PipelineCounters {
+  readonly creates: number;
+  readonly updates: number;
+  readonly deletes: number;
+  readonly reads: number;
+  readonly truncates: number;
+  readonly messages: number;
+  readonly transactions: number;
+  readonly records: number;
+  readonly recordBytes: number;
+  readonly commits: number;
+  readonly sourceBytes: number;
+  readonly disconnects: number;
+}
+
+export interface SnapshotProgress {
+  readonly running: boolean;
+  readonly startedAt: string;
+  readonly completedAt: string | null;
+  readonly tablesTotal: number;
+  readonly tablesDone: number;
+  readonly rows: number;
+  readonly estimatedRows: number | null;
+  readonly rowsPerSecond: number;
+  readonly remainingMs: number | null;
+}
+
+export interface TableStatus {
+  /** schema.table */
+  readonly table: string;
+  readonly topic: string;
+  readonly state: 'waiting' | 'snapshotting' | 'streaming' | 'quarantined';
+  readonly reason: string | null;
+  /** What is not captured and why, with the statement that changes it. */
+  readonly limitation: string | null;
+  readonly rowsSnapshotted: number;
+  readonly estimatedRows: number | null;
+  readonly events: number;
+  readonly lastEventAt: string | null;
+}

@@ -1,0 +1,78 @@
+import type { Batch } from '../model/batch.ts';
+import type { PositionCodec } from '../model/position.ts';
+import type { SourceInfo } from '../model/change.ts';
+import type { TableId } from '../model/table.ts';
+import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
+
+/** One thing `doctor` or the start checked. */
+export interface Finding {
+  readonly check: string;
+  readonly level: 'ok' | 'warning' | 'error';
+  /** What was found, where. One sentence. No cell values, no secrets. */
+  readonly message: string;
+  /** What to do: the exact statement where there is one. */
+  readonly fix?: string;
+  /** The catalogue code `run` would stop with; set on errors. */
+  readonly code?: import('../errors/catalogue.ts').Code;
+}
+
+/** A table that the settings' patterns match, as the source sees it now. */
+export interface CapturedTable {
+  readonly id: TableId;
+  /** Null where the table has no usable key. */
+  readonly key: readonly string[] | null;
+  /** Planner's estimate; null where unknown. */
+  readonly estimatedRows: number | null;
+  /** What is not captured for this table and why (e.g. updates and deletes without replica identity). */
+  readonly limitation: string | null;
+}
+
+/** How the source's log relates to a stored checkpoint. */
+export type Continuity<P> =
+  | { readonly kind: 'fresh'; readonly start: P } // nothing stored; the log begins to be kept at `start`
+  | { readonly kind: 'continuous' }
+  | { readonly kind: 'gap'; readonly reason: string; readonly start: P }; // stored position cannot be resumed
+
+/** Where the log stands and how much the source keeps for us. */
+export interface Head<P> {
+  readonly position: P;
+  /** Bytes between the confirmed position and the log's end; null where the source has no such figure. */
+  readonly retainedBytes: number | null;
+}
+
+/**
+ * A source's log. One object serves one pipeline run; after an error the supervisor disposes of it and opens
+ * another. A reader never retries and never logs what it throws.
+ */
+export interface Reader<P, S extends SourceInfo = SourceInfo> extends AsyncDisposable {
+  readonly codec: PositionCodec<P>;
+  /** Connects, checks, never changes anything at the source. Does not throw for what it can describe. */
+  preflight(signal: AbortSignal): Promise<readonly Finding[]>;
+  /** The captured tables, resolved against the catalogue. Throws `settings.no-table-matches`. */
+  tables(signal: AbortSignal): Promise<readonly CapturedTable[]>;
+  /**
+   * Makes the source keep its log for us from some position on (slot, publication) and tells how that relates
+   * to `stored`. `state` is the reader's own remembered state (checkpoint key `source`), e.g. system
+   * identifier, timeline, slot fingerprint.
+   */
+  open(stored: StoredPosition<P> | null, signal: AbortSignal): Promise<Opened<P>>;
+  head(signal: AbortSignal): Promise<Head<P>>;
+  /** One attempt; throws, never retries. Ends when `signal` aborts, at a batch boundary. */
+  read(from: P, signal: AbortSignal): AsyncIterable<Batch<P, S>>;
+  /** Only after a durable checkpoint (INV-2). Never waits for the network. */
+  confirm(position: P): void;
+  /** Rows for the snapshot engine. */
+  snapshotSource(): SnapshotSource<P, S>;
+}
+
+export interface StoredPosition<P> {
+  readonly position: P;
+  /** What `Opened.identity` said when that position was stored. */
+  readonly identity: string | null;
+}
+
+export interface Opened<P> {
+  readonly continuity: Continuity<P>;
+  /** JSON text that recognises this log again: system identifier, timeline, slot. Stored under key `source`. */
+  readonly identity: string;
+}

@@ -1,0 +1,28 @@
+/**
+ * The keys of the durable state that travels with the records (see emitter/sink.ts `commit`). Values are JSON.
+ * A change of this layout needs a decision record.
+ *
+ * | key | value |
+ * | --- | --- |
+ * | `position` | PositionRecord: where the log is resumed |
+ * | `source` | text of Opened.identity: which log that position belongs to |
+ * | `snapshot` | SnapshotRecord: what the snapshot as a whole has done |
+ * | `table/<schema>.<table>` | TableLedger: the snapshot of one table |
+ * | `schema/<schema>.<table>` | the table's schema version as last used (schema/) |
+ */
+import type { JsonValue } from '../model/position.ts';
+
+export const POSITION_KEY = 'position';
+export const SOURCE_KEY = 'source';
+export const SNAPSHOT_KEY = 'snapshot';
+export const TABLE_PREFIX = 'table/';
+export const SCHEMA_PREFIX = 'schema/';
+
+export interface PositionRecord {
+  readonly v: 1;
+  /** Grows by one with every start of the pipeline: local state carries it too (rulings 2). */
+  readonly epoch: number;
+  readonly position: JsonValue;
+  /** Commit time of the last delivered transaction, microseconds since the epoch; for people. */
+  readonly commitTimeUs: number | null;
+}
