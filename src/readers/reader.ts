@@ -61,6 +61,8 @@ export interface Reader<P, S extends SourceInfo = SourceInfo> extends AsyncDispo
   read(from: P, signal: AbortSignal): AsyncIterable<Batch<P, S>>;
   /** Only after a durable checkpoint (INV-2). Never waits for the network. */
   confirm(position: P): void;
+  /** Asks the source to report its position soon, as a batch without changes; for windows on idle databases. */
+  nudge(): void;
   /** Rows for the snapshot engine. */
   snapshotSource(): SnapshotSource<P, S>;
 }
