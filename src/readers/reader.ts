@@ -52,10 +52,10 @@ export interface Reader<P, S extends SourceInfo = SourceInfo> extends AsyncDispo
   tables(signal: AbortSignal): Promise<readonly CapturedTable[]>;
   /**
    * Makes the source keep its log for us from some position on (slot, publication) and tells how that relates
-   * to `stored`. `state` is the reader's own remembered state (checkpoint key `source`), e.g. system
-   * identifier, timeline, slot fingerprint.
+   * to what is stored. Nothing is created before `recordIntent` has resolved, so that a crash in between does
+   * not leave something that looks foreign at the next start.
    */
-  open(stored: StoredPosition<P> | null, signal: AbortSignal): Promise<Opened<P>>;
+  open(request: OpenRequest<P>, signal: AbortSignal): Promise<Opened<P>>;
   head(signal: AbortSignal): Promise<Head<P>>;
   /** One attempt; throws, never retries. Ends when `signal` aborts, at a batch boundary. */
   read(from: P, signal: AbortSignal): AsyncIterable<Batch<P, S>>;
@@ -71,6 +71,15 @@ export interface StoredPosition<P> {
   readonly position: P;
   /** What `Opened.identity` said when that position was stored. */
   readonly identity: string | null;
+}
+
+export interface OpenRequest<P> {
+  /** Null for a new pipeline. */
+  readonly stored: StoredPosition<P> | null;
+  /** An identity recorded by a former `recordIntent` whose position never became durable. */
+  readonly intent: string | null;
+  /** Makes the identity of what is about to be created durable (checkpoint key `source`). */
+  recordIntent(identity: string): Promise<void>;
 }
 
 export interface Opened<P> {

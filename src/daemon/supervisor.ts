@@ -1,0 +1,81 @@
+import { asHeadwaterError, type HeadwaterError } from '../errors/headwater-error.ts';
+import type { Log } from '../observability/log.ts';
+import type { PipelineMonitor } from '../pipeline/monitor.ts';
+
+export interface SuperviseOptions {
+  /** One attempt; see pipeline/attempt.ts. */
+  readonly attempt: (stop: AbortSignal) => Promise<'stopped' | 'complete'>;
+  readonly monitor: PipelineMonitor;
+  readonly log: Log;
+  /**
+   * Asked when an attempt fails with a retriable error before the pipeline has ever delivered anything in
+   * this process: true goes on retrying. A mistyped host must end a lone daemon at once; beside pipelines
+   * that run, it is retried.
+   */
+  readonly retryBeforeFirstProgress: (error: HeadwaterError) => boolean;
+  readonly random: () => number;
+}
+
+export type Outcome =
+  | { readonly kind: 'stopped' | 'complete' }
+  | { readonly kind: 'failed'; readonly error: HeadwaterError };
+
+const FIRST_DELAY_MS = 250;
+const LONGEST_DELAY_MS = 30_000;
+
+/**
+ * Runs attempts until one ends by itself or fails for good. The only place that retries: back-off is
+ * exponential with jitter and starts anew after progress, not after a mere connection.
+ */
+export async function supervise(options: SuperviseOptions, stop: AbortSignal): Promise<Outcome> {
+  const { monitor, log } = options;
+  let failures = 0;
+  for (;;) {
+    monitor.attempts++;
+    monitor.enter('starting');
+    const deliveredBefore = monitor.counters.commits;
+    try {
+      const kind = await options.attempt(stop);
+      monitor.enter('stopped');
+      return { kind };
+    } catch (thrown) {
+      const error = asHeadwaterError(thrown);
+      monitor.failed(error);
+      monitor.counters.disconnects++;
+      const progressed = monitor.counters.commits !== deliveredBefore;
+      if (progressed) failures = 0;
+      const started = progressed || failures > 0 || monitor.attempts > 1;
+      const retry =
+        error.entry.fate === 'retry' && (started || options.retryBeforeFirstProgress(error)) && !stop.aborted;
+      if (!retry) {
+        monitor.enter('failed');
+        return { kind: 'failed', error };
+      }
+      const ceiling = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** failures);
+      const delay = Math.round(ceiling * (0.5 + options.random() / 2));
+      failures++;
+      log.warn(
+        { code: error.code, details: error.details, advice: error.advice, retryInMs: delay },
+        error.message,
+      );
+      monitor.retryAt = Date.now() + delay;
+      monitor.enter('backing-off');
+      await sleep(delay, stop);
+      monitor.retryAt = null;
+      if (stop.aborted) return { kind: 'stopped' };
+    }
+  }
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}

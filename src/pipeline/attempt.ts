@@ -1,0 +1,296 @@
+import type { Emitter } from '../emitter/emitter.ts';
+import type { Sink } from '../emitter/sink.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { Batch } from '../model/batch.ts';
+import type { SourceInfo } from '../model/change.ts';
+import { type TableId, tableName } from '../model/table.ts';
+import type { Log } from '../observability/log.ts';
+import type { CapturedTable, Reader } from '../readers/reader.ts';
+import { createSnapshot, type Snapshot, type SnapshotOptions } from '../snapshot/snapshot.ts';
+import { SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
+import { readCheckpoint } from '../state/durable-state.ts';
+import { Committer } from './committer.ts';
+import { watchHead } from './head-watch.ts';
+import type { PipelineMonitor } from './monitor.ts';
+
+/** Everything one attempt is made of; the daemon puts it together from the settings. */
+export interface AttemptParts<P, S extends SourceInfo> {
+  readonly name: string;
+  /** Makes a reader that has done nothing yet. */
+  openReader(): Reader<P, S>;
+  /** Connects to the sink; changes nothing there before `restore`. */
+  openSink(): Promise<Sink>;
+  createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
+  readonly snapshot: Pick<
+    SnapshotOptions<P, S>,
+    'mode' | 'parallelism' | 'chunkRows' | 'where' | 'walLimitBytes'
+  >;
+  readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
+  readonly exactlyOnce: boolean;
+  readonly maxTransactionRows: number;
+  readonly maxTransactionMs: number;
+  readonly heartbeatMs: number | null;
+  readonly retainedBudgetBytes: number | null;
+  /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
+  readonly untilCaughtUp: boolean;
+}
+
+export type TableErrorHandler = (table: TableId, error: HeadwaterError) => void;
+
+/** Progress without records is made durable this often. */
+const IDLE_COMMIT_MS = 5_000;
+/** At least once may have this many commits under way. */
+const OVERLAPPING_COMMITS = 4;
+
+/**
+ * One attempt of a pipeline: take ownership, restore, snapshot, stream, until `stop` aborts (resolves with
+ * 'stopped'), the work is done ('complete'), or something breaks (throws). It never retries; whatever it
+ * opened is closed when it settles.
+ */
+export async function runAttempt<P, S extends SourceInfo>(
+  parts: AttemptParts<P, S>,
+  monitor: PipelineMonitor,
+  stop: AbortSignal,
+  log: Log,
+): Promise<'stopped' | 'complete'> {
+  // One controller ends everything below: the operator's stop, a failed commit, a lost lease, completion.
+  const ending = new AbortController();
+  const signal = ending.signal;
+  const onStop = (): void => ending.abort();
+  stop.addEventListener('abort', onStop, { once: true });
+  if (stop.aborted) ending.abort();
+  let failure: { readonly error: unknown } | null = null;
+  const fail = (error: unknown): void => {
+    failure ??= { error };
+    ending.abort();
+  };
+  try {
+    await using resources = new AsyncDisposableStack();
+    const reader = resources.use(parts.openReader());
+    await refuseOnErrors(reader, signal);
+    const sink = resources.use(await parts.openSink());
+    sink.failed.catch(fail);
+    const restored = await sink.restore({
+      signal,
+      onWaiting: () => {
+        monitor.enter('standby');
+        log.info({}, 'another instance is running; waiting as a warm standby');
+      },
+    });
+    monitor.enter('starting');
+    const checkpoint = readCheckpoint(restored, reader.codec);
+    const epoch = checkpoint.epoch + 1;
+    const tables = await reader.tables(signal);
+    noteTables(monitor, tables);
+
+    const opened = await reader.open(
+      {
+        stored:
+          checkpoint.position === null
+            ? null
+            : { position: checkpoint.position, identity: checkpoint.identity },
+        intent: checkpoint.position === null ? checkpoint.identity : null,
+        recordIntent: (identity) => sink.commit(new Map([[SOURCE_KEY, identity]])),
+      },
+      signal,
+    );
+    let from = checkpoint.position;
+    let known: ReadonlyMap<string, string> = restored;
+    const forget = new Map<string, string | null>();
+    if (opened.continuity.kind === 'gap') {
+      answerGap(parts, opened.continuity.reason, log);
+      if (parts.onGap === 'resnapshot') {
+        for (const key of restored.keys()) {
+          if (key === SNAPSHOT_KEY || key.startsWith(TABLE_PREFIX)) forget.set(key, null);
+        }
+        known = new Map([...restored].filter(([key]) => !forget.has(key)));
+      }
+    }
+    if (opened.continuity.kind !== 'continuous') from = opened.continuity.start;
+    if (from === null) {
+      throw new HeadwaterError('internal.bug', 'The reader found the log continuous without a stored position.');
+    }
+
+    const emitter = parts.createEmitter(sink, (table, error) => quarantine(monitor, log, table, error));
+    const snapshot = createSnapshot<P, S>({
+      ...parts.snapshot,
+      source: reader.snapshotSource(),
+      codec: reader.codec,
+      tables,
+      restored: known,
+      freshStart: opened.continuity.kind !== 'continuous',
+      retainedBytes: async () => (await reader.head(signal)).retainedBytes,
+      onTableError: (table, error) => quarantine(monitor, log, table, error),
+      log,
+    });
+    monitor.snapshotProgress = () => snapshot.progress();
+    let countedBytes = 0;
+    const committer = new Committer<P>(
+      {
+        sink,
+        codec: reader.codec,
+        epoch,
+        maxInFlight: parts.exactlyOnce ? 1 : OVERLAPPING_COMMITS,
+        maxRows: parts.maxTransactionRows,
+        maxMs: parts.maxTransactionMs,
+        idleMs: IDLE_COMMIT_MS,
+        now: Date.now,
+        onFailure: fail,
+        onDurable: ({ position, commitTimeUs }) => {
+          reader.confirm(position);
+          monitor.counters.commits++;
+          const sentBytes = sink.stats().bytes;
+          monitor.counters.recordBytes += sentBytes - countedBytes;
+          countedBytes = sentBytes;
+          const encoded = reader.codec.encode(position);
+          monitor.confirmed = encoded;
+          monitor.delivered(encoded, commitTimeUs);
+        },
+      },
+      checkpoint.position,
+      checkpoint.commitTimeUs,
+    );
+    // The position of a new or broken-off log is durable before anything is read from it.
+    committer.add({ changes: [], bytes: 0, resume: from, state: startState(opened.identity, forget) }, 0);
+
+    const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
+    const heartbeat = heartbeats(emitter, parts.heartbeatMs);
+    const run = { parts, heartbeat, reader, sink, emitter, snapshot, committer, monitor, log, ending, signal };
+    if (snapshot.pending) {
+      monitor.enter('snapshotting');
+      await deliver(run, snapshot.readView(signal));
+    }
+    let complete = parts.snapshot.mode === 'initial_only' && snapshot.done;
+    if (!complete && !signal.aborted) {
+      monitor.enter('streaming');
+      await using watch = watchHead(run, fail);
+      if (target !== null) watch.until(target, () => (complete = true));
+      const stream = reader.read(from, signal);
+      await deliver(run, snapshot.merge(stream, () => reader.nudge(), signal), watch.passed);
+      // The stream may have ended between two head polls.
+      if (parts.snapshot.mode === 'initial_only' && snapshot.done) complete = true;
+    }
+    if (failure === null) {
+      if (stop.aborted) monitor.enter('stopping');
+      await committer.drain();
+    }
+    if (failure !== null) throw (failure as { error: unknown }).error;
+    return complete ? 'complete' : 'stopped';
+  } catch (error) {
+    // What broke first is the cause; what the abort then makes others throw is its echo.
+    if (failure !== null) throw (failure as { error: unknown }).error;
+    if (stop.aborted && isAbort(error)) return 'stopped';
+    throw error;
+  } finally {
+    stop.removeEventListener('abort', onStop);
+    monitor.snapshotProgress = () => null;
+  }
+}
+
+interface Run<P, S extends SourceInfo> {
+  readonly sink: Sink;
+  readonly emitter: Emitter;
+  readonly snapshot: Snapshot<P, S>;
+  readonly committer: Committer<P>;
+  readonly monitor: PipelineMonitor;
+  /** Appends a heartbeat record when one is due; the number of records appended. */
+  readonly heartbeat: (now: number) => number;
+  readonly signal: AbortSignal;
+}
+
+/** Encodes and appends each batch, lets the committer decide, and waits where the sink is full. */
+async function deliver<P, S extends SourceInfo>(
+  run: Run<P, S>,
+  batches: AsyncIterable<Batch<P, S>>,
+  passed?: (position: P) => void,
+): Promise<void> {
+  const { emitter, committer, sink, monitor } = run;
+  for await (const batch of batches) {
+    const preparing = emitter.prepare(batch);
+    if (preparing !== undefined) await preparing;
+    const counts = emitter.emit(batch);
+    committer.add(batch, counts.records + run.heartbeat(Date.now()));
+    monitor.count(batch, counts);
+    if (batch.resume !== null) passed?.(batch.resume);
+    const full = sink.ready();
+    if (full !== undefined) await full;
+    if (run.signal.aborted) break;
+  }
+}
+
+/** The reader reports progress at least every few seconds, so no timer of its own is needed. */
+function heartbeats(emitter: Emitter, everyMs: number | null): (now: number) => number {
+  let next = everyMs === null ? Infinity : Date.now() + everyMs;
+  return (now) => {
+    if (now < next) return 0;
+    next = now + everyMs!;
+    emitter.heartbeat(now);
+    return 1;
+  };
+}
+
+async function refuseOnErrors<P, S extends SourceInfo>(
+  reader: Reader<P, S>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const finding of await reader.preflight(signal)) {
+    if (finding.level === 'error') {
+      throw new HeadwaterError(finding.code ?? 'internal.bug', finding.message, { fix: finding.fix });
+    }
+  }
+}
+
+function answerGap<P, S extends SourceInfo>(parts: AttemptParts<P, S>, reason: string, log: Log): void {
+  if (parts.onGap === 'fail') {
+    throw new HeadwaterError(
+      'source.position-lost',
+      `The log no longer reaches back to the checkpoint of ${parts.name}: ${reason}`,
+    );
+  }
+  log.warn(
+    { reason, onGap: parts.onGap },
+    parts.onGap === 'resnapshot'
+      ? 'the log no longer reaches back to the checkpoint; all tables are read again'
+      : 'the log no longer reaches back to the checkpoint; changes in between are missing from the topics',
+  );
+}
+
+function startState(
+  identity: string,
+  forget: ReadonlyMap<string, string | null>,
+): ReadonlyMap<string, string | null> {
+  return new Map([...forget, [SOURCE_KEY, identity]]);
+}
+
+function noteTables(monitor: PipelineMonitor, tables: readonly CapturedTable[]): void {
+  for (const { id, estimatedRows, limitation } of tables) {
+    const table = tableName(id);
+    const known = monitor.tables.get(table);
+    monitor.tables.set(table, {
+      table,
+      topic: known?.topic ?? '',
+      state: 'waiting',
+      reason: null,
+      limitation,
+      rowsSnapshotted: known?.rowsSnapshotted ?? 0,
+      estimatedRows,
+      events: known?.events ?? 0,
+      lastEventAt: known?.lastEventAt ?? null,
+    });
+  }
+}
+
+function quarantine(monitor: PipelineMonitor, log: Log, id: TableId, error: HeadwaterError): void {
+  const table = tableName(id);
+  const entry = monitor.tables.get(table);
+  if (entry?.state === 'quarantined') return;
+  if (entry !== undefined) {
+    entry.state = 'quarantined';
+    entry.reason = error.message;
+  }
+  log.error({ table, code: error.code, advice: error.advice }, error.message);
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError');
+}

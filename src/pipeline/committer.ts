@@ -1,0 +1,155 @@
+import type { Batch } from '../model/batch.ts';
+import type { PositionCodec } from '../model/position.ts';
+import type { Sink } from '../emitter/sink.ts';
+import { POSITION_KEY } from '../state/checkpoint.ts';
+import { positionText } from '../state/durable-state.ts';
+
+export interface CommitterOptions<P> {
+  readonly sink: Sink;
+  readonly codec: PositionCodec<P>;
+  /** Goes into every position record. */
+  readonly epoch: number;
+  /** 1 for exactly once; more where commits may overlap. */
+  readonly maxInFlight: number;
+  /** A source transaction with more rows, or older than `maxMs` since its first row, is split. */
+  readonly maxRows: number;
+  readonly maxMs: number;
+  /** How long progress without records may wait before it is made durable. */
+  readonly idleMs: number;
+  /** Called in order, after the commit is durable (INV-2: persist, then confirm). */
+  readonly onDurable: (commit: DurableCommit<P>) => void;
+  /** Called once; the committer does nothing afterwards. */
+  readonly onFailure: (error: unknown) => void;
+  readonly now: () => number;
+}
+
+export interface DurableCommit<P> {
+  readonly position: P;
+  readonly commitTimeUs: number | null;
+  readonly rows: number;
+}
+
+/**
+ * Decides where one commit ends and the next begins. As many batches as arrive while a commit is under way
+ * make up the next one, so latency is one commit when idle and throughput grows with load by itself.
+ *
+ * INV-1: a commit ends only where the last appended batch has a `resume`; inside a source transaction only
+ * when that transaction is larger than the limits.
+ */
+export class Committer<P> {
+  readonly #options: CommitterOptions<P>;
+  #state = new Map<string, string | null>();
+  #resume: P | null = null;
+  #inside = false;
+  #rows = 0;
+  #since = 0;
+  #commitTimeUs: number | null;
+  #lastCommitAt: number;
+  #committed: P | null;
+  #inFlight = 0;
+  #failed = false;
+  #idle: (() => void) | null = null;
+
+  /** `committed` is the position of the restored checkpoint, null for a new pipeline. */
+  constructor(options: CommitterOptions<P>, committed: P | null, commitTimeUs: number | null) {
+    this.#options = options;
+    this.#committed = committed;
+    this.#commitTimeUs = commitTimeUs;
+    this.#lastCommitAt = options.now();
+  }
+
+  /** Call after the batch's records have been appended to the sink. */
+  add(batch: Batch<P>, rows: number): void {
+    if (batch.state !== undefined) {
+      for (const [key, value] of batch.state) this.#state.set(key, value);
+    }
+    this.#resume = batch.resume;
+    this.#inside = batch.resume !== null && this.#options.codec.insideTransaction(batch.resume);
+    if (rows > 0 && this.#rows === 0) this.#since = this.#options.now();
+    this.#rows += rows;
+    for (let i = batch.changes.length - 1; i >= 0; i--) {
+      const change = batch.changes[i]!;
+      if (change.tx?.commitTimeUs != null) {
+        this.#commitTimeUs = change.tx.commitTimeUs;
+        break;
+      }
+    }
+    if (this.#due()) this.#commit();
+  }
+
+  /** Adds state that belongs to no batch; it is durable when the promise resolves. Nothing may be pending. */
+  async commitState(state: ReadonlyMap<string, string | null>): Promise<void> {
+    await this.#options.sink.commit(state);
+  }
+
+  /** Commits what is left, where the last batch allows it, and waits until nothing is in flight. */
+  async drain(): Promise<void> {
+    await this.#settled();
+    if (!this.#failed && this.#resume !== null && this.#dirty()) this.#commit();
+    await this.#settled();
+  }
+
+  #settled(): Promise<void> | void {
+    if (this.#inFlight === 0) return;
+    return new Promise((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+
+  #dirty(): boolean {
+    return this.#rows > 0 || this.#state.size > 0 || this.#moved();
+  }
+
+  #moved(): boolean {
+    if (this.#resume === null) return false;
+    return this.#committed === null || this.#options.codec.compare(this.#committed, this.#resume) !== 0;
+  }
+
+  #due(): boolean {
+    if (this.#failed || this.#resume === null || this.#inFlight >= this.#options.maxInFlight) return false;
+    if (this.#rows === 0 && this.#state.size === 0) {
+      return this.#moved() && this.#options.now() - this.#lastCommitAt >= this.#options.idleMs;
+    }
+    if (!this.#inside) return true;
+    return this.#rows >= this.#options.maxRows || this.#options.now() - this.#since >= this.#options.maxMs;
+  }
+
+  #commit(): void {
+    const position = this.#resume!;
+    const commitTimeUs = this.#commitTimeUs;
+    const rows = this.#rows;
+    const state = this.#state;
+    state.set(
+      POSITION_KEY,
+      positionText(this.#options.codec, position, { epoch: this.#options.epoch, commitTimeUs }),
+    );
+    this.#state = new Map();
+    this.#rows = 0;
+    this.#committed = position;
+    this.#lastCommitAt = this.#options.now();
+    this.#inFlight++;
+    this.#options.sink.commit(state).then(
+      () => {
+        this.#inFlight--;
+        if (this.#failed) return;
+        this.#options.onDurable({ position, commitTimeUs, rows });
+        if (this.#due()) this.#commit();
+        this.#wakeDrain();
+      },
+      (error: unknown) => {
+        this.#inFlight--;
+        if (!this.#failed) {
+          this.#failed = true;
+          this.#options.onFailure(error);
+        }
+        this.#wakeDrain();
+      },
+    );
+  }
+
+  #wakeDrain(): void {
+    if (this.#inFlight > 0) return;
+    this.#idle?.();
+    this.#idle = null;
+  }
+}

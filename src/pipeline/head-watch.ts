@@ -1,0 +1,86 @@
+import type { SourceInfo } from '../model/change.ts';
+import type { Log } from '../observability/log.ts';
+import type { Reader } from '../readers/reader.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
+import type { PipelineMonitor } from './monitor.ts';
+
+const POLL_MS = 5_000;
+/** While a target is waited for on an idle source. */
+const NUDGE_MS = 50;
+
+export interface HeadWatch<P> extends AsyncDisposable {
+  /** Tell it how far the stream has come. */
+  readonly passed: (position: P) => void;
+  /** Ends the attempt when the stream has passed `target` and the snapshot is done. */
+  until(target: P, onReached: () => void): void;
+}
+
+interface Watched<P, S extends SourceInfo> {
+  readonly parts: { readonly retainedBudgetBytes: number | null };
+  readonly reader: Reader<P, S>;
+  readonly snapshot: Snapshot<P, S>;
+  readonly monitor: PipelineMonitor;
+  readonly ending: AbortController;
+  readonly signal: AbortSignal;
+  readonly log: Log;
+}
+
+/**
+ * Compares the source's head with what has come through the stream: lag, readiness, the log budget's alarm,
+ * and the end of a run that is to stop when caught up. A failing poll ends the attempt.
+ */
+export function watchHead<P, S extends SourceInfo>(
+  run: Watched<P, S>,
+  fail: (error: unknown) => void,
+): HeadWatch<P> {
+  const { reader, monitor, snapshot } = run;
+  let at: P | null = null;
+  let target: { readonly position: P; readonly onReached: () => void } | null = null;
+  let overBudget = false;
+  const reached = (position: P): boolean => at !== null && (reader.codec.compare(at, position) ?? -1) >= 0;
+
+  const poll = async (): Promise<void> => {
+    const head = await reader.head(run.signal);
+    monitor.sawHead(reader.codec.encode(head.position), !reached(head.position), head.retainedBytes);
+    const budget = run.parts.retainedBudgetBytes;
+    const over = budget !== null && head.retainedBytes !== null && head.retainedBytes > budget;
+    if (over && !overBudget) {
+      run.log.warn(
+        { retainedBytes: head.retainedBytes, budgetBytes: budget },
+        'the source keeps more log for this pipeline than its budget allows',
+      );
+    }
+    overBudget = over;
+  };
+  let polling: Promise<void> = Promise.resolve();
+  const tick = (): void => {
+    polling = polling.then(poll).catch((error: unknown) => {
+      if (!run.signal.aborted) fail(error);
+    });
+  };
+  tick();
+  const timer = setInterval(tick, POLL_MS);
+  let nudger: NodeJS.Timeout | null = null;
+
+  const checkTarget = (): void => {
+    if (target === null || !snapshot.done || !reached(target.position)) return;
+    target.onReached();
+    target = null;
+    run.ending.abort();
+  };
+  return {
+    passed(position) {
+      at = position;
+      checkTarget();
+    },
+    until(position, onReached) {
+      target = { position, onReached };
+      nudger = setInterval(() => reader.nudge(), NUDGE_MS);
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      if (nudger !== null) clearInterval(nudger);
+      await polling;
+    },
+  };
+}

@@ -1,0 +1,178 @@
+import type { EmitCounts } from '../emitter/emitter.ts';
+import type { HeadwaterError } from '../errors/headwater-error.ts';
+import type { Batch } from '../model/batch.ts';
+import type { JsonValue } from '../model/position.ts';
+import type {
+  PipelineCounters,
+  PipelineState,
+  PipelineStatus,
+  SnapshotProgress,
+  TableStatus,
+} from '../observability/status.ts';
+
+/** Counters are plain fields because the hot path adds to them once a batch. */
+export type MutableCounters = { -readonly [K in keyof PipelineCounters]: number };
+
+export interface TableEntry {
+  table: string;
+  topic: string;
+  state: TableStatus['state'];
+  reason: string | null;
+  limitation: string | null;
+  rowsSnapshotted: number;
+  estimatedRows: number | null;
+  events: number;
+  lastEventAt: number | null;
+}
+
+const RATE_WINDOW_MS = 10_000;
+
+/** What one pipeline says of itself over all its attempts; `status()` makes the public value of it. */
+export class PipelineMonitor {
+  readonly name: string;
+  connector: string;
+  readonly counters: MutableCounters = {
+    creates: 0,
+    updates: 0,
+    deletes: 0,
+    reads: 0,
+    truncates: 0,
+    messages: 0,
+    transactions: 0,
+    records: 0,
+    recordBytes: 0,
+    commits: 0,
+    sourceBytes: 0,
+    disconnects: 0,
+  };
+  readonly tables = new Map<string, TableEntry>();
+  /** The current attempt's snapshot, asked at each status. */
+  snapshotProgress: () => SnapshotProgress | null = () => null;
+  position: JsonValue = null;
+  confirmed: JsonValue = null;
+  sourceHead: JsonValue = null;
+  retainedBytes: number | null = null;
+  retainedBudgetBytes: number | null = null;
+  lastCommitTimeUs: number | null = null;
+  caughtUp = false;
+  retryAt: number | null = null;
+  attempts = 0;
+  readonly #now: () => number;
+  readonly #progressTimeoutMs: number;
+  #state: PipelineState = 'starting';
+  #since: number;
+  #lastError: PipelineStatus['lastError'] = null;
+  #lastDeliveryAt: number | null = null;
+  /** Since when the source has been ahead of us without any delivery; null when it isn't. */
+  #behindSince: number | null = null;
+  #rate: { at: number; records: number }[] = [];
+
+  constructor(options: {
+    readonly name: string;
+    readonly connector: string;
+    readonly progressTimeoutMs: number;
+    readonly now: () => number;
+  }) {
+    this.name = options.name;
+    this.connector = options.connector;
+    this.#now = options.now;
+    this.#progressTimeoutMs = options.progressTimeoutMs;
+    this.#since = options.now();
+  }
+
+  get state(): PipelineState {
+    return this.#state;
+  }
+
+  enter(state: PipelineState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#since = this.#now();
+  }
+
+  failed(error: HeadwaterError): void {
+    this.#lastError = {
+      code: error.code,
+      message: error.message,
+      at: new Date(this.#now()).toISOString(),
+    };
+  }
+
+  delivered(position: JsonValue, commitTimeUs: number | null): void {
+    this.position = position;
+    this.lastCommitTimeUs = commitTimeUs;
+    this.#lastDeliveryAt = this.#now();
+    this.#behindSince = null;
+  }
+
+  /** Once a batch, after it has been appended. */
+  count(batch: Batch<unknown>, counts: EmitCounts): void {
+    const total = this.counters;
+    total.creates += counts.creates;
+    total.updates += counts.updates;
+    total.deletes += counts.deletes;
+    total.reads += counts.reads;
+    total.truncates += counts.truncates;
+    total.messages += counts.messages;
+    total.transactions += counts.transactions;
+    total.records += counts.records;
+    total.sourceBytes += batch.bytes;
+  }
+
+  /** From the head poll: whether the source's log is ahead of what has been delivered. */
+  sawHead(head: JsonValue, ahead: boolean, retainedBytes: number | null): void {
+    this.sourceHead = head;
+    this.retainedBytes = retainedBytes;
+    this.caughtUp = !ahead;
+    if (!ahead) this.#behindSince = null;
+    else this.#behindSince ??= this.#now();
+    this.#sampleRate();
+  }
+
+  #sampleRate(): void {
+    const now = this.#now();
+    this.#rate.push({ at: now, records: this.counters.records });
+    while (this.#rate.length > 2 && this.#rate[0]!.at < now - RATE_WINDOW_MS) this.#rate.shift();
+  }
+
+  #eventsPerSecond(): number {
+    const first = this.#rate[0];
+    if (first === undefined) return 0;
+    const seconds = (this.#now() - first.at) / 1000;
+    return seconds <= 0 ? 0 : Math.round((this.counters.records - first.records) / seconds);
+  }
+
+  status(): PipelineStatus {
+    const now = this.#now();
+    const lagMs = this.caughtUp
+      ? 0
+      : this.lastCommitTimeUs === null
+        ? null
+        : Math.max(0, Math.round(now - this.lastCommitTimeUs / 1000));
+    return {
+      name: this.name,
+      connector: this.connector,
+      state: this.#state,
+      since: new Date(this.#since).toISOString(),
+      lastError: this.#lastError,
+      attempts: this.attempts,
+      retryInMs: this.retryAt === null ? null : Math.max(0, Math.round(this.retryAt - now)),
+      position: this.position,
+      confirmed: this.confirmed,
+      sourceHead: this.sourceHead,
+      retainedBytes: this.retainedBytes,
+      retainedBudgetBytes: this.retainedBudgetBytes,
+      lagMs,
+      caughtUp: this.caughtUp,
+      progressing: this.#behindSince === null || now - this.#behindSince < this.#progressTimeoutMs,
+      lastDeliveryAt: this.#lastDeliveryAt === null ? null : new Date(this.#lastDeliveryAt).toISOString(),
+      counters: { ...this.counters },
+      eventsPerSecond: this.#eventsPerSecond(),
+      snapshot: this.snapshotProgress(),
+      tables: [...this.tables.values()].map((entry) => ({
+        ...entry,
+        lastEventAt: entry.lastEventAt === null ? null : new Date(entry.lastEventAt).toISOString(),
+      })),
+    };
+  }
+}
