@@ -17,8 +17,7 @@ export interface SuperviseOptions {
 }
 
 export type Outcome =
-  | { readonly kind: 'stopped' | 'complete' }
-  | { readonly kind: 'failed'; readonly error: HeadwaterError };
+  { readonly kind: 'stopped' | 'complete' } | { readonly kind: 'failed'; readonly error: HeadwaterError };
 
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 30_000;

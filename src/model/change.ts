@@ -11,12 +11,7 @@ export interface Tx {
 
 /** Debezium's `source.snapshot`. `incremental` is a row of a snapshot taken while the stream runs. */
 export type SnapshotMarker =
-  | 'first'
-  | 'first_in_data_collection'
-  | 'true'
-  | 'last_in_data_collection'
-  | 'last'
-  | 'incremental';
+  'first' | 'first_in_data_collection' | 'true' | 'last_in_data_collection' | 'last' | 'incremental';
 
 /** The source's own block for one change; each reader extends it (lsn; file, pos, row; scn, rs_id). */
 export interface SourceInfo {
@@ -77,8 +72,4 @@ export interface TxMarker<S extends SourceInfo = SourceInfo> {
 }
 
 export type Change<S extends SourceInfo = SourceInfo> =
-  | RowChange<S>
-  | TruncateChange<S>
-  | MessageChange<S>
-  | SchemaChange<S>
-  | TxMarker<S>;
+  RowChange<S> | TruncateChange<S> | MessageChange<S> | SchemaChange<S> | TxMarker<S>;

@@ -4,6 +4,7 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { type TableId, tableName } from '../model/table.ts';
+import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { CapturedTable, Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot, type SnapshotOptions } from '../snapshot/snapshot.ts';
@@ -90,10 +91,14 @@ export async function runAttempt<P, S extends SourceInfo>(
             ? null
             : { position: checkpoint.position, identity: checkpoint.identity },
         intent: checkpoint.position === null ? checkpoint.identity : null,
-        recordIntent: (identity) => sink.commit(new Map([[SOURCE_KEY, identity]])),
+        recordIntent: async (identity) => {
+          await sink.commit(new Map([[SOURCE_KEY, identity]]));
+          failpoint('intent-recorded');
+        },
       },
       signal,
     );
+    failpoint('slot-created');
     let from = checkpoint.position;
     let known: ReadonlyMap<string, string> = restored;
     const forget = new Map<string, string | null>();
@@ -108,7 +113,10 @@ export async function runAttempt<P, S extends SourceInfo>(
     }
     if (opened.continuity.kind !== 'continuous') from = opened.continuity.start;
     if (from === null) {
-      throw new HeadwaterError('internal.bug', 'The reader found the log continuous without a stored position.');
+      throw new HeadwaterError(
+        'internal.bug',
+        'The reader found the log continuous without a stored position.',
+      );
     }
 
     const emitter = parts.createEmitter(sink, (table, error) => quarantine(monitor, log, table, error));
@@ -155,7 +163,19 @@ export async function runAttempt<P, S extends SourceInfo>(
 
     const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
     const heartbeat = heartbeats(emitter, parts.heartbeatMs);
-    const run = { parts, heartbeat, reader, sink, emitter, snapshot, committer, monitor, log, ending, signal };
+    const run = {
+      parts,
+      heartbeat,
+      reader,
+      sink,
+      emitter,
+      snapshot,
+      committer,
+      monitor,
+      log,
+      ending,
+      signal,
+    };
     if (snapshot.pending) {
       monitor.enter('snapshotting');
       await deliver(run, snapshot.readView(signal));
@@ -166,7 +186,11 @@ export async function runAttempt<P, S extends SourceInfo>(
       await using watch = watchHead(run, fail);
       if (target !== null) watch.until(target, () => (complete = true));
       const stream = reader.read(from, signal);
-      await deliver(run, snapshot.merge(stream, () => reader.nudge(), signal), watch.passed);
+      await deliver(
+        run,
+        snapshot.merge(stream, () => reader.nudge(), signal),
+        watch.passed,
+      );
       // The stream may have ended between two head polls.
       if (parts.snapshot.mode === 'initial_only' && snapshot.done) complete = true;
     }

@@ -1,5 +1,6 @@
 import type { Batch } from '../model/batch.ts';
 import type { PositionCodec } from '../model/position.ts';
+import { failpoint } from '../observability/failpoint.ts';
 import type { Sink } from '../emitter/sink.ts';
 import { POSITION_KEY } from '../state/checkpoint.ts';
 import { positionText } from '../state/durable-state.ts';
@@ -128,11 +129,14 @@ export class Committer<P> {
     this.#committed = position;
     this.#lastCommitAt = this.#options.now();
     this.#inFlight++;
+    failpoint('before-commit');
     this.#options.sink.commit(state).then(
       () => {
         this.#inFlight--;
         if (this.#failed) return;
+        failpoint('after-commit');
         this.#options.onDurable({ position, commitTimeUs, rows });
+        failpoint('after-confirm');
         if (this.#due()) this.#commit();
         this.#wakeDrain();
       },
