@@ -58,6 +58,139 @@ export const CATALOGUE = {
     summary: 'A pattern in source.tables matches no table.',
     advice: 'Check schema and spelling; `headwater doctor` lists the tables the role can see.',
   },
+  'source.unreachable': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The database server does not answer, or is starting up.',
+    advice: 'Check host and port in source.url, the firewall, and that the server runs and listens there.',
+  },
+  'source.connection-lost': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The connection to the database broke: network, restart, or a time-out of the server.',
+    advice:
+      'Nothing is lost; Headwater reconnects. If it recurs look at the server log and wal_sender_timeout.',
+  },
+  'source.tls-failed': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'TLS with the database could not be established.',
+    advice:
+      'Check source.tls: the mode, the CA that signed the server certificate, and the name it is made out to.',
+  },
+  'source.auth-failed': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The database refuses the login.',
+    advice:
+      'Check user and password, and that pg_hba.conf lets this host in (also for replication connections).',
+  },
+  'source.database-missing': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The database in source.url does not exist on that server.',
+    advice: 'Correct the last part of source.url, or create the database.',
+  },
+  'source.read-only': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The server is a standby, where something would have to be created.',
+    advice: 'Name the primary (or all hosts) in source.url, or create the publication on the primary first.',
+  },
+  'source.too-many-connections': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The server has no connection left for this role or in all.',
+    advice:
+      'Raise max_connections, max_wal_senders or the role’s limit; Headwater needs two, and some for a snapshot.',
+  },
+  'source.out-of-resources': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The server ran out of memory, disk or another resource.',
+    advice: 'Look at the server log and free what it names; Headwater tries again.',
+  },
+  'source.query-interrupted': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'A statement was cancelled, deadlocked or waited too long for a lock.',
+    advice: 'Headwater tries again. If it recurs find out in the server log who cancels or locks.',
+  },
+  'source.query-failed': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'The database refused a statement of Headwater for a reason it has no answer to.',
+    advice: 'The message holds the SQLSTATE; look at the server log for the statement.',
+  },
+  'source.privilege-missing': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The role lacks a privilege.',
+    advice: 'Run `headwater doctor`: it prints the exact GRANT.',
+  },
+  'source.version-unsupported': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server is older than what Headwater can read.',
+    advice: 'PostgreSQL 15 to 18 are supported; 13 and 14 work with fewer checks.',
+  },
+  'source.wal-level': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server does not write what logical decoding needs.',
+    advice: 'ALTER SYSTEM SET wal_level = logical; then restart the server.',
+  },
+  'source.no-replication-privilege': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The role may not replicate.',
+    advice: 'As superuser: ALTER ROLE … REPLICATION; (on RDS: GRANT rds_replication TO …;)',
+  },
+  'source.slots-exhausted': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server has no replication slot or WAL sender left.',
+    advice:
+      'Drop slots nobody uses, or raise max_replication_slots and max_wal_senders and restart the server.',
+  },
+  'source.slot-in-use': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'Another session reads the replication slot.',
+    advice: 'Stop that session, or give this pipeline a slot of its own in source.postgres.slot.',
+  },
+  'source.slot-foreign': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'A replication slot of this name exists that this pipeline has not made.',
+    advice: 'Drop the slot if nobody needs it, or choose another name in source.postgres.slot.',
+  },
+  'source.slot-unusable': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The replication slot belongs to another database or uses another output plugin.',
+    advice: 'Choose another name in source.postgres.slot.',
+  },
+  'source.publication-foreign': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The publication is not as it has to be and belongs to another role.',
+    advice:
+      'Let its owner run the statement in the message, or choose another name in source.postgres.publication.',
+  },
+  'source.position-lost': {
+    fate: 'resnapshot',
+    exit: 1,
+    summary: 'The log no longer reaches back to the checkpoint.',
+    advice:
+      'source.on_gap decides: resnapshot reads all tables again, skip_with_marker goes on without what is missing.',
+  },
+  'source.protocol': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'The server sent something that the replication protocol does not allow here.',
+    advice: 'Report it with the server version. Nothing past the last checkpoint was confirmed.',
+  },
   'state.position-invalid': {
     fate: 'halt',
     exit: 1,
