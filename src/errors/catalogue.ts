@@ -207,7 +207,8 @@ export const CATALOGUE = {
     fate: 'retry',
     exit: 3,
     summary: 'No Kafka broker, or not the one that is needed, can be reached.',
-    advice: 'Check emit.kafka.brokers, name resolution and firewalls; look at the brokers and their advertised.listeners.',
+    advice:
+      'Check emit.kafka.brokers, name resolution and firewalls; look at the brokers and their advertised.listeners.',
   },
   'delivery.auth-failed': {
     fate: 'halt',
@@ -219,7 +220,8 @@ export const CATALOGUE = {
     fate: 'halt',
     exit: 3,
     summary: 'The TLS connection to Kafka could not be made.',
-    advice: 'Check emit.kafka.tls: the CA, the host name in the certificate, the client certificate, and whether the listener speaks TLS.',
+    advice:
+      'Check emit.kafka.tls: the CA, the host name in the certificate, the client certificate, and whether the listener speaks TLS.',
   },
   'delivery.topic-denied': {
     fate: 'halt',
@@ -243,7 +245,8 @@ export const CATALOGUE = {
     fate: 'halt',
     exit: 3,
     summary: 'Kafka denies an operation on the cluster.',
-    advice: 'Allow the principal IdempotentWrite (and Create, where topics are to be created) on the cluster.',
+    advice:
+      'Allow the principal IdempotentWrite (and Create, where topics are to be created) on the cluster.',
   },
   'delivery.group-denied': {
     fate: 'halt',
@@ -273,19 +276,21 @@ export const CATALOGUE = {
     fate: 'retry',
     exit: 1,
     summary: 'Kafka refused a request for a reason Headwater has no special treatment for.',
-    advice: 'Look up the Kafka error number of the message in the broker\'s log at that time.',
+    advice: "Look up the Kafka error number of the message in the broker's log at that time.",
   },
   'delivery.fenced': {
     fate: 'retry',
     exit: 1,
     summary: 'Another instance with the same name has taken over, or a transaction was open for too long.',
-    advice: 'Nothing is lost or doubled. This instance waits as a standby; if there should be one only, stop the other.',
+    advice:
+      'Nothing is lost or doubled. This instance waits as a standby; if there should be one only, stop the other.',
   },
   'delivery.lease-lost': {
     fate: 'retry',
     exit: 1,
     summary: 'This instance no longer holds the lease of its pipeline.',
-    advice: 'Nothing is lost. It waits as a standby. If it was paused or starved for longer than the session timeout, give it more CPU.',
+    advice:
+      'Nothing is lost. It waits as a standby. If it was paused or starved for longer than the session timeout, give it more CPU.',
   },
   'delivery.transaction-lost': {
     fate: 'retry',
@@ -297,19 +302,22 @@ export const CATALOGUE = {
     fate: 'retry',
     exit: 1,
     summary: 'A topic takes smaller batches than it did when Headwater asked.',
-    advice: 'Nothing to do: Headwater asks again and makes smaller batches. Raise max.message.bytes of the topic if it keeps failing.',
+    advice:
+      'Nothing to do: Headwater asks again and makes smaller batches. Raise max.message.bytes of the topic if it keeps failing.',
   },
   'delivery.record-too-large': {
     fate: 'halt',
     exit: 1,
     summary: 'A record is larger than its topic allows.',
-    advice: 'Raise max.message.bytes of the topic, exclude or truncate the large column, or set emit.kafka.oversize: dead-letter.',
+    advice:
+      'Raise max.message.bytes of the topic, exclude or truncate the large column, or set emit.kafka.oversize: dead-letter.',
   },
   'delivery.state-invalid': {
     fate: 'halt',
     exit: 1,
     summary: 'The durable state kept beside the records cannot be read.',
-    advice: 'Look at the topic or file named; if it was written by something else, give the pipeline another name.',
+    advice:
+      'Look at the topic or file named; if it was written by something else, give the pipeline another name.',
   },
   'delivery.closed': {
     fate: 'halt',
@@ -322,6 +330,38 @@ export const CATALOGUE = {
     exit: 3,
     summary: 'The output directory cannot be written.',
     advice: 'Check space, permissions and the health of the disk.',
+  },
+  'state.snapshot-invalid': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'The stored state of the snapshot is not one this version can read.',
+    advice: 'Read the tables again with `headwater resync`, or run the version that wrote the state.',
+  },
+  'snapshot.table-unreadable': {
+    fate: 'quarantine',
+    exit: 3,
+    summary: 'A table cannot be read: it is gone, or the role may not read it.',
+    advice:
+      'Grant SELECT on the table, or take it out of source.tables; it is tried again at the next start.',
+  },
+  'snapshot.table-rewritten': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A table was truncated or rewritten while its snapshot was taken.',
+    advice: 'Nothing to do: the table is read again while the stream runs.',
+  },
+  'snapshot.table-unsettled': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A table changes in a way that keeps its snapshot from being joined with the stream.',
+    advice:
+      'It is tried again at the next start; give a table without a key a primary key, or start when it is quiet.',
+  },
+  'snapshot.where-invalid': {
+    fate: 'quarantine',
+    exit: 2,
+    summary: 'The condition in snapshot.where is not one the server accepts for that table.',
+    advice: 'Correct the condition; `SELECT … WHERE (condition)` must work for the role of source.url.',
   },
 } as const satisfies Record<string, CatalogueEntry>;
 

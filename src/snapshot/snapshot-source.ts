@@ -10,20 +10,31 @@ import type { TableId, TableSchema } from '../model/table.ts';
  *   stream by key (docs/architecture.md, "Snapshots").
  *
  * Chunk bounds are opaque text made and compared by the server, never by JavaScript (collations).
+ *
+ * Errors: whatever concerns one table alone (gone, not readable) has a code whose fate is `quarantine`;
+ * `snapshot.table-rewritten` says that the view can no longer show the table as it was.
  */
 export interface SnapshotSource<P, S extends SourceInfo = SourceInfo> {
   /**
    * The view at the position where `Reader.open` began to keep the log. Null where that moment is over (a
    * restart): then only windows are left. May be called once.
    */
-  openView(signal: AbortSignal): Promise<SnapshotView<P, S> | null>;
+  openView(options: ReadOptions, signal: AbortSignal): Promise<SnapshotView<P, S> | null>;
   /** A view at a new position of its own, for tables without a key while the stream runs. */
-  openOwnView(signal: AbortSignal): Promise<SnapshotView<P, S>>;
-  /** A connection for chunks read in windows. */
-  openWindows(signal: AbortSignal): Promise<WindowReader<P, S>>;
+  openOwnView(options: ReadOptions, signal: AbortSignal): Promise<SnapshotView<P, S>>;
+  /** For chunks read in windows. */
+  openWindows(options: ReadOptions, signal: AbortSignal): Promise<WindowReader<P, S>>;
 }
 
-/** A part of a table. `from` is exclusive, `to` inclusive; null is open. The text is the source's own. */
+export interface ReadOptions {
+  /** How many reads run at once at most, each on a connection of its own. */
+  readonly parallelism: number;
+}
+
+/**
+ * A part of a table; null is open. The text is the source's own. By key: `from` exclusive, `to` inclusive; by
+ * block as the source sees fit. Neighbouring chunks share their bound.
+ */
 export interface ChunkRange {
   readonly from: string | null;
   readonly to: string | null;
@@ -34,12 +45,19 @@ export interface TablePlan {
   readonly schema: TableSchema;
   /** `key`: ranges of the key, rows in key order, resumable after any row. `block`: by physical place. */
   readonly by: 'key' | 'block';
+  /**
+   * Indexes into `schema.columns` of a unique key without NULLs that the log's before images hold whenever it
+   * changes: what chunks are cut by, and what rows are recognised by in windows. Not necessarily the key of
+   * the records. Empty where there is none.
+   */
+  readonly key: readonly number[];
+  /** Ascending and without a gap: the first begins, the last ends open. */
   readonly chunks: readonly ChunkRange[];
   readonly estimatedRows: number | null;
 }
 
 export interface RowBlock<S extends SourceInfo = SourceInfo> {
-  /** op 'r', snapshot marker 'true' (or 'incremental' in a window), tx null. */
+  /** op 'r', snapshot marker 'true', tx null. */
   readonly rows: readonly RowChange<S>[];
   readonly bytes: number;
   /** Where a read of this chunk can go on after the block's last row; null for `by: 'block'`. */
@@ -48,8 +66,10 @@ export interface RowBlock<S extends SourceInfo = SourceInfo> {
 
 export interface SnapshotView<P, S extends SourceInfo = SourceInfo> extends AsyncDisposable {
   readonly position: P;
+  /** Whether the view shows what the transaction (Tx.id) did. Only for transactions that have committed. */
+  sees(tx: string): boolean;
   plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan>;
-  /** Any number may run at once, up to the parallelism the source was made with. */
+  /** Any number may run at once, up to the parallelism the view was opened with. Blocks are never empty. */
   rows(plan: TablePlan, range: ChunkRange, signal: AbortSignal): AsyncIterable<RowBlock<S>>;
 }
 
@@ -57,6 +77,8 @@ export interface PlanOptions {
   readonly chunkRows: number;
   /** SQL condition of the operator's own (`snapshot.where`). */
   readonly where: string | null;
+  /** Key chunks that were made before: they are kept and not made anew. */
+  readonly chunks?: readonly ChunkRange[];
 }
 
 /** What one windowed chunk read saw. */
@@ -68,19 +90,30 @@ export interface WindowChunk<P, S extends SourceInfo = SourceInfo> {
   /** The window may close when the stream has passed this position. */
   readonly high: P;
   /**
-   * Transactions (Tx.id) that were still running when the chunk was read: if the stream has already delivered
-   * one of them before the window opened, the chunk must be read again.
+   * Whether the read saw what a transaction (Tx.id) did that the stream has delivered. A transaction can be in
+   * the log before it is visible: if that is so for one delivered before the window opened, the chunk is stale
+   * and must be read again.
    */
-  readonly runningTx: readonly string[];
+  sees(tx: string): boolean;
+  /** The plan with the schema the rows were read with: the same object where nothing changed. */
+  readonly plan: TablePlan;
 }
 
 export interface WindowReader<P, S extends SourceInfo = SourceInfo> extends AsyncDisposable {
+  /** Which of the tables have a key that windows can use; tables that are gone count as such. */
+  keyed(ids: readonly TableId[], signal: AbortSignal): Promise<readonly boolean[]>;
+  /** Always by key. */
   plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan>;
-  /** Reads at most `maxRows` rows or `maxBytes` of the range, in key order. The table has a key. */
+  /** Reads about `maxRows` rows or `maxBytes` of the range at most, in key order. */
   chunk(
     plan: TablePlan,
     range: ChunkRange,
-    limit: { maxRows: number; maxBytes: number },
+    limit: ChunkLimit,
     signal: AbortSignal,
   ): Promise<WindowChunk<P, S>>;
+}
+
+export interface ChunkLimit {
+  readonly maxRows: number;
+  readonly maxBytes: number;
 }

@@ -1,0 +1,184 @@
+import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
+import type { RowChange, SourceInfo, TruncateChange } from '../model/change.ts';
+import type { TableSnapshot } from './captured-table.ts';
+import type { SnapshotSource, SnapshotView } from './snapshot-source.ts';
+import { TableFeed } from './table-feed.ts';
+import type { Delivery } from './view-phase.ts';
+
+const MAX_OPENINGS = 20;
+/** While the view opens the stream may wait this long, so that nothing newer than the view goes by. */
+const HOLD_STREAM_MS = 300;
+
+/**
+ * A table without a key, read while the stream runs: from a view of its own at a position L. Up to L the
+ * stream's changes of the table are left out, since the view shows them; from L on the stream delivers them.
+ * Where the view opens only after a change newer than it was left out, another view is opened.
+ * Between its rows and later changes of the table no order is kept.
+ */
+export class KeylessRead<P, S extends SourceInfo> {
+  readonly table: TableSnapshot;
+  readonly #notify: () => void;
+  #state: 'queued' | 'opening' | 'catching-up' | 'reading' | 'over' = 'queued';
+  #leftOut = new Set<string>();
+  #view: SnapshotView<P, S> | null = null;
+  #openings = 0;
+  #holdUntil = 0;
+  #failure: HeadwaterError | null = null;
+  #fatal: { readonly error: unknown } | null = null;
+  #iterator: AsyncIterator<Delivery<S>> | null = null;
+  #next: IteratorResult<Delivery<S>> | null = null;
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(table: TableSnapshot, notify: () => void) {
+    this.table = table;
+    this.#notify = notify;
+  }
+
+  get started(): boolean {
+    return this.#state !== 'queued';
+  }
+
+  get over(): boolean {
+    return this.#state === 'over';
+  }
+
+  /** Waits for the stream to pass the view. */
+  get catchingUp(): boolean {
+    return this.#state === 'catching-up';
+  }
+
+  get failure(): HeadwaterError | null {
+    return this.#failure;
+  }
+
+  /** Whether the stream should not be read just now. */
+  holdsStream(now: number): boolean {
+    return this.#state === 'opening' && now < this.#holdUntil;
+  }
+
+  /** Whether a change of this table is left out of the stream. */
+  leavesOut(change: RowChange<S> | TruncateChange<S>): boolean {
+    if (change.tx === null) return false;
+    switch (this.#state) {
+      case 'queued':
+        return true;
+      case 'opening':
+        this.#leftOut.add(change.tx.id);
+        return true;
+      case 'catching-up':
+        return this.#view!.sees(change.tx.id);
+      default:
+        return false;
+    }
+  }
+
+  /** Opens the view. Nothing of the stream may be half processed. */
+  start(source: SnapshotSource<P, S>, signal: AbortSignal): void {
+    this.#state = 'opening';
+    this.#openings++;
+    this.#leftOut.clear();
+    this.#holdUntil = Date.now() + HOLD_STREAM_MS;
+    const timer = setTimeout(this.#notify, HOLD_STREAM_MS);
+    this.#run(async () => {
+      try {
+        this.#view = await source.openOwnView({ parallelism: 1 }, signal);
+      } finally {
+        clearTimeout(timer);
+      }
+      const view = this.#view;
+      if ([...this.#leftOut].every((tx) => view.sees(tx))) {
+        this.#state = 'catching-up';
+        return;
+      }
+      await this.#closeView();
+      if (this.#openings >= MAX_OPENINGS) {
+        throw new HeadwaterError(
+          'snapshot.table-unsettled',
+          `The table ${this.table.name} changes too fast to be read without a key.`,
+          { details: { table: this.table.name } },
+        );
+      }
+      this.#state = 'queued';
+    });
+  }
+
+  /** The position the stream must pass before rows are read. Only while catching up. */
+  get position(): P {
+    return this.#view!.position;
+  }
+
+  /** The stream has passed the view. */
+  read(options: { readonly chunkRows: number; readonly now: () => Date }, signal: AbortSignal): void {
+    this.#state = 'reading';
+    this.#iterator = deliveries(this.#view!, this.table, options, signal);
+    this.#pull();
+  }
+
+  /** Rows that are ready, and asks for more; null where there are none at the moment. */
+  take(): Delivery<S> | null {
+    if (this.#fatal !== null) throw this.#fatal.error;
+    const next = this.#next;
+    this.#next = null;
+    if (next === null || next.done === true) return null;
+    this.#pull();
+    return next.value;
+  }
+
+  async close(): Promise<void> {
+    await this.#work;
+    await this.#closeView();
+  }
+
+  #pull(): void {
+    this.#run(async () => {
+      const next = await this.#iterator!.next();
+      if (next.done === true) {
+        this.#state = 'over';
+        await this.#closeView();
+      } else {
+        this.#next = next;
+      }
+    });
+  }
+
+  #run(step: () => Promise<void>): void {
+    this.#work = this.#work
+      .then(step)
+      .catch((error: unknown) => {
+        const known = asHeadwaterError(error);
+        if (known.entry.fate === 'quarantine') this.#failure = known;
+        else this.#fatal = { error };
+        this.#state = 'over';
+      })
+      .then(this.#notify);
+  }
+
+  async #closeView(): Promise<void> {
+    const view = this.#view;
+    this.#view = null;
+    await view?.[Symbol.asyncDispose]();
+  }
+}
+
+async function* deliveries<P, S extends SourceInfo>(
+  view: SnapshotView<P, S>,
+  table: TableSnapshot,
+  { chunkRows, now }: { readonly chunkRows: number; readonly now: () => Date },
+  signal: AbortSignal,
+): AsyncGenerator<Delivery<S>> {
+  const plan = await view.plan(table.id, { chunkRows, where: table.where }, signal);
+  // What an earlier attempt delivered of it cannot be told from the rest.
+  table.reset();
+  table.adopt(plan, now());
+  table.reading = true;
+  const feed = new TableFeed<S>(table, now);
+  for (const [chunk, range] of plan.chunks.entries()) {
+    for await (const block of view.rows(plan, range, signal)) {
+      const delivery = feed.block(chunk, block);
+      if (delivery !== null) yield delivery;
+    }
+    if (signal.aborted) return;
+    const delivery = feed.chunkEnd(chunk);
+    if (delivery !== null) yield delivery;
+  }
+}

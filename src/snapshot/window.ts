@@ -1,0 +1,133 @@
+import type { RowChange, SchemaChange, SourceInfo, TruncateChange } from '../model/change.ts';
+import type { TableSchema } from '../model/table.ts';
+import { type Row, UNCHANGED, type Value } from '../model/value.ts';
+import type { TableSnapshot } from './captured-table.ts';
+import { keyIn, type RowKey, rowKey, sameShape } from './row-key.ts';
+import type { ChunkRange, TablePlan, WindowChunk } from './snapshot-source.ts';
+
+/** A window with more touched keys than this is read again rather than kept. */
+const MAX_TOUCHED = 500_000;
+
+/**
+ * One chunk on its way into the stream. From the moment it opens, between two transactions of the stream, it
+ * notes which keys of its table the stream touches; when the stream has passed the chunk's high mark, the rows
+ * with those keys are dropped, since the stream has delivered newer ones, and the rest are the table's rows as
+ * of this very point of the stream (docs/architecture.md, "Windows").
+ */
+export class Window<P, S extends SourceInfo> {
+  readonly table: TableSnapshot;
+  readonly chunkIndex: number;
+  readonly range: ChunkRange;
+  readonly plan: TablePlan;
+  /** RecentTransactions.mark when it opened. */
+  readonly openedAt: number;
+  /** How often this chunk has been read in vain. */
+  readonly attempt: number;
+  /** Reads within this window that came before a delivered transaction was visible. */
+  rereads = 0;
+  chunk: WindowChunk<P, S> | null = null;
+  error: { readonly cause: unknown } | null = null;
+  /** Whether the chunk was found to see all that had been delivered before the window opened. */
+  checked = false;
+  /**
+   * Key → null where the stream delivered the whole row or its end; else the row's latest image, in which the
+   * log left columns out (unchanged TOAST) that must still come from the chunk.
+   */
+  readonly #touched = new Map<RowKey, Row | null>();
+  #truncated = false;
+  #void = false;
+  #streamSchema: TableSchema | null = null;
+  #keySchema: TableSchema | null = null;
+  #key: readonly number[] | null = null;
+
+  constructor(of: {
+    readonly table: TableSnapshot;
+    readonly chunkIndex: number;
+    readonly range: ChunkRange;
+    readonly plan: TablePlan;
+    readonly openedAt: number;
+    readonly attempt: number;
+  }) {
+    this.table = of.table;
+    this.chunkIndex = of.chunkIndex;
+    this.range = of.range;
+    this.plan = of.plan;
+    this.openedAt = of.openedAt;
+    this.attempt = of.attempt;
+  }
+
+  /** A change of this window's table went by. */
+  observe(change: RowChange<S> | TruncateChange<S> | SchemaChange<S>): void {
+    if (this.#void) return;
+    if (change.kind === 'truncate') {
+      this.#truncated = true;
+      return;
+    }
+    if (change.kind === 'schema') {
+      this.#streamSchema = change.table;
+      return;
+    }
+    if (change.table !== this.#keySchema) {
+      this.#keySchema = change.table;
+      this.#key = keyIn(change.table, this.plan.key, this.plan.schema);
+    }
+    const { before, after } = change;
+    if (this.#key === null || this.#touched.size > MAX_TOUCHED) {
+      this.#void = true;
+      return;
+    }
+    const oldKey = before === null ? undefined : rowKey(before, this.#key);
+    const newKey = after === null ? undefined : (rowKey(after, this.#key) ?? oldKey);
+    if (oldKey === undefined && newKey === undefined) {
+      // Something was touched and nobody can say what.
+      this.#void = true;
+      return;
+    }
+    const moved = oldKey !== undefined && newKey !== undefined && oldKey !== newKey;
+    if (oldKey !== undefined && (moved || newKey === undefined)) this.#touched.set(oldKey, null);
+    if (newKey === undefined || after === null) return;
+    const image = this.#image(newKey, after);
+    // The value that was left out stands in the chunk under the old key, if at all.
+    if (moved && image !== null) this.#void = true;
+    else this.#touched.set(newKey, image);
+  }
+
+  #image(key: RowKey, after: Row): Row | null {
+    if (!after.includes(UNCHANGED)) return null;
+    const earlier = this.#touched.get(key);
+    if (earlier === undefined) return after;
+    if (earlier === null) return null;
+    const merged = after.map((value, i) => (value === UNCHANGED ? (earlier[i] as Value) : value));
+    return merged.includes(UNCHANGED) ? merged : null;
+  }
+
+  /**
+   * The rows to deliver where the window closes; null where they cannot be told and the chunk must be read
+   * again in a new window.
+   */
+  survivors(): readonly RowChange<S>[] | null {
+    const { rows, plan } = this.chunk!;
+    if (this.#void) return null;
+    // A few tries only: the catalogue and the log may describe the same rows differently for good.
+    if (this.#streamSchema !== null && this.attempt < 5 && !sameShape(this.#streamSchema, plan.schema)) {
+      return null;
+    }
+    if (this.#truncated) return [];
+    if (this.#touched.size === 0) return rows;
+    const key = plan === this.plan ? plan.key : keyIn(plan.schema, this.plan.key, this.plan.schema);
+    if (key === null) return null;
+    const kept: RowChange<S>[] = [];
+    for (const row of rows) {
+      const id = rowKey(row.after!, key);
+      const image = id === undefined ? undefined : this.#touched.get(id);
+      if (image === undefined) {
+        kept.push(row);
+      } else if (image !== null) {
+        if (!sameShape(this.#keySchema!, plan.schema)) return null;
+        const after = image.map((value, i) => (value === UNCHANGED ? row.after![i]! : value));
+        kept.push({ ...row, after });
+      }
+    }
+    return kept;
+  }
+}
