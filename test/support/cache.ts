@@ -1,0 +1,61 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Downloads live here: `.cache/` in the project, ignored by git, unless HEADWATER_TEST_CACHE says otherwise. */
+export function cacheDir(): string {
+  return resolve(process.env['HEADWATER_TEST_CACHE'] ?? join(import.meta.dirname, '../../.cache'));
+}
+
+/**
+ * Runs `make` once for `name`, also when several processes ask at the same time, and returns the directory it
+ * filled. `make` gets an empty directory; only when it resolves does the directory count as done.
+ */
+export async function cached(name: string, make: (dir: string) => Promise<void>): Promise<string> {
+  const dir = join(cacheDir(), name);
+  const marker = join(dir, '.complete');
+  if (await exists(marker)) return dir;
+  await mkdir(cacheDir(), { recursive: true });
+  const release = await lock(`${dir}.lock`);
+  try {
+    if (await exists(marker)) return dir;
+    await rm(dir, { recursive: true, force: true });
+    await mkdir(dir, { recursive: true });
+    await make(dir);
+    await writeFile(marker, '');
+    return dir;
+  } finally {
+    await release();
+  }
+}
+
+/** A lock by an exclusively created file with the holder's pid; a dead holder's lock is taken over. */
+async function lock(path: string): Promise<() => Promise<void>> {
+  for (;;) {
+    try {
+      await writeFile(path, String(process.pid), { flag: 'wx' });
+      return () => rm(path, { force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const holder = Number(await readFile(path, 'utf8').catch(() => ''));
+    if (holder > 0 && !isAlive(holder)) await rm(path, { force: true });
+    else await sleep(200);
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return readFile(path).then(
+    () => true,
+    () => false,
+  );
+}

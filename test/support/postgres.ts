@@ -1,0 +1,311 @@
+/** A PostgreSQL server of a test's own, with whatever settings, logins and TLS it needs. */
+import { chown, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { type Certificates, makeCertificates } from './certificates.ts';
+import { type PostgresVersion, postgresHome, reachable } from './downloads.ts';
+import { ServerUnavailable } from './missing-server.ts';
+import { freePort, onPath, run, type ServerProcess, startServerProcess } from './processes.ts';
+
+export type { PostgresVersion } from './downloads.ts';
+
+export interface PostgresOptions {
+  readonly version: PostgresVersion;
+  /** postgresql.conf settings, over the defaults below. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** pg_hba.conf lines instead of "trust for everyone". The superuser `postgres` always keeps a way in. */
+  readonly hba?: readonly string[];
+  /** Password of the superuser `postgres`; its logins over TCP then need it (scram-sha-256). */
+  readonly password?: string;
+  /** Turns TLS on, with certificates of our own: see `certificates`. */
+  readonly tls?: boolean;
+  /** fsync on. Not needed for `crash()`, which leaves the machine's page cache alone. */
+  readonly durable?: boolean;
+  /** More arguments for initdb, such as `--locale-provider=icu`. */
+  readonly initdb?: readonly string[];
+}
+
+export interface PostgresServer extends AsyncDisposable {
+  readonly version: PostgresVersion;
+  readonly host: '127.0.0.1';
+  /** Stays the same over restarts. */
+  readonly port: number;
+  /** Superuser, database `postgres`. */
+  readonly url: string;
+  readonly dataDir: string;
+  readonly logFile: string;
+  /** Null without `tls`. */
+  readonly certificates: Certificates | null;
+  /** The same server with another database, user or password. */
+  urlFor(parts: { database?: string; user?: string; password?: string }): string;
+  /** Runs SQL as the superuser on a connection of its own. */
+  query<R extends pg.QueryResultRow = pg.QueryResultRow>(
+    sql: string,
+    parameters?: readonly unknown[],
+  ): Promise<R[]>;
+  createDatabase(name: string): Promise<string>;
+  start(): Promise<void>;
+  /** Fast shutdown: clients are cut off, the log is flushed. The data stays. */
+  stop(): Promise<void>;
+  restart(): Promise<void>;
+  /** Immediate shutdown, as after a crash: the next start recovers from the log. Does not start again. */
+  crash(): Promise<void>;
+  /** Writes settings and makes the server read them, pg_hba.conf too. */
+  reload(settings?: Readonly<Record<string, string>>): Promise<void>;
+}
+
+const DEFAULTS: Readonly<Record<string, string>> = {
+  wal_level: 'logical',
+  max_wal_senders: '60',
+  max_replication_slots: '60',
+  max_connections: '200',
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  shared_buffers: '64MB',
+  autovacuum_naptime: '10s',
+  log_min_messages: 'warning',
+};
+
+/** Throws ServerUnavailable if this machine cannot run that version. */
+export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
+  const user = await serverUser();
+  const home = await reachable(await postgresHome(options.version), async (file) =>
+    run(...user.wrap('test', ['-x', file])).then(
+      () => true,
+      () => false,
+    ),
+  );
+  const scratch = await mkdtemp(join(tmpdir(), `headwater-pg${options.version}-`));
+  if (user.id !== null) await chown(scratch, user.id.uid, user.id.gid);
+  const dataDir = join(scratch, 'data');
+  const port = await freePort();
+  try {
+    await initialise({ home, dataDir, scratch, user, options });
+    const certificates = options.tls === true ? await setUpTls(scratch, dataDir, user) : null;
+    const server = createServer({ home, dataDir, scratch, port, user, options, certificates });
+    await server.start();
+    return server;
+  } catch (error) {
+    await rm(scratch, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+interface ServerUser {
+  readonly id: { uid: number; gid: number } | null;
+  wrap(command: string, args: readonly string[]): [string, string[]];
+}
+
+/** PostgreSQL refuses to run as root: as root it runs as `nobody`. */
+async function serverUser(): Promise<ServerUser> {
+  if (process.getuid?.() !== 0) return { id: null, wrap: (command, args) => [command, [...args]] };
+  if (!(await onPath('setpriv')))
+    throw new ServerUnavailable('missing', 'PostgreSQL refuses to run as root and there is no setpriv.');
+  const numberOf = async (flag: string): Promise<number> =>
+    Number((await run('id', [flag, 'nobody'])).stdout);
+  const id = { uid: await numberOf('-u'), gid: await numberOf('-g') };
+  const flags = [`--reuid=${id.uid}`, `--regid=${id.gid}`, '--clear-groups', '--'];
+  return { id, wrap: (command, args) => ['setpriv', [...flags, command, ...args]] };
+}
+
+interface Place {
+  readonly home: string;
+  readonly dataDir: string;
+  readonly scratch: string;
+  readonly user: ServerUser;
+  readonly options: PostgresOptions;
+}
+
+async function initialise({ home, dataDir, scratch, user, options }: Place): Promise<void> {
+  const args = ['-D', dataDir, '-U', 'postgres', '-E', 'UTF8', '--no-locale', '--no-sync'];
+  args.push('--auth=trust', ...(options.initdb ?? []));
+  // A home of its own, since initdb may look for files in the caller's, which `nobody` cannot read.
+  await run(...user.wrap(join(home, 'bin/initdb'), args), { cwd: scratch, env: serverEnv(home, scratch) });
+  await writeOwned(join(dataDir, 'pg_hba.conf'), hbaText(options), user);
+}
+
+/** The libraries that come with the npm packages are found beside them; nothing of the caller's PG* applies. */
+function serverEnv(home: string, scratch: string): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { PATH: process.env['PATH'], HOME: scratch, LANG: 'C.UTF-8', TZ: 'UTC' };
+  if (!home.startsWith('/usr/')) env['LD_LIBRARY_PATH'] = join(home, 'lib');
+  return env;
+}
+
+const ADMIN = 'headwater_test_admin';
+
+function hbaText(options: PostgresOptions): string {
+  // Our own door: a role that no test uses, so that neither `hba` nor `password` can lock us out.
+  const admin = `host all ${ADMIN} 127.0.0.1/32 trust`;
+  const method = options.password === undefined ? 'trust' : 'scram-sha-256';
+  const rest = options.hba ?? [
+    `host all all 127.0.0.1/32 ${method}`,
+    `host replication all 127.0.0.1/32 ${method}`,
+  ];
+  return [admin, ...rest, ''].join('\n');
+}
+
+async function writeOwned(path: string, text: string, user: ServerUser): Promise<void> {
+  await writeFile(path, text, { mode: 0o600 });
+  if (user.id !== null) await chown(path, user.id.uid, user.id.gid);
+}
+
+async function setUpTls(scratch: string, dataDir: string, user: ServerUser): Promise<Certificates> {
+  const dir = join(scratch, 'tls');
+  await mkdir(dir);
+  const certificates = await makeCertificates(dir);
+  for (const [from, to] of [
+    [certificates.serverCert, 'server.crt'],
+    [certificates.serverKey, 'server.key'],
+    [certificates.ca, 'ca.crt'],
+  ] as const) {
+    const target = join(dataDir, to);
+    await cp(from, target);
+    await run('chmod', ['600', target]);
+    if (user.id !== null) await chown(target, user.id.uid, user.id.gid);
+  }
+  return certificates;
+}
+
+function settingsOf(options: PostgresOptions): Record<string, string> {
+  const settings: Record<string, string> = { ...DEFAULTS };
+  // io_uring or worker processes cost start-up and memory here, and nothing in Headwater depends on them.
+  if (options.version >= 18) settings['io_method'] = 'sync';
+  if (options.durable !== true) Object.assign(settings, { fsync: 'off', full_page_writes: 'off' });
+  if (options.tls === true)
+    Object.assign(settings, {
+      ssl: 'on',
+      ssl_cert_file: 'server.crt',
+      ssl_key_file: 'server.key',
+      ssl_ca_file: 'ca.crt',
+    });
+  return { ...settings, ...options.settings };
+}
+
+function createServer(
+  place: Place & { readonly port: number; readonly certificates: Certificates | null },
+): PostgresServer {
+  const { home, dataDir, scratch, user, options, port, certificates } = place;
+  const logFile = join(scratch, 'log');
+  const settings = settingsOf(options);
+  let server: ServerProcess | null = null;
+  let adminReady = false;
+
+  const urlFor = (parts: { database?: string; user?: string; password?: string }): string => {
+    const url = new URL(`postgres://127.0.0.1:${port}/${encodeURIComponent(parts.database ?? 'postgres')}`);
+    url.username = parts.user ?? 'postgres';
+    url.password = parts.password ?? (parts.user === undefined ? (options.password ?? '') : '');
+    return url.href;
+  };
+  const query = async <R extends pg.QueryResultRow>(
+    sql: string,
+    parameters: readonly unknown[] = [],
+  ): Promise<R[]> => {
+    const client = new pg.Client({ host: '127.0.0.1', port, user: ADMIN, database: 'postgres' });
+    client.on('error', () => {}); // a crash while connected; the query itself rejects
+    await client.connect();
+    try {
+      return (await client.query<R>(sql, [...parameters])).rows;
+    } finally {
+      await client.end();
+    }
+  };
+
+  const start = async (): Promise<void> => {
+    if (server?.alive === true) return;
+    await writeOwned(join(dataDir, 'headwater.conf'), confText({ ...settings, port: String(port) }), user);
+    if (!adminReady) {
+      await createAdmin(place);
+      adminReady = true;
+    }
+    const args = ['-D', dataDir, '-c', `config_file=${join(dataDir, 'headwater.conf')}`];
+    const [command, wrapped] = user.wrap(join(home, 'bin/postgres'), args);
+    const starting = startServerProcess({
+      command,
+      args: wrapped,
+      cwd: scratch,
+      env: serverEnv(home, scratch),
+      logFile,
+      orphanSignal: 'QUIT',
+      scratchDir: scratch,
+    });
+    server = starting;
+    await waitUntilReady(starting, { port, logFile });
+  };
+  const stop = async (signal: NodeJS.Signals): Promise<void> => server?.stop(signal, 30_000);
+
+  return {
+    version: options.version,
+    host: '127.0.0.1',
+    port,
+    url: urlFor({}),
+    dataDir,
+    logFile,
+    certificates,
+    urlFor,
+    query,
+    async createDatabase(name) {
+      await query(`CREATE DATABASE ${pg.escapeIdentifier(name)} OWNER postgres`);
+      return urlFor({ database: name });
+    },
+    start,
+    stop: () => stop('SIGINT'),
+    async restart() {
+      await stop('SIGINT');
+      await start();
+    },
+    crash: () => stop('SIGQUIT'),
+    async reload(changed = {}) {
+      Object.assign(settings, changed);
+      await writeOwned(join(dataDir, 'headwater.conf'), confText({ ...settings, port: String(port) }), user);
+      await query('SELECT pg_reload_conf()');
+      await sleep(50); // the postmaster acts on the signal by itself; there is nothing to wait for
+    },
+    async [Symbol.asyncDispose]() {
+      await stop('SIGQUIT');
+      await rm(scratch, { recursive: true, force: true });
+    },
+  };
+}
+
+function confText(settings: Readonly<Record<string, string>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
+    .join('');
+}
+
+/** In single-user mode, before the server can be reached by anybody. */
+async function createAdmin({ home, dataDir, scratch, user, options }: Place): Promise<void> {
+  const statements = [`CREATE ROLE ${ADMIN} SUPERUSER LOGIN`];
+  if (options.password !== undefined)
+    statements.push(`ALTER ROLE postgres PASSWORD ${pg.escapeLiteral(options.password)}`);
+  const [command, args] = user.wrap(join(home, 'bin/postgres'), ['--single', '-D', dataDir, 'postgres']);
+  const running = run(command, args, { cwd: scratch, env: serverEnv(home, scratch) });
+  running.child.stdin?.end(`${statements.join('\n')}\n`);
+  await running;
+}
+
+async function waitUntilReady(
+  server: ServerProcess,
+  { port, logFile }: { port: number; logFile: string },
+): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const client = new pg.Client({ host: '127.0.0.1', port, user: ADMIN, database: 'postgres' });
+    client.on('error', () => {});
+    try {
+      await client.connect();
+      await client.end();
+      return;
+    } catch (error) {
+      if (!server.alive || Date.now() > deadline) {
+        const ended = server.alive ? 'did not answer within 60 s' : `ended with ${await server.exited}`;
+        const log = (await run('tail', ['-n', '20', logFile]).catch(() => ({ stdout: '' }))).stdout;
+        await server.stop('SIGQUIT');
+        throw new Error(`PostgreSQL ${ended}:\n${log}`, { cause: error });
+      }
+      await sleep(50);
+    }
+  }
+}

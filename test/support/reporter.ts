@@ -1,0 +1,52 @@
+/** Says at the end of a run what was left out, and hands the counts to scripts/test.ts. */
+import { writeFileSync } from 'node:fs';
+import type { SerializedError } from 'vitest';
+import type { Reporter, TestModule, TestRunEndReason } from 'vitest/node';
+import { leftOut } from './left-out.ts';
+
+export interface TestCounts {
+  passed: number;
+  failed: number;
+  skipped: number;
+  /** A pinned download could not be fetched. */
+  downloadFailed: boolean;
+}
+
+/** vitest takes a reporter from a file by its default export. */
+export default class HeadwaterReporter implements Reporter {
+  async onTestRunEnd(
+    modules: readonly TestModule[],
+    unhandled: readonly SerializedError[],
+    reason: TestRunEndReason,
+  ): Promise<void> {
+    const counts = countTests(modules);
+    counts.failed += unhandled.length;
+    if (reason === 'interrupted') counts.failed += 1;
+    for (const { pattern, reason: why } of await leftOut())
+      process.stderr.write(`\nNOT TESTED: ${pattern} was left out. ${why}\n`);
+    const file = process.env['HEADWATER_TEST_COUNTS'];
+    if (file !== undefined) writeFileSync(file, JSON.stringify(counts));
+  }
+}
+
+function countTests(modules: readonly TestModule[]): TestCounts {
+  const counts: TestCounts = {
+    passed: 0,
+    failed: 0,
+    skipped: 0,
+    downloadFailed: process.env['HEADWATER_TEST_DOWNLOAD_FAILED'] === '1',
+  };
+  for (const module of modules) {
+    let failedTests = 0;
+    for (const test of module.children.allTests()) {
+      const { state } = test.result();
+      if (state === 'passed') counts.passed++;
+      else if (state === 'failed') failedTests++;
+      else counts.skipped++;
+    }
+    counts.failed += failedTests;
+    // A file that does not load, or whose beforeAll throws, fails without a failed test.
+    if (failedTests === 0 && module.state() === 'failed') counts.failed++;
+  }
+  return counts;
+}

@@ -1,0 +1,122 @@
+/**
+ * Real servers for tests.
+ *
+ * - `testDatabase(version)`, `testKafka()`: a database or a topic prefix of the test's own on a server shared by
+ *   the whole run, started when the first test asks for it. What most tests want.
+ * - `startPostgres(options)`, `startKafka(options)`: a server of the test's own, to be crashed, restarted, or set
+ *   up with TLS, passwords, ACLs.
+ *
+ * Where servers come from: docs/development.md, "Real servers".
+ */
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { type PostgresVersion, startPostgres } from './postgres.ts';
+import { startKafka } from './kafka.ts';
+import { ServerUnavailable } from './missing-server.ts';
+import { sharedAddress } from './shared-servers.ts';
+
+export { startKafka, startPostgres };
+export type { KafkaListener, KafkaOptions, KafkaServer } from './kafka.ts';
+export type { PostgresOptions, PostgresServer, PostgresVersion } from './postgres.ts';
+export type { Certificates } from './certificates.ts';
+export { freePort } from './processes.ts';
+
+/** The PostgreSQL versions this run is about: 15 and 18, or all four with HEADWATER_TEST_FULL=1. */
+export const postgresVersions: readonly PostgresVersion[] =
+  process.env['HEADWATER_TEST_FULL'] === '1' ? [15, 16, 17, 18] : [15, 18];
+
+export interface TestDatabase extends AsyncDisposable {
+  /** Superuser. */
+  readonly url: string;
+  readonly name: string;
+  readonly version: PostgresVersion;
+  /** SQL on a connection of its own, in this database; several statements may be given without parameters. */
+  query<R extends pg.QueryResultRow = pg.QueryResultRow>(
+    sql: string,
+    parameters?: readonly unknown[],
+  ): Promise<R[]>;
+  /** Cuts off who is connected, drops the database's slots, and drops it. */
+  drop(): Promise<void>;
+}
+
+/** Slots and roles belong to the whole server: give them names with `name` in them. */
+export async function testDatabase(version: PostgresVersion = 18): Promise<TestDatabase> {
+  const server = await requestServer(`postgres/${version}`);
+  const name = `t${randomBytes(6).toString('hex')}`;
+  await queryOnce(server, `CREATE DATABASE ${name}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  const drop = async (): Promise<void> => {
+    await queryOnce(
+      server,
+      `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = $1 AND active`,
+      [name],
+    );
+    await dropSlots(server, name);
+    await queryOnce(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  };
+  return {
+    url: url.href,
+    name,
+    version,
+    query: (sql, parameters) => queryOnce(url.href, sql, parameters),
+    drop,
+    [Symbol.asyncDispose]: drop,
+  };
+}
+
+/** A slot whose walsender was just ended stays active for a moment. */
+async function dropSlots(server: string, database: string): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await queryOnce(
+        server,
+        'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = $1',
+        [database],
+      );
+      return;
+    } catch (error) {
+      const inUse = (error as { code?: string }).code === '55006';
+      if (!inUse || attempt === 50) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+async function queryOnce<R extends pg.QueryResultRow>(
+  url: string,
+  sql: string,
+  parameters?: readonly unknown[],
+): Promise<R[]> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {}); // cut off by drop(); a running query rejects by itself
+  await client.connect();
+  try {
+    const result = await client.query<R>(sql, parameters === undefined ? undefined : [...parameters]);
+    return Array.isArray(result) ? (result.at(-1) as pg.QueryResult<R>).rows : result.rows;
+  } finally {
+    await client.end();
+  }
+}
+
+export interface TestKafka {
+  /** `host:port` */
+  readonly brokers: string;
+  /** Begin the names of topics, groups and transactional ids with it. Ends with a letter or a digit. */
+  readonly prefix: string;
+}
+
+export async function testKafka(): Promise<TestKafka> {
+  return { brokers: await requestServer('kafka'), prefix: `t${randomBytes(6).toString('hex')}` };
+}
+
+/** From the run's own service (global-setup.ts), or, outside vitest, from this process. */
+async function requestServer(name: string): Promise<string> {
+  const service = process.env['HEADWATER_TEST_SERVERS'];
+  if (service === undefined) return sharedAddress(name);
+  const response = await fetch(`${service}/${name}`);
+  const body = (await response.json()) as
+    { address: string } | { kind: 'missing' | 'download'; message: string };
+  if ('address' in body) return body.address;
+  throw new ServerUnavailable(body.kind, body.message);
+}

@@ -1,0 +1,51 @@
+import { defineConfig } from 'vitest/config';
+import { leftOut } from './test/support/left-out.ts';
+
+const missing = await leftOut();
+const exclude = missing.map(({ pattern }) => pattern);
+
+export default defineConfig({
+  test: {
+    // Two workers: servers run beside them, and the machines this runs on have two cores.
+    maxWorkers: 2,
+    pool: 'forks',
+    globalSetup: ['test/support/global-setup.ts'],
+    reporters: ['default', './test/support/reporter.ts'],
+    hookTimeout: 120_000,
+    teardownTimeout: 60_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'fast',
+          include: ['test/{unit,property,contract}/**/*.test.ts'],
+          exclude,
+          testTimeout: 30_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/{integration,e2e}/**/*.test.ts'],
+          exclude,
+          testTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'crash',
+          include: ['test/crash/**/*.test.ts'],
+          exclude,
+          // One at a time: what is measured here is what happens when, and a neighbour would disturb it.
+          fileParallelism: false,
+          testTimeout: 30 * 60_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
