@@ -1,0 +1,153 @@
+/**
+ * One settings file after validation, with every default filled in. Sizes are bytes, durations milliseconds,
+ * PEM files have been read, relative paths are relative to the settings file and absolute here.
+ */
+import type { Secret } from './secret.ts';
+
+export interface Settings {
+  /** The file as it was named on the command line: for messages. */
+  readonly file: string;
+  /** Topic prefix, part of slot, group and transactional id, and the label of the metrics. */
+  readonly name: string;
+  readonly source: SourceSettings;
+  readonly snapshot: SnapshotSettings;
+  readonly emit: EmitSettings;
+  /** `schema.table` → what differs for that table. */
+  readonly tables: ReadonlyMap<string, TableSettings>;
+  readonly http: HttpSettings;
+  /** Directory for local state (the checkpoint of the stdout sink). */
+  readonly stateDir: string;
+  /** From the first signal to stop until everything is dropped. */
+  readonly shutdownTimeoutMs: number;
+}
+
+export interface SourceSettings {
+  readonly connector: 'postgresql';
+  /** Tried in order. */
+  readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  readonly database: string;
+  readonly user: string;
+  readonly password: Secret | null;
+  /** `auto` is the log on PostgreSQL. */
+  readonly mode: 'auto' | 'log';
+  /** Globs of `schema.table`; `!pattern` excludes; `/regex/` is a regular expression. At least one includes. */
+  readonly tables: readonly string[];
+  readonly tls: TlsSettings;
+  readonly connectTimeoutMs: number;
+  readonly postgres: PostgresSettings;
+  readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
+}
+
+export interface TlsSettings {
+  /** As libpq's sslmode, for Kafka too: `require` encrypts without checking who answers. */
+  readonly mode: 'disable' | 'require' | 'verify-ca' | 'verify-full';
+  /** PEM texts; without `ca` the roots Node knows are trusted. */
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: Secret | null;
+}
+
+export interface PostgresSettings {
+  readonly slot: string;
+  readonly publication: string;
+  /** Create the slot so that it survives a failover (PostgreSQL 17 and later). */
+  readonly failover: boolean;
+  /** Retained WAL above this is an alarm; null: no alarm. */
+  readonly walBudgetBytes: number | null;
+  readonly onWalBudget: 'alert';
+}
+
+export interface SnapshotSettings {
+  readonly mode: 'initial' | 'initial_only' | 'no_data' | 'when_needed' | 'always';
+  readonly parallelism: number;
+  readonly chunkRows: number;
+  /** `schema.table` → SQL condition. */
+  readonly where: ReadonlyMap<string, string>;
+  /** Phase A ends when the source keeps more log than this; null: no limit. */
+  readonly walLimitBytes: number | null;
+}
+
+export interface EmitSettings {
+  readonly sink: KafkaSettings | FileSettings | StdoutSettings;
+  readonly format: 'json' | 'json-with-schema';
+  /** Template with {name}, {schema} and {table}. */
+  readonly topic: string;
+  readonly delivery: 'exactly-once' | 'at-least-once';
+  readonly profile: 'debezium' | 'safe';
+  readonly envelope: 'full' | 'unwrapped';
+  readonly tombstones: boolean;
+  readonly transactionMetadata: boolean;
+  /** Logical messages (pg_logical_emit_message) become records. */
+  readonly messages: boolean;
+  /** TRUNCATE becomes a record; off, as in Debezium, where it is in skipped.operations. */
+  readonly truncates: boolean;
+  readonly heartbeatMs: number | null;
+  readonly maxTransactionRows: number;
+  readonly maxTransactionMs: number;
+}
+
+export interface KafkaSettings {
+  readonly kind: 'kafka';
+  readonly brokers: readonly string[];
+  readonly tls: TlsSettings;
+  readonly sasl: SaslSettings | null;
+  readonly producer: {
+    readonly compression: 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
+    readonly batchBytes: number;
+    readonly maxPendingBytes: number;
+    readonly deliveryTimeoutMs: number;
+    readonly transactionTimeoutMs: number;
+  };
+  readonly topics: {
+    readonly create: boolean;
+    readonly partitions: number;
+    /** Null: 3, or as many as there are brokers. */
+    readonly replicationFactor: number | null;
+    readonly config: Readonly<Record<string, string>>;
+  };
+  readonly oversize: 'fail' | 'dead-letter';
+  readonly deadLetterTopic: string;
+  /** How long a silent instance keeps the lease. */
+  readonly sessionTimeoutMs: number;
+}
+
+export type SaslSettings =
+  | {
+      readonly mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512';
+      readonly username: string;
+      readonly password: Secret;
+    }
+  | {
+      readonly mechanism: 'OAUTHBEARER';
+      /** A fresh token for each login: `token_file` is read every time, `token` is always the same. */
+      readonly token: () => Promise<string>;
+    };
+
+export interface FileSettings {
+  readonly kind: 'file';
+  /** Absolute directory. */
+  readonly path: string;
+  /** A segment is closed at this size; null: never. */
+  readonly rotateBytes: number | null;
+  /** A segment is closed at this age; null: never. */
+  readonly rotateMs: number | null;
+}
+
+export interface StdoutSettings {
+  readonly kind: 'stdout';
+}
+
+export interface TableSettings {
+  /** Columns of the record's key instead of the table's own; null: the table's own. */
+  readonly key: readonly string[] | null;
+  /** Whole topic name instead of the template's; null: the template's. */
+  readonly topic: string | null;
+}
+
+export interface HttpSettings {
+  /** Null: no HTTP interface. */
+  readonly listen: { readonly host: string; readonly port: number } | null;
+  /** Whether `listen` stands in the file: a default address that is taken is only a warning. */
+  readonly explicit: boolean;
+  readonly token: Secret | null;
+}
