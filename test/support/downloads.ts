@@ -111,7 +111,7 @@ export async function reachable(
   return copy;
 }
 
-const KAFKA_VERSION = '4.3.1';
+export const KAFKA_VERSION = '4.3.1';
 const LOG4J_VERSION = '2.24.3';
 
 /** A directory with Kafka's jars. Needs Java 17 to run, and Maven once to fetch. */
