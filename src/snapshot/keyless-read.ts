@@ -9,6 +9,11 @@ const MAX_OPENINGS = 20;
 /** While the view opens the stream may wait this long, so that nothing newer than the view goes by. */
 const HOLD_STREAM_MS = 300;
 
+export interface KeylessReadOptions {
+  readonly chunkRows: number;
+  readonly now: () => Date;
+}
+
 /**
  * A table without a key, read while the stream runs: from a view of its own at a position L. Up to L the
  * stream's changes of the table are left out, since the view shows them; from L on the stream delivers them.
@@ -27,6 +32,8 @@ export class KeylessRead<P, S extends SourceInfo> {
   #fatal: { readonly error: unknown } | null = null;
   #iterator: AsyncIterator<Delivery<S>> | null = null;
   #next: IteratorResult<Delivery<S>> | null = null;
+  #truncated = false;
+  #options: KeylessReadOptions | null = null;
   #work: Promise<void> = Promise.resolve();
 
   constructor(table: TableSnapshot, notify: () => void) {
@@ -59,6 +66,8 @@ export class KeylessRead<P, S extends SourceInfo> {
   /** Whether a change of this table is left out of the stream. */
   leavesOut(change: RowChange<S> | TruncateChange<S>): boolean {
     if (change.tx === null) return false;
+    // Rows still to come would outlive the truncation that ended them.
+    if (change.kind === 'truncate' && this.#state === 'reading') this.#truncated = true;
     switch (this.#state) {
       case 'queued':
         return true;
@@ -108,8 +117,9 @@ export class KeylessRead<P, S extends SourceInfo> {
   }
 
   /** The stream has passed the view. */
-  read(options: { readonly chunkRows: number; readonly now: () => Date }, signal: AbortSignal): void {
+  read(options: KeylessReadOptions, signal: AbortSignal): void {
     this.#state = 'reading';
+    this.#options = options;
     this.#iterator = deliveries(this.#view!, this.table, options, signal);
     this.#pull();
   }
@@ -120,8 +130,19 @@ export class KeylessRead<P, S extends SourceInfo> {
     const next = this.#next;
     this.#next = null;
     if (next === null || next.done === true) return null;
+    if (this.#truncated) return this.#cutShort();
     this.#pull();
     return next.value;
+  }
+
+  #cutShort(): Delivery<S> {
+    this.#run(async () => {
+      await this.#closeView();
+      this.#state = 'over';
+    });
+    const { table } = this;
+    if (!table.done) table.ledger!.complete(this.#options!.now());
+    return { table, rows: [], bytes: 0, first: false, last: true };
   }
 
   async close(): Promise<void> {
@@ -163,7 +184,7 @@ export class KeylessRead<P, S extends SourceInfo> {
 async function* deliveries<P, S extends SourceInfo>(
   view: SnapshotView<P, S>,
   table: TableSnapshot,
-  { chunkRows, now }: { readonly chunkRows: number; readonly now: () => Date },
+  { chunkRows, now }: KeylessReadOptions,
   signal: AbortSignal,
 ): AsyncGenerator<Delivery<S>> {
   const plan = await view.plan(table.id, { chunkRows, where: table.where }, signal);

@@ -4,16 +4,17 @@
  * Bounded: that moment is microseconds, or the wait for a synchronous standby.
  */
 export class RecentTransactions {
-  readonly #ids: (string | undefined)[];
+  readonly #ids: (string | undefined)[] = [];
+  readonly #capacity: number;
   #next = 0;
 
   constructor(capacity = 8_192) {
-    this.#ids = new Array<string | undefined>(capacity);
+    this.#capacity = capacity;
   }
 
   add(id: string): void {
-    if (this.#next > 0 && this.#ids[(this.#next - 1) % this.#ids.length] === id) return;
-    this.#ids[this.#next++ % this.#ids.length] = id;
+    if (this.#next > 0 && this.#ids[(this.#next - 1) % this.#capacity] === id) return;
+    this.#ids[this.#next++ % this.#capacity] = id;
   }
 
   /** Everything added so far has a number below this. */
@@ -23,7 +24,7 @@ export class RecentTransactions {
 
   /** Whether one of those added before `mark` is not seen. */
   anyUnseen(mark: number, sees: (tx: string) => boolean): boolean {
-    const capacity = this.#ids.length;
+    const capacity = this.#capacity;
     for (let i = Math.max(0, this.#next - capacity); i < mark; i++) {
       const id = this.#ids[i % capacity];
       if (id !== undefined && !sees(id)) return true;
