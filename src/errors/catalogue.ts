@@ -185,6 +185,13 @@ export const CATALOGUE = {
     advice:
       'source.on_gap decides: resnapshot reads all tables again, skip_with_marker goes on without what is missing.',
   },
+  'source.value-unreadable': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'The server sent a value in a form its type does not have.',
+    advice:
+      'Check that nothing between Headwater and the server changes DateStyle, IntervalStyle or bytea_output; report it with the type and the server version.',
+  },
   'source.protocol': {
     fate: 'halt',
     exit: 1,

@@ -64,6 +64,8 @@ export interface Column {
   readonly nullable: boolean;
   /** The column's constant default as a Value of its type; undefined where there is none or it isn't constant. */
   readonly default: import('./value.ts').Value | undefined;
+  /** The default is computed by the database (a sequence, a function): Debezium writes a placeholder for it. */
+  readonly computedDefault?: true;
   /** The type's name in the database without modifiers, e.g. `varchar`, `numeric`, `_int4`. */
   readonly nativeType: string;
   /** Declared length or precision, and scale, where the type has them. */
