@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Contender, RunSpec } from './contender.ts';
+import { startProcess } from './daemon-process.ts';
+
+export type Delivery = 'exactly-once' | 'at-least-once';
+
+export const PROJECT_ROOT = join(import.meta.dirname, '..');
+
+const MAIN = join(PROJECT_ROOT, 'dist', 'main.js');
+
+/** Builds what is measured, so that it is the tree's present state. */
+export async function buildHeadwater(): Promise<void> {
+  const build = join(PROJECT_ROOT, 'scripts', 'build.ts');
+  await promisify(execFile)(process.execPath, [build], { cwd: PROJECT_ROOT });
+}
+
+/** The command line as users have it: the built bundle in a process of its own. */
+export function headwater(
+  delivery: Delivery,
+  options: { readonly nodeFlags?: readonly string[] } = {},
+): Contender {
+  return {
+    name: `Headwater ${delivery}`,
+    ours: true,
+    slug: delivery === 'exactly-once' ? 'hw_eo' : 'hw_alo',
+    settings: `JSON without schemas, lz4, ${delivery}, everything else as it comes`,
+    start: (spec) => {
+      mkdirSync(spec.directory, { recursive: true });
+      const file = join(spec.directory, 'headwater.yaml');
+      writeFileSync(file, settings(spec, delivery));
+      return startProcess({
+        file: process.execPath,
+        args: [...(options.nodeFlags ?? []), MAIN, 'run', file],
+        log: join(spec.directory, 'headwater.log'),
+        cwd: spec.directory,
+      });
+    },
+  };
+}
+
+function settings({ id, databaseUrl, broker, snapshot, directory }: RunSpec, delivery: Delivery): string {
+  return `name: ${id}
+source:
+  url: ${databaseUrl}
+  tables: [public.orders]
+  postgres: { slot: ${id}, publication: ${id} }
+snapshot:
+  mode: ${snapshot ? 'initial' : 'no_data'}
+emit:
+  kafka: { brokers: ['${broker}'], producer: { compression: lz4 } }
+  format: json
+  delivery: ${delivery}
+http: { listen: '127.0.0.1:0' }
+state: { dir: ${JSON.stringify(join(directory, 'state'))} }
+`;
+}

@@ -1,0 +1,85 @@
+/**
+ * `npm run bench -- COMMAND`. Standard output is the report, standard error the progress. Exits with 1 where
+ * contenders that should deliver the same did not.
+ */
+import yargs from 'yargs';
+import type { PeerName } from './debezium.ts';
+import { benchPostgres, SCENARIOS, type Scenario } from './postgres.ts';
+
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => interrupted.abort(new Error(`Stopped by ${signal}`)));
+}
+const { signal } = interrupted;
+
+const PEERS = ['default', 'tuned', 'small'] as const satisfies readonly PeerName[];
+
+function list<T extends string>(allowed: readonly T[]): (text: string) => T[] {
+  return (text) =>
+    text.split(',').map((name) => {
+      const found = allowed.find((each) => each === name);
+      if (found === undefined) throw new Error(`${name} is none of ${allowed.join(', ')}`);
+      return found;
+    });
+}
+
+await yargs(process.argv.slice(2))
+  .scriptName('npm run bench --')
+  .command(
+    'postgres',
+    'Headwater and Debezium on the same PostgreSQL work',
+    (command) =>
+      command
+        .option('rows', { type: 'number', default: 1_000_000, describe: 'rows of the table, and changes' })
+        .option('json', { type: 'string', describe: 'write the result to this file' })
+        .option('only', {
+          type: 'string',
+          default: SCENARIOS.join(','),
+          describe: 'which of the scenarios',
+          coerce: list<Scenario>(SCENARIOS),
+        })
+        .option('peer', {
+          type: 'string',
+          default: PEERS.join(','),
+          describe: 'settings of the peer, or none',
+          coerce: (text: string) => (text === 'none' ? [] : list<(typeof PEERS)[number]>(PEERS)(text)),
+        })
+        .option('ours', { type: 'boolean', default: true, describe: '--no-ours: the peer alone' })
+        .option('repeat', { type: 'number', default: 1, describe: 'runs of each; the median counts' })
+        .option('identity', {
+          choices: ['default', 'full'] as const,
+          default: 'default' as const,
+          describe: 'REPLICA IDENTITY of the table',
+        })
+        .option('partitions', { type: 'number', default: 3, describe: 'of each topic' })
+        .option('rate', { type: 'number', default: 500, describe: 'changes per second for the latency' })
+        .option('seconds', { type: 'number', default: 20, describe: 'how long latency is measured' })
+        .example('npm run bench -- postgres --rows 100000 --only snapshot --peer tuned', 'a quick look'),
+    async (options) => {
+      const agreed = await benchPostgres(
+        {
+          rows: options.rows,
+          only: options.only,
+          peers: options.peer,
+          ours: options.ours,
+          repeat: options.repeat,
+          identity: options.identity,
+          partitions: options.partitions,
+          changesPerSecond: options.rate,
+          latencySeconds: options.seconds,
+          json: options.json ?? null,
+        },
+        signal,
+      );
+      if (!agreed) process.exitCode = 1;
+    },
+  )
+  .demandCommand(1, 'Name what to measure')
+  .strict()
+  .help()
+  .version(false)
+  .fail((message, error) => {
+    console.error(error ?? message);
+    process.exit(1);
+  })
+  .parseAsync();
