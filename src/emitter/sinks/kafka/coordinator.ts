@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ADD_PARTITIONS, INIT_PRODUCER_ID } from './apis.ts';
+import type { Cluster } from './cluster.ts';
+import { asFault, checkCode, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import { END_TXN_KEY, END_TXN_VERSION, endTxnRequest } from './txn-requests.ts';
+
+export interface ProducerIdentity {
+  readonly producerId: bigint;
+  readonly producerEpoch: number;
+}
+
+/**
+ * The transaction coordinator's side of a producer: finds it, follows it when it moves, and tries again while
+ * a former operation is still under way. Throws HeadwaterError.
+ */
+export class TransactionCoordinator {
+  readonly #cluster: Cluster;
+  readonly #signal: AbortSignal;
+  #broker: number | null = null;
+
+  constructor(cluster: Cluster, signal: AbortSignal) {
+    this.#cluster = cluster;
+    this.#signal = signal;
+  }
+
+  /** A new epoch for the transactional id: fences its predecessor and ends the transaction that left open. */
+  async init(): Promise<ProducerIdentity> {
+    const { transactionalId, transactionTimeoutMs } = this.#cluster.options;
+    return this.#retrying('Becoming the producer of this pipeline', async (broker) => {
+      const response = await this.#cluster.request(
+        { broker, purpose: 'control' },
+        INIT_PRODUCER_ID,
+        transactionalId,
+        transactionTimeoutMs,
+        -1n,
+        -1,
+      );
+      checkCode(response.errorCode, 'InitProducerId');
+      return { producerId: response.producerId, producerEpoch: response.producerEpoch };
+    });
+  }
+
+  async addPartitions(
+    who: ProducerIdentity,
+    topics: readonly { readonly name: string; readonly partitions: number[] }[],
+  ): Promise<void> {
+    const { transactionalId } = this.#cluster.options;
+    await this.#retrying('Opening a transaction', async (broker) => {
+      const response = await this.#cluster.request({ broker, purpose: 'control' }, ADD_PARTITIONS, [
+        { transactionalId, ...who, verifyOnly: false, topics: [...topics] },
+      ]);
+      checkCode(response.errorCode, 'AddPartitionsToTxn');
+      let worst = 0;
+      let topicAtFault: string | undefined;
+      for (const transaction of response.resultsByTransaction) {
+        for (const topic of transaction.topicResults) {
+          for (const partition of topic.resultsByPartition) {
+            const code = partition.partitionErrorCode;
+            if (code === 0 || (worst !== 0 && worst !== KAFKA.OPERATION_NOT_ATTEMPTED)) continue;
+            worst = code;
+            topicAtFault = topic.name;
+          }
+        }
+      }
+      if (worst === KAFKA.TOPIC_AUTHORIZATION_FAILED) {
+        throw faultToError(
+          new KafkaFault('broker', worst, 'AddPartitionsToTxn'),
+          this.context('Opening a transaction', topicAtFault),
+        );
+      }
+      checkCode(worst, 'AddPartitionsToTxn');
+    });
+  }
+
+  /** Commits or aborts. Asking again after an unknown outcome is safe: the same answer comes again. */
+  async end(
+    who: ProducerIdentity,
+    commit: boolean,
+    newest: number = END_TXN_VERSION - 1,
+  ): Promise<ProducerIdentity | null> {
+    const { transactionalId } = this.#cluster.options;
+    return this.#retrying(commit ? 'Committing a transaction' : 'Aborting a transaction', async (broker) => {
+      const to = { broker, purpose: 'control' } as const;
+      const version = await this.#cluster.version(to, END_TXN_KEY, newest);
+      const result = await this.#cluster.raw(to, endTxnRequest({ version, transactionalId, ...who, commit }));
+      checkCode(result.code, 'EndTxn');
+      return result.next;
+    });
+  }
+
+  context(doing: string, topic?: string): Parameters<typeof faultToError>[1] {
+    const { transactionalId, sasl, brokers } = this.#cluster.options;
+    return { doing, topic, transactionalId, principal: sasl?.username, brokers };
+  }
+
+  async #retrying<T>(doing: string, attempt: (broker: number) => Promise<T>): Promise<T> {
+    const deadline = Date.now() + this.#cluster.options.deliveryTimeoutMs;
+    for (let tries = 0; ; tries++) {
+      try {
+        this.#broker ??= await this.#cluster.coordinator(
+          'transaction',
+          this.#cluster.options.transactionalId,
+        );
+        return await attempt(this.#broker);
+      } catch (error) {
+        const fault =
+          error instanceof Error && error.name === 'HeadwaterError'
+            ? error
+            : asFault(error, 'the transaction coordinator');
+        if (!(fault instanceof KafkaFault)) throw fault;
+        if (!fault.retriable || Date.now() > deadline || this.#signal.aborted) {
+          throw faultToError(fault, this.context(doing));
+        }
+        if (fault.stale) this.#broker = null;
+        // The markers of the last transaction are written in about a millisecond; other troubles take longer.
+        const wait =
+          fault.code === KAFKA.CONCURRENT_TRANSACTIONS
+            ? Math.min(1 + tries, 20)
+            : Math.min(50 * 2 ** tries, 1000);
+        await sleep(wait, undefined, { signal: this.#signal }).catch(() => {});
+      }
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import type { Log } from '../../../observability/log.ts';
+import type { Sink, SinkRecord, SinkStats, TopicHandle, TopicPurpose } from '../../sink.ts';
+import { Cluster } from './cluster.ts';
+import { asFault, faultToError } from './errors.ts';
+import { Lease } from './lease.ts';
+import { type KafkaSinkOptions, type ResolvedKafkaOptions, resolveKafkaOptions } from './options.ts';
+import { deadLetter, tooLarge } from './oversize.ts';
+import type { KafkaTopic, SealedBatch } from './partition-queue.ts';
+import { Producer } from './producer.ts';
+import { readStateLog, StateLog } from './state-log.ts';
+import { checkStateTopic, contextFor, openTopic, recordTopicPlan, stateTopicPlan } from './topics.ts';
+
+/** Connects and looks at the cluster. Throws HeadwaterError `delivery.*` with what is wrong. */
+export async function openKafkaSink(options: KafkaSinkOptions, log: Log): Promise<Sink> {
+  const resolved = resolveKafkaOptions(options);
+  const cluster = new Cluster(resolved);
+  try {
+    await cluster.metadata([]);
+  } catch (error) {
+    await cluster[Symbol.asyncDispose]();
+    throw faultToError(
+      asFault(error, 'the cluster'),
+      contextFor(cluster, `Connecting to Kafka at ${resolved.brokers.join(', ')}`),
+    );
+  }
+  return new KafkaSink(cluster, log);
+}
+
+class KafkaSink implements Sink {
+  readonly failed: Promise<never>;
+  readonly #cluster: Cluster;
+  readonly #options: ResolvedKafkaOptions;
+  readonly #log: Log;
+  readonly #producer: Producer;
+  readonly #lease: Lease;
+  readonly #closing = new AbortController();
+  readonly #topics = new Map<string, Promise<KafkaTopic>>();
+  #fail: (error: unknown) => void = () => {};
+  #error: unknown = null;
+  #state: StateLog | null = null;
+  #stateTopic: KafkaTopic | null = null;
+  #deadLetterTopic: KafkaTopic | null = null;
+  #commits = 0;
+
+  constructor(cluster: Cluster, log: Log) {
+    this.#cluster = cluster;
+    this.#options = cluster.options;
+    this.#log = log;
+    this.failed = new Promise((_, reject) => {
+      this.#fail = (error) => {
+        this.#error ??= error;
+        reject(error);
+      };
+    });
+    // Those who wait see it; nobody waiting is no reason to end the process.
+    this.failed.catch(() => {});
+    this.#producer = new Producer(cluster, {
+      onFailure: (error) => this.#fail(error),
+      onOversize: (batch, records) => this.#oversize(batch, records),
+    });
+    this.#lease = new Lease(cluster, log, (error) => this.#fail(error));
+  }
+
+  async restore(options: {
+    onWaiting: () => void;
+    signal: AbortSignal;
+  }): Promise<ReadonlyMap<string, string>> {
+    const signal = AbortSignal.any([options.signal, this.#closing.signal]);
+    // The lease needs nothing but the group, so the topic is looked up meanwhile.
+    const topic = openTopic(this.#cluster, stateTopicPlan(this.#cluster), signal);
+    topic.catch(() => {});
+    await this.#lease.acquire(options.onWaiting, signal);
+    this.#stateTopic = await topic;
+    await checkStateTopic(this.#cluster).catch((error: unknown) => {
+      if (error instanceof HeadwaterError) throw error;
+      throw faultToError(
+        asFault(error, 'the cluster'),
+        contextFor(this.#cluster, 'Looking at the state topic'),
+      );
+    });
+    if (this.#options.oversize === 'dead-letter') {
+      this.#deadLetterTopic = await this.#openTopic(this.#options.deadLetterTopic);
+    }
+    // Fences the predecessor and ends its open transaction, so that what is read next is the last word.
+    await this.#producer.init();
+    const values = await readStateLog(this.#cluster, signal);
+    this.#state = new StateLog(values);
+    return values;
+  }
+
+  topic(name: string, _purpose: TopicPurpose): Promise<TopicHandle> {
+    return this.#openTopic(name);
+  }
+
+  #openTopic(name: string): Promise<KafkaTopic> {
+    const known = this.#topics.get(name);
+    if (known !== undefined) return known;
+    const opening = openTopic(this.#cluster, recordTopicPlan(this.#cluster, name), this.#closing.signal);
+    this.#topics.set(name, opening);
+    opening.catch(() => this.#topics.delete(name));
+    return opening;
+  }
+
+  append(topic: TopicHandle, record: SinkRecord): void {
+    this.#producer.append(topic as KafkaTopic, record);
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#producer.ready();
+  }
+
+  async commit(state: ReadonlyMap<string, string | null>): Promise<void> {
+    if (this.#error !== null) throw this.#error;
+    if (this.#state === null || this.#stateTopic === null) {
+      throw new HeadwaterError('internal.bug', 'commit before restore');
+    }
+    const log = this.#state;
+    const { records, rewrite } = log.records(state);
+    const offset = await this.#producer.commit(this.#stateTopic.keyless, records);
+    if (rewrite) log.rewritten(offset);
+    this.#commits++;
+  }
+
+  #oversize(batch: SealedBatch, records: Buffer): boolean {
+    const { topic } = batch.partition;
+    if (
+      this.#deadLetterTopic === null ||
+      topic === this.#options.stateTopic ||
+      topic === this.#deadLetterTopic.name
+    ) {
+      this.#producer.fail(tooLarge(batch));
+      return false;
+    }
+    const note = deadLetter(batch, records, this.#deadLetterTopic.maxMessageBytes);
+    this.#producer.replace(batch, this.#deadLetterTopic.keyless, note);
+    this.#log.warn(
+      {
+        topic,
+        size: batch.rawBytes,
+        limit: batch.partition.maxMessageBytes,
+        deadLetterTopic: this.#deadLetterTopic.name,
+      },
+      'record too large for its topic: a note without the value went to the dead-letter topic',
+    );
+    return true;
+  }
+
+  stats(): SinkStats {
+    const { records, bytes, pendingBytes } = this.#producer;
+    return { records, bytes, commits: this.#commits, pendingBytes };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    await this.#producer.close(this.#error ?? new HeadwaterError('internal.bug', 'the sink is closed'));
+    await this.#lease[Symbol.asyncDispose]();
+    await this.#cluster[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,586 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SinkRecord } from '../../sink.ts';
+import { INIT_PRODUCER_ID } from './apis.ts';
+import { ANY_BROKER, type Cluster } from './cluster.ts';
+import { compress } from './compression.ts';
+import { type ProducerIdentity, TransactionCoordinator } from './coordinator.ts';
+import { asFault, checkCode, type FaultContext, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import {
+  type CommitGroup,
+  type KafkaTopic,
+  newGroup,
+  PartitionQueue,
+  type SealedBatch,
+} from './partition-queue.ts';
+import { partitionOf } from './murmur2.ts';
+import { BATCH_HEADER_BYTES, BatchBuilder, BufferPool, stampBatch } from './record-batch.ts';
+import { PRODUCE_KEY, PRODUCE_VERSION, type ProduceResult, produceRequest } from './txn-requests.ts';
+
+/** What the broker keeps of each producer and partition to recognise a repetition. */
+const MAX_IN_FLIGHT = 5;
+/** Smaller batches grow when compressed, or nearly. */
+const MIN_COMPRESSED = 256;
+/** A record and the header of its batch. */
+const SINGLE_RECORD_OVERHEAD = BATCH_HEADER_BYTES + 32;
+const MAX_SEQUENCE = 0x7fffffff;
+
+export interface ProducerEvents {
+  /** Called once; nothing is sent afterwards. */
+  readonly onFailure: (error: unknown) => void;
+  /** A batch of one record that its topic does not take. Returns true where something else went out in its stead. */
+  readonly onOversize: (batch: SealedBatch, records: Buffer) => boolean;
+}
+
+/**
+ * Record batches on their way to the brokers, and the Kafka transaction around them.
+ *
+ * Exactly once: each commit group is one transaction; the groups follow one another. Its batches are sent as
+ * they fill, while the transaction is open, so memory is bounded whatever a transaction's size.
+ * At least once: an idempotent producer; data of several groups are on their way together, and the state of a
+ * group is written when its data, and those of all before it, are acknowledged.
+ *
+ * Sequence numbers are ours: up to five batches of a partition are in flight, and after any doubt all of them
+ * are sent again in order with the same numbers, which the broker recognises (INV: no gap, no repetition).
+ */
+export class Producer {
+  readonly #cluster: Cluster;
+  readonly #coordinator: TransactionCoordinator;
+  readonly #events: ProducerEvents;
+  readonly #exactlyOnce: boolean;
+  readonly #pool: BufferPool;
+  readonly #closing = new AbortController();
+  #who: ProducerIdentity = { producerId: -1n, producerEpoch: -1 };
+  #version = 0;
+  /** The last one takes what is appended; the first is the one under way. */
+  #groups: CommitGroup[] = [newGroup()];
+  readonly #open = new Set<PartitionQueue>();
+  readonly #busy = new Set<PartitionQueue>();
+  readonly #requests = new Map<number, number>();
+  readonly #stale = new Set<string>();
+  #refreshing: Promise<void> | null = null;
+  #failed = false;
+  #pumping = false;
+  #pendingBytes = 0;
+  #waiters: (() => void)[] = [];
+  records = 0;
+  bytes = 0;
+
+  constructor(cluster: Cluster, events: ProducerEvents) {
+    this.#cluster = cluster;
+    this.#events = events;
+    this.#exactlyOnce = cluster.options.delivery === 'exactly-once';
+    this.#coordinator = new TransactionCoordinator(cluster, this.#closing.signal);
+    this.#pool = new BufferPool(2 * cluster.options.maxPendingBytes);
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /** Gets a producer id; exactly once, this fences the predecessor and ends its open transaction. */
+  async init(): Promise<void> {
+    if (this.#exactlyOnce) this.#who = await this.#coordinator.init();
+    else {
+      try {
+        const response = await this.#cluster.request(
+          { broker: ANY_BROKER, purpose: 'control' },
+          INIT_PRODUCER_ID,
+          null,
+          0,
+          -1n,
+          -1,
+        );
+        checkCode(response.errorCode, 'InitProducerId');
+        this.#who = { producerId: response.producerId, producerEpoch: response.producerEpoch };
+      } catch (error) {
+        throw faultToError(asFault(error, 'the broker'), this.#context('Getting a producer id'));
+      }
+    }
+    this.#version = await this.#cluster
+      .version({ broker: ANY_BROKER, purpose: 'control' }, PRODUCE_KEY, PRODUCE_VERSION - 1)
+      .catch((error: unknown) => {
+        throw faultToError(asFault(error, 'the broker'), this.#context('Asking for API versions'));
+      });
+  }
+
+  append(topic: KafkaTopic, record: SinkRecord): void {
+    const { key } = record;
+    this.appendTo(
+      key === null ? topic.keyless : topic.partitions[partitionOf(key, topic.partitions.length)]!,
+      record,
+    );
+  }
+
+  appendTo(partition: PartitionQueue, record: SinkRecord): void {
+    const { batchBytes } = this.#cluster.options;
+    const limit = Math.min(batchBytes, partition.maxMessageBytes);
+    let builder = partition.open;
+    if (
+      builder !== null &&
+      builder.bytes + roughSize(record) > limit &&
+      builder.bytes + exactSize(record) > limit
+    ) {
+      this.#seal(partition);
+      this.#pump();
+      builder = null;
+    }
+    if (builder === null) {
+      builder = new BatchBuilder(this.#pool);
+      partition.open = builder;
+      this.#open.add(partition);
+      const group = this.#groups[this.#groups.length - 1]!;
+      group.unacked++;
+      if (!group.touched.has(partition)) {
+        group.touched.add(partition);
+        group.toAdd.add(partition);
+      }
+    }
+    const before = builder.count === 0 ? 0 : builder.bytes;
+    builder.append(record);
+    this.#pendingBytes += builder.bytes - before;
+    this.bytes += builder.bytes - before;
+    this.records++;
+    if (builder.bytes >= limit) {
+      this.#seal(partition);
+      this.#pump();
+    }
+  }
+
+  /** Undefined while there is room; else resolves when there is. */
+  ready(): Promise<void> | undefined {
+    const { maxPendingBytes } = this.#cluster.options;
+    if (this.#pendingBytes < maxPendingBytes / 2) return undefined;
+    // Many partitions with a little each must not fill the memory unseen.
+    this.#sealAll();
+    this.#pump();
+    if (this.#pendingBytes < maxPendingBytes || this.#failed) return undefined;
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /**
+   * Ends the current group with these state records. Resolves, in order, when all is durable, with the offset
+   * of the first state record (null where it isn't known). Data appended from now on belong to the next group.
+   */
+  commit(statePartition: PartitionQueue, state: readonly SinkRecord[]): Promise<number | null> {
+    const group = this.#groups[this.#groups.length - 1]!;
+    const done = new Promise<number | null>((resolve, reject) => {
+      group.settle = { resolve, reject };
+    });
+    if (this.#exactlyOnce) {
+      for (const record of state) this.appendTo(statePartition, record);
+    }
+    this.#sealAll();
+    group.phase = 'closed';
+    this.#groups.push(newGroup());
+    if (!this.#exactlyOnce) {
+      group.writeState = () => {
+        // Sealed at once: what the newest group has open for this partition, if anything, stays ahead of it.
+        this.#writeInto(group, statePartition, state);
+      };
+    }
+    this.#pump();
+    return done;
+  }
+
+  #writeInto(group: CommitGroup, partition: PartitionQueue, records: readonly SinkRecord[]): void {
+    let builder: BatchBuilder | null = null;
+    const flush = (): void => {
+      if (builder !== null) this.#sealBuilder(partition, builder, group);
+      builder = null;
+    };
+    for (const record of records) {
+      if (
+        builder !== null &&
+        builder.bytes + exactSize(record) >
+          Math.min(this.#cluster.options.batchBytes, partition.maxMessageBytes)
+      )
+        flush();
+      if (builder === null) {
+        builder = new BatchBuilder(this.#pool);
+        group.unacked++;
+      }
+      builder.append(record);
+    }
+    if (builder !== null) this.#pendingBytes += (builder as BatchBuilder).bytes;
+    flush();
+  }
+
+  /** A record that takes the place of one that is too large, in the same group. */
+  replace(batch: SealedBatch, partition: PartitionQueue, record: SinkRecord): void {
+    const { group } = batch;
+    if (!group.touched.has(partition)) {
+      group.touched.add(partition);
+      group.toAdd.add(partition);
+    }
+    this.#writeInto(group, partition, [record]);
+  }
+
+  #sealAll(): void {
+    for (const partition of this.#open) this.#seal(partition);
+  }
+
+  #seal(partition: PartitionQueue): void {
+    const builder = partition.open;
+    if (builder === null) return;
+    partition.open = null;
+    this.#open.delete(partition);
+    this.#sealBuilder(partition, builder, this.#groups[this.#groups.length - 1]!);
+  }
+
+  #sealBuilder(partition: PartitionQueue, builder: BatchBuilder, group: CommitGroup): void {
+    const { compression } = this.#cluster.options;
+    const batch: SealedBatch = {
+      partition,
+      group,
+      bytes: null,
+      rawBytes: builder.bytes,
+      count: builder.count,
+      baseTimestamp: builder.baseTimestamp,
+      maxTimestamp: builder.maxTimestamp,
+      compression: 'none',
+      sequence: -1,
+      acked: false,
+      release: null,
+    };
+    partition.queue.push(batch);
+    this.#busy.add(partition);
+    if (compression === 'none' || builder.bytes < MIN_COMPRESSED) {
+      this.#sealed(batch, builder, null);
+      return;
+    }
+    const compressed = compress(compression, builder.records);
+    if (compressed instanceof Promise) {
+      compressed.then(
+        (bytes) => {
+          this.#sealed(batch, builder, bytes);
+          this.#pump();
+        },
+        (error: unknown) => this.#fail(error),
+      );
+    } else this.#sealed(batch, builder, compressed);
+  }
+
+  #sealed(batch: SealedBatch, builder: BatchBuilder, compressed: Buffer | null): void {
+    const smaller = compressed !== null && compressed.length < builder.bytes - BATCH_HEADER_BYTES;
+    const size = smaller ? compressed.length + BATCH_HEADER_BYTES : builder.bytes;
+    if (size > batch.partition.maxMessageBytes && batch.count === 1) {
+      if (!this.#failed && this.#events.onOversize(batch, builder.records)) {
+        this.#acknowledge(batch, null);
+        builder.release();
+      }
+      return;
+    }
+    if (smaller) {
+      const bytes = Buffer.allocUnsafeSlow(size);
+      compressed.copy(bytes, BATCH_HEADER_BYTES);
+      batch.bytes = bytes;
+      batch.compression = this.#cluster.options.compression;
+      builder.release();
+    } else {
+      batch.bytes = builder.whole;
+      batch.release = () => builder.release();
+    }
+  }
+
+  /** Sends whatever may be sent and finishes whatever is complete. Cheap when there is nothing to do. */
+  #pump(): void {
+    if (this.#pumping || this.#failed) return;
+    this.#pumping = true;
+    try {
+      if (this.#exactlyOnce) this.#addPartitions(this.#groups[0]!);
+      while (this.#send());
+      if (this.#exactlyOnce) this.#endTransaction(this.#groups[0]!);
+      else this.#advance();
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  #addPartitions(group: CommitGroup): void {
+    // An open transaction is begun only when there is a batch to send, since it keeps readers waiting.
+    if (group.adding || group.toAdd.size === 0) return;
+    if (![...group.toAdd].some((each) => each.queue.length > 0)) return;
+    group.adding = true;
+    const adding = [...group.toAdd];
+    group.toAdd.clear();
+    const topics = new Map<string, number[]>();
+    for (const { topic, index } of adding) {
+      const list = topics.get(topic);
+      if (list === undefined) topics.set(topic, [index]);
+      else list.push(index);
+    }
+    this.#coordinator
+      .addPartitions(
+        this.#who,
+        [...topics].map(([name, partitions]) => ({ name, partitions })),
+      )
+      .then(
+        () => {
+          group.adding = false;
+          for (const each of adding) group.added.add(each);
+          this.#pump();
+        },
+        (error: unknown) => this.#fail(error),
+      );
+  }
+
+  /** Builds at most one request for each broker; true where there may be more to send. */
+  #send(): boolean {
+    let requests: Map<number, SealedBatch[]> | null = null;
+    for (const partition of this.#busy) {
+      if (partition.recovering || partition.inFlight >= MAX_IN_FLIGHT) continue;
+      const batch = partition.queue[partition.sent];
+      if (batch === undefined || batch.bytes === null) continue;
+      if (this.#exactlyOnce && (batch.group !== this.#groups[0] || !batch.group.added.has(partition)))
+        continue;
+      const leader = this.#cluster.leader(partition.topic, partition.index);
+      if (leader === ANY_BROKER) {
+        this.#recover(
+          partition,
+          new KafkaFault('broker', KAFKA.LEADER_NOT_AVAILABLE, 'the partition has no leader'),
+        );
+        continue;
+      }
+      if ((this.#requests.get(leader) ?? 0) >= MAX_IN_FLIGHT) continue;
+      requests ??= new Map();
+      const list = requests.get(leader);
+      if (list === undefined) requests.set(leader, [batch]);
+      else list.push(batch);
+    }
+    if (requests === null) return false;
+    for (const [leader, batches] of requests) this.#produce(leader, batches);
+    return true;
+  }
+
+  #produce(leader: number, batches: readonly SealedBatch[]): void {
+    for (const batch of batches) {
+      const { partition } = batch;
+      if (batch.sequence === -1) {
+        batch.sequence = partition.nextSequence;
+        partition.nextSequence = nextSequence(batch.sequence, batch.count);
+        stampBatch(batch.bytes!, batch, {
+          ...this.#who,
+          sequence: batch.sequence,
+          transactional: this.#exactlyOnce,
+        });
+      }
+      partition.sent++;
+      partition.inFlight++;
+    }
+    this.#requests.set(leader, (this.#requests.get(leader) ?? 0) + 1);
+    const request = produceRequest({
+      version: this.#version,
+      transactionalId: this.#exactlyOnce ? this.#cluster.options.transactionalId : null,
+      timeoutMs: this.#cluster.options.requestTimeoutMs,
+      parts: batches.map((batch) => ({
+        topic: batch.partition.topic,
+        partition: batch.partition.index,
+        batch: batch.bytes!,
+      })),
+    });
+    this.#cluster.raw({ broker: leader, purpose: 'data' }, request).then(
+      (results) => this.#answered(leader, batches, results),
+      (error: unknown) => {
+        const fault = asFault(error, `broker ${leader}`);
+        this.#answered(leader, batches, fault);
+      },
+    );
+  }
+
+  #answered(
+    leader: number,
+    batches: readonly SealedBatch[],
+    answer: readonly ProduceResult[] | KafkaFault,
+  ): void {
+    this.#requests.set(leader, this.#requests.get(leader)! - 1);
+    if (this.#failed) return;
+    for (const batch of batches) {
+      const { partition } = batch;
+      partition.inFlight--;
+      const result =
+        answer instanceof KafkaFault
+          ? null
+          : answer.find((each) => each.partition === partition.index && each.topic === partition.topic);
+      const code = result?.code ?? 0;
+      if (result != null && (code === 0 || code === KAFKA.DUPLICATE_SEQUENCE_NUMBER)) {
+        this.#acknowledge(batch, code === 0 ? result.baseOffset : null);
+        continue;
+      }
+      const fault =
+        answer instanceof KafkaFault
+          ? answer
+          : new KafkaFault('broker', code, `broker ${leader} answered Kafka error ${code}`);
+      // Behind a batch that failed, the others of its partition are out of order.
+      const behind = partition.recovering && code === KAFKA.OUT_OF_ORDER_SEQUENCE_NUMBER;
+      if (fault.retriable || behind) this.#recover(partition, fault);
+      else
+        return this.#fail(
+          faultToError(fault, this.#context(`Producing to topic ${partition.topic}`, partition.topic)),
+        );
+    }
+    this.#pump();
+  }
+
+  #acknowledge(batch: SealedBatch, offset: number | null): void {
+    if (batch.acked) return;
+    const { partition, group } = batch;
+    batch.acked = true;
+    // One that was never sent (a record too large) must not stand in the way of those behind it.
+    if (batch.sequence === -1) partition.queue.splice(partition.queue.indexOf(batch), 1);
+    else partition.failingSince = null;
+    partition.settle();
+    if (partition.queue.length === 0) this.#busy.delete(partition);
+    group.unacked--;
+    if (partition.topic === this.#cluster.options.stateTopic) group.stateOffset ??= offset;
+    this.#pendingBytes -= batch.rawBytes;
+    batch.bytes = null;
+    batch.release?.();
+    if (this.#waiters.length > 0 && this.#pendingBytes < this.#cluster.options.maxPendingBytes) this.#wake();
+  }
+
+  /** Waits until nothing of the partition is in flight, looks for its leader again, and sends all from the first. */
+  #recover(partition: PartitionQueue, fault: KafkaFault): void {
+    const now = Date.now();
+    partition.failingSince ??= now;
+    if (now - partition.failingSince > this.#cluster.options.deliveryTimeoutMs) {
+      this.#fail(
+        faultToError(fault, this.#context(`Producing to topic ${partition.topic}`, partition.topic)),
+      );
+      return;
+    }
+    if (partition.recovering) return;
+    partition.recovering = true;
+    const waited = now - partition.failingSince;
+    const settle = async (): Promise<void> => {
+      await sleep(Math.min(Math.max(20, waited), 1000), undefined, { signal: this.#closing.signal });
+      if (fault.stale) await this.#refresh(partition.topic);
+      while (partition.inFlight > 0) await sleep(10, undefined, { signal: this.#closing.signal });
+      partition.settle();
+      for (let i = partition.queue.length - 1; i >= 0; i--)
+        if (partition.queue[i]!.acked) partition.queue.splice(i, 1);
+      partition.sent = 0;
+      partition.recovering = false;
+      this.#pump();
+    };
+    settle().catch((error: unknown) => {
+      if (!this.#closing.signal.aborted) this.#fail(error);
+    });
+  }
+
+  /** One metadata request for all partitions that ask at the same time. Its failure shows at the next send. */
+  #refresh(topic: string): Promise<void> {
+    this.#stale.add(topic);
+    this.#refreshing ??= (async () => {
+      await sleep(5, undefined, { signal: this.#closing.signal });
+      const topics = [...this.#stale];
+      this.#stale.clear();
+      this.#refreshing = null;
+      await this.#cluster.metadata(topics).catch(() => {});
+    })();
+    return this.#refreshing;
+  }
+
+  #endTransaction(group: CommitGroup): void {
+    if (group.phase !== 'closed' || group.unacked > 0 || group.adding) return;
+    group.phase = 'finishing';
+    if (group.added.size === 0) {
+      this.#finish(group);
+      return;
+    }
+    this.#coordinator.end(this.#who, true).then(
+      () => {
+        this.#finish(group);
+        this.#pump();
+      },
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #finish(group: CommitGroup): void {
+    this.#groups.shift();
+    group.settle?.resolve(group.stateOffset);
+  }
+
+  /** At least once: writes the state of groups whose data are acknowledged, and resolves in order. */
+  #advance(): void {
+    for (const group of this.#groups) {
+      if (group.phase === 'finishing') continue;
+      if (group.phase !== 'closed' || group.unacked > 0) break;
+      group.phase = 'finishing';
+      group.writeState?.();
+    }
+    while (this.#send());
+    for (;;) {
+      const head = this.#groups[0]!;
+      if (head.phase !== 'finishing' || head.unacked > 0) return;
+      this.#finish(head);
+    }
+  }
+
+  /** Ends it all: commits under way are rejected with this. */
+  fail(error: unknown): void {
+    this.#fail(error);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    for (const group of this.#groups) group.settle?.reject(error);
+    this.#wake();
+    this.#events.onFailure(error);
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  #context(doing: string, topic?: string): FaultContext {
+    return this.#coordinator.context(doing, topic);
+  }
+
+  /** Aborts what is open, so that readers do not wait for the transaction's time-out. */
+  async close(error: unknown): Promise<void> {
+    const head = this.#groups[0]!;
+    const open = this.#exactlyOnce && (head.adding || head.added.size > 0) && head.phase !== 'finishing';
+    const usable = !this.#failed;
+    this.#fail(error);
+    if (open && usable) {
+      const timeout = AbortSignal.timeout(2000);
+      await Promise.race([
+        this.#coordinator.end(this.#who, false).catch(() => {}),
+        new Promise<void>((resolve) => timeout.addEventListener('abort', () => resolve(), { once: true })),
+      ]);
+    }
+    this.#closing.abort();
+  }
+}
+
+function nextSequence(from: number, count: number): number {
+  const next = from + count;
+  return next > MAX_SEQUENCE ? next - MAX_SEQUENCE - 1 : next;
+}
+
+function roughSize(record: SinkRecord): number {
+  return (
+    SINGLE_RECORD_OVERHEAD +
+    3 * ((record.key?.length ?? 0) + (record.value?.length ?? 0)) +
+    headersSize(record)
+  );
+}
+
+function exactSize(record: SinkRecord): number {
+  return SINGLE_RECORD_OVERHEAD + bytesOf(record.key) + bytesOf(record.value) + headersSize(record);
+}
+
+function headersSize({ headers }: SinkRecord): number {
+  if (headers === null) return 0;
+  let size = 0;
+  for (const [name, value] of headers) size += 10 + 3 * name.length + 3 * value.length;
+  return size;
+}
+
+function bytesOf(value: string | Uint8Array | null): number {
+  return value === null ? 0 : typeof value === 'string' ? Buffer.byteLength(value) : value.length;
+}

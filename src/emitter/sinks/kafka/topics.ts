@@ -1,0 +1,195 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ConfigResourceTypes } from '@platformatic/kafka';
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import { CREATE_TOPICS, DESCRIBE_CONFIGS } from './apis.ts';
+import { ANY_BROKER, type Cluster } from './cluster.ts';
+import { asFault, type FaultContext, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import { murmur2 } from './murmur2.ts';
+import { type KafkaTopic, PartitionQueue } from './partition-queue.ts';
+
+/** The broker's default message.max.bytes, where it does not tell. */
+const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
+const DEFAULT_REPLICAS = 3;
+/** A topic that has just been created has its leaders within milliseconds, or not for a reason. */
+const SETTLE_MS = 15_000;
+
+export interface TopicPlan {
+  readonly name: string;
+  readonly partitions: number;
+  readonly config: Readonly<Record<string, string>>;
+}
+
+/** One partition, compacted, in small segments so that compaction and start-up stay quick. */
+export function stateTopicPlan(cluster: Cluster): TopicPlan {
+  return {
+    name: cluster.options.stateTopic,
+    partitions: 1,
+    config: {
+      'cleanup.policy': 'compact',
+      'segment.bytes': String(16 * 1024 * 1024),
+      'min.cleanable.dirty.ratio': '0.1',
+    },
+  };
+}
+
+export function recordTopicPlan(cluster: Cluster, name: string): TopicPlan {
+  return {
+    name,
+    partitions: cluster.options.partitions,
+    config: { 'cleanup.policy': 'delete', ...cluster.options.topicConfig },
+  };
+}
+
+/** The topic, created where it is missing. Throws HeadwaterError. */
+export async function openTopic(cluster: Cluster, plan: TopicPlan, signal: AbortSignal): Promise<KafkaTopic> {
+  const context = contextFor(cluster, `Opening topic ${plan.name}`, plan.name);
+  const deadline = Date.now() + SETTLE_MS;
+  let created = false;
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      const partitions = await leaders(cluster, plan.name);
+      if (partitions !== null) {
+        const limit = (await topicConfig(cluster, plan.name)).get('max.message.bytes');
+        return toTopic(
+          plan.name,
+          partitions,
+          limit === undefined ? DEFAULT_MAX_MESSAGE_BYTES : Number(limit),
+        );
+      }
+      if (!created) {
+        if (!cluster.options.createTopics) throw missing(cluster, plan);
+        await createTopic(cluster, plan, false);
+        created = true;
+      }
+    } catch (error) {
+      if (error instanceof HeadwaterError) throw error;
+      const fault = asFault(error, 'the cluster');
+      if (!fault.retriable || Date.now() > deadline) throw faultToError(fault, context);
+    }
+    await sleep(created ? 15 : 100, undefined, { signal });
+  }
+}
+
+/** Number of partitions, or null where the topic does not exist. Throws KafkaFault while leaders are missing. */
+async function leaders(cluster: Cluster, name: string): Promise<number | null> {
+  const response = await cluster.metadata([name]);
+  const topic = response.topics[0];
+  if (topic === undefined || topic.errorCode === KAFKA.UNKNOWN_TOPIC_OR_PARTITION) return null;
+  if (topic.errorCode !== 0) throw new KafkaFault('broker', topic.errorCode, `topic ${name}`);
+  const waiting = topic.partitions.some(
+    (each) => each.errorCode === KAFKA.LEADER_NOT_AVAILABLE || each.leaderId < 0,
+  );
+  if (waiting || topic.partitions.length === 0) {
+    throw new KafkaFault(
+      'broker',
+      KAFKA.LEADER_NOT_AVAILABLE,
+      `topic ${name} has a partition without a leader`,
+    );
+  }
+  return topic.partitions.length;
+}
+
+function toTopic(name: string, count: number, maxMessageBytes: number): KafkaTopic {
+  const partitions = Array.from(
+    { length: count },
+    (_, index) => new PartitionQueue(name, index, maxMessageBytes),
+  );
+  const keyless = partitions[(murmur2(Buffer.from(name)) & 0x7fffffff) % count]!;
+  return { name, partitions, keyless, maxMessageBytes };
+}
+
+/** Settings of a topic by name; empty where the principal may not see them. */
+export async function topicConfig(cluster: Cluster, name: string): Promise<ReadonlyMap<string, string>> {
+  const response = await cluster.request(
+    { broker: ANY_BROKER, purpose: 'control' },
+    DESCRIBE_CONFIGS,
+    [
+      {
+        resourceType: ConfigResourceTypes.TOPIC,
+        resourceName: name,
+        configurationKeys: ['max.message.bytes', 'cleanup.policy'],
+      },
+    ],
+    false,
+    false,
+  );
+  const values = new Map<string, string>();
+  for (const result of response.results) {
+    for (const config of result.configs)
+      if (typeof config.value === 'string') values.set(config.name, config.value);
+  }
+  return values;
+}
+
+/** Creates a topic, or with `validateOnly` asks whether it could be. One that exists by then is fine. */
+export async function createTopic(cluster: Cluster, plan: TopicPlan, validateOnly: boolean): Promise<void> {
+  const replicationFactor =
+    cluster.options.replicationFactor ?? Math.max(1, Math.min(DEFAULT_REPLICAS, cluster.brokerIds.length));
+  const { controllerId } = await cluster.metadata([]);
+  const response = await cluster.request(
+    { broker: cluster.brokerIds.includes(controllerId) ? controllerId : ANY_BROKER, purpose: 'control' },
+    CREATE_TOPICS,
+    [
+      {
+        name: plan.name,
+        numPartitions: plan.partitions,
+        replicationFactor,
+        assignments: [],
+        configs: Object.entries(plan.config).map(([name, value]) => ({ name, value })),
+      },
+    ],
+    30_000,
+    validateOnly,
+  );
+  const result = response.topics[0];
+  const code = result?.errorCode ?? 0;
+  if (code === 0 || code === KAFKA.TOPIC_ALREADY_EXISTS) return;
+  const fault = new KafkaFault('broker', code, `creating topic ${plan.name} answered Kafka error ${code}`);
+  if (fault.retriable) throw fault;
+  const context = contextFor(cluster, `Creating topic ${plan.name}`, plan.name);
+  if (code === KAFKA.TOPIC_AUTHORIZATION_FAILED || code === KAFKA.CLUSTER_AUTHORIZATION_FAILED) {
+    throw faultToError(new KafkaFault('broker', KAFKA.TOPIC_AUTHORIZATION_FAILED, fault.message), context);
+  }
+  // The broker's text names the setting or the policy that forbids it, and holds no data.
+  throw new HeadwaterError(
+    'delivery.topic-invalid',
+    `Kafka refuses to create topic ${plan.name}: ${result?.errorMessage ?? `error ${code}`}`,
+    {
+      details: { topic: plan.name, kafkaError: code, partitions: plan.partitions, replicationFactor },
+    },
+  );
+}
+
+/** The state topic must keep the last value of every key for ever. */
+export async function checkStateTopic(cluster: Cluster): Promise<void> {
+  const name = cluster.options.stateTopic;
+  const policy = (await topicConfig(cluster, name)).get('cleanup.policy');
+  if (policy === undefined || policy === 'compact') return;
+  throw new HeadwaterError(
+    'delivery.topic-invalid',
+    `Topic ${name} keeps the pipeline's position but has cleanup.policy=${policy}, so it would be forgotten.`,
+    {
+      fix: `kafka-configs.sh --bootstrap-server ${cluster.options.brokers[0]} --alter --topic ${name} --add-config cleanup.policy=compact`,
+    },
+  );
+}
+
+function missing(cluster: Cluster, plan: TopicPlan): HeadwaterError {
+  const config = Object.entries(plan.config)
+    .map(([name, value]) => ` --config ${name}=${value}`)
+    .join('');
+  return new HeadwaterError(
+    'delivery.topic-missing',
+    `Topic ${plan.name} does not exist and emit.kafka.topics.create is false.`,
+    {
+      details: { topic: plan.name },
+      fix: `kafka-topics.sh --bootstrap-server ${cluster.options.brokers[0]} --create --topic ${plan.name} --partitions ${plan.partitions}${config}`,
+    },
+  );
+}
+
+export function contextFor(cluster: Cluster, doing: string, topic?: string): FaultContext {
+  const { brokers, sasl, groupId, transactionalId } = cluster.options;
+  return { doing, topic, brokers, groupId, transactionalId, principal: sasl?.username };
+}
