@@ -6,6 +6,7 @@ export interface ProcessIdentity {
   readonly pid: number;
   /** The machine's boot and, in containers, the pid namespace: pids mean something only within the same. */
   readonly machine: string;
+  readonly host: string;
   /** Start time in clock ticks since boot, from /proc; null where there is no /proc. */
   readonly started: string | null;
 }
@@ -13,7 +14,7 @@ export interface ProcessIdentity {
 let own: ProcessIdentity | null = null;
 
 export function processIdentity(): ProcessIdentity {
-  own ??= { pid: process.pid, machine: machine(), started: startTime(process.pid) };
+  own ??= { pid: process.pid, machine: machine(), host: hostname(), started: startTime(process.pid) };
   return own;
 }
 

@@ -1,0 +1,258 @@
+import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import type { Log } from '../../../observability/log.ts';
+import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
+import { type FileCheckpoint, readCheckpoint, syncDirectory, writeCheckpoint } from '../checkpoint-file.ts';
+import { jsonLine } from '../json-lines.ts';
+import { type LockFile, takeLock } from '../lock-file.ts';
+
+export interface FileSinkOptions {
+  /** The pipeline's name. */
+  readonly name: string;
+  /** Directory of the segments, the checkpoint and the lock; created where it is missing. */
+  readonly dir: string;
+  /** A new segment begins after the commit that reaches this size (default 128 MiB). */
+  readonly rotateBytes?: number | undefined;
+  /** A new segment begins after the first commit later than this since the segment began (default never). */
+  readonly rotateMs?: number | undefined;
+}
+
+const DEFAULT_ROTATE_BYTES = 128 * 1024 * 1024;
+const WRITE_BYTES = 1024 * 1024;
+const MAX_PENDING_BYTES = 8 * 1024 * 1024;
+const CHECKPOINT = 'checkpoint.json';
+const SEGMENT = /^records-(\d{8,})\.jsonl$/;
+
+/**
+ * Lines of JSON in `records-00000001.jsonl`, `records-00000002.jsonl` … and `checkpoint.json`, which says how
+ * many bytes of the last one count. What stands behind that is cut off at the next start, so that a reader who
+ * heeds the checkpoint sees each record once. Throws `state.locked`, `delivery.disk`.
+ */
+export async function openFileSink(options: FileSinkOptions, log: Log): Promise<Sink> {
+  let lock: LockFile;
+  try {
+    await mkdir(options.dir, { recursive: true });
+    lock = await takeLock(join(options.dir, 'lock'), `Directory ${options.dir}`);
+  } catch (error) {
+    throw diskError(error, options.dir);
+  }
+  return new FileSink(options, lock, log);
+}
+
+interface FileTopic extends TopicHandle {
+  readonly json: string;
+}
+
+class FileSink implements Sink {
+  readonly failed: Promise<never>;
+  readonly #options: FileSinkOptions;
+  readonly #lock: LockFile;
+  readonly #log: Log;
+  readonly #state = new Map<string, string>();
+  #file: FileHandle | null = null;
+  /** Of the lines appended last; the file may be one behind. */
+  #segment = 1;
+  #segmentBytes = 0;
+  #segmentSince = Date.now();
+  #lines: string[] = [];
+  #linesLength = 0;
+  #tail: Promise<void> = Promise.resolve();
+  #pendingBytes = 0;
+  #waiters: (() => void)[] = [];
+  #fail: (error: unknown) => void = () => {};
+  #error: unknown = null;
+  #records = 0;
+  #bytes = 0;
+  #commits = 0;
+
+  constructor(options: FileSinkOptions, lock: LockFile, log: Log) {
+    this.#options = options;
+    this.#lock = lock;
+    this.#log = log;
+    this.failed = new Promise((_, reject) => {
+      this.#fail = (error) => {
+        this.#error ??= error;
+        reject(error);
+        this.#wake();
+      };
+    });
+    this.failed.catch(() => {});
+  }
+
+  async restore(): Promise<ReadonlyMap<string, string>> {
+    const { dir, name } = this.#options;
+    try {
+      const checkpoint = await readCheckpoint(join(dir, CHECKPOINT), name);
+      await this.#cutBack(checkpoint);
+      this.#segment = checkpoint?.segment ?? 1;
+      this.#segmentBytes = checkpoint?.length ?? 0;
+      this.#file = await open(this.#path(this.#segment), 'a');
+      await syncDirectory(dir);
+      for (const [key, value] of Object.entries(checkpoint?.state ?? {})) this.#state.set(key, value);
+      return new Map(this.#state);
+    } catch (error) {
+      throw diskError(error, dir);
+    }
+  }
+
+  async #cutBack(checkpoint: FileCheckpoint | null): Promise<void> {
+    const { dir } = this.#options;
+    const durable = checkpoint?.segment ?? 0;
+    for (const entry of await readdir(dir)) {
+      const found = SEGMENT.exec(entry);
+      if (found === null || Number(found[1]) <= durable) continue;
+      await rm(join(dir, entry));
+      this.#log.info({ file: entry }, 'removed a segment that was never committed');
+    }
+    if (checkpoint === null) return;
+    const path = this.#path(durable);
+    let file: FileHandle;
+    try {
+      file = await open(path, 'r+');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if (checkpoint.length === 0) return;
+      throw lostData(path, checkpoint.length, 0);
+    }
+    try {
+      const { size } = await file.stat();
+      if (size < checkpoint.length) throw lostData(path, checkpoint.length, size);
+      if (size === checkpoint.length) return;
+      await file.truncate(checkpoint.length);
+      await file.sync();
+      this.#log.info({ file: path, bytes: size - checkpoint.length }, 'cut off lines that were never committed');
+    } finally {
+      await file.close();
+    }
+  }
+
+  async topic(name: string): Promise<TopicHandle> {
+    const topic: FileTopic = { name, json: JSON.stringify(name) };
+    return topic;
+  }
+
+  append(topic: TopicHandle, record: SinkRecord): void {
+    const line = jsonLine((topic as FileTopic).json, record);
+    this.#lines.push(line);
+    this.#linesLength += line.length;
+    this.#records++;
+    if (this.#linesLength >= WRITE_BYTES) this.#write();
+  }
+
+  /** Hands the lines so far to the file; they are durable only with a commit. */
+  #write(): void {
+    if (this.#lines.length === 0) return;
+    const data = Buffer.from(this.#lines.join(''));
+    this.#lines = [];
+    this.#linesLength = 0;
+    this.#pendingBytes += data.length;
+    this.#segmentBytes += data.length;
+    this.#bytes += data.length;
+    this.#enqueue(async () => {
+      await this.#file!.appendFile(data);
+      this.#pendingBytes -= data.length;
+      if (this.#pendingBytes < MAX_PENDING_BYTES) this.#wake();
+    });
+  }
+
+  ready(): Promise<void> | undefined {
+    if (this.#pendingBytes < MAX_PENDING_BYTES || this.#error !== null) return undefined;
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  commit(state: ReadonlyMap<string, string | null>): Promise<void> {
+    if (this.#error !== null) return Promise.reject(this.#error as Error);
+    this.#write();
+    for (const [key, value] of state) {
+      if (value === null) this.#state.delete(key);
+      else this.#state.set(key, value);
+    }
+    const checkpoint: FileCheckpoint = {
+      v: 1,
+      name: this.#options.name,
+      segment: this.#segment,
+      length: this.#segmentBytes,
+      state: Object.fromEntries(this.#state),
+    };
+    const done = this.#enqueue(async () => {
+      await this.#file!.datasync();
+      await writeCheckpoint(join(this.#options.dir, CHECKPOINT), checkpoint);
+      this.#commits++;
+    });
+    this.#rotate();
+    return done;
+  }
+
+  #rotate(): void {
+    const { rotateBytes = DEFAULT_ROTATE_BYTES, rotateMs = Infinity } = this.#options;
+    const now = Date.now();
+    const full = this.#segmentBytes >= rotateBytes || now - this.#segmentSince >= rotateMs;
+    if (this.#segmentBytes === 0 || !full) return;
+    this.#segment++;
+    this.#segmentBytes = 0;
+    this.#segmentSince = now;
+    const path = this.#path(this.#segment);
+    void this.#enqueue(async () => {
+      await this.#file!.close();
+      this.#file = await open(path, 'a');
+      await syncDirectory(this.#options.dir);
+    }).catch(() => {});
+  }
+
+  /** One thing after the other; the first failure ends it all. */
+  #enqueue(action: () => Promise<void>): Promise<void> {
+    const next = this.#tail.then(async () => {
+      if (this.#error !== null) throw this.#error;
+      try {
+        await action();
+      } catch (error) {
+        const known = diskError(error, this.#options.dir);
+        this.#fail(known);
+        throw known;
+      }
+    });
+    this.#tail = next.catch(() => {});
+    return next;
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  #path(segment: number): string {
+    return join(this.#options.dir, `records-${String(segment).padStart(8, '0')}.jsonl`);
+  }
+
+  stats(): SinkStats {
+    return {
+      records: this.#records,
+      bytes: this.#bytes,
+      commits: this.#commits,
+      pendingBytes: this.#pendingBytes + this.#linesLength,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tail;
+    this.#fail(new HeadwaterError('internal.bug', 'the sink is closed'));
+    await this.#file?.close().catch(() => {});
+    await this.#lock[Symbol.asyncDispose]();
+  }
+}
+
+function lostData(path: string, expected: number, found: number): HeadwaterError {
+  return new HeadwaterError('delivery.state-invalid', `${path} has ${found} bytes, but ${expected} were committed: records have been removed.`, {
+    details: { path, expected, found },
+    fix: 'Restore the file, or move the whole directory away to begin anew.',
+  });
+}
+
+function diskError(error: unknown, dir: string): unknown {
+  if (error instanceof HeadwaterError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) return error;
+  return new HeadwaterError('delivery.disk', `Directory ${dir} cannot be used: ${message}.`, { details: { dir, errno: code }, cause: error });
+}
