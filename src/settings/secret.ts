@@ -59,6 +59,6 @@ function remember(value: string): void {
 }
 
 function alternative(secret: string): string {
-  const literal = RegExp.escape(secret);
+  const literal = secret.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
   return secret.length >= LONG_ENOUGH ? literal : `(?<![A-Za-z0-9_])${literal}(?![A-Za-z0-9_])`;
 }

@@ -1,0 +1,119 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import { SettingsDocument } from './document.ts';
+import { errnoReason } from './errno.ts';
+import { noteIssues } from './problems.ts';
+import { type Environment, followReferences } from './references.ts';
+import { resolveSettings } from './resolve.ts';
+import { FILE_SCHEMA } from './schema.ts';
+import { schemaAt } from './schema-walk.ts';
+import type { HttpSettings, Settings } from './settings.ts';
+
+/**
+ * Reads and checks the files. Everything that is wrong is found in one go: throws a HeadwaterError, or an
+ * AggregateError of several in the order of files and lines. Error messages begin with `file:line:`.
+ */
+export async function loadSettings(
+  files: readonly string[],
+  environment: Environment,
+): Promise<readonly Settings[]> {
+  const results = await Promise.all(files.map((file) => loadFile(file, environment)));
+  const errors = results.flatMap((result) => ('errors' in result ? result.errors : []));
+  const loaded = results.filter((result): result is LoadedFile => 'settings' in result);
+  errors.push(...conflicts(loaded));
+  const [first] = errors;
+  if (first !== undefined) {
+    throw errors.length === 1 ? first : new AggregateError(errors, `${errors.length} errors in the settings`);
+  }
+  const settings = loaded.map((file) => file.settings);
+  // One HTTP interface a process: files without a block follow the one that has it.
+  const http = settings.find(({ http: { explicit } }) => explicit)?.http;
+  return http === undefined ? settings : settings.map((each) => ({ ...each, http }));
+}
+
+interface LoadedFile {
+  readonly settings: Settings;
+  readonly document: SettingsDocument;
+}
+
+async function loadFile(
+  file: string,
+  environment: Environment,
+): Promise<LoadedFile | { readonly errors: readonly HeadwaterError[] }> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    const reason = errnoReason(error);
+    return {
+      errors: [
+        new HeadwaterError('settings.file-unreadable', `${file}: ${reason}`, {
+          details: { file },
+          cause: error,
+        }),
+      ],
+    };
+  }
+  const document = new SettingsDocument(file, text);
+  const failed = (): { errors: readonly HeadwaterError[] } => ({ errors: document.errors() });
+  if (!document.wellFormed) return failed();
+  const directory = dirname(resolve(file));
+  const value = await followReferences({ document, environment, directory, schemaAt });
+  const parsed = FILE_SCHEMA.safeParse(value ?? {});
+  if (!parsed.success) {
+    noteIssues(document, parsed.error.issues, value);
+    return failed();
+  }
+  const settings = await resolveSettings(parsed.data, { document, directory, environment });
+  return document.problems.length > 0 ? failed() : { settings, document };
+}
+
+/** What one process cannot have twice. */
+function conflicts(files: readonly LoadedFile[]): readonly HeadwaterError[] {
+  const names = new Map<string, LoadedFile>();
+  const slots = new Map<string, LoadedFile>();
+  let http: LoadedFile | null = null;
+  for (const each of files) {
+    const { settings, document } = each;
+    const { source } = settings;
+    const sameName = names.get(settings.name);
+    names.set(settings.name, sameName ?? each);
+    if (sameName !== undefined) {
+      document.problem(
+        'settings.duplicate-name',
+        ['name'],
+        `the name ${settings.name} is also that of ${sameName.settings.file}`,
+      );
+      return document.errors();
+    }
+    const slot = `${source.hosts.map(({ host, port }) => `${host}:${port}`).join(',')} ${source.postgres.slot}`;
+    const sameSlot = slots.get(slot);
+    slots.set(slot, sameSlot ?? each);
+    if (sameSlot !== undefined) {
+      document.problem(
+        'settings.duplicate-name',
+        ['source', 'postgres', 'slot'],
+        `the replication slot ${source.postgres.slot} is also that of ${sameSlot.settings.file}`,
+        { fix: 'Give one of the pipelines another source.postgres.slot.' },
+      );
+      return document.errors();
+    }
+    if (!settings.http.explicit) continue;
+    if (http !== null && httpText(http.settings.http) !== httpText(settings.http)) {
+      document.problem(
+        'settings.duplicate-name',
+        ['http'],
+        `the http block differs from that of ${http.settings.file}; one process has one HTTP interface`,
+        { fix: 'Keep the http block in one of the files.' },
+      );
+      return document.errors();
+    }
+    http ??= each;
+  }
+  return [];
+}
+
+function httpText({ listen, token }: HttpSettings): string {
+  return JSON.stringify([listen, token?.reveal()]);
+}

@@ -1,0 +1,146 @@
+import { resolve as resolvePath } from 'node:path';
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { SettingsDocument } from './document.ts';
+import { durationInMs, sizeInBytes } from './leaves.ts';
+import { DEFAULT_LISTEN, isLoopback, parseListen } from './listen.ts';
+import type { Environment } from './references.ts';
+import { resolveEmit } from './resolve-emit.ts';
+import { PLAIN_TEXT, resolveTls } from './resolve-tls.ts';
+import type { FileShape } from './schema.ts';
+import { Secret } from './secret.ts';
+import type { HttpSettings, Settings, SourceSettings } from './settings.ts';
+import { parseSourceUrl } from './source-url.ts';
+
+export interface ResolveContext {
+  readonly document: SettingsDocument;
+  /** Relative paths are relative to it. */
+  readonly directory: string;
+  readonly environment: Environment;
+}
+
+/**
+ * From what the schema has let through to Settings: URLs and files are read, names derived, and what only the
+ * combination of keys can get wrong is noted as problems of the document. The result counts only if there are none.
+ */
+export async function resolveSettings(shape: FileShape, context: ResolveContext): Promise<Settings> {
+  const { document, directory, environment } = context;
+  const { name, snapshot } = shape;
+  return {
+    file: document.file,
+    name,
+    source: await resolveSource(shape, context),
+    snapshot: {
+      mode: snapshot.mode,
+      parallelism: snapshot.parallelism,
+      chunkRows: snapshot.chunk_rows,
+      where: new Map(Object.entries(snapshot.where)),
+      walLimitBytes: sizeInBytes(snapshot.wal_limit),
+    },
+    emit: await resolveEmit(shape, context),
+    tables: new Map(
+      Object.entries(shape.tables).map(([table, { key, topic }]) => [
+        table,
+        { key: key ?? null, topic: topic ?? null },
+      ]),
+    ),
+    http: resolveHttp(shape, document),
+    stateDir: resolvePath(directory, shape.state.dir ?? environment.STATE_DIRECTORY ?? '.headwater'),
+    shutdownTimeoutMs: durationInMs(shape.shutdown.timeout),
+  };
+}
+
+async function resolveSource({ name, source }: FileShape, context: ResolveContext): Promise<SourceSettings> {
+  const { document } = context;
+  const url = parseSourceUrl(source.url);
+  if (typeof url === 'string')
+    throw new HeadwaterError('internal.bug', 'The schema let a source.url through that cannot be read');
+  const password = url.password ?? source.password ?? null;
+  if (url.password !== null && source.password !== undefined) {
+    document.problem(
+      'settings.invalid',
+      ['source', 'password'],
+      'source.url holds a password and source.password is set too; keep one of them',
+    );
+  }
+  if (url.tlsMode !== null && source.tls !== undefined) {
+    document.problem(
+      'settings.invalid',
+      ['source', 'tls'],
+      'source.url has an sslmode and there is a source.tls block too; keep one of them',
+    );
+  }
+  checkPatterns(source.tables, document);
+  const { postgres } = source;
+  const derived = `headwater_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`;
+  return {
+    connector: 'postgresql',
+    hosts: url.hosts,
+    database: url.database,
+    user: url.user,
+    password: password === null ? null : new Secret(password),
+    mode: source.mode,
+    tables: source.tables,
+    tls:
+      url.tlsMode === null
+        ? await resolveTls(source.tls, ['source', 'tls'], context)
+        : { ...PLAIN_TEXT, mode: url.tlsMode },
+    connectTimeoutMs: url.connectTimeoutMs ?? durationInMs(source.connect_timeout),
+    postgres: {
+      slot: postgres.slot ?? derived.slice(0, 63),
+      publication: postgres.publication ?? derived.slice(0, 54),
+      failover: postgres.failover,
+      walBudgetBytes: postgres.wal_budget === undefined ? null : sizeInBytes(postgres.wal_budget),
+      onWalBudget: postgres.on_wal_budget,
+    },
+    onGap: source.on_gap,
+  };
+}
+
+function checkPatterns(patterns: readonly string[], document: SettingsDocument): void {
+  for (const [index, pattern] of patterns.entries()) {
+    const path = ['source', 'tables', index];
+    const positive = pattern.replace(/^!/, '');
+    if (positive.startsWith('/') && positive.length > 1 && positive.endsWith('/')) {
+      try {
+        new RegExp(positive.slice(1, -1));
+      } catch {
+        document.problem('settings.invalid', path, `source.tables[${index}] is not a regular expression`);
+      }
+    } else if (!positive.includes('.')) {
+      document.problem(
+        'settings.invalid',
+        path,
+        `source.tables[${index}] has to be schema.table, such as public.orders or public.*`,
+      );
+    }
+  }
+  if (patterns.every((pattern) => pattern.startsWith('!'))) {
+    document.problem(
+      'settings.invalid',
+      ['source', 'tables'],
+      'source.tables only excludes; begin with what is to be captured, such as public.*',
+    );
+  }
+}
+
+function resolveHttp({ http }: FileShape, document: SettingsDocument): HttpSettings {
+  const token = http.token === undefined ? null : new Secret(http.token);
+  if (http.listen === undefined) return { listen: DEFAULT_LISTEN, explicit: false, token };
+  if (http.listen === 'off') return { listen: null, explicit: true, token };
+  const listen = parseListen(http.listen);
+  if (listen === null) {
+    document.problem(
+      'settings.invalid',
+      ['http', 'listen'],
+      'http.listen has to be host:port such as 127.0.0.1:8080, or off',
+    );
+  } else if (!isLoopback(listen.host) && token === null) {
+    document.problem(
+      'settings.invalid',
+      ['http', 'listen'],
+      'http.listen can be reached from other machines, and http.token is not set',
+      { fix: 'Set http.token (best as ${file:…} or ${env:…}), or listen on 127.0.0.1.' },
+    );
+  }
+  return { listen, explicit: true, token };
+}

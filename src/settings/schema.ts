@@ -1,0 +1,287 @@
+/**
+ * The settings file as it is written: what zod checks, editors complete (config/headwater.schema.json) and
+ * docs/settings.md lists. A key stands here only if this version does something with it.
+ */
+import * as z from 'zod';
+import { duration, flag, list, matching, oneOf, secret, size, text, whole } from './leaves.ts';
+import { parseSourceUrl } from './source-url.ts';
+
+const TABLE = /^[^.]+\.[^.].*$/;
+
+function block<T extends z.core.$ZodLooseShape>(shape: T): z.ZodObject<T, z.core.$strict> {
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === 'invalid_type' ? 'must be a block of keys' : undefined),
+  });
+}
+
+const tls = block({
+  mode: oneOf(['disable', 'require', 'verify-ca', 'verify-full'], {
+    prefer: 'there is no silent fallback to plain text: write disable or require',
+    allow: 'there is no silent fallback to plain text: write disable or require',
+  })
+    .default('verify-full')
+    .describe(
+      'verify-full checks certificate and host name, verify-ca the certificate only, require nothing (it only encrypts).',
+    ),
+  ca: text('the path of a PEM file')
+    .optional()
+    .describe('File with the CA certificates to trust, instead of the system’s.'),
+  cert: text('the path of a PEM file').optional().describe('File with the client certificate.'),
+  key: text('the path of a PEM file').optional().describe('File with the key of the client certificate.'),
+});
+
+const source = block({
+  url: secret('a URL such as postgres://user@host:5432/database')
+    .superRefine((url, context) => {
+      const parsed = parseSourceUrl(url);
+      if (typeof parsed === 'string') context.addIssue({ code: 'custom', message: parsed });
+    })
+    .describe(
+      'postgres://user@host:port/database. Several hosts, separated by commas, are tried in order; `sslmode`, `connect_timeout` and `host` are understood.',
+    ),
+  password: secret().optional().describe('The password, best as ${file:…} or ${env:…}.'),
+  mode: oneOf(['auto', 'log'], { poll: 'this version has no polling' })
+    .default('auto')
+    .describe('How changes are found: auto and log both read the write-ahead log.'),
+  tables: list(
+    text('a pattern such as public.orders'),
+    'a list of patterns such as [public.orders, sales.*]',
+  ).describe('What to capture: globs of schema.table; "!pattern" excludes; /regex/ is a regular expression.'),
+  tls: tls.optional().describe('Encryption of the database connection. Without this block there is none.'),
+  connect_timeout: duration(100).default('10s').describe('How long one attempt to connect may take.'),
+  postgres: block({
+    slot: matching(/^[a-z0-9_]{1,63}$/, 'lower-case letters, digits and underscores, at most 63')
+      .optional()
+      .describe('Replication slot; headwater_<name> unless said otherwise.'),
+    publication: matching(/^[a-z_][a-z0-9_]{0,53}$/, 'lower-case letters, digits and underscores, at most 54')
+      .optional()
+      .describe('Publication, made and kept by Headwater; headwater_<name> unless said otherwise.'),
+    failover: flag()
+      .default(true)
+      .describe('Create the slot so that it survives a failover (PostgreSQL 17 and later).'),
+    wal_budget: size().optional().describe('Retained WAL above this raises an alarm.'),
+    on_wal_budget: oneOf(['alert'])
+      .default('alert')
+      .describe('alert: said in the log, in /status and as a metric.'),
+  })
+    .prefault({})
+    .describe('What only PostgreSQL has.'),
+  on_gap: oneOf(['resnapshot', 'fail', 'skip_with_marker'])
+    .default('resnapshot')
+    .describe(
+      'When the log no longer reaches back to the checkpoint: read all tables again, stop, or go on without what is missing.',
+    ),
+});
+
+const snapshot = block({
+  mode: oneOf(['initial', 'initial_only', 'no_data', 'when_needed', 'always'], {
+    never: 'Debezium’s never is no_data',
+    schema_only: 'Debezium’s schema_only is no_data',
+    schema_only_recovery: 'there is no schema history to recover; write no_data',
+    recovery: 'PostgreSQL needs no recovery; write no_data',
+    custom: 'use snapshot.where to choose rows',
+    configuration_based: 'choose one of the modes',
+  })
+    .default('initial')
+    .describe(
+      'initial: once. initial_only: and then end. no_data: never. when_needed: also when the log no longer reaches back. always: at each start.',
+    ),
+  parallelism: whole(1, 64).default(2).describe('Connections that read at once.'),
+  chunk_rows: whole(100, 100_000_000).default(100_000).describe('Rows of one chunk, about.'),
+  where: z
+    .record(matching(TABLE, 'schema.table'), text('an SQL condition'), {
+      error: 'must be a block of schema.table: condition',
+    })
+    .default({})
+    .describe('schema.table: SQL condition; only rows that satisfy it are read.'),
+  wal_limit: size()
+    .default('10GB')
+    .describe(
+      'When the server keeps more WAL than this, streaming begins and the rest of the snapshot is read beside it.',
+    ),
+});
+
+const kafka = block({
+  brokers: list(
+    matching(/^(\[[0-9a-fA-F:.]+\]|[^:\s/,]+):\d{1,5}$/, 'host:port'),
+    'a list of host:port such as [kafka:9092]',
+  ).describe('host:port of some brokers; the others are found through them.'),
+  tls: tls.optional().describe('Encryption of the broker connections. Without this block there is none.'),
+  sasl: block({
+    mechanism: oneOf(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER']).describe(
+      'PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 take username and password; OAUTHBEARER takes token or token_file.',
+    ),
+    username: text().optional().describe('User name.'),
+    password: secret().optional().describe('The password, best as ${file:…} or ${env:…}.'),
+    token: secret().optional().describe('A token that does not expire.'),
+    token_file: text('the path of a file')
+      .optional()
+      .describe('File with a token, read again for each login: whoever renews it replaces the file.'),
+  })
+    .optional()
+    .describe('Login at the brokers.'),
+  producer: block({
+    compression: oneOf(['none', 'gzip', 'snappy', 'lz4', 'zstd'])
+      .default('lz4')
+      .describe('Of record batches.'),
+    batch_bytes: size(1024)
+      .default('960KiB')
+      .describe('Batches are sealed at this size, before compression.'),
+    max_pending: size(65_536)
+      .default('8MiB')
+      .describe('Bytes not yet acknowledged above which reading waits.'),
+    delivery_timeout: duration(1_000)
+      .default('2m')
+      .describe('How long a broker may be away before the attempt is given up and begun again.'),
+    transaction_timeout: duration(1_000)
+      .default('2m')
+      .describe('After this the broker drops an open transaction; its own limit is 15 minutes.'),
+  })
+    .prefault({})
+    .describe('How batches are made.'),
+  topics: block({
+    create: flag().default(true).describe('Create topics that are missing.'),
+    partitions: whole(1, 100_000).default(3).describe('Partitions of topics that are created.'),
+    replication_factor: whole(1, 1_000)
+      .optional()
+      .describe('Replicas of topics that are created; 3, or as many as there are brokers.'),
+    config: z
+      .record(
+        z.string(),
+        z.union([z.string(), z.number(), z.boolean()], { error: 'must be text, a number, true or false' }),
+        { error: 'must be a block of topic settings' },
+      )
+      .default({})
+      .describe('Topic settings for topics that are created, e.g. retention.ms.'),
+  })
+    .prefault({})
+    .describe('How topics are made.'),
+  oversize: oneOf(['fail', 'dead-letter'])
+    .default('fail')
+    .describe(
+      'A record larger than its topic allows: stop, or write a note to the dead-letter topic and go on.',
+    ),
+  dead_letter_topic: text('a topic name').optional().describe('<name>.dead-letter unless said otherwise.'),
+  session_timeout: duration(1_000)
+    .default('10s')
+    .describe('After this a standby takes over from an instance that has gone silent.'),
+});
+
+const emit = block({
+  kafka: kafka.optional().describe('Deliver to Kafka.'),
+  file: block({
+    path: text('the path of a directory').describe('Directory of the segments, relative to this file.'),
+    rotate: block({
+      size: size(1_024).default('256MiB').describe('A new segment at this size.'),
+      every: duration(1_000).optional().describe('A new segment at this age.'),
+    })
+      .prefault({})
+      .describe('When a new segment begins.'),
+  })
+    .optional()
+    .describe('Deliver to files, one JSON object a line.'),
+  stdout: block({}).optional().describe('Deliver to standard output, one JSON object a line: `stdout: {}`.'),
+  format: oneOf(['json', 'json-with-schema'], {
+    avro: 'this version has no avro',
+    protobuf: 'this version has no protobuf',
+    'json-schema': 'this version has no json-schema with a registry',
+  })
+    .default('json')
+    .describe('json, or json-with-schema as Kafka Connect writes it with schemas.enable.'),
+  topic: text('a template such as {name}.{schema}.{table}')
+    .default('{name}.{schema}.{table}')
+    .describe('Topic of a table; {name}, {schema} and {table} are filled in.'),
+  delivery: oneOf(['exactly-once', 'at-least-once'], {
+    exactly_once: 'write it with hyphens',
+    at_least_once: 'write it with hyphens',
+  })
+    .default('exactly-once')
+    .describe(
+      'exactly-once needs a consumer with isolation.level=read_committed; at-least-once is faster by a few ms.',
+    ),
+  profile: oneOf(['debezium', 'safe'])
+    .default('debezium')
+    .describe('How types are written: as Debezium does, or so that nothing is lost.'),
+  envelope: oneOf(['full'], { unwrapped: 'this version has no unwrapped records' })
+    .default('full')
+    .describe('full: before, after, source, op.'),
+  tombstones: flag()
+    .default(true)
+    .describe('A delete is followed by a record without value, for compaction.'),
+  transaction_metadata: flag()
+    .default(false)
+    .describe('The transaction block in each record, and BEGIN and END on <name>.transaction.'),
+  messages: flag().default(true).describe('Logical messages (pg_logical_emit_message) go to <name>.message.'),
+  truncates: flag().default(false).describe('TRUNCATE becomes a record with op t.'),
+  heartbeat: duration(100)
+    .optional()
+    .describe('A record to __debezium-heartbeat.<name> this often; never unless set.'),
+  max_transaction: block({
+    rows: whole(1, 10_000_000).default(100_000).describe('Rows.'),
+    time: duration(100).default('10s').describe('Time.'),
+  })
+    .prefault({})
+    .describe('A larger source transaction is delivered in several Kafka transactions.'),
+});
+
+export const FILE_SCHEMA = block({
+  name: matching(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
+    'letters, digits, dots, hyphens and underscores, at most 100, beginning with a letter or digit',
+  ).describe('Name of the pipeline: topic prefix, slot, metrics label.'),
+  source: source.describe('The database.'),
+  snapshot: snapshot.prefault({}).describe('Reading what is there already.'),
+  emit: emit.describe('Where records go, and how they are written. One of kafka, file and stdout.'),
+  tables: z
+    .record(
+      matching(TABLE, 'schema.table'),
+      block({
+        key: list(text('a column name'), 'a list of column names')
+          .optional()
+          .describe('Columns of the record key, instead of the primary key.'),
+        topic: text('a topic name').optional().describe('Topic of this table.'),
+      }),
+      { error: 'must be a block of schema.table: settings' },
+    )
+    .default({})
+    .describe('What is different for single tables, by schema.table.'),
+  http: block({
+    listen: text('host:port, or off')
+      .optional()
+      .describe(
+        'host:port of health, metrics and status; off for none. Without it 127.0.0.1:8080 is tried and done without if taken.',
+      ),
+    token: secret()
+      .optional()
+      .describe(
+        'Bearer token for all but the health paths; needed when listening elsewhere than on loopback.',
+      ),
+  })
+    .prefault({})
+    .describe('The HTTP interface, one a process.'),
+  state: block({
+    dir: text('the path of a directory')
+      .optional()
+      .describe('Local state, relative to this file; $STATE_DIRECTORY, else .headwater beside this file.'),
+  })
+    .prefault({})
+    .describe('Local state: the checkpoint of the stdout sink. With Kafka and files it lives there.'),
+  shutdown: block({
+    timeout: duration(100).default('30s').describe('How long draining may take after the first signal.'),
+  })
+    .prefault({})
+    .describe('How the process ends.'),
+}).describe('Settings of one Headwater pipeline.');
+
+export type FileShape = z.output<typeof FILE_SCHEMA>;
+
+/** Keys of later versions: refused with a sentence of their own instead of a guess at the spelling. */
+export const NOT_IN_THIS_VERSION: ReadonlyMap<string, string> = new Map([
+  ['source.mysql', 'this version reads PostgreSQL only'],
+  ['source.oracle', 'this version reads PostgreSQL only'],
+  ['source.poll', 'this version has no polling'],
+  ['emit.registry', 'this version has no schema registry; emit.format is json or json-with-schema'],
+  ['tables.*.columns', 'this version has no column filters; capture the table whole or leave it out'],
+  ['outbox', 'this version has no outbox'],
+  ['enrich', 'this version has no enrichment'],
+]);
