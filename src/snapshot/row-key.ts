@@ -15,7 +15,7 @@ export function rowKey(row: Row, key: readonly number[]): RowKey | undefined {
   if (key.length === 1) {
     const value = row[key[0]!];
     if (value === undefined || value === UNCHANGED || value === ABSENT) return undefined;
-    return typeof value === 'object' && value !== null ? textOf(value) : (value as RowKey);
+    return typeof value === 'object' && value !== null ? textOf(value) : value;
   }
   const parts: Value[] = [];
   for (const index of key) {

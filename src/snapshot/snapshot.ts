@@ -1,4 +1,4 @@
-import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { RowChange, SourceInfo } from '../model/change.ts';
 import type { PositionCodec } from '../model/position.ts';

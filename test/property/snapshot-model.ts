@@ -175,7 +175,7 @@ export class ModelDatabase {
         changes.push({ kind: 'truncate', table, tx, seq: changes.length, at: AT });
         for (const rowId of latest.get(name)!.keys()) put(table, rowId, null);
       } else if (old === undefined) {
-        const row = [key, value, value];
+        const row: Row = [key, value, value];
         put(table, key, row);
         apply(table, 'c', null, row);
       } else if (random.chance(35)) {
@@ -186,7 +186,7 @@ export class ModelDatabase {
         // A row that moves is logged whole here: moved with a value left out from a part of the table that is
         // still to be read into one that has been, it is the reader's business to read the value back.
         const keepsBig = moved === key && random.chance(50);
-        const row = [moved, value, keepsBig ? old[2]! : value];
+        const row: Row = [moved, value, keepsBig ? old[2]! : value];
         if (moved !== key && (latest.get(name)!.has(moved) || locked.has(`${name}/${moved}`))) continue;
         if (moved !== key) put(table, key, null);
         put(table, moved, row);

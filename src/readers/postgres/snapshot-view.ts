@@ -1,0 +1,212 @@
+import type { TableId } from '../../model/table.ts';
+import type {
+  ChunkRange,
+  PlanOptions,
+  RowBlock,
+  SnapshotView,
+  TablePlan,
+} from '../../snapshot/snapshot-source.ts';
+import { mapping } from './errors.ts';
+import type { PostgresPosition } from './position.ts';
+import { CHANGED_STATES, isState, rewritten, tableError } from './snapshot-errors.ts';
+import { chunkSelect, type PgPlan, type Planner, rewrittenSince } from './snapshot-plan.ts';
+import { SessionPool } from './snapshot-pool.ts';
+import { CopyRows } from './snapshot-rows.ts';
+import { Visibility } from './snapshot-visibility.ts';
+import type { PostgresSource } from './source-info.ts';
+import type { PgConnection } from './wire/connection.ts';
+import { quoteLiteral } from './wire/quoting.ts';
+
+const BLOCK_ROWS = 1_000;
+const BLOCK_BYTES = 256 * 1024;
+
+/** COPY by several sessions is parallel enough; temporary files and workers belong to the application. */
+export const QUIET = `SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off`;
+
+/** invalid_parameter_value, undefined_object: SET TRANSACTION SNAPSHOT knows no such snapshot. */
+const GONE_STATES = new Set(['22023', '42704']);
+
+export interface ViewOptions {
+  readonly position: PostgresPosition;
+  /** Exported by a session that keeps its transaction open until this function has resolved. */
+  readonly snapshotName: string;
+  readonly parallelism: number;
+  readonly connect: (signal: AbortSignal) => Promise<PgConnection>;
+  readonly planner: Planner;
+}
+
+/**
+ * Sessions that see the database at one position. One of them, the keeper, exports the snapshot anew, so that
+ * the session it came from is free and broken sessions can be replaced.
+ *
+ * Each read is undone to a savepoint, which gives its table lock back: an ALTER TABLE, and the writers that
+ * queue behind it, wait for a chunk at most, not for the snapshot.
+ *
+ * Null where the exported snapshot is gone, since the session that held it has ended.
+ */
+export async function openPgView(
+  options: ViewOptions,
+  signal: AbortSignal,
+): Promise<SnapshotView<PostgresPosition, PostgresSource> | null> {
+  return mapping('Opening the snapshot', async () => {
+    const keeper = await options.connect(signal);
+    try {
+      await begin(keeper, options.snapshotName, signal);
+      const [row] = await keeper.query(
+        `SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text,
+          pg_catalog.floor(1000000 * extract(epoch FROM pg_catalog.clock_timestamp()))::bigint`,
+        signal,
+      );
+      await keeper.command('SAVEPOINT unread', signal);
+      return new PgView(options, keeper, {
+        name: row![0]!,
+        visibility: new Visibility(row![1]!),
+        takenUs: Number(row![2]),
+      });
+    } catch (error) {
+      await keeper.close();
+      if (isState(error, GONE_STATES)) return null;
+      throw error;
+    }
+  });
+}
+
+async function begin(session: PgConnection, snapshotName: string, signal: AbortSignal): Promise<void> {
+  // One message each: a multi-statement message would be parsed before the snapshot is set.
+  await session.command('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', signal);
+  await session.command(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshotName)}`, signal);
+  await session.command(QUIET, signal);
+}
+
+/** What rows of one snapshot share as their origin: Debezium's txId and lsn of the snapshot. */
+export function snapshotOrigin(
+  visibility: Visibility,
+  position: PostgresPosition,
+  takenUs: number,
+): PostgresSource {
+  const xid = visibility.xmax % 0x1_0000_0000;
+  return {
+    connector: 'postgresql',
+    lsn: position.lsn,
+    tx: {
+      id: String(xid),
+      xid,
+      commitTimeUs: takenUs,
+      commitLsn: 0,
+      beginLsn: position.lsn,
+      lastCommitLsn: null,
+    },
+  };
+}
+
+class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
+  readonly position: PostgresPosition;
+  readonly #keeper: PgConnection;
+  readonly #planner: Planner;
+  readonly #pool: SessionPool;
+  readonly #visibility: Visibility;
+  readonly #at: PostgresSource;
+  #planning: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    options: ViewOptions,
+    keeper: PgConnection,
+    snapshot: { readonly name: string; readonly visibility: Visibility; readonly takenUs: number },
+  ) {
+    this.position = options.position;
+    this.#keeper = keeper;
+    this.#planner = options.planner;
+    this.#visibility = snapshot.visibility;
+    this.#at = snapshotOrigin(snapshot.visibility, options.position, snapshot.takenUs);
+    this.#pool = new SessionPool(options.parallelism, async (signal) => {
+      const session = await options.connect(signal);
+      try {
+        await begin(session, snapshot.name, signal);
+        await session.command('SAVEPOINT unread', signal);
+        return session;
+      } catch (error) {
+        await session.close();
+        throw error;
+      }
+    });
+  }
+
+  sees(tx: string): boolean {
+    return this.#visibility.sees(tx);
+  }
+
+  plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
+    // One after the other: they share a session and its savepoint.
+    const plan = this.#planning.then(() => this.#plan(id, options, signal));
+    this.#planning = plan.catch(() => undefined);
+    return plan;
+  }
+
+  async #plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
+    const keeper = this.#keeper;
+    try {
+      const plan = await this.#planner.plan((sql) => keeper.query(sql, signal), id, {
+        ...options,
+        by: 'any',
+      });
+      await keeper.command('ROLLBACK TO SAVEPOINT unread', signal);
+      return plan;
+    } catch (error) {
+      if (keeper.open) await keeper.command('ROLLBACK TO SAVEPOINT unread', signal);
+      throw this.#tableError(error, id);
+    }
+  }
+
+  async *rows(
+    plan: TablePlan,
+    range: ChunkRange,
+    signal: AbortSignal,
+  ): AsyncGenerator<RowBlock<PostgresSource>> {
+    const pgPlan = plan as PgPlan;
+    const session = await mapping('Opening the snapshot', () => this.#pool.acquire(signal));
+    try {
+      yield* this.#copy(session, pgPlan, range, signal);
+      const [row] = await session.query(
+        `SELECT ${rewrittenSince(pgPlan.table)}; ROLLBACK TO SAVEPOINT unread`,
+        signal,
+      );
+      if (row?.[0] === 't') throw rewritten(plan.id);
+    } catch (error) {
+      if (session.open) await session.command('ROLLBACK TO SAVEPOINT unread', signal);
+      throw this.#tableError(error, plan.id);
+    } finally {
+      this.#pool.release(session);
+    }
+  }
+
+  async *#copy(
+    session: PgConnection,
+    plan: PgPlan,
+    range: ChunkRange,
+    signal: AbortSignal,
+  ): AsyncGenerator<RowBlock<PostgresSource>> {
+    const { table, schema, wide, by, key } = plan;
+    const rows = new CopyRows({ schema, decoders: table.decoders, wide, at: this.#at });
+    const block = (): RowBlock<PostgresSource> => {
+      const lastKey = by === 'key' ? JSON.stringify(rows.lastTexts(key)) : null;
+      return { ...rows.take(), lastKey };
+    };
+    for await (const chunk of session.copyOut(`COPY (${chunkSelect(plan, range, null)}) TO STDOUT`, signal)) {
+      const count = chunk.frames.length >> 1;
+      for (let frame = 0; frame < count;) {
+        frame = rows.push(chunk, frame, BLOCK_ROWS);
+        if (rows.rows.length >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield block();
+      }
+    }
+    if (rows.rows.length > 0) yield block();
+  }
+
+  /** Here a column that is gone means that the table was altered after the view was taken. */
+  #tableError(error: unknown, id: TableId): unknown {
+    return isState(error, CHANGED_STATES) ? rewritten(id, error) : tableError(error, id);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#pool[Symbol.asyncDispose](), this.#keeper.close()]);
+  }
+}
