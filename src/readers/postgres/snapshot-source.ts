@@ -21,23 +21,16 @@ export interface PgSnapshotOptions {
   /** A session for the replication protocol. */
   readonly connectReplication: (signal: AbortSignal) => Promise<PgConnection>;
   /**
-   * The snapshot a new slot exported; null where there is none (a restart). It must be valid until `openView`
-   * has resolved; from then on the session that exported it may go on.
+   * The snapshot a new slot exported; null where there is none (a restart). Once `openView` has resolved the
+   * session that exported it may go on.
    */
-  readonly exported: ExportedSnapshot | null;
-  /** Name for a temporary slot, free in the whole cluster. */
+  readonly exported: { readonly snapshotName: string; readonly position: PostgresPosition } | null;
+  /** First part of the names of temporary slots for tables without a key. */
   readonly temporarySlot: string;
   /** As the stream has them. */
   readonly generatedColumns: 'stored' | 'none';
-  /** Gives a schema the version number it has in the stream. */
+  /** Gives a schema the version number it has in the stream (SchemaVersions.number). */
   readonly number: (schema: TableSchema) => TableSchema;
-}
-
-export interface ExportedSnapshot {
-  readonly snapshotName: string;
-  readonly position: PostgresPosition;
-  /** Called when the session that exported it is needed no more. */
-  readonly release: () => Promise<void>;
 }
 
 /** Rows of PostgreSQL's tables, by COPY in text form through the decoders of the stream. */
@@ -61,19 +54,11 @@ class PgSnapshotSource implements SnapshotSource<PostgresPosition, PostgresSourc
     { parallelism }: ReadOptions,
     signal: AbortSignal,
   ): Promise<SnapshotView<PostgresPosition, PostgresSource> | null> {
+    const { connect } = this.#options;
     const exported = this.#exported;
     this.#exported = null;
     if (exported === null) return null;
-    const { connect } = this.#options;
-    const { position, snapshotName } = exported;
-    try {
-      return await openPgView(
-        { position, snapshotName, parallelism, connect, planner: this.#planner() },
-        signal,
-      );
-    } finally {
-      await exported.release();
-    }
+    return openPgView({ ...exported, parallelism, connect, planner: this.#planner() }, signal);
   }
 
   async openOwnView(
@@ -84,9 +69,10 @@ class PgSnapshotSource implements SnapshotSource<PostgresPosition, PostgresSourc
     return mapping('Making a temporary slot for a table without a key', async () => {
       // The slot goes with this session: as soon as the snapshot has been taken over.
       await using session = await connectReplication(signal);
-      const slot = quoteIdent(`${temporarySlot}_${++this.#ownViews}`);
+      // 63 bytes at most, and free in the whole cluster: sessions of other processes have other ids.
+      const name = `${temporarySlot.slice(0, 40)}_${session.processId}_${++this.#ownViews}`;
       const [row] = await session.query(
-        `CREATE_REPLICATION_SLOT ${slot} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT`,
+        `CREATE_REPLICATION_SLOT ${quoteIdent(name)} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT`,
         signal,
       );
       const position: PostgresPosition = { lsn: serverLsn(row?.[1]), mid: null };
