@@ -5,8 +5,9 @@ import type { JsonValue, PositionCodec } from '../../model/position.ts';
  * Where the log is resumed (docs/decisions: position format).
  *
  * `lsn` is the end of the last whole transaction that was delivered: every transaction that commits behind it
- * is still to come. `mid` says how many captured changes of the transaction whose COMMIT record starts at
- * `commitLsn` were delivered beyond that.
+ * is still to come. `mid` says how many changes of the transaction whose COMMIT record starts at `commitLsn`
+ * were passed beyond that: row changes, truncated tables and messages as the server sends them, captured or
+ * not, so that the number means the same after the settings have changed.
  */
 export interface PostgresPosition {
   /** Bytes, exact to 2^53. */

@@ -7,11 +7,11 @@ import type { SourceInfo, Tx } from '../../model/change.ts';
 export interface PostgresTx extends Tx {
   /** Decimal text of `xid`. */
   readonly id: string;
-  /** 32 bits, as pgoutput sends it. */
-  readonly xid: number;
+  /** 32 bits, as pgoutput sends it; null for a message outside of transactions. */
+  readonly xid: number | null;
   /** Microseconds since 1970; of snapshot rows, when the snapshot was taken. */
   readonly commitTimeUs: number;
-  /** Of the transaction's COMMIT record (its start); 0 in a snapshot. */
+  /** Start of the transaction's COMMIT record; 0 in a snapshot. */
   readonly commitLsn: number;
   /** Of the XLogData message that carried BEGIN. */
   readonly beginLsn: number;
@@ -31,7 +31,7 @@ export interface PostgresTx extends Tx {
  * | xmin | always null |
  *
  * Streamed rows share the `tx` of their RowChange. Snapshot rows share one stand-in: xid and `lsn` of the
- * snapshot, while their RowChange's own `tx` is null.
+ * snapshot, while their RowChange's own `tx` is null. So do messages outside of transactions, with xid null.
  */
 export interface PostgresSource extends SourceInfo {
   readonly connector: 'postgresql';

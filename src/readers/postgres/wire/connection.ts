@@ -1,4 +1,3 @@
-import './buffer-slices.ts';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { describeHosts, type PgConnectOptions } from './connect-options.ts';
 import { CopyQueue, type CopyChunk } from './copy-queue.ts';
@@ -33,8 +32,10 @@ export interface PgConnection extends AsyncDisposable {
 
 /** A stream in both directions. */
 export interface CopyStream {
-  /** The next frames, or null when the server ended the stream. Rejects when the connection breaks. */
+  /** The next frames (none after `wake`), or null when the server ended the stream. Rejects when it breaks. */
   next(): Promise<CopyChunk | null>;
+  /** Resolves a pending `next`. */
+  wake(): void;
   /** The next frames if they are here already. */
   take(): CopyChunk | null;
   send(payload: Uint8Array): void;
@@ -219,6 +220,7 @@ class Connection implements PgConnection {
     return {
       next: () => queue.next(),
       take: () => queue.take(),
+      wake: () => queue.wake(),
       send: (payload) => {
         if (this.#lost === null) this.#write(COPY_DATA, payload);
       },

@@ -96,6 +96,11 @@ export class CopyQueue {
     });
   }
 
+  /** Resolves a pending `next` with no frames. */
+  wake(): void {
+    if (this.#waiter !== null) this.push(NO_FRAMES);
+  }
+
   end(error: Error | null): void {
     if (this.#ended !== null) return;
     this.#ended = { error };
@@ -109,6 +114,8 @@ export class CopyQueue {
     }
   }
 }
+
+const NO_FRAMES: CopyChunk = { buffer: Buffer.alloc(0), frames: [] };
 
 function size({ frames }: CopyChunk): number {
   return frames.length === 0 ? 0 : frames[frames.length - 1]! - frames[0]!;

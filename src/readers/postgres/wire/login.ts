@@ -131,7 +131,7 @@ function socketInto(input: SocketInput): Socket {
         return true;
       },
     },
-  } as ConstructorParameters<typeof Socket>[0]);
+  });
   return socket;
 }
 

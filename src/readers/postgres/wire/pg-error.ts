@@ -1,4 +1,3 @@
-import './buffer-slices.ts';
 /**
  * What the server or the network said, inside readers/postgres only: errors.ts turns both into HeadwaterError
  * before they leave the folder.
