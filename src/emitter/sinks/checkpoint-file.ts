@@ -21,15 +21,24 @@ export async function readCheckpoint(path: string, name: string): Promise<FileCh
     text = await readFile(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new HeadwaterError('delivery.disk', `${path} cannot be read: ${(error as Error).message}.`, { cause: error });
+    throw new HeadwaterError('delivery.disk', `${path} cannot be read: ${(error as Error).message}.`, {
+      cause: error,
+    });
   }
   const found = parse(text);
-  if (found === null) throw new HeadwaterError('delivery.state-invalid', `${path} is not a checkpoint of Headwater.`, { details: { path } });
-  if (found.name !== name) {
-    throw new HeadwaterError('delivery.state-invalid', `${path} belongs to pipeline ${found.name}, not to ${name}.`, {
-      details: { path, pipeline: found.name },
-      fix: 'Give each pipeline a directory of its own.',
+  if (found === null)
+    throw new HeadwaterError('delivery.state-invalid', `${path} is not a checkpoint of Headwater.`, {
+      details: { path },
     });
+  if (found.name !== name) {
+    throw new HeadwaterError(
+      'delivery.state-invalid',
+      `${path} belongs to pipeline ${found.name}, not to ${name}.`,
+      {
+        details: { path, pipeline: found.name },
+        fix: 'Give each pipeline a directory of its own.',
+      },
+    );
   }
   return found;
 }
@@ -45,7 +54,12 @@ function parse(text: string): FileCheckpoint | null {
   const { v, name, segment, length, state } = value as Partial<Record<keyof FileCheckpoint, unknown>>;
   const count = (each: unknown): boolean => Number.isSafeInteger(each) && (each as number) >= 0;
   if (v !== 1 || typeof name !== 'string' || !count(segment) || !count(length)) return null;
-  if (typeof state !== 'object' || state === null || Object.values(state).some((each) => typeof each !== 'string')) return null;
+  if (
+    typeof state !== 'object' ||
+    state === null ||
+    Object.values(state).some((each) => typeof each !== 'string')
+  )
+    return null;
   return value as FileCheckpoint;
 }
 

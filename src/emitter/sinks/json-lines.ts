@@ -16,7 +16,8 @@ function body(value: SinkRecord['value']): string {
 function headers(record: SinkRecord): string {
   if (record.headers === null || record.headers.length === 0) return '{}';
   const parts = record.headers.map(
-    ([name, value]) => `${JSON.stringify(name)}:${typeof value === 'string' ? JSON.stringify(value) : `"${base64(value)}"`}`,
+    ([name, value]) =>
+      `${JSON.stringify(name)}:${typeof value === 'string' ? JSON.stringify(value) : `"${base64(value)}"`}`,
   );
   return `{${parts.join(',')}}`;
 }

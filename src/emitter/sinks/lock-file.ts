@@ -55,9 +55,13 @@ async function removeStale(path: string, what: string, touchMs: number): Promise
   if (holder !== null && !isGone(holder)) {
     const alive = holder.machine === processIdentity().machine || (await isTouched(path, touchMs));
     if (alive) {
-      throw new HeadwaterError('state.locked', `${what} is in use by process ${holder.pid} on ${holder.host} (lock file ${path}).`, {
-        details: { path, pid: holder.pid, host: holder.host },
-      });
+      throw new HeadwaterError(
+        'state.locked',
+        `${what} is in use by process ${holder.pid} on ${holder.host} (lock file ${path}).`,
+        {
+          details: { path, pid: holder.pid, host: holder.host },
+        },
+      );
     }
   }
   // Two may arrive here together: what is moved away must be what was looked at.
@@ -81,8 +85,11 @@ async function isTouched(path: string, touchMs: number): Promise<boolean> {
 function parse(text: string): ProcessIdentity | null {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null || !('pid' in value) || !('machine' in value)) return null;
-    return typeof value.pid === 'number' && typeof value.machine === 'string' ? (value as ProcessIdentity) : null;
+    if (typeof value !== 'object' || value === null || !('pid' in value) || !('machine' in value))
+      return null;
+    return typeof value.pid === 'number' && typeof value.machine === 'string'
+      ? (value as ProcessIdentity)
+      : null;
   } catch {
     return null;
   }

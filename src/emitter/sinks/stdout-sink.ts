@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
-import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../sink.ts';
 import { readCheckpoint, writeCheckpoint } from './checkpoint-file.ts';
@@ -28,7 +28,10 @@ const MAX_PENDING_BYTES = 4 * 1024 * 1024;
 export async function openStdoutSink(options: StdoutSinkOptions, _log: Log): Promise<Sink> {
   try {
     await mkdir(options.stateDir, { recursive: true });
-    const lock = await takeLock(join(options.stateDir, `${options.name}.lock`), `The state of pipeline ${options.name}`);
+    const lock = await takeLock(
+      join(options.stateDir, `${options.name}.lock`),
+      `The state of pipeline ${options.name}`,
+    );
     return new StdoutSink(options, lock);
   } catch (error) {
     throw stateError(error, options.stateDir);
@@ -53,7 +56,7 @@ class StdoutSink implements Sink {
   #tail: Promise<void> = Promise.resolve();
   #waiters: (() => void)[] = [];
   #fail: (error: unknown) => void = () => {};
-  #error: unknown = null;
+  #error: HeadwaterError | null = null;
   #records = 0;
   #bytes = 0;
   #commits = 0;
@@ -64,8 +67,8 @@ class StdoutSink implements Sink {
     this.#out = options.out ?? process.stdout;
     this.failed = new Promise((_, reject) => {
       this.#fail = (error) => {
-        this.#error ??= error;
-        reject(error);
+        this.#error ??= asHeadwaterError(error);
+        reject(this.#error);
         this.#wake();
       };
     });
@@ -125,13 +128,19 @@ class StdoutSink implements Sink {
   }
 
   commit(state: ReadonlyMap<string, string | null>): Promise<void> {
-    if (this.#error !== null) return Promise.reject(this.#error as Error);
+    if (this.#error !== null) return Promise.reject(this.#error);
     this.#write();
     for (const [key, value] of state) {
       if (value === null) this.#state.delete(key);
       else this.#state.set(key, value);
     }
-    const checkpoint = { v: 1, name: this.#options.name, segment: 0, length: 0, state: Object.fromEntries(this.#state) } as const;
+    const checkpoint = {
+      v: 1,
+      name: this.#options.name,
+      segment: 0,
+      length: 0,
+      state: Object.fromEntries(this.#state),
+    } as const;
     const written = this.#written;
     const done = this.#tail.then(async () => {
       try {
@@ -166,23 +175,34 @@ class StdoutSink implements Sink {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tail;
-    this.#fail(new HeadwaterError('internal.bug', 'the sink is closed'));
+    this.#error ??= new HeadwaterError('internal.bug', 'the sink is closed');
+    this.#wake();
     // After an EPIPE, what is still buffered fails too, later.
-    if (!(this.#error instanceof HeadwaterError && this.#error.code === 'delivery.closed')) this.#out.off('error', this.#onError);
+    if (!(this.#error.code === 'delivery.closed')) this.#out.off('error', this.#onError);
     await this.#lock[Symbol.asyncDispose]();
   }
 }
 
 function outputError(error: NodeJS.ErrnoException): HeadwaterError {
-  const gone = error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED' || error.code === 'ERR_STREAM_WRITE_AFTER_END';
+  const gone =
+    error.code === 'EPIPE' ||
+    error.code === 'ERR_STREAM_DESTROYED' ||
+    error.code === 'ERR_STREAM_WRITE_AFTER_END';
   return gone
-    ? new HeadwaterError('delivery.closed', 'The program that reads standard output has closed it.', { cause: error })
-    : new HeadwaterError('delivery.disk', `Standard output cannot be written: ${error.message}.`, { cause: error });
+    ? new HeadwaterError('delivery.closed', 'The program that reads standard output has closed it.', {
+        cause: error,
+      })
+    : new HeadwaterError('delivery.disk', `Standard output cannot be written: ${error.message}.`, {
+        cause: error,
+      });
 }
 
 function stateError(error: unknown, dir: string): unknown {
   if (error instanceof HeadwaterError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === undefined) return error;
-  return new HeadwaterError('delivery.disk', `State directory ${dir} cannot be used: ${message}.`, { details: { dir, errno: code }, cause: error });
+  return new HeadwaterError('delivery.disk', `State directory ${dir} cannot be used: ${message}.`, {
+    details: { dir, errno: code },
+    cause: error,
+  });
 }

@@ -1,6 +1,6 @@
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import { asHeadwaterError, HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
 import { type FileCheckpoint, readCheckpoint, syncDirectory, writeCheckpoint } from '../checkpoint-file.ts';
@@ -61,7 +61,7 @@ class FileSink implements Sink {
   #pendingBytes = 0;
   #waiters: (() => void)[] = [];
   #fail: (error: unknown) => void = () => {};
-  #error: unknown = null;
+  #error: HeadwaterError | null = null;
   #records = 0;
   #bytes = 0;
   #commits = 0;
@@ -72,8 +72,8 @@ class FileSink implements Sink {
     this.#log = log;
     this.failed = new Promise((_, reject) => {
       this.#fail = (error) => {
-        this.#error ??= error;
-        reject(error);
+        this.#error ??= asHeadwaterError(error);
+        reject(this.#error);
         this.#wake();
       };
     });
@@ -121,7 +121,10 @@ class FileSink implements Sink {
       if (size === checkpoint.length) return;
       await file.truncate(checkpoint.length);
       await file.sync();
-      this.#log.info({ file: path, bytes: size - checkpoint.length }, 'cut off lines that were never committed');
+      this.#log.info(
+        { file: path, bytes: size - checkpoint.length },
+        'cut off lines that were never committed',
+      );
     } finally {
       await file.close();
     }
@@ -153,7 +156,7 @@ class FileSink implements Sink {
       await this.#file!.appendFile(data);
       this.#pendingBytes -= data.length;
       if (this.#pendingBytes < MAX_PENDING_BYTES) this.#wake();
-    });
+    }).catch(() => {});
   }
 
   ready(): Promise<void> | undefined {
@@ -162,7 +165,7 @@ class FileSink implements Sink {
   }
 
   commit(state: ReadonlyMap<string, string | null>): Promise<void> {
-    if (this.#error !== null) return Promise.reject(this.#error as Error);
+    if (this.#error !== null) return Promise.reject(this.#error);
     this.#write();
     for (const [key, value] of state) {
       if (value === null) this.#state.delete(key);
@@ -237,22 +240,30 @@ class FileSink implements Sink {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tail;
-    this.#fail(new HeadwaterError('internal.bug', 'the sink is closed'));
+    this.#error ??= new HeadwaterError('internal.bug', 'the sink is closed');
+    this.#wake();
     await this.#file?.close().catch(() => {});
     await this.#lock[Symbol.asyncDispose]();
   }
 }
 
 function lostData(path: string, expected: number, found: number): HeadwaterError {
-  return new HeadwaterError('delivery.state-invalid', `${path} has ${found} bytes, but ${expected} were committed: records have been removed.`, {
-    details: { path, expected, found },
-    fix: 'Restore the file, or move the whole directory away to begin anew.',
-  });
+  return new HeadwaterError(
+    'delivery.state-invalid',
+    `${path} has ${found} bytes, but ${expected} were committed: records have been removed.`,
+    {
+      details: { path, expected, found },
+      fix: 'Restore the file, or move the whole directory away to begin anew.',
+    },
+  );
 }
 
 function diskError(error: unknown, dir: string): unknown {
   if (error instanceof HeadwaterError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === undefined) return error;
-  return new HeadwaterError('delivery.disk', `Directory ${dir} cannot be used: ${message}.`, { details: { dir, errno: code }, cause: error });
+  return new HeadwaterError('delivery.disk', `Directory ${dir} cannot be used: ${message}.`, {
+    details: { dir, errno: code },
+    cause: error,
+  });
 }

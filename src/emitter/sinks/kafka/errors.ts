@@ -132,11 +132,12 @@ const TLS_CODES: ReadonlySet<string> = new Set([
 export function asFault(error: unknown, where: string): KafkaFault {
   if (error instanceof KafkaFault) return error;
   if (!(error instanceof Error)) return new KafkaFault('network', 0, `${where}: ${String(error)}`, error);
-  const byCode = (code: string): Error | null => findErrorBy(error, 'code', code);
-  const protocol = byCode('PLT_KFK_PROTOCOL') as (Error & { apiCode?: number }) | null;
+  const protocol = findErrorBy(error, 'code', 'PLT_KFK_PROTOCOL');
   const chain = causes(error);
   const protocolInChain = chain.find((each) => typeof (each as { apiCode?: unknown }).apiCode === 'number');
-  const apiCode = protocol?.apiCode ?? (protocolInChain as { apiCode?: number } | undefined)?.apiCode;
+  const apiCode =
+    (protocol?.['apiCode'] as number | undefined) ??
+    (protocolInChain as { apiCode?: number } | undefined)?.apiCode;
   if (
     chain.some((each) => codeOf(each) === 'PLT_KFK_AUTHENTICATION') ||
     apiCode === KAFKA.SASL_AUTHENTICATION_FAILED ||

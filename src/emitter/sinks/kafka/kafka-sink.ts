@@ -1,4 +1,4 @@
-import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import { asHeadwaterError, HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Sink, SinkRecord, SinkStats, TopicHandle, TopicPurpose } from '../../sink.ts';
 import { Cluster } from './cluster.ts';
@@ -37,7 +37,7 @@ class KafkaSink implements Sink {
   readonly #closing = new AbortController();
   readonly #topics = new Map<string, Promise<KafkaTopic>>();
   #fail: (error: unknown) => void = () => {};
-  #error: unknown = null;
+  #error: HeadwaterError | null = null;
   #state: StateLog | null = null;
   #stateTopic: KafkaTopic | null = null;
   #deadLetterTopic: KafkaTopic | null = null;
@@ -49,8 +49,8 @@ class KafkaSink implements Sink {
     this.#log = log;
     this.failed = new Promise((_, reject) => {
       this.#fail = (error) => {
-        this.#error ??= error;
-        reject(error);
+        this.#error ??= asHeadwaterError(error);
+        reject(this.#error);
       };
     });
     // Those who wait see it; nobody waiting is no reason to end the process.
@@ -152,6 +152,8 @@ class KafkaSink implements Sink {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // Closing is no failure; commits under way are rejected all the same.
+    this.#fail = () => {};
     this.#closing.abort();
     await this.#producer.close(this.#error ?? new HeadwaterError('internal.bug', 'the sink is closed'));
     await this.#lease[Symbol.asyncDispose]();

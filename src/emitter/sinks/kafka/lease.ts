@@ -48,6 +48,8 @@ export class Lease implements AsyncDisposable {
     await this.#evictTheDead(either);
     let waiting = false;
     await new Promise<void>((resolve, reject) => {
+      // A join can take as long as a session; whoever stops meanwhile does not wait for it.
+      either.addEventListener('abort', () => reject(either.reason as Error), { once: true });
       const settled = (held: boolean): void => {
         if (held) resolve();
         else if (!waiting) {

@@ -9,7 +9,7 @@ import {
   type CommitGroup,
   type KafkaTopic,
   newGroup,
-  PartitionQueue,
+  type PartitionQueue,
   type SealedBatch,
 } from './partition-queue.ts';
 import { partitionOf } from './murmur2.ts';
@@ -182,27 +182,27 @@ export class Producer {
     return done;
   }
 
+  /** Writes records into a group that takes no more by `append`: batches of their own, behind the sealed ones. */
   #writeInto(group: CommitGroup, partition: PartitionQueue, records: readonly SinkRecord[]): void {
-    let builder: BatchBuilder | null = null;
-    const flush = (): void => {
-      if (builder !== null) this.#sealBuilder(partition, builder, group);
-      builder = null;
+    const limit = Math.min(this.#cluster.options.batchBytes, partition.maxMessageBytes);
+    const begin = (): BatchBuilder => {
+      group.unacked++;
+      return new BatchBuilder(this.#pool);
     };
+    const seal = (builder: BatchBuilder): void => {
+      this.#pendingBytes += builder.bytes;
+      this.#sealBuilder(partition, builder, group);
+    };
+    let builder: BatchBuilder | null = null;
     for (const record of records) {
-      if (
-        builder !== null &&
-        builder.bytes + exactSize(record) >
-          Math.min(this.#cluster.options.batchBytes, partition.maxMessageBytes)
-      )
-        flush();
-      if (builder === null) {
-        builder = new BatchBuilder(this.#pool);
-        group.unacked++;
+      if (builder !== null && builder.bytes + exactSize(record) > limit) {
+        seal(builder);
+        builder = null;
       }
+      builder ??= begin();
       builder.append(record);
     }
-    if (builder !== null) this.#pendingBytes += (builder as BatchBuilder).bytes;
-    flush();
+    if (builder !== null) seal(builder);
   }
 
   /** A record that takes the place of one that is too large, in the same group. */

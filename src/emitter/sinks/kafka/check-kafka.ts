@@ -1,0 +1,178 @@
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import type { Finding } from '../../../readers/reader.ts';
+import { DESCRIBE_GROUPS } from './apis.ts';
+import { Cluster } from './cluster.ts';
+import { asFault, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
+import {
+  checkStateTopic,
+  contextFor,
+  createTopic,
+  recordTopicPlan,
+  stateTopicPlan,
+  type TopicPlan,
+} from './topics.ts';
+import { PRODUCE_KEY, PRODUCE_VERSION } from './txn-requests.ts';
+
+export interface CheckKafkaOptions extends KafkaSinkOptions {
+  /** Topics the pipeline will write to, as far as they are known. */
+  readonly topicNames?: readonly string[] | undefined;
+}
+
+/** Bits of Kafka's authorized-operations fields (org.apache.kafka.common.acl.AclOperation). */
+const READ = 1 << 3;
+const WRITE = 1 << 4;
+/** The broker says this where it was not asked or does not tell. */
+const NOT_TOLD = -2147483648;
+
+/**
+ * What could keep the Kafka sink from working, without changing anything: reachability, login, versions,
+ * transactions, and the ACLs as far as a broker tells them. Never throws for what it can describe.
+ */
+export async function checkKafka(
+  options: CheckKafkaOptions,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const cluster = new Cluster(resolveKafkaOptions(options));
+  const findings: Finding[] = [];
+  const check = async (
+    name: string,
+    doing: string,
+    action: () => Promise<string | Finding>,
+  ): Promise<boolean> => {
+    signal.throwIfAborted();
+    try {
+      const result = await action();
+      findings.push(typeof result === 'string' ? { check: name, level: 'ok', message: result } : result);
+      return typeof result === 'string' || result.level !== 'error';
+    } catch (error) {
+      const known =
+        error instanceof HeadwaterError
+          ? error
+          : faultToError(asFault(error, 'the cluster'), contextFor(cluster, doing));
+      findings.push({
+        check: name,
+        level: 'error',
+        message: known.message,
+        fix: known.advice,
+        code: known.code,
+      });
+      return false;
+    }
+  };
+  try {
+    const { brokers, delivery, stateTopic, name } = cluster.options;
+    const connected = await check(
+      'kafka.connection',
+      `Connecting to Kafka at ${brokers.join(', ')}`,
+      async () => {
+        await cluster.metadata([]);
+        return `Kafka answers at ${brokers.join(', ')}: ${cluster.brokerIds.length} broker(s).`;
+      },
+    );
+    if (!connected) return findings;
+    await check('kafka.brokers', 'Connecting to each broker', async () => {
+      for (const broker of cluster.brokerIds)
+        await cluster.version({ broker, purpose: 'control' }, PRODUCE_KEY, PRODUCE_VERSION);
+      return 'Every broker can be reached under the address it advertises.';
+    });
+    if (delivery === 'exactly-once')
+      await check('kafka.transactions', 'Looking for the transaction coordinator', () =>
+        checkTransactions(cluster),
+      );
+    await check('kafka.lease', 'Looking at the consumer group of the lease', () => checkGroup(cluster));
+    await check('kafka.state-topic', `Looking at topic ${stateTopic}`, async () => {
+      const found = await checkTopic(cluster, stateTopicPlan(cluster), READ | WRITE);
+      await checkStateTopic(cluster);
+      return found;
+    });
+    const names = options.topicNames ?? [`${name}.headwater-check`];
+    for (const topic of names) {
+      await check('kafka.topics', `Looking at topic ${topic}`, () =>
+        checkTopic(cluster, recordTopicPlan(cluster, topic), WRITE),
+      );
+    }
+    return findings;
+  } finally {
+    await cluster[Symbol.asyncDispose]();
+  }
+}
+
+async function checkTransactions(cluster: Cluster): Promise<string> {
+  const { transactionalId } = cluster.options;
+  for (let tries = 0; ; tries++) {
+    try {
+      await cluster.coordinator('transaction', transactionalId);
+      return `Transactional id ${transactionalId} has a coordinator.`;
+    } catch (error) {
+      const fault = asFault(error, 'the cluster');
+      if (fault.code !== KAFKA.COORDINATOR_NOT_AVAILABLE) throw fault;
+      // The first look-up of a cluster's life creates the transaction log.
+      if (tries < 20) {
+        await new Promise((resolve) => setTimeout(resolve, 250));
+        continue;
+      }
+      throw new HeadwaterError('delivery.transactions-unsupported', 'No broker coordinates transactions.', {
+        fix: 'Look at topic __transaction_state: transaction.state.log.replication.factor must not be above the number of brokers.',
+      });
+    }
+  }
+}
+
+async function checkGroup(cluster: Cluster): Promise<string | Finding> {
+  const { groupId } = cluster.options;
+  const broker = await coordinatorOfGroup(cluster);
+  const response = await cluster.request({ broker, purpose: 'control' }, DESCRIBE_GROUPS, [groupId], true);
+  const group = response.groups[0];
+  const code = group?.errorCode ?? 0;
+  if (code !== 0 && code !== KAFKA.GROUP_ID_NOT_FOUND)
+    throw new KafkaFault('broker', code, `group ${groupId}`);
+  const operations = group?.authorizedOperations ?? NOT_TOLD;
+  if (operations !== NOT_TOLD && (operations & READ) === 0)
+    throw new KafkaFault('broker', KAFKA.GROUP_AUTHORIZATION_FAILED, `group ${groupId}`);
+  const members = group?.members.length ?? 0;
+  if (members === 0) return `Consumer group ${groupId} is free.`;
+  return {
+    check: 'kafka.lease',
+    level: 'ok',
+    message: `Consumer group ${groupId} has ${members} member(s): this instance would wait as a standby.`,
+  };
+}
+
+async function coordinatorOfGroup(cluster: Cluster): Promise<number> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await cluster.coordinator('group', cluster.options.groupId);
+    } catch (error) {
+      if (asFault(error, 'the cluster').code !== KAFKA.COORDINATOR_NOT_AVAILABLE || tries === 20) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+}
+
+async function checkTopic(cluster: Cluster, plan: TopicPlan, needed: number): Promise<string> {
+  const response = await cluster.metadata([plan.name], true);
+  const topic = response.topics[0];
+  if (topic === undefined || topic.errorCode === KAFKA.UNKNOWN_TOPIC_OR_PARTITION) {
+    if (!cluster.options.createTopics) {
+      throw new HeadwaterError(
+        'delivery.topic-missing',
+        `Topic ${plan.name} does not exist and is not to be created.`,
+      );
+    }
+    await createTopic(cluster, plan, true);
+    return `Topic ${plan.name} does not exist yet and can be created.`;
+  }
+  if (topic.errorCode !== 0) throw topicFault(cluster, plan.name, topic.errorCode);
+  const operations = topic.topicAuthorizedOperations;
+  if (operations !== NOT_TOLD && (operations & needed) !== needed)
+    throw topicFault(cluster, plan.name, KAFKA.TOPIC_AUTHORIZATION_FAILED);
+  return `Topic ${plan.name} exists with ${topic.partitions.length} partition(s) and can be written.`;
+}
+
+function topicFault(cluster: Cluster, name: string, code: number): HeadwaterError {
+  return faultToError(
+    new KafkaFault('broker', code, `topic ${name}`),
+    contextFor(cluster, `Looking at topic ${name}`, name),
+  );
+}

@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Cluster } from './cluster.ts';
+import { asFault, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import { type KafkaConnectionOptions, resolveKafkaOptions } from './options.ts';
+import { type KafkaRecord, offsetRange, PartitionReader } from './partition-reader.ts';
+import { contextFor } from './topics.ts';
+
+export interface TailKafkaOptions extends KafkaConnectionOptions {
+  /** Names, or a pattern that topics are matched against also when they appear later. */
+  readonly topics: readonly string[] | RegExp;
+  /** False: only what is committed from now on. */
+  readonly fromBeginning: boolean;
+}
+
+export interface TailRecord extends KafkaRecord {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** How often topics and leaders are looked up again. */
+const REFRESH_MS = 5000;
+const IDLE_MS = 50;
+
+/**
+ * Committed records of some topics, in order within each partition, until `signal` aborts. Belongs to no
+ * consumer group and leaves no trace. Throws HeadwaterError.
+ */
+export async function* tailKafka(options: TailKafkaOptions, signal: AbortSignal): AsyncIterable<TailRecord> {
+  const { topics: _topics, fromBeginning: _fromBeginning, ...connection } = options;
+  const cluster = new Cluster(resolveKafkaOptions({ ...connection, name: 'tail' }));
+  const readers = new Map<
+    string,
+    { readonly topic: string; readonly partition: number; readonly reader: PartitionReader }
+  >();
+  let refreshAt = 0;
+  let first = true;
+  try {
+    while (!signal.aborted) {
+      if (Date.now() >= refreshAt) {
+        await addReaders(cluster, options, { readers, fromBeginning: options.fromBeginning || !first });
+        first = false;
+        refreshAt = Date.now() + REFRESH_MS;
+      }
+      let idle = true;
+      for (const { topic, partition, reader } of readers.values()) {
+        if (signal.aborted) return;
+        for (const record of await pollOnce(reader)) {
+          idle = false;
+          yield { topic, partition, ...record };
+        }
+      }
+      if (idle) await sleep(IDLE_MS, undefined, { signal }).catch(() => {});
+    }
+  } catch (error) {
+    if (signal.aborted) return;
+    throw faultToError(asFault(error, 'the cluster'), contextFor(cluster, 'Reading from Kafka'));
+  } finally {
+    await cluster[Symbol.asyncDispose]();
+  }
+}
+
+/** Nothing while the partition is between leaders; the next refresh finds the new one. */
+async function pollOnce(reader: PartitionReader): Promise<readonly KafkaRecord[]> {
+  try {
+    return await reader.poll(0);
+  } catch (error) {
+    const fault = asFault(error, 'the broker');
+    if (!fault.retriable && fault.code !== KAFKA.OFFSET_OUT_OF_RANGE) throw fault;
+    await sleep(IDLE_MS);
+    return [];
+  }
+}
+
+async function addReaders(
+  cluster: Cluster,
+  options: TailKafkaOptions,
+  state: {
+    readonly readers: Map<
+      string,
+      { readonly topic: string; readonly partition: number; readonly reader: PartitionReader }
+    >;
+    readonly fromBeginning: boolean;
+  },
+): Promise<void> {
+  const { topics } = options;
+  const response = topics instanceof RegExp ? await cluster.allTopics() : await cluster.metadata(topics);
+  for (const { name, errorCode, isInternal, partitions } of response.topics) {
+    if (name == null) continue;
+    if (errorCode === KAFKA.TOPIC_AUTHORIZATION_FAILED) {
+      throw faultToError(
+        new KafkaFault('broker', errorCode, `topic ${name}`),
+        contextFor(cluster, 'Reading from Kafka', name),
+      );
+    }
+    if (errorCode !== 0 || (topics instanceof RegExp && (isInternal || !topics.test(name)))) continue;
+    for (const { partitionIndex: partition, leaderId } of partitions) {
+      const key = `${name}/${partition}`;
+      if (state.readers.has(key) || leaderId < 0) continue;
+      const range = await offsetRange(cluster, name, partition, true);
+      const position = state.fromBeginning ? range.start : range.end;
+      state.readers.set(key, {
+        topic: name,
+        partition,
+        reader: new PartitionReader({ cluster, topic: name, partition, position, committed: true }),
+      });
+    }
+  }
+}
