@@ -23,6 +23,7 @@ const INTERFACES: readonly RegExp[] = [
   /^snapshot\/snapshot-source\.ts$/,
   /^emitter\/sink\.ts$/,
   /^state\/checkpoint\.ts$/,
+  /^schema\/(connect-schema|column-schema|table-form|source-block)\.ts$/,
 ];
 
 /** Settings are data: their types may be named anywhere of the same rank, but nothing of theirs called. */
@@ -38,7 +39,7 @@ interface Import {
   readonly typeOnly: boolean;
 }
 
-const root = resolve(import.meta.dirname, '../src');
+const root = resolve(process.argv[2] ?? join(import.meta.dirname, '../src'));
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts'))
   .map((file) => file.replaceAll('\\', '/'))

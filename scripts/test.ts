@@ -4,7 +4,7 @@
  *
  *     node scripts/test.ts [--full] [suite …]       suites: fast integration crash
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -17,9 +17,11 @@ const full = process.argv.includes('--full');
 const scratch = mkdtempSync(join(tmpdir(), 'headwater-test-'));
 const countsFile = join(scratch, 'counts.json');
 
-// The first interrupt is vitest's to handle: it stops the servers. We wait for it, and report.
+// An interrupt is vitest's to handle: it stops the servers. We wait for it, and report. A terminal sends SIGINT to
+// both of us; SIGTERM comes to us alone and is passed on.
+let current: ChildProcess | null = null;
 process.on('SIGINT', () => {});
-process.on('SIGTERM', () => {});
+process.on('SIGTERM', () => current?.kill('SIGTERM'));
 
 const total: TestCounts = { passed: 0, failed: 0, skipped: 0, downloadFailed: false };
 for (const script of ['check', 'build']) {
@@ -51,10 +53,11 @@ process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${skipped}
 
 /** npm has put node_modules/.bin first on the PATH, so `vitest` is ours and runs on the project's own Node. */
 async function succeeds(command: string, args: readonly string[]): Promise<boolean> {
-  const env = { ...process.env, HEADWATER_TEST_COUNTS: countsFile };
+  const env: NodeJS.ProcessEnv = { ...process.env, HEADWATER_TEST_COUNTS: countsFile };
   env['PATH'] = `${join(root, 'node_modules/.bin')}:${env['PATH'] ?? ''}`;
   if (full) env['HEADWATER_TEST_FULL'] = '1';
   const child = spawn(command, args, { cwd: root, stdio: 'inherit', env });
+  current = child;
   return new Promise((settle) => {
     child.once('error', () => settle(false));
     child.once('exit', (code) => settle(code === 0));

@@ -41,12 +41,20 @@ function countTests(modules: readonly TestModule[]): TestCounts {
     for (const test of module.children.allTests()) {
       const { state } = test.result();
       if (state === 'passed') counts.passed++;
-      else if (state === 'failed') failedTests++;
-      else counts.skipped++;
+      else if (state === 'failed') {
+        failedTests++;
+        counts.downloadFailed ||= test.result().errors?.some(isFailedDownload) ?? false;
+      } else counts.skipped++;
     }
     counts.failed += failedTests;
+    counts.downloadFailed ||= module.errors().some(isFailedDownload);
     // A file that does not load, or whose beforeAll throws, fails without a failed test.
     if (failedTests === 0 && module.state() === 'failed') counts.failed++;
   }
   return counts;
+}
+
+/** A ServerUnavailable that came over from a worker, where it is data and no longer of that class. */
+function isFailedDownload(error: SerializedError): boolean {
+  return error.name === 'ServerUnavailable' && error['kind'] === 'download';
 }
