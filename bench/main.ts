@@ -4,6 +4,7 @@
  */
 import yargs from 'yargs';
 import type { PeerName } from './debezium.ts';
+import { benchFloors } from './floors.ts';
 import { benchPostgres, SCENARIOS, type Scenario } from './postgres.ts';
 
 const interrupted = new AbortController();
@@ -73,6 +74,12 @@ await yargs(process.argv.slice(2))
       );
       if (!agreed) process.exitCode = 1;
     },
+  )
+  .command(
+    'floors',
+    'what receiving the log, receiving a table and producing cost by themselves',
+    (command) => command.option('rows', { type: 'number', default: 1_000_000 }),
+    ({ rows }) => benchFloors({ rows }),
   )
   .demandCommand(1, 'Name what to measure')
   .strict()

@@ -1,19 +1,26 @@
 /** `npm run bench -- postgres`: Headwater and its peer on the same work, in one go, on one machine. */
 import { writeFile } from 'node:fs/promises';
-import type { Contender } from './contender.ts';
+import type { Contender, RunSpec } from './contender.ts';
 import { debezium, preparePeer, type PeerName } from './debezium.ts';
+import {
+  measureCopyFloor,
+  measureProducerFloors,
+  measureWalFloors,
+  prepareWalFloor,
+  type Floor,
+} from './floors.ts';
 import { buildHeadwater, headwater } from './headwater.ts';
 import { openLab, type Lab } from './lab.ts';
 import { measureLatency, type LatencyRun } from './latency.ts';
 import { machine, type Machine } from './machine.ts';
 import { createOrders, writeChangeLog, type ChangeLogCounts, type Identity } from './orders.ts';
 import { printReport } from './report.ts';
-import { startServers } from './servers.ts';
+import { startServers, type BenchServers } from './servers.ts';
 import { measureStartUp, type StartUpRun } from './start-up.ts';
 import type { TopicContents } from './topic-watch.ts';
 import { measureCatchUp, measureSnapshot, type PreparedRun, type ThroughputRun } from './throughput.ts';
 
-export const SCENARIOS = ['snapshot', 'catchup', 'latency', 'startup'] as const;
+export const SCENARIOS = ['snapshot', 'startup', 'latency', 'catchup', 'floors'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 export interface PostgresBenchOptions {
@@ -39,6 +46,8 @@ export interface ContenderResult {
   readonly catchup: ThroughputRun[];
   readonly latency: LatencyRun[];
   readonly startup: StartUpRun[];
+  /** One sentence for each run that came to nothing. */
+  readonly failures: string[];
 }
 
 export interface PostgresBenchResult {
@@ -47,6 +56,7 @@ export interface PostgresBenchResult {
   readonly options: PostgresBenchOptions;
   readonly counts: { readonly snapshot: ChangeLogCounts; readonly catchup: ChangeLogCounts };
   readonly contenders: readonly ContenderResult[];
+  readonly floors: readonly Floor[];
   /** One sentence each where two contenders did not deliver the same; then no ratio is worth anything. */
   readonly disagreements: readonly string[];
 }
@@ -67,45 +77,33 @@ export async function benchPostgres(options: PostgresBenchOptions, signal: Abort
   await using lab = await openLab(servers, { partitions: options.partitions });
   const results = new Map<string, ContenderResult>();
   for (const { name, ours, settings } of [...bulk, ...prompt]) {
-    results.set(name, { name, ours, settings, snapshot: [], catchup: [], latency: [], startup: [] });
+    const none = { snapshot: [], catchup: [], latency: [], startup: [], failures: [] };
+    results.set(name, { name, ours, settings, ...none });
   }
-  const resultOf = (contender: Contender): ContenderResult => results.get(contender.name)!;
+  const bench: Bench = {
+    lab,
+    servers,
+    options,
+    signal,
+    floors: [],
+    resultOf: (contender) => results.get(contender.name)!,
+  };
   const wants = (scenario: Scenario): boolean => options.only.includes(scenario);
 
   say(`Making ${options.rows} rows`);
   await createOrders(lab.client, options.rows, options.identity);
-
-  if (wants('snapshot')) {
-    for (const contender of rounds(bulk, options.repeat)) {
-      const run = await measureSnapshot(lab, contender, { rows: options.rows, signal });
-      resultOf(contender).snapshot.push(run);
-      sayThroughput('Snapshot', run);
-    }
-  }
-  if (wants('startup')) {
-    for (const contender of restarted) {
-      const runs = await measureStartUp(lab, contender, { repeat: Math.max(3, options.repeat), signal });
-      resultOf(contender).startup.push(...runs);
-      for (const run of runs) say(`Start-up, ${run.contender}: ${run.seconds.toFixed(2)} s`);
-    }
-  }
-  if (wants('latency')) {
-    const { changesPerSecond, latencySeconds: seconds } = options;
-    for (const contender of rounds(prompt, options.repeat)) {
-      const run = await measureLatency(lab, contender, { changesPerSecond, seconds, signal });
-      resultOf(contender).latency.push(run);
-      const { p50, p95, p99 } = run.fromCommit;
-      say(
-        `Latency, ${run.contender}: p50 ${p50.toFixed(1)}, p95 ${p95.toFixed(1)}, p99 ${p99.toFixed(1)} ms`,
-      );
-    }
-  }
+  if (wants('snapshot')) await snapshots(bench, bulk);
+  if (wants('floors')) bench.floors.push(await measureCopyFloor(servers, options.rows));
+  if (wants('startup')) await startUps(bench, restarted);
+  if (wants('latency')) await latencies(bench, prompt);
   // Last, because it changes the table.
   const changes = Math.max(100, Math.floor(options.rows / 100) * 100);
-  if (wants('catchup')) {
-    await catchUp(lab, { bulk, changes, options, resultOf, signal });
+  if (wants('catchup') || wants('floors')) {
+    await catchUps(bench, wants('catchup') ? bulk : [], changes, wants('floors'));
   }
+  if (wants('floors')) bench.floors.push(...(await measureProducerFloors(servers, options.rows)));
 
+  const all = [...results.values()];
   const result: PostgresBenchResult = {
     at: new Date().toISOString(),
     machine: await machine(lab.client, servers),
@@ -114,52 +112,116 @@ export async function benchPostgres(options: PostgresBenchOptions, signal: Abort
       snapshot: { events: options.rows, records: options.rows },
       catchup: { events: changes, records: changes + changes / 10 },
     },
-    contenders: [...results.values()].filter((each) =>
-      SCENARIOS.some((scenario) => each[scenario].length > 0),
+    contenders: all.filter(
+      (each) =>
+        each.failures.length + each.snapshot.length + each.catchup.length > 0 ||
+        each.latency.length + each.startup.length > 0,
     ),
-    disagreements: disagreements([...results.values()]),
+    floors: bench.floors,
+    disagreements: disagreements(all),
   };
   printReport(result);
   if (options.json !== null) await writeFile(options.json, `${JSON.stringify(result, null, 2)}\n`);
-  return result.disagreements.length === 0;
+  return result.disagreements.length === 0 && all.every(({ failures }) => failures.length === 0);
 }
 
-interface CatchUpOptions {
-  readonly bulk: readonly Contender[];
-  readonly changes: number;
+interface Bench {
+  readonly lab: Lab;
+  readonly servers: BenchServers;
   readonly options: PostgresBenchOptions;
-  readonly resultOf: (contender: Contender) => ContenderResult;
   readonly signal: AbortSignal;
+  readonly floors: Floor[];
+  resultOf(contender: Contender): ContenderResult;
+}
+
+async function snapshots(bench: Bench, contenders: readonly Contender[]): Promise<void> {
+  const { lab, options, signal } = bench;
+  for (const contender of rounds(contenders, options.repeat)) {
+    await attempt(bench, { contender, what: 'Snapshot' }, async (result) => {
+      const run = await measureSnapshot(lab, contender, { rows: options.rows, signal });
+      result.snapshot.push(run);
+      return throughputText(run);
+    });
+  }
+}
+
+async function startUps(bench: Bench, contenders: readonly Contender[]): Promise<void> {
+  const { lab, options, signal } = bench;
+  for (const contender of contenders) {
+    await attempt(bench, { contender, what: 'Start-up' }, async (result) => {
+      const runs = await measureStartUp(lab, contender, { repeat: Math.max(3, options.repeat), signal });
+      result.startup.push(...runs);
+      return `${runs.map((run) => run.seconds.toFixed(2)).join(', ')} s`;
+    });
+  }
+}
+
+async function latencies(bench: Bench, contenders: readonly Contender[]): Promise<void> {
+  const { lab, options, signal } = bench;
+  const { changesPerSecond, latencySeconds: seconds } = options;
+  for (const contender of rounds(contenders, options.repeat)) {
+    await attempt(bench, { contender, what: 'Latency' }, async (result) => {
+      const run = await measureLatency(lab, contender, { changesPerSecond, seconds, signal });
+      result.latency.push(run);
+      const { p50, p95, p99 } = run.fromCommit;
+      return `p50 ${p50.toFixed(1)}, p95 ${p95.toFixed(1)}, p99 ${p99.toFixed(1)} ms`;
+    });
+  }
 }
 
 /** All contenders get their slots first, so that one log serves them all. */
-async function catchUp(
-  lab: Lab,
-  { bulk, changes, options, resultOf, signal }: CatchUpOptions,
+async function catchUps(
+  bench: Bench,
+  contenders: readonly Contender[],
+  changes: number,
+  floors: boolean,
 ): Promise<void> {
+  const { lab, servers, options, signal } = bench;
   const prepared: PreparedRun[] = [];
+  const specs: RunSpec[] = [];
   try {
-    say('Preparing slots');
-    for (const contender of rounds(bulk, options.repeat)) {
-      const spec = await lab.newRun(contender, { snapshot: false });
-      try {
+    for (const contender of rounds(contenders, options.repeat)) {
+      await attempt(bench, { contender, what: 'Preparing the catch-up' }, async () => {
+        const spec = await lab.newRun(contender, { snapshot: false });
+        specs.push(spec);
         const before = await lab.prepare(contender, spec, signal);
         prepared.push({ contender, spec, before, singles: lab.singles() });
-      } catch (error) {
-        await lab.removeRun(spec);
-        throw error;
-      }
+        return 'done';
+      });
     }
+    const slots = floors ? await prepareWalFloor(lab.client) : null;
     say(`Writing ${changes} changes`);
     const counts = await writeChangeLog(lab.client, { rows: options.rows, changes });
     await lab.client.query('CHECKPOINT');
     for (const run of prepared) {
-      const throughput = await measureCatchUp(lab, run, { counts, signal });
-      resultOf(run.contender).catchup.push(throughput);
-      sayThroughput('Catch-up', throughput);
+      await attempt(bench, { contender: run.contender, what: 'Catch-up' }, async (result) => {
+        const throughput = await measureCatchUp(lab, run, { counts, signal });
+        result.catchup.push(throughput);
+        return throughputText(throughput);
+      });
+    }
+    if (slots !== null) {
+      bench.floors.push(...(await measureWalFloors(lab.client, servers, { ...slots, changes })));
     }
   } finally {
-    for (const { spec } of prepared) await lab.removeRun(spec);
+    for (const spec of specs) await lab.removeRun(spec);
+  }
+}
+
+/** One contender that fails does not cost the others their figures. */
+async function attempt(
+  bench: Bench,
+  { contender, what }: { readonly contender: Contender; readonly what: string },
+  work: (result: ContenderResult) => Promise<string>,
+): Promise<void> {
+  const result = bench.resultOf(contender);
+  try {
+    say(`${what}, ${contender.name}: ${await work(result)}`);
+  } catch (error) {
+    bench.signal.throwIfAborted();
+    const message = error instanceof Error ? error.message : String(error);
+    result.failures.push(`${what}: ${message}`);
+    say(`${what}, ${contender.name} FAILED: ${message}`);
   }
 }
 
@@ -196,9 +258,9 @@ function say(text: string): void {
   console.error(text);
 }
 
-function sayThroughput(what: string, run: ThroughputRun): void {
-  say(
-    `${what}, ${run.contender}: ${Math.round(run.eventsPerSecond)} events/s, ` +
-      `${Math.round(run.eventsPerCpuSecond)} per CPU second, ${Math.round(run.peakRssMb)} MB`,
+function throughputText({ eventsPerSecond, eventsPerCpuSecond, peakRssMb }: ThroughputRun): string {
+  return (
+    `${Math.round(eventsPerSecond)} events/s, ${Math.round(eventsPerCpuSecond)} per CPU second, ` +
+    `${Math.round(peakRssMb)} MB`
   );
 }

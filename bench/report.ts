@@ -1,3 +1,4 @@
+import { COPY_FLOOR, printFloors, WAL_FLOOR } from './floors.ts';
 import type { Percentiles } from './latency.ts';
 import type { ContenderResult, PostgresBenchResult } from './postgres.ts';
 import { printTable } from './table.ts';
@@ -20,6 +21,11 @@ Median of ${options.repeat} run(s), in turns. Everything runs on this one machin
   printThroughput(`Catch-up of ${log.events} changes`, result.contenders, 'catchup', comparable);
   printLatency(result.contenders, options.changesPerSecond);
   printStartUp(result.contenders);
+  if (result.floors.length > 0) printFloors(result.floors);
+  if (comparable) printDistance(result);
+  for (const { name, failures } of result.contenders) {
+    for (const failure of failures) console.log(`\nFAILED: ${name}: ${failure}`);
+  }
   for (const sentence of result.disagreements) console.log(`\nNOT THE SAME EVENTS: ${sentence}`);
   if (!comparable) console.log('No ratios, because the contenders did not deliver the same.');
 }
@@ -44,9 +50,10 @@ function printThroughput(
       run.cpuSeconds.toFixed(2),
       Math.round(run.eventsPerCpuSecond),
       Math.round(run.peakRssMb),
+      Math.round(run.steadyEventsPerSecond),
     ];
   });
-  printTable(['', 'seconds', 'events/s', 'CPU s', 'events/CPU s', 'peak MB'], rows);
+  printTable(['', 'seconds', 'events/s', 'CPU s', 'events/CPU s', 'peak MB', 'events/s once going'], rows);
   if (!comparable) return;
   const ratios = present
     .filter((result) => result.ours)
@@ -103,6 +110,30 @@ function printStartUp(results: readonly ContenderResult[]): void {
   );
 }
 
+/** CPU time of our runs against what reading and writing alone cost. */
+function printDistance({ contenders, floors, options, counts }: PostgresBenchResult): void {
+  const cpuOf = (name: string): number => {
+    const floor = floors.find((each) => each.name === name);
+    return floor === undefined ? NaN : floor.cpuSeconds / floor.events;
+  };
+  const rows = contenders
+    .filter(({ ours }) => ours)
+    .flatMap((ours) =>
+      (['snapshot', 'catchup'] as const)
+        .filter((scenario) => ours[scenario].length > 0)
+        .map((scenario) => {
+          const events = scenario === 'snapshot' ? options.rows : counts.catchup.events;
+          const producer = cpuOf(ours.name.replace('Headwater', 'Producer alone,'));
+          const floor = (cpuOf(scenario === 'snapshot' ? COPY_FLOOR : WAL_FLOOR) + producer) * 1e6;
+          const cpu = (medians(ours[scenario]).cpuSeconds / events) * 1e6;
+          return [`${ours.name}, ${scenario}`, cpu.toFixed(2), floor.toFixed(2), times(cpu / floor)];
+        }),
+    );
+  if (rows.length === 0 || floors.length === 0) return;
+  console.log('\nDistance to the floor, µs of CPU per event, start-up included');
+  printTable(['', 'Headwater', 'reading + producing', 'ratio'], rows);
+}
+
 type ThroughputFigures = Omit<ThroughputRun, 'contender' | 'contents'>;
 
 function medians(runs: readonly ThroughputRun[]): ThroughputFigures {
@@ -113,6 +144,7 @@ function medians(runs: readonly ThroughputRun[]): ThroughputFigures {
     cpuSeconds: of('cpuSeconds'),
     eventsPerCpuSecond: of('eventsPerCpuSecond'),
     peakRssMb: of('peakRssMb'),
+    steadyEventsPerSecond: of('steadyEventsPerSecond'),
   };
 }
 

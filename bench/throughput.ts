@@ -9,6 +9,8 @@ export interface ThroughputRun {
   readonly contender: string;
   readonly seconds: number;
   readonly eventsPerSecond: number;
+  /** Between the first event visible and the last: what is left when the start does not count. */
+  readonly steadyEventsPerSecond: number;
   readonly cpuSeconds: number;
   readonly eventsPerCpuSecond: number;
   readonly peakRssMb: number;
@@ -69,16 +71,21 @@ async function measure(
 ): Promise<ThroughputRun> {
   const topic = lab.watch(spec);
   await using daemon = contender.start(spec);
-  const at = await waitForRecords(topic, before + counts.records, AbortSignal.any([signal, daemon.ended]));
+  const { first, last } = await waitForRecords(
+    topic,
+    { skip: before, records: counts.records },
+    AbortSignal.any([signal, daemon.ended]),
+  );
   const usage = daemon.usage();
   await sleep(300); // whatever comes that should not
   await daemon.stop();
   const contents = await readContents(topic, { below: FIRST_SINGLE_ID }, signal);
-  const seconds = (at - daemon.startedAt) / 1000;
+  const seconds = (last - daemon.startedAt) / 1000;
   return {
     contender: contender.name,
     seconds,
     eventsPerSecond: counts.events / seconds,
+    steadyEventsPerSecond: (counts.events * 1000) / (last - first),
     cpuSeconds: usage.cpuSeconds,
     eventsPerCpuSecond: counts.events / usage.cpuSeconds,
     peakRssMb: usage.peakRssMb,

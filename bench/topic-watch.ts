@@ -14,19 +14,29 @@ const TO_THE_END = { minBytes: 1, maxWaitMs: 300 };
 /** An answer as soon as there is anything. */
 export const EAGER = { minBytes: 1, maxWaitMs: 500 };
 
+/** Without a new record for so long a contender counts as stuck. */
+const STUCK_MS = 120_000;
+
 /**
- * Waits until `records` records are visible to a read_committed consumer.
- * @returns when that was, milliseconds since the epoch
+ * Waits until `records` records after the first `skip` are visible to a read_committed consumer.
+ * @returns when the first and the last of them were, milliseconds since the epoch
  */
 export async function waitForRecords(
   topic: WatchedTopic,
-  records: number,
+  { skip, records }: { readonly skip: number; readonly records: number },
   signal: AbortSignal,
-): Promise<number> {
+): Promise<{ readonly first: number; readonly last: number }> {
   let seen = 0;
-  for await (const { batches, at } of readTopic({ ...topic, ...BULK }, signal)) {
+  let first: number | null = null;
+  let moved = performance.now();
+  for await (const { batches, at, advanced } of readTopic({ ...topic, ...BULK }, signal)) {
     for (const batch of batches) seen += batch.records;
-    if (seen >= records) return at;
+    if (seen > skip) first ??= at;
+    if (seen >= skip + records) return { first: first ?? at, last: at };
+    if (advanced) moved = performance.now();
+    else if (performance.now() - moved > STUCK_MS) {
+      throw new Error(`Only ${seen - skip} of ${records} records came, and none for ${STUCK_MS / 1000} s`);
+    }
   }
   signal.throwIfAborted();
   throw new Error('The topic ended');
