@@ -370,6 +370,30 @@ export const CATALOGUE = {
     summary: 'The condition in snapshot.where is not one the server accepts for that table.',
     advice: 'Correct the condition; `SELECT … WHERE (condition)` must work for the role of source.url.',
   },
+  'http.port-in-use': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'Another process listens on the address of http.listen.',
+    advice: 'Stop that process, or choose another port in http.listen (or `off`).',
+  },
+  'http.cannot-listen': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The address of http.listen cannot be listened on.',
+    advice: 'Choose an address of this machine and a port above 1023 in http.listen, or `off`.',
+  },
+  'http.no-daemon': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'No running daemon answers.',
+    advice: 'Start it with `headwater run`, or name the settings file whose http.listen it uses.',
+  },
+  'http.unauthorized': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The running daemon wants another token.',
+    advice: 'Use the settings file the daemon runs with, or set HEADWATER_TOKEN.',
+  },
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type Code = keyof typeof CATALOGUE;

@@ -101,9 +101,7 @@ function checkPatterns(patterns: readonly string[], document: SettingsDocument):
     const path = ['source', 'tables', index];
     const positive = pattern.replace(/^!/, '');
     if (positive.startsWith('/') && positive.length > 1 && positive.endsWith('/')) {
-      try {
-        new RegExp(positive.slice(1, -1));
-      } catch {
+      if (!isRegularExpression(positive.slice(1, -1))) {
         document.problem('settings.invalid', path, `source.tables[${index}] is not a regular expression`);
       }
     } else if (!positive.includes('.')) {
@@ -120,6 +118,14 @@ function checkPatterns(patterns: readonly string[], document: SettingsDocument):
       ['source', 'tables'],
       'source.tables only excludes; begin with what is to be captured, such as public.*',
     );
+  }
+}
+
+function isRegularExpression(source: string): boolean {
+  try {
+    return new RegExp(source).source !== '';
+  } catch {
+    return false;
   }
 }
 

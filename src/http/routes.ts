@@ -1,0 +1,72 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type FastifyReply, fastify } from 'fastify';
+import { carriesToken } from './access.ts';
+import { readinessOf, verboseHealth } from './health.ts';
+import { createMetricsText } from './metrics-text.ts';
+import type { HttpServerOptions } from './server.ts';
+import { statusPage } from './status-page.ts';
+
+/** Open to all, so that probes need no secret. */
+const HEALTH_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/healthz']);
+
+/** Everything that answers. Read-only: nothing here changes a pipeline. */
+export async function createRoutes(
+  options: HttpServerOptions,
+): Promise<(request: IncomingMessage, response: ServerResponse) => void> {
+  const { status, token, version } = options;
+  const startedAt = new Date(Date.now() - process.uptime() * 1000).toISOString();
+  // The server that listens is not fastify's own (see server.ts).
+  const app = fastify({ serverFactory: (handler) => createServer(handler), bodyLimit: 64 * 1024 });
+  let metrics: ReturnType<typeof createMetricsText> | null = null;
+
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.headers({
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
+    });
+    const path = request.url.split('?', 1)[0]!;
+    if (token === null || HEALTH_PATHS.has(path) || carriesToken(request.headers.authorization, token))
+      return;
+    await reply
+      .code(401)
+      .header('www-authenticate', 'Basic realm="headwater", charset="UTF-8"')
+      .send({ error: 'This needs the token of http.token, as "Authorization: Bearer …".' });
+  });
+
+  app.get('/livez', (_request, reply) => text(reply, 'ok'));
+  app.get('/readyz', (_request, reply) => {
+    const { ready, reasons } = readinessOf(status());
+    return text(reply.code(ready ? 200 : 503), ready ? 'ready' : reasons.join('\n'));
+  });
+  app.get<{ Querystring: Readonly<Record<string, unknown>> }>('/healthz', (request, reply) => {
+    const pipelines = status();
+    const { ready, reasons } = readinessOf(pipelines);
+    const verbose = Object.hasOwn(request.query, 'verbose');
+    return reply
+      .code(ready ? 200 : 503)
+      .send({ ready, reasons, ...(verbose ? { pipelines: verboseHealth(pipelines) } : {}) });
+  });
+  app.get('/metrics', async (_request, reply) => {
+    metrics ??= createMetricsText(version);
+    return await reply.type(metrics.contentType).send(await metrics.render(status(), Date.now()));
+  });
+  app.get('/status', (_request, reply) => reply.send({ version, startedAt, pipelines: status() }));
+  app.get('/', (_request, reply) =>
+    reply
+      .type('text/html; charset=utf-8')
+      .send(statusPage({ version, startedAt, pipelines: status(), now: Date.now() })),
+  );
+  app.setNotFoundHandler((_request, reply) =>
+    reply
+      .code(404)
+      .send({ error: 'Not here. There are /, /status, /metrics, /livez, /readyz and /healthz.' }),
+  );
+  await app.ready();
+  return (request, response) => app.routing(request, response);
+}
+
+function text(reply: FastifyReply, body: string): FastifyReply {
+  return reply.type('text/plain; charset=utf-8').send(`${body}\n`);
+}

@@ -1,0 +1,104 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { Log } from '../observability/log.ts';
+import type { PipelineStatus } from '../observability/status.ts';
+
+export interface HttpServerOptions {
+  /** Port 0 takes a free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Null: everything is open to whoever can reach the address. */
+  readonly token: string | null;
+  readonly version: string;
+  status(): readonly PipelineStatus[];
+  readonly log: Log;
+}
+
+export interface HttpServer extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** How long a request that is under way may keep the process from ending. */
+const CLOSE_MS = 1_000;
+
+/**
+ * Listens at once, so that a port that is taken is known before anything else begins; what answers is loaded with
+ * the first request. Throws `http.port-in-use`, `http.cannot-listen`.
+ */
+export async function startHttp(options: HttpServerOptions): Promise<HttpServer> {
+  let routes: Promise<Handler> | null = null;
+  const load = async (): Promise<Handler> => {
+    const { createRoutes } = await import('./routes.ts');
+    return await createRoutes(options);
+  };
+  const server = createServer((request, response) => {
+    routes ??= load();
+    routes.then(
+      (handle) => handle(request, response),
+      (error: unknown) => {
+        options.log.error({ err: error }, 'the HTTP interface could not be loaded');
+        response.writeHead(500).end();
+      },
+    );
+  });
+  // Slow or idle clients do not hold on to anything.
+  server.requestTimeout = 10_000;
+  server.headersTimeout = 5_000;
+  server.maxConnections = 200;
+  await listen(server, options.listen);
+  const { port } = server.address() as AddressInfo;
+  return {
+    host: options.listen.host,
+    port,
+    [Symbol.asyncDispose]: () => close(server),
+  };
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+function listen(server: Server, { host, port }: HttpServerOptions['listen']): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+    server.listen({ host, port }, resolve);
+  });
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): HeadwaterError {
+  const place = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const details = { host, port };
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new HeadwaterError(
+        'http.port-in-use',
+        `http.listen: another process listens on ${place} already.`,
+        { details, cause: error },
+      );
+    case 'EACCES':
+      return new HeadwaterError(
+        'http.cannot-listen',
+        `http.listen: listening on ${place} is not permitted.`,
+        {
+          details,
+          cause: error,
+        },
+      );
+    default:
+      return new HeadwaterError(
+        'http.cannot-listen',
+        `http.listen: ${place} is not an address of this machine (${error.code ?? 'unknown reason'}).`,
+        { details, cause: error },
+      );
+  }
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
