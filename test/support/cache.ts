@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -19,10 +19,20 @@ export async function cached(name: string, make: (dir: string) => Promise<void>)
   const release = await lock(`${dir}.lock`);
   try {
     if (await exists(marker)) return dir;
-    await rm(dir, { recursive: true, force: true });
-    await mkdir(dir, { recursive: true });
-    await make(dir);
-    await writeFile(marker, '');
+    // Beside its place, then moved: whoever looks sees all of it or nothing, even if a dead holder's lock was
+    // taken over twice.
+    const partial = `${dir}.${process.pid}`;
+    await rm(partial, { recursive: true, force: true });
+    await mkdir(partial);
+    try {
+      await make(partial);
+      await writeFile(join(partial, '.complete'), '');
+      await rm(dir, { recursive: true, force: true });
+      await rename(partial, dir);
+    } catch (error) {
+      await rm(partial, { recursive: true, force: true });
+      throw error;
+    }
     return dir;
   } finally {
     await release();
