@@ -58,6 +58,12 @@ export const CATALOGUE = {
     summary: 'A pattern in source.tables matches no table.',
     advice: 'Check schema and spelling; `headwater doctor` lists the tables the role can see.',
   },
+  'settings.key-column-missing': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A key in tables.….key names a column that the table does not have.',
+    advice: 'Correct the column names of that key, or remove it to use the key of the table itself.',
+  },
   'source.unreachable': {
     fate: 'retry',
     exit: 3,

@@ -1,0 +1,383 @@
+/**
+ * Changes → records: which topic, which key, which records a change makes. Encoding is the encoders' business,
+ * delivery the sink's. `emit` is synchronous and runs once per change: no promise, no closure per row.
+ */
+import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
+import type { Batch } from '../model/batch.ts';
+import type {
+  Change,
+  MessageChange,
+  RowChange,
+  SourceInfo,
+  TruncateChange,
+  Tx,
+  TxMarker,
+} from '../model/change.ts';
+import type { TableId, TableSchema } from '../model/table.ts';
+import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
+import type { SourceBlock } from '../schema/source-block.ts';
+import type { Encoding, Envelope, Header } from './encoders/encoder.ts';
+import { type DeadLetter, deadLetters } from './dead-letter.ts';
+import { heartbeatRecords, messageRecords, type KeyAndValue, transactionRecords } from './side-records.ts';
+import type { Sink, SinkRecord, TopicHandle, TopicPurpose } from './sink.ts';
+import { type TableRoute, TableRoutes, type TableSettings } from './table-routes.ts';
+import { deadLetterTopic, heartbeatTopic, messageTopic, transactionTopic } from './topic-names.ts';
+import { TransactionOrder } from './transaction-order.ts';
+
+export interface EmitterOptions {
+  /** The pipeline's name: topic prefix. */
+  readonly name: string;
+  /** As in SourceInfo; Debezium names some schemas after it. */
+  readonly connector: SourceInfo['connector'];
+  /** `{name}.{schema}.{table}` */
+  readonly topic: string;
+  readonly envelope: 'full' | 'unwrapped';
+  readonly tombstones: boolean;
+  readonly transactionMetadata: boolean;
+  /** Whether TRUNCATE makes a record; consumers of table topics mostly stumble over it. */
+  readonly truncates: boolean;
+  /** Whether logical messages go to `<name>.message`. */
+  readonly messages: boolean;
+  readonly heartbeats: boolean;
+  /** Settings of single tables, by `schema.table`. */
+  readonly tables: ReadonlyMap<string, TableSettings>;
+  /** A table's change could not be encoded; it lies in the dead-letter topic, and the others go on. */
+  readonly onTableError: (table: TableId, error: HeadwaterError) => void;
+}
+
+/** What a batch made. */
+export interface EmitCounts {
+  creates: number;
+  updates: number;
+  deletes: number;
+  reads: number;
+  truncates: number;
+  messages: number;
+  /** Source transactions that began in the batch. */
+  transactions: number;
+  /** Records appended to the sink, tombstones and side records included. */
+  records: number;
+}
+
+export interface Emitter {
+  /** Finds the topics of tables not met before; undefined where there is nothing to wait for. */
+  prepare(batch: Batch<unknown>): Promise<void> | undefined;
+  /** Encodes and appends everything in the batch, in order. Call `prepare` for the batch first. */
+  emit(batch: Batch<unknown>): EmitCounts;
+  /** Appends a heartbeat record. */
+  heartbeat(nowMs: number): void;
+  /** Events and topic of each table met so far, for status. */
+  tables(): Iterable<{ readonly id: TableId; readonly topic: string; readonly events: number }>;
+}
+
+export function createEmitter<S extends SourceInfo>(
+  options: EmitterOptions,
+  encoding: Encoding,
+  sourceBlock: SourceBlock<S>,
+  sink: Sink,
+): Emitter {
+  // Batches are typed by the reader's source at the pipeline; the emitter sees only its own block's.
+  return new RecordEmitter<S>(options, encoding, sourceBlock, sink) as unknown as Emitter;
+}
+
+class RecordEmitter<S extends SourceInfo> {
+  readonly #options: EmitterOptions;
+  readonly #sink: Sink;
+  readonly #block: SourceBlock<S>;
+  readonly #routes: TableRoutes<S>;
+  readonly #order: TransactionOrder;
+  readonly #record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
+  readonly #envelope: Envelope = {
+    op: 'c',
+    before: null,
+    after: null,
+    source: '',
+    transaction: 'null',
+    timeUs: 0,
+  };
+  readonly #heartbeat: (nowMs: number) => KeyAndValue;
+  readonly #message: ReturnType<typeof messageRecords<S>>;
+  readonly #transaction: ReturnType<typeof transactionRecords<S>>;
+  readonly #deadLetter: (letter: DeadLetter) => KeyAndValue;
+  readonly #topics = new Map<string, TopicHandle>();
+  #counts: EmitCounts = emptyCounts();
+  #lastTx: Tx | null = null;
+
+  constructor(options: EmitterOptions, encoding: Encoding, block: SourceBlock<S>, sink: Sink) {
+    this.#options = options;
+    this.#sink = sink;
+    this.#block = block;
+    this.#routes = new TableRoutes(options, encoding, block, sink);
+    this.#order = new TransactionOrder();
+    this.#heartbeat = heartbeatRecords(encoding, options.name);
+    this.#message = messageRecords(encoding, block, options.connector);
+    this.#transaction = transactionRecords(encoding, block);
+    this.#deadLetter = deadLetters(options.name);
+  }
+
+  prepare(batch: Batch<unknown, S>): Promise<void> | undefined {
+    const { heartbeats, messages, name, transactionMetadata } = this.#options;
+    const waiting: Promise<unknown>[] = [];
+    // Needed without a change of theirs in the batch: heartbeats come by time, dead letters by surprise.
+    if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting);
+    let last: TableSchema | null = null;
+    for (const change of batch.changes) {
+      if (change.kind === 'row' || change.kind === 'truncate') {
+        if (change.table === last) continue;
+        last = change.table;
+        const opening = this.#routes.prepare(last);
+        if (opening !== undefined) waiting.push(opening);
+        this.#need(deadLetterTopic(name), 'dead-letter', waiting);
+      } else if (change.kind === 'message') {
+        if (messages) this.#need(messageTopic(name), 'message', waiting);
+      } else if (change.kind !== 'schema' && transactionMetadata) {
+        this.#need(transactionTopic(name), 'transaction', waiting);
+      }
+    }
+    return waiting.length === 0 ? undefined : Promise.all(waiting).then(() => undefined);
+  }
+
+  emit(batch: Batch<unknown, S>): EmitCounts {
+    const counts = (this.#counts = emptyCounts());
+    const nowUs = Math.floor((performance.timeOrigin + performance.now()) * 1000);
+    this.#envelope.timeUs = nowUs;
+    this.#record.timestamp = Math.floor(nowUs / 1000);
+    for (const change of batch.changes) {
+      if (change.tx !== this.#lastTx) {
+        this.#lastTx = change.tx;
+        if (change.tx !== null) counts.transactions++;
+        this.#order.begin();
+      }
+      this.#emitChange(change);
+    }
+    return counts;
+  }
+
+  heartbeat(nowMs: number): void {
+    this.#record.timestamp = Math.floor(nowMs);
+    this.#side(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
+  }
+
+  tables(): Iterable<{ readonly id: TableId; readonly topic: string; readonly events: number }> {
+    return this.#routes.all();
+  }
+
+  #emitChange(change: Change<S>): void {
+    switch (change.kind) {
+      case 'row':
+        this.#emitRow(change);
+        break;
+      case 'truncate':
+        this.#emitTruncate(change);
+        break;
+      case 'message':
+        this.#emitMessage(change);
+        break;
+      case 'begin':
+      case 'end':
+        this.#emitMarker(change);
+        break;
+      case 'schema': // the next row carries it
+        break;
+    }
+  }
+
+  #emitRow(change: RowChange<S>): void {
+    const counts = this.#counts;
+    const route = this.#routes.of(change.table);
+    route.totals.events++;
+    const envelope = this.#envelope;
+    envelope.source = route.source(change.at, change.snapshot);
+    envelope.transaction = this.#transactionBlock(change, route.name);
+    const { before, after, op } = change;
+    switch (op) {
+      case 'c':
+        counts.creates++;
+        break;
+      case 'r':
+        counts.reads++;
+        break;
+      case 'u':
+        counts.updates++;
+        if (before !== null && after !== null && keyChanged(route.key, before, after)) {
+          this.#emitKeyChange(route, change, before, after);
+          return;
+        }
+        break;
+      case 'd':
+        counts.deletes++;
+        break;
+    }
+    if (!this.#encode(route, change, op, before, after)) return;
+    this.#append(route.topic);
+    if (op === 'd' && this.#options.tombstones && this.#record.key !== null)
+      this.#appendTombstone(route.topic);
+  }
+
+  /** A changed key is a delete of the old and a create of the new, each pointing to the other. */
+  #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Row, after: Row): void {
+    const oldKey = route.encoder.key(before);
+    const newKey = route.encoder.key(after);
+    if (!this.#encode(route, change, 'd', before, null)) return;
+    this.#addHeader('__debezium.newkey', newKey);
+    this.#append(route.topic);
+    if (this.#options.tombstones) this.#appendTombstone(route.topic);
+    if (!this.#encode(route, change, 'c', null, after)) return;
+    this.#addHeader('__debezium.oldkey', oldKey);
+    this.#append(route.topic);
+  }
+
+  /** Fills the record; false where that failed and the change lies in the dead-letter topic. */
+  #encode(
+    route: TableRoute<S>,
+    change: RowChange<S>,
+    op: Envelope['op'],
+    before: Row | null,
+    after: Row | null,
+  ): boolean {
+    const { encoder } = route;
+    const record = this.#record;
+    try {
+      const keyed = op === 'd' ? before : after;
+      record.key = keyed === null ? null : encoder.key(keyed);
+      if (this.#options.envelope === 'full') {
+        const envelope = this.#envelope;
+        envelope.op = op;
+        envelope.before = before;
+        envelope.after = after;
+        record.value = encoder.value(envelope);
+      } else {
+        record.value = after === null ? null : encoder.row(after);
+      }
+      record.headers = encoder.takeHeaders();
+      return true;
+    } catch (error) {
+      encoder.takeHeaders();
+      this.#refuse(route, change, asHeadwaterError(error));
+      return false;
+    }
+  }
+
+  #refuse(route: TableRoute<S>, change: RowChange<S>, error: HeadwaterError): void {
+    const letter = this.#deadLetter({
+      table: route.name,
+      topic: route.topic.name,
+      op: change.op,
+      source: this.#envelope.source,
+      columns: change.table.columns.map(({ name }) => name),
+      before: change.before,
+      after: change.after,
+      error,
+      timeMs: this.#record.timestamp,
+    });
+    this.#side(this.#topic(deadLetterTopic(this.#options.name)), letter);
+    if (route.reported) return;
+    route.reported = true;
+    this.#options.onTableError(route.id, error);
+  }
+
+  #emitTruncate(change: TruncateChange<S>): void {
+    this.#counts.truncates++;
+    const route = this.#routes.of(change.table);
+    const envelope = this.#envelope;
+    envelope.transaction = this.#transactionBlock(change, route.name);
+    if (!this.#options.truncates || this.#options.envelope === 'unwrapped') return;
+    envelope.source = route.source(change.at, null);
+    envelope.op = 't';
+    envelope.before = null;
+    envelope.after = null;
+    this.#side(route.topic, { key: null, value: route.encoder.value(envelope) });
+  }
+
+  #emitMessage(change: MessageChange<S>): void {
+    this.#counts.messages++;
+    if (!this.#options.messages) return;
+    const transaction = change.tx === null ? 'null' : this.#transactionBlock(change, null);
+    const topic = this.#topic(messageTopic(this.#options.name));
+    this.#side(topic, this.#message(change, transaction, this.#envelope.timeUs));
+  }
+
+  #emitMarker(marker: TxMarker<S>): void {
+    if (!this.#options.transactionMetadata) return;
+    const topic = this.#topic(transactionTopic(this.#options.name));
+    this.#side(topic, this.#transaction(marker, this.#order));
+  }
+
+  #transactionBlock(
+    change: RowChange<S> | TruncateChange<S> | MessageChange<S>,
+    table: string | null,
+  ): string {
+    if (!this.#options.transactionMetadata || change.tx === null) return 'null';
+    const id = JSON.stringify(this.#block.transactionId(change.at));
+    return this.#order.next(id, table, change.seq);
+  }
+
+  #append(topic: TopicHandle): void {
+    this.#sink.append(topic, this.#record);
+    this.#counts.records++;
+  }
+
+  /** The record's key again, without a value: compaction may forget the key. */
+  #appendTombstone(topic: TopicHandle): void {
+    if (this.#options.envelope === 'unwrapped') return; // the delete itself is one
+    this.#record.value = null;
+    this.#record.headers = null;
+    this.#append(topic);
+  }
+
+  #side(
+    topic: TopicHandle,
+    { key, value }: { key: KeyAndValue['key'] | null; value: KeyAndValue['value'] },
+  ): void {
+    this.#record.key = key;
+    this.#record.value = value;
+    this.#record.headers = null;
+    this.#append(topic);
+  }
+
+  #addHeader(name: string, value: string | Uint8Array | null): void {
+    if (value === null) return;
+    const header: Header = [name, value];
+    this.#record.headers = this.#record.headers === null ? [header] : [...this.#record.headers, header];
+  }
+
+  #topic(name: string): TopicHandle {
+    const topic = this.#topics.get(name);
+    if (topic !== undefined) return topic;
+    throw new HeadwaterError('internal.bug', `The topic ${name} was not prepared.`);
+  }
+
+  #need(name: string, purpose: TopicPurpose, waiting: Promise<unknown>[]): void {
+    if (this.#topics.has(name)) return;
+    waiting.push(
+      this.#sink.topic(name, purpose).then((handle) => {
+        this.#topics.set(name, handle);
+      }),
+    );
+  }
+}
+
+function emptyCounts(): EmitCounts {
+  return {
+    creates: 0,
+    updates: 0,
+    deletes: 0,
+    reads: 0,
+    truncates: 0,
+    messages: 0,
+    transactions: 0,
+    records: 0,
+  };
+}
+
+/** Keys are scalars nearly always; what is compared by identity only is compared as text. */
+function keyChanged(key: readonly number[], before: Row, after: Row): boolean {
+  for (const column of key) {
+    const was = before[column]!;
+    const is = after[column]!;
+    if (was === is || was === ABSENT || is === UNCHANGED) continue;
+    if (typeof was !== 'object' || typeof is !== 'object') return true;
+    if (JSON.stringify(was) !== JSON.stringify(is)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,52 @@
+import type { TableSchema } from '../../model/table.ts';
+import type { Row } from '../../model/value.ts';
+import type { Profile } from '../../schema/column-schema.ts';
+import type { ConnectSchema } from '../../schema/connect-schema.ts';
+
+/** Header of a record: name and value. */
+export type Header = readonly [name: string, value: string | Uint8Array];
+
+/** One record's envelope around the row. The emitter reuses the object. */
+export interface Envelope {
+  op: 'c' | 'u' | 'd' | 'r' | 't';
+  before: Row | null;
+  after: Row | null;
+  /** JSON text of the source block. */
+  source: string;
+  /** JSON text of the transaction block, or `null`. */
+  transaction: string;
+  /** Microseconds since the epoch: when Headwater made the record. */
+  timeUs: number;
+}
+
+/** Compiled for one version of one table. */
+export interface TableEncoder {
+  /** The key of the row; null for a table without a key. */
+  key(row: Row): string | Uint8Array | null;
+  value(envelope: Envelope): string | Uint8Array;
+  /** The row alone, for unwrapped records. */
+  row(row: Row): string | Uint8Array;
+  /** Headers about what the last `value` or `row` could not say; null mostly. Asking forgets them. */
+  takeHeaders(): readonly Header[] | null;
+}
+
+export interface TableEncoderOptions {
+  readonly table: TableSchema;
+  /** Indexes of the key's columns, in order; by settings not always the table's own. */
+  readonly key: readonly number[];
+  readonly topic: string;
+  readonly source: ConnectSchema;
+}
+
+/** A record that is not a row: transaction metadata, heartbeats, messages. */
+export interface StructEncoder {
+  /** `payload` is JSON text of a struct of `schema`. */
+  encode(payload: string): string | Uint8Array;
+}
+
+/** A serialised form of records. */
+export interface Encoding {
+  readonly profile: Profile;
+  table(options: TableEncoderOptions): TableEncoder;
+  struct(schema: ConnectSchema): StructEncoder;
+}

@@ -1,0 +1,89 @@
+/** Dates and times as ISO 8601 text, the proleptic Gregorian calendar, astronomical years. */
+
+const US_PER_DAY = 86_400_000_000;
+const TWO: readonly string[] = Array.from({ length: 100 }, (_, n) => String(n).padStart(2, '0'));
+
+/** `2016-11-04`; years past 9999 `+21016-11-04`, before 1 `-4713-11-24` or `0000-…` (java.time's ISO form). */
+export function isoDate(days: number): string {
+  const z = days + 719_468;
+  const era = Math.floor(z / 146_097);
+  const doe = z - era * 146_097;
+  const yoe = Math.floor(
+    (doe - Math.floor(doe / 1460) + Math.floor(doe / 36_524) - Math.floor(doe / 146_096)) / 365,
+  );
+  const doy = doe - (365 * yoe + Math.floor(yoe / 4) - Math.floor(yoe / 100));
+  const mp = Math.floor((5 * doy + 2) / 153);
+  const month = mp < 10 ? mp + 3 : mp - 9;
+  const year = yoe + era * 400 + (month <= 2 ? 1 : 0);
+  return `${isoYear(year)}-${TWO[month]}-${TWO[doy - Math.floor((153 * mp + 2) / 5) + 1]}`;
+}
+
+function isoYear(year: number): string {
+  if (year > 9999) return `+${year}`;
+  if (year < 0) return `-${String(-year).padStart(4, '0')}`;
+  return String(year).padStart(4, '0');
+}
+
+/** `13:51:30`, and `.123456` where `fraction` is `six` or there is something to show. Midnight's end is 24:00:00. */
+export function isoTime(us: number, fraction: 'six' | 'least'): string {
+  const seconds = Math.floor(us / 1_000_000);
+  const rest = us - seconds * 1_000_000;
+  const minutes = Math.floor(seconds / 60);
+  const time = `${TWO[Math.floor(minutes / 60)]}:${TWO[minutes % 60]}:${TWO[seconds % 60]}`;
+  if (rest === 0 && fraction === 'least') return time;
+  const digits = String(rest).padStart(6, '0');
+  return `${time}.${fraction === 'six' ? digits : digits.replace(/0+$/, '')}`;
+}
+
+let lastDay = NaN;
+let lastDate = '';
+
+/** `2016-11-04T11:51:30.123456Z`. The date's text is kept, since neighbouring rows mostly share it. */
+export function isoTimestamp(us: number | bigint): string {
+  let day: number;
+  let time: number;
+  if (typeof us === 'number') {
+    day = Math.floor(us / US_PER_DAY);
+    time = us - day * US_PER_DAY;
+  } else {
+    const perDay = BigInt(US_PER_DAY);
+    const remainder = ((us % perDay) + perDay) % perDay;
+    time = Number(remainder);
+    day = Number((us - remainder) / perDay);
+  }
+  if (day !== lastDay) {
+    lastDate = isoDate(day);
+    lastDay = day;
+  }
+  return `${lastDate}T${isoTime(time, 'six')}Z`;
+}
+
+/** `13:51:30.123789+02` (timetz as the server prints it) in UTC: `11:51:30.123789Z`. */
+export function timetzToUtc(text: string): string {
+  const match = /^(\d\d):(\d\d):(\d\d)(?:\.(\d+))?([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?$/.exec(text);
+  if (match === null) return text;
+  const part = (i: number): number => Number(match[i] ?? 0);
+  const sign = match[5] === '-' ? 1 : -1;
+  const seconds = part(1) * 3600 + part(2) * 60 + part(3) + sign * (part(6) * 3600 + part(7) * 60 + part(8));
+  const wrapped = ((seconds % 86_400) + 86_400) % 86_400;
+  const us = Number((match[4] ?? '').padEnd(6, '0'));
+  return `${isoTime(wrapped * 1_000_000 + us, 'least')}Z`;
+}
+
+/** `P1Y2M3DT4H5M6.78S` of [months, days, µs], as Debezium's io.debezium.time.Interval: all parts, always. */
+export function isoInterval(months: number, days: number, us: number | bigint): string {
+  const negative = us < 0;
+  const total = negative ? -BigInt(us) : BigInt(us);
+  const sign = negative ? '-' : '';
+  const seconds = total / 1_000_000n;
+  const fraction = String(total % 1_000_000n)
+    .padStart(6, '0')
+    .replace(/0+$/, '');
+  const hours = seconds / 3600n;
+  const s = `${sign}${seconds % 60n}${fraction === '' ? '' : `.${fraction}`}`;
+  const minutes = (seconds / 60n) % 60n;
+  return `P${Math.trunc(months / 12)}Y${months % 12}M${days}DT${sign}${hours}H${sign}${minutes}M${s}S`.replaceAll(
+    /-0(?=[HMYD])/g,
+    '0',
+  );
+}

@@ -1,0 +1,131 @@
+/**
+ * Records that are not rows: transaction boundaries, logical messages, heartbeats. Their schemas are Debezium's
+ * (SchemaFactory of 3.2).
+ */
+import type { MessageChange, SourceInfo, TxMarker } from '../model/change.ts';
+import { type ConnectSchema, INT64, OPTIONAL_INT64, STRING, struct } from '../schema/connect-schema.ts';
+import type { SourceBlock } from '../schema/source-block.ts';
+import { TRANSACTION_BLOCK } from '../schema/table-form.ts';
+import type { Encoding } from './encoders/encoder.ts';
+
+export interface KeyAndValue {
+  readonly key: string | Uint8Array;
+  readonly value: string | Uint8Array;
+}
+
+const EVENT_COLLECTION = struct({ name: 'event.collection', version: 1, optional: true }, [
+  ['data_collection', STRING],
+  ['event_count', INT64],
+]);
+
+const TRANSACTION_KEY = struct({ name: 'io.debezium.connector.common.TransactionMetadataKey', version: 1 }, [
+  ['id', STRING],
+]);
+
+const TRANSACTION_VALUE = struct(
+  { name: 'io.debezium.connector.common.TransactionMetadataValue', version: 1 },
+  [
+    ['status', STRING],
+    ['id', STRING],
+    ['event_count', OPTIONAL_INT64],
+    ['data_collections', { type: 'array', optional: true, items: EVENT_COLLECTION }],
+    ['ts_ms', INT64],
+  ],
+);
+
+/** How many changes of each table (`schema.table`) a transaction has had so far. */
+export interface TransactionCounts {
+  total: number;
+  readonly tables: Map<string, number>;
+}
+
+export type TransactionRecords<S extends SourceInfo> = (
+  marker: TxMarker<S>,
+  counts: TransactionCounts,
+) => KeyAndValue;
+
+export function transactionRecords<S extends SourceInfo>(
+  encoding: Encoding,
+  block: SourceBlock<S>,
+): TransactionRecords<S> {
+  const key = encoding.struct(TRANSACTION_KEY);
+  const value = encoding.struct(TRANSACTION_VALUE);
+  return (marker, counts) => {
+    const id = JSON.stringify(block.transactionId(marker.at));
+    const ended = marker.kind === 'end';
+    const collections = [...counts.tables]
+      .map(([table, count]) => `{"data_collection":${JSON.stringify(table)},"event_count":${count}}`)
+      .join(',');
+    const totals = ended
+      ? `"event_count":${counts.total},"data_collections":[${collections}]`
+      : '"event_count":null,"data_collections":null';
+    return {
+      key: key.encode(`{"id":${id}}`),
+      value: value.encode(
+        `{"status":"${ended ? 'END' : 'BEGIN'}","id":${id},${totals},"ts_ms":${block.commitTimeMs(marker.at)}}`,
+      ),
+    };
+  };
+}
+
+/** Debezium names these schemas after the connector. */
+function messageSchemas(
+  connector: string,
+  source: ConnectSchema,
+): { key: ConnectSchema; value: ConnectSchema } {
+  const base = `io.debezium.connector.${connector}`;
+  return {
+    key: struct({ name: `${base}.MessageKey` }, [['prefix', { type: 'string', optional: true }]]),
+    value: struct({ name: `${base}.MessageValue` }, [
+      ['op', STRING],
+      ['ts_ms', OPTIONAL_INT64],
+      ['source', source],
+      ['transaction', TRANSACTION_BLOCK],
+      [
+        'message',
+        struct({ name: `${base}.Message`, optional: true }, [
+          ['prefix', { type: 'string', optional: true }],
+          ['content', { type: 'bytes', optional: true }],
+        ]),
+      ],
+    ]),
+  };
+}
+
+export type MessageRecord<S extends SourceInfo> = (
+  change: MessageChange<S>,
+  transaction: string,
+  timeUs: number,
+) => KeyAndValue;
+
+export function messageRecords<S extends SourceInfo>(
+  encoding: Encoding,
+  block: SourceBlock<S>,
+  connector: string,
+): MessageRecord<S> {
+  const schemas = messageSchemas(connector, block.schema);
+  const key = encoding.struct(schemas.key);
+  const value = encoding.struct(schemas.value);
+  const source = block.forTable(null);
+  return (change, transaction, timeUs) => {
+    const prefix = JSON.stringify(change.prefix);
+    const content = Buffer.from(change.content).toString('base64');
+    return {
+      key: key.encode(`{"prefix":${prefix}}`),
+      value: value.encode(
+        `{"op":"m","ts_ms":${Math.floor(timeUs / 1000)},"source":${source(change.at, null)},"transaction":${transaction},"message":{"prefix":${prefix},"content":"${content}"}}`,
+      ),
+    };
+  };
+}
+
+export function heartbeatRecords(encoding: Encoding, name: string): (nowMs: number) => KeyAndValue {
+  const key = encoding.struct(
+    struct({ name: 'io.debezium.connector.common.ServerNameKey', version: 1 }, [['serverName', STRING]]),
+  );
+  const value = encoding.struct(
+    struct({ name: 'io.debezium.connector.common.Heartbeat', version: 1 }, [['ts_ms', INT64]]),
+  );
+  const keyText = key.encode(`{"serverName":${JSON.stringify(name)}}`);
+  return (nowMs) => ({ key: keyText, value: value.encode(`{"ts_ms":${Math.floor(nowMs)}}`) });
+}

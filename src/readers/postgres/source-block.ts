@@ -1,0 +1,88 @@
+/**
+ * PostgreSQL's `source` block, field for field as Debezium 3.2 writes it (io.debezium.connector.postgresql
+ * .Source, version 1). Text is kept per table and per transaction: a streamed row only adds its own LSN.
+ */
+import type { SnapshotMarker } from '../../model/change.ts';
+import type { TableId } from '../../model/table.ts';
+import {
+  type ConnectSchema,
+  INT64,
+  OPTIONAL_INT64,
+  OPTIONAL_STRING,
+  STRING,
+  struct,
+} from '../../schema/connect-schema.ts';
+import type { SourceBlock } from '../../schema/source-block.ts';
+import type { PostgresSource, PostgresTx } from './source-info.ts';
+
+/** The Debezium version whose format this is; consumers switch on it. */
+const FORMAT_VERSION = '3.2.0.Final';
+
+const SNAPSHOT: ConnectSchema = {
+  type: 'string',
+  optional: true,
+  name: 'io.debezium.data.Enum',
+  version: 1,
+  parameters: {
+    allowed: 'true,first,first_in_data_collection,last_in_data_collection,last,false,incremental',
+  },
+  defaultJson: '"false"',
+};
+
+const SCHEMA = struct({ name: 'io.debezium.connector.postgresql.Source', version: 1 }, [
+  ['version', STRING],
+  ['connector', STRING],
+  ['name', STRING],
+  ['ts_ms', INT64],
+  ['snapshot', SNAPSHOT],
+  ['db', STRING],
+  ['sequence', OPTIONAL_STRING],
+  ['ts_us', OPTIONAL_INT64],
+  ['ts_ns', OPTIONAL_INT64],
+  ['schema', STRING],
+  ['table', STRING],
+  ['txId', OPTIONAL_INT64],
+  ['lsn', OPTIONAL_INT64],
+  ['xmin', OPTIONAL_INT64],
+]);
+
+/** `name` is the pipeline's, which is the topic prefix; `database` the one in source.url. */
+export function postgresSourceBlock(name: string, database: string): SourceBlock<PostgresSource> {
+  const head = `{"version":"${FORMAT_VERSION}","connector":"postgresql","name":${JSON.stringify(name)},"ts_ms":`;
+  const db = `,"db":${JSON.stringify(database)},"sequence":"[`;
+  return {
+    schema: SCHEMA,
+    forTable: (table) => tableBlock(head, db, table),
+    transactionId: (at) => `${at.tx.xid}:${at.lsn}`,
+    commitTimeMs: (at) => Math.floor(at.tx.commitTimeUs / 1000),
+  };
+}
+
+function tableBlock(
+  head: string,
+  db: string,
+  table: TableId | null,
+): (at: PostgresSource, snapshot: SnapshotMarker | null) => string {
+  const names = `,"schema":${JSON.stringify(table?.schema ?? '')},"table":${JSON.stringify(table?.table ?? '')},"txId":`;
+  let lastTx: PostgresTx | null = null;
+  let lastSnapshot: SnapshotMarker | null = null;
+  let before = '';
+  let between = '';
+  let end = '';
+  return (at, snapshot) => {
+    const { tx } = at;
+    if (tx !== lastTx || snapshot !== lastSnapshot) {
+      lastTx = tx;
+      lastSnapshot = snapshot;
+      const us = tx.commitTimeUs;
+      const committed = tx.lastCommitLsn === null ? 'null' : `\\"${tx.lastCommitLsn}\\"`;
+      before = `${head}${Math.floor(us / 1000)},"snapshot":"${snapshot ?? 'false'}"${db}${committed},\\"`;
+      // Rows of an incremental snapshot come from no transaction of the log.
+      const xid = snapshot === 'incremental' ? 'null' : String(tx.xid);
+      between = `\\"]","ts_us":${us},"ts_ns":${us}000${names}${xid},"lsn":`;
+      end = ',"xmin":null}';
+    }
+    const lsn = String(at.lsn);
+    return before + lsn + between + (snapshot === 'incremental' ? 'null' : lsn) + end;
+  };
+}

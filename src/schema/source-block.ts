@@ -1,0 +1,20 @@
+import type { SnapshotMarker, SourceInfo } from '../model/change.ts';
+import type { TableId } from '../model/table.ts';
+import type { ConnectSchema } from './connect-schema.ts';
+
+/**
+ * How a source writes itself into the envelope's `source` field. Each reader provides one; the emitter knows
+ * nothing of log positions beyond it.
+ */
+export interface SourceBlock<S extends SourceInfo = SourceInfo> {
+  readonly schema: ConnectSchema;
+  /**
+   * JSON text of the block for a change of `table` (null: a change of no table, such as a logical message).
+   * The function is made once per table; it may keep what changes only with the transaction.
+   */
+  forTable(table: TableId | null): (at: S, snapshot: SnapshotMarker | null) => string;
+  /** Debezium's transaction id of the change, position included: `txid:lsn`, a GTID, an Oracle xid. */
+  transactionId(at: S): string;
+  /** Commit time of the change's transaction, milliseconds since the epoch. */
+  commitTimeMs(at: S): number;
+}
