@@ -145,7 +145,9 @@ async function dropSlot(client: Client, slot: string): Promise<void> {
 }
 
 async function deleteTopics(admin: Admin, prefix: string): Promise<void> {
-  const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(`${prefix}.`));
+  const topics = (await admin.listTopics()).filter(
+    (topic) => topic.startsWith(`${prefix}.`) || topic.startsWith(`headwater.${prefix}.`),
+  );
   if (topics.length > 0) await admin.deleteTopics({ topics });
 }
 

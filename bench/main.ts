@@ -5,7 +5,10 @@
 import yargs from 'yargs';
 import type { PeerName } from './debezium.ts';
 import { benchFloors } from './floors.ts';
+import type { Delivery } from './headwater.ts';
+import { benchLargeTransaction } from './large-transaction.ts';
 import { benchPostgres, SCENARIOS, type Scenario } from './postgres.ts';
+import { benchProfile } from './profile.ts';
 
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -14,6 +17,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 const { signal } = interrupted;
 
 const PEERS = ['default', 'tuned', 'small'] as const satisfies readonly PeerName[];
+
+const DELIVERIES: readonly Delivery[] = ['exactly-once', 'at-least-once'];
+const DELIVERY_OPTION = { choices: DELIVERIES, default: 'exactly-once' satisfies Delivery as Delivery };
 
 function list<T extends string>(allowed: readonly T[]): (text: string) => T[] {
   return (text) =>
@@ -80,6 +86,41 @@ await yargs(process.argv.slice(2))
     'what receiving the log, receiving a table and producing cost by themselves',
     (command) => command.option('rows', { type: 'number', default: 1_000_000 }),
     ({ rows }) => benchFloors({ rows }),
+  )
+  .command(
+    'encoders',
+    'what one record costs to encode',
+    (command) =>
+      command
+        .option('events', { type: 'number', default: 300_000 })
+        .option('repeat', { type: 'number', default: 5, describe: 'runs; the median counts' }),
+    async ({ events, repeat }) => {
+      // Loaded only here: the compiler's knowledge of these functions must not come from elsewhere.
+      const { benchEncoders } = await import('./encoders.ts');
+      benchEncoders({ events, repeat });
+    },
+  )
+  .command(
+    'large-transaction',
+    'one transaction of many rows: memory has to stay flat',
+    (command) =>
+      command.option('rows', { type: 'number', default: 5_000_000 }).option('delivery', DELIVERY_OPTION),
+    async ({ rows, delivery }) => {
+      if (!(await benchLargeTransaction({ rows, delivery }, signal))) process.exitCode = 1;
+    },
+  )
+  .command(
+    'profile <scenario>',
+    "Headwater's functions by the time they take",
+    (command) =>
+      command
+        .positional('scenario', { choices: ['snapshot', 'catchup'] as const, demandOption: true })
+        .option('rows', { type: 'number', default: 300_000 })
+        .option('delivery', DELIVERY_OPTION)
+        .option('top', { type: 'number', default: 30, describe: 'how many functions' })
+        .option('keep', { type: 'string', describe: 'leave the .cpuprofile file in this directory' }),
+    ({ scenario, rows, delivery, top, keep }) =>
+      benchProfile({ scenario, rows, delivery, top, keep: keep ?? null }, signal),
   )
   .demandCommand(1, 'Name what to measure')
   .strict()

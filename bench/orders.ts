@@ -33,16 +33,24 @@ export async function createOrders(client: Client, rows: number, identity: Ident
   )`);
   await client.query(`ALTER TABLE orders REPLICA IDENTITY ${identity}`);
   await client.query('SELECT setseed(0.5)');
+  await insertMany(client, { after: 0, rows });
+  await client.query('VACUUM (FREEZE, ANALYZE) orders');
+  await client.query('CHECKPOINT');
+}
+
+/** Adds rows with ids after+1…after+rows in one transaction. */
+export async function insertMany(
+  client: Client,
+  { after, rows }: { readonly after: number; readonly rows: number },
+): Promise<void> {
   await client.query(
     `INSERT INTO orders
       SELECT g, (random() * 100000)::int, ${STATUS}, (random() * 5000)::numeric(10,2), ${NOTE},
              timestamptz '2024-01-01 00:00:00Z' + g * interval '17.123457 seconds',
              timestamptz '2024-01-02 00:00:00Z' + g * interval '17.654321 seconds'
-      FROM generate_series(1, $1::bigint) g`,
-    [rows],
+      FROM generate_series($1::bigint, $2::bigint) g`,
+    [after + 1, after + rows],
   );
-  await client.query('VACUUM (FREEZE, ANALYZE) orders');
-  await client.query('CHECKPOINT');
 }
 
 /**

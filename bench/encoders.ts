@@ -1,0 +1,160 @@
+/** `npm run bench -- encoders`: what turning one change of `orders` into the text of its record costs. */
+import { jsonEncoding } from '../src/emitter/encoders/json.ts';
+import type { Envelope } from '../src/emitter/encoders/encoder.ts';
+import type { Column, ColumnType, TableSchema } from '../src/model/table.ts';
+import type { Row } from '../src/model/value.ts';
+import { postgresSourceBlock } from '../src/readers/postgres/source-block.ts';
+import type { PostgresSource, PostgresTx } from '../src/readers/postgres/source-info.ts';
+import { median } from './report.ts';
+import { sampleEvents } from './sample-event.ts';
+import { printTable } from './table.ts';
+
+const ROWS = 10_000;
+const PER_TRANSACTION = 100;
+
+export function benchEncoders({
+  events,
+  repeat,
+}: {
+  readonly events: number;
+  readonly repeat: number;
+}): void {
+  const changes = sampleChanges();
+  const block = postgresSourceBlock('shop', 'shop');
+  const out = Buffer.allocUnsafe(4 * 1024 * 1024);
+  const rows: (string | number)[][] = [];
+  const add = (name: string, encode: (i: number, at: number) => number): void => {
+    const runs = Array.from({ length: repeat + 1 }, () => timed(events, out, encode));
+    runs.shift(); // the compiler's
+    const micros = median(runs.map((run) => (run.milliseconds * 1000) / events));
+    rows.push([name, micros.toFixed(2), Math.round(1e6 / micros), Math.round(runs[0]!.bytes / events)]);
+  };
+
+  for (const withSchema of [false, true]) {
+    const encoding = jsonEncoding({ profile: 'debezium', withSchema });
+    const encoder = encoding.table({
+      table: ORDERS,
+      key: ORDERS.key,
+      topic: 'shop.public.orders',
+      source: block.schema,
+    });
+    const sourceOf = block.forTable(ORDERS.id);
+    const envelope: Envelope = {
+      op: 'u',
+      before: null,
+      after: null,
+      source: '',
+      transaction: 'null',
+      timeUs: 0,
+    };
+    add(withSchema ? 'Headwater, json-with-schema' : 'Headwater, json', (i, at) => {
+      const change = changes[i % ROWS]!;
+      envelope.before = change.before;
+      envelope.after = change.after;
+      envelope.source = sourceOf(change.at, null);
+      if (i % 500 === 0) envelope.timeUs = 1_795_250_477_500_000 + i;
+      const key = encoder.key(change.after);
+      const value = encoder.value(envelope);
+      const written = at + out.write(text(key), at, 'latin1');
+      return written + out.write(text(value), written, 'latin1') - at;
+    });
+  }
+  const samples = sampleEvents(ROWS);
+  const objects = samples.map(
+    ({ value }) => JSON.parse(value) as { readonly after: { readonly id: number } },
+  );
+  add('JSON.stringify of ready objects', (i, at) => {
+    const object = objects[i % ROWS]!;
+    const written = at + out.write(JSON.stringify({ id: object.after.id }), at, 'latin1');
+    return written + out.write(JSON.stringify(object), written, 'latin1') - at;
+  });
+  add('ready text, only written', (i, at) => {
+    const { key, value } = samples[i % ROWS]!;
+    const written = at + out.write(key, at, 'latin1');
+    return written + out.write(value, written, 'latin1') - at;
+  });
+  console.log('\nKey and value of an update with before and after, bytes written included');
+  printTable(['', 'µs/event', 'events/s', 'bytes'], rows);
+}
+
+function timed(
+  events: number,
+  out: Buffer,
+  encode: (i: number, at: number) => number,
+): { readonly milliseconds: number; readonly bytes: number } {
+  const started = performance.now();
+  let at = 0;
+  let bytes = 0;
+  for (let i = 0; i < events; i++) {
+    const length = encode(i, at);
+    bytes += length;
+    at += length;
+    if (at > out.length - 65_536) at = 0;
+  }
+  return { milliseconds: performance.now() - started, bytes };
+}
+
+/** The JSON encoders make nothing else. */
+function text(encoded: string | Uint8Array | null): string {
+  if (typeof encoded !== 'string') throw new TypeError('An encoder of JSON made no text');
+  return encoded;
+}
+
+interface SampleChange {
+  readonly before: Row;
+  readonly after: Row;
+  readonly at: PostgresSource;
+}
+
+function sampleChanges(): SampleChange[] {
+  const notes = ['leave at the door', 'call before delivery', 'gift wrapping, no invoice in the box', null];
+  let tx: PostgresTx | null = null;
+  return Array.from({ length: ROWS }, (_, i) => {
+    const lsn = 3_000_000_000 + i * 170;
+    if (tx === null || i % PER_TRANSACTION === 0) {
+      const xid = 700 + i / PER_TRANSACTION;
+      const commitTimeUs = 1_795_250_477_000_000 + i * 97;
+      const ends = { commitLsn: lsn + 17_000, beginLsn: lsn, lastCommitLsn: lsn - 40 };
+      tx = { id: String(xid), xid, commitTimeUs, ...ends };
+    }
+    const row = (status: string, cents: number, updated: number): Row => [
+      1 + ((i * 7919) % 1_000_000),
+      (i * 31) % 100_000,
+      status,
+      `${Math.floor(cents / 100)}.${String(cents % 100).padStart(2, '0')}`,
+      notes[i % notes.length]!,
+      1_709_287_200_000_000 + i * 17_123_457,
+      updated,
+    ];
+    return {
+      before: row('paid', 10_000 + i, 1_709_380_800_000_000 + i * 17_654_321),
+      after: row('shipped', 20_000 + i, 1_795_250_476_900_000 + i * 97),
+      at: { connector: 'postgresql', lsn, tx },
+    };
+  });
+}
+
+function column(name: string, type: ColumnType, nativeType: string): Column {
+  const [length, scale] =
+    type.kind === 'decimal'
+      ? [type.precision, type.scale]
+      : type.kind === 'string'
+        ? [64, null]
+        : [null, null];
+  return { name, type, nativeType, nullable: name === 'note', default: undefined, length, scale };
+}
+
+const ORDERS: TableSchema = {
+  id: { schema: 'public', table: 'orders' },
+  version: 1,
+  columns: [
+    column('id', { kind: 'int64' }, 'int8'),
+    column('customer_id', { kind: 'int32' }, 'int4'),
+    column('status', { kind: 'string' }, 'varchar'),
+    column('amount', { kind: 'decimal', precision: 10, scale: 2 }, 'numeric'),
+    column('note', { kind: 'string' }, 'varchar'),
+    column('created_at', { kind: 'timestamptz', precision: 6 }, 'timestamptz'),
+    column('updated_at', { kind: 'timestamptz', precision: 6 }, 'timestamptz'),
+  ],
+  key: [0],
+};

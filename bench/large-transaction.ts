@@ -1,0 +1,38 @@
+/** `npm run bench -- large-transaction`: memory has to stay flat however large a source transaction is. */
+import { buildHeadwater, headwater, type Delivery } from './headwater.ts';
+import { openLab } from './lab.ts';
+import { createOrders, insertMany } from './orders.ts';
+import { startServers } from './servers.ts';
+import { measureCatchUp } from './throughput.ts';
+
+const LIMIT_MB = 256;
+
+/** Returns whether every row came, and within the limit. */
+export async function benchLargeTransaction(
+  { rows, delivery }: { readonly rows: number; readonly delivery: Delivery },
+  signal: AbortSignal,
+): Promise<boolean> {
+  await buildHeadwater();
+  await using servers = await startServers();
+  await using lab = await openLab(servers, { partitions: 3 });
+  await createOrders(lab.client, 1000, 'default');
+  const contender = headwater(delivery);
+  const spec = await lab.newRun(contender, { snapshot: false });
+  try {
+    const before = await lab.prepare(contender, spec, signal);
+    const prepared = { contender, spec, before, singles: lab.singles() };
+    console.error(`Writing one transaction of ${rows} rows`);
+    await insertMany(lab.client, { after: 1000, rows });
+    const run = await measureCatchUp(lab, prepared, { counts: { events: rows, records: rows }, signal });
+    const whole = run.contents.events === rows && run.contents.byOp['c'] === rows;
+    const flat = run.peakRssMb <= LIMIT_MB;
+    console.log(
+      `${contender.name}, one transaction of ${rows} rows: ${run.seconds.toFixed(1)} s, ` +
+        `${run.cpuSeconds.toFixed(1)} CPU s, peak ${Math.round(run.peakRssMb)} MB ` +
+        `(${flat ? 'within' : 'ABOVE'} ${LIMIT_MB} MB), ${whole ? 'each row once' : 'NOT each row once'}`,
+    );
+    return whole && flat;
+  } finally {
+    await lab.removeRun(spec);
+  }
+}
