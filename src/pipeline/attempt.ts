@@ -24,7 +24,7 @@ export interface AttemptParts<P, S extends SourceInfo> {
   createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
   readonly snapshot: Pick<
     SnapshotOptions<P, S>,
-    'mode' | 'parallelism' | 'chunkRows' | 'where' | 'walLimitBytes'
+    'mode' | 'parallelism' | 'chunkRows' | 'where' | 'walLimitBytes' | 'beginAgain'
   >;
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
   readonly exactlyOnce: boolean;
@@ -91,6 +91,7 @@ export async function runAttempt<P, S extends SourceInfo>(
             ? null
             : { position: checkpoint.position, identity: checkpoint.identity },
         intent: checkpoint.position === null ? checkpoint.identity : null,
+        state: restored,
         recordIntent: async (identity) => {
           await sink.commit(new Map([[SOURCE_KEY, identity]]));
           failpoint('intent-recorded');

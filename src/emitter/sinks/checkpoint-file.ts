@@ -1,5 +1,5 @@
 import { open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 
 /** The state of a pipeline whose records are not in Kafka, and how far they are durable. */
@@ -12,6 +12,16 @@ export interface FileCheckpoint {
   /** Durable bytes of that segment. */
   readonly length: number;
   readonly state: Readonly<Record<string, string>>;
+}
+
+/** Where the file sink keeps it. */
+export function fileCheckpointPath(dir: string): string {
+  return join(dir, 'checkpoint.json');
+}
+
+/** Where the stdout sink keeps it. */
+export function stdoutCheckpointPath(stateDir: string, name: string): string {
+  return join(stateDir, `${name}.checkpoint.json`);
 }
 
 /** Null where there is none. Throws `delivery.state-invalid`. */

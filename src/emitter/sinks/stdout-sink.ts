@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream';
 import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../sink.ts';
-import { readCheckpoint, writeCheckpoint } from './checkpoint-file.ts';
+import { readCheckpoint, stdoutCheckpointPath, writeCheckpoint } from './checkpoint-file.ts';
 import { jsonLine } from './json-lines.ts';
 import { type LockFile, takeLock } from './lock-file.ts';
 
@@ -84,7 +84,7 @@ class StdoutSink implements Sink {
   }
 
   get #path(): string {
-    return join(this.#options.stateDir, `${this.#options.name}.checkpoint.json`);
+    return stdoutCheckpointPath(this.#options.stateDir, this.#options.name);
   }
 
   async topic(name: string): Promise<TopicHandle> {

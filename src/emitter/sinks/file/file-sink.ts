@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { asHeadwaterError, HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
-import { type FileCheckpoint, readCheckpoint, syncDirectory, writeCheckpoint } from '../checkpoint-file.ts';
+import { type FileCheckpoint, fileCheckpointPath, readCheckpoint, syncDirectory, writeCheckpoint } from '../checkpoint-file.ts';
 import { jsonLine } from '../json-lines.ts';
 import { type LockFile, takeLock } from '../lock-file.ts';
 
@@ -21,7 +21,6 @@ export interface FileSinkOptions {
 const DEFAULT_ROTATE_BYTES = 128 * 1024 * 1024;
 const WRITE_BYTES = 1024 * 1024;
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
-const CHECKPOINT = 'checkpoint.json';
 const SEGMENT = /^records-(\d{8,})\.jsonl$/;
 
 /**
@@ -83,7 +82,7 @@ class FileSink implements Sink {
   async restore(): Promise<ReadonlyMap<string, string>> {
     const { dir, name } = this.#options;
     try {
-      const checkpoint = await readCheckpoint(join(dir, CHECKPOINT), name);
+      const checkpoint = await readCheckpoint(fileCheckpointPath(dir), name);
       await this.#cutBack(checkpoint);
       this.#segment = checkpoint?.segment ?? 1;
       this.#segmentBytes = checkpoint?.length ?? 0;
@@ -180,7 +179,7 @@ class FileSink implements Sink {
     };
     const done = this.#enqueue(async () => {
       await this.#file!.datasync();
-      await writeCheckpoint(join(this.#options.dir, CHECKPOINT), checkpoint);
+      await writeCheckpoint(fileCheckpointPath(this.#options.dir), checkpoint);
       this.#commits++;
     });
     this.#rotate();

@@ -1,0 +1,64 @@
+import { createEmitter } from '../emitter/emitter.ts';
+import { jsonEncoding } from '../emitter/encoders/json.ts';
+import type { Log } from '../observability/log.ts';
+import type { AttemptParts } from '../pipeline/attempt.ts';
+import type { PostgresPosition } from '../readers/postgres/position.ts';
+import type { PostgresSource } from '../readers/postgres/source-info.ts';
+import type { Settings } from '../settings/settings.ts';
+import { openSink } from './sinks.ts';
+import { sourceOf } from './sources.ts';
+
+/** One attempt's parts, made by hand from one settings file. */
+export function attemptParts(
+  settings: Settings,
+  run: { readonly untilCaughtUp: boolean; readonly firstAttempt: boolean; readonly log: Log },
+): AttemptParts<PostgresPosition, PostgresSource> {
+  const { emit, snapshot, source } = settings;
+  const { openReader, block } = sourceOf(settings, run.log);
+  const encoding = jsonEncoding({ profile: emit.profile, withSchema: emit.format === 'json-with-schema' });
+  return {
+    name: settings.name,
+    openReader,
+    openSink: () => openSink(settings, run.log),
+    createEmitter: (sink, onTableError) =>
+      createEmitter(
+        {
+          name: settings.name,
+          connector: source.connector,
+          topic: emit.topic,
+          envelope: emit.envelope,
+          tombstones: emit.tombstones,
+          transactionMetadata: emit.transactionMetadata,
+          truncates: emit.truncates,
+          messages: emit.messages,
+          heartbeats: emit.heartbeatMs !== null,
+          tables: new Map(
+            [...settings.tables].map(([table, { key, topic }]) => [
+              table,
+              { ...(key === null ? {} : { key }), ...(topic === null ? {} : { topic }) },
+            ]),
+          ),
+          onTableError,
+        },
+        encoding,
+        block,
+        sink,
+      ),
+    snapshot: {
+      mode: snapshot.mode,
+      parallelism: snapshot.parallelism,
+      chunkRows: snapshot.chunkRows,
+      where: snapshot.where,
+      walLimitBytes: snapshot.walLimitBytes,
+      // A retry of the same process goes on with the snapshot that `always` began.
+      beginAgain: run.firstAttempt,
+    },
+    onGap: source.onGap,
+    exactlyOnce: emit.delivery === 'exactly-once',
+    maxTransactionRows: emit.maxTransactionRows,
+    maxTransactionMs: emit.maxTransactionMs,
+    heartbeatMs: emit.heartbeatMs,
+    retainedBudgetBytes: source.postgres.walBudgetBytes,
+    untilCaughtUp: run.untilCaughtUp,
+  };
+}

@@ -1,0 +1,88 @@
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { ExitCode } from '../errors/catalogue.ts';
+import type { Log } from '../observability/log.ts';
+import type { PipelineStatus } from '../observability/status.ts';
+import { runAttempt } from '../pipeline/attempt.ts';
+import { PipelineMonitor } from '../pipeline/monitor.ts';
+import type { Settings } from '../settings/settings.ts';
+import { attemptParts } from './compose.ts';
+import { type Outcome, supervise } from './supervisor.ts';
+
+export interface DaemonOptions {
+  readonly settings: readonly Settings[];
+  readonly log: Log;
+  /** Snapshot, deliver the log up to where it stood at start, then end. */
+  readonly untilCaughtUp: boolean;
+}
+
+export interface Daemon {
+  /** One entry a pipeline, in the order of the settings. */
+  status(): readonly PipelineStatus[];
+  /** Resolves when every pipeline has ended; never rejects. */
+  readonly finished: Promise<DaemonResult>;
+}
+
+export interface DaemonResult {
+  readonly exitCode: 0 | ExitCode;
+  /** Why pipelines failed, at most one a pipeline. */
+  readonly errors: readonly HeadwaterError[];
+}
+
+/** The source has been ahead for this long without a delivery: the pipeline is not ready. */
+const PROGRESS_TIMEOUT_MS = 60_000;
+
+/**
+ * Starts every pipeline and supervises it until `stop` aborts, all are complete, or all have failed. A pipeline
+ * that fails does not stop the others.
+ */
+export function startDaemon(options: DaemonOptions, stop: AbortSignal): Daemon {
+  const pipelines = options.settings.map((settings) => ({
+    settings,
+    monitor: new PipelineMonitor({
+      name: settings.name,
+      connector: settings.source.connector,
+      progressTimeoutMs: PROGRESS_TIMEOUT_MS,
+      now: Date.now,
+    }),
+  }));
+  // With several pipelines one that cannot start is retried as long as another one works.
+  const neverStarted = new Set<string>();
+  const running = pipelines.map(async ({ settings, monitor }): Promise<Outcome> => {
+    const log = options.log.child({ pipeline: settings.name });
+    monitor.retainedBudgetBytes = settings.source.postgres.walBudgetBytes;
+    const outcome = await supervise(
+      {
+        attempt: (signal) => {
+          const parts = attemptParts(settings, {
+            untilCaughtUp: options.untilCaughtUp,
+            firstAttempt: monitor.attempts === 1,
+            log,
+          });
+          return runAttempt(parts, monitor, signal, log);
+        },
+        monitor,
+        log,
+        retryBeforeFirstProgress: () => {
+          neverStarted.add(settings.name);
+          return neverStarted.size < pipelines.length;
+        },
+        random: Math.random,
+      },
+      stop,
+    );
+    if (outcome.kind === 'failed') {
+      const { error } = outcome;
+      log.error({ code: error.code, details: error.details, advice: error.advice }, error.message);
+    }
+    return outcome;
+  });
+  return {
+    status: () => pipelines.map(({ monitor }) => monitor.status()),
+    finished: Promise.all(running).then(resultOf),
+  };
+}
+
+function resultOf(outcomes: readonly Outcome[]): DaemonResult {
+  const errors = outcomes.flatMap((outcome) => (outcome.kind === 'failed' ? [outcome.error] : []));
+  return { exitCode: errors[0]?.entry.exit ?? 0, errors };
+}

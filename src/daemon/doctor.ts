@@ -1,0 +1,73 @@
+import { access, constants, mkdir } from 'node:fs/promises';
+import { asHeadwaterError } from '../errors/headwater-error.ts';
+import { SILENT } from '../observability/log.ts';
+import type { Finding } from '../readers/reader.ts';
+import type { Settings } from '../settings/settings.ts';
+import { topicOf } from './topics.ts';
+import { kafkaOptions } from './sinks.ts';
+import { sourceOf } from './sources.ts';
+
+/**
+ * Everything that can be known to go wrong before it does. Changes nothing at the source and creates no topic;
+ * never throws for what it can describe.
+ */
+export async function diagnose(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
+  const [source, sink] = await Promise.all([checkSource(settings, signal), checkSink(settings, signal)]);
+  return [...source, ...sink];
+}
+
+async function checkSource(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
+  await using reader = sourceOf(settings, SILENT).openReader();
+  try {
+    return await reader.preflight(signal);
+  } catch (error) {
+    return [findingOf('source', error)];
+  }
+}
+
+async function checkSink(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
+  const { sink } = settings.emit;
+  switch (sink.kind) {
+    case 'kafka': {
+      const { checkKafka } = await import('../emitter/sinks/kafka/check-kafka.ts');
+      try {
+        const topicNames = await topicNamesOf(settings, signal);
+        return await checkKafka({ ...kafkaOptions(settings, sink), topicNames }, signal);
+      } catch (error) {
+        return [findingOf('sink', error)];
+      }
+    }
+    case 'file':
+      return [await checkDirectory('sink', sink.path)];
+    case 'stdout':
+      return [await checkDirectory('state', settings.stateDir)];
+  }
+}
+
+/** As far as the source can be asked: without it the cluster alone is checked. */
+async function topicNamesOf(settings: Settings, signal: AbortSignal): Promise<readonly string[]> {
+  await using reader = sourceOf(settings, SILENT).openReader();
+  const tables = await reader.tables(signal).catch(() => []);
+  return tables.map(({ id }) => topicOf(settings, id));
+}
+
+async function checkDirectory(check: string, path: string): Promise<Finding> {
+  try {
+    await mkdir(path, { recursive: true });
+    await access(path, constants.W_OK | constants.X_OK);
+    return { check, level: 'ok', message: `Directory ${path} can be written to.` };
+  } catch (error) {
+    return {
+      check,
+      level: 'error',
+      message: `Directory ${path} cannot be written to: ${(error as Error).message}.`,
+      fix: 'Create it and make it writable for the user Headwater runs as.',
+      code: 'delivery.disk',
+    };
+  }
+}
+
+function findingOf(check: string, thrown: unknown): Finding {
+  const error = asHeadwaterError(thrown);
+  return { check, level: 'error', message: error.message, fix: error.advice, code: error.code };
+}

@@ -1,0 +1,73 @@
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { JsonValue } from '../model/position.ts';
+import { SILENT } from '../observability/log.ts';
+import type { Settings } from '../settings/settings.ts';
+import { POSITION_KEY, SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
+import { parsePositionRecord } from '../state/durable-state.ts';
+import { normalisePosition } from './sources.ts';
+import { openSink, readSinkState } from './sinks.ts';
+
+/** The durable state of a pipeline, readable. */
+export interface Offsets {
+  /** Null for a pipeline that has never run. */
+  readonly position: JsonValue;
+  readonly commitTime: string | null;
+  readonly epoch: number;
+  /** Which log the position belongs to. */
+  readonly source: JsonValue;
+  readonly snapshot: JsonValue;
+  /** `schema.table` → ledger. */
+  readonly tables: Readonly<Record<string, JsonValue>>;
+}
+
+/** Reads without taking ownership: also while a daemon runs. */
+export async function readOffsets(settings: Settings, signal: AbortSignal): Promise<Offsets> {
+  const state = await readSinkState(settings, signal);
+  const json = (key: string): JsonValue => {
+    const text = state.get(key);
+    return text === undefined ? null : (JSON.parse(text) as JsonValue);
+  };
+  const text = state.get(POSITION_KEY);
+  const record = text === undefined ? null : parsePositionRecord(text);
+  const tables: Record<string, JsonValue> = {};
+  for (const key of [...state.keys()].filter((name) => name.startsWith(TABLE_PREFIX)).sort()) {
+    tables[key.slice(TABLE_PREFIX.length)] = json(key);
+  }
+  return {
+    position: record?.position ?? null,
+    commitTime: record?.commitTimeUs == null ? null : new Date(record.commitTimeUs / 1000).toISOString(),
+    epoch: record?.epoch ?? 0,
+    source: json(SOURCE_KEY),
+    snapshot: json(SNAPSHOT_KEY),
+    tables,
+  };
+}
+
+/**
+ * Sets the position at which the next start resumes. Takes ownership for it, so it is refused while a daemon
+ * runs. Throws `state.position-invalid` where the position is not one the source could have written.
+ */
+export async function writeOffsets(
+  settings: Settings,
+  position: JsonValue,
+  signal: AbortSignal,
+): Promise<void> {
+  const normal = normalisePosition(position);
+  await using sink = await openSink(settings, SILENT);
+  const waiting = new AbortController();
+  const state = await sink
+    .restore({ onWaiting: () => waiting.abort(), signal: AbortSignal.any([signal, waiting.signal]) })
+    .catch((error: unknown) => {
+      if (!waiting.signal.aborted) throw error;
+      throw new HeadwaterError(
+        'state.locked',
+        `A daemon runs the pipeline ${settings.name}; its position cannot be set meanwhile.`,
+        { fix: 'Stop it first.' },
+      );
+    });
+  const known = state.get(POSITION_KEY);
+  const epoch = known === undefined ? 1 : parsePositionRecord(known).epoch + 1;
+  await sink.commit(
+    new Map([[POSITION_KEY, JSON.stringify({ v: 1, epoch, position: normal, commitTimeUs: null })]]),
+  );
+}
