@@ -4,10 +4,16 @@ export interface LogIdentity {
   readonly timeline: number;
   readonly database: string;
   readonly slot: string;
+  /** Recorded before a slot was made; no position that belongs to it is durable yet. */
+  readonly pending?: boolean;
 }
 
-export function encodeIdentity({ system, timeline, database, slot }: LogIdentity): string {
-  return JSON.stringify({ connector: 'postgresql', system, timeline, database, slot });
+export function encodeIdentity(
+  { system, timeline, database, slot }: LogIdentity,
+  { pending }: { readonly pending: boolean } = { pending: false },
+): string {
+  const identity = { connector: 'postgresql', system, timeline, database, slot };
+  return JSON.stringify(pending ? { ...identity, pending } : identity);
 }
 
 /** Null for what is no identity of PostgreSQL's. */
@@ -19,8 +25,9 @@ export function decodeIdentity(text: string | null): LogIdentity | null {
   } catch {
     return null;
   }
-  const { connector, system, timeline, database, slot } = (json ?? {}) as Record<string, unknown>;
+  const { connector, system, timeline, database, slot, pending } = (json ?? {}) as Record<string, unknown>;
   if (connector !== 'postgresql') return null;
   if (typeof system !== 'string' || typeof database !== 'string' || typeof slot !== 'string') return null;
-  return typeof timeline === 'number' ? { system, timeline, database, slot } : null;
+  if (typeof timeline !== 'number') return null;
+  return { system, timeline, database, slot, pending: pending === true };
 }

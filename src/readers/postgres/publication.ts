@@ -25,7 +25,7 @@ export interface PublicationState {
   readonly plan: PublicationPlan;
   readonly exists: boolean;
   readonly right: boolean;
-  /** Of the present role, or of a role it is a member of. */
+  /** Of the present role, or of a role it is a member of, and not FOR ALL TABLES: we may change it. */
   readonly owned: boolean;
   readonly owner: string | null;
   /** What makes it right; empty where it is. */
@@ -112,7 +112,7 @@ export async function inspectPublication(
     present.size === plan.tables.length &&
     plan.tables.every(({ oid }) => present.has(oid));
   const statements: string[] = [];
-  // A publication for all tables or a schema cannot be narrowed; everything else is altered in place.
+  // A publication for all tables cannot be narrowed, and is somebody's for a purpose; the rest is altered in place.
   if (all === 't') {
     statements.push(`DROP PUBLICATION ${quoteIdent(plan.name)};`, createStatement(plan, serverVersion));
   } else {
@@ -129,7 +129,7 @@ export async function inspectPublication(
     plan,
     exists: true,
     right,
-    owned: owned === 't',
+    owned: owned === 't' && all !== 't',
     owner: owner ?? null,
     statements: right ? [] : statements,
     missing: plan.tables.filter(({ oid }) => !present.has(oid)),

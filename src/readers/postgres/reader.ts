@@ -3,41 +3,17 @@ import type { Batch } from '../../model/batch.ts';
 import type { TableId } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
-import type {
-  CapturedTable,
-  Continuity,
-  Finding,
-  Head,
-  Opened,
-  OpenRequest,
-  Reader,
-  StoredPosition,
-} from '../reader.ts';
+import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader } from '../reader.ts';
 import { capturedTables, describeCaptured, listTables, type SourceTable } from './captured-tables.ts';
 import { describeTables, type PgTable } from './catalogue.ts';
 import { mapPgError, mapping } from './errors.ts';
-import { decodeIdentity, encodeIdentity, type LogIdentity } from './log-identity.ts';
-import { formatLsn, POSTGRES_POSITIONS, type PostgresPosition, serverLsn } from './position.ts';
+import { openLog } from './open-log.ts';
+import { POSTGRES_POSITIONS, type PostgresPosition, serverLsn } from './position.ts';
 import { preflight } from './preflight.ts';
-import {
-  alignPublications,
-  inspectPublication,
-  planPublications,
-  type PublicationState,
-} from './publication.ts';
 import { Relations } from './relations.ts';
 import { SchemaVersions } from './schema-versions.ts';
 import { type PostgresReaderOptions, publicationNames } from './settings.ts';
-import {
-  awaitInactive,
-  createSlot,
-  dropSlot,
-  identifySystem,
-  readSlot,
-  type SlotCreation,
-  type SlotInfo,
-  timelineEnd,
-} from './slot.ts';
+import type { SlotCreation } from './slot.ts';
 import { createPgSnapshotSource } from './snapshot-source.ts';
 import type { PostgresSource } from './source-info.ts';
 import { ReplicationStream } from './stream.ts';
@@ -71,7 +47,6 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
   #creation: SlotCreation | null = null;
   #stream: ReplicationStream | null = null;
   #confirmed: PostgresPosition | null = null;
-  #standby = false;
   /** Snapshot and stream have them alike: 18 can publish them, older servers cannot. */
   #generatedColumns: 'stored' | 'none' = 'none';
 
@@ -98,47 +73,20 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
     if (this.#tables.length === 0) await this.tables(signal);
     this.#versions = new SchemaVersions(request.state ?? new Map());
     return mapping(`Opening the log of ${this.#place()}`, async () => {
-      const query = await this.#queries(signal);
-      const sql = await this.#session(signal);
-      const replication = await connectPg(this.#options.connect, { replication: 'database' }, signal);
-      let keep = false;
-      try {
-        const system = await identifySystem(replication, signal);
-        const [recovery] = await query('SELECT pg_catalog.pg_is_in_recovery()');
-        this.#standby = recovery?.[0] === 't';
-        const identity: LogIdentity = {
-          system: system.systemId,
-          timeline: system.timeline,
-          database: this.#options.connect.database,
-          slot: this.#options.slot,
-        };
-        const plans = planPublications(publicationNames(this.#options), this.#tables);
-        const publications = await Promise.all(
-          plans.map((plan) => inspectPublication(query, plan, sql.serverVersion)),
-        );
-        const slot = await this.#idleSlot(query, sql.serverVersion, signal);
-        const gap = await this.#findGap(
-          request.stored,
-          { slot, identity, publications, replication },
-          signal,
-        );
-        if (request.stored === null) this.#refuseForeignSlot(slot, request.intent, identity);
-        let continuity: Continuity<PostgresPosition> = { kind: 'continuous' };
-        const fresh = request.stored === null;
-        if (fresh || gap !== null) {
-          if (gap !== null) this.#failOnGap(gap);
-          await request.recordIntent(encodeIdentity(identity));
-          const start = await this.#beginLog({ query, publications, slot, replication }, gap, signal);
-          keep = this.#creation !== null;
-          continuity = gap === null ? { kind: 'fresh', start } : { kind: 'gap', reason: gap.reason, start };
-        } else {
-          await alignPublications((text) => sql.command(text), publications);
-        }
-        await this.#describe(signal);
-        return { continuity, identity: encodeIdentity(identity) };
-      } finally {
-        if (!keep) await replication.close();
-      }
+      const { opened, creation } = await openLog(
+        {
+          options: this.#options,
+          tables: this.#tables,
+          sql: await this.#session(signal),
+          connectReplication: () => connectPg(this.#options.connect, { replication: 'database' }, signal),
+          log: this.#log,
+        },
+        request,
+        signal,
+      );
+      this.#creation = creation;
+      await this.#describe(signal);
+      return opened;
     });
   }
 
@@ -250,131 +198,6 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
     return stream;
   }
 
-  /** Publications first: servers up to 17 cannot decode what is older than a publication they are asked for. */
-  async #beginLog(
-    parts: {
-      readonly query: (sql: string) => Promise<TextRows>;
-      readonly publications: readonly PublicationState[];
-      readonly slot: SlotInfo | null;
-      readonly replication: PgConnection;
-    },
-    gap: Gap | null,
-    signal: AbortSignal,
-  ): Promise<PostgresPosition> {
-    const { query, publications, slot, replication } = parts;
-    const sql = await this.#session(signal);
-    await alignPublications((text) => sql.command(text), publications);
-    if (slot !== null) {
-      if (gap?.slotUsable === true && this.#options.onGap === 'skip_with_marker') {
-        return { lsn: slot.confirmedLsn ?? 0, mid: null };
-      }
-      await dropSlot(query, this.#options.slot);
-    }
-    this.#creation = await createSlot(
-      replication,
-      { name: this.#options.slot, standby: this.#standby, log: this.#log },
-      signal,
-    );
-    return { lsn: this.#creation.consistentPoint, mid: null };
-  }
-
-  async #idleSlot(
-    query: (sql: string) => Promise<TextRows>,
-    serverVersion: number,
-    signal: AbortSignal,
-  ): Promise<SlotInfo | null> {
-    const { slot: name, connect } = this.#options;
-    const slot = await awaitInactive(query, () => readSlot(query, name, serverVersion), name, signal);
-    if (slot !== null && (slot.plugin !== 'pgoutput' || slot.database !== connect.database)) {
-      throw new HeadwaterError(
-        'source.slot-unusable',
-        slot.database === connect.database || slot.database === null
-          ? `The replication slot ${name} uses the plugin ${slot.plugin ?? 'none'}, not pgoutput.`
-          : `The replication slot ${name} belongs to database ${slot.database}, not ${connect.database}.`,
-        { details: { slot: name } },
-      );
-    }
-    return slot;
-  }
-
-  #refuseForeignSlot(slot: SlotInfo | null, intent: string | null, identity: LogIdentity): void {
-    if (slot === null) return;
-    const intended = decodeIdentity(intent);
-    const ours = intended !== null && intended.system === identity.system && intended.slot === identity.slot;
-    if (ours) return;
-    const name = this.#options.slot;
-    throw new HeadwaterError(
-      'source.slot-foreign',
-      `A replication slot ${name} exists in ${this.#place()}, and this pipeline has no checkpoint that belongs to it.`,
-      {
-        fix: `If nobody needs it: SELECT pg_drop_replication_slot(${quoteLiteral(name)}); otherwise set source.postgres.slot to another name.`,
-        details: { slot: name },
-      },
-    );
-  }
-
-  /** Why the stored position cannot be resumed; null where it can, or where there is none. */
-  async #findGap(
-    stored: StoredPosition<PostgresPosition> | null,
-    now: {
-      readonly slot: SlotInfo | null;
-      readonly identity: LogIdentity;
-      readonly publications: readonly PublicationState[];
-      readonly replication: PgConnection;
-    },
-    signal: AbortSignal,
-  ): Promise<Gap | null> {
-    if (stored === null) return null;
-    const { slot, identity, publications, replication } = now;
-    const then = decodeIdentity(stored.identity);
-    const lost = (reason: string, slotUsable = false): Gap => ({ reason, slotUsable });
-    if (then !== null && then.system !== identity.system) {
-      if (slot !== null) this.#refuseForeignSlot(slot, null, identity);
-      return lost(`this is another database system (${identity.system}, was ${then.system})`);
-    }
-    if (slot === null) {
-      const known = then !== null && then.slot !== identity.slot ? `; the former slot was ${then.slot}` : '';
-      return lost(`the replication slot ${identity.slot} is gone${known}`);
-    }
-    if (slot.invalidation !== null) {
-      return lost(`the server has invalidated the replication slot ${identity.slot} (${slot.invalidation})`);
-    }
-    const { lsn } = stored.position;
-    if (slot.confirmedLsn !== null && slot.confirmedLsn > lsn) {
-      return lost(
-        `the replication slot ${identity.slot} stands at ${formatLsn(slot.confirmedLsn)}, past the checkpoint ${formatLsn(lsn)}: it was made anew, or somebody else has read from it`,
-        true,
-      );
-    }
-    if (then !== null && then.timeline !== identity.timeline) {
-      const end = await timelineEnd(replication, then.timeline, identity.timeline, signal);
-      if (end === null || end < lsn) {
-        return lost(
-          end === null
-            ? `timeline ${identity.timeline} does not come from ${then.timeline}, where the checkpoint was made`
-            : `the server left timeline ${then.timeline} at ${formatLsn(end)}, before the checkpoint ${formatLsn(lsn)}`,
-        );
-      }
-      this.#log.info(
-        { from: then.timeline, to: identity.timeline, switchedAt: formatLsn(end) },
-        'the server is on a new timeline; the log is continuous',
-      );
-    }
-    const missing = publications.find(({ exists }) => !exists);
-    if (missing !== undefined) {
-      return lost(`the publication ${missing.plan.name} was dropped, and with it what was published since`);
-    }
-    return null;
-  }
-
-  #failOnGap(gap: Gap): void {
-    if (this.#options.onGap !== 'fail') return;
-    throw new HeadwaterError(
-      'source.position-lost',
-      `The log no longer reaches back to the checkpoint of ${this.#options.name}: ${gap.reason}.`,
-    );
-  }
-
   async #describe(signal: AbortSignal): Promise<void> {
     const query = await this.#queries(signal);
     const { serverVersion } = await this.#session(signal);
@@ -415,19 +238,24 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
   }
 }
 
-interface Gap {
-  readonly reason: string;
-  /** The slot can still be read from where it stands. */
-  readonly slotUsable: boolean;
-}
-
 function mapStreamError(error: unknown, place: string): unknown {
-  if (error instanceof PgError && error.sqlstate === '42704') {
-    return new HeadwaterError(
-      'source.position-lost',
-      `Reading the log of ${place} failed: ${error.message}: what was logged before it existed cannot be read.`,
-      { cause: error },
-    );
+  if (!(error instanceof PgError)) return mapPgError(error, `Reading the log of ${place}`);
+  switch (error.sqlstate) {
+    case '42704': // undefined_object: a publication, in the catalogue as it was at that position
+      return new HeadwaterError(
+        'source.position-lost',
+        `Reading the log of ${place} failed: ${error.message}: what was logged before it existed cannot be read.`,
+        { cause: error },
+      );
+    case '55000': // object_not_in_prerequisite_state: the slot was invalidated; the next start finds out how
+      return new HeadwaterError(
+        'source.connection-lost',
+        `The log of ${place} broke off: ${error.message}.`,
+        {
+          cause: error,
+        },
+      );
+    default:
+      return mapPgError(error, `Reading the log of ${place}`);
   }
-  return mapPgError(error, `Reading the log of ${place}`);
 }

@@ -127,12 +127,14 @@ export async function awaitInactive(
 export interface SystemInfo {
   readonly systemId: string;
   readonly timeline: number;
+  /** End of the flushed log; on a standby of the replayed one. */
+  readonly flushedLsn: number;
 }
 
 /** On a replication session. */
 export async function identifySystem(connection: PgConnection, signal: AbortSignal): Promise<SystemInfo> {
   const [row] = await connection.query('IDENTIFY_SYSTEM', signal);
-  return { systemId: row?.[0] ?? '', timeline: Number(row?.[1]) };
+  return { systemId: row?.[0] ?? '', timeline: Number(row?.[1]), flushedLsn: serverLsn(row?.[2]) };
 }
 
 /**

@@ -76,6 +76,7 @@ export class ReplicationStream {
   /** Asks for a keepalive; the batch that answers comes also when the position is the same. */
   nudge(): void {
     this.#nudged = true;
+    this.#decoder.keepalives = 0; // those before are not the answer
     this.#status.ask();
   }
 

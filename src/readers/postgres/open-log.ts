@@ -1,0 +1,211 @@
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import type { Log } from '../../observability/log.ts';
+import type { Opened, OpenRequest, StoredPosition } from '../reader.ts';
+import type { SourceTable } from './captured-tables.ts';
+import { decodeIdentity, encodeIdentity, type LogIdentity } from './log-identity.ts';
+import { formatLsn, type PostgresPosition } from './position.ts';
+import {
+  alignPublications,
+  inspectPublication,
+  planPublications,
+  type PublicationState,
+} from './publication.ts';
+import { type PostgresReaderOptions, publicationNames } from './settings.ts';
+import {
+  awaitInactive,
+  createSlot,
+  dropSlot,
+  identifySystem,
+  readSlot,
+  type SlotCreation,
+  type SlotInfo,
+  type SystemInfo,
+  timelineEnd,
+} from './slot.ts';
+import type { PgConnection, TextRows } from './wire/connection.ts';
+import { describeHosts } from './wire/connect-options.ts';
+import { quoteLiteral } from './wire/quoting.ts';
+
+export interface OpenLogParts {
+  readonly options: PostgresReaderOptions;
+  readonly tables: readonly SourceTable[];
+  readonly sql: PgConnection;
+  connectReplication(): Promise<PgConnection>;
+  readonly log: Log;
+}
+
+interface Gap {
+  readonly reason: string;
+  /** The slot can still be read from where it stands. */
+  readonly slotUsable: boolean;
+}
+
+/** What was found before anything was changed. */
+interface Found {
+  readonly system: SystemInfo;
+  readonly identity: LogIdentity;
+  readonly standby: boolean;
+  readonly publications: readonly PublicationState[];
+  readonly slot: SlotInfo | null;
+}
+
+/**
+ * Publications and slot as they have to be, and how the log relates to the checkpoint. Nothing is changed
+ * before everything has been looked at, and nothing is created before the intent is durable (rulings 2).
+ */
+export async function openLog(
+  parts: OpenLogParts,
+  request: OpenRequest<PostgresPosition>,
+  signal: AbortSignal,
+): Promise<{ readonly opened: Opened<PostgresPosition>; readonly creation: SlotCreation | null }> {
+  const { options, sql } = parts;
+  const { stored } = request;
+  const replication = await parts.connectReplication();
+  let creation: SlotCreation | null = null;
+  try {
+    const found = await look(parts, replication, signal);
+    const identity = encodeIdentity(found.identity);
+    if (stored === null) refuseForeignSlot(parts, found, request.intent);
+    const gap = stored === null ? null : await findGap(parts, stored, { ...found, replication }, signal);
+    if (stored !== null && gap === null) {
+      await alignPublications((text) => sql.command(text), found.publications);
+      return { opened: { continuity: { kind: 'continuous' }, identity }, creation: null };
+    }
+    if (gap !== null && options.onGap === 'fail') {
+      throw new HeadwaterError(
+        'source.position-lost',
+        `The log no longer reaches back to the checkpoint of ${options.name}: ${gap.reason}.`,
+      );
+    }
+    await request.recordIntent(encodeIdentity(found.identity, { pending: true }));
+    // Publications first: servers up to 17 cannot decode what is older than a publication they are asked for.
+    await alignPublications((text) => sql.command(text), found.publications);
+    let start: PostgresPosition;
+    if (
+      found.slot?.confirmedLsn != null &&
+      gap?.slotUsable === true &&
+      options.onGap === 'skip_with_marker'
+    ) {
+      start = { lsn: found.slot.confirmedLsn, mid: null };
+    } else {
+      if (found.slot !== null) await dropSlot((text) => sql.query(text, signal), options.slot);
+      creation = await createSlot(
+        replication,
+        { name: options.slot, standby: found.standby, log: parts.log },
+        signal,
+      );
+      start = { lsn: creation.consistentPoint, mid: null };
+    }
+    return {
+      opened: {
+        continuity: gap === null ? { kind: 'fresh', start } : { kind: 'gap', reason: gap.reason, start },
+        identity,
+      },
+      creation,
+    };
+  } finally {
+    // The session that made the slot holds its snapshot.
+    if (creation === null) await replication.close();
+  }
+}
+
+async function look(parts: OpenLogParts, replication: PgConnection, signal: AbortSignal): Promise<Found> {
+  const { options, tables, sql } = parts;
+  const query = (text: string): Promise<TextRows> => sql.query(text, signal);
+  const system = await identifySystem(replication, signal);
+  const [recovery] = await query('SELECT pg_catalog.pg_is_in_recovery()');
+  const publications: PublicationState[] = [];
+  for (const plan of planPublications(publicationNames(options), tables)) {
+    publications.push(await inspectPublication(query, plan, sql.serverVersion));
+  }
+  const read = (): Promise<SlotInfo | null> => readSlot(query, options.slot, sql.serverVersion);
+  const slot = await awaitInactive(query, read, options.slot, signal);
+  const { database } = options.connect;
+  if (slot !== null && (slot.plugin !== 'pgoutput' || slot.database !== database)) {
+    throw new HeadwaterError(
+      'source.slot-unusable',
+      slot.database === database || slot.database === null
+        ? `The replication slot ${options.slot} uses the plugin ${slot.plugin ?? 'none'}, not pgoutput.`
+        : `The replication slot ${options.slot} belongs to database ${slot.database}, not ${database}.`,
+      { details: { slot: options.slot } },
+    );
+  }
+  const identity = { system: system.systemId, timeline: system.timeline, database, slot: options.slot };
+  return { system, identity, standby: recovery?.[0] === 't', publications, slot };
+}
+
+function refuseForeignSlot(
+  { options }: OpenLogParts,
+  { slot, identity }: Found,
+  intent: string | null,
+): void {
+  if (slot === null) return;
+  const intended = decodeIdentity(intent);
+  if (intended !== null && intended.system === identity.system && intended.slot === identity.slot) return;
+  throw new HeadwaterError(
+    'source.slot-foreign',
+    `A replication slot ${options.slot} exists on ${describeHosts(options.connect)}, and this pipeline has no checkpoint that belongs to it.`,
+    {
+      fix: `If nobody needs it: SELECT pg_drop_replication_slot(${quoteLiteral(options.slot)}); otherwise set source.postgres.slot to another name.`,
+      details: { slot: options.slot },
+    },
+  );
+}
+
+/** Why the stored position cannot be resumed; null where it can. */
+async function findGap(
+  parts: OpenLogParts,
+  stored: StoredPosition<PostgresPosition>,
+  found: Found & { readonly replication: PgConnection },
+  signal: AbortSignal,
+): Promise<Gap | null> {
+  const { slot, identity, publications, system } = found;
+  const then = decodeIdentity(stored.identity);
+  const { lsn } = stored.position;
+  const lost = (reason: string, slotUsable = false): Gap => ({ reason, slotUsable });
+  if (then?.pending === true) return lost('a former attempt to begin the log anew was broken off');
+  if (then !== null && then.system !== identity.system) {
+    refuseForeignSlot(parts, found, null);
+    return lost(`this is another database system (${identity.system}, was ${then.system})`);
+  }
+  if (slot === null) {
+    const former = then !== null && then.slot !== identity.slot ? `; the former slot was ${then.slot}` : '';
+    return lost(`the replication slot ${identity.slot} is gone${former}`);
+  }
+  if (slot.invalidation !== null) {
+    return lost(`the server has invalidated the replication slot ${identity.slot} (${slot.invalidation})`);
+  }
+  if (slot.confirmedLsn !== null && slot.confirmedLsn > lsn) {
+    return lost(
+      `the replication slot ${identity.slot} stands at ${formatLsn(slot.confirmedLsn)}, past the checkpoint ${formatLsn(lsn)}: it was made anew, or somebody else has read from it`,
+      true,
+    );
+  }
+  if (then !== null && then.timeline !== identity.timeline) {
+    const end = await timelineEnd(found.replication, then.timeline, identity.timeline, signal);
+    if (end === null) {
+      return lost(
+        `timeline ${identity.timeline} does not come from ${then.timeline}, where the checkpoint was made`,
+      );
+    }
+    if (end < lsn) {
+      return lost(
+        `the server left timeline ${then.timeline} at ${formatLsn(end)}, before the checkpoint ${formatLsn(lsn)}`,
+      );
+    }
+    parts.log.info(
+      { from: then.timeline, to: identity.timeline, switchedAt: formatLsn(end) },
+      'the server is on a new timeline; the log is continuous',
+    );
+  }
+  if (system.flushedLsn < lsn) {
+    return lost(
+      `the server’s log ends at ${formatLsn(system.flushedLsn)}, before the checkpoint ${formatLsn(lsn)}`,
+    );
+  }
+  const missing = publications.find(({ exists }) => !exists);
+  if (missing !== undefined) {
+    return lost(`the publication ${missing.plan.name} was dropped, and with it what was published since`);
+  }
+  return null;
+}
