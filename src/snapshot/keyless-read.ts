@@ -166,10 +166,10 @@ export class KeylessRead<P, S extends SourceInfo> {
     this.#work = this.#work
       .then(step)
       .catch((error: unknown) => {
+        this.#state = 'over';
         const known = asHeadwaterError(error);
         if (known.entry.fate === 'quarantine') this.#failure = known;
         else this.#fatal = { error };
-        this.#state = 'over';
       })
       .then(this.#notify);
   }

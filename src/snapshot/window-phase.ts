@@ -53,10 +53,9 @@ export async function* mergeWindows<P, S extends SourceInfo>(
   signal.addEventListener('abort', abort, { once: true });
   if (signal.aborted) abort();
   try {
-    yield* merger.run();
+    const complete = yield* merger.run();
     await merger.close();
-    if (options.endWhenDone) return;
-    yield* merger.rest();
+    if (complete && !options.endWhenDone) yield* merger.rest();
   } finally {
     signal.removeEventListener('abort', abort);
     merger.abort();
@@ -100,14 +99,17 @@ class WindowMerger<P, S extends SourceInfo> {
     this.#tap = new StreamTap(options.stream, this.#mail.notify);
   }
 
+  /** Everything ends as soon as possible; what has not left yet is not delivered. */
   abort(): void {
     this.#ending.abort();
+    this.#mail.notify();
   }
 
-  async *run(): AsyncGenerator<Batch<P, S>> {
-    const { source, tables, parallelism, endWhenDone, onDone } = this.#options;
+  /** Answers whether nothing is left to be read; false where the stream ended or all was aborted. */
+  async *run(): AsyncGenerator<Batch<P, S>, boolean> {
+    const { source, tables, parallelism, onDone } = this.#options;
     const signal = this.#ending.signal;
-    if (signal.aborted) return;
+    if (signal.aborted) return false;
     const pending = tables.filter((table) => table.pending);
     this.#reader = await source.openWindows({ parallelism }, signal);
     const keyed = await this.#reader.keyed(
@@ -125,12 +127,13 @@ class WindowMerger<P, S extends SourceInfo> {
       this.#keepNudging();
       if (!this.#holdsStream()) this.#tap.pull();
       await this.#mail.wait();
+      if (signal.aborted) return false;
       if (this.#failure !== null) throw this.#failure.error;
       const next = this.#tap.take();
       if (next !== null) {
         if (next.done === true) {
           this.#ended = true;
-          return;
+          return false;
         }
         yield this.#pass(next.value);
         this.#keylessCaughtUp();
@@ -139,12 +142,12 @@ class WindowMerger<P, S extends SourceInfo> {
       yield* this.#keylessRows();
     }
     onDone();
-    if (!endWhenDone) this.#stopNudging();
+    return true;
   }
 
   /** The stream alone, once `run` has nothing left. */
-  async *rest(): AsyncGenerator<Batch<P, S>> {
-    if (!this.#ended) yield* this.#tap.rest();
+  rest(): AsyncGenerator<Batch<P, S>> {
+    return this.#tap.rest();
   }
 
   async close(): Promise<void> {
@@ -308,6 +311,7 @@ class WindowMerger<P, S extends SourceInfo> {
   #background(table: TableSnapshot, step: () => Promise<void>): void {
     const work: Promise<void> = step()
       .catch((error: unknown) => {
+        if (this.#ending.signal.aborted) return;
         const known = asHeadwaterError(error);
         if (known.entry.fate === 'quarantine') this.#giveUp(table, known);
         else this.#failure ??= { error };

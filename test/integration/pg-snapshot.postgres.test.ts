@@ -51,7 +51,7 @@ describe.each(postgresVersions)('the snapshot of PostgreSQL %i', (version) => {
     expect(reads.every((change) => change.op === 'r' && change.tx === null)).toBe(true);
     await run.expectEqual(TABLES);
     const marks = reads.map((change) => change.snapshot).filter((mark) => mark !== 'true');
-    expect(marks.toSorted()).toEqual([
+    expect(marks.map(String).toSorted()).toEqual([
       'first',
       'first_in_data_collection',
       'first_in_data_collection',
@@ -77,7 +77,7 @@ describe.each(postgresVersions)('the snapshot of PostgreSQL %i', (version) => {
     await using writers = write(db);
     expect(await run.live({ stopAfter: Infinity, quiesce: () => writers.stop() })).toBe('caught up');
     await run.expectEqual(TABLES);
-    run.expectNoRowTwice(TABLES);
+    run.expectNoRowTwice(KEYED);
     await run.drop();
   });
 
@@ -98,7 +98,7 @@ describe.each(postgresVersions)('the snapshot of PostgreSQL %i', (version) => {
     run.capture(TABLES);
     expect(await run.live({ stopAfter: Infinity, quiesce: () => writers.stop() })).toBe('caught up');
     await run.expectEqual(TABLES);
-    run.expectNoRowTwice(TABLES);
+    run.expectNoRowTwice(KEYED);
     await run.drop();
   });
 
@@ -285,6 +285,9 @@ class Run {
     if (opened.continuity.kind !== 'continuous') this.#position = opened.continuity.start;
     this.#identity = opened.identity;
     await options.opened?.();
+    // An idle stream reports its position every few seconds by itself.
+    const nudger = setInterval(() => reader.nudge(), 20);
+    signal.addEventListener('abort', () => clearInterval(nudger));
     const snapshot = createSnapshot<PostgresPosition, PostgresSource>({
       source: reader.snapshotSource(),
       codec: reader.codec,
@@ -337,7 +340,6 @@ class Run {
           ending.abort();
           return 'caught up';
         }
-        reader.nudge();
       }
       if (phase === 0) {
         this.records.push(...pending.splice(0));
@@ -346,6 +348,7 @@ class Run {
       }
     }
     this.records.push(...pending);
+    ending.abort();
     return 'ended';
   }
 
