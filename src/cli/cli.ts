@@ -1,0 +1,101 @@
+import yargs, { type ArgumentsCamelCase } from 'yargs';
+import type { Command } from './command.ts';
+import { errorsOf, exitCodeOf, formatErrors } from './print-error.ts';
+import { VERSION } from './version.ts';
+
+interface Entry {
+  readonly usage: string;
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+/** All commands. Their code is loaded when one is used, so that a start pays for nothing else. */
+const COMMANDS: readonly Entry[] = [
+  {
+    usage: 'run <files..>',
+    summary: 'Run the daemon: one pipeline for each file',
+    load: async () => (await import('./commands/run.ts')).command,
+  },
+  {
+    usage: 'validate <files..>',
+    summary: 'Check settings files, without connecting to anything',
+    load: async () => (await import('./commands/validate.ts')).command,
+  },
+  {
+    usage: 'doctor <files..>',
+    summary: 'Connect, and check everything that can go wrong before it does',
+    load: async () => (await import('./commands/doctor.ts')).command,
+  },
+  {
+    usage: 'status [file]',
+    summary: 'State, lag, throughput and tables of a running daemon',
+    load: async () => (await import('./commands/status.ts')).command,
+  },
+  {
+    usage: 'offsets <action> <file> [position]',
+    summary: 'Show, export or set the position a pipeline resumes at',
+    load: async () => (await import('./commands/offsets.ts')).command,
+  },
+  {
+    usage: 'tail <file> [table]',
+    summary: 'Show delivered changes as they come, before and after',
+    load: async () => (await import('./commands/tail.ts')).command,
+  },
+  {
+    usage: 'settings <action>',
+    summary: 'Print the JSON Schema of settings files',
+    load: async () => (await import('./commands/settings.ts')).command,
+  },
+];
+
+/** Runs one command and sets the exit code: 0, 1 runtime, 2 settings or usage, 3 environment, 128 + signal. */
+export async function main(argv: readonly string[]): Promise<void> {
+  // A reader that has seen enough (`| head`) is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === 'EPIPE' ? 0 : 1);
+  });
+  const json = argv.includes('--json');
+  try {
+    process.exitCode = await parse(argv);
+  } catch (thrown) {
+    const errors = errorsOf(thrown);
+    process.stderr.write(formatErrors(errors, json));
+    process.exitCode = exitCodeOf(errors);
+  }
+}
+
+async function parse(argv: readonly string[]): Promise<number> {
+  let code = 0;
+  const parser = yargs([...argv])
+    .scriptName('headwater')
+    .usage('$0 <command>\n\nChange data capture from PostgreSQL into Kafka.')
+    .version(VERSION)
+    .strict()
+    .recommendCommands()
+    .demandCommand(1, 'Say what to do: one of the commands above.')
+    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .epilogue('Exit codes: 0 clean, 1 runtime, 2 settings or usage, 3 environment, 128+n by signal n.')
+    .exitProcess(false)
+    .fail((message, error, instance) => {
+      // What a command throws is not a slip in its use.
+      if (error !== undefined && error !== null) throw error;
+      const help = /<command>/.test(message) || argv.length === 0;
+      if (help) instance.showHelp();
+      process.stderr.write(
+        `${help ? '\n' : ''}${message}\n  → headwater --help, or headwater COMMAND --help\n`,
+      );
+      code = 2;
+    });
+  for (const { usage, summary, load } of COMMANDS) {
+    parser.command(
+      usage,
+      summary,
+      async (builder) => (await load()).build(builder),
+      async (args: ArgumentsCamelCase) => {
+        code = await (await load()).run(args);
+      },
+    );
+  }
+  await parser.parseAsync();
+  return code;
+}

@@ -1,0 +1,96 @@
+import { startDaemon } from '../../daemon/daemon.ts';
+import { asHeadwaterError } from '../../errors/headwater-error.ts';
+import { type HttpServer, startHttp } from '../../http/server.ts';
+import type { Log } from '../../observability/log.ts';
+import { createPinoLog } from '../../observability/pino-log.ts';
+import type { PipelineStatus } from '../../observability/status.ts';
+import { redact } from '../../settings/secret.ts';
+import type { Settings } from '../../settings/settings.ts';
+import { defineCommand } from '../command.ts';
+import { loadFiles } from '../load-files.ts';
+import { createProgress } from '../progress.ts';
+import { onStopSignals } from '../signals.ts';
+import { VERSION } from '../version.ts';
+
+export const command = defineCommand({
+  build: (yargs) =>
+    yargs
+      .positional('files', { type: 'string', array: true, demandOption: true, describe: 'Settings files' })
+      .option('until-caught-up', {
+        type: 'boolean',
+        default: false,
+        describe: 'Snapshot, deliver the log up to where it stood at start, then end with 0',
+      })
+      .option('json', { type: 'boolean', default: false, describe: 'Log JSON also on a terminal' })
+      .option('log-level', {
+        choices: ['debug', 'info', 'warn', 'error'] as const,
+        default: 'info' as const,
+        describe: 'Least level to log',
+      })
+      .example('$0 run shop.yaml', 'Snapshot, then stream until stopped')
+      .example('$0 run shop.yaml crm.yaml', 'Two pipelines in one process')
+      .example('$0 run --until-caught-up shop.yaml', 'As a job')
+      .epilogue(
+        'SIGTERM or Ctrl-C delivers what has been read and ends; a second one ends at once. Logs go to standard error.',
+      ),
+  async run({ files, untilCaughtUp, json, logLevel }) {
+    const settings = await loadFiles(files);
+    const text = process.stderr.isTTY && !json;
+    const progress = createProgress(process.stderr);
+    const log = createPinoLog({
+      level: logLevel,
+      format: text ? 'text' : 'json',
+      colour: text && process.env.NO_COLOR === undefined,
+      redact,
+      write: (line) => progress.writeLine(line),
+    });
+    const timeoutMs = Math.max(...settings.map(({ shutdownTimeoutMs }) => shutdownTimeoutMs));
+    const signals = onStopSignals({
+      timeoutMs,
+      onStop: (signal) => log.info({ signal }, 'stopping: what has been read is delivered first'),
+      onTimeout: () =>
+        log.error({ timeoutMs }, 'shutdown.timeout is over; the next start resumes at the last commit'),
+    });
+    let status = (): readonly PipelineStatus[] => [];
+    // First, so that a port that is taken is found before anything is made at the source.
+    const http = await serve(settings, () => status(), log);
+    try {
+      const daemon = startDaemon({ settings, log, untilCaughtUp }, signals.stop);
+      status = () => daemon.status();
+      progress.start(status, log);
+      const { exitCode } = await daemon.finished;
+      progress.stop();
+      return exitCode;
+    } finally {
+      progress.stop();
+      await http?.[Symbol.asyncDispose]();
+      signals.dispose();
+    }
+  },
+});
+
+async function serve(
+  settings: readonly Settings[],
+  status: () => readonly PipelineStatus[],
+  log: Log,
+): Promise<HttpServer | null> {
+  const http = settings[0]?.http;
+  if (http === undefined || http.listen === null) return null;
+  const { listen } = http;
+  try {
+    const server = await startHttp({
+      listen,
+      token: http.token?.reveal() ?? null,
+      version: VERSION,
+      status,
+      log,
+    });
+    log.info({ host: server.host, port: server.port }, 'HTTP interface is up');
+    return server;
+  } catch (thrown) {
+    if (http.explicit) throw thrown;
+    const error = asHeadwaterError(thrown);
+    log.warn({ code: error.code, advice: error.advice }, 'no HTTP interface: its default address is taken');
+    return null;
+  }
+}

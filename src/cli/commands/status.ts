@@ -1,0 +1,65 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { DEFAULT_LISTEN } from '../../settings/listen.ts';
+import { redact } from '../../settings/secret.ts';
+import { defineCommand } from '../command.ts';
+import { type DaemonAddress, type DaemonStatus, fetchStatus } from '../daemon-client.ts';
+import { loadOneFile } from '../load-files.ts';
+import { onStopSignals } from '../signals.ts';
+import { statusText } from '../status-text.ts';
+
+const WATCH_MS = 1_000;
+
+export const command = defineCommand({
+  build: (yargs) =>
+    yargs
+      .positional('file', {
+        type: 'string',
+        describe:
+          'Settings file that says where the daemon listens; without it 127.0.0.1:8080 and $HEADWATER_TOKEN',
+      })
+      .option('watch', { type: 'boolean', default: false, describe: 'Again every second until stopped' })
+      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .example('$0 status shop.yaml --watch', 'Follow a snapshot')
+      .example("$0 status --json | jq '.pipelines[].lagMs'", 'For scripts'),
+  async run({ file, watch, json }) {
+    const { address, only } = await whereToAsk(file);
+    const signals = onStopSignals();
+    try {
+      do {
+        const status = await fetchStatus(address, signals.stop);
+        const shown = only === null ? status : onlyPipeline(status, only);
+        const clear = watch && !json && process.stdout.isTTY ? '\u001b[H\u001b[J' : '';
+        process.stdout.write(
+          redact(json ? `${JSON.stringify(shown)}\n` : `${clear}${statusText(shown, Date.now())}`),
+        );
+        if (watch) await sleep(WATCH_MS, undefined, { signal: signals.stop });
+      } while (watch);
+    } catch (error) {
+      if (!signals.stop.aborted) throw error;
+    } finally {
+      signals.dispose();
+    }
+    return 0;
+  },
+});
+
+async function whereToAsk(
+  file: string | undefined,
+): Promise<{ readonly address: DaemonAddress; readonly only: string | null }> {
+  if (file === undefined) {
+    return { address: { listen: DEFAULT_LISTEN, token: process.env.HEADWATER_TOKEN ?? null }, only: null };
+  }
+  const { name, http } = await loadOneFile(file);
+  if (http.listen === null) {
+    throw new HeadwaterError('http.no-daemon', `${file}: http.listen is off, so there is nobody to ask.`);
+  }
+  return { address: { listen: http.listen, token: http.token?.reveal() ?? null }, only: name };
+}
+
+function onlyPipeline(status: DaemonStatus, name: string): DaemonStatus {
+  const pipelines = status.pipelines.filter((pipeline) => pipeline.name === name);
+  if (pipelines.length > 0) return { ...status, pipelines };
+  const running = status.pipelines.map((pipeline) => pipeline.name).join(', ');
+  throw new HeadwaterError('http.no-daemon', `The daemon that answers runs ${running}, not ${name}.`);
+}

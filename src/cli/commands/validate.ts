@@ -1,0 +1,22 @@
+import { defineCommand } from '../command.ts';
+import { loadFiles } from '../load-files.ts';
+
+export const command = defineCommand({
+  build: (yargs) =>
+    yargs
+      .positional('files', { type: 'string', array: true, demandOption: true, describe: 'Settings files' })
+      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .example('$0 validate shop.yaml', 'Every mistake with file, line and what was probably meant'),
+  async run({ files, json }) {
+    const settings = await loadFiles(files);
+    for (const { file, name, source, emit } of settings) {
+      const host = source.hosts.map(({ host, port }) => `${host}:${port}`).join(',');
+      process.stdout.write(
+        json
+          ? `${JSON.stringify({ file, name, valid: true })}\n`
+          : `${file}: valid; pipeline ${name} reads ${source.database} at ${host} and writes to ${emit.sink.kind}\n`,
+      );
+    }
+    return 0;
+  },
+});

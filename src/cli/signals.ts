@@ -1,0 +1,47 @@
+import { constants } from 'node:os';
+
+const ENDING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+export type EndingSignal = (typeof ENDING)[number];
+
+export interface StopSignals {
+  /** Aborts at the first signal. */
+  readonly stop: AbortSignal;
+  /** Ends the process with 128 + n, unless something else ends it before. */
+  dispose(): void;
+}
+
+export interface StopOptions {
+  readonly onStop?: (signal: EndingSignal) => void;
+  /** After the first signal there is this much time to end; Infinity without a limit. */
+  readonly timeoutMs?: number;
+  readonly onTimeout?: () => void;
+}
+
+export function exitCodeFor(signal: EndingSignal): number {
+  return 128 + constants.signals[signal];
+}
+
+/** The first SIGTERM, SIGINT or SIGHUP asks to stop, the second (or the time-out) ends the process at once. */
+export function onStopSignals(options: StopOptions = {}): StopSignals {
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const listener = (signal: EndingSignal): void => {
+    if (controller.signal.aborted) process.exit(exitCodeFor(signal));
+    options.onStop?.(signal);
+    if (options.timeoutMs !== undefined && Number.isFinite(options.timeoutMs)) {
+      timer = setTimeout(() => {
+        options.onTimeout?.();
+        process.exit(exitCodeFor(signal));
+      }, options.timeoutMs).unref();
+    }
+    controller.abort();
+  };
+  for (const name of ENDING) process.on(name, listener);
+  return {
+    stop: controller.signal,
+    dispose() {
+      clearTimeout(timer);
+      for (const name of ENDING) process.off(name, listener);
+    },
+  };
+}

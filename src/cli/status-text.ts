@@ -1,0 +1,60 @@
+import { isReady } from '../observability/metrics.ts';
+import { formatBytes, formatCount, formatDuration } from '../observability/quantities.ts';
+import type { PipelineStatus, TableStatus } from '../observability/status.ts';
+import type { DaemonStatus } from './daemon-client.ts';
+
+/** `headwater status` for people. */
+export function statusText({ version, startedAt, pipelines }: DaemonStatus, now: number): string {
+  const up = formatDuration(Math.max(0, now - Date.parse(startedAt)));
+  return [
+    `headwater ${version}, up ${up}`,
+    ...pipelines.map((pipeline) => pipelineText(pipeline, now)),
+    '',
+  ].join('\n');
+}
+
+function pipelineText(pipeline: PipelineStatus, now: number): string {
+  const { name, connector, state, lagMs, lastError, retryInMs, counters, snapshot } = pipeline;
+  const lines = [
+    '',
+    `${isReady(pipeline) ? '●' : '○'} ${name} (${connector}): ${state} since ${ago(pipeline.since, now)}`,
+  ];
+  if (!pipeline.progressing) lines.push('  ! the source advances and nothing is delivered');
+  if (lastError !== null) {
+    const again = retryInMs === null ? '' : `, tries again in ${formatDuration(retryInMs)}`;
+    lines.push(`  ! ${lastError.code}, ${ago(lastError.at, now)} ago${again}: ${lastError.message}`);
+  }
+  const lag = lagMs === null ? 'unknown' : pipeline.caughtUp ? 'none' : formatDuration(lagMs);
+  const changes = counters.creates + counters.updates + counters.deletes + counters.truncates;
+  lines.push(
+    `  lag ${lag} · ${formatCount(pipeline.eventsPerSecond)} records/s · ${formatCount(changes)} changes, ${formatCount(counters.reads)} snapshot rows, ${formatBytes(counters.recordBytes)} delivered`,
+  );
+  if (pipeline.retainedBytes !== null) {
+    const budget =
+      pipeline.retainedBudgetBytes === null ? '' : ` of ${formatBytes(pipeline.retainedBudgetBytes)} allowed`;
+    lines.push(`  the source keeps ${formatBytes(pipeline.retainedBytes)} of log${budget}`);
+  }
+  if (snapshot !== null) {
+    const left = snapshot.remainingMs === null ? '' : `, about ${formatDuration(snapshot.remainingMs)} left`;
+    lines.push(
+      `  snapshot ${snapshot.running ? 'under way' : 'complete'}: ${snapshot.tablesDone} of ${snapshot.tablesTotal} tables, ${formatCount(snapshot.rows)} rows${snapshot.running ? `, ${formatCount(snapshot.rowsPerSecond)}/s${left}` : ''}`,
+    );
+  }
+  const width = Math.max(0, ...pipeline.tables.map(({ table }) => table.length));
+  for (const table of pipeline.tables) lines.push(...tableText(table, width, now));
+  return lines.join('\n');
+}
+
+function tableText(table: TableStatus, width: number, now: number): readonly string[] {
+  const last = table.lastEventAt === null ? 'no record yet' : `last ${ago(table.lastEventAt, now)} ago`;
+  const lines = [
+    `  ${table.table.padEnd(width)}  ${table.state.padEnd(12)} ${formatCount(table.events).padStart(12)} records, ${last}`,
+  ];
+  for (const sentence of [table.reason, table.limitation])
+    if (sentence !== null) lines.push(`    ! ${sentence}`);
+  return lines;
+}
+
+function ago(time: string, now: number): string {
+  return formatDuration(Math.max(0, now - Date.parse(time)));
+}

@@ -1,0 +1,108 @@
+/** One delivered record, for people: what happened to which row, and what it was before. */
+export interface DeliveredRecord {
+  readonly topic: string;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  /** Milliseconds since the epoch. */
+  readonly timestamp: number;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+const WORDS: Readonly<Record<string, string>> = {
+  c: 'insert',
+  u: 'update',
+  d: 'delete',
+  r: 'read',
+  t: 'truncate',
+  m: 'message',
+};
+const COLOURS: Readonly<Record<string, string>> = {
+  c: '\u001b[32m',
+  u: '\u001b[33m',
+  d: '\u001b[31m',
+  r: '\u001b[36m',
+  t: '\u001b[31m',
+  m: '\u001b[35m',
+};
+const RESET = '\u001b[0m';
+const DIM = '\u001b[2m';
+const LONGEST_VALUE = 60;
+
+/** Text of one or more lines, or null for what says nothing of its own (the tombstone after a delete). */
+export function describeRecord(record: DeliveredRecord, colour: boolean): string | null {
+  if (record.value === null) return null;
+  const paint = (code: string, text: string): string => (colour ? `${code}${text}${RESET}` : text);
+  const time = new Date(record.timestamp).toISOString().slice(11, 23);
+  const key = parse(record.key);
+  const value = parse(record.value);
+  const op = isRow(value) && typeof value.op === 'string' ? value.op : null;
+  if (!isRow(value) || op === null) {
+    return `${paint(DIM, time)} ${record.topic} ${shorten(JSON.stringify(value) ?? 'not JSON')}\n`;
+  }
+  const table = tableOf(value) ?? record.topic;
+  const head = `${paint(DIM, time)} ${paint(COLOURS[op] ?? '', (WORDS[op] ?? op).padEnd(6))} ${table}${keyText(key)}`;
+  return `${head}${rowLines(value, paint)}\n`;
+}
+
+function rowLines(event: Row, paint: (code: string, text: string) => string): string {
+  const before = isRow(event.before) ? event.before : null;
+  const after = isRow(event.after) ? event.after : null;
+  if (before !== null && after !== null) {
+    const changed = Object.keys(after).filter((name) => !same(before[name], after[name]));
+    if (changed.length === 0) return paint(DIM, '  nothing changed');
+    return changed
+      .map(
+        (name) =>
+          `\n    ${name}: ${paint(COLOURS.d!, shown(before[name]))} → ${paint(COLOURS.c!, shown(after[name]))}`,
+      )
+      .join('');
+  }
+  const row = after ?? before;
+  if (row === null) return '';
+  return `  ${Object.entries(row)
+    .map(([name, value]) => `${paint(DIM, `${name}=`)}${shown(value)}`)
+    .join(' ')}`;
+}
+
+function tableOf({ source }: Row): string | null {
+  if (!isRow(source) || typeof source.table !== 'string') return null;
+  return typeof source.schema === 'string' ? `${source.schema}.${source.table}` : source.table;
+}
+
+function keyText(key: unknown): string {
+  if (!isRow(key)) return '';
+  const parts = Object.entries(key).map(([name, value]) => `${name}=${shown(value)}`);
+  return ` [${parts.join(', ')}]`;
+}
+
+function shown(value: unknown): string {
+  return shorten(typeof value === 'string' ? value : (JSON.stringify(value) ?? 'absent'));
+}
+
+/** On one line, and not so long that the next column is out of sight. Control characters could act on the terminal. */
+function shorten(text: string): string {
+  const line = text.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
+  return line.length > LONGEST_VALUE ? `${line.slice(0, LONGEST_VALUE)}…` : line;
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** The JSON value; with a schema beside it, its payload. Undefined where it is not JSON. */
+function parse(bytes: Uint8Array | null): unknown {
+  if (bytes === null) return null;
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return isRow(value) && 'schema' in value && 'payload' in value && Object.keys(value).length === 2
+      ? value.payload
+      : value;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRow(value: unknown): value is Row {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

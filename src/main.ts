@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+// Nothing that an old Node lacks may be imported by name before its version has been looked at.
+import module from 'node:module';
+
+const OLDEST = 24;
+const running = Number.parseInt(process.versions.node, 10);
+if (running < OLDEST) {
+  process.stderr.write(
+    `Headwater needs Node ${OLDEST} or newer, and this is Node ${process.versions.node}.\n  → Install it, or run through npm (npx headwater), which brings its own.\n`,
+  );
+  process.exit(3);
+}
+// Compiled code is kept between starts.
+module.enableCompileCache();
+const { main } = await import('./cli/cli.ts');
+await main(process.argv.slice(2));
