@@ -24,6 +24,7 @@ const INTERFACES: readonly RegExp[] = [
   /^snapshot\/snapshot-source\.ts$/,
   /^emitter\/sink\.ts$/,
   /^state\/checkpoint\.ts$/,
+  /^http\/server\.ts$/,
   /^schema\/(connect-schema|column-schema|table-form|source-block)\.ts$/,
 ];
 

@@ -6,7 +6,7 @@ import { VERSION } from './version.ts';
 interface Entry {
   readonly usage: string;
   readonly summary: string;
-  load(): Promise<Command>;
+  readonly load: () => Promise<Command>;
 }
 
 /** All commands. Their code is loaded when one is used, so that a start pays for nothing else. */
@@ -48,6 +48,9 @@ const COMMANDS: readonly Entry[] = [
   },
 ];
 
+/** A command line that cannot be understood. */
+class UsageError extends Error {}
+
 /** Runs one command and sets the exit code: 0, 1 runtime, 2 settings or usage, 3 environment, 128 + signal. */
 export async function main(argv: readonly string[]): Promise<void> {
   // A reader that has seen enough (`| head`) is no error.
@@ -58,6 +61,12 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     process.exitCode = await parse(argv);
   } catch (thrown) {
+    if (thrown instanceof UsageError) {
+      const lines = [`error[usage] ${thrown.message}`, '  → headwater --help, or headwater COMMAND --help'];
+      process.stderr.write(`${lines.join('\n')}\n`);
+      process.exitCode = 2;
+      return;
+    }
     const errors = errorsOf(thrown);
     process.stderr.write(formatErrors(errors, json));
     process.exitCode = exitCodeOf(errors);
@@ -72,27 +81,30 @@ async function parse(argv: readonly string[]): Promise<number> {
     .version(VERSION)
     .strict()
     .recommendCommands()
-    .demandCommand(1, 'Say what to do: one of the commands above.')
+    .demandCommand(1, 'no command is given')
     .wrap(Math.min(110, process.stdout.columns ?? 110))
     .epilogue('Exit codes: 0 clean, 1 runtime, 2 settings or usage, 3 environment, 128+n by signal n.')
     .exitProcess(false)
+    .updateStrings({
+      'Not enough non-option arguments: got %s, need at least %s': {
+        one: 'an argument is missing (%s given, %s needed)',
+        other: 'arguments are missing (%s given, %s needed)',
+      } as unknown as string,
+      'Did you mean %s?': 'no such command; did you mean %s?',
+    })
     .fail((message, error, instance) => {
       // What a command throws is not a slip in its use.
       if (error !== undefined && error !== null) throw error;
-      const help = /<command>/.test(message) || argv.length === 0;
-      if (help) instance.showHelp();
-      process.stderr.write(
-        `${help ? '\n' : ''}${message}\n  → headwater --help, or headwater COMMAND --help\n`,
-      );
-      code = 2;
+      if (argv.length === 0) instance.showHelp();
+      throw new UsageError(message);
     });
-  for (const { usage, summary, load } of COMMANDS) {
+  for (const entry of COMMANDS) {
     parser.command(
-      usage,
-      summary,
-      async (builder) => (await load()).build(builder),
+      entry.usage,
+      entry.summary,
+      async (builder) => (await entry.load()).build(builder),
       async (args: ArgumentsCamelCase) => {
-        code = await (await load()).run(args);
+        code = await (await entry.load()).run(args);
       },
     );
   }

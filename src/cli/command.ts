@@ -15,7 +15,7 @@ export interface CommandSpec<A> {
 /** Ties the arguments that `run` gets to the options that `build` declares. */
 export function defineCommand<A>(spec: CommandSpec<A>): Command {
   return {
-    build: (yargs) => spec.build(yargs) as unknown as Argv,
+    build: (yargs) => spec.build(yargs),
     // yargs gives back what `build` has declared; that link cannot be seen by the compiler across the call.
     run: (args) => spec.run(args as ArgumentsCamelCase<A>),
   };

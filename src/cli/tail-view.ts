@@ -82,7 +82,7 @@ function shown(value: unknown): string {
 
 /** On one line, and not so long that the next column is out of sight. Control characters could act on the terminal. */
 function shorten(text: string): string {
-  const line = text.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
+  const line = text.replaceAll(/\p{Cc}+/gu, ' ');
   return line.length > LONGEST_VALUE ? `${line.slice(0, LONGEST_VALUE)}…` : line;
 }
 

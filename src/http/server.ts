@@ -10,7 +10,7 @@ export interface HttpServerOptions {
   /** Null: everything is open to whoever can reach the address. */
   readonly token: string | null;
   readonly version: string;
-  status(): readonly PipelineStatus[];
+  readonly status: () => readonly PipelineStatus[];
   readonly log: Log;
 }
 

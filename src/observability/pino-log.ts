@@ -41,9 +41,16 @@ const COLOURS: Readonly<Record<string, string>> = {
 };
 
 function lineForPeople(json: string, colour: boolean): string {
-  const { level, time, msg, pipeline, code, advice, details, ...fields } = JSON.parse(json) as Readonly<
-    Record<string, unknown>
-  >;
+  const {
+    level,
+    time,
+    msg,
+    pipeline,
+    code,
+    advice,
+    details: _details,
+    ...fields
+  } = JSON.parse(json) as Readonly<Record<string, unknown>>;
   const paint = (text: string): string => (colour ? `${COLOURS[String(level)] ?? ''}${text}\u001b[0m` : text);
   const where = typeof pipeline === 'string' ? `${pipeline}: ` : '';
   const kind = typeof code === 'string' ? `${String(level)}[${code}]` : String(level);
