@@ -25,6 +25,8 @@ interface Link {
   /** API key → highest and lowest version the broker knows. */
   readonly versions: ReadonlyMap<number, readonly [min: number, max: number]>;
   readonly features: ReadonlyMap<string, number>;
+  /** What the socket said last: the requests that it takes along learn only that it is closed. */
+  readonly trouble: () => unknown;
 }
 
 interface Address {
@@ -215,7 +217,7 @@ export class Cluster implements AsyncDisposable {
         () => {},
       );
     }
-    return asFault(error, link.where);
+    return asFault(link.trouble() ?? error, link.where);
   }
 
   #link(broker: number, purpose: Purpose): Promise<Link> {
@@ -273,18 +275,21 @@ export class Cluster implements AsyncDisposable {
         : this.#connectionOptions;
     const connection = new Connection(this.options.clientId, options);
     // Failures arrive at the request that meets them; without a listener they would be uncaught.
-    connection.on('error', () => {});
+    let trouble: unknown = null;
+    connection.on('error', (error) => {
+      trouble = error;
+    });
     connection.on('close', () => this.#open.delete(connection));
     this.#open.add(connection);
     try {
       await connection.connect(address.host, address.port);
       const { versions, features } = await apiVersions(connection);
       if (this.#closed) throw new KafkaFault('network', 0, 'the sink is closed');
-      return { connection, where, versions, features };
+      return { connection, where, versions, features, trouble: () => trouble };
     } catch (error) {
       this.#open.delete(connection);
       void connection.close().catch(() => {});
-      throw asFault(error, where);
+      throw asFault(trouble ?? error, where);
     }
   }
 

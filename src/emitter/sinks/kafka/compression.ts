@@ -1,7 +1,7 @@
 import { constants, gzip, gzipSync, zstdCompress, zstdCompressSync } from 'node:zlib';
 import { promisify } from 'node:util';
-import { compressFrame, compressFrameSync } from 'lz4-napi';
-import { compress as snappyCompress, compressSync as snappyCompressSync } from 'snappy';
+import { compressFrameSync } from 'lz4-napi';
+import { compressSync } from 'snappy';
 import type { Compression } from './options.ts';
 
 /** Bits 0–2 of a record batch's attributes. */
@@ -23,21 +23,22 @@ const GZIP = { level: 4 };
 const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 
 /**
- * Compresses the records of a batch. Small ones at once, large ones on the thread pool, where the main thread
- * goes on encoding.
+ * Compresses the records of a batch. gzip and zstd of large ones go to the thread pool while the main thread
+ * encodes the next. lz4 and snappy stay here: their packages copy what they hand to a thread, and for lz4
+ * that copy alone takes longer (1.25 s per GB) than compressing (0.9 s per GB).
  */
 export function compress(codec: Exclude<Compression, 'none'>, data: Buffer): Buffer | Promise<Buffer> {
   const offload = data.length >= OFFLOAD_BYTES;
   switch (codec) {
     case 'lz4':
       // The frame format with independent blocks, which is all Java's KafkaLZ4BlockInputStream reads.
-      return offload ? compressFrame(data) : compressFrameSync(data);
+      return compressFrameSync(data);
     case 'zstd':
       return offload ? zstdAsync(data, ZSTD) : zstdCompressSync(data, ZSTD);
     case 'gzip':
       return offload ? gzipAsync(data, GZIP) : gzipSync(data, GZIP);
     case 'snappy':
-      return offload ? snappyAsync(data) : xerial(blocks(data).map((block) => snappyCompressSync(block)));
+      return xerial(blocks(data).map((block) => compressSync(block)));
   }
 }
 
@@ -50,10 +51,6 @@ function blocks(data: Buffer): readonly Buffer[] {
   const parts: Buffer[] = [];
   for (let at = 0; at < data.length; at += SNAPPY_BLOCK) parts.push(data.subarray(at, at + SNAPPY_BLOCK));
   return parts;
-}
-
-async function snappyAsync(data: Buffer): Promise<Buffer> {
-  return xerial(await Promise.all(blocks(data).map((block) => snappyCompress(block))));
 }
 
 /** The framing of snappy-java, which Kafka's clients expect: header, then length-prefixed raw blocks. */

@@ -51,7 +51,7 @@ export interface KafkaProducerOptions {
   readonly compression?: Compression | undefined;
   /** A batch is sealed at this many bytes before compression (default 983,040; never above the topic's limit). */
   readonly batchBytes?: number | undefined;
-  /** Bytes that may be appended and not yet acknowledged before `ready` asks to wait (default 8 MiB). */
+  /** Bytes that may be appended and not yet acknowledged before `ready` asks to wait (default 4 MiB). */
   readonly maxPendingBytes?: number | undefined;
   /** How long a broker may be away before the attempt fails (default 2 minutes). */
   readonly deliveryTimeoutMs?: number | undefined;
@@ -118,7 +118,7 @@ export function resolveKafkaOptions(options: KafkaSinkOptions): ResolvedKafkaOpt
     delivery: options.delivery ?? 'exactly-once',
     compression: producer.compression ?? 'lz4',
     batchBytes: producer.batchBytes ?? 960 * 1024,
-    maxPendingBytes: producer.maxPendingBytes ?? 8 * 1024 * 1024,
+    maxPendingBytes: producer.maxPendingBytes ?? 4 * 1024 * 1024,
     deliveryTimeoutMs: producer.deliveryTimeoutMs ?? 120_000,
     transactionTimeoutMs: producer.transactionTimeoutMs ?? 120_000,
     createTopics: topics.create ?? true,

@@ -13,6 +13,7 @@ import {
   type SealedBatch,
 } from './partition-queue.ts';
 import { partitionOf } from './murmur2.ts';
+import { withFreshLeaders } from './partition-reader.ts';
 import { BATCH_HEADER_BYTES, BatchBuilder, BufferPool, stampBatch } from './record-batch.ts';
 import { PRODUCE_KEY, PRODUCE_VERSION, type ProduceResult, produceRequest } from './txn-requests.ts';
 
@@ -79,19 +80,17 @@ export class Producer {
 
   /** Gets a producer id; exactly once, this fences the predecessor and ends its open transaction. */
   async init(): Promise<void> {
+    const { stateTopic } = this.#cluster.options;
     if (this.#exactlyOnce) this.#who = await this.#coordinator.init();
     else {
       try {
-        const response = await this.#cluster.request(
-          { broker: ANY_BROKER, purpose: 'control' },
-          INIT_PRODUCER_ID,
-          null,
-          0,
-          -1n,
-          -1,
-        );
-        checkCode(response.errorCode, 'InitProducerId');
-        this.#who = { producerId: response.producerId, producerEpoch: response.producerEpoch };
+        // A broker that has just started may have no block of ids yet.
+        this.#who = await withFreshLeaders(this.#cluster, stateTopic, this.#closing.signal, async () => {
+          const any = { broker: ANY_BROKER, purpose: 'control' } as const;
+          const response = await this.#cluster.request(any, INIT_PRODUCER_ID, null, 0, -1n, -1);
+          checkCode(response.errorCode, 'InitProducerId');
+          return { producerId: response.producerId, producerEpoch: response.producerEpoch };
+        });
       } catch (error) {
         throw faultToError(asFault(error, 'the broker'), this.#context('Getting a producer id'));
       }
@@ -271,10 +270,11 @@ export class Producer {
       return;
     }
     if (smaller) {
-      const bytes = Buffer.allocUnsafeSlow(size);
-      compressed.copy(bytes, BATCH_HEADER_BYTES);
-      batch.bytes = bytes;
+      const buffer = this.#pool.take(size);
+      compressed.copy(buffer, BATCH_HEADER_BYTES);
+      batch.bytes = buffer.subarray(0, size);
       batch.compression = this.#cluster.options.compression;
+      batch.release = () => this.#pool.give(buffer);
       builder.release();
     } else {
       batch.bytes = builder.whole;
