@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { failpoint } from '../../../observability/failpoint.ts';
 import type { SinkRecord } from '../../sink.ts';
 import { INIT_PRODUCER_ID } from './apis.ts';
 import { ANY_BROKER, type Cluster } from './cluster.ts';
@@ -487,6 +488,7 @@ export class Producer {
       this.#finish(group);
       return;
     }
+    failpoint('before-end-transaction');
     this.#coordinator.end(this.#who, true).then(
       () => {
         this.#finish(group);
