@@ -42,6 +42,7 @@ function postgresOptions({ name, source, emit }: Settings): PostgresReaderOption
     tables: source.tables,
     slot: postgres.slot,
     publication: postgres.publication,
+    failover: postgres.failover,
     onGap: source.onGap,
     walBudgetBytes: postgres.walBudgetBytes,
     transactionMetadata: emit.transactionMetadata,

@@ -91,7 +91,7 @@ export async function openLog(
       if (found.slot !== null) await dropSlot((text) => sql.query(text, signal), options.slot);
       creation = await createSlot(
         replication,
-        { name: options.slot, standby: found.standby, log: parts.log },
+        { name: options.slot, failover: options.failover !== false && !found.standby, log: parts.log },
         signal,
       );
       start = { lsn: creation.consistentPoint, mid: null };

@@ -10,6 +10,8 @@ export interface PostgresReaderOptions {
   readonly slot: string;
   /** The main publication; the one for tables without a replica identity is `<publication>_insert_only`. */
   readonly publication: string;
+  /** Create the slot so that standbys may take it over (17 and later); so unless false. */
+  readonly failover?: boolean;
   /** With `fail`, `open` throws `source.position-lost` before anything is changed at the source. */
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
   /** For the check against `max_slot_wal_keep_size`; null: no budget. */

@@ -59,13 +59,13 @@ const WAITING_AFTER_MS = 5_000;
 /** Makes the slot on a replication session that stays open for as long as its snapshot is needed. */
 export async function createSlot(
   connection: PgConnection,
-  options: { readonly name: string; readonly standby: boolean; readonly log: Log },
+  options: { readonly name: string; readonly failover: boolean; readonly log: Log },
   signal: AbortSignal,
 ): Promise<SlotCreation> {
-  const { name, standby, log } = options;
+  const { name, log } = options;
   const version = connection.serverVersion;
   // Failover slots are copied to standbys that ask for it; one made on a standby cannot be one.
-  const failover = version >= 170_000 && !standby ? ', FAILOVER true' : '';
+  const failover = version >= 170_000 && options.failover ? ', FAILOVER true' : '';
   const how = version >= 150_000 ? `(SNAPSHOT 'export'${failover})` : 'EXPORT_SNAPSHOT';
   const waiting = setTimeout(
     () => log.info({ slot: name }, 'waiting for running transactions to end, so that the slot can begin'),
