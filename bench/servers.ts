@@ -1,6 +1,6 @@
-import { KAFKA_VERSION } from '../test/support/downloads.ts';
-import { startKafka } from '../test/support/kafka.ts';
-import { startPostgres } from '../test/support/postgres.ts';
+import { KAFKA_VERSION } from '../src/local-servers/downloads.ts';
+import { startKafka } from '../src/local-servers/kafka.ts';
+import { startPostgres } from '../src/local-servers/postgres.ts';
 
 export interface BenchServers extends AsyncDisposable {
   /** A database of the benchmark's own, as superuser. */

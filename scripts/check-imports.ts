@@ -1,6 +1,6 @@
 /**
  * Holds the direction of imports: model ← errors ← observability ← {settings, schema, snapshot, readers,
- * enrichment, emitter, state} ← pipeline ← daemon ← demo ← {http, cli} ← main. Folders of one rank meet only through
+ * enrichment, emitter, state} ← pipeline ← daemon ← http ← demo ← cli ← main. Folders of one rank meet only through
  * interface files. No cycles. One line per violation; exit code 1 if there is any.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -10,11 +10,12 @@ const RANKS: readonly (readonly string[])[] = [
   ['model'],
   ['errors'],
   ['observability'],
-  ['settings', 'schema', 'snapshot', 'readers', 'enrichment', 'emitter', 'state'],
+  ['settings', 'schema', 'snapshot', 'readers', 'enrichment', 'emitter', 'state', 'local-servers'],
   ['pipeline'],
   ['daemon'],
+  ['http'],
   ['demo'],
-  ['http', 'cli'],
+  ['cli'],
   ['main.ts'],
 ];
 
@@ -24,12 +25,14 @@ const INTERFACES: readonly RegExp[] = [
   /^snapshot\/snapshot-source\.ts$/,
   /^emitter\/sink\.ts$/,
   /^state\/checkpoint\.ts$/,
-  /^http\/server\.ts$/,
   /^schema\/(connect-schema|column-schema|table-form|source-block)\.ts$/,
 ];
 
 /** Settings are data: their types may be named anywhere of the same rank, but nothing of theirs called. */
 const TYPES_ONLY: readonly RegExp[] = [/^settings\/[^/]+\.ts$/];
+
+/** What only some folders may use, however high the others stand. */
+const RESERVED: Readonly<Record<string, readonly string[]>> = { 'local-servers': ['demo', 'cli'] };
 
 /** Beside the readers' own neighbours: a source's folder never looks into another's. */
 const SEALED = ['readers', 'emitter/sinks', 'emitter/encoders'];
@@ -102,6 +105,9 @@ function violationsOf(found: Import): string[] {
     return say(`${fromTop} must not import ${to}: imports go from ${toTop} to ${fromTop}`);
   if (toRank === fromRank && fromTop !== toTop && !mayMeet(found))
     return say(`${fromTop} and ${toTop} meet only through model and interface files, and ${to} is none`);
+  const users = RESERVED[toTop ?? ''];
+  if (users !== undefined && fromTop !== toTop && !users.includes(fromTop ?? ''))
+    return say(`${toTop} is for ${users.join(' and ')} alone, and ${from} is neither`);
   for (const folder of SEALED) {
     const [own, other] = [child(from, folder), child(to, folder)];
     if (own !== null && other !== null && own !== other)

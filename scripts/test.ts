@@ -8,8 +8,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { DOWNLOAD_FAILED_EXIT } from '../test/support/missing-server.ts';
 import type { TestCounts } from '../test/support/reporter.ts';
+
+/** A pinned download could not be fetched. */
+const DOWNLOAD_FAILED_EXIT = 75;
 
 const root = resolve(import.meta.dirname, '..');
 const suites = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));

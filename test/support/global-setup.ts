@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ServerUnavailable } from './missing-server.ts';
+import { ServerUnavailable } from '../../src/local-servers/missing-server.ts';
 import { sharedAddress, stopSharedServers } from './shared-servers.ts';
 
 export default async function setUp(): Promise<() => Promise<void>> {

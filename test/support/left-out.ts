@@ -1,9 +1,9 @@
 /** Which tests this machine cannot run at all. With CI=true none is left out: they run, and fail saying why. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheDir } from './cache.ts';
-import { engineRuns } from './containers.ts';
-import { onPath } from './processes.ts';
+import { cacheDir } from '../../src/local-servers/cache.ts';
+import { engineRuns } from '../../src/local-servers/containers.ts';
+import { onPath } from '../../src/local-servers/processes.ts';
 
 export interface LeftOut {
   /** Which test files, as a glob. */

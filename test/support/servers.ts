@@ -10,16 +10,16 @@
  */
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { type PostgresVersion, startPostgres } from './postgres.ts';
-import { startKafka } from './kafka.ts';
-import { ServerUnavailable } from './missing-server.ts';
+import { type PostgresVersion, startPostgres } from '../../src/local-servers/postgres.ts';
+import { startKafka } from '../../src/local-servers/kafka.ts';
+import { ServerUnavailable } from '../../src/local-servers/missing-server.ts';
 import { sharedAddress } from './shared-servers.ts';
 
 export { startKafka, startPostgres };
-export type { KafkaListener, KafkaOptions, KafkaServer } from './kafka.ts';
-export type { PostgresOptions, PostgresServer, PostgresVersion } from './postgres.ts';
-export type { Certificates } from './certificates.ts';
-export { freePort } from './processes.ts';
+export type { KafkaListener, KafkaOptions, KafkaServer } from '../../src/local-servers/kafka.ts';
+export type { PostgresOptions, PostgresServer, PostgresVersion } from '../../src/local-servers/postgres.ts';
+export type { Certificates } from '../../src/local-servers/certificates.ts';
+export { freePort } from '../../src/local-servers/processes.ts';
 
 /** The PostgreSQL versions this run is about: 15 and 18, or all four with HEADWATER_TEST_FULL=1. */
 export const postgresVersions: readonly PostgresVersion[] =

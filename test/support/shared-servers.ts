@@ -1,9 +1,9 @@
 /** The servers that a whole run shares: each started when first asked for, all stopped together. */
 import pg from 'pg';
-import { startContainer } from './containers.ts';
-import { startKafka } from './kafka.ts';
-import { ServerUnavailable } from './missing-server.ts';
-import { type PostgresVersion, startPostgres } from './postgres.ts';
+import { startContainer } from '../../src/local-servers/containers.ts';
+import { startKafka } from '../../src/local-servers/kafka.ts';
+import { ServerUnavailable } from '../../src/local-servers/missing-server.ts';
+import { type PostgresVersion, startPostgres } from '../../src/local-servers/postgres.ts';
 
 interface Shared extends AsyncDisposable {
   readonly address: string;

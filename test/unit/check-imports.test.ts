@@ -52,6 +52,10 @@ describe('the import check', () => {
     ['among sources', { 'readers/a/a.ts': "import { b } from '../b/b.ts';", 'readers/b/b.ts': '' }],
     ['out of src', { 'model/a.ts': "import { b } from '../../test/b.ts';" }],
     ['a folder unknown', { 'utils/a.ts': "import { b } from '../model/b.ts';", 'model/b.ts': '' }],
+    [
+      'of servers for the demo',
+      { 'daemon/a.ts': "import { b } from '../local-servers/b.ts';", 'local-servers/b.ts': '' },
+    ],
     ['over several lines', { 'model/a.ts': "import {\n  b,\n} from '../http/b.ts';", 'http/b.ts': '' }],
   ])('refuses an import %s, in one line that names file and line', async (_what, files) => {
     const lines = await check(files);
