@@ -77,7 +77,7 @@ export function createEmitter<S extends SourceInfo>(
   sink: Sink,
 ): Emitter {
   // Batches are typed by the reader's source at the pipeline; the emitter sees only its own block's.
-  return new RecordEmitter<S>(options, encoding, sourceBlock, sink) as unknown as Emitter;
+  return new RecordEmitter<S>(options, encoding, sourceBlock, sink);
 }
 
 class RecordEmitter<S extends SourceInfo> {
@@ -210,20 +210,35 @@ class RecordEmitter<S extends SourceInfo> {
     }
     if (!this.#encode(route, change, op, before, after)) return;
     this.#append(route.topic);
-    if (op === 'd' && this.#options.tombstones && this.#record.key !== null)
-      this.#appendTombstone(route.topic);
+    if (op === 'd') this.#appendTombstone(route.topic, null);
   }
 
   /** A changed key is a delete of the old and a create of the new, each pointing to the other. */
   #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Row, after: Row): void {
-    const oldKey = route.encoder.key(before);
-    const newKey = route.encoder.key(after);
-    if (!this.#encode(route, change, 'd', before, null)) return;
-    this.#addHeader('__debezium.newkey', newKey);
-    this.#append(route.topic);
-    if (this.#options.tombstones) this.#appendTombstone(route.topic);
+    const record = this.#record;
     if (!this.#encode(route, change, 'c', null, after)) return;
-    this.#addHeader('__debezium.oldkey', oldKey);
+    const { key: newKey, value: created, headers: createdHeaders } = record;
+    if (!this.#encode(route, change, 'd', before, null)) return;
+    const oldKey = record.key;
+    const pointer: readonly Header[] = newKey === null ? [] : [['__debezium.newkey', newKey]];
+    record.headers = [...(record.headers ?? []), ...pointer];
+    this.#append(route.topic);
+    this.#appendTombstone(route.topic, pointer);
+    record.key = newKey;
+    record.value = created;
+    record.headers = [
+      ...(createdHeaders ?? []),
+      ...(oldKey === null ? [] : [['__debezium.oldkey', oldKey] as const]),
+    ];
+    if (this.#options.transactionMetadata) {
+      // The second record has its own place in the transaction.
+      this.#envelope.transaction = this.#transactionBlock(change, route.name);
+      this.#envelope.op = 'c';
+      this.#envelope.before = null;
+      this.#envelope.after = after;
+      if (this.#options.envelope === 'full') record.value = route.encoder.value(this.#envelope);
+      route.encoder.takeHeaders();
+    }
     this.#append(route.topic);
   }
 
@@ -318,10 +333,11 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   /** The record's key again, without a value: compaction may forget the key. */
-  #appendTombstone(topic: TopicHandle): void {
-    if (this.#options.envelope === 'unwrapped') return; // the delete itself is one
+  #appendTombstone(topic: TopicHandle, headers: readonly Header[] | null): void {
+    // An unwrapped delete is one itself.
+    if (!this.#options.tombstones || this.#options.envelope === 'unwrapped') return;
     this.#record.value = null;
-    this.#record.headers = null;
+    this.#record.headers = headers;
     this.#append(topic);
   }
 
@@ -333,12 +349,6 @@ class RecordEmitter<S extends SourceInfo> {
     this.#record.value = value;
     this.#record.headers = null;
     this.#append(topic);
-  }
-
-  #addHeader(name: string, value: string | Uint8Array | null): void {
-    if (value === null) return;
-    const header: Header = [name, value];
-    this.#record.headers = this.#record.headers === null ? [header] : [...this.#record.headers, header];
   }
 
   #topic(name: string): TopicHandle {

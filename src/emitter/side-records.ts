@@ -75,15 +75,15 @@ function messageSchemas(
 ): { key: ConnectSchema; value: ConnectSchema } {
   const base = `io.debezium.connector.${connector}`;
   return {
-    key: struct({ name: `${base}.MessageKey` }, [['prefix', { type: 'string', optional: true }]]),
-    value: struct({ name: `${base}.MessageValue` }, [
+    key: struct({ name: `${base}.MessageKey`, version: 1 }, [['prefix', { type: 'string', optional: true }]]),
+    value: struct({ name: `${base}.MessageValue`, version: 1 }, [
       ['op', STRING],
       ['ts_ms', OPTIONAL_INT64],
       ['source', source],
       ['transaction', TRANSACTION_BLOCK],
       [
         'message',
-        struct({ name: `${base}.Message`, optional: true }, [
+        struct({ name: `${base}.Message`, version: 1 }, [
           ['prefix', { type: 'string', optional: true }],
           ['content', { type: 'bytes', optional: true }],
         ]),

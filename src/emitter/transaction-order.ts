@@ -1,8 +1,13 @@
-/** Counts for Debezium's transaction block: the how-manieth change of its transaction, and of its table in it. */
+/** What messages are counted as; Debezium shows the address of an object of its own. */
+const MESSAGES = 'logical_message';
+
+/**
+ * Counts for Debezium's transaction block: the how-manieth record of its transaction, and of its table in it.
+ * After a restart inside a transaction the counts go on from the reader's ordinal; those of tables begin anew.
+ */
 export class TransactionOrder {
-  /** Changes of the transaction so far. */
   total = 0;
-  /** The same per table, `schema.table`. */
+  /** By `schema.table`. */
   readonly tables = new Map<string, number>();
 
   begin(): void {
@@ -10,15 +15,15 @@ export class TransactionOrder {
     this.tables.clear();
   }
 
-  /** JSON text of the block for the next change of `table`; null: a change of no table. `id` is JSON text. */
+  /**
+   * JSON text of the block for the next record. `table` is null for a message; `id` is JSON text; `seq` the
+   * change's ordinal in its transaction.
+   */
   next(id: string, table: string | null, seq: number): string {
-    // The reader's ordinal also counts what a restart inside the transaction has skipped.
-    this.total = seq + 1;
-    let ofTable = this.total;
-    if (table !== null) {
-      ofTable = (this.tables.get(table) ?? 0) + 1;
-      this.tables.set(table, ofTable);
-    }
+    this.total = Math.max(this.total, seq) + 1;
+    const name = table ?? MESSAGES;
+    const ofTable = (this.tables.get(name) ?? 0) + 1;
+    this.tables.set(name, ofTable);
     return `{"id":${id},"total_order":${this.total},"data_collection_order":${ofTable}}`;
   }
 }

@@ -1,5 +1,6 @@
 /** JSON text of strings and numbers as Connect's converter writes them. */
 
+// oxlint-disable-next-line no-control-regex -- JSON must escape exactly these
 const NEEDS_ESCAPE = /["\\\u0000-\u001f\ud800-\udfff]/;
 
 /** A JSON string. Most values need no escaping, and finding that out is cheaper than JSON.stringify. */

@@ -16,7 +16,7 @@ import type {
   TableEncoder,
   TableEncoderOptions,
 } from './encoder.ts';
-import { unavailableJson, zeroJson } from './placeholders.ts';
+import { absentJson, unavailableJson } from './placeholders.ts';
 import { type RowNotes, valueWriter, type WriteValue } from './value-json.ts';
 
 export interface JsonOptions {
@@ -54,7 +54,7 @@ interface FieldWriter {
 }
 
 class JsonTableEncoder implements TableEncoder {
-  readonly #notes: RowNotes = { absent: null, special: null };
+  readonly #notes: RowNotes = { absent: null, unavailable: null, special: null };
   readonly #row: readonly FieldWriter[];
   readonly #key: readonly FieldWriter[];
   readonly #keyOpen: string;
@@ -122,12 +122,14 @@ class JsonTableEncoder implements TableEncoder {
   }
 
   takeHeaders(): readonly Header[] | null {
-    const { absent, special } = this.#notes;
-    if (absent === null && special === null) return null;
+    const { absent, unavailable, special } = this.#notes;
+    if (absent === null && unavailable === null && special === null) return null;
     const headers: Header[] = [];
     if (absent !== null) headers.push(['__headwater.absent', JSON.stringify(absent)]);
+    if (unavailable !== null) headers.push(['__headwater.unavailable', JSON.stringify(unavailable)]);
     if (special !== null) headers.push(['__headwater.special', JSON.stringify(special)]);
     this.#notes.absent = null;
+    this.#notes.unavailable = null;
     this.#notes.special = null;
     return headers;
   }
@@ -156,8 +158,9 @@ function writeFields(writers: readonly FieldWriter[], row: Row): string {
   return text + '}';
 }
 
-/** Bare JSON has no schema that would forbid null. */
+/** Bare JSON has no schema that would forbid null. Debezium fills in the default where the schema has one. */
 function requiredValue(column: Column, inKey: boolean, json: JsonOptions): string | null {
   if (!json.withSchema || isOptional(column, inKey, json.profile)) return null;
-  return zeroJson(typeSchema(column.type, column.nativeType, json.profile));
+  const defaultJson = columnDefaultJson(column, json.profile);
+  return defaultJson ?? absentJson(typeSchema(column.type, column.nativeType, json.profile));
 }

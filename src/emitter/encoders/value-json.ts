@@ -20,6 +20,8 @@ export type WriteValue = (value: Value) => string;
 export interface RowNotes {
   /** Required columns that the image does not hold. */
   absent: string[] | null;
+  /** Columns that did not change and that the log leaves out. */
+  unavailable: string[] | null;
   /** Column → text of a value its schema cannot hold (numeric NaN, infinite dates). */
   special: Record<string, string> | null;
 }
@@ -39,7 +41,10 @@ export function valueWriter(column: Column, context: WriterContext): WriteValue 
   const name = column.name;
   const other = (value: Value): string => {
     if (value === null) return 'null';
-    if (value === UNCHANGED) return unavailable;
+    if (value === UNCHANGED) {
+      (notes.unavailable ??= []).push(name);
+      return unavailable;
+    }
     if (value === ABSENT) {
       if (required === null) return 'null';
       (notes.absent ??= []).push(name);
@@ -259,7 +264,9 @@ function arrayWriter(type: ColumnType & { kind: 'array' }, context: TypeContext)
   let depth = 1;
   let leaf: ColumnType = type.element;
   for (; leaf.kind === 'array'; leaf = leaf.element) depth++;
-  const writeLeaf = typeWriter(leaf, context);
+  // Elements may always be null, whatever the column.
+  const special = (text: string): string => (context.special(text), 'null');
+  const writeLeaf = typeWriter(leaf, { ...context, special });
   const leafIsArray = ARRAY_VALUED.has(leaf.kind);
   const isLeaf = (v: Value): boolean => !Array.isArray(v) || (leafIsArray && !isNested(v));
   const write = (v: Value): string => (isLeaf(v) ? writeLeaf(v) : `[${(v as Value[]).map(write).join(',')}]`);

@@ -124,8 +124,10 @@ function buildTable(
   }
   const primary = indexColumns(indexes, positions, 1);
   const identityIndex = indexColumns(indexes, positions, 2);
-  const key = primary.length > 0 ? primary : identityIndex;
   const replicaIdentity = table[4] as PgTable['replicaIdentity'];
+  // Of an old row the log holds the identity's columns alone: a key it does not hold would be no key.
+  const primaryKnown = replicaIdentity !== 'i' || primary.every((column) => identityIndex.includes(column));
+  const key = primary.length > 0 && primaryKnown ? primary : identityIndex;
   const identity = { d: primary, i: identityIndex, f: columns.map((_, i) => i), n: [] }[replicaIdentity];
   return {
     oid: Number(table[0]),
@@ -134,7 +136,7 @@ function buildTable(
     relkind: table[3] ?? '',
     replicaIdentity,
     replicaIdentityColumns: identity,
-    keyFrom: primary.length > 0 ? 'primary' : identityIndex.length > 0 ? 'replica-index' : null,
+    keyFrom: key.length === 0 ? null : key === primary ? 'primary' : 'replica-index',
     partitionRoot:
       table[5] === null || table[5] === undefined
         ? null
@@ -158,9 +160,8 @@ function columnType(attribute: TextRow, registry: TypeRegistry): ColumnTypeInfo 
 
 function buildColumn(attribute: TextRow, info: ColumnTypeInfo): Column {
   const [, , name, , , , notNull, generated, identity, expression] = attribute;
-  // Of a generated column pg_attrdef holds the expression, which is no default.
-  const found =
-    generated === '' ? readDefault(identity === '' ? (expression ?? null) : 'nextval()', info) : null;
+  // Of a generated column pg_attrdef holds the expression, which is no default; nor has an identity one.
+  const found = generated === '' && identity === '' ? readDefault(expression ?? null, info) : null;
   const column: Column = {
     name: name ?? '',
     type: info.type,

@@ -77,8 +77,8 @@ function tableBlock(
       const us = tx.commitTimeUs;
       const committed = tx.lastCommitLsn === null ? 'null' : `\\"${tx.lastCommitLsn}\\"`;
       before = `${head}${Math.floor(us / 1000)},"snapshot":"${snapshot ?? 'false'}"${db}${committed},\\"`;
-      // Rows of an incremental snapshot come from no transaction of the log.
-      const xid = snapshot === 'incremental' ? 'null' : String(tx.xid);
+      // Rows of an incremental snapshot and messages outside transactions belong to none of the log.
+      const xid = snapshot === 'incremental' || tx.xid === 0 ? 'null' : String(tx.xid);
       between = `\\"]","ts_us":${us},"ts_ns":${us}000${names}${xid},"lsn":`;
       end = ',"xmin":null}';
     }

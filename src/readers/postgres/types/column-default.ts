@@ -14,8 +14,8 @@ export type ColumnDefault =
 const LITERAL =
   /^\(*(?:(E?B?)'((?:[^']|'')*)'|(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)|(true|false)|(NULL))\)*(?:::[^()']+(?:\([0-9, ]+\))?[^()']*\)*)*$/;
 
-/** `schema.function(...)`, as Debezium recognises calls. */
-const CALL = /^\(?[A-Za-z0-9_."]+\(.*\)/s;
+/** `schema.function(...)`, and the functions that SQL writes without parentheses. */
+const CALL = /^\(?(?:[A-Za-z0-9_."]+\(.*\)|CURRENT_|LOCALTIME|SESSION_USER|USER)/s;
 
 export function readDefault(expression: string | null, info: ColumnTypeInfo): ColumnDefault {
   if (expression === null) return null;
@@ -44,7 +44,6 @@ function unquote(quoted: string, prefix: string): string {
 /** The literal's text in the column's own output form, where the two differ. */
 function canonical(text: string, info: ColumnTypeInfo): string {
   if (info.type.kind === 'decimal' && info.type.scale !== null) return rescaleDecimal(text, info.type.scale);
-  if (info.nativeType === 'bpchar' && info.length !== null) return text.padEnd(info.length, ' ');
   if (info.type.kind === 'boolean' && (text === 'true' || text === 'false')) return text.slice(0, 1);
   return text;
 }

@@ -13,7 +13,7 @@ export type Query = (sql: string) => Promise<readonly (readonly (string | null)[
 
 export interface ColumnTypeInfo {
   readonly type: ColumnType;
-  /** `pg_type.typname`, of a domain that of its base type; arrays as `_int4`. */
+  /** `pg_type.typname`: domains by their own name, arrays as `_int4`. */
   readonly nativeType: string;
   readonly length: number | null;
   readonly scale: number | null;
@@ -88,7 +88,10 @@ class LoadedTypes implements TypeRegistry {
     const row = this.#types.get(oid);
     if (row === undefined) return null;
     // A domain over a domain carries the innermost type's modifier; the outer ones have none of their own.
-    if (row.kind === 'd') return this.column(row.base, row.typmod === -1 ? typmod : row.typmod, dimensions);
+    if (row.kind === 'd') {
+      const base = this.column(row.base, row.typmod === -1 ? typmod : row.typmod, dimensions);
+      return base === null ? null : { ...base, nativeType: row.name };
+    }
     if (row.element !== 0) {
       const element = this.column(row.element, typmod);
       if (element === null) return null;
