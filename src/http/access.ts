@@ -5,7 +5,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
  * browser can send. Takes the same time for every wrong token.
  */
 export function carriesToken(header: string | undefined, token: string): boolean {
-  const [scheme = '', credentials = ''] = (header ?? '').split(' ', 2);
+  const [scheme = '', ...rest] = (header ?? '').split(' ');
+  const credentials = rest.join(' ');
   switch (scheme.toLowerCase()) {
     case 'bearer':
       return same(credentials, token);

@@ -10,7 +10,7 @@ export interface MetricsText {
 /** Prometheus text. Pipelines' figures are made from their status at each scrape; nothing is counted twice. */
 export function createMetricsText(version: string): MetricsText {
   const process = new Registry();
-  collectDefaultMetrics({ register: process, prefix: 'headwater_' });
+  collectDefaultMetrics({ register: process });
   new Gauge({
     name: 'headwater_build_info',
     help: 'Always 1; the version is in the label.',

@@ -140,7 +140,7 @@ function syntaxSentence({ code }: YAMLError): string {
     case 'TAB_AS_INDENT':
       return 'YAML is indented with spaces, and here is a tab';
     case 'BAD_INDENT':
-      return 'the indentation does not fit the lines above';
+      return 'the indentation does not fit the lines above, or a bracket there is left open';
     case 'MULTIPLE_DOCS':
       return 'one file holds one pipeline: a second document begins here';
     case 'TAG_RESOLVE_FAILED':

@@ -60,7 +60,7 @@ async function loadFile(
   if (!document.wellFormed) return failed();
   const directory = dirname(resolve(file));
   const value = await followReferences({ document, environment, directory, schemaAt });
-  const parsed = FILE_SCHEMA.safeParse(value ?? {});
+  const parsed = FILE_SCHEMA.safeParse(value);
   if (!parsed.success) {
     noteIssues(document, parsed.error.issues, value);
     return failed();

@@ -87,7 +87,7 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
     connectTimeoutMs: url.connectTimeoutMs ?? durationInMs(source.connect_timeout),
     postgres: {
       slot: postgres.slot ?? derived.slice(0, 63),
-      publication: postgres.publication ?? derived.slice(0, 54),
+      publication: postgres.publication ?? derived.slice(0, 50),
       failover: postgres.failover,
       walBudgetBytes: postgres.wal_budget === undefined ? null : sizeInBytes(postgres.wal_budget),
       onWalBudget: postgres.on_wal_budget,

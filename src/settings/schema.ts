@@ -53,7 +53,8 @@ const source = block({
     slot: matching(/^[a-z0-9_]{1,63}$/, 'lower-case letters, digits and underscores, at most 63')
       .optional()
       .describe('Replication slot; headwater_<name> unless said otherwise.'),
-    publication: matching(/^[a-z_][a-z0-9_]{0,53}$/, 'lower-case letters, digits and underscores, at most 54')
+    // Headwater appends a suffix for the publication of tables without a usable replica identity.
+    publication: matching(/^[a-z_][a-z0-9_]{0,49}$/, 'lower-case letters, digits and underscores, at most 50')
       .optional()
       .describe('Publication, made and kept by Headwater; headwater_<name> unless said otherwise.'),
     failover: flag()

@@ -4,6 +4,9 @@ const MASK = '[secret]';
 /** A shorter secret is replaced only where it stands alone: else `db` would be masked inside every word. */
 const LONG_ENOUGH = 12;
 
+/** Masking every `x` or `5432` would spoil lines, and JSON, without hiding much. */
+const SHORTEST = 4;
+
 const known = new Set<string>();
 let pattern: RegExp | null = null;
 
@@ -47,7 +50,7 @@ export function redact(text: string): string {
 }
 
 function remember(value: string): void {
-  if (value.trim() === '') return;
+  if (value.trim().length < SHORTEST || /^\d{1,7}$/.test(value)) return;
   const forms = [value, encodeURIComponent(value), JSON.stringify(value).slice(1, -1)];
   // A library that complains about a key in PEM form prints at most a line of it.
   if (value.includes('\n')) forms.push(...value.split('\n').filter((line) => line.length >= LONG_ENOUGH));

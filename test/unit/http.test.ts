@@ -1,0 +1,250 @@
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type HttpServer, startHttp } from '../../src/http/server.ts';
+import { SILENT } from '../../src/observability/log.ts';
+import { METRICS } from '../../src/observability/metrics.ts';
+import type { PipelineStatus } from '../../src/observability/status.ts';
+
+const RUNNING: PipelineStatus = {
+  name: 'shop',
+  connector: 'postgresql',
+  state: 'streaming',
+  since: '2026-01-01T00:00:00.000Z',
+  lastError: {
+    code: 'source.unreachable',
+    message: 'Nothing answers at <b>db</b>:5432',
+    at: '2026-01-01T00:00:00Z',
+  },
+  attempts: 2,
+  retryInMs: null,
+  position: { lsn: '0/1' },
+  confirmed: { lsn: '0/1' },
+  sourceHead: { lsn: '0/2' },
+  retainedBytes: 4096,
+  retainedBudgetBytes: null,
+  lagMs: 12,
+  caughtUp: false,
+  progressing: true,
+  lastDeliveryAt: '2026-01-01T00:00:01.000Z',
+  counters: {
+    creates: 1,
+    updates: 2,
+    deletes: 3,
+    reads: 4,
+    truncates: 5,
+    messages: 6,
+    transactions: 7,
+    records: 8,
+    recordBytes: 9,
+    commits: 10,
+    sourceBytes: 11,
+    disconnects: 12,
+  },
+  eventsPerSecond: 13,
+  snapshot: {
+    running: true,
+    startedAt: '2026-01-01T00:00:00.000Z',
+    completedAt: null,
+    tablesTotal: 3,
+    tablesDone: 1,
+    rows: 50,
+    estimatedRows: 100,
+    rowsPerSecond: 10,
+    remainingMs: 5000,
+  },
+  tables: [
+    {
+      table: 'public."or"ders',
+      topic: 'shop.public.orders',
+      state: 'quarantined',
+      reason: 'it is <i>gone</i>',
+      limitation: null,
+      rowsSnapshotted: 50,
+      estimatedRows: 100,
+      events: 21,
+      lastEventAt: null,
+    },
+  ],
+};
+
+let servers: HttpServer[] = [];
+afterEach(async () => {
+  await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+  servers = [];
+});
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: Headers;
+}
+
+async function serve(
+  status: readonly PipelineStatus[],
+  token: string | null = null,
+): Promise<(path: string, headers?: Record<string, string>) => Promise<Answer>> {
+  const server = await startHttp({
+    listen: { host: '127.0.0.1', port: 0 },
+    token,
+    version: '1.2.3',
+    status: () => status,
+    log: SILENT,
+  });
+  servers.push(server);
+  return async (path, headers = {}) => {
+    const response = await fetch(`http://127.0.0.1:${server.port}${path}`, { headers });
+    return { status: response.status, text: await response.text(), headers: response.headers };
+  };
+}
+
+describe('readiness is progress', () => {
+  const cases: readonly [what: string, change: Partial<PipelineStatus>, code: number, says: string][] = [
+    ['streaming', {}, 200, 'ready\n'],
+    ['snapshotting', { state: 'snapshotting' }, 200, 'ready\n'],
+    ['standing by', { state: 'standby' }, 200, 'ready\n'],
+    ['starting', { state: 'starting', lastError: null }, 503, 'shop is starting\n'],
+    ['backing off', { state: 'backing-off' }, 503, 'shop waits before it tries again (source.unreachable)\n'],
+    ['failed', { state: 'failed' }, 503, 'shop has failed (source.unreachable)\n'],
+    ['stopping', { state: 'stopping' }, 503, 'shop is stopping\n'],
+    ['stopped', { state: 'stopped' }, 503, 'no pipeline runs\n'],
+    ['stuck', { progressing: false }, 503, 'shop: the source advances and nothing is delivered\n'],
+  ];
+
+  test.each(cases)('%s', async (_what, change, code, says) => {
+    const get = await serve([{ ...RUNNING, ...change }]);
+    expect(await get('/readyz')).toMatchObject({ status: code, text: says });
+    expect((await get('/healthz')).status).toBe(code);
+    expect((await get('/livez')).status).toBe(200);
+  });
+
+  test('one pipeline of several that is not ready makes the process not ready', async () => {
+    const get = await serve([RUNNING, { ...RUNNING, name: 'crm', state: 'failed', lastError: null }]);
+    expect(await get('/readyz')).toMatchObject({ status: 503, text: 'crm has failed\n' });
+  });
+
+  test('one that is complete does not count beside others', async () => {
+    const get = await serve([RUNNING, { ...RUNNING, name: 'crm', state: 'stopped' }]);
+    expect((await get('/readyz')).status).toBe(200);
+  });
+});
+
+describe('with a token', () => {
+  const token = 'a long enough token';
+
+  test.each(['/', '/status', '/metrics', '/nowhere', '/livez/..%2fstatus'])('%s needs it', async (path) => {
+    const get = await serve([RUNNING], token);
+    const basic = (password: string): string => `Basic ${Buffer.from(`me:${password}`).toString('base64')}`;
+    for (const authorization of [
+      '',
+      'Bearer',
+      'Bearer a',
+      `Token ${token}`,
+      basic('a'),
+      basic(token).slice(0, -8),
+    ]) {
+      const refused = await get(path, { authorization });
+      expect(refused.status).toBe(401);
+      expect(refused.text).not.toContain('shop');
+    }
+    expect((await get(path, { authorization: basic(token) })).status).not.toBe(401);
+  });
+
+  test('as Bearer', async () => {
+    const get = await serve([RUNNING], token);
+    expect((await get('/status', { authorization: `Bearer ${token}` })).status).toBe(200);
+    expect((await get('/status', { authorization: `Bearer ${token}x` })).status).toBe(401);
+  });
+
+  test('the health paths don’t, and give no sentence away', async () => {
+    const get = await serve([RUNNING], token);
+    expect((await get('/livez')).status).toBe(200);
+    expect((await get('/readyz')).status).toBe(200);
+    const { status, text } = await get('/healthz?verbose');
+    expect(status).toBe(200);
+    expect(JSON.parse(text)).toMatchObject({
+      ready: true,
+      pipelines: [{ name: 'shop', state: 'streaming', lastError: { code: 'source.unreachable' } }],
+    });
+    expect(text).not.toContain('5432');
+  });
+});
+
+describe('what it shows', () => {
+  test('/status is the status', async () => {
+    const get = await serve([RUNNING]);
+    const { text } = await get('/status');
+    expect(JSON.parse(text)).toMatchObject({ version: '1.2.3', pipelines: [RUNNING] });
+  });
+
+  test('/metrics has every metric with the status’s figures', async () => {
+    const get = await serve([{ ...RUNNING, retainedBudgetBytes: 8192 }]);
+    const { text, headers } = await get('/metrics');
+    expect(headers.get('content-type')).toContain('text/plain');
+    const sample = (name: string, labels = ''): string | undefined =>
+      new RegExp(`^${name}\\{pipeline="shop",connector="postgresql"${labels}\\} (.*)$`, 'm').exec(text)?.[1];
+    expect(METRICS.filter(({ labels, name }) => labels === undefined && sample(name) === undefined)).toEqual(
+      [],
+    );
+    expect(sample('headwater_total_number_of_events_seen')).toBe('21');
+    expect(sample('headwater_milliseconds_behind_source')).toBe('12');
+    expect(sample('headwater_remaining_table_count')).toBe('2');
+    expect(sample('headwater_state', ',state="streaming"')).toBe('1');
+    expect(sample('headwater_state', ',state="failed"')).toBe('0');
+    expect(sample('headwater_table_events_total', ',table="public\\.\\\\"or\\\\"ders"')).toBe('21');
+    expect(text).toContain('headwater_build_info{version="1.2.3"} 1');
+    // Counted anew at each scrape, not added up.
+    expect((await get('/metrics')).text).toContain(
+      `headwater_records_total{pipeline="shop",connector="postgresql"} 8\n`,
+    );
+  });
+
+  test('what is not known has no sample', async () => {
+    const get = await serve([{ ...RUNNING, lagMs: null, retainedBytes: null, snapshot: null }]);
+    const { text } = await get('/metrics');
+    expect(text).toContain('headwater_milliseconds_behind_source{pipeline="shop",connector="postgresql"} -1');
+    expect(text).not.toMatch(/^headwater_retained_bytes\{/m);
+    expect(text).not.toMatch(/^headwater_total_table_count\{/m);
+  });
+
+  test('the page escapes what it shows and loads nothing', async () => {
+    const get = await serve([RUNNING]);
+    const { text, headers } = await get('/');
+    expect(headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(text).toContain('&lt;b&gt;db&lt;/b&gt;:5432');
+    expect(text).toContain('it is &lt;i&gt;gone&lt;/i&gt;');
+    expect(text).not.toMatch(/<b>db|<i>gone|<script|src=/);
+    expect(text).toContain('<progress max="100" value="50">');
+  });
+
+  test('nothing else, and nothing but GET', async () => {
+    const get = await serve([RUNNING]);
+    expect((await get('/admin')).status).toBe(404);
+    const { port } = servers[0]!;
+    expect((await fetch(`http://127.0.0.1:${port}/status`, { method: 'POST', body: 'x' })).status).toBe(404);
+  });
+});
+
+describe('an address that cannot be had', () => {
+  test('taken', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
+    const listen = { host: '127.0.0.1', port };
+    await expect(
+      startHttp({ listen, token: null, version: '', status: () => [], log: SILENT }),
+    ).rejects.toMatchObject({
+      code: 'http.port-in-use',
+      message: `http.listen: another process listens on 127.0.0.1:${port} already.`,
+    });
+    other.close();
+  });
+
+  test('not of this machine', async () => {
+    const listen = { host: '192.0.2.1', port: 0 };
+    await expect(
+      startHttp({ listen, token: null, version: '', status: () => [], log: SILENT }),
+    ).rejects.toMatchObject({ code: 'http.cannot-listen' });
+  });
+});

@@ -1,0 +1,386 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Code } from '../../src/errors/catalogue.ts';
+import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import { loadSettings } from '../../src/settings/load.ts';
+
+const GOOD = `name: shop
+source:
+  url: postgres://headwater@db:5432/shop
+  tables: [public.orders]
+emit:
+  kafka: { brokers: [kafka:9092] }
+`;
+
+interface Bad {
+  readonly what: string;
+  readonly yaml: string;
+  readonly line: number;
+  readonly says: string;
+  readonly code?: Code;
+}
+
+/** GOOD with one line replaced, or lines added at its end. */
+const change = (from: string, to: string): string => {
+  expect(GOOD).toContain(from);
+  return GOOD.replace(from, to);
+};
+
+const BAD: readonly Bad[] = [
+  { what: 'an empty file', yaml: '', line: 1, says: 'the file must be a block of keys, not empty' },
+  { what: 'a list', yaml: '- a\n', line: 1, says: 'the file must be a block of keys, not a list' },
+  {
+    what: 'a misspelt key',
+    yaml: change('tables:', 'tabels:'),
+    line: 4,
+    says: 'unknown key source.tabels; did you mean source.tables?',
+  },
+  {
+    what: 'a key in the wrong place',
+    yaml: `${GOOD}  brokers: [a:1]\n`,
+    line: 7,
+    says: 'unknown key emit.brokers; did you mean emit.kafka.brokers?',
+  },
+  {
+    what: 'a key unlike any other',
+    yaml: `${GOOD}zzzzzz: 1\n`,
+    line: 7,
+    says: 'unknown key zzzzzz; known here: name, source, snapshot, emit, tables, http, state, shutdown',
+  },
+  {
+    what: 'a key of a table that is misspelt',
+    yaml: `${GOOD}tables:\n  public.orders:\n    keys: [id]\n`,
+    line: 9,
+    says: 'unknown key tables["public.orders"].keys; did you mean tables["public.orders"].key?',
+  },
+  {
+    what: 'another source',
+    yaml: change('postgres://headwater@db:5432', 'mysql://headwater@db'),
+    line: 3,
+    says: 'source.url begins with mysql://, and this version reads PostgreSQL only',
+  },
+  {
+    what: 'a block of another source',
+    yaml: `${GOOD.replace('emit:', '  oracle: { pdb: x }\nemit:')}`,
+    line: 5,
+    says: 'source.oracle cannot be used: this version reads PostgreSQL only',
+  },
+  {
+    what: 'a stage of a later version',
+    yaml: `${GOOD}enrich:\n  sql: [a.sql]\n`,
+    line: 7,
+    says: 'enrich cannot be used: this version has no enrichment',
+  },
+  {
+    what: 'a format of a later version',
+    yaml: `${GOOD}  format: avro\n`,
+    line: 7,
+    says: 'emit.format must be json or json-with-schema; this version has no avro',
+  },
+  {
+    what: 'polling',
+    yaml: change('emit:', '  mode: poll\nemit:'),
+    line: 5,
+    says: 'source.mode must be auto or log; this version has no polling',
+  },
+  {
+    what: 'a former Debezium snapshot mode',
+    yaml: `${GOOD}snapshot: { mode: never }\n`,
+    line: 7,
+    says: 'snapshot.mode must be initial, initial_only, no_data, when_needed or always; Debezium’s never is no_data',
+  },
+  {
+    what: 'a URL without user',
+    yaml: change('headwater@', ''),
+    line: 3,
+    says: 'source.url names no user; write postgres://user@host:5432/database',
+  },
+  {
+    what: 'a URL without database',
+    yaml: change('5432/shop', '5432'),
+    line: 3,
+    says: 'source.url names no database; write postgres://user@host:5432/database',
+  },
+  {
+    what: 'a URL with an impossible port',
+    yaml: change('5432', '65536'),
+    line: 3,
+    says: 'source.url has a port that is not between 1 and 65535',
+  },
+  {
+    what: 'a number for text',
+    yaml: change('name: shop', 'name: 5'),
+    line: 1,
+    says: 'name must be letters, digits, dots, hyphens and underscores, at most 100, beginning with a letter or digit, not a number',
+  },
+  {
+    what: 'an empty list',
+    yaml: change('[public.orders]', '[]'),
+    line: 4,
+    says: 'source.tables must be a list of patterns such as [public.orders, sales.*]',
+  },
+  {
+    what: 'only exclusions',
+    yaml: change('[public.orders]', '["!public.orders"]'),
+    line: 4,
+    says: 'source.tables only excludes; begin with what is to be captured, such as public.*',
+  },
+  {
+    what: 'a pattern that is no regular expression',
+    yaml: change('[public.orders]', '["/pub(lic/"]'),
+    line: 4,
+    says: 'source.tables[0] is not a regular expression',
+  },
+  {
+    what: 'a table without schema',
+    yaml: change('[public.orders]', '[orders]'),
+    line: 4,
+    says: 'source.tables[0] has to be schema.table, such as public.orders or public.*',
+  },
+  {
+    what: 'a missing block',
+    yaml: GOOD.slice(0, GOOD.indexOf('emit:')),
+    line: 1,
+    says: 'emit is missing; it must be a block of keys',
+  },
+  {
+    what: 'a block left empty',
+    yaml: `${GOOD}http:\n`,
+    line: 7,
+    says: 'http must be a block of keys, not empty',
+  },
+  {
+    what: 'no sink',
+    yaml: change('  kafka: { brokers: [kafka:9092] }', '  tombstones: true'),
+    line: 5,
+    says: 'emit takes one of kafka, file and stdout; none of them is set',
+  },
+  {
+    what: 'two sinks',
+    yaml: `${GOOD}  stdout: {}\n`,
+    line: 5,
+    says: 'emit takes one of kafka, file and stdout; kafka and stdout are set',
+  },
+  {
+    what: 'a broker without port',
+    yaml: change('kafka:9092', 'kafka'),
+    line: 6,
+    says: 'emit.kafka.brokers[0] must be host:port',
+  },
+  {
+    what: 'a size without unit',
+    yaml: change('emit:', '  postgres: { wal_budget: 20 gigs }\nemit:'),
+    line: 5,
+    says: 'source.postgres.wal_budget must be a size such as 512MB or 20GB',
+  },
+  {
+    what: 'a duration without unit',
+    yaml: `${GOOD}shutdown: { timeout: 30 }\n`,
+    line: 7,
+    says: 'shutdown.timeout must be a duration of at least 100 ms with its unit, such as 500ms, 10s, 5m or 1h, not a number',
+  },
+  {
+    what: 'a number out of range',
+    yaml: `${GOOD}snapshot:\n  parallelism: 0\n`,
+    line: 8,
+    says: 'snapshot.parallelism must be a whole number from 1 to 64',
+  },
+  {
+    what: 'text for true or false',
+    yaml: `${GOOD}  tombstones: 'yes'\n`,
+    line: 7,
+    says: 'emit.tombstones must be true or false, not text',
+  },
+  {
+    what: 'exactly once to stdout',
+    yaml: change('kafka: { brokers: [kafka:9092] }', 'stdout: {}\n  delivery: exactly-once'),
+    line: 7,
+    says: 'emit.delivery cannot be exactly-once with stdout, which keeps nothing; write at-least-once',
+  },
+  {
+    what: 'an unknown placeholder',
+    yaml: `${GOOD}  topic: '{db}.{table}'\n`,
+    line: 7,
+    says: 'emit.topic has a placeholder other than {name}, {schema} and {table}',
+  },
+  {
+    what: 'SASL without password',
+    yaml: change('[kafka:9092] }', '[kafka:9092], sasl: { mechanism: PLAIN, username: u } }'),
+    line: 6,
+    says: 'emit.kafka.sasl with PLAIN needs username and password',
+  },
+  {
+    what: 'SASL with what belongs to another mechanism',
+    yaml: change('[kafka:9092] }', '[kafka:9092], sasl: { mechanism: PLAIN, token: t } }'),
+    line: 6,
+    says: 'emit.kafka.sasl with PLAIN takes username and password, not a token',
+  },
+  {
+    what: 'a certificate file that does not exist',
+    yaml: change('emit:', '  tls: { ca: nowhere.pem }\nemit:'),
+    line: 5,
+    says: 'the file of source.tls.ca cannot be used: there is no such file',
+  },
+  {
+    what: 'sslmode and a tls block',
+    yaml: change('/shop\n', '/shop?sslmode=require\n  tls: { mode: require }\n'),
+    line: 4,
+    says: 'source.url has an sslmode and there is a source.tls block too; keep one of them',
+  },
+  {
+    what: 'two passwords',
+    yaml: change('headwater@', 'headwater:p1@').replace('emit:', '  password: p2\nemit:'),
+    line: 5,
+    says: 'source.url holds a password and source.password is set too; keep one of them',
+  },
+  {
+    what: 'listening for others without a token',
+    yaml: `${GOOD}http: { listen: '0.0.0.0:8080' }\n`,
+    line: 7,
+    says: 'http.listen can be reached from other machines, and http.token is not set',
+  },
+  {
+    what: 'an address that is none',
+    yaml: `${GOOD}http: { listen: '8080' }\n`,
+    line: 7,
+    says: 'http.listen has to be host:port such as 127.0.0.1:8080, or off',
+  },
+  {
+    what: 'a variable that is not set',
+    yaml: change('emit:', '  password: ${env:HEADWATER_TEST_UNSET}\nemit:'),
+    line: 5,
+    says: 'source.password: ${env:HEADWATER_TEST_UNSET} has nothing behind it: the variable is not set',
+    code: 'settings.secret-missing',
+  },
+  {
+    what: 'a secret file that does not exist',
+    yaml: change('emit:', '  password: ${file:nowhere/secret}\nemit:'),
+    line: 5,
+    says: 'source.password: ${file:nowhere/secret} has nothing behind it: there is no such file',
+    code: 'settings.secret-missing',
+  },
+  {
+    what: 'a reference of an unknown kind',
+    yaml: change('emit:', '  password: ${vault:x}\nemit:'),
+    line: 5,
+    says: 'source.password holds a reference that is neither ${env:NAME} nor ${file:PATH}; write $${ for a literal ${',
+  },
+  {
+    what: 'a key twice',
+    yaml: `${GOOD}name: again\n`,
+    line: 7,
+    says: 'this key stands twice in the same block',
+  },
+  {
+    what: 'a tab',
+    yaml: 'name: shop\nsource:\n\turl: x\n',
+    line: 3,
+    says: 'YAML is indented with spaces, and here is a tab',
+  },
+  {
+    what: 'an exclamation mark without quotes',
+    yaml: change('[public.orders]', '[public.*, !public.log]'),
+    line: 4,
+    says: 'a value that begins with ! has to stand in quotes',
+  },
+  {
+    what: 'a password that YAML takes for something else',
+    yaml: change('emit:', '  password: @secret\nemit:'),
+    line: 5,
+    says: 'a value that begins with a sign such as @, ` or % has to stand in quotes',
+  },
+  {
+    what: 'a bracket left open',
+    yaml: change('[public.orders]', '[public.orders'),
+    line: 5,
+    says: 'the indentation does not fit the lines above, or a bracket there is left open',
+  },
+  {
+    what: 'two documents',
+    yaml: `${GOOD}---\n${GOOD}`,
+    line: 7,
+    says: 'one file holds one pipeline: a second document begins here',
+  },
+];
+
+let directory = '';
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'headwater-settings-'));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+async function errorsIn(texts: readonly string[]): Promise<readonly HeadwaterError[]> {
+  const files = await Promise.all(
+    texts.map(async (text, index) => {
+      const file = join(directory, `${index}.yaml`);
+      await writeFile(file, text);
+      return file;
+    }),
+  );
+  try {
+    await loadSettings(files, {});
+  } catch (thrown) {
+    const errors: unknown[] = thrown instanceof AggregateError ? thrown.errors : [thrown];
+    expect(errors.every((error) => error instanceof HeadwaterError)).toBe(true);
+    return errors as HeadwaterError[];
+  }
+  return [];
+}
+
+describe('bad settings get one clear sentence with file and line', () => {
+  test('and good ones none', async () => {
+    expect(await errorsIn([GOOD])).toEqual([]);
+  });
+
+  test.each(BAD)('$what', async ({ yaml, line, says, code = 'settings.invalid' }) => {
+    const errors = await errorsIn([yaml]);
+    expect(errors.map(({ message }) => message)).toEqual([`${join(directory, '0.yaml')}:${line}: ${says}`]);
+    expect(errors[0]).toMatchObject({ code, details: { line } });
+    expect(errors[0]!.entry.exit).toBe(2);
+  });
+
+  test('all that is wrong is said at once, in the order of the lines', async () => {
+    const errors = await errorsIn([
+      `nam: shop\n${GOOD.replace('tables:', 'tabels:')}snapshot: { mode: x }\n`,
+    ]);
+    expect(errors.map(({ details }) => details.line)).toEqual([1, 5, 8]);
+  });
+
+  test('a file that is not there', async () => {
+    const [error] = await loadSettings([join(directory, 'none.yaml')], {}).then(
+      () => [],
+      (thrown: unknown) => [thrown as HeadwaterError],
+    );
+    expect(error?.code).toBe('settings.file-unreadable');
+    expect(error?.message).toBe(`${join(directory, 'none.yaml')}: there is no such file`);
+  });
+});
+
+describe('files that cannot run in one process', () => {
+  const other = GOOD.replace('name: shop', 'name: crm');
+
+  test('one name', async () => {
+    const [error, ...more] = await errorsIn([GOOD, GOOD]);
+    expect(more).toEqual([]);
+    expect(error).toMatchObject({ code: 'settings.duplicate-name', details: { line: 1 } });
+    expect(error!.message).toContain(`the name shop is also that of ${join(directory, '0.yaml')}`);
+  });
+
+  test('one slot', async () => {
+    const [error] = await errorsIn([
+      GOOD,
+      other.replace('emit:', '  postgres: { slot: headwater_shop }\nemit:'),
+    ]);
+    expect(error).toMatchObject({ code: 'settings.duplicate-name', details: { line: 5 } });
+  });
+
+  test('differing http blocks', async () => {
+    const http = (port: number): string => `http: { listen: '127.0.0.1:${port}' }\n`;
+    expect(await errorsIn([GOOD + http(1), other + http(1)])).toEqual([]);
+    expect(await errorsIn([GOOD + http(1), other])).toEqual([]);
+    const [error] = await errorsIn([GOOD + http(1), other + http(2)]);
+    expect(error).toMatchObject({ code: 'settings.duplicate-name', details: { line: 7 } });
+  });
+});
