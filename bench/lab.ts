@@ -6,13 +6,15 @@ import { join } from 'node:path';
 import { Admin } from '@platformatic/kafka';
 import type { Client } from 'pg';
 import { topicOf, type Contender, type RunSpec } from './contender.ts';
-import { insertRow, openDatabase } from './orders.ts';
+import { insertRow, openDatabase, type Identity } from './orders.ts';
 import type { BenchServers } from './servers.ts';
 import { countRecords, waitForRow, type WatchedTopic } from './topic-watch.ts';
 
 export interface Lab extends AsyncDisposable {
   readonly databaseUrl: string;
   readonly broker: string;
+  /** REPLICA IDENTITY DEFAULT: the log holds the key of a deleted row and nothing else. */
+  readonly keyOnlyBefore: boolean;
   /** A session for set-up work. */
   readonly client: Client;
   /** A topic, a name and a directory of its own. */
@@ -37,7 +39,7 @@ export const FIRST_SINGLE_ID = 1_000_000_000_000;
 
 export async function openLab(
   servers: BenchServers,
-  { partitions }: { readonly partitions: number },
+  { partitions, identity }: { readonly partitions: number; readonly identity: Identity },
 ): Promise<Lab> {
   const directory = await mkdtemp(join(tmpdir(), 'headwater-bench-'));
   const client = await openDatabase(servers.databaseUrl);
@@ -49,6 +51,7 @@ export async function openLab(
   const lab: Lab = {
     databaseUrl: servers.databaseUrl,
     broker: servers.broker,
+    keyOnlyBefore: identity === 'default',
     client,
     watch: (spec) => ({ broker: servers.broker, topic: topicOf(spec), partitions }),
     newRun: async (contender, { snapshot }) => {

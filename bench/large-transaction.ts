@@ -14,7 +14,7 @@ export async function benchLargeTransaction(
 ): Promise<boolean> {
   await buildHeadwater();
   await using servers = await startServers();
-  await using lab = await openLab(servers, { partitions: 3 });
+  await using lab = await openLab(servers, { partitions: 3, identity: 'default' });
   await createOrders(lab.client, 1000, 'default');
   const contender = headwater(delivery);
   const spec = await lab.newRun(contender, { snapshot: false });

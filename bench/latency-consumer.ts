@@ -5,6 +5,9 @@
 import { EAGER, type WatchedTopic } from './topic-watch.ts';
 import { readTopic, recordsOf } from './topic-reader.ts';
 
+/** Rows that the latency is measured with have ids from here on; others are left out. */
+export const FIRST_LATENCY_ID = 2_000_000_000_000;
+
 /** Times are milliseconds since the epoch. */
 export type Sighting = readonly [id: number, received: number, statement: number];
 
@@ -23,7 +26,8 @@ if (process.send !== undefined) {
       for (const { value } of recordsOf(batch)) {
         if (value === null) continue;
         const { after } = JSON.parse(value.toString()) as OrderEvent;
-        if (after !== null) sightings.push([after.id, at, microTime(after.updated_at)]);
+        if (after !== null && after.id >= FIRST_LATENCY_ID)
+          sightings.push([after.id, at, microTime(after.updated_at)]);
       }
     }
     if (batches.length > 0) process.send(sightings.length);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Client } from 'pg';
 import type { Contender } from './contender.ts';
 import { deliverOne, sleep, type Lab } from './lab.ts';
-import type { Sighting } from './latency-consumer.ts';
+import { FIRST_LATENCY_ID, type Sighting } from './latency-consumer.ts';
 import { insertRow, openDatabase } from './orders.ts';
 import type { WatchedTopic } from './topic-watch.ts';
 
@@ -37,7 +37,6 @@ export interface LatencyOptions {
 /** Changes at the same rate before the counted ones: compilers and caches warm up. */
 const WARM_UP_SECONDS = 5;
 const WRITERS = 8;
-const FIRST_ID = 2_000_000_000_000;
 
 export async function measureLatency(
   lab: Lab,
@@ -52,18 +51,22 @@ export async function measureLatency(
     await using consumer = startConsumer(lab.watch(spec));
     const warmUp = Math.round(changesPerSecond * WARM_UP_SECONDS);
     const changes = Math.round(changesPerSecond * seconds);
-    const before = consumer.count();
-    await write(lab.databaseUrl, { firstId: FIRST_ID, changes: warmUp, changesPerSecond, signal: either });
+    await write(lab.databaseUrl, {
+      firstId: FIRST_LATENCY_ID,
+      changes: warmUp,
+      changesPerSecond,
+      signal: either,
+    });
     const usageBefore = daemon.usage();
-    const firstId = FIRST_ID + warmUp;
+    const firstId = FIRST_LATENCY_ID + warmUp;
     const started = performance.now();
     const commits = await write(lab.databaseUrl, { firstId, changes, changesPerSecond, signal: either });
     const elapsed = (performance.now() - started) / 1000;
     const usage = daemon.usage();
-    await consumer.waitFor(before + warmUp + changes, either);
+    await consumer.waitFor(warmUp + changes, either);
     const seen = await consumer.stop();
     await daemon.stop();
-    await lab.client.query('DELETE FROM orders WHERE id >= $1', [FIRST_ID]);
+    await lab.client.query('DELETE FROM orders WHERE id >= $1', [FIRST_LATENCY_ID]);
     return {
       contender: contender.name,
       changes,
@@ -150,8 +153,7 @@ async function write(databaseUrl: string, options: WriteOptions): Promise<Float6
 }
 
 interface Consumer extends AsyncDisposable {
-  /** Rows seen so far. */
-  count(): number;
+  /** Resolves when it has seen so many rows. */
   waitFor(count: number, signal: AbortSignal): Promise<void>;
   stop(): Promise<readonly Sighting[]>;
 }
@@ -168,7 +170,6 @@ function startConsumer(topic: WatchedTopic): Consumer {
   });
   result.catch(() => undefined); // thrown where it is awaited
   return {
-    count: () => count,
     waitFor: async (expected, signal) => {
       while (count < expected) {
         signal.throwIfAborted();

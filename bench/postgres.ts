@@ -74,7 +74,7 @@ export async function benchPostgres(options: PostgresBenchOptions, signal: Abort
   }
 
   await using servers = await startServers();
-  await using lab = await openLab(servers, { partitions: options.partitions });
+  await using lab = await openLab(servers, options);
   const results = new Map<string, ContenderResult>();
   for (const { name, ours, settings } of [...bulk, ...prompt]) {
     const none = { snapshot: [], catchup: [], latency: [], startup: [], failures: [] };

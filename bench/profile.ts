@@ -24,7 +24,7 @@ export async function benchProfile(options: ProfileOptions, signal: AbortSignal)
   const directory = options.keep ?? (await mkdtemp(join(tmpdir(), 'headwater-profile-')));
   const before = new Set(await profilesIn(directory));
   await using servers = await startServers();
-  await using lab = await openLab(servers, { partitions: 3 });
+  await using lab = await openLab(servers, { partitions: 3, identity: 'default' });
   await createOrders(lab.client, rows, 'default');
   const flags = ['--cpu-prof', `--cpu-prof-dir=${directory}`, '--cpu-prof-interval=500'];
   const profiled = headwater(delivery, { nodeFlags: flags });

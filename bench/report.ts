@@ -50,7 +50,7 @@ function printThroughput(
       run.cpuSeconds.toFixed(2),
       Math.round(run.eventsPerCpuSecond),
       Math.round(run.peakRssMb),
-      Math.round(run.steadyEventsPerSecond),
+      run.steadyEventsPerSecond === null ? '–' : Math.round(run.steadyEventsPerSecond),
     ];
   });
   printTable(['', 'seconds', 'events/s', 'CPU s', 'events/CPU s', 'peak MB', 'events/s once going'], rows);
@@ -137,14 +137,16 @@ function printDistance({ contenders, floors, options, counts }: PostgresBenchRes
 type ThroughputFigures = Omit<ThroughputRun, 'contender' | 'contents'>;
 
 function medians(runs: readonly ThroughputRun[]): ThroughputFigures {
-  const of = (key: keyof ThroughputFigures): number => median(runs.map((run) => run[key]));
+  const of = (key: Exclude<keyof ThroughputFigures, 'steadyEventsPerSecond'>): number =>
+    median(runs.map((run) => run[key]));
+  const steady = runs.flatMap((run) => run.steadyEventsPerSecond ?? []);
   return {
     seconds: of('seconds'),
     eventsPerSecond: of('eventsPerSecond'),
     cpuSeconds: of('cpuSeconds'),
     eventsPerCpuSecond: of('eventsPerCpuSecond'),
     peakRssMb: of('peakRssMb'),
-    steadyEventsPerSecond: of('steadyEventsPerSecond'),
+    steadyEventsPerSecond: steady.length > 0 ? median(steady) : null,
   };
 }
 

@@ -9,8 +9,8 @@ export interface ThroughputRun {
   readonly contender: string;
   readonly seconds: number;
   readonly eventsPerSecond: number;
-  /** Between the first event visible and the last: what is left when the start does not count. */
-  readonly steadyEventsPerSecond: number;
+  /** Between the first event visible and the last, so without the start; null where they came at once. */
+  readonly steadyEventsPerSecond: number | null;
   readonly cpuSeconds: number;
   readonly eventsPerCpuSecond: number;
   readonly peakRssMb: number;
@@ -79,13 +79,17 @@ async function measure(
   const usage = daemon.usage();
   await sleep(300); // whatever comes that should not
   await daemon.stop();
-  const contents = await readContents(topic, { below: FIRST_SINGLE_ID }, signal);
+  const contents = await readContents(
+    topic,
+    { below: FIRST_SINGLE_ID, keyOnlyBefore: lab.keyOnlyBefore },
+    signal,
+  );
   const seconds = (last - daemon.startedAt) / 1000;
   return {
     contender: contender.name,
     seconds,
     eventsPerSecond: counts.events / seconds,
-    steadyEventsPerSecond: (counts.events * 1000) / (last - first),
+    steadyEventsPerSecond: last > first ? (counts.events * 1000) / (last - first) : null,
     cpuSeconds: usage.cpuSeconds,
     eventsPerCpuSecond: counts.events / usage.cpuSeconds,
     peakRssMb: usage.peakRssMb,
