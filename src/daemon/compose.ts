@@ -1,12 +1,13 @@
 import { createEmitter } from '../emitter/emitter.ts';
 import { jsonEncoding } from '../emitter/encoders/json.ts';
 import type { Log } from '../observability/log.ts';
-import type { AttemptParts } from '../pipeline/attempt.ts';
+import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PostgresPosition } from '../readers/postgres/position.ts';
 import type { PostgresSource } from '../readers/postgres/source-info.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openSink } from './sinks.ts';
 import { sourceOf } from './sources.ts';
+import { topicOf } from './topics.ts';
 
 /** One attempt's parts, made by hand from one settings file. */
 export function attemptParts(
@@ -44,6 +45,7 @@ export function attemptParts(
         block,
         sink,
       ),
+    topicOf: (id) => topicOf(settings, id),
     snapshot: {
       mode: snapshot.mode,
       parallelism: snapshot.parallelism,

@@ -3,40 +3,18 @@ import type { Sink } from '../emitter/sink.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { SourceInfo } from '../model/change.ts';
-import { type TableId, tableName } from '../model/table.ts';
+import { tableName } from '../model/table.ts';
 import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
-import type { CapturedTable, Reader } from '../readers/reader.ts';
-import { createSnapshot, type Snapshot, type SnapshotOptions } from '../snapshot/snapshot.ts';
+import type { Reader } from '../readers/reader.ts';
+import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
 import { SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
+import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
 import { watchHead } from './head-watch.ts';
 import type { PipelineMonitor } from './monitor.ts';
-
-/** Everything one attempt is made of; the daemon puts it together from the settings. */
-export interface AttemptParts<P, S extends SourceInfo> {
-  readonly name: string;
-  /** Makes a reader that has done nothing yet. */
-  openReader(): Reader<P, S>;
-  /** Connects to the sink; changes nothing there before `restore`. */
-  openSink(): Promise<Sink>;
-  createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
-  readonly snapshot: Pick<
-    SnapshotOptions<P, S>,
-    'mode' | 'parallelism' | 'chunkRows' | 'where' | 'walLimitBytes' | 'beginAgain'
-  >;
-  readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
-  readonly exactlyOnce: boolean;
-  readonly maxTransactionRows: number;
-  readonly maxTransactionMs: number;
-  readonly heartbeatMs: number | null;
-  readonly retainedBudgetBytes: number | null;
-  /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
-  readonly untilCaughtUp: boolean;
-}
-
-export type TableErrorHandler = (table: TableId, error: HeadwaterError) => void;
+import { TableBoard } from './table-board.ts';
 
 /** Progress without records is made durable this often. */
 const IDLE_COMMIT_MS = 5_000;
@@ -82,7 +60,6 @@ export async function runAttempt<P, S extends SourceInfo>(
     const checkpoint = readCheckpoint(restored, reader.codec);
     const epoch = checkpoint.epoch + 1;
     const tables = await reader.tables(signal);
-    noteTables(monitor, tables);
 
     const opened = await reader.open(
       {
@@ -120,7 +97,11 @@ export async function runAttempt<P, S extends SourceInfo>(
       );
     }
 
-    const emitter = parts.createEmitter(sink, (table, error) => quarantine(monitor, log, table, error));
+    const onTableError: TableErrorHandler = (id, error) => {
+      if (!board.quarantine(id, error)) return;
+      log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
+    };
+    const emitter = parts.createEmitter(sink, onTableError);
     const snapshot = createSnapshot<P, S>({
       ...parts.snapshot,
       source: reader.snapshotSource(),
@@ -129,10 +110,16 @@ export async function runAttempt<P, S extends SourceInfo>(
       restored: known,
       freshStart: opened.continuity.kind !== 'continuous',
       retainedBytes: async () => (await reader.head(signal)).retainedBytes,
-      onTableError: (table, error) => quarantine(monitor, log, table, error),
+      onTableError,
       log,
     });
+    const board = new TableBoard(tables, {
+      topicOf: (id) => parts.topicOf(id),
+      progress: () => snapshot.tableProgress(),
+      emitted: () => emitter.tables(),
+    });
     monitor.snapshotProgress = () => snapshot.progress();
+    monitor.tableStatus = () => board.status();
     let countedBytes = 0;
     const committer = new Committer<P>(
       {
@@ -208,7 +195,7 @@ export async function runAttempt<P, S extends SourceInfo>(
     throw error;
   } finally {
     stop.removeEventListener('abort', onStop);
-    monitor.snapshotProgress = () => null;
+    monitor.settle();
   }
 }
 
@@ -285,35 +272,6 @@ function startState(
   forget: ReadonlyMap<string, string | null>,
 ): ReadonlyMap<string, string | null> {
   return new Map([...forget, [SOURCE_KEY, identity]]);
-}
-
-function noteTables(monitor: PipelineMonitor, tables: readonly CapturedTable[]): void {
-  for (const { id, estimatedRows, limitation } of tables) {
-    const table = tableName(id);
-    const known = monitor.tables.get(table);
-    monitor.tables.set(table, {
-      table,
-      topic: known?.topic ?? '',
-      state: 'waiting',
-      reason: null,
-      limitation,
-      rowsSnapshotted: known?.rowsSnapshotted ?? 0,
-      estimatedRows,
-      events: known?.events ?? 0,
-      lastEventAt: known?.lastEventAt ?? null,
-    });
-  }
-}
-
-function quarantine(monitor: PipelineMonitor, log: Log, id: TableId, error: HeadwaterError): void {
-  const table = tableName(id);
-  const entry = monitor.tables.get(table);
-  if (entry?.state === 'quarantined') return;
-  if (entry !== undefined) {
-    entry.state = 'quarantined';
-    entry.reason = error.message;
-  }
-  log.error({ table, code: error.code, advice: error.advice }, error.message);
 }
 
 function isAbort(error: unknown): boolean {

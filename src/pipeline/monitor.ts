@@ -13,18 +13,6 @@ import type {
 /** Counters are plain fields because the hot path adds to them once a batch. */
 export type MutableCounters = { -readonly [K in keyof PipelineCounters]: number };
 
-export interface TableEntry {
-  table: string;
-  topic: string;
-  state: TableStatus['state'];
-  reason: string | null;
-  limitation: string | null;
-  rowsSnapshotted: number;
-  estimatedRows: number | null;
-  events: number;
-  lastEventAt: number | null;
-}
-
 const RATE_WINDOW_MS = 10_000;
 
 /** What one pipeline says of itself over all its attempts; `status()` makes the public value of it. */
@@ -45,9 +33,9 @@ export class PipelineMonitor {
     sourceBytes: 0,
     disconnects: 0,
   };
-  readonly tables = new Map<string, TableEntry>();
   /** The current attempt's snapshot, asked at each status. */
   snapshotProgress: () => SnapshotProgress | null = () => null;
+  tableStatus: () => readonly TableStatus[] = () => [];
   position: JsonValue = null;
   confirmed: JsonValue = null;
   sourceHead: JsonValue = null;
@@ -96,6 +84,14 @@ export class PipelineMonitor {
       message: error.message,
       at: new Date(this.#now()).toISOString(),
     };
+  }
+
+  /** The attempt is over: what it showed last stays, without holding on to the attempt itself. */
+  settle(): void {
+    const snapshot = this.snapshotProgress();
+    const tables = this.tableStatus();
+    this.snapshotProgress = () => snapshot;
+    this.tableStatus = () => tables;
   }
 
   delivered(position: JsonValue, commitTimeUs: number | null): void {
@@ -169,10 +165,7 @@ export class PipelineMonitor {
       counters: { ...this.counters },
       eventsPerSecond: this.#eventsPerSecond(),
       snapshot: this.snapshotProgress(),
-      tables: [...this.tables.values()].map((entry) => ({
-        ...entry,
-        lastEventAt: entry.lastEventAt === null ? null : new Date(entry.lastEventAt).toISOString(),
-      })),
+      tables: this.tableStatus(),
     };
   }
 }

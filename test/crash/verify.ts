@@ -111,7 +111,9 @@ export function verify(
     if (rowReads > 1 && !id.startsWith('log ')) problems.push(`${id}: ${rowReads} snapshot rows`);
   }
   for (const [id, ops] of expected) {
-    const changes = (seen.get(id) ?? []).filter((entry) => entry.op !== 'r').length;
+    // The table without a key is read again as of a later position: its rows up to there come as snapshot rows.
+    const keyless = id.startsWith('log ');
+    const changes = (seen.get(id) ?? []).filter((entry) => keyless || entry.op !== 'r').length;
     const due = ops.filter((entry) => entry.index >= streamedFrom).length;
     if (changes < due)
       problems.push(`${id}: ${due} changes committed after the slot, ${changes} in the topic`);

@@ -1,11 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { failpoint } from '../../../observability/failpoint.ts';
 import type { SinkRecord } from '../../sink.ts';
 import { INIT_PRODUCER_ID } from './apis.ts';
 import { ANY_BROKER, type Cluster } from './cluster.ts';
 import { compress } from './compression.ts';
 import { type ProducerIdentity, TransactionCoordinator } from './coordinator.ts';
-import { asFault, checkCode, type FaultContext, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import { asFault, checkCode, type FaultContext, faultToError } from './errors.ts';
 import {
   type CommitGroup,
   type KafkaTopic,
@@ -15,16 +14,14 @@ import {
 } from './partition-queue.ts';
 import { partitionOf } from './murmur2.ts';
 import { withFreshLeaders } from './partition-reader.ts';
-import { BATCH_HEADER_BYTES, BatchBuilder, BufferPool, stampBatch } from './record-batch.ts';
-import { PRODUCE_KEY, PRODUCE_VERSION, type ProduceResult, produceRequest } from './txn-requests.ts';
+import { BATCH_HEADER_BYTES, BatchBuilder, BufferPool } from './record-batch.ts';
+import { Sender } from './sender.ts';
+import { PRODUCE_KEY, PRODUCE_VERSION } from './txn-requests.ts';
 
-/** What the broker keeps of each producer and partition to recognise a repetition. */
-const MAX_IN_FLIGHT = 5;
 /** Smaller batches grow when compressed, or nearly. */
 const MIN_COMPRESSED = 256;
 /** A record and the header of its batch. */
 const SINGLE_RECORD_OVERHEAD = BATCH_HEADER_BYTES + 32;
-const MAX_SEQUENCE = 0x7fffffff;
 
 export interface ProducerEvents {
   /** Called once; nothing is sent afterwards. */
@@ -40,26 +37,21 @@ export interface ProducerEvents {
  * they fill, while the transaction is open, so memory is bounded whatever a transaction's size.
  * At least once: an idempotent producer; data of several groups are on their way together, and the state of a
  * group is written when its data, and those of all before it, are acknowledged.
- *
- * Sequence numbers are ours: up to five batches of a partition are in flight, and after any doubt all of them
- * are sent again in order with the same numbers, which the broker recognises (INV: no gap, no repetition).
  */
 export class Producer {
   readonly #cluster: Cluster;
   readonly #coordinator: TransactionCoordinator;
   readonly #events: ProducerEvents;
   readonly #exactlyOnce: boolean;
+  readonly #sender: Sender;
   readonly #pool: BufferPool;
   readonly #closing = new AbortController();
+  /** Aborts with the first failure, before the transaction is ended. */
+  readonly #stopped = new AbortController();
   #who: ProducerIdentity = { producerId: -1n, producerEpoch: -1 };
-  #version = 0;
   /** The last one takes what is appended; the first is the one under way. */
   #groups: CommitGroup[] = [newGroup()];
   readonly #open = new Set<PartitionQueue>();
-  readonly #busy = new Set<PartitionQueue>();
-  readonly #requests = new Map<number, number>();
-  readonly #stale = new Set<string>();
-  #refreshing: Promise<void> | null = null;
   #failed = false;
   #pumping = false;
   #pendingBytes = 0;
@@ -72,6 +64,17 @@ export class Producer {
     this.#events = events;
     this.#exactlyOnce = cluster.options.delivery === 'exactly-once';
     this.#coordinator = new TransactionCoordinator(cluster, this.#closing.signal);
+    this.#sender = new Sender(
+      cluster,
+      {
+        mayBeSent: ({ group, partition }) =>
+          !this.#exactlyOnce || (group === this.#groups[0] && group.added.has(partition)),
+        onAcknowledged: (batch, offset) => this.#acknowledge(batch, offset),
+        onProgress: () => this.#pump(),
+        onFailure: (error) => this.#fail(error),
+      },
+      this.#stopped.signal,
+    );
     this.#pool = new BufferPool(2 * cluster.options.maxPendingBytes);
   }
 
@@ -96,11 +99,12 @@ export class Producer {
         throw faultToError(asFault(error, 'the broker'), this.#context('Getting a producer id'));
       }
     }
-    this.#version = await this.#cluster
+    const version = await this.#cluster
       .version({ broker: ANY_BROKER, purpose: 'control' }, PRODUCE_KEY, PRODUCE_VERSION - 1)
       .catch((error: unknown) => {
         throw faultToError(asFault(error, 'the broker'), this.#context('Asking for API versions'));
       });
+    this.#sender.begin(this.#who, version);
   }
 
   append(topic: KafkaTopic, record: SinkRecord): void {
@@ -242,8 +246,7 @@ export class Producer {
       acked: false,
       release: null,
     };
-    partition.queue.push(batch);
-    this.#busy.add(partition);
+    this.#sender.enqueue(batch);
     if (compression === 'none' || builder.bytes < MIN_COMPRESSED) {
       this.#sealed(batch, builder, null);
       return;
@@ -289,7 +292,7 @@ export class Producer {
     this.#pumping = true;
     try {
       if (this.#exactlyOnce) this.#addPartitions(this.#groups[0]!);
-      while (this.#send());
+      this.#sender.send();
       if (this.#exactlyOnce) this.#endTransaction(this.#groups[0]!);
       else this.#advance();
     } finally {
@@ -325,160 +328,16 @@ export class Producer {
       );
   }
 
-  /** Builds at most one request for each broker; true where there may be more to send. */
-  #send(): boolean {
-    let requests: Map<number, SealedBatch[]> | null = null;
-    for (const partition of this.#busy) {
-      if (partition.recovering || partition.inFlight >= MAX_IN_FLIGHT) continue;
-      const batch = partition.queue[partition.sent];
-      if (batch === undefined || batch.bytes === null) continue;
-      if (this.#exactlyOnce && (batch.group !== this.#groups[0] || !batch.group.added.has(partition)))
-        continue;
-      const leader = this.#cluster.leader(partition.topic, partition.index);
-      if (leader === ANY_BROKER) {
-        this.#recover(
-          partition,
-          new KafkaFault('broker', KAFKA.LEADER_NOT_AVAILABLE, 'the partition has no leader'),
-        );
-        continue;
-      }
-      if ((this.#requests.get(leader) ?? 0) >= MAX_IN_FLIGHT) continue;
-      requests ??= new Map();
-      const list = requests.get(leader);
-      if (list === undefined) requests.set(leader, [batch]);
-      else list.push(batch);
-    }
-    if (requests === null) return false;
-    for (const [leader, batches] of requests) this.#produce(leader, batches);
-    return true;
-  }
-
-  #produce(leader: number, batches: readonly SealedBatch[]): void {
-    for (const batch of batches) {
-      const { partition } = batch;
-      if (batch.sequence === -1) {
-        batch.sequence = partition.nextSequence;
-        partition.nextSequence = nextSequence(batch.sequence, batch.count);
-        stampBatch(batch.bytes!, batch, {
-          ...this.#who,
-          sequence: batch.sequence,
-          transactional: this.#exactlyOnce,
-        });
-      }
-      partition.sent++;
-      partition.inFlight++;
-    }
-    this.#requests.set(leader, (this.#requests.get(leader) ?? 0) + 1);
-    const request = produceRequest({
-      version: this.#version,
-      transactionalId: this.#exactlyOnce ? this.#cluster.options.transactionalId : null,
-      timeoutMs: this.#cluster.options.requestTimeoutMs,
-      parts: batches.map((batch) => ({
-        topic: batch.partition.topic,
-        partition: batch.partition.index,
-        batch: batch.bytes!,
-      })),
-    });
-    this.#cluster.raw({ broker: leader, purpose: 'data' }, request).then(
-      (results) => this.#answered(leader, batches, results),
-      (error: unknown) => {
-        const fault = asFault(error, `broker ${leader}`);
-        this.#answered(leader, batches, fault);
-      },
-    );
-  }
-
-  #answered(
-    leader: number,
-    batches: readonly SealedBatch[],
-    answer: readonly ProduceResult[] | KafkaFault,
-  ): void {
-    this.#requests.set(leader, this.#requests.get(leader)! - 1);
-    if (this.#failed) return;
-    for (const batch of batches) {
-      const { partition } = batch;
-      partition.inFlight--;
-      const result =
-        answer instanceof KafkaFault
-          ? null
-          : answer.find((each) => each.partition === partition.index && each.topic === partition.topic);
-      const code = result?.code ?? 0;
-      if (result != null && (code === 0 || code === KAFKA.DUPLICATE_SEQUENCE_NUMBER)) {
-        this.#acknowledge(batch, code === 0 ? result.baseOffset : null);
-        continue;
-      }
-      const fault =
-        answer instanceof KafkaFault
-          ? answer
-          : new KafkaFault('broker', code, `broker ${leader} answered Kafka error ${code}`);
-      // Behind a batch that failed, the others of its partition are out of order.
-      const behind = partition.recovering && code === KAFKA.OUT_OF_ORDER_SEQUENCE_NUMBER;
-      if (fault.retriable || behind) this.#recover(partition, fault);
-      else
-        return this.#fail(
-          faultToError(fault, this.#context(`Producing to topic ${partition.topic}`, partition.topic)),
-        );
-    }
-    this.#pump();
-  }
-
   #acknowledge(batch: SealedBatch, offset: number | null): void {
     if (batch.acked) return;
     const { partition, group } = batch;
-    batch.acked = true;
-    // One that was never sent (a record too large) must not stand in the way of those behind it.
-    if (batch.sequence === -1) partition.queue.splice(partition.queue.indexOf(batch), 1);
-    else partition.failingSince = null;
-    partition.settle();
-    if (partition.queue.length === 0) this.#busy.delete(partition);
+    this.#sender.settle(batch);
     group.unacked--;
     if (partition.topic === this.#cluster.options.stateTopic) group.stateOffset ??= offset;
     this.#pendingBytes -= batch.rawBytes;
     batch.bytes = null;
     batch.release?.();
     if (this.#waiters.length > 0 && this.#pendingBytes < this.#cluster.options.maxPendingBytes) this.#wake();
-  }
-
-  /** Waits until nothing of the partition is in flight, looks for its leader again, and sends all from the first. */
-  #recover(partition: PartitionQueue, fault: KafkaFault): void {
-    const now = Date.now();
-    partition.failingSince ??= now;
-    if (now - partition.failingSince > this.#cluster.options.deliveryTimeoutMs) {
-      this.#fail(
-        faultToError(fault, this.#context(`Producing to topic ${partition.topic}`, partition.topic)),
-      );
-      return;
-    }
-    if (partition.recovering) return;
-    partition.recovering = true;
-    const waited = now - partition.failingSince;
-    const settle = async (): Promise<void> => {
-      await sleep(Math.min(Math.max(20, waited), 1000), undefined, { signal: this.#closing.signal });
-      if (fault.stale) await this.#refresh(partition.topic);
-      while (partition.inFlight > 0) await sleep(10, undefined, { signal: this.#closing.signal });
-      partition.settle();
-      for (let i = partition.queue.length - 1; i >= 0; i--)
-        if (partition.queue[i]!.acked) partition.queue.splice(i, 1);
-      partition.sent = 0;
-      partition.recovering = false;
-      this.#pump();
-    };
-    settle().catch((error: unknown) => {
-      if (!this.#closing.signal.aborted) this.#fail(error);
-    });
-  }
-
-  /** One metadata request for all partitions that ask at the same time. Its failure shows at the next send. */
-  #refresh(topic: string): Promise<void> {
-    this.#stale.add(topic);
-    this.#refreshing ??= (async () => {
-      await sleep(5, undefined, { signal: this.#closing.signal });
-      const topics = [...this.#stale];
-      this.#stale.clear();
-      this.#refreshing = null;
-      await this.#cluster.metadata(topics).catch(() => {});
-    })();
-    return this.#refreshing;
   }
 
   #endTransaction(group: CommitGroup): void {
@@ -511,7 +370,7 @@ export class Producer {
       group.phase = 'finishing';
       group.writeState?.();
     }
-    while (this.#send());
+    this.#sender.send();
     for (;;) {
       const head = this.#groups[0]!;
       if (head.phase !== 'finishing' || head.unacked > 0) return;
@@ -527,6 +386,7 @@ export class Producer {
   #fail(error: unknown): void {
     if (this.#failed) return;
     this.#failed = true;
+    this.#stopped.abort();
     for (const group of this.#groups) group.settle?.reject(error);
     this.#wake();
     this.#events.onFailure(error);
@@ -557,11 +417,6 @@ export class Producer {
     }
     this.#closing.abort();
   }
-}
-
-function nextSequence(from: number, count: number): number {
-  const next = from + count;
-  return next > MAX_SEQUENCE ? next - MAX_SEQUENCE - 1 : next;
 }
 
 function roughSize(record: SinkRecord): number {

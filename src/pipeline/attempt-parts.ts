@@ -1,0 +1,32 @@
+import type { Emitter } from '../emitter/emitter.ts';
+import type { Sink } from '../emitter/sink.ts';
+import type { HeadwaterError } from '../errors/headwater-error.ts';
+import type { SourceInfo } from '../model/change.ts';
+import type { TableId } from '../model/table.ts';
+import type { Reader } from '../readers/reader.ts';
+import type { SnapshotOptions } from '../snapshot/snapshot.ts';
+
+/** Everything one attempt is made of; the daemon puts it together from the settings. */
+export interface AttemptParts<P, S extends SourceInfo> {
+  readonly name: string;
+  /** Makes a reader that has done nothing yet. */
+  openReader(): Reader<P, S>;
+  /** Connects to the sink; changes nothing there before `restore`. */
+  openSink(): Promise<Sink>;
+  createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
+  topicOf(id: TableId): string;
+  readonly snapshot: Pick<
+    SnapshotOptions<P, S>,
+    'mode' | 'parallelism' | 'chunkRows' | 'where' | 'walLimitBytes' | 'beginAgain'
+  >;
+  readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
+  readonly exactlyOnce: boolean;
+  readonly maxTransactionRows: number;
+  readonly maxTransactionMs: number;
+  readonly heartbeatMs: number | null;
+  readonly retainedBudgetBytes: number | null;
+  /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
+  readonly untilCaughtUp: boolean;
+}
+
+export type TableErrorHandler = (table: TableId, error: HeadwaterError) => void;
