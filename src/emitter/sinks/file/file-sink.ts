@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { asHeadwaterError, HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
-import { type FileCheckpoint, fileCheckpointPath, readCheckpoint, syncDirectory, writeCheckpoint } from '../checkpoint-file.ts';
+import {
+  type FileCheckpoint,
+  fileCheckpointPath,
+  readCheckpoint,
+  syncDirectory,
+  writeCheckpoint,
+} from '../checkpoint-file.ts';
 import { jsonLine } from '../json-lines.ts';
 import { type LockFile, takeLock } from '../lock-file.ts';
 
