@@ -48,6 +48,8 @@ const COMMANDS: readonly Entry[] = [
   },
 ];
 
+const LINGER_MS = 2_000;
+
 /** A command line that cannot be understood. */
 class UsageError extends Error {}
 
@@ -58,6 +60,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.exit(error.code === 'EPIPE' ? 0 : 1);
   });
   const json = argv.includes('--json');
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(formatErrors(errorsOf(error), json));
+    process.exit(1);
+  });
   try {
     process.exitCode = await parse(argv);
   } catch (thrown) {
@@ -71,6 +77,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.stderr.write(formatErrors(errors, json));
     process.exitCode = exitCodeOf(errors);
   }
+  // Everything is closed by now. Should a connection linger all the same, it does not keep the process.
+  setTimeout(() => process.exit(), LINGER_MS).unref();
 }
 
 async function parse(argv: readonly string[]): Promise<number> {

@@ -63,7 +63,7 @@ const BAD: readonly Bad[] = [
   },
   {
     what: 'a block of another source',
-    yaml: `${GOOD.replace('emit:', '  oracle: { pdb: x }\nemit:')}`,
+    yaml: GOOD.replace('emit:', '  oracle: { pdb: x }\nemit:'),
     line: 5,
     says: 'source.oracle cannot be used: this version reads PostgreSQL only',
   },

@@ -101,9 +101,9 @@ describe('references', () => {
 describe('secrets', () => {
   test('turn into a mask wherever they turn into text', () => {
     const secret = new Secret('tr0ub4dor&3');
-    expect(
-      [String(secret), `${secret}`, JSON.stringify({ secret }), inspect({ secret })].join(),
-    ).not.toContain('tr0ub4dor');
+    expect([String(secret), JSON.stringify({ secret }), inspect({ secret })].join()).not.toContain(
+      'tr0ub4dor',
+    );
     expect(secret.reveal()).toBe('tr0ub4dor&3');
   });
 
@@ -246,7 +246,7 @@ test('any text is settings or a list of errors with a line, and never anything e
   await fc.assert(
     fc.asyncProperty(
       fc.oneof(
-        fc.string({ unit: fc.constantFrom(...' \n\t:-[]{}&*!|>\'"%@`,#?$ab1') }),
+        fc.string({ unit: fc.constantFrom(...Array.from(' \n\t:-[]{}&*!|>\'"%@`,#?$ab1')) }),
         fc.nat(good.length).map((end) => good.slice(0, end)),
         fc
           .tuple(fc.nat(good.length), fc.string({ maxLength: 6 }))
