@@ -6,7 +6,7 @@ const OLDEST = 24;
 const running = Number.parseInt(process.versions.node, 10);
 if (running < OLDEST) {
   process.stderr.write(
-    `Headwater needs Node ${OLDEST} or newer, and this is Node ${process.versions.node}.\n  → Install a newer Node; in a clone of the project `npx node` is one.\n`,
+    `Headwater needs Node ${OLDEST} or newer, and this is Node ${process.versions.node}.\n  → Install a newer Node; in a clone of the project "npx node" is one.\n`,
   );
   process.exit(3);
 }

@@ -66,8 +66,8 @@ class Bars implements Progress {
   }
 
   start(status: () => readonly PipelineStatus[]): void {
-    // Loaded beside the start of the pipelines: nothing waits for it.
-    void import('cli-progress').then(({ MultiBar }) => {
+    // Loaded beside the start of the pipelines: nothing waits for it. A bundle gives CommonJS its default only.
+    void import('cli-progress').then(({ default: { MultiBar } }) => {
       this.#create = () =>
         new MultiBar({
           stream: this.#stream,
