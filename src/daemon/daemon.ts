@@ -6,6 +6,7 @@ import { runAttempt } from '../pipeline/attempt.ts';
 import { PipelineMonitor } from '../pipeline/monitor.ts';
 import type { Settings } from '../settings/settings.ts';
 import { attemptParts } from './compose.ts';
+import { errorFields } from './error-fields.ts';
 import { type Outcome, supervise } from './supervisor.ts';
 
 export interface DaemonOptions {
@@ -72,7 +73,7 @@ export function startDaemon(options: DaemonOptions, stop: AbortSignal): Daemon {
     );
     if (outcome.kind === 'failed') {
       const { error } = outcome;
-      log.error({ code: error.code, details: error.details, advice: error.advice }, error.message);
+      log.error(errorFields(error), error.message);
     }
     return outcome;
   });

@@ -1,6 +1,7 @@
 import { asHeadwaterError, type HeadwaterError } from '../errors/headwater-error.ts';
 import type { Log } from '../observability/log.ts';
 import type { PipelineMonitor } from '../pipeline/monitor.ts';
+import { errorFields } from './error-fields.ts';
 
 export interface SuperviseOptions {
   /** One attempt; see pipeline/attempt.ts. */
@@ -53,10 +54,7 @@ export async function supervise(options: SuperviseOptions, stop: AbortSignal): P
       const ceiling = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** failures);
       const delay = Math.round(ceiling * (0.5 + options.random() / 2));
       failures++;
-      log.warn(
-        { code: error.code, details: error.details, advice: error.advice, retryInMs: delay },
-        error.message,
-      );
+      log.warn({ ...errorFields(error), retryInMs: delay }, error.message);
       monitor.retryAt = Date.now() + delay;
       monitor.enter('backing-off');
       await sleep(delay, stop);
