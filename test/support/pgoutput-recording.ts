@@ -126,7 +126,7 @@ function rowText(row: Row | null): string {
     if (value === UNCHANGED) return '~';
     if (value === ABSENT) return '-';
     if (typeof value === 'string' && value.length > 100) return `${value[0]}×${value.length}`;
-    return value === null ? 'null' : String(value as string | number);
+    return value === null ? 'null' : String(value);
   });
   return `[${cells.join(', ')}]`;
 }

@@ -22,7 +22,7 @@ import { createToastReader } from './toast.ts';
 import { loadTypeRegistry, type TypeRegistry } from './types/type-registry.ts';
 import { connectPg, type PgConnection, type TextRows } from './wire/connection.ts';
 import { describeHosts } from './wire/connect-options.ts';
-import { PgError } from './wire/pg-error.ts';
+import { PgConnectionError, PgError } from './wire/pg-error.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 
 /** PostgreSQL's log through pgoutput. Connects when first asked for something. */
@@ -171,7 +171,7 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
       describe: async (id, registry) => (await this.#describeOne(query, registry, id)) ?? null,
       reloadRegistry: () => loadTypeRegistry(query),
     });
-    const connection = this.#resources.use(
+    const connection = await this.#own(
       await connectPg(this.#options.connect, { replication: 'database' }, signal),
     );
     const stream = await ReplicationStream.start(
@@ -221,10 +221,15 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
 
   /** The one ordinary session; opened when first needed. */
   #session(signal: AbortSignal): Promise<PgConnection> {
-    this.#sql ??= connectPg(this.#options.connect, {}, signal).then((connection) =>
-      this.#resources.use(connection),
-    );
+    this.#sql ??= connectPg(this.#options.connect, {}, signal).then((connection) => this.#own(connection));
     return this.#sql;
+  }
+
+  /** Closed with the reader, also where that happened while it was being opened. */
+  async #own(connection: PgConnection): Promise<PgConnection> {
+    if (!this.#resources.disposed) return this.#resources.use(connection);
+    await connection.close();
+    throw new PgConnectionError('lost', 'The reader was closed');
   }
 
   async #queries(signal: AbortSignal): Promise<(sql: string) => Promise<TextRows>> {
