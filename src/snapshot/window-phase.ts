@@ -14,8 +14,10 @@ import type { Delivery } from './view-phase.ts';
 import { Window } from './window.ts';
 
 /** What one window holds in memory at most. */
-const WINDOW_ROWS = 20_000;
-const WINDOW_BYTES = 16 * 1024 * 1024;
+const WINDOW_ROWS = 5_000;
+const WINDOW_BYTES = 4 * 1024 * 1024;
+/** Windows that have been read wait for the stream; meanwhile others are read. */
+const WINDOWS_PER_LANE = 3;
 /** Rows of a window leave in batches of this size. */
 const BATCH_ROWS = 1_000;
 /** An idle stream is asked for its position this often while something waits for it. */
@@ -236,9 +238,11 @@ class WindowMerger<P, S extends SourceInfo> {
   #fill(): void {
     const { parallelism, source } = this.#options;
     const lanes = Math.max(1, parallelism);
-    let busy = this.#windows.length + this.#planning + this.#keyless.filter((read) => read.started).length;
+    const reading = this.#windows.filter((window) => window.chunk === null).length;
+    let busy = reading + this.#planning + this.#keyless.filter((read) => read.started).length;
     while (busy < lanes) {
-      const job = this.#between ? this.#jobs.shift() : undefined;
+      const room = this.#between && this.#windows.length < WINDOWS_PER_LANE * lanes;
+      const job = room ? this.#jobs.shift() : undefined;
       if (job !== undefined) {
         this.#open(job);
       } else if (this.#jobs.length < lanes && this.#unplanned.length > 0) {
@@ -327,7 +331,13 @@ class WindowMerger<P, S extends SourceInfo> {
   async *#closeWindows(): AsyncGenerator<Batch<P, S>> {
     for (let i = 0; i < this.#windows.length;) {
       const window = this.#windows[i]!;
-      if (window.chunk === null || !this.#current(window) || !this.#passed(window.chunk.high)) {
+      if (window.chunk === null || !this.#current(window)) {
+        i++;
+        continue;
+      }
+      if (!this.#passed(window.chunk.high)) {
+        if (!window.nudged) this.#options.nudge();
+        window.nudged = true;
         i++;
         continue;
       }

@@ -26,9 +26,10 @@ export class Window<P, S extends SourceInfo> {
   /** Reads within this window that came before a delivered transaction was visible. */
   rereads = 0;
   chunk: WindowChunk<P, S> | null = null;
-  error: { readonly cause: unknown } | null = null;
   /** Whether the chunk was found to see all that had been delivered before the window opened. */
   checked = false;
+  /** Whether the stream has been asked for its position on account of this window. */
+  nudged = false;
   /**
    * Key → null where the stream delivered the whole row or its end; else the row's latest image, in which the
    * log left columns out (unchanged TOAST) that must still come from the chunk.
