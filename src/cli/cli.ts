@@ -42,6 +42,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/tail.ts')).command,
   },
   {
+    usage: 'demo',
+    summary: 'Show it all on a little shop: own PostgreSQL, own Kafka if there can be one',
+    load: async () => (await import('./commands/demo.ts')).command,
+  },
+  {
     usage: 'settings <action>',
     summary: 'Print the JSON Schema of settings files',
     load: async () => (await import('./commands/settings.ts')).command,

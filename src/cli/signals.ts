@@ -15,6 +15,11 @@ export interface StopOptions {
   /** After the first signal there is this much time to end; Infinity without a limit. */
   readonly timeoutMs?: number;
   readonly onTimeout?: () => void;
+  /**
+   * For so long after the first signal a second one is taken for the same: npm passes on to a script what the
+   * terminal has already sent to it.
+   */
+  readonly sameSignalMs?: number;
 }
 
 export function exitCodeFor(signal: EndingSignal): number {
@@ -25,8 +30,13 @@ export function exitCodeFor(signal: EndingSignal): number {
 export function onStopSignals(options: StopOptions = {}): StopSignals {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
+  let first = 0;
   const listener = (signal: EndingSignal): void => {
-    if (controller.signal.aborted) process.exit(exitCodeFor(signal));
+    if (controller.signal.aborted) {
+      if (performance.now() - first < (options.sameSignalMs ?? 0)) return;
+      process.exit(exitCodeFor(signal));
+    }
+    first = performance.now();
     options.onStop?.(signal);
     if (options.timeoutMs !== undefined && Number.isFinite(options.timeoutMs)) {
       timer = setTimeout(() => {

@@ -45,19 +45,40 @@ export function describeRecord(record: DeliveredRecord, colour: boolean): string
   return `${head}${rowLines(value, paint)}\n`;
 }
 
-function rowLines(event: Row, paint: (code: string, text: string) => string): string {
+/** The same on one line, with a note at its end: `update public.orders [id=7]  status: new → paid   (tx 812, 3 ms)` */
+export function describeBriefly(record: DeliveredRecord, note: string, colour: boolean): string | null {
+  if (record.value === null) return null;
+  const paint = (code: string, text: string): string => (colour ? `${code}${text}${RESET}` : text);
+  const value = parse(record.value);
+  if (!isRow(value) || typeof value.op !== 'string') return null;
+  const { op } = value;
+  const head = `${paint(COLOURS[op] ?? '', (WORDS[op] ?? op).padEnd(6))} ${tableOf(value) ?? record.topic}${keyText(parse(record.key))}`;
+  const changes = changesOf(value, paint);
+  return `${head}${changes === null ? rowText(value, paint) : `  ${changes.join(', ')}`}   ${paint(DIM, `(${note})`)}`;
+}
+
+/** Which columns are different now; null where one of the two images is missing. */
+function changesOf(event: Row, paint: (code: string, text: string) => string): readonly string[] | null {
   const before = isRow(event.before) ? event.before : null;
   const after = isRow(event.after) ? event.after : null;
-  if (before !== null && after !== null) {
-    const changed = Object.keys(after).filter((name) => !same(before[name], after[name]));
-    if (changed.length === 0) return paint(DIM, '  nothing changed');
-    return changed
-      .map(
-        (name) =>
-          `\n    ${name}: ${paint(COLOURS.d!, shown(before[name]))} → ${paint(COLOURS.c!, shown(after[name]))}`,
-      )
-      .join('');
-  }
+  if (before === null || after === null) return null;
+  const changed = Object.keys(after).filter((name) => !same(before[name], after[name]));
+  if (changed.length === 0) return [paint(DIM, 'nothing changed')];
+  return changed.map(
+    (name) => `${name}: ${paint(COLOURS.d!, shown(before[name]))} → ${paint(COLOURS.c!, shown(after[name]))}`,
+  );
+}
+
+function rowLines(event: Row, paint: (code: string, text: string) => string): string {
+  const changes = changesOf(event, paint);
+  if (changes === null) return rowText(event, paint);
+  return changes.map((change) => `\n    ${change}`).join('');
+}
+
+/** The one image there is. */
+function rowText(event: Row, paint: (code: string, text: string) => string): string {
+  const after = isRow(event.after) ? event.after : null;
+  const before = isRow(event.before) ? event.before : null;
   const row = after ?? before;
   if (row === null) return '';
   return `  ${Object.entries(row)

@@ -15,6 +15,8 @@ export interface TailOptions {
   /** `schema.table`; null: every captured table. */
   readonly table: string | null;
   readonly fromBeginning: boolean;
+  /** How often to look for new records, ms; 50 in Kafka and 200 in files unless given. */
+  readonly pollMs?: number;
 }
 
 /** A delivered record, as a reader of committed records sees it. */
@@ -40,7 +42,12 @@ export async function* tailRecords(
     case 'kafka': {
       const { tailKafka } = await import('../emitter/sinks/kafka/tail-kafka.ts');
       for await (const record of tailKafka(
-        { ...kafkaOptions(settings, sink), topics, fromBeginning: options.fromBeginning },
+        {
+          ...kafkaOptions(settings, sink),
+          topics,
+          fromBeginning: options.fromBeginning,
+          ...(options.pollMs === undefined ? {} : { idleMs: options.pollMs }),
+        },
         signal,
       )) {
         yield { ...record, timestamp: Number(record.timestamp) };
@@ -84,7 +91,7 @@ interface FileTail {
 /** Follows the segments as far as the checkpoint says they count. */
 async function* tailFiles(
   { dir, name, topics }: FileTail,
-  { fromBeginning }: TailOptions,
+  { fromBeginning, pollMs = POLL_MS }: TailOptions,
   signal: AbortSignal,
 ): AsyncIterable<TailRecord> {
   const offsets = new Map<number, number>();
@@ -114,7 +121,7 @@ async function* tailFiles(
       offsets.set(number, read);
     }
     skip = false;
-    await sleep(POLL_MS, undefined, { signal }).catch(() => {});
+    await sleep(pollMs, undefined, { signal }).catch(() => {});
   }
 }
 

@@ -1,14 +1,16 @@
 import type { Client } from 'pg';
 
-/** A shop small enough to read along: five customers, three orders each, and somebody who keeps buying. */
-export const SHOP = `
+/**
+ * A shop small enough to read along: customers, their orders, some history, and somebody who keeps buying. Both
+ * tables write whole rows to the log (REPLICA IDENTITY FULL), so that an event shows all of the row before.
+ */
+const SHOP = `
   CREATE TABLE customers (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL,
     email text,
     club text NOT NULL DEFAULT 'bronze'
   );
-  ALTER TABLE customers REPLICA IDENTITY FULL;
   CREATE TABLE orders (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     customer_id int NOT NULL REFERENCES customers,
@@ -16,53 +18,101 @@ export const SHOP = `
     quantity int NOT NULL,
     price numeric(10,2) NOT NULL,
     status text NOT NULL DEFAULT 'new',
-    ordered_at timestamptz NOT NULL DEFAULT now()
+    ordered_at timestamptz(3) NOT NULL DEFAULT now()
   );
+  ALTER TABLE customers REPLICA IDENTITY FULL;
   ALTER TABLE orders REPLICA IDENTITY FULL;
   INSERT INTO customers (name, email, club) VALUES
-    ('Ada', 'ada@example.com', 'platinum'), ('Grace', 'grace@example.com', 'gold'),
+    ('Ada', 'ada@example.com', 'gold'), ('Grace', 'grace@example.com', 'silver'),
     ('Edsger', NULL, 'bronze'), ('Barbara', 'barbara@example.com', 'silver'),
     ('Zoë', 'zoë@example.com', 'bronze');
-  INSERT INTO orders (customer_id, item, quantity, price, status)
-    SELECT c.id, (ARRAY['lamp', 'chair', 'kettle'])[n], n, 9.90 * n + c.id, 'paid'
-    FROM customers c, generate_series(1, 3) n;
+  INSERT INTO customers (name, email) SELECT 'Customer ' || n, n || '@example.com' FROM generate_series(6, 500) n;
+  INSERT INTO orders (customer_id, item, quantity, price, status, ordered_at)
+    SELECT 1 + n % 500, (ARRAY['lamp', 'chair', 'kettle', 'rug', 'clock'])[1 + n % 5], 1 + n % 3, 4.90 + n % 40,
+           'delivered', now() - (20001 - n) * interval '20 min'
+    FROM generate_series(1, 20000) n;
+  ANALYZE;
 `;
 
-const ITEMS = ['lamp', 'chair', 'kettle', 'rug', 'clock'];
+const ITEMS = ['lamp', 'chair', 'kettle', 'rug', 'clock'] as const;
+/** Customers with a name. */
+const REGULARS = 5;
 
-/** One transaction of the shop's life: an order, a payment, a shipment, a customer who changes, a cancellation. */
-export async function live(client: Client, step: number): Promise<void> {
+export interface Written {
+  c: number;
+  u: number;
+  d: number;
+}
+
+/** Makes the tables and fills them. Returns the number of rows. */
+export async function openShop(client: Client): Promise<number> {
+  await client.query(SHOP);
+  const { rows } = await client.query<{ rows: string }>(
+    'SELECT (SELECT count(*) FROM customers) + (SELECT count(*) FROM orders) AS rows',
+  );
+  return Number(rows[0]?.rows);
+}
+
+/** One transaction of the shop's life, and what it changed. Step 0, 1, 2 … tell a story that goes on for ever. */
+export async function live(client: Client, step: number): Promise<Written> {
+  const written: Written = { c: 0, u: 0, d: 0 };
   await client.query('BEGIN');
-  switch (step % 5) {
-    case 0:
-      await client.query(
-        `INSERT INTO orders (customer_id, item, quantity, price)
-         SELECT id, $1, 1 + $2 % 4, 4.90 + $2 FROM customers ORDER BY id OFFSET $2 % 5 LIMIT 1`,
-        [ITEMS[step % ITEMS.length], step],
-      );
-      break;
-    case 1:
-      await client.query(`UPDATE orders SET status = 'paid' WHERE status = 'new'`);
-      break;
-    case 2:
-      await client.query(
-        `UPDATE customers SET club = CASE club WHEN 'bronze' THEN 'silver' WHEN 'silver' THEN 'gold' ELSE 'platinum' END
-         WHERE id = (SELECT id FROM customers ORDER BY id OFFSET $1 % 5 LIMIT 1)`,
-        [step],
-      );
-      await client.query(
-        `INSERT INTO orders (customer_id, item, quantity, price)
-         SELECT id, $1, 1, 19.90 FROM customers ORDER BY id OFFSET $2 % 5 LIMIT 1`,
-        [ITEMS[(step + 1) % ITEMS.length], step],
-      );
-      break;
-    case 3:
-      await client.query(
-        `UPDATE orders SET status = 'shipped' WHERE id = (SELECT min(id) FROM orders WHERE status = 'paid')`,
-      );
-      break;
-    default:
-      await client.query(`DELETE FROM orders WHERE id = (SELECT min(id) FROM orders WHERE status = 'shipped')`);
+  for (const { sql, parameters } of sceneOf(step)) {
+    const { command, rowCount } = await client.query(sql, [...parameters]);
+    const kind = command === 'INSERT' ? 'c' : command === 'UPDATE' ? 'u' : 'd';
+    written[kind] += rowCount ?? 0;
   }
   await client.query('COMMIT');
+  return written;
+}
+
+interface Statement {
+  readonly sql: string;
+  readonly parameters: readonly unknown[];
+}
+
+function sceneOf(step: number): readonly Statement[] {
+  const round = Math.floor(step / 6);
+  const customer = 1 + (round % REGULARS);
+  switch (step % 6) {
+    case 0:
+      return [order(customer, round), order(1 + ((round + 2) % REGULARS), round + 1)];
+    case 1:
+      return [{ sql: `UPDATE orders SET status = 'paid' WHERE status = 'new'`, parameters: [] }];
+    case 2:
+      // A customer and an order in one transaction: their records become visible together.
+      return [
+        {
+          sql: `UPDATE customers SET club = CASE club WHEN 'bronze' THEN 'silver' WHEN 'silver' THEN 'gold' ELSE 'bronze' END
+                WHERE id = $1`,
+          parameters: [customer],
+        },
+        order(customer, round + 2),
+      ];
+    case 3:
+      return [onOldest('paid', `UPDATE orders SET status = 'shipped'`)];
+    case 4:
+      return [
+        {
+          sql: `UPDATE orders SET quantity = quantity + 1, price = price + 4.90 WHERE id = (SELECT max(id) FROM orders)`,
+          parameters: [],
+        },
+      ];
+    default:
+      return [onOldest('shipped', 'DELETE FROM orders')];
+  }
+}
+
+function order(customer: number, number: number): Statement {
+  return {
+    sql: `INSERT INTO orders (customer_id, item, quantity, price) VALUES ($1, $2, $3, $4)`,
+    parameters: [customer, ITEMS[number % ITEMS.length], 1 + (number % 3), (4.9 + (number % 40)).toFixed(2)],
+  };
+}
+
+function onOldest(status: string, statement: string): Statement {
+  return {
+    sql: `${statement} WHERE id = (SELECT min(id) FROM orders WHERE status = $1)`,
+    parameters: [status],
+  };
 }

@@ -400,6 +400,19 @@ export const CATALOGUE = {
     summary: 'The running daemon wants another token.',
     advice: 'Use the settings file the daemon runs with, or set HEADWATER_TOKEN.',
   },
+  'demo.no-postgres': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The demo cannot start a PostgreSQL of its own on this machine.',
+    advice:
+      'Run it on Linux or macOS, as an ordinary user, after `npm ci` without --omit=optional; or try Headwater on a database of yours: docs/postgres.md.',
+  },
+  'demo.no-kafka': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The demo was asked for Kafka and can have none.',
+    advice: 'Name one with --kafka host:port, install Java 17 and Maven, or leave --sink kafka out.',
+  },
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type Code = keyof typeof CATALOGUE;

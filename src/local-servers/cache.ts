@@ -1,22 +1,41 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Downloads live here: `.cache/` in the project, ignored by git, unless HEADWATER_TEST_CACHE says otherwise. */
+/**
+ * Downloads live here: `.cache/` in the project, ignored by git, unless HEADWATER_TEST_CACHE says otherwise; where
+ * Headwater is installed as a package, in the user's own cache.
+ */
 export function cacheDir(): string {
-  return resolve(process.env['HEADWATER_TEST_CACHE'] ?? join(import.meta.dirname, '../../.cache'));
+  const inProject = import.meta.filename.endsWith('.ts');
+  return resolve(
+    process.env['HEADWATER_TEST_CACHE'] ??
+      (inProject
+        ? join(import.meta.dirname, '../../.cache')
+        : join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'headwater')),
+  );
+}
+
+/** Whether `cached` would have nothing to make. */
+export async function isCached(name: string): Promise<boolean> {
+  return exists(join(cacheDir(), name, '.complete'));
 }
 
 /**
  * Runs `make` once for `name`, also when several processes ask at the same time, and returns the directory it
  * filled. `make` gets an empty directory; only when it resolves does the directory count as done.
  */
-export async function cached(name: string, make: (dir: string) => Promise<void>): Promise<string> {
+export async function cached(
+  name: string,
+  make: (dir: string) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<string> {
   const dir = join(cacheDir(), name);
   const marker = join(dir, '.complete');
   if (await exists(marker)) return dir;
   await mkdir(cacheDir(), { recursive: true });
-  const release = await lock(`${dir}.lock`);
+  const release = await lock(`${dir}.lock`, signal);
   try {
     if (await exists(marker)) return dir;
     // Beside its place, then moved: whoever looks sees all of it or nothing, even if a dead holder's lock was
@@ -40,7 +59,7 @@ export async function cached(name: string, make: (dir: string) => Promise<void>)
 }
 
 /** A lock by an exclusively created file with the holder's pid; a dead holder's lock is taken over. */
-async function lock(path: string): Promise<() => Promise<void>> {
+async function lock(path: string, signal?: AbortSignal): Promise<() => Promise<void>> {
   for (;;) {
     try {
       await writeFile(path, String(process.pid), { flag: 'wx' });
@@ -50,7 +69,7 @@ async function lock(path: string): Promise<() => Promise<void>> {
     }
     const holder = Number(await readFile(path, 'utf8').catch(() => ''));
     if (holder > 0 && !isAlive(holder)) await rm(path, { force: true });
-    else await sleep(200);
+    else await sleep(200, undefined, signal === undefined ? {} : { signal });
   }
 }
 

@@ -1,34 +1,49 @@
 /** The last way to a server: the services of docker/compose.yaml, where a container engine runs. */
 import { join } from 'node:path';
-import { freePort, run } from './processes.ts';
+import { freePort, run, whenOrphaned } from './processes.ts';
 
-const COMPOSE_FILE = join(import.meta.dirname, '../../docker/compose.yaml');
+/** From a source file two folders down, or from dist/. */
+const ROOT = import.meta.filename.endsWith('.ts') ? '../..' : '..';
+const COMPOSE_FILE = join(import.meta.dirname, ROOT, 'docker/compose.yaml');
 
-/**
- * Null where no engine answers. The containers stop with the run, in order; after a SIGKILL of the run they stay,
- * named `headwater-test-<pid>`, since an engine's containers are nobody's children.
- */
-export async function startContainer(name: string): Promise<({ address: string } & AsyncDisposable) | null> {
+/** `kafka`, `postgres/18` …; null where no engine answers. It ends with this process, however that ends. */
+export async function startContainer(
+  name: string,
+  signal?: AbortSignal,
+): Promise<({ address: string } & AsyncDisposable) | null> {
   if (!(await engineRuns())) return null;
   const service = name.replace('/', '');
   const kafkaPort = await freePort(); // Kafka must advertise the port that clients come in by
-  const compose = (...args: string[]): Promise<{ stdout: string }> =>
-    run(
-      'docker',
-      ['compose', '--project-name', `headwater-test-${process.pid}`, '--file', COMPOSE_FILE, ...args],
-      {
-        env: { ...process.env, KAFKA_PORT: String(kafkaPort) },
-      },
-    );
-  await compose('up', '--detach', '--wait', service);
-  const address =
-    name === 'kafka' ? `127.0.0.1:${kafkaPort}` : (await compose('port', service, '5432')).stdout.trim();
-  return {
-    address: name === 'kafka' ? address : `postgres://postgres:postgres@${address}/postgres`,
-    async [Symbol.asyncDispose]() {
-      await compose('rm', '--stop', '--force', '--volumes', service);
-    },
+  const project = [
+    'compose',
+    '--project-name',
+    `headwater-${process.pid}-${service}`,
+    '--file',
+    COMPOSE_FILE,
+  ];
+  const compose = (args: readonly string[], abort?: AbortSignal): Promise<{ stdout: string }> =>
+    run('docker', [...project, ...args], {
+      env: { ...process.env, KAFKA_PORT: String(kafkaPort) },
+      signal: abort,
+    });
+  const down = ['down', '--volumes', '--timeout', '1'];
+  // An engine's containers are nobody's children.
+  const release = whenOrphaned('docker', ...project, ...down);
+  const remove = async (): Promise<void> => {
+    await compose(down);
+    release();
   };
+  try {
+    await compose(['up', '--detach', '--wait', service], signal);
+    const address =
+      name === 'kafka'
+        ? `127.0.0.1:${kafkaPort}`
+        : `postgres://postgres:postgres@${(await compose(['port', service, '5432'], signal)).stdout.trim()}/postgres`;
+    return { address, [Symbol.asyncDispose]: remove };
+  } catch (error) {
+    await remove().catch(() => {}); // what went wrong first is told
+    throw error;
+  }
 }
 
 export async function engineRuns(): Promise<boolean> {

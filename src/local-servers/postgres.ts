@@ -25,6 +25,11 @@ export interface PostgresOptions {
   readonly durable?: boolean;
   /** More arguments for initdb, such as `--locale-provider=icu`. */
   readonly initdb?: readonly string[];
+  /**
+   * Its files go into a directory made in this one, and so does a copy of the programs where one is needed. Must
+   * be open to other users when this process is root. The system's temporary directory unless given.
+   */
+  readonly parentDir?: string;
 }
 
 export interface PostgresServer extends AsyncDisposable {
@@ -68,21 +73,25 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   log_min_messages: 'warning',
 };
 
-/** Throws ServerUnavailable if this machine cannot run that version. */
-export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
+/** Throws ServerUnavailable if this machine cannot run that version. `signal` ends starting, not what has started. */
+export async function startPostgres(options: PostgresOptions, signal?: AbortSignal): Promise<PostgresServer> {
   const user = await serverUser();
-  const home = await reachable(await postgresHome(options.version), async (file) =>
-    run(...user.wrap('test', ['-x', file])).then(
-      () => true,
-      () => false,
-    ),
+  const home = await reachable(
+    await postgresHome(options.version, signal),
+    async (file) =>
+      run(...user.wrap('test', ['-x', file])).then(
+        () => true,
+        () => false,
+      ),
+    options.parentDir,
   );
-  const scratch = await mkdtemp(join(tmpdir(), `headwater-pg${options.version}-`));
+  const scratch = await mkdtemp(join(options.parentDir ?? tmpdir(), `headwater-pg${options.version}-`));
   if (user.id !== null) await chown(scratch, user.id.uid, user.id.gid);
   const dataDir = join(scratch, 'data');
   const port = await freePort();
   try {
     await initialise({ home, dataDir, scratch, user, options });
+    signal?.throwIfAborted();
     const certificates = options.tls === true ? await setUpTls(scratch, dataDir, user) : null;
     const server = createServer({ home, dataDir, scratch, port, user, options, certificates });
     await server.start();

@@ -73,9 +73,7 @@ export function startServerProcess(options: ServerProcessOptions): ServerProcess
             detached: true,
           },
         );
-  watchdog?.unref();
-  watchdog?.stdin.on('error', () => {}); // it may be gone already when we say goodbye
-  (watchdog?.stdin as { unref?: () => void } | undefined)?.unref?.();
+  if (watchdog !== null) letGo(watchdog);
   child.unref();
   for (const stream of [child.stdout, child.stderr]) (stream as unknown as { unref(): void }).unref();
 
@@ -99,6 +97,28 @@ export function startServerProcess(options: ServerProcessOptions): ServerProcess
     },
     stop: (signal, graceMs = 15_000) => stopChild(child, { signal, graceMs, exited, alive }),
   };
+}
+
+/**
+ * Runs a command when this process has died without calling what this returns: for what is nobody's child, such
+ * as directories and containers.
+ */
+export function whenOrphaned(command: string, ...args: readonly string[]): () => void {
+  const script = 'read -r line; [ "$line" = done ] || exec "$@"';
+  const watchdog = spawn('sh', ['-c', script, 'watchdog', command, ...args], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  letGo(watchdog);
+  return () => void watchdog.stdin.end('done\n');
+}
+
+/** Neither holds this process back nor brings it down. */
+function letGo(watchdog: ChildProcess): void {
+  watchdog.on('error', () => {}); // without a shell there is none, and the rest works all the same
+  watchdog.unref();
+  watchdog.stdin?.on('error', () => {}); // it may be gone already when we say goodbye
+  (watchdog.stdin as { unref?: () => void } | null)?.unref?.();
 }
 
 async function stopChild(

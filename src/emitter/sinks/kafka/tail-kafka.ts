@@ -10,6 +10,8 @@ export interface TailKafkaOptions extends KafkaConnectionOptions {
   readonly topics: readonly string[] | RegExp;
   /** False: only what is committed from now on. */
   readonly fromBeginning: boolean;
+  /** Pause after a look that found nothing, 50 unless given: a record is seen that much later. */
+  readonly idleMs?: number;
 }
 
 export interface TailRecord extends KafkaRecord {
@@ -26,7 +28,7 @@ const IDLE_MS = 50;
  * consumer group and leaves no trace. Throws HeadwaterError.
  */
 export async function* tailKafka(options: TailKafkaOptions, signal: AbortSignal): AsyncIterable<TailRecord> {
-  const { topics: _topics, fromBeginning: _fromBeginning, ...connection } = options;
+  const { topics: _topics, fromBeginning: _fromBeginning, idleMs = IDLE_MS, ...connection } = options;
   const cluster = new Cluster(resolveKafkaOptions({ ...connection, name: 'tail' }));
   const readers = new Map<
     string,
@@ -49,7 +51,7 @@ export async function* tailKafka(options: TailKafkaOptions, signal: AbortSignal)
           yield { topic, partition, ...record };
         }
       }
-      if (idle) await sleep(IDLE_MS, undefined, { signal }).catch(() => {});
+      if (idle) await sleep(idleMs, undefined, { signal }).catch(() => {});
     }
   } catch (error) {
     if (signal.aborted) return;
