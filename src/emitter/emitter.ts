@@ -20,7 +20,7 @@ import type { Encoding, Envelope, Header } from './encoders/encoder.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
 import { heartbeatRecords, messageRecords, type KeyAndValue, transactionRecords } from './side-records.ts';
 import type { Sink, SinkRecord, TopicHandle, TopicPurpose } from './sink.ts';
-import { type TableRoute, TableRoutes, type TableSettings } from './table-routes.ts';
+import { type TableRoute, TableRoutes, type TableSettings, type TableTotals } from './table-routes.ts';
 import { deadLetterTopic, heartbeatTopic, messageTopic, transactionTopic } from './topic-names.ts';
 import { TransactionOrder } from './transaction-order.ts';
 
@@ -67,7 +67,7 @@ export interface Emitter {
   /** Appends a heartbeat record. */
   heartbeat(nowMs: number): void;
   /** Events and topic of each table met so far, for status. */
-  tables(): Iterable<{ readonly id: TableId; readonly topic: string; readonly events: number }>;
+  tables(): Iterable<Readonly<TableTotals>>;
 }
 
 export function createEmitter<S extends SourceInfo>(
@@ -158,7 +158,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#side(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
   }
 
-  tables(): Iterable<{ readonly id: TableId; readonly topic: string; readonly events: number }> {
+  tables(): Iterable<Readonly<TableTotals>> {
     return this.#routes.all();
   }
 
@@ -186,6 +186,7 @@ class RecordEmitter<S extends SourceInfo> {
     const counts = this.#counts;
     const route = this.#routes.of(change.table);
     route.totals.events++;
+    route.totals.lastEventAt = this.#record.timestamp;
     const envelope = this.#envelope;
     envelope.source = route.source(change.at, change.snapshot);
     envelope.transaction = this.#transactionBlock(change, route.name);

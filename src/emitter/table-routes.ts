@@ -32,6 +32,8 @@ export interface TableTotals {
   readonly id: TableId;
   readonly topic: string;
   events: number;
+  /** Milliseconds since the epoch; 0 before the first. */
+  lastEventAt: number;
 }
 
 export interface RouteOptions {
@@ -93,7 +95,8 @@ export class TableRoutes<S extends SourceInfo> {
     const key = keyColumns(table, settings);
     const encoder = this.#encoding.table({ table, key, topic, source: this.#block.schema });
     let totals = this.#totals.get(name);
-    if (totals === undefined) this.#totals.set(name, (totals = { id: table.id, topic, events: 0 }));
+    if (totals === undefined)
+      this.#totals.set(name, (totals = { id: table.id, topic, events: 0, lastEventAt: 0 }));
     const route: TableRoute<S> = {
       id: table.id,
       name,
