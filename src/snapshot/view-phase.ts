@@ -73,26 +73,25 @@ export async function* readFromView<P, S extends SourceInfo>(
       queue.fail(error);
     },
   );
-  const timer =
-    options.walLimitBytes === null
-      ? null
-      : setInterval(() => {
-          options.retainedBytes().then(
-            (bytes) => {
-              if (bytes === null || bytes <= options.walLimitBytes! || limit.reached) return;
-              limit.reached = true;
-              options.log.warn(
-                { retainedBytes: bytes, walLimitBytes: options.walLimitBytes },
-                'the source keeps too much log for the snapshot; the rest is read while streaming',
-              );
-              work.close();
-              stop();
-            },
-            (error: unknown) => {
-              if (!ending.signal.aborted) queue.fail(error);
-            },
-          );
-        }, WAL_CHECK_MS);
+  const checkLog = (): void => {
+    options.retainedBytes().then(
+      (bytes) => {
+        if (bytes === null || bytes <= options.walLimitBytes! || limit.reached) return;
+        limit.reached = true;
+        options.log.warn(
+          { retainedBytes: bytes, walLimitBytes: options.walLimitBytes },
+          'the source keeps too much log for the snapshot; the rest is read while streaming',
+        );
+        work.close();
+        stop();
+      },
+      (error: unknown) => {
+        if (!ending.signal.aborted) queue.fail(error);
+      },
+    );
+  };
+  const timer = options.walLimitBytes === null ? null : setInterval(checkLog, WAL_CHECK_MS);
+  if (timer !== null) checkLog();
   try {
     const feeds = new Map<TableSnapshot, TableFeed<S>>();
     for (;;) {

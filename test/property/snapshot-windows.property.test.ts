@@ -25,6 +25,8 @@ interface World {
   /** Batches after which the process dies, one after the other. */
   readonly crashes: readonly number[];
   readonly keyless: boolean;
+  /** Whether the source keeps too much log for the view to be read to its end. */
+  readonly limited: boolean;
 }
 
 interface Durable {
@@ -59,8 +61,11 @@ async function run(world: World): Promise<{ db: ModelDatabase; records: Change<M
       parallelism: world.parallelism,
       chunkRows: 5,
       where: new Map(),
-      walLimitBytes: null,
-      retainedBytes: () => Promise.resolve(null),
+      walLimitBytes: world.limited ? 1 : null,
+      retainedBytes: async () => {
+        for (let n = 0; n < 10; n++) await db.pause();
+        return 2;
+      },
       freshStart: fresh && world.view,
       onTableError: (_, error) => {
         throw error;
@@ -189,6 +194,8 @@ const world = (keyless: boolean): fc.Arbitrary<World> =>
     view: fc.boolean(),
     crashes: keyless ? fc.constant([]) : fc.array(fc.integer({ min: 0, max: 40 }), { maxLength: 5 }),
     keyless: fc.constant(keyless),
+    // Broken off, a table without a key begins again and its rows repeat.
+    limited: keyless ? fc.constant(false) : fc.boolean(),
   });
 
 test('keyed tables: the topic replays to the source, whatever is written and whenever the process dies', async () => {

@@ -1,0 +1,205 @@
+import { expect, test } from 'vitest';
+import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import type { Batch } from '../../src/model/batch.ts';
+import type { TableSchema } from '../../src/model/table.ts';
+import { SILENT } from '../../src/observability/log.ts';
+import { createSnapshot, type Snapshot, type SnapshotOptions } from '../../src/snapshot/snapshot.ts';
+import {
+  MODEL_POSITIONS,
+  ModelDatabase,
+  type ModelPosition,
+  ModelSnapshotSource,
+  type ModelSource,
+  modelTable,
+} from '../property/snapshot-model.ts';
+
+type Options = SnapshotOptions<ModelPosition, ModelSource>;
+
+const TABLES = [modelTable('a', true), modelTable('b', true)];
+const never = new AbortController().signal;
+
+function database(): ModelDatabase {
+  const db = new ModelDatabase(TABLES, 7, 0);
+  for (let i = 0; i < 30; i++) db.write();
+  for (const transaction of db.log) transaction.visible = true;
+  return db;
+}
+
+function snapshotOf(
+  source: Options['source'],
+  options: Partial<Options> = {},
+  tables: readonly TableSchema[] = TABLES,
+): Snapshot<ModelPosition, ModelSource> {
+  return createSnapshot<ModelPosition, ModelSource>({
+    source,
+    codec: MODEL_POSITIONS,
+    tables: tables.map(({ id }) => ({ id, key: ['id'], estimatedRows: 10, limitation: null })),
+    restored: new Map(),
+    mode: 'initial',
+    parallelism: 2,
+    chunkRows: 5,
+    where: new Map(),
+    walLimitBytes: null,
+    retainedBytes: () => Promise.resolve(null),
+    freshStart: true,
+    onTableError: (_, error) => {
+      throw error;
+    },
+    log: SILENT,
+    ...options,
+  });
+}
+
+interface Outcome {
+  rows: number;
+  state: Map<string, string>;
+}
+
+async function collect(
+  batches: AsyncIterable<Batch<ModelPosition, ModelSource>>,
+  into: Outcome,
+): Promise<Outcome> {
+  for await (const batch of batches) {
+    into.rows += batch.changes.filter((change) => change.kind === 'row' && change.op === 'r').length;
+    for (const [key, value] of batch.state ?? []) {
+      if (value === null) into.state.delete(key);
+      else into.state.set(key, value);
+    }
+  }
+  return into;
+}
+
+/** A view, and nothing else. */
+async function read(options: Partial<Options> = {}, db = database()): Promise<Outcome> {
+  const snapshot = snapshotOf(new ModelSnapshotSource(db, true), options);
+  return collect(snapshot.readView(never), { rows: 0, state: new Map(options.restored) });
+}
+
+test('what is complete is not read again; what is new is; what is gone is forgotten', async () => {
+  const db = database();
+  const { rows, state } = await read({}, db);
+  expect(rows).toBeGreaterThan(0);
+  const next = snapshotOf(new ModelSnapshotSource(db, false), { restored: state, freshStart: false });
+  expect([next.pending, next.done]).toEqual([false, true]);
+  const stream: Batch<ModelPosition, ModelSource>[] = [];
+  async function* empty(): AsyncGenerator<Batch<ModelPosition, ModelSource>> {
+    yield* stream;
+  }
+  const given = empty();
+  expect(next.merge(given, () => undefined, never)).toBe(given);
+  const fewer = snapshotOf(new ModelSnapshotSource(db, false), { restored: state, freshStart: false }, [
+    TABLES[0]!,
+  ]);
+  stream.push({ changes: [], bytes: 0, resume: { lsn: 1, done: 0 } });
+  const after = await collect(
+    fewer.merge(empty(), () => undefined, never),
+    { rows: 0, state: new Map(state) },
+  );
+  expect([...after.state.keys()].toSorted((a, b) => a.localeCompare(b))).toEqual([
+    'snapshot',
+    'table/public.a',
+  ]);
+});
+
+test('mode always begins again when the former one is complete, but not in a further attempt', async () => {
+  const { rows, state } = await read();
+  const again = await read({ mode: 'always', restored: state });
+  expect(again.rows).toBe(rows);
+  expect((await read({ mode: 'always', restored: state, beginAgain: false })).rows).toBe(0);
+});
+
+test('a table that fails is reported and left for the next start; the others go on', async () => {
+  const db = database();
+  const source = new ModelSnapshotSource(db, true);
+  const broken: Options['source'] = {
+    openWindows: () => source.openWindows(),
+    openOwnView: () => source.openOwnView(),
+    async openView() {
+      const view = (await source.openView())!;
+      return {
+        position: view.position,
+        sees: (tx) => view.sees(tx),
+        plan: (id, options, signal) =>
+          id.table === 'b'
+            ? Promise.reject(new HeadwaterError('snapshot.table-unreadable', 'The table public.b is gone.'))
+            : view.plan(id, options, signal),
+        rows: (plan, range, signal) => view.rows(plan, range, signal),
+        [Symbol.asyncDispose]: () => view[Symbol.asyncDispose](),
+      };
+    },
+  };
+  const errors: string[] = [];
+  const snapshot = snapshotOf(broken, {
+    onTableError: (id, error) => errors.push(`${id.table} ${error.code}`),
+  });
+  const { state } = await collect(snapshot.readView(never), { rows: 0, state: new Map() });
+  expect(errors).toEqual(['b snapshot.table-unreadable']);
+  expect(snapshot.done).toBe(true);
+  expect(state.has('table/public.b')).toBe(false);
+  expect(snapshot.tableProgress().map((table) => table.state)).toEqual(['done', 'failed']);
+  expect(snapshotOf(source, { restored: state }).pending).toBe(true);
+});
+
+test('an idle stream is asked for its position, and ends with mode initial_only', async () => {
+  const db = database();
+  let wake: (() => void) | null = null;
+  let nudges = 0;
+  async function* idle(): AsyncGenerator<Batch<ModelPosition, ModelSource>> {
+    for (;;) {
+      await new Promise<void>((resolve) => (wake = resolve));
+      yield { changes: [], bytes: 0, resume: { lsn: db.insert, done: 0 } };
+    }
+  }
+  const snapshot = snapshotOf(new ModelSnapshotSource(db, false), {
+    freshStart: false,
+    mode: 'initial_only',
+  });
+  const nudge = (): void => {
+    nudges++;
+    wake?.();
+  };
+  const ended = new AbortController();
+  const { rows } = await collect(snapshot.merge(finite(idle(), ended), nudge, never), {
+    rows: 0,
+    state: new Map(),
+  });
+  expect(rows).toBe(snapshot.progress().rows);
+  expect(rows).toBeGreaterThan(0);
+  expect(nudges).toBeGreaterThan(0);
+  expect(snapshot.done).toBe(true);
+});
+
+/** A generator that waits for ever cannot be ended from outside; a real reader's stream can. */
+function finite<T>(stream: AsyncGenerator<T>, ended: AbortController): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: () =>
+        Promise.race([
+          stream.next(),
+          new Promise<IteratorResult<T>>((resolve) => {
+            ended.signal.addEventListener('abort', () => resolve({ done: true, value: undefined }));
+          }),
+        ]),
+      return: () => {
+        ended.abort();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    }),
+  };
+}
+
+test('when the process is told to stop, windows end without an error', async () => {
+  const db = database();
+  const ending = new AbortController();
+  const snapshot = snapshotOf(new ModelSnapshotSource(db, false), { freshStart: false });
+  let batches = 0;
+  for await (const _ of snapshot.merge(
+    db.stream({ lsn: db.insert, done: 0 }),
+    () => undefined,
+    ending.signal,
+  )) {
+    if (++batches === 2) ending.abort();
+  }
+  expect(batches).toBeLessThan(5);
+  expect(snapshot.done).toBe(false);
+});
