@@ -66,6 +66,8 @@ export interface Column {
   readonly default: import('./value.ts').Value | undefined;
   /** The default is computed by the database (a sequence, a function): Debezium writes a placeholder for it. */
   readonly computedDefault?: true;
+  /** The value is the database's text for a type that Debezium has nothing for and leaves out. */
+  readonly opaque?: true;
   /** The type's name in the database without modifiers, e.g. `varchar`, `numeric`, `_int4`. */
   readonly nativeType: string;
   /** Declared length or precision, and scale, where the type has them. */

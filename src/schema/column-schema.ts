@@ -96,44 +96,13 @@ export function typeSchema(type: ColumnType, nativeType: string, profile: Profil
   }
 }
 
-/** Whether a column's field may be null. A key column keeps what the table says. */
+/**
+ * Whether a column's field may be null. A key column keeps what the table says. Columns that Debezium leaves out
+ * are optional, so that a consumer's table requires the same columns as with Debezium.
+ */
 export function isOptional(column: Column, inKey: boolean, profile: Profile): boolean {
   if (profile === 'safe') return !inKey || column.nullable;
-  return column.nullable || (!inKey && leftOutByDebezium(column));
-}
-
-/**
- * Base types that Debezium 3.2 has no conversion for. It leaves such columns out; they are sent as optional
- * text here, so that a consumer's table has the same required columns as with Debezium.
- */
-const LEFT_OUT: ReadonlySet<string> = new Set([
-  'tsvector',
-  'tsquery',
-  'gtsvector',
-  'line',
-  'lseg',
-  'box',
-  'path',
-  'polygon',
-  'circle',
-  'pg_lsn',
-  'jsonpath',
-  'macaddr8',
-  'xid',
-  'xid8',
-  'cid',
-  'tid',
-  'txid_snapshot',
-  'pg_snapshot',
-  'int2vector',
-  'oidvector',
-  'refcursor',
-  'aclitem',
-]);
-
-export function leftOutByDebezium(column: Column): boolean {
-  const native = column.nativeType.replace(/^_/, '');
-  return LEFT_OUT.has(native) || native.endsWith('multirange');
+  return column.nullable || (!inKey && column.opaque === true);
 }
 
 function semantic(

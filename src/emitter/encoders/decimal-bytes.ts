@@ -54,10 +54,13 @@ export function decimalBase64(text: string, scale: number): string {
   return base64OfBigInt(unscaled(text, scale));
 }
 
-/** Number of fraction digits of decimal text: the scale of a VariableScaleDecimal. */
-export function decimalScale(text: string): number {
+/** Fraction digits of decimal text without zeros at its end: the scale of a VariableScaleDecimal. */
+export function significantScale(text: string): number {
   const point = text.indexOf('.');
-  return point < 0 ? 0 : text.length - point - 1;
+  if (point < 0) return 0;
+  let end = text.length;
+  while (text.charCodeAt(end - 1) === 48) end--;
+  return end - point - 1;
 }
 
 /** The text's value times ten to the `scale`. A negative scale drops zeros the server has put there. */
@@ -66,7 +69,7 @@ export function unscaled(text: string, scale: number): bigint {
   const digits = point < 0 ? text : text.slice(0, point) + text.slice(point + 1);
   const missing = scale - (point < 0 ? 0 : text.length - point - 1);
   if (missing >= 0) return BigInt(digits + '0'.repeat(missing));
-  return BigInt(digits) / 10n ** BigInt(-missing);
+  return BigInt(digits) / 10n ** BigInt(-missing); // zeros, unless the text is not of this scale
 }
 
 function base64OfBigInt(n: bigint): string {

@@ -24,22 +24,25 @@ function isoYear(year: number): string {
   return String(year).padStart(4, '0');
 }
 
-/** `13:51:30`, and `.123456` where `fraction` is `six` or there is something to show. Midnight's end is 24:00:00. */
-export function isoTime(us: number, fraction: 'six' | 'least'): string {
+/**
+ * `13:51:30.123456`: with that many digits of the second, or (null) as many as it takes. Midnight's end is
+ * 24:00:00.
+ */
+export function isoTime(us: number, digits: number | null): string {
   const seconds = Math.floor(us / 1_000_000);
   const rest = us - seconds * 1_000_000;
   const minutes = Math.floor(seconds / 60);
   const time = `${TWO[Math.floor(minutes / 60)]}:${TWO[minutes % 60]}:${TWO[seconds % 60]}`;
-  if (rest === 0 && fraction === 'least') return time;
-  const digits = String(rest).padStart(6, '0');
-  return `${time}.${fraction === 'six' ? digits : digits.replace(/0+$/, '')}`;
+  if (digits === 0 || (rest === 0 && digits === null)) return time;
+  const fraction = String(rest).padStart(6, '0');
+  return `${time}.${digits === null ? fraction.replace(/0+$/, '') : fraction.slice(0, digits)}`;
 }
 
 let lastDay = NaN;
 let lastDate = '';
 
-/** `2016-11-04T11:51:30.123456Z`. The date's text is kept, since neighbouring rows mostly share it. */
-export function isoTimestamp(us: number | bigint): string {
+/** `2016-11-04T11:51:30.123456Z`, with that many digits of the second. The date's text is kept, since neighbouring rows mostly share it. */
+export function isoTimestamp(us: number | bigint, digits: number): string {
   let day: number;
   let time: number;
   if (typeof us === 'number') {
@@ -55,7 +58,7 @@ export function isoTimestamp(us: number | bigint): string {
     lastDate = isoDate(day);
     lastDay = day;
   }
-  return `${lastDate}T${isoTime(time, 'six')}Z`;
+  return `${lastDate}T${isoTime(time, digits)}Z`;
 }
 
 /** `13:51:30.123789+02` (timetz as the server prints it) in UTC: `11:51:30.123789Z`. */
@@ -67,7 +70,7 @@ export function timetzToUtc(text: string): string {
   const seconds = part(1) * 3600 + part(2) * 60 + part(3) + sign * (part(6) * 3600 + part(7) * 60 + part(8));
   const wrapped = ((seconds % 86_400) + 86_400) % 86_400;
   const us = Number((match[4] ?? '').padEnd(6, '0'));
-  return `${isoTime(wrapped * 1_000_000 + us, 'least')}Z`;
+  return `${isoTime(wrapped * 1_000_000 + us, null)}Z`;
 }
 
 /** `P1Y2M3DT4H5M6.78S` of [months, days, µs], as Debezium's io.debezium.time.Interval: all parts, always. */

@@ -162,5 +162,6 @@ function writeFields(writers: readonly FieldWriter[], row: Row): string {
 function requiredValue(column: Column, inKey: boolean, json: JsonOptions): string | null {
   if (!json.withSchema || isOptional(column, inKey, json.profile)) return null;
   const defaultJson = columnDefaultJson(column, json.profile);
+  if (column.type.kind === 'hstore') return '"{}"';
   return defaultJson ?? absentJson(typeSchema(column.type, column.nativeType, json.profile));
 }

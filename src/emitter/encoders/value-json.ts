@@ -7,7 +7,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Column, ColumnType } from '../../model/table.ts';
 import { ABSENT, UNCHANGED, type Value } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
-import { decimalBase64, decimalScale } from './decimal-bytes.ts';
+import { decimalBase64, significantScale } from './decimal-bytes.ts';
 import { isoDate, isoInterval, isoTime, isoTimestamp, timetzToUtc } from './iso-time.ts';
 import { floatJson, quote } from './json-text.ts';
 
@@ -111,7 +111,7 @@ function typeWriter(type: ColumnType, context: TypeContext): WriteValue {
     case 'timestamptz':
     case 'interval':
       return context.profile === 'safe'
-        ? isoWriter(type.kind, other)
+        ? isoWriter(type.kind, 'precision' in type ? type.precision : null, other)
         : temporalWriter(type.kind, 'precision' in type ? type.precision : null, context);
     case 'point':
       return (v) => (Array.isArray(v) ? pointJson(v as readonly number[]) : other(v));
@@ -142,7 +142,7 @@ function decimalWriter(scale: number | null, { profile, other, special }: TypeCo
     return (v) => {
       if (typeof v !== 'string') return other(v);
       if (!isFinite(v)) return special(v);
-      const digits = decimalScale(v);
+      const digits = significantScale(v);
       return `{"scale":${digits},"value":"${decimalBase64(v, digits)}"}`;
     };
   }
@@ -159,9 +159,9 @@ function isFinite(decimal: string): boolean {
 
 type Temporal = 'date' | 'time' | 'timetz' | 'timestamp' | 'timestamptz' | 'interval';
 
-/** pgjdbc's stand-ins for infinite timestamps, which Debezium passes on whatever the unit. */
-const TIMESTAMP_INFINITY = '9223372036825200000';
-const TIMESTAMP_MINUS_INFINITY = '-9223372036832400000';
+/** pgjdbc's stand-ins for infinite timestamps, in microseconds, which Debezium passes on. */
+const TIMESTAMP_INFINITY = 9_223_372_036_825_200_000n;
+const TIMESTAMP_MINUS_INFINITY = -9_223_372_036_832_400_000n;
 
 function temporalWriter(kind: Temporal, precision: number | null, context: TypeContext): WriteValue {
   const { other, special } = context;
@@ -179,27 +179,48 @@ function temporalWriter(kind: Temporal, precision: number | null, context: TypeC
     case 'timetz':
       return (v) => (typeof v === 'string' ? `"${timetzToUtc(v)}"` : other(v));
     case 'timestamp':
-      return (v) => {
-        if (typeof v === 'number') {
-          if (v === Infinity) return TIMESTAMP_INFINITY;
-          if (v === -Infinity) return TIMESTAMP_MINUS_INFINITY;
-          return String(milliseconds ? Math.floor(v / 1000) : v);
-        }
-        if (typeof v !== 'bigint') return other(v);
-        return String(milliseconds ? floorDiv(v, 1000n) : v);
-      };
+      return timestampWriter(milliseconds, context);
     case 'timestamptz':
-      return (v) => (typeof v === 'number' || typeof v === 'bigint' ? instantJson(v) : other(v));
+      return instantWriter(precision, other);
     case 'interval':
       return (v) => {
         if (!Array.isArray(v)) return other(v);
         const [months, days, us] = v as unknown as readonly [number, number, number | bigint];
-        return Number.isFinite(months) ? microDuration(months, days, us) : special(infinityText(months));
+        if (!Number.isFinite(months)) return special(infinityText(months));
+        const duration = microDuration(months, days, us);
+        return fitsInt64(duration) ? String(duration) : special(isoInterval(months, days, us));
       };
   }
 }
 
-function isoWriter(kind: Temporal, other: WriteValue): WriteValue {
+function timestampWriter(milliseconds: boolean, { other, special }: TypeContext): WriteValue {
+  const unit = milliseconds ? 1000n : 1n;
+  const infinity = String(TIMESTAMP_INFINITY / unit);
+  const minusInfinity = String(TIMESTAMP_MINUS_INFINITY / unit);
+  return (v) => {
+    if (typeof v === 'number') {
+      if (v === Infinity) return infinity;
+      if (v === -Infinity) return minusInfinity;
+      return String(milliseconds ? Math.floor(v / 1000) : v);
+    }
+    if (typeof v !== 'bigint') return other(v);
+    const scaled = floorDiv(v, unit);
+    // The last 30 years PostgreSQL knows are past 2^63 microseconds from 1970.
+    return fitsInt64(scaled) ? String(scaled) : special(isoTimestamp(v, 6));
+  };
+}
+
+/** As many digits of the second as the column declares. */
+function instantWriter(precision: number | null, other: WriteValue): WriteValue {
+  const digits = precision ?? 6;
+  return (v) => (typeof v === 'number' || typeof v === 'bigint' ? instantJson(v, digits) : other(v));
+}
+
+function fitsInt64(n: bigint): boolean {
+  return BigInt.asIntN(64, n) === n;
+}
+
+function isoWriter(kind: Temporal, precision: number | null, other: WriteValue): WriteValue {
   switch (kind) {
     case 'date':
       return (v) => {
@@ -207,12 +228,12 @@ function isoWriter(kind: Temporal, other: WriteValue): WriteValue {
         return Number.isFinite(v) ? `"${isoDate(v)}"` : `"${infinityText(v)}"`;
       };
     case 'time':
-      return (v) => (typeof v === 'number' ? `"${isoTime(v, 'six')}"` : other(v));
+      return (v) => (typeof v === 'number' ? `"${isoTime(v, 6)}"` : other(v));
     case 'timetz':
       return (v) => (typeof v === 'string' ? `"${v.replace(/([+-]\d\d)$/, '$1:00')}"` : other(v));
     case 'timestamp':
     case 'timestamptz':
-      return (v) => (typeof v === 'number' || typeof v === 'bigint' ? instantJson(v) : other(v));
+      return instantWriter(precision, other);
     case 'interval':
       return (v) => {
         if (!Array.isArray(v)) return other(v);
@@ -226,10 +247,10 @@ function infinityText(n: number): string {
   return n > 0 ? 'infinity' : '-infinity';
 }
 
-function instantJson(us: number | bigint): string {
+function instantJson(us: number | bigint, digits: number): string {
   if (us === Infinity) return '"infinity"';
   if (us === -Infinity) return '"-infinity"';
-  return `"${isoTimestamp(us)}"`;
+  return `"${isoTimestamp(us, digits)}"`;
 }
 
 function floorDiv(n: bigint, by: bigint): bigint {
@@ -240,8 +261,8 @@ function floorDiv(n: bigint, by: bigint): bigint {
 /** A month is a twelfth of 365.25 days, as Debezium counts. */
 const US_PER_MONTH = 2_629_800_000_000n;
 
-function microDuration(months: number, days: number, us: number | bigint): string {
-  return String(BigInt(months) * US_PER_MONTH + BigInt(days) * 86_400_000_000n + BigInt(us));
+function microDuration(months: number, days: number, us: number | bigint): bigint {
+  return BigInt(months) * US_PER_MONTH + BigInt(days) * 86_400_000_000n + BigInt(us);
 }
 
 /** x, y and the point as little-endian WKB, which is what Debezium adds. */

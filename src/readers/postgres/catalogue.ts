@@ -63,9 +63,10 @@ export async function describeTables(
   if (tables.length === 0) return [];
   const oids = tables.map((row) => Number(row[0])).join(',');
   const attributes = groupByOid(
-    await query(`SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attndims, a.attnotnull, a.attgenerated,
+    await query(`SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attndims,
+      a.attnotnull OR (t.typtype = 'd' AND t.typnotnull), a.attgenerated,
       a.attidentity, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
-    FROM pg_catalog.pg_attribute a
+    FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid IN (${oids}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum`),
   );
@@ -150,6 +151,7 @@ const UNKNOWN: ColumnTypeInfo = {
   nativeType: 'unknown',
   length: null,
   scale: null,
+  opaque: true,
   decode: decodeText,
 };
 
@@ -171,7 +173,11 @@ function buildColumn(attribute: TextRow, info: ColumnTypeInfo): Column {
     length: info.length,
     scale: info.scale,
   };
-  return found?.kind === 'computed' ? { ...column, computedDefault: true } : column;
+  return {
+    ...column,
+    ...(found?.kind === 'computed' ? { computedDefault: true as const } : {}),
+    ...(info.opaque ? { opaque: true as const } : {}),
+  };
 }
 
 /**

@@ -104,3 +104,28 @@ function withPrecision(
   const precision = typmod < 0 ? null : typmod;
   return { type: { kind, precision }, length: precision, scale: null, decode };
 }
+
+/** Types whose text is what they are; of all other types the text stands in for something Debezium leaves out. */
+const PLAIN_TEXT: ReadonlySet<string> = new Set([
+  'text',
+  'varchar',
+  'bpchar',
+  'char',
+  'name',
+  'citext',
+  'inet',
+  'cidr',
+  'macaddr',
+  'macaddr8',
+  'int4range',
+  'int8range',
+  'numrange',
+  'tsrange',
+  'tstzrange',
+  'daterange',
+  'isbn',
+]);
+
+export function isPlainText(name: string): boolean {
+  return PLAIN_TEXT.has(name);
+}

@@ -5,7 +5,7 @@
 import type { ColumnType } from '../../../model/table.ts';
 import type { Value } from '../../../model/value.ts';
 import { arrayDecoder } from './decode-array.ts';
-import { builtinType, type ScalarType } from './builtin-types.ts';
+import { builtinType, isPlainText, type ScalarType } from './builtin-types.ts';
 import { decodeText } from './decode-scalar.ts';
 
 /** Runs one statement with text results; parameters are put in by the caller as quoted literals. */
@@ -17,6 +17,8 @@ export interface ColumnTypeInfo {
   readonly nativeType: string;
   readonly length: number | null;
   readonly scale: number | null;
+  /** See Column.opaque. */
+  readonly opaque?: boolean;
   /** Text output → Value, as model/table.ts lists. Throws `source.value-unreadable`. */
   readonly decode: (text: string) => Value;
 }
@@ -98,10 +100,13 @@ class LoadedTypes implements TypeRegistry {
       let type: ColumnType = { kind: 'array', element: element.type };
       for (let d = 1; d < dimensions; d++) type = { kind: 'array', element: type };
       const decode = arrayDecoder(element.decode, row.delimiter);
-      return { type, nativeType: row.name, length: element.length, scale: element.scale, decode };
+      const { length, scale, opaque } = element;
+      return { type, nativeType: row.name, length, scale, opaque: opaque ?? false, decode };
     }
     const scalar = this.#scalar(oid, row, typmod);
-    return { ...scalar, nativeType: row.name };
+    const opaque =
+      scalar.type.kind === 'tsvector' || (scalar.type.kind === 'string' && !isPlainText(row.name));
+    return { ...scalar, nativeType: row.name, opaque };
   }
 
   #scalar(oid: number, row: TypeRow, typmod: number): ScalarType {
