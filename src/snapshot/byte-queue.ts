@@ -5,7 +5,6 @@
 export class ByteQueue<T> {
   readonly #limit: number;
   readonly #items: { readonly item: T; readonly bytes: number }[] = [];
-  #head = 0;
   #bytes = 0;
   #closed = false;
   #failure: { readonly error: unknown } | null = null;
@@ -46,13 +45,9 @@ export class ByteQueue<T> {
   async take(): Promise<T | null> {
     for (;;) {
       if (this.#failure !== null) throw this.#failure.error;
-      const next = this.#items[this.#head];
+      // Shifted, not counted past: a queue that is never empty must not keep what has been taken.
+      const next = this.#items.shift();
       if (next !== undefined) {
-        this.#head++;
-        if (this.#head === this.#items.length) {
-          this.#items.length = 0;
-          this.#head = 0;
-        }
         this.#bytes -= next.bytes;
         this.#wakeProducers();
         return next.item;
