@@ -132,6 +132,7 @@ describe.each(postgresVersions)('streaming from PostgreSQL %i', (version) => {
     const { changes } = await stream(`CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int);`, [
       `BEGIN; INSERT INTO a VALUES (1); SELECT pg_logical_emit_message(true, 'in', 'x'); TRUNCATE a, b; COMMIT`,
       `SELECT pg_logical_emit_message(false, 'out', 'y')`,
+      `INSERT INTO b VALUES (2)`, // a message outside of transactions is not flushed by itself
     ]);
     expect(lines(changes)).toEqual([
       'c a [1]',
@@ -139,9 +140,10 @@ describe.each(postgresVersions)('streaming from PostgreSQL %i', (version) => {
       'truncate a',
       'truncate b',
       'message out 79 outside',
+      'c b [2]',
     ]);
     const seqs = changes.flatMap((change) => ('seq' in change && change.tx !== null ? [change.seq] : []));
-    expect(seqs).toEqual([0, 1, 2, 3]);
+    expect(seqs).toEqual([0, 1, 2, 3, 0]);
   });
 
   it('leaves messages out where they are not asked for', async () => {
@@ -154,12 +156,21 @@ describe.each(postgresVersions)('streaming from PostgreSQL %i', (version) => {
   });
 
   it('keeps the position behind a message that was delivered outside of transactions', async () => {
-    const { position } = await stream(`CREATE TABLE a (id int PRIMARY KEY);`, [
-      `SELECT pg_logical_emit_message(false, 'out', 'y')`,
-    ]);
-    await using again = makeReader(db);
-    const stored = { position, identity: null };
-    expect((await openReader(again, stored)).continuity.kind).toBe('continuous');
+    await db.query(`CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE other (id int)`);
+    await using first = makeReader(db, { tables: ['public.a'] });
+    const opened = await openReader(first);
+    if (opened.continuity.kind !== 'fresh') throw new Error('not fresh');
+    await db.query(`SELECT pg_logical_emit_message(false, 'out', 'y')`);
+    await db.query(`INSERT INTO other VALUES (1)`);
+    const { changes, position } = await readUntil(
+      first,
+      opened.continuity.start,
+      (_, seen) => seen.length > 0,
+    );
+    expect(lines(changes)).toEqual(['message out 79 outside']);
+    await first[Symbol.asyncDispose]();
+    await using again = makeReader(db, { tables: ['public.a'] });
+    expect((await openReader(again, { position, identity: null })).continuity.kind).toBe('continuous');
     await db.query(`INSERT INTO a VALUES (1)`);
     expect(lines((await readToEnd(again, position)).changes)).toEqual(['c a [1]']);
   });
@@ -455,8 +466,10 @@ describe.each(postgresVersions)('streaming from PostgreSQL %i', (version) => {
     const letters = { c: 'i', u: 'u', d: 'd', r: 'r' } as const;
     expect(
       ours.map(({ op, before, after }) => {
-        const cell = (row: typeof after, i: number): string =>
-          row?.[i] == null ? '' : String(row[i] as string);
+        const cell = (row: typeof after, i: number): string => {
+          const value = row?.[i];
+          return typeof value === 'number' || typeof value === 'string' ? String(value) : '';
+        };
         return `${letters[op]} ${cell(before, 0)} ${cell(after, 0)} ${cell(after, 1)}`;
       }),
     ).toEqual(theirs);
