@@ -151,7 +151,7 @@ function withoutVolatile(value: Json): Json {
 /** Debezium's order is that of a hash map. Messages it counts under the address of a Java object: put last. */
 function sortedCollections(collections: readonly Json[]): readonly Json[] {
   const name = (json: Json): string => {
-    const text = String(fieldOf(json, 'data_collection'));
+    const text = textOf(fieldOf(json, 'data_collection'));
     return text.includes('LogicalDecodingMessageId@') ? 'logical_message' : text;
   };
   return collections.toSorted((a, b) => (name(a) < name(b) ? -1 : 1));
@@ -208,7 +208,7 @@ function fieldDifferences(
   report: Report,
 ): void {
   const byName = (fields: readonly Json[]): Record<string, Json> =>
-    Object.fromEntries(fields.map((field) => [String(fieldOf(field, 'field')), field]));
+    Object.fromEntries(fields.map((field) => [textOf(fieldOf(field, 'field')), field]));
   differences(byName(a), byName(b), path, report);
 }
 
@@ -220,4 +220,8 @@ function isFields(list: readonly unknown[]): boolean {
 
 function isObject(json: Json | undefined): json is { readonly [key: string]: Json } {
   return typeof json === 'object' && json !== null && !Array.isArray(json);
+}
+
+function textOf(json: Json): string {
+  return typeof json === 'string' ? json : '';
 }

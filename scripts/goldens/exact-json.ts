@@ -22,3 +22,13 @@ export function show(json: Json | undefined): string {
     300,
   );
 }
+
+/** The JSON text of a value, integers past 2^53 included. */
+export function exactText(json: unknown): string {
+  if (typeof json === 'bigint') return String(json);
+  if (Array.isArray(json)) return `[${json.map(exactText).join(',')}]`;
+  if (typeof json !== 'object' || json === null) return JSON.stringify(json);
+  return `{${Object.entries(json)
+    .map(([name, value]) => `${JSON.stringify(name)}:${exactText(value)}`)
+    .join(',')}}`;
+}

@@ -152,7 +152,7 @@ const RULES: readonly Rule[] = [
     applies: ({ theirs, ours }, column) =>
       column?.in === 'row' &&
       theirs === null &&
-      String(ours?.headers['__headwater.unavailable'] ?? '').includes(`"${column.name}"`),
+      namedIn(ours?.headers['__headwater.unavailable'], column.name),
   },
   {
     reason: `${DEFECT}: messages are counted under the address of a Java object`,
@@ -205,4 +205,10 @@ function isBefore1582(theirs: Json | undefined, mine: Json | undefined): boolean
     typeof theirs === 'string' &&
     theirs.endsWith('Z')
   );
+}
+
+/** Whether a header lists the column. */
+function namedIn(header: Json | undefined, column: string): boolean {
+  const list = typeof header === 'string' ? (JSON.parse(header) as Json) : header;
+  return Array.isArray(list) && list.includes(column);
 }

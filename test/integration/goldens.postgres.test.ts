@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { compare } from '../../scripts/goldens/compare.ts';
-import { show } from '../../scripts/goldens/exact-json.ts';
+import { exactText, parseExact, show } from '../../scripts/goldens/exact-json.ts';
 import { readRecording } from '../../scripts/goldens/recording.ts';
 import { runFlow } from '../../scripts/goldens/run-flow.ts';
 import { testDatabase } from '../support/servers.ts';
@@ -38,9 +38,9 @@ test('the comparison finds a value that is wrong, missing, or of another schema'
   }));
   const table = same.findIndex(({ topic }) => topic.endsWith('.ri_full'));
   const at = same[table]!;
-  const changed = JSON.parse(
-    JSON.stringify(at).replace('"a":"one"', '"a":"two"').replaceAll('"int32"', '"int64"'),
-  ) as typeof at;
+  const changed = parseExact(
+    exactText(at).replace('"a":"one"', '"a":"two"').replaceAll('"int32"', '"int64"'),
+  ) as unknown as typeof at;
   const paths = compare(recording, same.with(table, changed)).unexpected.map(({ path }) => path.join('.'));
   expect(paths).toContain('value.payload.after.a');
   expect(paths).toContain('value.schema.fields.after.fields.id.type');

@@ -228,7 +228,7 @@ function isoWriter(kind: Temporal, precision: number | null, other: WriteValue):
         return Number.isFinite(v) ? `"${isoDate(v)}"` : `"${infinityText(v)}"`;
       };
     case 'time':
-      return (v) => (typeof v === 'number' ? `"${isoTime(v, 6)}"` : other(v));
+      return (v) => (typeof v === 'number' ? `"${isoTime(v, precision ?? 6)}"` : other(v));
     case 'timetz':
       return (v) => (typeof v === 'string' ? `"${v.replace(/([+-]\d\d)$/, '$1:00')}"` : other(v));
     case 'timestamp':

@@ -1,0 +1,98 @@
+/** docs/type-mapping/postgres.md, line by line, on real servers. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { walkTypes } from '../../scripts/goldens/type-walk.ts';
+import { testDatabase } from '../support/servers.ts';
+
+interface DocumentedType {
+  readonly section: string;
+  readonly type: string;
+  readonly example: string;
+  readonly debezium: { readonly schema: string; readonly value: string };
+  readonly safe: { readonly schema: string; readonly value: string };
+}
+
+const OWN_TYPES = [
+  "CREATE TYPE mood AS ENUM ('sad', 'a,b')",
+  'CREATE TYPE pair AS (x int, label text)',
+  'CREATE DOMAIN positive AS int CHECK (value > 0)',
+  'CREATE DOMAIN price AS numeric(10,2)',
+];
+const EXTENSIONS = ['citext', 'ltree', 'hstore', 'isn'].map((name) => `CREATE EXTENSION ${name}`);
+
+const documented = parse(
+  await readFile(join(import.meta.dirname, '../../docs/type-mapping/postgres.md'), 'utf8'),
+);
+
+/** Contrib comes with Debian's 15; what npm has of 18 is without. */
+const SERVERS = [
+  { version: 15, preamble: [...OWN_TYPES, ...EXTENSIONS], lines: documented },
+  {
+    version: 18,
+    preamble: OWN_TYPES,
+    lines: documented.filter(({ section }) => section !== 'Extensions'),
+  },
+] as const;
+
+describe.each(SERVERS)('PostgreSQL $version', ({ version, preamble, lines }) => {
+  test.each(['debezium', 'safe'] as const)(
+    'profile %s is as documented, snapshot and stream',
+    async (profile) => {
+      await using database = await testDatabase(version);
+      const walked = await walkTypes(database.url, profile, { preamble, lines });
+      const found = lines.map(({ type, example }, i) => ({ type, example, ...walked[i]! }));
+      const expected = lines.map((line) => ({
+        type: line.type,
+        example: line.example,
+        schema: line[profile].schema,
+        value: line[profile].value,
+        streamedSchema: line[profile].schema,
+        streamedValue: line[profile].value,
+      }));
+      expect(found).toEqual(expected);
+    },
+  );
+});
+
+test('every base type of the server is documented', async () => {
+  await using database = await testDatabase(15);
+  const rows = await database.query<{ name: string }>(
+    `SELECT format_type(oid, NULL) AS name FROM pg_type
+     WHERE typnamespace = 'pg_catalog'::regnamespace AND typtype IN ('b', 'r', 'm') AND typname !~ '^_'
+     AND typname !~ '^(gtsvector|pg_node_tree|pg_ndistinct|pg_dependencies|pg_mcv_list|pg_brin_.*)$'`,
+  );
+  // Names as the documentation has them; precision stands behind some.
+  const names: Readonly<Record<string, string>> = {
+    'character varying': 'varchar',
+    character: 'char(5)',
+    'bit varying': 'varbit',
+    'time without time zone': 'time',
+    'time with time zone': 'timetz',
+    'timestamp without time zone': 'timestamp',
+    'timestamp with time zone': 'timestamptz',
+  };
+  const types = new Set(documented.map(({ type }) => type));
+  expect(rows.map(({ name }) => names[name] ?? name).filter((name) => !types.has(name))).toEqual([]);
+});
+
+function parse(markdown: string): readonly DocumentedType[] {
+  const found: DocumentedType[] = [];
+  let section = '';
+  for (const line of markdown.split('\n')) {
+    if (line.startsWith('## ')) section = line.slice(3);
+    const cells = line.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll('\\|', '|'));
+    if (cells.length !== 8 || !cells[1]!.startsWith('`')) continue;
+    const [type, example, schema, value, safeSchema, safeValue] = cells
+      .slice(1, 7)
+      .map((cell) => cell.slice(1, -1));
+    found.push({
+      section,
+      type: type!,
+      example: example!,
+      debezium: { schema: schema!, value: value! },
+      safe: { schema: safeSchema!, value: safeValue! },
+    });
+  }
+  return found;
+}
