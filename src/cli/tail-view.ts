@@ -28,6 +28,8 @@ const COLOURS: Readonly<Record<string, string>> = {
 const RESET = '\u001b[0m';
 const DIM = '\u001b[2m';
 const LONGEST_VALUE = 60;
+/** Table and key on one line, so that what follows stands in a column. */
+const BRIEF_WIDTH = 26;
 
 /** Text of one or more lines, or null for what says nothing of its own (the tombstone after a delete). */
 export function describeRecord(record: DeliveredRecord, colour: boolean): string | null {
@@ -52,9 +54,15 @@ export function describeBriefly(record: DeliveredRecord, note: string, colour: b
   const value = parse(record.value);
   if (!isRow(value) || typeof value.op !== 'string') return null;
   const { op } = value;
-  const head = `${paint(COLOURS[op] ?? '', (WORDS[op] ?? op).padEnd(6))} ${tableOf(value) ?? record.topic}${keyText(parse(record.key))}`;
+  const key = parse(record.key);
+  const what = `${tableOf(value) ?? record.topic}${keyText(key)}`.padEnd(BRIEF_WIDTH);
+  const head = `${paint(COLOURS[op] ?? '', (WORDS[op] ?? op).padEnd(6))} ${what}`;
   const changes = changesOf(value, paint);
-  return `${head}${changes === null ? rowText(value, paint) : `  ${changes.join(', ')}`}   ${paint(DIM, `(${note})`)}`;
+  const row = isRow(value.after) ? value.after : isRow(value.before) ? value.before : {};
+  const others = Object.entries(row).filter(([name]) => !isRow(key) || !(name in key));
+  const text =
+    changes === null ? rowText({ after: Object.fromEntries(others) }, paint) : `  ${changes.join(', ')}`;
+  return `${head}${text}   ${paint(DIM, `(${note})`)}`;
 }
 
 /** Which columns are different now; null where one of the two images is missing. */

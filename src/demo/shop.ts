@@ -18,7 +18,7 @@ const SHOP = `
     quantity int NOT NULL,
     price numeric(10,2) NOT NULL,
     status text NOT NULL DEFAULT 'new',
-    ordered_at timestamptz(3) NOT NULL DEFAULT now()
+    ordered date NOT NULL DEFAULT current_date
   );
   ALTER TABLE customers REPLICA IDENTITY FULL;
   ALTER TABLE orders REPLICA IDENTITY FULL;
@@ -27,9 +27,9 @@ const SHOP = `
     ('Edsger', NULL, 'bronze'), ('Barbara', 'barbara@example.com', 'silver'),
     ('Zoë', 'zoë@example.com', 'bronze');
   INSERT INTO customers (name, email) SELECT 'Customer ' || n, n || '@example.com' FROM generate_series(6, 500) n;
-  INSERT INTO orders (customer_id, item, quantity, price, status, ordered_at)
+  INSERT INTO orders (customer_id, item, quantity, price, status, ordered)
     SELECT 1 + n % 500, (ARRAY['lamp', 'chair', 'kettle', 'rug', 'clock'])[1 + n % 5], 1 + n % 3, 4.90 + n % 40,
-           'delivered', now() - (20001 - n) * interval '20 min'
+           'delivered', current_date - (20001 - n) / 70
     FROM generate_series(1, 20000) n;
   ANALYZE;
 `;
