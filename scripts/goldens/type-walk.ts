@@ -81,11 +81,15 @@ function describe(schema: Json): string {
   const items = fieldOf(schema, 'items');
   const name = fieldOf(schema, 'name');
   const parameters = fieldOf(schema, 'parameters');
-  const base = items === null || name !== null ? String(type as string) : `array of ${describe(items)}`;
+  const base = items === null || name !== null ? text(type) : `array of ${describe(items)}`;
   const shortName =
     typeof name === 'string' ? ` ${name.replace('org.apache.kafka.connect.data.', 'connect ')}` : '';
   const list = Object.entries((parameters ?? {}) as Readonly<Record<string, string>>).map(
     ([k, v]) => `${k}=${v}`,
   );
   return `${base}${shortName}${list.length === 0 ? '' : ` {${list.join('; ')}}`}`;
+}
+
+function text(json: Json): string {
+  return typeof json === 'string' ? json : '';
 }
