@@ -87,7 +87,7 @@ export interface WindowChunk<P, S extends SourceInfo = SourceInfo> {
   readonly bytes: number;
   /** Null when the range has been read to its end. */
   readonly lastKey: string | null;
-  /** The window may close when the stream has passed this position. */
+  /** The window may close when the stream has passed this position: all the chunk saw had committed before it. */
   readonly high: P;
   /**
    * Whether the read saw what a transaction (Tx.id) did that the stream has delivered. A transaction can be in
@@ -111,6 +111,11 @@ export interface WindowReader<P, S extends SourceInfo = SourceInfo> extends Asyn
     limit: ChunkLimit,
     signal: AbortSignal,
   ): Promise<WindowChunk<P, S>>;
+  /**
+   * A position that serves a chunk as its high mark too, `ageMs` after it was read; null where it is too early
+   * to tell. For chunks whose own mark an idle source does not get past.
+   */
+  settled(ageMs: number, signal: AbortSignal): Promise<P | null>;
 }
 
 export interface ChunkLimit {

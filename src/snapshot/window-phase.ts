@@ -22,6 +22,8 @@ const WINDOWS_PER_LANE = 3;
 const BATCH_ROWS = 1_000;
 /** An idle stream is asked for its position this often while something waits for it. */
 const NUDGE_MS = 50;
+/** A window that has waited this long may get another high mark. */
+const SETTLE_MS = 200;
 /** Windows of one chunk that came to nothing before the table is given up. */
 const MAX_ATTEMPTS = 50;
 const REREAD_MS = 5;
@@ -307,7 +309,9 @@ class WindowMerger<P, S extends SourceInfo> {
       signal.throwIfAborted();
       window.checked = false;
       const limit = this.#limits.get(window.table) ?? { maxRows: WINDOW_ROWS, maxBytes: WINDOW_BYTES };
+      window.settledHigh = null;
       window.chunk = await this.#reader!.chunk(window.plan, window.range, limit, signal);
+      window.readAt = performance.now();
     });
   }
 
@@ -335,9 +339,8 @@ class WindowMerger<P, S extends SourceInfo> {
         i++;
         continue;
       }
-      if (!this.#passed(window.chunk.high)) {
-        if (!window.nudged) this.#options.nudge();
-        window.nudged = true;
+      if (!this.#passed(window.settledHigh ?? window.chunk.high)) {
+        this.#hasten(window);
         i++;
         continue;
       }
@@ -346,6 +349,21 @@ class WindowMerger<P, S extends SourceInfo> {
       // The list may be another one after the yields.
       i = 0;
     }
+  }
+
+  /** An idle source may have to be asked, and may never get past a mark that only unflushed log reaches. */
+  #hasten(window: Window<P, S>): void {
+    if (!window.nudged) this.#options.nudge();
+    window.nudged = true;
+    const ageMs = performance.now() - window.readAt;
+    if (window.settling || window.settledHigh !== null || ageMs < SETTLE_MS) return;
+    window.settling = true;
+    this.#background(window.table, async () => {
+      const { chunk } = window;
+      const high = await this.#reader!.settled(ageMs, this.#ending.signal);
+      if (window.chunk === chunk) window.settledHigh = high;
+      window.settling = false;
+    });
   }
 
   /** Whether the chunk saw all that the stream had delivered when the window opened; else it is read again. */

@@ -28,6 +28,11 @@ export class Window<P, S extends SourceInfo> {
   chunk: WindowChunk<P, S> | null = null;
   /** Whether the chunk was found to see all that had been delivered before the window opened. */
   checked = false;
+  /** performance.now() when the chunk had been read. */
+  readAt = 0;
+  /** Takes the place of the chunk's own high mark. */
+  settledHigh: P | null = null;
+  settling = false;
   /** Whether the stream has been asked for its position on account of this window. */
   nudged = false;
   /**

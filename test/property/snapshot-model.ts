@@ -272,6 +272,7 @@ export class ModelSnapshotSource implements SnapshotSource<ModelPosition, ModelS
         return this.#plan(this.#schema(id), options);
       },
       chunk: (plan, range, limit) => this.#chunk(plan, range, limit),
+      settled: () => Promise.resolve(null),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     });
   }

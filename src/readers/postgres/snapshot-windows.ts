@@ -28,6 +28,7 @@ import type { PostgresSource } from './source-info.ts';
 import type { PgConnection } from './wire/connection.ts';
 
 const MAX_ATTEMPTS = 10;
+const WAL_WRITER_ROUNDS = 3;
 const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${QUIET}`;
 /** With so few bytes a row its overhead outweighs it. */
 const MIN_ROW_BYTES = 64;
@@ -108,18 +109,21 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
     const { table } = plan;
     const [opening] = await session.query(
       `${BEGIN}; SELECT pg_catalog.pg_current_snapshot()::text, ${fingerprintOf(table.oid)},
-        pg_catalog.floor(1000000 * extract(epoch FROM pg_catalog.clock_timestamp()))::bigint`,
+        pg_catalog.floor(1000000 * extract(epoch FROM pg_catalog.clock_timestamp()))::bigint,
+        ${logEnd('insert')}, pg_catalog.current_setting('wal_block_size')`,
       signal,
     );
-    const [snapshot, fingerprint, takenUs] = opening!;
+    const [snapshot, fingerprint, takenUs, insertLsn, blockSize] = opening!;
     if (fingerprint !== plan.fingerprint) {
       const again = await this.#describeAgain(session, plan, signal);
       await session.command('ROLLBACK', signal);
       return { chunk: null, plan: again };
     }
     const visibility = new Visibility(snapshot!);
-    // Shared by all rows; its position is known only when they have been read.
-    const at = { ...snapshotOrigin(visibility, { lsn: 0, mid: null }, Number(takenUs)) };
+    // The snapshot was taken before the position was: all that it sees had committed by then. The read itself
+    // may write log that nobody flushes (pruning, hint bits), so a later position would wait for that.
+    const high: PostgresPosition = { lsn: endOfRecords(serverLsn(insertLsn), Number(blockSize)), mid: null };
+    const at = snapshotOrigin(visibility, high, Number(takenUs));
     const wanted = this.#rowsWithin(plan, limit);
     const rows = new CopyRows({
       schema: plan.schema,
@@ -131,7 +135,8 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
     const copy = session.copyOut(`COPY (${chunkSelect(plan, range, wanted)}) TO STDOUT`, signal);
     for await (const part of copy) {
       rows.push(part, 0, Infinity);
-      // Rows far larger than expected: leaving early costs the session, and memory is worth more.
+      // Rows far larger than expected: leaving early costs the session, and memory is worth more. That the
+      // table was not rewritten is not checked then; what was read of it was read under its lock.
       if (rows.bytes > 2 * limit.maxBytes) {
         full = true;
         break;
@@ -141,13 +146,10 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
     const lastKey = more ? JSON.stringify(rows.lastTexts(plan.key)) : null;
     const { rows: found, bytes } = rows.take();
     if (found.length > 0) this.#rowBytes.set(tableName(plan.id), bytes / found.length);
-    const closing = full
-      ? await this.#closeElsewhere(signal)
-      : await session.query(`SELECT ${HIGH}, ${rewrittenSince(table)}; COMMIT`, signal);
-    const [insertLsn, blockSize, changed] = closing[0]!;
-    if (changed === 't') return { chunk: null, plan };
-    const high: PostgresPosition = { lsn: endOfRecords(serverLsn(insertLsn), Number(blockSize)), mid: null };
-    at.lsn = high.lsn;
+    if (!full) {
+      const [closing] = await session.query(`SELECT ${rewrittenSince(table)}; COMMIT`, signal);
+      if (closing?.[0] === 't') return { chunk: null, plan };
+    }
     return {
       plan,
       chunk: {
@@ -161,14 +163,22 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
     };
   }
 
-  async #closeElsewhere(signal: AbortSignal): Promise<readonly (readonly (string | null)[])[]> {
-    // A table rewritten since is not noticed here; what was read of it was read under its lock.
-    const session = await this.#pool.acquire(signal);
-    try {
-      return await session.query(`SELECT ${HIGH}, false`, signal);
-    } finally {
-      this.#pool.release(session);
-    }
+  /**
+   * Transactions are flushed before others see them, but for those with `synchronous_commit = off`: these the
+   * WAL writer flushes within a few of its rounds, and only these. Were it late, rows would show a change before
+   * the stream does; what it delivers then comes after them and wins.
+   */
+  async settled(ageMs: number, signal: AbortSignal): Promise<PostgresPosition | null> {
+    return mapping('Asking for the log’s end', () =>
+      this.#pool.use(signal, async (session) => {
+        const [row] = await session.query(
+          `SELECT ${logEnd('flush')},
+            1000 * extract(epoch FROM pg_catalog.current_setting('wal_writer_delay')::interval)`,
+          signal,
+        );
+        return ageMs < WAL_WRITER_ROUNDS * Number(row?.[1]) ? null : { lsn: serverLsn(row?.[0]), mid: null };
+      }),
+    );
   }
 
   #rowsWithin(plan: PgPlan, limit: ChunkLimit): number {
@@ -186,7 +196,11 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
   }
 }
 
-const HIGH = `pg_catalog.pg_current_wal_insert_lsn(), pg_catalog.current_setting('wal_block_size')`;
+/** On a standby what has been replayed is what its readers see and its stream shows. */
+function logEnd(which: 'insert' | 'flush'): string {
+  return `CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+    ELSE pg_catalog.pg_current_wal_${which}_lsn() END`;
+}
 
 /**
  * The end of the last record before the insert position: where that stands behind a page's header (24 bytes,
