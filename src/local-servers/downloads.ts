@@ -5,6 +5,7 @@ import { access, cp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { stripVTControlCharacters } from 'node:util';
 import { cached, isCached } from './cache.ts';
 import { ServerUnavailable } from './missing-server.ts';
 import { onPath, run } from './processes.ts';
@@ -181,7 +182,10 @@ export async function fetchJars(
   );
   const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
   try {
-    await run('mvn', ['-q', '-B', '-C', plugin, `-DoutputDirectory=${dir}`], { cwd: dir, signal });
+    await run('mvn', ['-q', '-B', '-C', '-Dstyle.color=never', plugin, `-DoutputDirectory=${dir}`], {
+      cwd: dir,
+      signal,
+    });
   } catch (error) {
     signal?.throwIfAborted();
     throw new ServerUnavailable('download', `Maven could not fetch ${artifacts[0]}: ${textOf(error)}`);
@@ -195,7 +199,16 @@ async function isReadable(path: string): Promise<boolean> {
   );
 }
 
+/** What a program said on failing, from the first line on that says something. */
 function textOf(error: unknown): string {
   const { stderr, stdout, message } = error as { stderr?: string; stdout?: string; message: string };
-  return (stderr || stdout || message).trim().slice(-600);
+  const said = [stderr, stdout, message].map((text) => plainText(text ?? '')).find((text) => text !== '');
+  return (said ?? '').slice(0, 600);
+}
+
+/** Without colours and the labels that Maven and npm put before each line. */
+function plainText(text: string): string {
+  return stripVTControlCharacters(text)
+    .replaceAll(/^(\[ERROR\]|npm error) ?/gm, '')
+    .trim();
 }
