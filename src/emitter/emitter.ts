@@ -39,6 +39,8 @@ export interface EmitterOptions {
   /** Whether logical messages go to `<name>.message`. */
   readonly messages: boolean;
   readonly heartbeats: boolean;
+  /** `<name>.dead-letter` unless given. */
+  readonly deadLetterTopic?: string;
   /** Settings of single tables, by `schema.table`. */
   readonly tables: ReadonlyMap<string, TableSettings>;
   /** A table's change could not be encoded; it lies in the dead-letter topic, and the others go on. */
@@ -98,6 +100,7 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #heartbeat: (nowMs: number) => KeyAndValue;
   readonly #message: ReturnType<typeof messageRecords<S>>;
   readonly #transaction: ReturnType<typeof transactionRecords<S>>;
+  readonly #deadLetterTopic: string;
   readonly #deadLetter: (letter: DeadLetter) => KeyAndValue;
   readonly #topics = new Map<string, TopicHandle>();
   #counts: EmitCounts = emptyCounts();
@@ -113,6 +116,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#message = messageRecords(encoding, block, options.connector);
     this.#transaction = transactionRecords(encoding, block);
     this.#deadLetter = deadLetters(options.name);
+    this.#deadLetterTopic = options.deadLetterTopic ?? deadLetterTopic(options.name);
   }
 
   prepare(batch: Batch<unknown, S>): Promise<void> | undefined {
@@ -127,7 +131,7 @@ class RecordEmitter<S extends SourceInfo> {
         last = change.table;
         const opening = this.#routes.prepare(last);
         if (opening !== undefined) waiting.push(opening);
-        this.#need(deadLetterTopic(name), 'dead-letter', waiting);
+        this.#need(this.#deadLetterTopic, 'dead-letter', waiting);
       } else if (change.kind === 'message') {
         if (messages) this.#need(messageTopic(name), 'message', waiting);
       } else if (change.kind !== 'schema' && transactionMetadata) {
@@ -286,7 +290,7 @@ class RecordEmitter<S extends SourceInfo> {
       error,
       timeMs: this.#record.timestamp,
     });
-    this.#side(this.#topic(deadLetterTopic(this.#options.name)), letter);
+    this.#side(this.#topic(this.#deadLetterTopic), letter);
     if (route.reported) return;
     route.reported = true;
     this.#options.onTableError(route.id, error);

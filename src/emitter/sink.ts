@@ -13,6 +13,12 @@ export interface Sink extends AsyncDisposable {
    * predecessors, and reads the durable state back. Resolves to an empty map for a new pipeline.
    */
   restore(options: { onWaiting: () => void; signal: AbortSignal }): Promise<ReadonlyMap<string, string>>;
+  /**
+   * Throws where one of these topics can neither be written nor created, as far as it can be known beforehand;
+   * changes nothing. Asked after `restore`, before anything is made at the source. Left out where nothing can
+   * be known.
+   */
+  check?(topics: readonly string[], signal: AbortSignal): Promise<void>;
   /** Resolves when the topic exists and its partitions are known. Call once per topic, keep the handle. */
   topic(name: string, purpose: TopicPurpose): Promise<TopicHandle>;
   /** Synchronous and cheap: encodes straight into the open block. Throws `delivery.record-too-large` by policy. */

@@ -1,5 +1,7 @@
 /** Dates and times as ISO 8601 text, the proleptic Gregorian calendar, astronomical years. */
 
+import { sixDigits } from '../../schema/integer-text.ts';
+
 const US_PER_DAY = 86_400_000_000;
 const TWO: readonly string[] = Array.from({ length: 100 }, (_, n) => String(n).padStart(2, '0'));
 
@@ -34,31 +36,34 @@ export function isoTime(us: number, digits: number | null): string {
   const minutes = Math.floor(seconds / 60);
   const time = `${TWO[Math.floor(minutes / 60)]}:${TWO[minutes % 60]}:${TWO[seconds % 60]}`;
   if (digits === 0 || (rest === 0 && digits === null)) return time;
-  const fraction = String(rest).padStart(6, '0');
+  const fraction = sixDigits(rest);
+  if (digits === 6) return `${time}.${fraction}`;
   return `${time}.${digits === null ? fraction.replace(/0+$/, '') : fraction.slice(0, digits)}`;
 }
 
-let lastDay = NaN;
-let lastDate = '';
+/** Dates seen last, by the low bits of the day: neighbouring rows mostly share theirs. */
+const KEPT = 64;
+const keptDays = new Int32Array(KEPT).fill(-2_147_483_648);
+const keptDates: string[] = Array.from({ length: KEPT }, () => '');
 
-/** `2016-11-04T11:51:30.123456Z`, with that many digits of the second. The date's text is kept, since neighbouring rows mostly share it. */
+function keptDate(day: number): string {
+  const slot = day & (KEPT - 1);
+  if (keptDays[slot] !== day) {
+    keptDays[slot] = day;
+    keptDates[slot] = isoDate(day);
+  }
+  return keptDates[slot]!;
+}
+
+/** `2016-11-04T11:51:30.123456Z`, with that many digits of the second. */
 export function isoTimestamp(us: number | bigint, digits: number): string {
-  let day: number;
-  let time: number;
   if (typeof us === 'number') {
-    day = Math.floor(us / US_PER_DAY);
-    time = us - day * US_PER_DAY;
-  } else {
-    const perDay = BigInt(US_PER_DAY);
-    const remainder = ((us % perDay) + perDay) % perDay;
-    time = Number(remainder);
-    day = Number((us - remainder) / perDay);
+    const day = Math.floor(us / US_PER_DAY);
+    return `${keptDate(day)}T${isoTime(us - day * US_PER_DAY, digits)}Z`;
   }
-  if (day !== lastDay) {
-    lastDate = isoDate(day);
-    lastDay = day;
-  }
-  return `${lastDate}T${isoTime(time, digits)}Z`;
+  const perDay = BigInt(US_PER_DAY);
+  const time = ((us % perDay) + perDay) % perDay;
+  return `${keptDate(Number((us - time) / perDay))}T${isoTime(Number(time), digits)}Z`;
 }
 
 /** `13:51:30.123789+02` (timetz as the server prints it) in UTC: `11:51:30.123789Z`. */

@@ -7,6 +7,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Column, ColumnType } from '../../model/table.ts';
 import { ABSENT, UNCHANGED, type Value } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
+import { integerWriter } from '../../schema/integer-text.ts';
 import { decimalBase64, significantScale } from './decimal-bytes.ts';
 import { isoDate, isoInterval, isoTime, isoTimestamp, timetzToUtc } from './iso-time.ts';
 import { floatJson, quote } from './json-text.ts';
@@ -82,8 +83,9 @@ function typeWriter(type: ColumnType, context: TypeContext): WriteValue {
       return (v) => (v === true ? 'true' : v === false ? 'false' : other(v));
     case 'int16':
     case 'int32':
+      return (v) => (typeof v === 'number' ? String(v) : other(v));
     case 'int64':
-      return (v) => (typeof v === 'number' || typeof v === 'bigint' ? String(v) : other(v));
+      return int64Writer(other);
     case 'float32':
     case 'float64':
       return (v) => (typeof v === 'number' ? floatJson(v) : other(v));
@@ -123,6 +125,14 @@ function typeWriter(type: ColumnType, context: TypeContext): WriteValue {
     case 'array':
       return arrayWriter(type, context);
   }
+}
+
+function int64Writer(other: WriteValue): WriteValue {
+  const text = integerWriter();
+  return (v) => {
+    if (typeof v === 'number') return text(v);
+    return typeof v === 'bigint' ? String(v) : other(v);
+  };
 }
 
 function base64(bytes: Uint8Array): string {
@@ -194,6 +204,7 @@ function temporalWriter(kind: Temporal, precision: number | null, context: TypeC
 }
 
 function timestampWriter(milliseconds: boolean, { other, special }: TypeContext): WriteValue {
+  const text = integerWriter();
   const unit = milliseconds ? 1000n : 1n;
   const infinity = String(TIMESTAMP_INFINITY / unit);
   const minusInfinity = String(TIMESTAMP_MINUS_INFINITY / unit);
@@ -201,7 +212,7 @@ function timestampWriter(milliseconds: boolean, { other, special }: TypeContext)
     if (typeof v === 'number') {
       if (v === Infinity) return infinity;
       if (v === -Infinity) return minusInfinity;
-      return String(milliseconds ? Math.floor(v / 1000) : v);
+      return text(milliseconds ? Math.floor(v / 1000) : v);
     }
     if (typeof v !== 'bigint') return other(v);
     const scaled = floorDiv(v, unit);

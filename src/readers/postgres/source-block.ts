@@ -12,6 +12,7 @@ import {
   STRING,
   struct,
 } from '../../schema/connect-schema.ts';
+import { integerWriter } from '../../schema/integer-text.ts';
 import type { SourceBlock } from '../../schema/source-block.ts';
 import type { PostgresSource, PostgresTx } from './source-info.ts';
 
@@ -64,6 +65,7 @@ function tableBlock(
   table: TableId | null,
 ): (at: PostgresSource, snapshot: SnapshotMarker | null) => string {
   const names = `,"schema":${JSON.stringify(table?.schema ?? '')},"table":${JSON.stringify(table?.table ?? '')},"txId":`;
+  const lsnText = integerWriter();
   let lastTx: PostgresTx | null = null;
   let lastSnapshot: SnapshotMarker | null = null;
   let before = '';
@@ -82,7 +84,7 @@ function tableBlock(
       between = `\\"]","ts_us":${us},"ts_ns":${us}000${names}${xid},"lsn":`;
       end = ',"xmin":null}';
     }
-    const lsn = String(at.lsn);
+    const lsn = lsnText(at.lsn);
     return before + lsn + between + (snapshot === 'incremental' ? 'null' : lsn) + end;
   };
 }

@@ -1,0 +1,390 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { createEmitter, type Emitter, type EmitterOptions } from '../../src/emitter/emitter.ts';
+import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
+import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
+import type { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import type { Batch } from '../../src/model/batch.ts';
+import type { Change, RowChange } from '../../src/model/change.ts';
+import type { Column, ColumnType, TableId, TableSchema } from '../../src/model/table.ts';
+import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
+import { postgresSourceBlock } from '../../src/readers/postgres/source-block.ts';
+import type { PostgresSource, PostgresTx } from '../../src/readers/postgres/source-info.ts';
+
+interface Written {
+  readonly topic: string;
+  readonly key: unknown;
+  // Parsed JSON whose shape is what the tests are about.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  readonly value: any;
+  readonly headers: Readonly<Record<string, unknown>>;
+}
+
+const written: Written[] = [];
+const failures: { table: TableId; error: HeadwaterError }[] = [];
+
+function fakeSink(): Sink {
+  const parse = (text: string | Uint8Array | null): unknown =>
+    text === null ? null : JSON.parse(String(text));
+  return {
+    topic: (name: string) => Promise.resolve({ name }),
+    append(topic: TopicHandle, record: SinkRecord) {
+      written.push({
+        topic: topic.name,
+        key: parse(record.key),
+        value: parse(record.value),
+        headers: Object.fromEntries((record.headers ?? []).map(([name, value]) => [name, parse(value)])),
+      });
+    },
+  } as unknown as Sink;
+}
+
+function emitterWith(
+  options: Partial<EmitterOptions> = {},
+  format: 'json' | 'json-with-schema' = 'json',
+): Emitter {
+  return createEmitter(
+    {
+      name: 'shop',
+      connector: 'postgresql',
+      topic: '{name}.{schema}.{table}',
+      envelope: 'full',
+      tombstones: true,
+      transactionMetadata: false,
+      truncates: false,
+      messages: true,
+      heartbeats: true,
+      tables: new Map(),
+      onTableError: (table, error) => failures.push({ table, error }),
+      ...options,
+    },
+    jsonEncoding({ profile: 'debezium', withSchema: format === 'json-with-schema' }),
+    postgresSourceBlock('shop', 'shopdb'),
+    fakeSink(),
+  );
+}
+
+function column(name: string, type: ColumnType, nullable = true): Column {
+  return { name, type, nullable, default: undefined, nativeType: type.kind, length: null, scale: null };
+}
+
+function table(name: string, columns: readonly Column[], key: readonly number[]): TableSchema {
+  return { id: { schema: 'public', table: name }, version: 1, columns, key };
+}
+
+const ORDERS = table(
+  'orders',
+  [
+    column('id', { kind: 'int32' }, false),
+    column('note', { kind: 'string' }),
+    column('qty', { kind: 'int32' }, false),
+  ],
+  [0],
+);
+
+const TX: PostgresTx = {
+  id: '7',
+  xid: 7,
+  commitTimeUs: 1_700_000_000_123_456,
+  commitLsn: 900,
+  beginLsn: 500,
+  lastCommitLsn: 400,
+};
+const at = (lsn: number): PostgresSource => ({ connector: 'postgresql', lsn, tx: TX });
+
+function row(
+  op: RowChange['op'],
+  before: Row | null,
+  after: Row | null,
+  seq = 0,
+  of = ORDERS,
+): RowChange<PostgresSource> {
+  return { kind: 'row', op, table: of, before, after, tx: TX, seq, at: at(600 + seq), snapshot: null };
+}
+
+async function emit(emitter: Emitter, ...changes: Change<PostgresSource>[]) {
+  const batch: Batch<unknown> = { changes, bytes: 0, resume: null };
+  await emitter.prepare(batch);
+  return emitter.emit(batch);
+}
+
+beforeEach(() => {
+  written.length = 0;
+  failures.length = 0;
+});
+
+describe('rows', () => {
+  test('a create has Debezium’s envelope, field by field', async () => {
+    const counts = await emit(emitterWith(), row('c', null, [1, 'a "b"', 2]));
+    expect(counts).toMatchObject({ creates: 1, transactions: 1, records: 1 });
+    const [record] = written;
+    expect(record).toMatchObject({ topic: 'shop.public.orders', key: { id: 1 }, headers: {} });
+    expect(Object.keys(record!.value)).toEqual([
+      'before',
+      'after',
+      'source',
+      'transaction',
+      'op',
+      'ts_ms',
+      'ts_us',
+      'ts_ns',
+    ]);
+    expect(record!.value).toMatchObject({
+      before: null,
+      after: { id: 1, note: 'a "b"', qty: 2 },
+      transaction: null,
+      op: 'c',
+    });
+    expect(record!.value.source).toEqual({
+      version: '3.2.0.Final',
+      connector: 'postgresql',
+      name: 'shop',
+      ts_ms: 1_700_000_000_123,
+      snapshot: 'false',
+      db: 'shopdb',
+      sequence: '["400","600"]',
+      ts_us: 1_700_000_000_123_456,
+      ts_ns: 1_700_000_000_123_456_000,
+      schema: 'public',
+      table: 'orders',
+      txId: 7,
+      lsn: 600,
+      xmin: null,
+    });
+    expect(Math.abs(record!.value.ts_ms - Date.now())).toBeLessThan(60_000);
+  });
+
+  test('a delete is followed by a tombstone with the same key', async () => {
+    await emit(emitterWith(), row('d', [1, ABSENT, ABSENT], null));
+    expect(written.map(({ key, value }) => [key, value?.op ?? null])).toEqual([
+      [{ id: 1 }, 'd'],
+      [{ id: 1 }, null],
+    ]);
+    expect(written[0]!.value.before).toEqual({ id: 1, note: null, qty: null });
+  });
+
+  test('no tombstones where they are not wanted', async () => {
+    const counts = await emit(
+      emitterWith({ tombstones: false }),
+      row('d', [1, 'x', 2], null),
+      row('u', [1, 'x', 2], [3, 'x', 2], 1),
+    );
+    expect(written.map(({ value }) => value?.op)).toEqual(['d', 'd', 'c']);
+    expect(counts).toMatchObject({ deletes: 1, updates: 1, records: 3 });
+  });
+
+  test('a changed key is a delete, a tombstone and a create that point to each other', async () => {
+    await emit(emitterWith(), row('u', [1, ABSENT, ABSENT], [5, 'x', 2]));
+    expect(written.map(({ key, value, headers }) => [key, value?.op ?? null, headers])).toEqual([
+      [{ id: 1 }, 'd', { '__debezium.newkey': { id: 5 } }],
+      [{ id: 1 }, null, { '__debezium.newkey': { id: 5 } }],
+      [{ id: 5 }, 'c', { '__debezium.oldkey': { id: 1 } }],
+    ]);
+    expect(written[2]!.value).toMatchObject({ before: null, after: { id: 5 } });
+  });
+
+  test('an update whose old row has the same key stays an update', async () => {
+    await emit(emitterWith(), row('u', [1, 'old', 2], [1, 'new', 2]));
+    expect(written.map(({ value }) => value.op)).toEqual(['u']);
+    expect(written[0]!.value.before.note).toBe('old');
+  });
+
+  test('byte keys are compared by what they hold', async () => {
+    const blobs = table('blobs', [column('k', { kind: 'bytes' }, false)], [0]);
+    await emit(emitterWith(), row('u', [new Uint8Array([1])], [new Uint8Array([1])], 0, blobs));
+    await emit(emitterWith(), row('u', [new Uint8Array([1])], [new Uint8Array([2])], 0, blobs));
+    expect(written.map(({ value }) => value?.op ?? null)).toEqual(['u', 'd', null, 'c']);
+  });
+
+  test('a table without a key has null keys', async () => {
+    const log = table('log', ORDERS.columns, []);
+    await emit(emitterWith(), row('c', null, [1, 'x', 2], 0, log));
+    expect(written[0]!.key).toBeNull();
+  });
+
+  test('settings may name another key and topic', async () => {
+    const tables = new Map([['public.orders', { key: ['qty', 'id'], topic: 'my orders' }]]);
+    await emit(emitterWith({ tables }), row('c', null, [1, 'x', 2]));
+    expect(written[0]).toMatchObject({ topic: 'my_orders', key: { qty: 2, id: 1 } });
+    expect(Object.keys(written[0]!.key as object)).toEqual(['qty', 'id']);
+  });
+
+  test('a key of the settings that the table lacks is refused', async () => {
+    const tables = new Map([['public.orders', { key: ['nope'] }]]);
+    await expect(emit(emitterWith({ tables }), row('c', null, [1, 'x', 2]))).rejects.toMatchObject({
+      code: 'settings.key-column-missing',
+    });
+  });
+
+  test('unwrapped: the row alone, and a delete is its tombstone', async () => {
+    await emit(
+      emitterWith({ envelope: 'unwrapped' }),
+      row('c', null, [1, 'x', 2]),
+      row('d', [1, ABSENT, ABSENT], null, 1),
+    );
+    expect(written.map(({ key, value }) => [key, value])).toEqual([
+      [{ id: 1 }, { id: 1, note: 'x', qty: 2 }],
+      [{ id: 1 }, null],
+    ]);
+  });
+
+  test('with a schema, a required column that the log lacks is filled in and named in a header', async () => {
+    await emit(emitterWith({}, 'json-with-schema'), row('d', [1, ABSENT, ABSENT], null));
+    expect(written[0]!.value.payload.before).toEqual({ id: 1, note: null, qty: 0 });
+    expect(written[0]!.headers).toEqual({ '__headwater.absent': ['qty'] });
+    expect(written[1]!.headers).toEqual({});
+  });
+
+  test('an unchanged value out of line is Debezium’s placeholder, and named in a header', async () => {
+    await emit(emitterWith(), row('u', null, [1, UNCHANGED, 2]));
+    expect(written[0]!.value.after.note).toBe('__debezium_unavailable_value');
+    expect(written[0]!.headers).toEqual({ '__headwater.unavailable': ['note'] });
+  });
+});
+
+describe('a row that cannot be encoded', () => {
+  test('lies in the dead-letter topic with its position and cause; the others go on', async () => {
+    const broken = row('c', null, [1, 'fine', 'not a number']);
+    const counts = await emit(emitterWith(), broken, row('c', null, [2, 'x', 3], 1), { ...broken, seq: 2 });
+    expect(written.map(({ topic }) => topic)).toEqual([
+      'shop.dead-letter',
+      'shop.public.orders',
+      'shop.dead-letter',
+    ]);
+    expect(written[0]!.value).toMatchObject({
+      table: 'public.orders',
+      topic: 'shop.public.orders',
+      op: 'c',
+      source: { lsn: 600 },
+      after: { id: 1, note: 'fine', qty: 'not a number' },
+      cause: { code: 'internal.bug' },
+    });
+    expect(failures).toHaveLength(1);
+    expect(failures[0]!.table).toEqual(ORDERS.id);
+    expect(failures[0]!.error.message).not.toContain('not a number');
+    expect(counts.records).toBe(3);
+  });
+});
+
+describe('side records', () => {
+  test('truncates are left out unless asked for', async () => {
+    const truncate = { kind: 'truncate', table: ORDERS, tx: TX, seq: 0, at: at(600) } as const;
+    expect(await emit(emitterWith(), truncate)).toMatchObject({ truncates: 1, records: 0 });
+    await emit(emitterWith({ truncates: true }), truncate);
+    expect(written).toHaveLength(1);
+    expect(written[0]).toMatchObject({
+      topic: 'shop.public.orders',
+      key: null,
+      value: { op: 't', before: null, after: null },
+    });
+  });
+
+  test('messages go to a topic of their own', async () => {
+    const message = {
+      kind: 'message',
+      prefix: 'p',
+      content: new Uint8Array([0, 255]),
+      tx: TX,
+      seq: 0,
+      at: at(600),
+    } as const;
+    await emit(emitterWith(), message);
+    expect(written[0]).toMatchObject({
+      topic: 'shop.message',
+      key: { prefix: 'p' },
+      value: { op: 'm', message: { prefix: 'p', content: 'AP8=' }, source: { table: '', lsn: 600 } },
+    });
+    expect(await emit(emitterWith({ messages: false }), message)).toMatchObject({ messages: 1, records: 0 });
+  });
+
+  test('transaction metadata counts records as Debezium does, both halves of a key change', async () => {
+    const emitter = emitterWith({ transactionMetadata: true });
+    await emit(
+      emitter,
+      { kind: 'begin', tx: TX, at: at(500) },
+      row('c', null, [1, 'x', 2], 0),
+      row('u', [1, ABSENT, ABSENT], [5, 'x', 2], 1),
+      row('c', null, [1], 2, table('other', [column('id', { kind: 'int32' }, false)], [0])),
+      { kind: 'end', tx: TX, at: at(900) },
+    );
+    const blocks = written
+      .filter(({ value }) => value?.op !== undefined)
+      .map(({ value }) => value.transaction);
+    expect(blocks).toEqual([
+      { id: '7:600', total_order: 1, data_collection_order: 1 },
+      { id: '7:601', total_order: 2, data_collection_order: 2 },
+      { id: '7:601', total_order: 3, data_collection_order: 3 },
+      { id: '7:602', total_order: 4, data_collection_order: 1 },
+    ]);
+    const markers = written.filter(({ topic }) => topic === 'shop.transaction');
+    expect(markers.map(({ key, value }) => [key, value])).toEqual([
+      [
+        { id: '7:500' },
+        { status: 'BEGIN', id: '7:500', event_count: null, data_collections: null, ts_ms: 1_700_000_000_123 },
+      ],
+      [
+        { id: '7:900' },
+        {
+          status: 'END',
+          id: '7:900',
+          event_count: 4,
+          data_collections: [
+            { data_collection: 'public.orders', event_count: 3 },
+            { data_collection: 'public.other', event_count: 1 },
+          ],
+          ts_ms: 1_700_000_000_123,
+        },
+      ],
+    ]);
+  });
+
+  test('a heartbeat', async () => {
+    const emitter = emitterWith();
+    await emit(emitter);
+    emitter.heartbeat(1_700_000_000_999);
+    expect(written).toEqual([
+      {
+        topic: '__debezium-heartbeat.shop',
+        key: { serverName: 'shop' },
+        value: { ts_ms: 1_700_000_000_999 },
+        headers: {},
+      },
+    ]);
+  });
+});
+
+test('a new version of a table is encoded with its own columns', async () => {
+  const emitter = emitterWith();
+  const wider: TableSchema = {
+    ...ORDERS,
+    version: 2,
+    columns: [...ORDERS.columns, column('extra', { kind: 'string' })],
+  };
+  await emit(
+    emitter,
+    row('c', null, [1, 'x', 2]),
+    { kind: 'schema', id: ORDERS.id, table: wider, previous: ORDERS, ddl: null, tx: TX, at: at(601) },
+    row('c', null, [2, 'y', 3, 'z'], 1, wider),
+  );
+  expect(written.map(({ value }) => Object.keys(value.after))).toEqual([
+    ['id', 'note', 'qty'],
+    ['id', 'note', 'qty', 'extra'],
+  ]);
+  expect([...emitter.tables()]).toMatchObject([{ topic: 'shop.public.orders', events: 2 }]);
+});
+
+test('snapshot rows carry their marker and no transaction', async () => {
+  const stand: PostgresTx = { ...TX, lastCommitLsn: null };
+  const read: RowChange<PostgresSource> = {
+    ...row('r', null, [1, 'x', 2]),
+    tx: null,
+    at: { connector: 'postgresql', lsn: 50, tx: stand },
+    snapshot: 'first',
+  };
+  await emit(emitterWith({ transactionMetadata: true }), read, { ...read, snapshot: 'last' });
+  expect(
+    written.map(({ value }) => [value.source.snapshot, value.source.sequence, value.transaction]),
+  ).toEqual([
+    ['first', '[null,"50"]', null],
+    ['last', '[null,"50"]', null],
+  ]);
+});
