@@ -169,7 +169,7 @@ export class ReplicationStream {
     if (decoder.changes.length > 0 || decoder.insideTransaction) return false;
     if (this.#nudged && decoder.keepalives > 0) return true;
     // The COMMIT came behind changes that are out already: it is what their delivery waits for.
-    if (reported.mid !== null) return true;
+    if (reported.mid !== null && decoder.position.mid === null) return true;
     const elapsed = performance.now() - reportedAt;
     return elapsed >= (decoder.position.lsn > reported.lsn ? PROGRESS_MS : IDLE_MS);
   }
