@@ -4,7 +4,25 @@
  * Native and optional packages stay outside and are loaded from node_modules.
  */
 import { rm } from 'node:fs/promises';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
+
+/**
+ * The Kafka client exports everything it has from one module and does not declare that its modules are free of
+ * side effects, though those we use are. Without this, its producer, consumer, schema validators and Avro come
+ * along: a megabyte of code, 30 MB of memory and 100 ms of every start.
+ */
+const onlyWhatIsUsed: Plugin = {
+  name: 'only-what-is-used',
+  setup({ onResolve, resolve }) {
+    const marked = { marked: true };
+    onResolve({ filter: /^@platformatic\/kafka$|^\./ }, async ({ path, pluginData, ...rest }) => {
+      const inside = rest.importer.includes('/node_modules/@platformatic/kafka/');
+      if (pluginData === marked || (path.startsWith('.') && !inside)) return undefined;
+      const found = await resolve(path, { ...rest, pluginData: marked });
+      return found.errors.length > 0 ? { errors: found.errors } : { path: found.path, sideEffects: false };
+    });
+  },
+};
 
 const root = new URL('../', import.meta.url).pathname;
 await rm(`${root}dist`, { recursive: true, force: true });
@@ -13,6 +31,7 @@ await build({
   entryPoints: { main: 'src/main.ts' },
   outdir: 'dist',
   bundle: true,
+  plugins: [onlyWhatIsUsed],
   splitting: true,
   format: 'esm',
   platform: 'node',

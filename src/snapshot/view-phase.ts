@@ -7,7 +7,7 @@ import { TableFeed } from './table-feed.ts';
 import type { ChunkRange, RowBlock, SnapshotView, TablePlan } from './snapshot-source.ts';
 
 /** Rows read ahead of the sink; each worker may hold one block more. */
-const QUEUED_BYTES = 256 * 1024;
+const QUEUED_BYTES = 64 * 1024;
 /** How often the source is asked how much log it keeps for us. */
 const WAL_CHECK_MS = 5_000;
 

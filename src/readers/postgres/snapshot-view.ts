@@ -17,8 +17,8 @@ import type { PostgresSource } from './source-info.ts';
 import type { PgConnection } from './wire/connection.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 
-const BLOCK_ROWS = 1_000;
-const BLOCK_BYTES = 256 * 1024;
+const BLOCK_ROWS = 250;
+const BLOCK_BYTES = 64 * 1024;
 
 /** COPY by several sessions is parallel enough; temporary files and workers belong to the application. */
 export const QUIET = `SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off`;
