@@ -30,6 +30,8 @@ export interface DemoOptions {
   /** How long the shop lives once the snapshot is done; Infinity until it is stopped. */
   readonly seconds: number;
   readonly version: string;
+  /** How the command is called where the demo was called: `headwater`, `npm run headwater --`. */
+  readonly command: string;
   readonly screen: Screen;
   /** A change on one line, with a note at its end; null for what says nothing. */
   readonly describe: (record: DeliveredRecord, note: string) => string | null;
@@ -197,7 +199,7 @@ async function showPipeline(
       watched.failed() || (tally.delivered.r >= rows && tally.changesDelivered >= tally.changesWritten),
   });
   await watched.end();
-  summarise({ tally, rows, target, given, screen });
+  summarise({ tally, rows, target, given, command: options.command, screen });
 }
 
 interface Start {
