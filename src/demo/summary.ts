@@ -10,11 +10,13 @@ export interface Summary {
   readonly target: Target;
   /** The records stay where they are. */
   readonly given: boolean;
+  /** How Headwater is called here. */
+  readonly command: string;
   readonly screen: Screen;
 }
 
 /** What the shop wrote beside what came out, and where to go from here. */
-export function summarise({ tally, rows, target, given, screen }: Summary): void {
+export function summarise({ tally, rows, target, given, command, screen }: Summary): void {
   const { written, delivered, topics, latency } = tally;
   screen.heading('Summary');
   screen.line(`  ${''.padEnd(10)}${['rows', 'inserts', 'updates', 'deletes'].map(column).join('')}`);
@@ -45,10 +47,9 @@ export function summarise({ tally, rows, target, given, screen }: Summary): void
   screen.line(screen.dim('  (a delete is two records: the event, and a tombstone for compaction)'));
   screen.heading('Next');
   if (given) screen.line('  The topics stay in your Kafka; PostgreSQL and the rest are being removed.');
-  screen.line(
-    '  docs/postgres.md prepares a database of yours; then headwater doctor FILE, headwater run FILE',
-  );
-  screen.line('  npm run demo -- --help: for ever, another Kafka, files');
+  screen.line('  docs/postgres.md prepares a database of yours; then, with a file like the one above,');
+  screen.line(`  ${command} doctor FILE, and ${command} run FILE`);
+  screen.line(`  ${command} demo --help: for ever, another Kafka, files`);
 }
 
 function column(value: number | string): string {

@@ -48,6 +48,8 @@ export const command = defineCommand({
           kafkaWaitSeconds: kafkaWait,
           seconds: forever ? Infinity : seconds,
           version: VERSION,
+          // Inside the project the command is not on the PATH.
+          command: process.env.npm_lifecycle_event === undefined ? 'headwater' : 'npm run headwater --',
           screen: createScreen({
             write: (text) => void process.stdout.write(text),
             terminal: process.stdout.isTTY,
