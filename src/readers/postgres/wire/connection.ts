@@ -287,6 +287,10 @@ class Connection implements PgConnection {
     const input = this.#login.input.buffer;
     const { buffer, end } = input;
     let at = input.start;
+    if (this.#lost !== null) {
+      input.consumed(end); // what still comes in while the session closes is nobody's
+      return;
+    }
     const copy = this.#operation?.copy ?? null;
     let frames: number[] = [];
     const zero = copy?.zeroHeaders ?? false;
