@@ -7,7 +7,7 @@ import type { PostgresSource } from '../readers/postgres/source-info.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openSink } from './sinks.ts';
 import { sourceOf } from './sources.ts';
-import { topicOf } from './topics.ts';
+import { deadLetterTopicOf, topicOf, topicsOf } from './topics.ts';
 
 /** One attempt's parts, made by hand from one settings file. */
 export function attemptParts(
@@ -32,6 +32,7 @@ export function attemptParts(
           transactionMetadata: emit.transactionMetadata,
           truncates: emit.truncates,
           messages: emit.messages,
+          deadLetterTopic: deadLetterTopicOf(settings),
           heartbeats: emit.heartbeatMs !== null,
           tables: new Map(
             [...settings.tables].map(([table, { key, topic }]) => [
@@ -46,6 +47,7 @@ export function attemptParts(
         sink,
       ),
     topicOf: (id) => topicOf(settings, id),
+    topicsOf: (tables) => topicsOf(settings, tables),
     snapshot: {
       mode: snapshot.mode,
       parallelism: snapshot.parallelism,

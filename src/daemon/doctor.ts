@@ -3,7 +3,7 @@ import { asHeadwaterError } from '../errors/headwater-error.ts';
 import { SILENT } from '../observability/log.ts';
 import type { Finding } from '../readers/reader.ts';
 import type { Settings } from '../settings/settings.ts';
-import { topicOf } from './topics.ts';
+import { topicsOf } from './topics.ts';
 import { kafkaOptions } from './sinks.ts';
 import { sourceOf } from './sources.ts';
 
@@ -48,7 +48,10 @@ async function checkSink(settings: Settings, signal: AbortSignal): Promise<reado
 async function topicNamesOf(settings: Settings, signal: AbortSignal): Promise<readonly string[]> {
   await using reader = sourceOf(settings, SILENT).openReader();
   const tables = await reader.tables(signal).catch(() => []);
-  return tables.map(({ id }) => topicOf(settings, id));
+  return topicsOf(
+    settings,
+    tables.map(({ id }) => id),
+  );
 }
 
 async function checkDirectory(check: string, path: string): Promise<Finding> {

@@ -1,8 +1,25 @@
-import { topicFor } from '../emitter/topic-names.ts';
+import { deadLetterTopic, heartbeatTopic, topicFor, transactionTopic } from '../emitter/topic-names.ts';
 import { type TableId, tableName } from '../model/table.ts';
 import type { Settings } from '../settings/settings.ts';
 
 /** The topic a table's records go to. */
 export function topicOf(settings: Settings, id: TableId): string {
   return settings.tables.get(tableName(id))?.topic ?? topicFor(settings.emit.topic, settings.name, id);
+}
+
+export function deadLetterTopicOf({ name, emit }: Settings): string {
+  return emit.sink.kind === 'kafka' ? emit.sink.deadLetterTopic : deadLetterTopic(name);
+}
+
+/** All topics that are written for these tables; that of logical messages only when there is one. */
+export function topicsOf(settings: Settings, tables: readonly TableId[]): readonly string[] {
+  const { name, emit } = settings;
+  return [
+    ...new Set([
+      ...tables.map((id) => topicOf(settings, id)),
+      deadLetterTopicOf(settings),
+      ...(emit.heartbeatMs === null ? [] : [heartbeatTopic(name)]),
+      ...(emit.transactionMetadata ? [transactionTopic(name)] : []),
+    ]),
+  ];
 }

@@ -2,6 +2,7 @@
  * Changes → records: which topic, which key, which records a change makes. Encoding is the encoders' business,
  * delivery the sink's. `emit` is synchronous and runs once per change: no promise, no closure per row.
  */
+import { randomUUID } from 'node:crypto';
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type {
@@ -18,10 +19,23 @@ import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, Envelope, Header } from './encoders/encoder.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
-import { heartbeatRecords, messageRecords, type KeyAndValue, transactionRecords } from './side-records.ts';
+import {
+  heartbeatRecords,
+  type KeyAndValue,
+  messageRecords,
+  type Notification,
+  notificationRecords,
+  transactionRecords,
+} from './side-records.ts';
 import type { Sink, SinkRecord, TopicHandle, TopicPurpose } from './sink.ts';
 import { type TableRoute, TableRoutes, type TableSettings, type TableTotals } from './table-routes.ts';
-import { deadLetterTopic, heartbeatTopic, messageTopic, transactionTopic } from './topic-names.ts';
+import {
+  deadLetterTopic,
+  heartbeatTopic,
+  messageTopic,
+  notificationTopic,
+  transactionTopic,
+} from './topic-names.ts';
 import { TransactionOrder } from './transaction-order.ts';
 
 export interface EmitterOptions {
@@ -68,6 +82,8 @@ export interface Emitter {
   emit(batch: Batch<unknown>): EmitCounts;
   /** Appends a heartbeat record. */
   heartbeat(nowMs: number): void;
+  /** Appends a notification to `<name>.notification`. */
+  notify(notification: Notification, nowMs: number): Promise<void>;
   /** Events and topic of each table met so far, for status. */
   tables(): Iterable<Readonly<TableTotals>>;
 }
@@ -100,6 +116,7 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #heartbeat: (nowMs: number) => KeyAndValue;
   readonly #message: ReturnType<typeof messageRecords<S>>;
   readonly #transaction: ReturnType<typeof transactionRecords<S>>;
+  readonly #notification: ReturnType<typeof notificationRecords>;
   readonly #deadLetterTopic: string;
   readonly #deadLetter: (letter: DeadLetter) => KeyAndValue;
   readonly #topics = new Map<string, TopicHandle>();
@@ -115,6 +132,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#heartbeat = heartbeatRecords(encoding, options.name);
     this.#message = messageRecords(encoding, block, options.connector);
     this.#transaction = transactionRecords(encoding, block);
+    this.#notification = notificationRecords(encoding);
     this.#deadLetter = deadLetters(options.name);
     this.#deadLetterTopic = options.deadLetterTopic ?? deadLetterTopic(options.name);
   }
@@ -160,6 +178,15 @@ class RecordEmitter<S extends SourceInfo> {
   heartbeat(nowMs: number): void {
     this.#record.timestamp = Math.floor(nowMs);
     this.#side(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
+  }
+
+  async notify(notification: Notification, nowMs: number): Promise<void> {
+    const name = notificationTopic(this.#options.name);
+    const waiting: Promise<unknown>[] = [];
+    this.#need(name, 'notification', waiting);
+    await Promise.all(waiting);
+    this.#record.timestamp = Math.floor(nowMs);
+    this.#side(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
   }
 
   tables(): Iterable<Readonly<TableTotals>> {

@@ -129,3 +129,38 @@ export function heartbeatRecords(encoding: Encoding, name: string): (nowMs: numb
   const keyText = key.encode(`{"serverName":${JSON.stringify(name)}}`);
   return (nowMs) => ({ key: keyText, value: value.encode(`{"ts_ms":${Math.floor(nowMs)}}`) });
 }
+
+const NOTIFICATION_KEY = struct({ name: 'io.debezium.connector.common.NotificationKey', version: 1 }, [
+  ['id', STRING],
+]);
+
+const NOTIFICATION_VALUE = struct({ name: 'io.debezium.connector.common.Notification', version: 1 }, [
+  ['id', STRING],
+  ['aggregate_type', STRING],
+  ['type', STRING],
+  ['additional_data', { type: 'map', optional: true, items: STRING }],
+  ['timestamp', INT64],
+]);
+
+/** What consumers of the topics must be told beside the records: a gap in the log that was skipped. */
+export interface Notification {
+  readonly aggregateType: 'Gap';
+  readonly type: 'SKIPPED';
+  readonly data: Readonly<Record<string, string>>;
+}
+
+export function notificationRecords(
+  encoding: Encoding,
+): (notification: Notification, id: string, nowMs: number) => KeyAndValue {
+  const key = encoding.struct(NOTIFICATION_KEY);
+  const value = encoding.struct(NOTIFICATION_VALUE);
+  return ({ aggregateType, type, data }, id, nowMs) => {
+    const idText = JSON.stringify(id);
+    return {
+      key: key.encode(`{"id":${idText}}`),
+      value: value.encode(
+        `{"id":${idText},"aggregate_type":"${aggregateType}","type":"${type}","additional_data":${JSON.stringify(data)},"timestamp":${Math.floor(nowMs)}}`,
+      ),
+    };
+  };
+}

@@ -32,7 +32,8 @@ export interface Sink extends AsyncDisposable {
   stats(): SinkStats;
 }
 
-export type TopicPurpose = 'table' | 'transaction' | 'message' | 'heartbeat' | 'schema' | 'dead-letter';
+export type TopicPurpose =
+  'table' | 'transaction' | 'message' | 'heartbeat' | 'schema' | 'notification' | 'dead-letter';
 
 export interface TopicHandle {
   readonly name: string;

@@ -17,3 +17,4 @@ export const transactionTopic = (name: string): string => sanitizeTopic(`${name}
 export const messageTopic = (name: string): string => sanitizeTopic(`${name}.message`);
 export const heartbeatTopic = (name: string): string => sanitizeTopic(`__debezium-heartbeat.${name}`);
 export const deadLetterTopic = (name: string): string => sanitizeTopic(`${name}.dead-letter`);
+export const notificationTopic = (name: string): string => sanitizeTopic(`${name}.notification`);

@@ -15,6 +15,8 @@ export interface AttemptParts<P, S extends SourceInfo> {
   openSink(): Promise<Sink>;
   createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
   topicOf(id: TableId): string;
+  /** All topics that are written for these tables, side topics included. */
+  topicsOf(tables: readonly TableId[]): readonly string[];
   readonly snapshot: Pick<
     SnapshotOptions<P, S>,
     'mode' | 'parallelism' | 'chunkRows' | 'where' | 'walLimitBytes' | 'beginAgain'

@@ -60,6 +60,8 @@ export async function runAttempt<P, S extends SourceInfo>(
     const checkpoint = readCheckpoint(restored, reader.codec);
     const epoch = checkpoint.epoch + 1;
     const tables = await reader.tables(signal);
+    // Nothing is made at the source for a pipeline that could not deliver.
+    if (checkpoint.position === null) await sink.check?.(parts.topicsOf(tables.map(({ id }) => id)), signal);
 
     const opened = await reader.open(
       {
@@ -146,8 +148,17 @@ export async function runAttempt<P, S extends SourceInfo>(
       checkpoint.position,
       checkpoint.commitTimeUs,
     );
+    const skipped = opened.continuity.kind === 'gap' && parts.onGap === 'skip_with_marker';
+    if (skipped) {
+      const to = JSON.stringify(reader.codec.encode(from));
+      const was =
+        checkpoint.position === null ? '' : JSON.stringify(reader.codec.encode(checkpoint.position));
+      const data = { pipeline: parts.name, from: was, to, reason: opened.continuity.reason };
+      await emitter.notify({ aggregateType: 'Gap', type: 'SKIPPED', data }, Date.now());
+    }
     // The position of a new or broken-off log is durable before anything is read from it.
-    committer.add({ changes: [], bytes: 0, resume: from, state: startState(opened.identity, forget) }, 0);
+    const start = { changes: [], bytes: 0, resume: from, state: startState(opened.identity, forget) };
+    committer.add(start, skipped ? 1 : 0);
 
     const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
     const heartbeat = heartbeats(emitter, parts.heartbeatMs);

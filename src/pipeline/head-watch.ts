@@ -36,17 +36,19 @@ export function watchHead<P, S extends SourceInfo>(
   const { reader, monitor, snapshot } = run;
   let at: P | null = null;
   let target: { readonly position: P; readonly onReached: () => void } | null = null;
+  let head: P | null = null;
   let overBudget = false;
   const reached = (position: P): boolean => at !== null && (reader.codec.compare(at, position) ?? -1) >= 0;
 
   const poll = async (): Promise<void> => {
-    const head = await reader.head(run.signal);
-    monitor.sawHead(reader.codec.encode(head.position), !reached(head.position), head.retainedBytes);
+    const { position, retainedBytes } = await reader.head(run.signal);
+    head = position;
+    monitor.sawHead(reader.codec.encode(position), !reached(position), retainedBytes);
     const budget = run.parts.retainedBudgetBytes;
-    const over = budget !== null && head.retainedBytes !== null && head.retainedBytes > budget;
+    const over = budget !== null && retainedBytes !== null && retainedBytes > budget;
     if (over && !overBudget) {
       run.log.warn(
-        { retainedBytes: head.retainedBytes, budgetBytes: budget },
+        { retainedBytes, budgetBytes: budget },
         'the source keeps more log for this pipeline than its budget allows',
       );
     }
@@ -71,6 +73,8 @@ export function watchHead<P, S extends SourceInfo>(
   return {
     passed(position) {
       at = position;
+      // Between two polls: what was last known of the head is behind us.
+      if (!monitor.caughtUp && head !== null && reached(head)) monitor.caughtUp = true;
       checkTarget();
     },
     until(position, onReached) {

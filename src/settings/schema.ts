@@ -203,9 +203,11 @@ const emit = block({
   profile: oneOf(['debezium', 'safe'])
     .default('debezium')
     .describe('How types are written: as Debezium does, or so that nothing is lost.'),
-  envelope: oneOf(['full'], { unwrapped: 'this version has no unwrapped records' })
+  envelope: oneOf(['full', 'unwrapped'])
     .default('full')
-    .describe('full: before, after, source, op.'),
+    .describe(
+      'full: before, after, source, op. unwrapped: the row alone; a delete is a record without value.',
+    ),
   tombstones: flag()
     .default(true)
     .describe('A delete is followed by a record without value, for compaction.'),

@@ -74,7 +74,7 @@ export interface EmitSettings {
   readonly topic: string;
   readonly delivery: 'exactly-once' | 'at-least-once';
   readonly profile: 'debezium' | 'safe';
-  readonly envelope: 'full';
+  readonly envelope: 'full' | 'unwrapped';
   readonly tombstones: boolean;
   readonly transactionMetadata: boolean;
   /** Logical messages (pg_logical_emit_message) become records. */

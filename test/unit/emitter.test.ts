@@ -215,6 +215,23 @@ describe('rows', () => {
     });
   });
 
+  test('a gap that was skipped is told in a notification', async () => {
+    const emitter = emitterWith({}, 'json-with-schema');
+    const data = { from: '1', to: '2', reason: 'the slot is gone' };
+    await emitter.notify({ aggregateType: 'Gap', type: 'SKIPPED', data }, 1_700_000_000_000);
+    expect(written).toHaveLength(1);
+    const { topic, key, value } = written[0]!;
+    expect(topic).toBe('shop.notification');
+    expect(value.schema.name).toBe('io.debezium.connector.common.Notification');
+    expect(value.payload).toEqual({
+      id: (key as { payload: { id: string } }).payload.id,
+      aggregate_type: 'Gap',
+      type: 'SKIPPED',
+      additional_data: data,
+      timestamp: 1_700_000_000_000,
+    });
+  });
+
   test('unwrapped: the row alone, and a delete is its tombstone', async () => {
     await emit(
       emitterWith({ envelope: 'unwrapped' }),

@@ -4,26 +4,14 @@ import { DESCRIBE_GROUPS } from './apis.ts';
 import { Cluster } from './cluster.ts';
 import { asFault, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
-import {
-  checkStateTopic,
-  contextFor,
-  createTopic,
-  recordTopicPlan,
-  stateTopicPlan,
-  type TopicPlan,
-} from './topics.ts';
+import { checkStateTopic, checkTopic, contextFor, recordTopicPlan, stateTopicPlan } from './topics.ts';
+import { NOT_TOLD, READ, WRITE } from './authorized-operations.ts';
 import { PRODUCE_KEY, PRODUCE_VERSION } from './txn-requests.ts';
 
 export interface CheckKafkaOptions extends KafkaSinkOptions {
   /** Topics the pipeline will write to, as far as they are known. */
   readonly topicNames?: readonly string[] | undefined;
 }
-
-/** Bits of Kafka's authorized-operations fields (org.apache.kafka.common.acl.AclOperation). */
-const READ = 1 << 3;
-const WRITE = 1 << 4;
-/** The broker says this where it was not asked or does not tell. */
-const NOT_TOLD = -2147483648;
 
 /**
  * What could keep the Kafka sink from working, without changing anything: reachability, login, versions,
@@ -148,31 +136,4 @@ async function coordinatorOfGroup(cluster: Cluster): Promise<number> {
       await new Promise((resolve) => setTimeout(resolve, 250));
     }
   }
-}
-
-async function checkTopic(cluster: Cluster, plan: TopicPlan, needed: number): Promise<string> {
-  const response = await cluster.metadata([plan.name], true);
-  const topic = response.topics[0];
-  if (topic === undefined || topic.errorCode === KAFKA.UNKNOWN_TOPIC_OR_PARTITION) {
-    if (!cluster.options.createTopics) {
-      throw new HeadwaterError(
-        'delivery.topic-missing',
-        `Topic ${plan.name} does not exist and is not to be created.`,
-      );
-    }
-    await createTopic(cluster, plan, true);
-    return `Topic ${plan.name} does not exist yet and can be created.`;
-  }
-  if (topic.errorCode !== 0) throw topicFault(cluster, plan.name, topic.errorCode);
-  const operations = topic.topicAuthorizedOperations;
-  if (operations !== NOT_TOLD && (operations & needed) !== needed)
-    throw topicFault(cluster, plan.name, KAFKA.TOPIC_AUTHORIZATION_FAILED);
-  return `Topic ${plan.name} exists with ${topic.partitions.length} partition(s) and can be written.`;
-}
-
-function topicFault(cluster: Cluster, name: string, code: number): HeadwaterError {
-  return faultToError(
-    new KafkaFault('broker', code, `topic ${name}`),
-    contextFor(cluster, `Looking at topic ${name}`, name),
-  );
 }

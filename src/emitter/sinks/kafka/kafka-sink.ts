@@ -1,6 +1,7 @@
 import { asHeadwaterError, HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Sink, SinkRecord, SinkStats, TopicHandle, TopicPurpose } from '../../sink.ts';
+import { WRITE } from './authorized-operations.ts';
 import { Cluster } from './cluster.ts';
 import { asFault, faultToError } from './errors.ts';
 import { Lease } from './lease.ts';
@@ -9,7 +10,15 @@ import { deadLetter, tooLarge } from './oversize.ts';
 import type { KafkaTopic, SealedBatch } from './partition-queue.ts';
 import { Producer } from './producer.ts';
 import { readStateLog, StateLog } from './state-log.ts';
-import { checkStateTopic, contextFor, openTopic, recordTopicPlan, stateTopicPlan } from './topics.ts';
+import {
+  checkStateTopic,
+  checkTopic,
+  contextFor,
+  findTopic,
+  openTopic,
+  recordTopicPlan,
+  stateTopicPlan,
+} from './topics.ts';
 
 /** Connects and looks at the cluster. Throws HeadwaterError `delivery.*` with what is wrong. */
 export async function openKafkaSink(options: KafkaSinkOptions, log: Log): Promise<Sink> {
@@ -40,6 +49,7 @@ class KafkaSink implements Sink {
   #error: HeadwaterError | null = null;
   #state: StateLog | null = null;
   #stateTopic: KafkaTopic | null = null;
+  #newStateTopic: Promise<KafkaTopic> | null = null;
   #deadLetterTopic: KafkaTopic | null = null;
   #commits = 0;
 
@@ -67,26 +77,44 @@ class KafkaSink implements Sink {
     signal: AbortSignal;
   }): Promise<ReadonlyMap<string, string>> {
     const signal = AbortSignal.any([options.signal, this.#closing.signal]);
+    const plan = stateTopicPlan(this.#cluster);
+    const look = (): Promise<KafkaTopic | null> => findTopic(this.#cluster, plan, { create: false }, signal);
     // The lease needs nothing but the group, so the topic is looked up meanwhile.
-    const topic = openTopic(this.#cluster, stateTopicPlan(this.#cluster), signal);
-    topic.catch(() => {});
+    const looking = look();
+    looking.catch(() => {});
     await this.#lease.acquire(options.onWaiting, signal);
-    this.#stateTopic = await topic;
-    await checkStateTopic(this.#cluster).catch((error: unknown) => {
-      if (error instanceof HeadwaterError) throw error;
-      throw faultToError(
-        asFault(error, 'the cluster'),
-        contextFor(this.#cluster, 'Looking at the state topic'),
-      );
+    // The instance before us may have made it in the meantime.
+    this.#stateTopic = (await looking) ?? (await look());
+    const existed = this.#stateTopic !== null;
+    await this.#mapping('Looking at the state topic', async () => {
+      if (existed) await checkStateTopic(this.#cluster);
     });
     if (this.#options.oversize === 'dead-letter') {
       this.#deadLetterTopic = await this.#openTopic(this.#options.deadLetterTopic);
     }
     // Fences the predecessor and ends its open transaction, so that what is read next is the last word.
     await this.#producer.init();
-    const values = await readStateLog(this.#cluster, signal);
+    const values = existed ? await readStateLog(this.#cluster, signal) : new Map<string, string>();
     this.#state = new StateLog(values);
     return values;
+  }
+
+  async check(topics: readonly string[], signal: AbortSignal): Promise<void> {
+    for (const name of topics) {
+      signal.throwIfAborted();
+      await this.#mapping(`Looking at topic ${name}`, () =>
+        checkTopic(this.#cluster, recordTopicPlan(this.#cluster, name), WRITE),
+      );
+    }
+  }
+
+  async #mapping(doing: string, action: () => Promise<unknown>): Promise<void> {
+    try {
+      await action();
+    } catch (error) {
+      if (error instanceof HeadwaterError) throw error;
+      throw faultToError(asFault(error, 'the cluster'), contextFor(this.#cluster, doing));
+    }
   }
 
   topic(name: string, _purpose: TopicPurpose): Promise<TopicHandle> {
@@ -112,8 +140,13 @@ class KafkaSink implements Sink {
 
   async commit(state: ReadonlyMap<string, string | null>): Promise<void> {
     if (this.#error !== null) throw this.#error;
-    if (this.#state === null || this.#stateTopic === null) {
+    if (this.#state === null) {
       throw new HeadwaterError('internal.bug', 'commit before restore');
+    }
+    // Made as late as this, so that a start that is refused leaves no topic behind.
+    if (this.#stateTopic === null) {
+      this.#newStateTopic ??= openTopic(this.#cluster, stateTopicPlan(this.#cluster), this.#closing.signal);
+      this.#stateTopic = await this.#newStateTopic;
     }
     const log = this.#state;
     const { records, rewrite } = log.records(state);

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigResourceTypes } from '@platformatic/kafka';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { CREATE_TOPICS, DESCRIBE_CONFIGS } from './apis.ts';
+import { NOT_TOLD } from './authorized-operations.ts';
 import { ANY_BROKER, type Cluster } from './cluster.ts';
 import { asFault, type FaultContext, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { murmur2 } from './murmur2.ts';
@@ -42,6 +43,16 @@ export function recordTopicPlan(cluster: Cluster, name: string): TopicPlan {
 
 /** The topic, created where it is missing. Throws HeadwaterError. */
 export async function openTopic(cluster: Cluster, plan: TopicPlan, signal: AbortSignal): Promise<KafkaTopic> {
+  return (await findTopic(cluster, plan, { create: true }, signal))!;
+}
+
+/** The topic; where it is missing, created or null. Throws HeadwaterError. */
+export async function findTopic(
+  cluster: Cluster,
+  plan: TopicPlan,
+  { create }: { readonly create: boolean },
+  signal: AbortSignal,
+): Promise<KafkaTopic | null> {
   const context = contextFor(cluster, `Opening topic ${plan.name}`, plan.name);
   const deadline = Date.now() + SETTLE_MS;
   let created = false;
@@ -59,7 +70,9 @@ export async function openTopic(cluster: Cluster, plan: TopicPlan, signal: Abort
       }
       if (!created) {
         if (!cluster.options.createTopics) throw missing(cluster, plan);
-        await createTopic(cluster, plan, false);
+        const isNew = (await createTopic(cluster, plan, !create)) === 'created';
+        // A broker that has just started may not know of topics that exist; the controller does.
+        if (!create && isNew) return null;
         created = true;
       }
     } catch (error) {
@@ -122,8 +135,12 @@ export async function topicConfig(cluster: Cluster, name: string): Promise<Reado
   return values;
 }
 
-/** Creates a topic, or with `validateOnly` asks whether it could be. One that exists by then is fine. */
-export async function createTopic(cluster: Cluster, plan: TopicPlan, validateOnly: boolean): Promise<void> {
+/** Creates a topic, or with `validateOnly` asks whether it could be. */
+export async function createTopic(
+  cluster: Cluster,
+  plan: TopicPlan,
+  validateOnly: boolean,
+): Promise<'created' | 'existed'> {
   const replicationFactor =
     cluster.options.replicationFactor ?? Math.max(1, Math.min(DEFAULT_REPLICAS, cluster.brokerIds.length));
   const { controllerId } = await cluster.metadata([]);
@@ -144,7 +161,8 @@ export async function createTopic(cluster: Cluster, plan: TopicPlan, validateOnl
   );
   const result = response.topics[0];
   const code = result?.errorCode ?? 0;
-  if (code === 0 || code === KAFKA.TOPIC_ALREADY_EXISTS) return;
+  if (code === 0) return 'created';
+  if (code === KAFKA.TOPIC_ALREADY_EXISTS) return 'existed';
   const fault = new KafkaFault('broker', code, `creating topic ${plan.name} answered Kafka error ${code}`);
   if (fault.retriable) throw fault;
   const context = contextFor(cluster, `Creating topic ${plan.name}`, plan.name);
@@ -158,6 +176,29 @@ export async function createTopic(cluster: Cluster, plan: TopicPlan, validateOnl
     {
       details: { topic: plan.name, kafkaError: code, partitions: plan.partitions, replicationFactor },
     },
+  );
+}
+
+/** What is true of the topic, in a sentence. Throws where it can neither be written nor created; changes nothing. */
+export async function checkTopic(cluster: Cluster, plan: TopicPlan, needed: number): Promise<string> {
+  const response = await cluster.metadata([plan.name], true);
+  const topic = response.topics[0];
+  if (topic === undefined || topic.errorCode === KAFKA.UNKNOWN_TOPIC_OR_PARTITION) {
+    if (!cluster.options.createTopics) throw missing(cluster, plan);
+    await createTopic(cluster, plan, true);
+    return `Topic ${plan.name} does not exist yet and can be created.`;
+  }
+  if (topic.errorCode !== 0) throw topicFault(cluster, plan.name, topic.errorCode);
+  const operations = topic.topicAuthorizedOperations;
+  if (operations !== NOT_TOLD && (operations & needed) !== needed)
+    throw topicFault(cluster, plan.name, KAFKA.TOPIC_AUTHORIZATION_FAILED);
+  return `Topic ${plan.name} exists with ${topic.partitions.length} partition(s) and can be written.`;
+}
+
+function topicFault(cluster: Cluster, name: string, code: number): HeadwaterError {
+  return faultToError(
+    new KafkaFault('broker', code, `topic ${name}`),
+    contextFor(cluster, `Looking at topic ${name}`, name),
   );
 }
 
