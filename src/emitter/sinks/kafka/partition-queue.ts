@@ -60,6 +60,12 @@ export class PartitionQueue {
   /** How many of `queue` are in flight. */
   sent = 0;
   inFlight = 0;
+  /**
+   * Whether the broker has accepted a batch of this producer. Before that it takes any sequence number for the
+   * first: were the first batch refused (a leader that has just been elected) and the second accepted, the first
+   * could not follow any more. So until then one batch at a time.
+   */
+  known = false;
   nextSequence = 0;
   /** The producer epoch that `nextSequence` counts in. */
   epoch = -1;

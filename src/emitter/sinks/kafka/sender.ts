@@ -78,7 +78,7 @@ export class Sender {
   #sendOnce(): boolean {
     let requests: Map<number, SealedBatch[]> | null = null;
     for (const partition of this.#busy) {
-      if (partition.recovering || partition.inFlight >= MAX_IN_FLIGHT) continue;
+      if (partition.recovering || partition.inFlight >= (partition.known ? MAX_IN_FLIGHT : 1)) continue;
       const batch = partition.queue[partition.sent];
       if (batch === undefined || batch.bytes === null) continue;
       if (!this.#events.mayBeSent(batch)) continue;
@@ -153,6 +153,7 @@ export class Sender {
       const result = results?.get(`${partition.topic}/${partition.index}`);
       const code = result?.code ?? 0;
       if (result !== undefined && (code === 0 || code === KAFKA.DUPLICATE_SEQUENCE_NUMBER)) {
+        partition.known = true;
         this.#events.onAcknowledged(batch, code === 0 ? result.baseOffset : null);
         continue;
       }
