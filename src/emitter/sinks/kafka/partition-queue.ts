@@ -70,8 +70,6 @@ export class PartitionQueue {
   /** The producer epoch that `nextSequence` counts in. */
   epoch = -1;
   recovering = false;
-  /** A batch of this producer has been acknowledged, so that the broker knows the sequence it is to continue. */
-  known = false;
   /** Since when nothing of this partition has succeeded; null when all is well. */
   failingSince: number | null = null;
 

@@ -1,0 +1,133 @@
+/** The set of captured tables changes, or one of them cannot be read: the others never notice. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type TestDatabase, testDatabase, type TestKafka, testKafka } from '../support/servers.ts';
+import { Headwater, pipelineFile, runToEnd, type Workspace, workspace } from './headwater.ts';
+import { readUntil, sentinel, summary } from './topic-records.ts';
+
+let files: Workspace;
+let kafka: TestKafka;
+let database: TestDatabase;
+let name: string;
+let count = 0;
+
+beforeAll(async () => {
+  files = await workspace();
+  kafka = await testKafka();
+});
+afterAll(() => files?.[Symbol.asyncDispose]());
+beforeEach(async () => {
+  database = await testDatabase();
+  name = `${kafka.prefix}-${++count}`;
+  await database.query(`CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1);
+    CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b SELECT generate_series(1, 3)`);
+});
+afterEach(() => database.drop());
+
+async function file(tables: readonly string[], url = database.url): Promise<string> {
+  const text = pipelineFile({
+    name,
+    url,
+    tables,
+    brokers: kafka.brokers,
+    source: [`postgres: { slot: ${database.name}, publication: pub }`],
+    more: ['snapshot: { chunk_rows: 100 }'],
+  });
+  return files.write(`${name}.yaml`, text);
+}
+
+const topic = (table: string): string => `${name}.public.${table}`;
+
+const published = async (): Promise<string[]> =>
+  (
+    await database.query<{ tablename: string }>(
+      `SELECT tablename FROM pg_publication_tables WHERE pubname = 'pub' ORDER BY 1`,
+    )
+  ).map(({ tablename }) => tablename);
+
+describe('source.tables', () => {
+  it('a table that is new is read by itself while the others stream', async () => {
+    expect((await runToEnd(await file(['public.a']))).exit).toBe(0);
+    expect(await published()).toEqual(['a']);
+    await database.query('INSERT INTO a VALUES (2)');
+    await using run = new Headwater(['run', await file(['public.a', 'public.b'])]);
+    const { snapshot } = await run.until(
+      (status) =>
+        status.snapshot?.completedAt != null && status.state === 'streaming' && status.counters.reads === 3,
+    );
+    expect(snapshot).toMatchObject({ tablesTotal: 2, running: false });
+    await database.query('INSERT INTO a VALUES (3); INSERT INTO b VALUES (4)');
+    expect(summary(await readUntil(kafka.brokers, [topic('a')], sentinel(3)))).toEqual(['r:1', 'c:2', 'c:3']);
+    expect(summary(await readUntil(kafka.brokers, [topic('b')], sentinel(4)))).toEqual([
+      'r:1',
+      'r:2',
+      'r:3',
+      'c:4',
+    ]);
+    expect(await published()).toEqual(['a', 'b']);
+    expect((await run.stop()).exit).toBe(0);
+  });
+
+  it('a table that is taken out leaves the publication, and is read again when it comes back', async () => {
+    expect((await runToEnd(await file(['public.a', 'public.b']))).exit).toBe(0);
+    expect((await runToEnd(await file(['public.a']))).exit).toBe(0);
+    expect(await published()).toEqual(['a']);
+    await database.query('INSERT INTO b VALUES (4); INSERT INTO a VALUES (2)');
+    expect((await runToEnd(await file(['public.a', 'public.b']))).exit).toBe(0);
+    await database.query('INSERT INTO b VALUES (5)');
+    expect((await runToEnd(await file(['public.a', 'public.b']))).exit).toBe(0);
+    expect(summary(await readUntil(kafka.brokers, [topic('a')], sentinel(2)))).toEqual(['r:1', 'c:2']);
+    expect(summary(await readUntil(kafka.brokers, [topic('b')], sentinel(5)))).toEqual([
+      ...['r:1', 'r:2', 'r:3'],
+      ...['r:1', 'r:2', 'r:3', 'r:4', 'c:5'],
+    ]);
+  });
+});
+
+describe('a table that goes wrong', () => {
+  it('dropped while it streams: the others go on, also over a restart', async () => {
+    await using run = new Headwater(['run', await file(['public.*'])]);
+    await run.until(({ state }) => state === 'streaming');
+    await database.query('INSERT INTO b VALUES (4); DROP TABLE b; INSERT INTO a VALUES (2)');
+    expect(summary(await readUntil(kafka.brokers, [topic('a')], sentinel(2)))).toEqual(['r:1', 'c:2']);
+    expect(summary(await readUntil(kafka.brokers, [topic('b')], sentinel(4)))).toEqual([
+      'r:1',
+      'r:2',
+      'r:3',
+      'c:4',
+    ]);
+    expect((await run.status())[0]).toMatchObject({ state: 'streaming', attempts: 1 });
+    expect((await run.stop()).exit).toBe(0);
+    expect((await runToEnd(await file(['public.*']))).exit).toBe(0);
+  });
+
+  it('dropped while its snapshot is taken: quarantined, with the reason in the status', async () => {
+    // One table waits behind a lock that the snapshot cannot get past; it is dropped under that lock.
+    await database.query('INSERT INTO a SELECT generate_series(2, 5)');
+    const settings = await file(['public.a', 'public.b']);
+    const { default: pg } = await import('pg');
+    const locker = new pg.Client({ connectionString: database.url });
+    await locker.connect();
+    try {
+      await locker.query('BEGIN; LOCK TABLE b IN ACCESS EXCLUSIVE MODE');
+      await using run = new Headwater(['run', settings]);
+      await run.until(({ tables }) =>
+        tables.some(({ table, state }) => table === 'public.a' && state === 'streaming'),
+      );
+      await locker.query('DROP TABLE b; COMMIT');
+      const { tables } = await run.until(({ state }) => state === 'streaming');
+      expect(tables.find(({ table }) => table === 'public.b')).toMatchObject({
+        state: 'quarantined',
+        reason: expect.stringMatching(/public\.b/) as string,
+      });
+      await database.query('INSERT INTO a VALUES (9)');
+      expect(summary(await readUntil(kafka.brokers, [topic('a')], sentinel(9)))).toEqual([
+        ...['r:1', 'r:2', 'r:3', 'r:4', 'r:5'],
+        'c:9',
+      ]);
+      expect((await run.get('/healthz?verbose')).body).toContain('"quarantined"');
+      expect((await run.stop()).exit).toBe(0);
+    } finally {
+      await locker.end();
+    }
+  });
+});
