@@ -4,7 +4,7 @@
  * Native and optional packages stay outside and are loaded from node_modules.
  */
 import { rm } from 'node:fs/promises';
-import { build, type Plugin } from 'esbuild';
+import { build as bundle, type Plugin } from 'esbuild';
 
 /**
  * The Kafka client exports everything it has from one module and does not declare that its modules are free of
@@ -13,12 +13,12 @@ import { build, type Plugin } from 'esbuild';
  */
 const onlyWhatIsUsed: Plugin = {
   name: 'only-what-is-used',
-  setup({ onResolve, resolve }) {
+  setup(build) {
     const marked = { marked: true };
-    onResolve({ filter: /^@platformatic\/kafka$|^\./ }, async ({ path, pluginData, ...rest }) => {
+    build.onResolve({ filter: /^@platformatic\/kafka$|^\./ }, async ({ path, pluginData, ...rest }) => {
       const inside = rest.importer.includes('/node_modules/@platformatic/kafka/');
       if (pluginData === marked || (path.startsWith('.') && !inside)) return undefined;
-      const found = await resolve(path, { ...rest, pluginData: marked });
+      const found = await build.resolve(path, { ...rest, pluginData: marked });
       return found.errors.length > 0 ? { errors: found.errors } : { path: found.path, sideEffects: false };
     });
   },
@@ -26,7 +26,7 @@ const onlyWhatIsUsed: Plugin = {
 
 const root = new URL('../', import.meta.url).pathname;
 await rm(`${root}dist`, { recursive: true, force: true });
-await build({
+await bundle({
   absWorkingDir: root,
   entryPoints: { main: 'src/main.ts' },
   outdir: 'dist',

@@ -1,4 +1,4 @@
-import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { ExitCode } from '../errors/catalogue.ts';
 import type { Log } from '../observability/log.ts';
 import type { PipelineStatus } from '../observability/status.ts';

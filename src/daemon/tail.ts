@@ -50,7 +50,7 @@ export async function* tailRecords(
         },
         signal,
       )) {
-        yield { ...record, timestamp: Number(record.timestamp) };
+        yield record;
       }
       return;
     }

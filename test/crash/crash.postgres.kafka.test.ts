@@ -102,8 +102,8 @@ describe('kill -9, broker and database restarts', () => {
     // The run has to have been worth it: snapshot rows and changes in their thousands.
     expect(verdict.reads).toBeGreaterThan(ROWS);
     expect(verdict.events).toBeGreaterThan(1_000);
-    console.log(
-      `${KILLS} kills: ${verdict.reads} snapshot rows, ${verdict.events} changes, ${workload.committed.length} committed ops`,
+    process.stdout.write(
+      `${KILLS} kills: ${verdict.reads} snapshot rows, ${verdict.events} changes, ${workload.committed.length} committed ops\n`,
     );
     await rm(dir, { recursive: true, force: true });
   });
