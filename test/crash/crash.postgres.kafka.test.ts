@@ -122,6 +122,7 @@ emit:
     brokers: [${brokers}]
     session_timeout: 6s
   heartbeat: 1s
+  max_transaction: { rows: 1500 }
 http: { listen: off }
 `;
 }

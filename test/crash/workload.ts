@@ -85,6 +85,7 @@ export class Workload {
     this.#pending = ops;
     await client.query('BEGIN');
     const size = 1 + Math.floor(this.#random() * this.#random() * 40);
+    if (this.#random() < 0.02) await this.#bulk(client, ops, accounts);
     for (let i = 0; i < size; i++) await this.#change(client, ops, accounts, lines);
     // Every transaction leaves a trace in `log`, by which an unknown outcome is recognised.
     const rev = ++this.#rev;
@@ -92,6 +93,22 @@ export class Workload {
     ops.push({ table: 'log', key: String(rev), op: 'c', rev });
     await client.query('COMMIT');
     this.#accept(ops);
+  }
+
+  /** Thousands of rows in one statement: a transaction that is committed to Kafka in parts. */
+  async #bulk(client: Client, ops: Op[], accounts: Map<number, number>): Promise<void> {
+    const from = Math.floor(this.#random() * this.#nextAccount);
+    const { rows } = await client.query<{ id: number; rev: string }>(
+      `UPDATE accounts a SET rev = $1::bigint + x.n
+       FROM (SELECT id, row_number() OVER (ORDER BY id) n FROM accounts WHERE id BETWEEN $2 AND $2 + 5000) x
+       WHERE a.id = x.id RETURNING a.id, a.rev`,
+      [this.#rev, from],
+    );
+    this.#rev += rows.length;
+    for (const { id, rev } of rows) {
+      accounts.set(id, Number(rev));
+      ops.push({ table: 'accounts', key: JSON.stringify([id]), op: 'u', rev: Number(rev) });
+    }
   }
 
   #pending: Op[] | null = null;
