@@ -222,6 +222,10 @@ class RecordEmitter<S extends SourceInfo> {
     envelope.source = route.source(change.at, change.snapshot);
     envelope.transaction = this.#transactionBlock(change, route.name);
     const { before, after, op } = change;
+    if (change.unreadable !== undefined) {
+      this.#refuse(route, change, asHeadwaterError(change.unreadable));
+      return;
+    }
     switch (op) {
       case 'c':
         counts.creates++;
@@ -312,8 +316,9 @@ class RecordEmitter<S extends SourceInfo> {
       op: change.op,
       source: this.#envelope.source,
       columns: change.table.columns.map(({ name }) => name),
-      before: change.before,
-      after: change.after,
+      // Half a row would be taken for the whole.
+      before: change.unreadable === undefined ? change.before : null,
+      after: change.unreadable === undefined ? change.after : null,
       error,
       timeMs: this.#record.timestamp,
     });

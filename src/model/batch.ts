@@ -1,8 +1,9 @@
 import type { Change, SourceInfo } from './change.ts';
 
 /**
- * The unit that crosses folders: 500–1,000 rows, 256 KiB, 20 ms or the end of the socket's buffer, whichever
- * comes first. A batch without changes reports progress only.
+ * The unit that crosses folders: up to 1,000 rows, 256 KiB or the end of what has arrived, whichever comes first,
+ * and from there on to the end of the transaction, up to twice as much. A batch without changes reports progress
+ * only.
  */
 export interface Batch<P, S extends SourceInfo = SourceInfo> {
   readonly changes: readonly Change<S>[];

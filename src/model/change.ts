@@ -32,6 +32,11 @@ export interface RowChange<S extends SourceInfo = SourceInfo> {
   readonly seq: number;
   readonly at: S;
   readonly snapshot: SnapshotMarker | null;
+  /**
+   * Set where a value was not in the form of its type: the change is for the dead-letter topic. The images hold
+   * what could be read, ABSENT elsewhere.
+   */
+  readonly unreadable?: Error;
 }
 
 export interface TruncateChange<S extends SourceInfo = SourceInfo> {

@@ -85,7 +85,8 @@ export async function decodeChunks(
   for (const chunk of chunks) {
     let frame = 0;
     for (;;) {
-      const stop = decoder.decode(chunk, frame, setup.maxChanges ?? 1000);
+      const enough = setup.maxChanges ?? 1000;
+      const stop = decoder.decode(chunk, frame, { soft: enough, hard: enough });
       if (stop?.relation != null) {
         const { state, changes } = await relations.resolve(stop.relation, decoder.here(), false);
         decoder.changes.push(...changes);

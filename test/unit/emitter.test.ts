@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { createEmitter, type Emitter, type EmitterOptions } from '../../src/emitter/emitter.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
-import type { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange } from '../../src/model/change.ts';
 import type { Column, ColumnType, TableId, TableSchema } from '../../src/model/table.ts';
@@ -279,6 +279,28 @@ describe('a row that cannot be encoded', () => {
     expect(failures[0]!.table).toEqual(ORDERS.id);
     expect(failures[0]!.error.message).not.toContain('not a number');
     expect(counts.records).toBe(3);
+  });
+});
+
+describe('a row that could not be read', () => {
+  test('lies in the dead-letter topic with its position and cause, without values', async () => {
+    const unreadable = new HeadwaterError('source.value-unreadable', 'A value of qty is not an int4.');
+    const counts = await emit(
+      emitterWith(),
+      { ...row('u', [1, 'secret', ABSENT], [1, 'secret', ABSENT]), unreadable },
+      row('c', null, [2, 'x', 3], 1),
+    );
+    expect(written.map(({ topic }) => topic)).toEqual(['shop.dead-letter', 'shop.public.orders']);
+    expect(written[0]!.value).toMatchObject({
+      table: 'public.orders',
+      op: 'u',
+      source: { lsn: 600 },
+      before: null,
+      after: null,
+      cause: { code: 'source.value-unreadable', message: 'A value of qty is not an int4.' },
+    });
+    expect(failures).toEqual([{ table: ORDERS.id, error: unreadable }]);
+    expect(counts).toMatchObject({ updates: 0, creates: 1, records: 2 });
   });
 });
 

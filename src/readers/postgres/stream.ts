@@ -1,6 +1,6 @@
 import type { Batch } from '../../model/batch.ts';
 import type { Log } from '../../observability/log.ts';
-import { PgoutputDecoder } from './pgoutput/decode.ts';
+import { type BatchLimits, PgoutputDecoder } from './pgoutput/decode.ts';
 import type { PostgresPosition } from './position.ts';
 import { formatLsn } from './position.ts';
 import type { Relations } from './relations.ts';
@@ -13,9 +13,12 @@ import type { CopyChunk } from './wire/copy-queue.ts';
 import { PgConnectionError } from './wire/pg-error.ts';
 import { quoteIdent } from './wire/quoting.ts';
 
+/** A batch that has so much closes at the next COMMIT: a commit may end only there (INV-1). */
 const MAX_CHANGES = 1000;
 const MAX_BYTES = 256 * 1024;
-/** A batch with an unchanged TOAST value waits for the end of its transaction up to so many changes and bytes. */
+/** So many times the limits end it inside of a transaction; */
+const PATIENCE = 2;
+/** and so many where it holds an unchanged TOAST value, which can be read back only behind the COMMIT. */
 const TOAST_PATIENCE = 8;
 const PROGRESS_MS = 1_000;
 /** Without any progress a batch comes all the same: heartbeats and idle commits hang on batches. */
@@ -115,7 +118,7 @@ export class ReplicationStream {
           }
         }
         if (chunk !== null) {
-          const stop = decoder.decode(chunk, frame, this.#maxChanges());
+          const stop = decoder.decode(chunk, frame, this.#limits());
           if (decoder.replyRequested) {
             decoder.replyRequested = false;
             this.#status.send();
@@ -149,19 +152,19 @@ export class ReplicationStream {
     }
   }
 
-  #maxChanges(): number {
-    return this.#awaitsCommit() ? MAX_CHANGES * TOAST_PATIENCE : MAX_CHANGES;
+  #limits(): BatchLimits {
+    const { bytes, hasUnchanged } = this.#decoder;
+    return {
+      soft: bytes >= MAX_BYTES ? 1 : MAX_CHANGES,
+      hard: MAX_CHANGES * (hasUnchanged ? TOAST_PATIENCE : PATIENCE),
+    };
   }
 
-  /** Values are missing that may be read back once it is known that nothing follows in the transaction. */
+  /** The rest of a transaction follows without a pause: the server sends none before it has all of it. */
   #awaitsCommit(): boolean {
     const { hasUnchanged, insideTransaction, changes, bytes } = this.#decoder;
-    return (
-      hasUnchanged &&
-      insideTransaction &&
-      changes.length < MAX_CHANGES * TOAST_PATIENCE &&
-      bytes < MAX_BYTES * TOAST_PATIENCE
-    );
+    const patience = hasUnchanged ? TOAST_PATIENCE : PATIENCE;
+    return insideTransaction && changes.length < MAX_CHANGES * patience && bytes < MAX_BYTES * patience;
   }
 
   #progressDue(reported: PostgresPosition, reportedAt: number): boolean {

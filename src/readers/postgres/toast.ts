@@ -129,8 +129,14 @@ async function readBack(
   }
 }
 
+/** A value that cannot be read stays unknown. */
 function decode(decoder: Decode, text: string | null): Value {
-  return text === null ? null : decoder(text);
+  if (text === null) return null;
+  try {
+    return decoder(text);
+  } catch {
+    return UNCHANGED;
+  }
 }
 
 /** The key as the server takes it; null for kinds whose Value is not close to their text. */

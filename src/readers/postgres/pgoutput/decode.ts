@@ -1,5 +1,5 @@
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
-import type { Change } from '../../../model/change.ts';
+import type { Change, RowChange } from '../../../model/change.ts';
 import { ABSENT, type Row, UNCHANGED, type Value } from '../../../model/value.ts';
 import { formatLsn, type PostgresPosition } from '../position.ts';
 import type { PostgresSource, PostgresTx } from '../source-info.ts';
@@ -14,14 +14,26 @@ import {
   parseTruncate,
   readUint64,
   type RelationMessage,
+  misplaced,
   truncated,
+  unknownMessage,
 } from './messages.ts';
 import type { RelationState } from './relation-state.ts';
+import { fillUnchanged } from './unchanged-values.ts';
+import { lenient } from './unreadable-row.ts';
 
 export interface DecoderOptions {
   readonly from: PostgresPosition;
   /** Begin and end of transactions as elements. */
   readonly transactionMarkers: boolean;
+}
+
+/** When `decode` has enough for one batch, in changes. */
+export interface BatchLimits {
+  /** At the end of a transaction, or outside of one. */
+  readonly soft: number;
+  /** Inside of one. */
+  readonly hard: number;
 }
 
 /** What stopped `decode` before the chunk's end. */
@@ -30,6 +42,13 @@ export interface Stop {
   readonly frame: number;
   /** The shape of this relation must be resolved first (`define`); null: enough for one batch. */
   readonly relation: RelationMessage | null;
+}
+
+/** A row's images within a message. */
+interface Span {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
 }
 
 /** A keepalive that came while no transaction was open moves the position too. */
@@ -77,6 +96,8 @@ export class PgoutputDecoder {
   #textStart = 0;
   #at = 0;
   #sawUnchanged = false;
+  #before: Row | null = null;
+  #after: Row | null = null;
 
   constructor({ from, transactionMarkers }: DecoderOptions) {
     this.#markers = transactionMarkers;
@@ -119,9 +140,9 @@ export class PgoutputDecoder {
   }
 
   /**
-   * Decodes from frame number `from` on, until the chunk's end (null), an unresolved relation, or `maxChanges`.
+   * Decodes from frame number `from` on, until the chunk's end (null), an unresolved relation, or enough.
    */
-  decode(chunk: CopyChunk, from: number, maxChanges: number): Stop | null {
+  decode(chunk: CopyChunk, from: number, { soft, hard }: BatchLimits): Stop | null {
     const { buffer, frames } = chunk;
     const count = frames.length >> 1;
     if (from >= count) return null;
@@ -131,7 +152,9 @@ export class PgoutputDecoder {
     for (let frame = from; frame < count; frame++) {
       const start = frames[frame * 2]!;
       const end = frames[frame * 2 + 1]!;
-      if (changes.length >= maxChanges) return { frame, relation: null };
+      if (changes.length >= soft && (this.#tx === null || changes.length >= hard)) {
+        return { frame, relation: null };
+      }
       if (buffer[start] === XLOG_DATA) {
         if (end - start <= HEADER) throw truncated();
         const missing = this.#message(buffer, start, end);
@@ -271,35 +294,30 @@ export class PgoutputDecoder {
     if (tx === null) throw misplaced('A row outside of a transaction');
     if (!this.#counts(relation.captured)) return null;
     if (this.#markers && !this.#beginGiven) this.#giveBegin(tx);
-    this.#at = start + 4;
-    let before: Row | null = null;
-    let after: Row | null = null;
-    let part = buffer[this.#at++];
-    this.#sawUnchanged = false;
-    if (part === 0x4f) {
-      before = relation.patchy
-        ? this.#patchyTuple(relation, buffer, end)
-        : this.#tuple(relation, buffer, end);
-      part = type === 0x44 ? 0 : buffer[this.#at++];
-    } else if (part === 0x4b) {
-      before = this.#keyTuple(relation, buffer, end);
-      part = type === 0x44 ? 0 : buffer[this.#at++];
+    let unreadable: HeadwaterError | null = null;
+    try {
+      this.#images(type, relation, { buffer, start: start + 4, end });
+    } catch (error) {
+      if (error instanceof HeadwaterError && error.code === 'source.protocol') throw error;
+      const readable = lenient(relation);
+      this.#images(type, readable.relation, { buffer, start: start + 4, end });
+      unreadable = readable.error();
     }
-    if (type !== 0x44) {
-      if (part !== 0x4e) throw misplaced('a row without its new values');
-      after = this.#tuple(relation, buffer, end);
-      if (relation.labels.unknown) {
-        // An enum has a label that its type had not when it was read: the row again, with the new type.
-        this.#done--;
-        return relation.message;
-      }
-      if (this.#sawUnchanged && (before === null || !fillUnchanged(after as Value[], before))) {
-        this.hasUnchanged = true;
-      }
-    } else if (before === null) {
-      throw misplaced('a DELETE without old values');
+    const before = this.#before;
+    const after = this.#after;
+    if (relation.labels.unknown) {
+      // An enum has a label that its type had not when it was read: the row again, with the new type.
+      this.#done--;
+      return relation.message;
     }
-    this.changes.push({
+    if (
+      after !== null &&
+      this.#sawUnchanged &&
+      (before === null || !fillUnchanged(after as Value[], before))
+    ) {
+      this.hasUnchanged = true;
+    }
+    const change: RowChange<PostgresSource> = {
       kind: 'row',
       op: type === 0x49 ? 'c' : type === 0x55 ? 'u' : 'd',
       table: relation.schema,
@@ -309,8 +327,33 @@ export class PgoutputDecoder {
       seq: this.#seq++,
       at: { connector: 'postgresql', lsn, tx },
       snapshot: null,
-    });
+    };
+    this.changes.push(unreadable === null ? change : { ...change, unreadable });
     return null;
+  }
+
+  /** Reads both images of a row into `#before` and `#after`. */
+  #images(type: number, relation: RelationState, { buffer, start, end }: Span): void {
+    this.#at = start;
+    this.#before = null;
+    this.#after = null;
+    this.#sawUnchanged = false;
+    let part = buffer[this.#at++];
+    if (part === 0x4f) {
+      this.#before = relation.patchy
+        ? this.#patchyTuple(relation, buffer, end)
+        : this.#tuple(relation, buffer, end);
+      part = type === 0x44 ? 0 : buffer[this.#at++];
+    } else if (part === 0x4b) {
+      this.#before = this.#keyTuple(relation, buffer, end);
+      part = type === 0x44 ? 0 : buffer[this.#at++];
+    }
+    if (type !== 0x44) {
+      if (part !== 0x4e) throw misplaced('a row without its new values');
+      this.#after = this.#tuple(relation, buffer, end);
+    } else if (this.#before === null) {
+      throw misplaced('a DELETE without old values');
+    }
   }
 
   #tuple(relation: RelationState, buffer: Buffer, end: number): Value[] {
@@ -401,27 +444,4 @@ export class PgoutputDecoder {
     // Its record has been passed: a restart behind its first byte does not send it again.
     if (this.#skip === null && messageLsn + 1 > this.#lsn) this.#lsn = messageLsn + 1;
   }
-}
-
-/** First rung of the ladder: the old row knows. False where something is still unknown. */
-function fillUnchanged(after: Value[], before: Row): boolean {
-  let complete = true;
-  for (let i = 0; i < after.length; i++) {
-    if (after[i] !== UNCHANGED) continue;
-    const old = before[i]!;
-    if (old === UNCHANGED || old === ABSENT) complete = false;
-    else after[i] = old;
-  }
-  return complete;
-}
-
-function unknownMessage(type: number): HeadwaterError {
-  return new HeadwaterError(
-    'source.protocol',
-    `The server sent a replication message of type 0x${type.toString(16)}, which was not asked for.`,
-  );
-}
-
-function misplaced(what: string): HeadwaterError {
-  return new HeadwaterError('source.protocol', `The server sent ${what} where none can be.`);
 }

@@ -146,3 +146,14 @@ export function parseCommit(buffer: Buffer, start: number, end: number): CommitM
 export function truncated(): HeadwaterError {
   return new HeadwaterError('source.protocol', 'A replication message is shorter than it says.');
 }
+
+export function unknownMessage(type: number): HeadwaterError {
+  return new HeadwaterError(
+    'source.protocol',
+    `The server sent a replication message of type 0x${type.toString(16)}, which was not asked for.`,
+  );
+}
+
+export function misplaced(what: string): HeadwaterError {
+  return new HeadwaterError('source.protocol', `The server sent ${what} where none can be.`);
+}
