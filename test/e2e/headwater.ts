@@ -100,7 +100,8 @@ export class Headwater implements AsyncDisposable {
   async until(wanted: (status: PipelineStatus) => boolean, name?: string): Promise<PipelineStatus> {
     for (;;) {
       if (!this.alive) throw new Error(`ended meanwhile:\n${this.#stderr}`);
-      const all = await this.status();
+      // One that ends in between is reported above, with what it said.
+      const all = await this.status().catch((): readonly PipelineStatus[] => []);
       const status = name === undefined ? all[0] : all.find((each) => each.name === name);
       if (status !== undefined && wanted(status)) return status;
       await new Promise((settle) => setTimeout(settle, POLL_MS));
