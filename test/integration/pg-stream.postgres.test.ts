@@ -176,6 +176,28 @@ describe.each(postgresVersions)('streaming from PostgreSQL %i', (version) => {
   });
 
   describe('unchanged TOAST values', () => {
+    it('hold up nothing where their table is locked', async () => {
+      const locker = await connectPg(connectOptions(db.url), {}, never);
+      try {
+        await db.query(
+          `CREATE TABLE a (id int PRIMARY KEY, n int, big text); ALTER TABLE a ALTER big SET STORAGE EXTERNAL;
+           CREATE TABLE b (id int PRIMARY KEY); INSERT INTO a VALUES (1, 1, repeat('x', 10000))`,
+        );
+        await using reader = makeReader(db);
+        const { continuity } = await openReader(reader);
+        await db.query(`UPDATE a SET n = 2`);
+        await db.query(`INSERT INTO b VALUES (1)`);
+        await locker.command('BEGIN; LOCK TABLE a IN ACCESS EXCLUSIVE MODE', never);
+        const start = 'start' in continuity ? continuity.start : { lsn: 0, mid: null };
+        const { changes } = await readToEnd(reader, start);
+        const rows = changes.filter((change) => change.kind === 'row');
+        expect(rows.map(({ table }) => table.id.table)).toEqual(['a', 'b']);
+        expect(rows[0]!.after![2]).toBe(UNCHANGED);
+      } finally {
+        await locker.close();
+      }
+    });
+
     const setup = `CREATE TABLE t (id int PRIMARY KEY, big text, n int);
       ALTER TABLE t ALTER big SET STORAGE EXTERNAL; INSERT INTO t VALUES (1, repeat('x', 9000), 0);`;
     const values = ({ changes }: ReadResult): unknown[] =>

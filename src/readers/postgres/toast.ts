@@ -22,6 +22,11 @@ type Missing = RowChange<PostgresSource> & { readonly after: Row };
 
 /** Keys per statement. */
 const KEYS = 500;
+/** A table that is locked (ALTER TABLE, VACUUM FULL) must not hold up the others: the placeholder then stays. */
+const LOCK_TIMEOUT_MS = 500;
+/** So long it is not asked again: what is behind it in the log would wait every time. */
+const LOCKED_MS = 10_000;
+const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
  * Second rung of the ladder for unchanged TOAST values, where no old row was logged: the row is read again by
@@ -30,6 +35,7 @@ const KEYS = 500;
  * its id and are not accepted: the log doesn't say whose child it is.
  */
 export function createToastReader(options: ToastOptions): ToastReader {
+  const lockedUntil = new Map<string, number>();
   return {
     async fill(changes, open) {
       const tables = new Map<TableSchema, Missing[]>();
@@ -44,9 +50,13 @@ export function createToastReader(options: ToastOptions): ToastReader {
       }
       for (const [schema, missing] of tables) {
         const decoders = options.decodersOf(schema);
-        if (decoders === null) continue;
+        const name = tableName(schema.id);
+        if (decoders === null || performance.now() < (lockedUntil.get(name) ?? 0)) continue;
         for (let at = 0; at < missing.length; at += KEYS) {
-          await readBack(options, schema, decoders, missing.slice(at, at + KEYS));
+          const outcome = await readBack(options, schema, decoders, missing.slice(at, at + KEYS));
+          if (outcome === 'done') continue;
+          if (outcome === 'locked') lockedUntil.set(name, performance.now() + LOCKED_MS);
+          break;
         }
       }
     },
@@ -91,7 +101,7 @@ async function readBack(
   schema: TableSchema,
   decoders: readonly Decode[],
   missing: readonly Missing[],
-): Promise<void> {
+): Promise<'done' | 'locked' | 'unreadable'> {
   const wanted = schema.columns.flatMap((_, i) =>
     missing.some(({ after }) => after[i] === UNCHANGED) ? [i] : [],
   );
@@ -102,14 +112,16 @@ async function readBack(
     return texts.includes(null) ? null : `(${texts.join(', ')})`;
   });
   const list = keys.filter((key) => key !== null);
-  if (list.length === 0) return;
+  if (list.length === 0) return 'done';
   let rows: TextRows;
   try {
+    // One message is one transaction.
     rows = await options.query(
-      `SELECT xmin, ${names(schema.key)}, ${names(wanted)} FROM ${quoteTable(schema.id)} WHERE (${names(schema.key)}) IN (${list.join(', ')})`,
+      `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; SELECT xmin, ${names(schema.key)}, ${names(wanted)} FROM ${quoteTable(schema.id)} WHERE (${names(schema.key)}) IN (${list.join(', ')})`,
     );
   } catch (error) {
-    if (isAboutTheTable(error)) return;
+    if (error instanceof PgError && error.sqlstate === LOCK_NOT_AVAILABLE) return 'locked';
+    if (isAboutTheTable(error)) return 'unreadable';
     throw error;
   }
   const found = new Map<string, readonly (string | null)[]>();
@@ -127,6 +139,7 @@ async function readBack(
       }
     });
   }
+  return 'done';
 }
 
 /** A value that cannot be read stays unknown. */
