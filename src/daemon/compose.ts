@@ -12,7 +12,7 @@ import { deadLetterTopicOf, topicOf, topicsOf } from './topics.ts';
 /** One attempt's parts, made by hand from one settings file. */
 export function attemptParts(
   settings: Settings,
-  run: { readonly untilCaughtUp: boolean; readonly firstAttempt: boolean; readonly log: Log },
+  run: { readonly untilCaughtUp: boolean; readonly startedAt: number; readonly log: Log },
 ): AttemptParts<PostgresPosition, PostgresSource> {
   const { emit, snapshot, source } = settings;
   const { openReader, block } = sourceOf(settings, run.log);
@@ -55,7 +55,7 @@ export function attemptParts(
       where: snapshot.where,
       walLimitBytes: snapshot.walLimitBytes,
       // A retry of the same process goes on with the snapshot that `always` began.
-      beginAgain: run.firstAttempt,
+      beganBefore: run.startedAt,
     },
     onGap: source.onGap,
     exactlyOnce: emit.delivery === 'exactly-once',

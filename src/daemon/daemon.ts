@@ -46,6 +46,7 @@ export function startDaemon(options: DaemonOptions, stop: AbortSignal): Daemon {
       now: Date.now,
     }),
   }));
+  const startedAt = Date.now();
   // With several pipelines one that cannot start is retried as long as another one works.
   const neverStarted = new Set<string>();
   const running = pipelines.map(async ({ settings, monitor }): Promise<Outcome> => {
@@ -56,7 +57,7 @@ export function startDaemon(options: DaemonOptions, stop: AbortSignal): Daemon {
         attempt: (signal) => {
           const parts = attemptParts(settings, {
             untilCaughtUp: options.untilCaughtUp,
-            firstAttempt: monitor.attempts === 1,
+            startedAt,
             log,
           });
           return runAttempt(parts, monitor, signal, log);

@@ -19,7 +19,7 @@ export interface AttemptParts<P, S extends SourceInfo> {
   topicsOf(tables: readonly TableId[]): readonly string[];
   readonly snapshot: Pick<
     SnapshotOptions<P, S>,
-    'mode' | 'parallelism' | 'chunkRows' | 'where' | 'walLimitBytes' | 'beginAgain'
+    'mode' | 'parallelism' | 'chunkRows' | 'where' | 'walLimitBytes' | 'beganBefore'
   >;
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
   readonly exactlyOnce: boolean;

@@ -35,8 +35,11 @@ export interface SnapshotOptions<P, S extends SourceInfo> {
   readonly retainedBytes: () => Promise<number | null>;
   /** Whether the log begins to be kept just now, so that there is a view at its start. */
   readonly freshStart: boolean;
-  /** With mode `always`: false for a further attempt of the same process, which goes on with what was begun. */
-  readonly beginAgain?: boolean;
+  /**
+   * With mode `always`: a complete snapshot that began before this moment (ms since the epoch) is begun again; a
+   * later one is this very process's, in a former attempt.
+   */
+  readonly beganBefore?: number;
   /** A table that cannot be read; the others go on. Tried again at the next start. */
   readonly onTableError: (table: TableId, error: HeadwaterError) => void;
   readonly log: Log;
@@ -91,14 +94,19 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
     const stored = text === undefined ? null : decodeSnapshotRecord(text, SNAPSHOT_KEY);
     const anew =
       options.mode === 'always' &&
-      (options.beginAgain ?? true) &&
       stored !== null &&
-      stored.completedAt !== null;
+      stored.completedAt !== null &&
+      Date.parse(stored.startedAt) < (options.beganBefore ?? Infinity);
     const skip = options.mode === 'no_data';
     this.#tables = options.tables.map((table) => {
       const name = tableName(table.id);
       const key = TABLE_PREFIX + name;
-      const known = anew ? undefined : options.restored.get(key);
+      let known = options.restored.get(key);
+      if (anew && known !== undefined) {
+        // Forgotten together with the first row: were the rest found complete after a crash, it would not be read.
+        this.#unsaved.set(key, null);
+        known = undefined;
+      }
       let ledger = known === undefined ? null : Ledger.decode(known, key);
       if (skip && ledger?.completed !== true) {
         ledger = Ledger.skipped(this.#date());

@@ -102,10 +102,36 @@ test('what is complete is not read again; what is new is; what is gone is forgot
 });
 
 test('mode always begins again when the former one is complete, but not in a further attempt', async () => {
-  const { rows, state } = await read();
-  const again = await read({ mode: 'always', restored: state });
+  const { rows, state } = await read({ now: () => 1_000 });
+  const again = await read({ mode: 'always', restored: state, beganBefore: 2_000 });
   expect(again.rows).toBe(rows);
-  expect((await read({ mode: 'always', restored: state, beginAgain: false })).rows).toBe(0);
+  const { startedAt } = JSON.parse(again.state.get('snapshot')!) as { startedAt: string };
+  const beganBefore = Date.parse(startedAt) - 1;
+  expect((await read({ mode: 'always', restored: again.state, beganBefore })).rows).toBe(0);
+});
+
+test('mode always, killed in the middle, goes on with all that it had begun', async () => {
+  const db = database();
+  const { rows, state } = await read({}, db);
+  const durable = new Map(state);
+  const snapshot = snapshotOf(new ModelSnapshotSource(db, true), {
+    mode: 'always',
+    restored: state,
+    parallelism: 1,
+  });
+  let read1 = 0;
+  // Killed after the first batch.
+  for await (const batch of snapshot.readView(never)) {
+    read1 += batch.changes.length;
+    for (const [key, value] of batch.state ?? []) {
+      if (value === null) durable.delete(key);
+      else durable.set(key, value);
+    }
+    break;
+  }
+  expect(read1).toBeGreaterThan(0);
+  const rest = await read({ mode: 'always', restored: durable }, db);
+  expect(read1 + rest.rows).toBeGreaterThanOrEqual(rows);
 });
 
 test('a table that fails is reported and left for the next start; the others go on', async () => {
