@@ -16,7 +16,11 @@ export function attemptParts(
 ): AttemptParts<PostgresPosition, PostgresSource> {
   const { emit, snapshot, source } = settings;
   const { openReader, block } = sourceOf(settings, run.log);
-  const encoding = jsonEncoding({ profile: emit.profile, withSchema: emit.format === 'json-with-schema' });
+  const encoding = jsonEncoding({
+    profile: emit.profile,
+    withSchema: emit.format === 'json-with-schema',
+    rows: emit.sink.kind === 'kafka' ? 'bytes' : 'text',
+  });
   return {
     name: settings.name,
     openReader,

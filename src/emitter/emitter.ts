@@ -253,9 +253,12 @@ class RecordEmitter<S extends SourceInfo> {
   #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Row, after: Row): void {
     const record = this.#record;
     if (!this.#encode(route, change, 'c', null, after)) return;
-    const { key: newKey, value: created, headers: createdHeaders } = record;
+    const { headers: createdHeaders } = record;
+    const newKey = kept(record.key);
+    const created = kept(record.value);
     if (!this.#encode(route, change, 'd', before, null)) return;
-    const oldKey = record.key;
+    const oldKey = kept(record.key);
+    record.key = oldKey;
     const pointer: readonly Header[] = newKey === null ? [] : [['__debezium.newkey', newKey]];
     record.headers = [...(record.headers ?? []), ...pointer];
     this.#append(route.topic);
@@ -415,6 +418,11 @@ function emptyCounts(): EmitCounts {
     transactions: 0,
     records: 0,
   };
+}
+
+/** The encoder writes into its buffer again before this is appended. */
+function kept(encoded: SinkRecord['key']): SinkRecord['key'] {
+  return encoded === null || typeof encoded === 'string' ? encoded : Uint8Array.from(encoded);
 }
 
 /** Keys are scalars nearly always; what is compared by identity only is compared as text. */

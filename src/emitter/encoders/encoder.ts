@@ -19,7 +19,10 @@ export interface Envelope {
   timeUs: number;
 }
 
-/** Compiled for one version of one table. */
+/**
+ * Compiled for one version of one table. Bytes are valid until the next key (a key) or the next value or row
+ * (the others) of any encoder: append them to the sink, or copy them.
+ */
 export interface TableEncoder {
   /** The key of the row; null for a table without a key. */
   key(row: Row): string | Uint8Array | null;

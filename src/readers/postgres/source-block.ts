@@ -68,10 +68,15 @@ function tableBlock(
   const lsnText = integerWriter();
   let lastTx: PostgresTx | null = null;
   let lastSnapshot: SnapshotMarker | null = null;
+  let lastAt: PostgresSource | null = null;
+  let text = '';
   let before = '';
   let between = '';
   let end = '';
   return (at, snapshot) => {
+    // Rows of a snapshot share their origin.
+    if (at === lastAt && snapshot === lastSnapshot) return text;
+    lastAt = at;
     const { tx } = at;
     if (tx !== lastTx || snapshot !== lastSnapshot) {
       lastTx = tx;
@@ -85,6 +90,7 @@ function tableBlock(
       end = ',"xmin":null}';
     }
     const lsn = lsnText(at.lsn);
-    return before + lsn + between + (snapshot === 'incremental' ? 'null' : lsn) + end;
+    text = before + lsn + between + (snapshot === 'incremental' ? 'null' : lsn) + end;
+    return text;
   };
 }

@@ -1,0 +1,176 @@
+/**
+ * UTF-8 text written piece by piece into one buffer that is used again for every record. Nearly everything in
+ * a record is short and ASCII, and for that a loop over char codes is cheaper than a native call, and far
+ * cheaper than a string that is put together only to be written and thrown away.
+ */
+import { isoDate } from './iso-time.ts';
+import { quote } from './json-text.ts';
+
+/** Node's own method behind `buffer.write`, without its handling of arguments; not in the type definitions. */
+interface WritableBuffer extends Buffer {
+  utf8Write(text: string, at: number): number;
+}
+
+/** Past this many characters or bytes a native call is cheaper than a loop. */
+const LOOP = 48;
+const KEPT_DAYS = 64;
+const US_PER_DAY = 86_400_000_000;
+/** Views of the buffer are kept by their length, up to this one: most records of a table differ little in it. */
+const KEPT_VIEWS = 8192;
+
+export class Utf8Writer {
+  #buffer: WritableBuffer;
+  #views: (Buffer | undefined)[] = [];
+  #at = 0;
+  /** Dates written last, by the low bits of the day: neighbouring rows mostly share theirs. */
+  readonly #days = new Float64Array(KEPT_DAYS).fill(NaN);
+  readonly #dates = Array.from({ length: KEPT_DAYS }, () => Buffer.alloc(10));
+
+  constructor(capacity: number) {
+    this.#buffer = Buffer.allocUnsafeSlow(capacity) as Buffer as WritableBuffer;
+  }
+
+  begin(): void {
+    this.#at = 0;
+  }
+
+  /** What was written since `begin`; valid until the next `begin`. */
+  end(): Buffer {
+    const length = this.#at;
+    if (length >= KEPT_VIEWS) return this.#buffer.subarray(0, length);
+    return (this.#views[length] ??= this.#buffer.subarray(0, length));
+  }
+
+  bytes(bytes: Uint8Array): void {
+    const length = bytes.length;
+    if (this.#buffer.length - this.#at < length) this.#grow(length);
+    if (length > LOOP) {
+      this.#buffer.set(bytes, this.#at);
+    } else {
+      const buffer = this.#buffer;
+      let at = this.#at;
+      for (let i = 0; i < length; i++) buffer[at++] = bytes[i]!;
+    }
+    this.#at += length;
+  }
+
+  /** Any text, as it is. */
+  text(text: string): void {
+    const length = text.length;
+    if (this.#buffer.length - this.#at < length * 3) this.#grow(length * 3);
+    const buffer = this.#buffer;
+    if (length <= LOOP) {
+      let at = this.#at;
+      let i = 0;
+      for (; i < length; i++) {
+        const c = text.charCodeAt(i);
+        if (c > 0x7f) break;
+        buffer[at++] = c;
+      }
+      if (i === length) {
+        this.#at = at;
+        return;
+      }
+    }
+    this.#at += buffer.utf8Write(text, this.#at);
+  }
+
+  /** A JSON string. */
+  quoted(text: string): void {
+    const length = text.length;
+    if (length > LOOP) {
+      this.text(quote(text));
+      return;
+    }
+    if (this.#buffer.length - this.#at < length + 2) this.#grow(length + 2);
+    const buffer = this.#buffer;
+    let at = this.#at;
+    buffer[at++] = 34;
+    for (let i = 0; i < length; i++) {
+      const c = text.charCodeAt(i);
+      if (c < 32 || c > 0x7f || c === 34 || c === 92) {
+        this.text(quote(text));
+        return;
+      }
+      buffer[at++] = c;
+    }
+    buffer[at++] = 34;
+    this.#at = at;
+  }
+
+  /** A safe integer. */
+  integer(n: number): void {
+    if (this.#buffer.length - this.#at < 20) this.#grow(20);
+    let rest = n;
+    if (n < 0) {
+      this.#buffer[this.#at++] = 45;
+      rest = -n;
+    }
+    if (rest < 1_000_000_000) this.#small(rest);
+    else {
+      // Division of doubles is slow, that of 32-bit integers is not.
+      const high = Math.floor(rest / 100_000_000);
+      if (high < 1_000_000_000) this.#small(high);
+      else this.text(String(high));
+      this.#digits(rest - high * 100_000_000, 8);
+    }
+  }
+
+  /** `"2016-11-04T11:51:30.123456Z"` with that many digits of the second, for years 0 to 9999. */
+  instant(us: number, digits: number): void {
+    const day = Math.floor(us / US_PER_DAY);
+    const slot = day & (KEPT_DAYS - 1);
+    const date = this.#dates[slot]!;
+    if (day !== this.#days[slot]) {
+      date.write(isoDate(day), 'latin1');
+      this.#days[slot] = day;
+    }
+    if (this.#buffer.length - this.#at < 32) this.#grow(32);
+    this.#buffer[this.#at++] = 34;
+    this.bytes(date);
+    const time = us - day * US_PER_DAY;
+    const seconds = Math.floor(time / 1_000_000);
+    const minutes = (seconds / 60) | 0;
+    const hours = (minutes / 60) | 0;
+    this.#buffer[this.#at++] = 84;
+    this.#digits(hours, 2);
+    this.#buffer[this.#at++] = 58;
+    this.#digits(minutes - hours * 60, 2);
+    this.#buffer[this.#at++] = 58;
+    this.#digits(seconds - minutes * 60, 2);
+    if (digits > 0) {
+      this.#buffer[this.#at++] = 46;
+      this.#digits(time - seconds * 1_000_000, 6);
+      this.#at -= 6 - digits;
+    }
+    this.#buffer[this.#at++] = 90;
+    this.#buffer[this.#at++] = 34;
+  }
+
+  #small(n: number): void {
+    let digits = 1;
+    for (let limit = 10; n >= limit; limit *= 10) digits++;
+    this.#digits(n, digits);
+  }
+
+  /** With zeros in front. */
+  #digits(n: number, count: number): void {
+    const buffer = this.#buffer;
+    const from = this.#at;
+    let rest = n | 0;
+    for (let at = from + count - 1; at >= from; at--) {
+      const next = (rest / 10) | 0;
+      buffer[at] = 48 + rest - next * 10;
+      rest = next;
+    }
+    this.#at = from + count;
+  }
+
+  #grow(more: number): void {
+    const needed = this.#at + more;
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2)) as Buffer;
+    this.#buffer.copy(larger, 0, 0, this.#at);
+    this.#buffer = larger as WritableBuffer;
+    this.#views = [];
+  }
+}
