@@ -191,6 +191,12 @@ export const CATALOGUE = {
     advice:
       'source.on_gap decides: resnapshot reads all tables again, skip_with_marker goes on without what is missing.',
   },
+  'source.tables-changed': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'Tables that the settings name were created, made anew, or are no longer published.',
+    advice: 'Nothing to do: Headwater publishes them and reads the new ones while the stream goes on.',
+  },
   'source.value-unreadable': {
     fate: 'quarantine',
     exit: 1,

@@ -39,7 +39,9 @@ export async function runAttempt<P, S extends SourceInfo>(
   stop.addEventListener('abort', onStop, { once: true });
   if (stop.aborted) ending.abort();
   let failure: { readonly error: unknown } | null = null;
+  let closing = false;
   const fail = (error: unknown): void => {
+    if (closing) return;
     failure ??= { error };
     ending.abort();
   };
@@ -48,6 +50,10 @@ export async function runAttempt<P, S extends SourceInfo>(
     const reader = resources.use(parts.openReader());
     await refuseOnErrors(reader, signal);
     const sink = resources.use(await parts.openSink());
+    // Runs before the sink is closed: commits that closing rejects are an echo of what ended the attempt.
+    resources.defer(() => {
+      closing = true;
+    });
     sink.failed.catch(fail);
     const restored = await sink.restore({
       signal,
@@ -88,6 +94,19 @@ export async function runAttempt<P, S extends SourceInfo>(
         for (const key of restored.keys()) {
           if (key === SNAPSHOT_KEY || key.startsWith(TABLE_PREFIX)) forget.set(key, null);
         }
+        known = new Map([...restored].filter(([key]) => !forget.has(key)));
+      }
+    }
+    const interrupted = (opened.interrupted ?? []).map(tableName);
+    if (interrupted.length > 0) {
+      log.warn(
+        { tables: interrupted, onGap: parts.onGap },
+        parts.onGap === 'resnapshot'
+          ? 'changes of these tables were not published for a while; the tables are read again'
+          : 'changes of these tables were not published for a while, and are missing from the topics',
+      );
+      if (parts.onGap === 'resnapshot') {
+        for (const name of interrupted) forget.set(TABLE_PREFIX + name, null);
         known = new Map([...restored].filter(([key]) => !forget.has(key)));
       }
     }
@@ -134,9 +153,10 @@ export async function runAttempt<P, S extends SourceInfo>(
         idleMs: IDLE_COMMIT_MS,
         now: Date.now,
         onFailure: fail,
-        onDurable: ({ position, commitTimeUs }) => {
+        onDurable: ({ position, commitTimeUs, rows }) => {
           reader.confirm(position);
           monitor.counters.commits++;
+          if (rows > 0 || reader.codec.compare(position, start.resume) !== 0) monitor.progress++;
           const sentBytes = sink.stats().bytes;
           monitor.counters.recordBytes += sentBytes - countedBytes;
           countedBytes = sentBytes;
@@ -148,7 +168,12 @@ export async function runAttempt<P, S extends SourceInfo>(
       checkpoint.position,
       checkpoint.commitTimeUs,
     );
-    const skipped = opened.continuity.kind === 'gap' && parts.onGap === 'skip_with_marker';
+    const skips = parts.onGap === 'skip_with_marker';
+    if (skips && interrupted.length > 0) {
+      const data = { pipeline: parts.name, tables: interrupted.join(', '), reason: 'not published' };
+      await emitter.notify({ aggregateType: 'Gap', type: 'SKIPPED', data }, Date.now());
+    }
+    const skipped = opened.continuity.kind === 'gap' && skips;
     if (skipped) {
       const to = JSON.stringify(reader.codec.encode(from));
       const was =
@@ -158,7 +183,7 @@ export async function runAttempt<P, S extends SourceInfo>(
     }
     // The position of a new or broken-off log is durable before anything is read from it.
     const start = { changes: [], bytes: 0, resume: from, state: startState(opened.identity, forget) };
-    committer.add(start, skipped ? 1 : 0);
+    committer.add(start, skipped || (skips && interrupted.length > 0) ? 1 : 0);
 
     const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
     const heartbeat = heartbeats(emitter, parts.heartbeatMs);
@@ -174,7 +199,9 @@ export async function runAttempt<P, S extends SourceInfo>(
       log,
       ending,
       signal,
+      fail,
     };
+    await using watch = watchHead(run, fail);
     if (snapshot.pending) {
       monitor.enter('snapshotting');
       await deliver(run, snapshot.readView(signal));
@@ -182,7 +209,6 @@ export async function runAttempt<P, S extends SourceInfo>(
     let complete = parts.snapshot.mode === 'initial_only' && snapshot.done;
     if (!complete && !signal.aborted) {
       monitor.enter('streaming');
-      await using watch = watchHead(run, fail);
       if (target !== null) watch.until(target, () => (complete = true));
       const stream = reader.read(from, signal);
       await deliver(
@@ -201,9 +227,9 @@ export async function runAttempt<P, S extends SourceInfo>(
     return complete ? 'complete' : 'stopped';
   } catch (error) {
     // What broke first is the cause; what the abort then makes others throw is its echo.
-    if (failure !== null) throw (failure as { error: unknown }).error;
-    if (stop.aborted && isAbort(error)) return 'stopped';
-    throw error;
+    const cause = failure === null ? firstOf(error) : (failure as { error: unknown }).error;
+    if (stop.aborted && isAbort(cause)) return 'stopped';
+    throw cause;
   } finally {
     stop.removeEventListener('abort', onStop);
     monitor.settle();
@@ -219,6 +245,8 @@ interface Run<P, S extends SourceInfo> {
   /** Appends a heartbeat record when one is due; the number of records appended. */
   readonly heartbeat: (now: number) => number;
   readonly signal: AbortSignal;
+  /** Told before anything is closed, so that what closing breaks does not look like the cause. */
+  readonly fail: (error: unknown) => void;
 }
 
 /** Encodes and appends each batch, lets the committer decide, and waits where the sink is full. */
@@ -228,16 +256,21 @@ async function deliver<P, S extends SourceInfo>(
   passed?: (position: P) => void,
 ): Promise<void> {
   const { emitter, committer, sink, monitor } = run;
-  for await (const batch of batches) {
-    const preparing = emitter.prepare(batch);
-    if (preparing !== undefined) await preparing;
-    const counts = emitter.emit(batch);
-    committer.add(batch, counts.records + run.heartbeat(Date.now()));
-    monitor.count(batch, counts);
-    if (batch.resume !== null) passed?.(batch.resume);
-    const full = sink.ready();
-    if (full !== undefined) await full;
-    if (run.signal.aborted) break;
+  try {
+    for await (const batch of batches) {
+      const preparing = emitter.prepare(batch);
+      if (preparing !== undefined) await preparing;
+      const counts = emitter.emit(batch);
+      committer.add(batch, counts.records + run.heartbeat(Date.now()));
+      monitor.count(batch, counts);
+      if (batch.resume !== null) passed?.(batch.resume);
+      const full = sink.ready();
+      if (full !== undefined) await full;
+      if (run.signal.aborted) break;
+    }
+  } catch (error) {
+    run.fail(error);
+    throw error;
   }
 }
 
@@ -283,6 +316,11 @@ function startState(
   forget: ReadonlyMap<string, string | null>,
 ): ReadonlyMap<string, string | null> {
   return new Map([...forget, [SOURCE_KEY, identity]]);
+}
+
+/** What closing threw afterwards is no more than an echo either. */
+function firstOf(error: unknown): unknown {
+  return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
 }
 
 function isAbort(error: unknown): boolean {

@@ -5,6 +5,8 @@ import type { Snapshot } from '../snapshot/snapshot.ts';
 import type { PipelineMonitor } from './monitor.ts';
 
 const POLL_MS = 5_000;
+/** How often the source is asked whether it still publishes what the settings name. */
+const TABLES_MS = 30_000;
 /** While a target is waited for on an idle source. */
 const NUDGE_MS = 50;
 
@@ -38,6 +40,7 @@ export function watchHead<P, S extends SourceInfo>(
   let target: { readonly position: P; readonly onReached: () => void } | null = null;
   let head: P | null = null;
   let overBudget = false;
+  let tablesSeenAt = performance.now();
   const reached = (position: P): boolean => at !== null && (reader.codec.compare(at, position) ?? -1) >= 0;
 
   const poll = async (): Promise<void> => {
@@ -53,6 +56,10 @@ export function watchHead<P, S extends SourceInfo>(
       );
     }
     overBudget = over;
+    // Not while tables are read: a new attempt would begin some of them again.
+    if (target !== null || !snapshot.done || performance.now() - tablesSeenAt < TABLES_MS) return;
+    tablesSeenAt = performance.now();
+    await reader.checkTables?.(run.signal);
   };
   let polling: Promise<void> = Promise.resolve();
   const tick = (): void => {

@@ -57,6 +57,11 @@ export interface Reader<P, S extends SourceInfo = SourceInfo> extends AsyncDispo
    */
   open(request: OpenRequest<P>, signal: AbortSignal): Promise<Opened<P>>;
   head(signal: AbortSignal): Promise<Head<P>>;
+  /**
+   * Looks whether the source still gives what the settings ask for, as it was at `open`; asked now and then while
+   * the stream runs. Throws `source.tables-changed` where opening anew would mend it.
+   */
+  checkTables?(signal: AbortSignal): Promise<void>;
   /** One attempt; throws, never retries. Ends when `signal` aborts, at a batch boundary. */
   read(from: P, signal: AbortSignal): AsyncIterable<Batch<P, S>>;
   /** Only after a durable checkpoint (INV-2). Never waits for the network. */
@@ -88,4 +93,9 @@ export interface Opened<P> {
   readonly continuity: Continuity<P>;
   /** JSON text that recognises this log again: system identifier, timeline, slot. Stored under key `source`. */
   readonly identity: string;
+  /**
+   * With a continuous log: tables whose changes were not in it for a while, to be treated like a gap of those
+   * alone.
+   */
+  readonly interrupted?: readonly TableId[];
 }

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/readers/reader.ts';
+import { SILENT } from '../../src/observability/log.ts';
+import { createPostgresReader } from '../../src/readers/postgres/reader.ts';
 import { connectPg } from '../../src/readers/postgres/wire/connection.ts';
 import {
   connectOptions,
@@ -122,6 +124,111 @@ describe.each(postgresVersions)('opening the log of PostgreSQL %i', (version) =>
     expect(
       await db.query(`SELECT failover FROM pg_replication_slots WHERE slot_name = '${db.name}'`),
     ).toEqual([{ failover: true }]);
+  });
+
+  describe('finds tables that are not published any more', () => {
+    const state = new Map([
+      ['table/public.a', '{}'],
+      ['table/public.b', '{}'],
+    ]);
+
+    async function reopen(
+      stored: Awaited<ReturnType<typeof start>>,
+      overrides: Parameters<typeof makeReader>[1] = {},
+    ): Promise<{ readonly interrupted: readonly string[]; readonly recorded: readonly string[] }> {
+      const recorded: string[] = [];
+      return withReader(overrides, async (reader) => {
+        const recordIntent = async (identity: string): Promise<void> => {
+          // Durable before the trace of it is gone.
+          expect((await published())['p']).not.toBe('a,b');
+          recorded.push(identity);
+        };
+        const opened = await reader.open({ stored, intent: null, state, recordIntent }, never);
+        expect(opened.continuity.kind).toBe('continuous');
+        expect(opened.identity).toBe(stored.identity);
+        return { interrupted: (opened.interrupted ?? []).map(({ table }) => table), recorded };
+      });
+    }
+
+    it.each([
+      ['taken out by hand', (name: string) => `ALTER PUBLICATION ${name} DROP TABLE b`],
+      ['dropped and made again', () => `DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY)`],
+    ])('%s', async (_, how) => {
+      const stored = await start();
+      expect(await reopen(stored)).toEqual({ interrupted: [], recorded: [] });
+      await db.query(how(db.name));
+      await withReader({ onGap: 'fail' }, async (reader) => {
+        const request = { stored, intent: null, state, recordIntent: () => Promise.resolve() };
+        await expect(reader.open(request, never)).rejects.toMatchObject({ code: 'source.position-lost' });
+      });
+      const { interrupted, recorded } = await reopen(stored);
+      expect(interrupted).toEqual(['b']);
+      expect(await published()).toEqual({ p: 'a,b', p_insert_only: '' });
+      expect(await reopen(stored)).toEqual({ interrupted: [], recorded: [] });
+      // A crash before the answer was durable: what was recorded says it again.
+      const again = await withReader({}, (reader) =>
+        reader.open(
+          {
+            ...{ intent: null, state },
+            stored: { ...stored, identity: recorded[0]! },
+            recordIntent: async () => {},
+          },
+          never,
+        ),
+      );
+      expect(again).toMatchObject({
+        continuity: { kind: 'continuous' },
+        interrupted: [{ schema: 'public', table: 'b' }],
+        identity: stored.identity,
+      });
+    });
+
+    it('but not those that are new, or that only move to the other publication', async () => {
+      const stored = await start();
+      await db.query(`CREATE TABLE c (id int PRIMARY KEY); ALTER TABLE b REPLICA IDENTITY NOTHING`);
+      expect((await reopen(stored)).interrupted).toEqual([]);
+      expect(await published()).toEqual({ p: 'a,c', p_insert_only: 'b' });
+    });
+
+    it.each([
+      ['a table that comes', () => `CREATE TABLE c (id int PRIMARY KEY)`, 'public.c'],
+      ['one made again', () => `DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY)`, 'public.b'],
+      ['one whose updates would fail now', () => `ALTER TABLE b DROP CONSTRAINT b_pkey`, 'public.b'],
+      ['one taken out by hand', (name: string) => `ALTER PUBLICATION ${name} DROP TABLE b`, 'public.b'],
+    ])('while it runs: %s', async (_, how, table) => {
+      await using reader = makeReader(db);
+      await openReader(reader);
+      await reader.checkTables!(never);
+      await db.query(
+        `CREATE TEMP TABLE passing (id int); CREATE SCHEMA other; CREATE TABLE other.t (id int)`,
+      );
+      await reader.checkTables!(never);
+      await db.query(how(db.name));
+      await expect(reader.checkTables!(never)).rejects.toMatchObject({
+        code: 'source.tables-changed',
+        message: expect.stringContaining(table) as string,
+      });
+    });
+
+    it('and only says so where the next start could not mend it', async () => {
+      const { name } = await makeRole('REPLICATION');
+      await db.query(
+        `GRANT CREATE ON DATABASE ${db.name} TO ${role}; ALTER TABLE a OWNER TO ${role}; ALTER TABLE b OWNER TO ${role}`,
+      );
+      const said: string[] = [];
+      const log = { ...SILENT, warn: (_: object, message: string) => void said.push(message) };
+      const url = new URL(db.url);
+      url.username = role;
+      await using reader = createPostgresReader(readerOptions({ url: url.href, name }), log);
+      await openReader(reader);
+      await db.query(`CREATE TABLE c (id int PRIMARY KEY)`);
+      await reader.checkTables!(never);
+      await reader.checkTables!(never);
+      expect(said).toEqual([expect.stringContaining('public.c')]);
+      await db.query(`DROP TABLE c; DROP TABLE b`);
+      await reader.checkTables!(never);
+      expect(said).toHaveLength(1);
+    });
   });
 
   describe('finds a gap', () => {

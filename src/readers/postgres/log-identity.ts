@@ -6,14 +6,18 @@ export interface LogIdentity {
   readonly slot: string;
   /** Recorded before a slot was made; no position that belongs to it is durable yet. */
   readonly pending?: boolean;
+  /**
+   * Tables (`schema.table`) that were found unpublished: to be read again. Recorded before they are published
+   * again, since afterwards nothing else tells.
+   */
+  readonly interrupted?: readonly string[];
 }
 
 export function encodeIdentity(
   { system, timeline, database, slot }: LogIdentity,
-  { pending }: { readonly pending: boolean } = { pending: false },
+  mark: { readonly pending: true } | { readonly interrupted: readonly string[] } | null = null,
 ): string {
-  const identity = { connector: 'postgresql', system, timeline, database, slot };
-  return JSON.stringify(pending ? { ...identity, pending } : identity);
+  return JSON.stringify({ connector: 'postgresql', system, timeline, database, slot, ...mark });
 }
 
 /** Null for what is no identity of PostgreSQL's. */
@@ -25,9 +29,13 @@ export function decodeIdentity(text: string | null): LogIdentity | null {
   } catch {
     return null;
   }
-  const { connector, system, timeline, database, slot, pending } = (json ?? {}) as Record<string, unknown>;
+  const { connector, system, timeline, database, slot, pending, interrupted } = (json ?? {}) as Record<
+    string,
+    unknown
+  >;
   if (connector !== 'postgresql') return null;
   if (typeof system !== 'string' || typeof database !== 'string' || typeof slot !== 'string') return null;
   if (typeof timeline !== 'number') return null;
-  return { system, timeline, database, slot, pending: pending === true };
+  const names = Array.isArray(interrupted) ? interrupted.filter((name) => typeof name === 'string') : [];
+  return { system, timeline, database, slot, pending: pending === true, interrupted: names };
 }

@@ -1,5 +1,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { type TableId, tableName } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
+import { TABLE_PREFIX } from '../../state/checkpoint.ts';
 import type { Opened, OpenRequest, StoredPosition } from '../reader.ts';
 import type { SourceTable } from './captured-tables.ts';
 import { decodeIdentity, encodeIdentity, type LogIdentity } from './log-identity.ts';
@@ -68,8 +70,14 @@ export async function openLog(
     if (stored === null) refuseForeignSlot(parts, found, request.intent);
     const gap = stored === null ? null : await findGap(parts, stored, { ...found, replication }, signal);
     if (stored !== null && gap === null) {
+      const interrupted = findInterrupted(parts, request, found);
+      if (interrupted.length > 0) {
+        await request.recordIntent(
+          encodeIdentity(found.identity, { interrupted: interrupted.map(tableName) }),
+        );
+      }
       await alignPublications((text) => sql.command(text), found.publications);
-      return { opened: { continuity: { kind: 'continuous' }, identity }, creation: null };
+      return { opened: { continuity: { kind: 'continuous' }, identity, interrupted }, creation: null };
     }
     if (gap !== null && options.onGap === 'fail') {
       throw new HeadwaterError(
@@ -150,6 +158,31 @@ function refuseForeignSlot(
       details: { slot: options.slot },
     },
   );
+}
+
+/**
+ * Tables that were captured before and are not published now: taken out by hand, or dropped and made again. What
+ * was written to them meanwhile is in no stream.
+ */
+function findInterrupted(
+  { options, tables }: OpenLogParts,
+  { stored, state }: OpenRequest<PostgresPosition>,
+  { publications }: Found,
+): readonly TableId[] {
+  const before = new Set(decodeIdentity(stored?.identity ?? null)?.interrupted);
+  const interrupted = tables.filter(
+    ({ id, oid }) =>
+      before.has(tableName(id)) ||
+      (state?.has(TABLE_PREFIX + tableName(id)) === true &&
+        !publications.some((publication) => publication.publishes(oid))),
+  );
+  if (interrupted.length > 0 && options.onGap === 'fail') {
+    throw new HeadwaterError(
+      'source.position-lost',
+      `Changes of ${interrupted.map(({ id }) => tableName(id)).join(', ')} were not published for a while: taken out of the publication of ${options.name}, or dropped and made again.`,
+    );
+  }
+  return interrupted.map(({ id }) => id);
 }
 
 /** Why the stored position cannot be resumed; null where it can. */

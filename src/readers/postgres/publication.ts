@@ -32,6 +32,8 @@ export interface PublicationState {
   readonly statements: readonly string[];
   /** Tables that are planned and not in it. */
   readonly missing: readonly SourceTable[];
+  /** Whether changes of the table with this oid are published, planned or not. */
+  publishes(oid: number): boolean;
 }
 
 export function planPublications(
@@ -80,6 +82,7 @@ export async function inspectPublication(
       owner: null,
       statements: [createStatement(plan, serverVersion)],
       missing: plan.tables,
+      publishes: () => false,
     };
   }
   const [
@@ -133,6 +136,7 @@ export async function inspectPublication(
     owner: owner ?? null,
     statements: right ? [] : statements,
     missing: plan.tables.filter(({ oid }) => !present.has(oid)),
+    publishes: (oid) => all === 't' || bySchema === 't' || present.has(oid),
   };
 }
 

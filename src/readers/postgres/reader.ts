@@ -8,6 +8,7 @@ import { capturedTables, describeCaptured, listTables, type SourceTable } from '
 import { describeTables, type PgTable } from './catalogue.ts';
 import { mapPgError, mapping } from './errors.ts';
 import { openLog } from './open-log.ts';
+import { findOutdatedPublications } from './outdated-publications.ts';
 import { POSTGRES_POSITIONS, type PostgresPosition, serverLsn } from './position.ts';
 import { preflight } from './preflight.ts';
 import { Relations } from './relations.ts';
@@ -47,6 +48,8 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
   #creation: SlotCreation | null = null;
   #stream: ReplicationStream | null = null;
   #confirmed: PostgresPosition | null = null;
+  /** What `checkTables` has said already. */
+  #toldTables: string | null = null;
   /** Snapshot and stream have them alike: 18 can publish them, older servers cannot. */
   #generatedColumns: 'stored' | 'none' = 'none';
 
@@ -104,6 +107,26 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
         position: { lsn: serverLsn(row?.[0]), mid: null },
         retainedBytes: row?.[1] == null ? null : Number(row[1]),
       };
+    });
+  }
+
+  async checkTables(signal: AbortSignal): Promise<void> {
+    await mapping('Looking for changed tables', async () => {
+      const { serverVersion } = await this.#session(signal);
+      const outdated = await findOutdatedPublications(await this.#queries(signal), {
+        names: publicationNames(this.#options),
+        patterns: this.#patterns,
+        serverVersion,
+      }).catch((error: unknown) => {
+        if (error instanceof PgError && error.sqlstate === '55P03') return null; // locked: the next time
+        throw error;
+      });
+      if (outdated === null || outdated.message === this.#toldTables) return;
+      if (outdated.mendable) {
+        throw new HeadwaterError('source.tables-changed', outdated.message, { fix: outdated.advice });
+      }
+      this.#toldTables = outdated.message;
+      this.#log.warn({ advice: outdated.advice }, outdated.message);
     });
   }
 

@@ -1,0 +1,80 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import type { SourceInfo } from '../../src/model/change.ts';
+import { SILENT } from '../../src/observability/log.ts';
+import { watchHead } from '../../src/pipeline/head-watch.ts';
+import { PipelineMonitor } from '../../src/pipeline/monitor.ts';
+import type { Reader } from '../../src/readers/reader.ts';
+import type { Snapshot } from '../../src/snapshot/snapshot.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function setUp() {
+  const snapshot = { done: false };
+  const checks: { at: number; answer: Error | null }[] = [];
+  const failures: unknown[] = [];
+  const next: { answer: Error | null } = { answer: null };
+  const reader = {
+    codec: {
+      encode: (position: number) => position,
+      compare: (a: number, b: number) => a - b,
+    },
+    head: () => Promise.resolve({ position: 1, retainedBytes: 0 }),
+    nudge() {},
+    checkTables() {
+      checks.push({ at: performance.now(), answer: next.answer });
+      return next.answer === null ? Promise.resolve() : Promise.reject(next.answer);
+    },
+  } as unknown as Reader<number>;
+  const ending = new AbortController();
+  const watch = watchHead<number, SourceInfo>(
+    {
+      parts: { retainedBudgetBytes: null },
+      reader,
+      snapshot: snapshot as Snapshot<number, SourceInfo>,
+      monitor: new PipelineMonitor({
+        name: 'p',
+        connector: 'postgresql',
+        progressTimeoutMs: 60_000,
+        now: Date.now,
+      }),
+      ending,
+      signal: ending.signal,
+      log: SILENT,
+    },
+    (error) => failures.push(error),
+  );
+  return { watch, snapshot, checks, failures, next };
+}
+
+describe('looking for changed tables', () => {
+  it('waits for the snapshot, then comes every half minute, and ends the attempt with what it finds', async () => {
+    const { watch, snapshot, checks, failures, next } = setUp();
+    await vi.advanceTimersByTimeAsync(100_000);
+    expect(checks).toHaveLength(0);
+    snapshot.done = true;
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(checks).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(90_000);
+    expect(checks).toHaveLength(4);
+    expect(failures).toEqual([]);
+    next.answer = new HeadwaterError('source.tables-changed', 'A table came.');
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(failures).toEqual([next.answer]);
+    await watch[Symbol.asyncDispose]();
+  });
+
+  it('leaves a run alone that is to end when it has caught up', async () => {
+    const { watch, snapshot, checks } = setUp();
+    watch.until(2, () => {});
+    snapshot.done = true;
+    await vi.advanceTimersByTimeAsync(100_000);
+    expect(checks).toHaveLength(0);
+    await watch[Symbol.asyncDispose]();
+  });
+});
