@@ -33,7 +33,8 @@ export async function supervise(options: SuperviseOptions, stop: AbortSignal): P
   for (;;) {
     monitor.attempts++;
     monitor.enter('starting');
-    const deliveredBefore = monitor.counters.commits;
+    const { progress: progressBefore } = monitor;
+    const { commits: commitsBefore } = monitor.counters;
     try {
       const kind = await options.attempt(stop);
       monitor.enter('stopped');
@@ -42,9 +43,9 @@ export async function supervise(options: SuperviseOptions, stop: AbortSignal): P
       const error = asHeadwaterError(thrown);
       monitor.failed(error);
       monitor.counters.disconnects++;
-      const progressed = monitor.counters.commits !== deliveredBefore;
-      if (progressed) failures = 0;
-      const started = progressed || failures > 0 || monitor.attempts > 1;
+      const started = monitor.counters.commits !== commitsBefore || monitor.attempts > 1;
+      // Every attempt that gets so far commits where it starts: that is a connection, not progress.
+      if (monitor.progress !== progressBefore) failures = 0;
       const retry =
         error.entry.fate === 'retry' && (started || options.retryBeforeFirstProgress(error)) && !stop.aborted;
       if (!retry) {

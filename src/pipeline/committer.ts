@@ -61,12 +61,12 @@ export class Committer<P> {
 
   /** Call after the batch's records have been appended to the sink. */
   add(batch: Batch<P>, rows: number): void {
+    if (this.#rows === 0 && this.#state.size === 0) this.#since = this.#options.now();
     if (batch.state !== undefined) {
       for (const [key, value] of batch.state) this.#state.set(key, value);
     }
     this.#resume = batch.resume;
     this.#inside = batch.resume !== null && this.#options.codec.insideTransaction(batch.resume);
-    if (rows > 0 && this.#rows === 0) this.#since = this.#options.now();
     this.#rows += rows;
     for (let i = batch.changes.length - 1; i >= 0; i--) {
       const change = batch.changes[i]!;
@@ -76,11 +76,6 @@ export class Committer<P> {
       }
     }
     if (this.#due()) this.#commit();
-  }
-
-  /** Adds state that belongs to no batch; it is durable when the promise resolves. Nothing may be pending. */
-  async commitState(state: ReadonlyMap<string, string | null>): Promise<void> {
-    await this.#options.sink.commit(state);
   }
 
   /** Commits what is left, where the last batch allows it, and waits until nothing is in flight. */

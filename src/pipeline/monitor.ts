@@ -42,7 +42,8 @@ export class PipelineMonitor {
   retainedBytes: number | null = null;
   retainedBudgetBytes: number | null = null;
   lastCommitTimeUs: number | null = null;
-  caughtUp = false;
+  /** Commits that delivered something or moved the position: what back-off starts anew by. */
+  progress = 0;
   retryAt: number | null = null;
   attempts = 0;
   readonly #now: () => number;
@@ -54,6 +55,9 @@ export class PipelineMonitor {
   /** Since when the source has been ahead of us without any delivery; null when it isn't. */
   #behindSince: number | null = null;
   #rate: { at: number; records: number }[] = [];
+  #caughtUp = false;
+  /** When it was last known that nothing was outstanding. */
+  #caughtUpAt: number | null = null;
 
   constructor(options: {
     readonly name: string;
@@ -72,6 +76,15 @@ export class PipelineMonitor {
     return this.#state;
   }
 
+  get caughtUp(): boolean {
+    return this.#caughtUp;
+  }
+
+  set caughtUp(value: boolean) {
+    if (this.#caughtUp && !value) this.#caughtUpAt = this.#now();
+    this.#caughtUp = value;
+  }
+
   enter(state: PipelineState): void {
     if (state === this.#state) return;
     this.#state = state;
@@ -79,6 +92,8 @@ export class PipelineMonitor {
   }
 
   failed(error: HeadwaterError): void {
+    // From now on nobody looks.
+    this.caughtUp = false;
     this.#lastError = {
       code: error.code,
       message: error.message,
@@ -140,11 +155,9 @@ export class PipelineMonitor {
 
   status(): PipelineStatus {
     const now = this.#now();
-    const lagMs = this.caughtUp
-      ? 0
-      : this.lastCommitTimeUs === null
-        ? null
-        : Math.max(0, Math.round(now - this.lastCommitTimeUs / 1000));
+    // At most: what is outstanding is younger than the last change and than the moment when nothing was.
+    const since = Math.max((this.lastCommitTimeUs ?? 0) / 1000, this.#caughtUpAt ?? 0);
+    const lagMs = this.#caughtUp ? 0 : since === 0 ? null : Math.max(0, Math.round(now - since));
     return {
       name: this.name,
       connector: this.connector,

@@ -93,6 +93,19 @@ describe('Committer', () => {
     expect(commits).toHaveLength(1);
   });
 
+  it('counts the age of a transaction from its first batch, also where that brings state alone', async () => {
+    const { committer, commits, clock } = setUp();
+    committer.add(batch({ lsn: 2, done: 0 }), 1);
+    commits[0]!.resolve();
+    await turn();
+    clock.now = 60_000;
+    committer.add(batch({ lsn: 2, done: 1 }, new Map([['schema/a', '{}']])), 0);
+    expect(commits).toHaveLength(1);
+    clock.now = 70_000;
+    committer.add(batch({ lsn: 2, done: 2 }), 1);
+    expect(commits).toHaveLength(2);
+  });
+
   it('never commits where the last batch has no resume', async () => {
     const { committer, commits } = setUp();
     committer.add(batch(null), 5000);
