@@ -51,7 +51,11 @@ class Pipeline {
   async sql(text: string): Promise<void> {
     const client = new pg.Client({ connectionString: this.#url });
     await client.connect();
-    await client.query(text).finally(() => client.end());
+    try {
+      await client.query(text);
+    } finally {
+      await client.end();
+    }
   }
 
   async streaming(): Promise<Headwater> {
@@ -157,6 +161,26 @@ describe('servers that go away', () => {
     await pipeline.sql('INSERT INTO t VALUES (3)');
     await pipeline.expectAll(3);
     expect((await run.get('/readyz')).status).toBe(200);
+    expect((await run.stop()).exit).toBe(0);
+  });
+
+  it('a database connection that breaks while a commit is under way is one more reason to try again', async () => {
+    const pipeline = await Pipeline.make();
+    await using run = await pipeline.streaming();
+    await pipeline.sql('INSERT INTO t VALUES (1)');
+    await pipeline.expectAll(1);
+    kafka.pause();
+    try {
+      await pipeline.sql('INSERT INTO t VALUES (2)');
+      await run.until(({ counters }) => counters.creates === 2);
+      await server.query('SELECT pg_terminate_backend(pid) FROM pg_stat_replication');
+      expect((await run.until(({ lastError }) => lastError !== null)).lastError?.code).toBe(
+        'source.connection-lost',
+      );
+    } finally {
+      kafka.resume();
+    }
+    await pipeline.expectAll(2);
     expect((await run.stop()).exit).toBe(0);
   });
 

@@ -20,7 +20,7 @@ export interface Delivered {
 const AGAIN_MS = 300;
 
 /**
- * What a read_committed consumer sees from the beginning of the topics, until `enough`. Topics may appear later.
+ * What a read_committed consumer sees from the beginning of the topics, until `enough`, asked with each record. Topics may appear later.
  * There is no time limit: the test's own ends it.
  */
 export async function readUntil(
@@ -30,12 +30,13 @@ export async function readUntil(
 ): Promise<readonly Delivered[]> {
   for (;;) {
     const records: Delivered[] = [];
+    const seen = new Set<string>();
     const stop = new AbortController();
     // Topics that did not exist at the first look are looked for anew: begin again until there is something.
     const again = setTimeout(() => stop.abort(), AGAIN_MS);
     const options = { brokers: [brokers], topics, fromBeginning: true };
     for await (const { topic, key, value } of tailKafka(options, stop.signal)) {
-      if (new Set(records.map((each) => each.topic)).size === topics.length) clearTimeout(again);
+      if (seen.add(topic).size === topics.length) clearTimeout(again);
       records.push({ topic, key: parse(key) as Delivered['key'], value: parse(value) as Envelope | null });
       if (!enough(records)) continue;
       clearTimeout(again);
@@ -58,7 +59,7 @@ export function summary(records: readonly Delivered[], column = 'id'): readonly 
 
 /** The record of an insert with this id, which a test writes last to know that nothing comes behind. */
 export function sentinel(id: number, column = 'id'): (records: readonly Delivered[]) => boolean {
-  return (records) => records.some(({ value }) => value?.after?.[column] === id);
+  return (records) => records.at(-1)?.value?.after?.[column] === id;
 }
 
 /** All committed records of the file sink. */

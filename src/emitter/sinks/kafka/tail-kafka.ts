@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { Cluster } from './cluster.ts';
 import { asFault, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { type KafkaConnectionOptions, resolveKafkaOptions } from './options.ts';
@@ -22,6 +23,8 @@ export interface TailRecord extends KafkaRecord {
 /** How often topics and leaders are looked up again. */
 const REFRESH_MS = 5000;
 const IDLE_MS = 50;
+/** After a look-up that could not see everything: a partition without a leader, a broker that is away. */
+const RETRY_MS = 500;
 
 /**
  * Committed records of some topics, in order within each partition, until `signal` aborts. Belongs to no
@@ -39,9 +42,13 @@ export async function* tailKafka(options: TailKafkaOptions, signal: AbortSignal)
   try {
     while (!signal.aborted) {
       if (Date.now() >= refreshAt) {
-        await addReaders(cluster, options, { readers, fromBeginning: options.fromBeginning || !first });
+        const whole = await refresh(cluster, options, {
+          readers,
+          fromBeginning: options.fromBeginning || !first,
+          patient: !first,
+        });
         first = false;
-        refreshAt = Date.now() + REFRESH_MS;
+        refreshAt = Date.now() + (whole ? REFRESH_MS : RETRY_MS);
       }
       let idle = true;
       for (const { topic, partition, reader } of readers.values()) {
@@ -73,18 +80,31 @@ async function pollOnce(reader: PartitionReader): Promise<readonly KafkaRecord[]
   }
 }
 
-async function addReaders(
-  cluster: Cluster,
-  options: TailKafkaOptions,
-  state: {
-    readonly readers: Map<
-      string,
-      { readonly topic: string; readonly partition: number; readonly reader: PartitionReader }
-    >;
-    readonly fromBeginning: boolean;
-  },
-): Promise<void> {
+interface TailState {
+  readonly readers: Map<
+    string,
+    { readonly topic: string; readonly partition: number; readonly reader: PartitionReader }
+  >;
+  readonly fromBeginning: boolean;
+  /** Once the cluster has answered, one that is away is waited for. */
+  readonly patient: boolean;
+}
+
+/** False where not all could be looked up just now. */
+async function refresh(cluster: Cluster, options: TailKafkaOptions, state: TailState): Promise<boolean> {
+  try {
+    return await addReaders(cluster, options, state);
+  } catch (error) {
+    if (error instanceof HeadwaterError) throw error;
+    const fault = asFault(error, 'the cluster');
+    if (!fault.retriable || (fault.kind === 'network' && !state.patient)) throw fault;
+    return false;
+  }
+}
+
+async function addReaders(cluster: Cluster, options: TailKafkaOptions, state: TailState): Promise<boolean> {
   const { topics } = options;
+  let whole = true;
   const response = topics instanceof RegExp ? await cluster.allTopics() : await cluster.metadata(topics);
   for (const { name, errorCode, isInternal, partitions } of response.topics) {
     if (name == null) continue;
@@ -97,7 +117,11 @@ async function addReaders(
     if (errorCode !== 0 || (topics instanceof RegExp && (isInternal || !topics.test(name)))) continue;
     for (const { partitionIndex: partition, leaderId } of partitions) {
       const key = `${name}/${partition}`;
-      if (state.readers.has(key) || leaderId < 0) continue;
+      if (state.readers.has(key)) continue;
+      if (leaderId < 0) {
+        whole = false;
+        continue;
+      }
       const range = await offsetRange(cluster, name, partition, true);
       const position = state.fromBeginning ? range.start : range.end;
       state.readers.set(key, {
@@ -107,4 +131,5 @@ async function addReaders(
       });
     }
   }
+  return whole;
 }
