@@ -1,4 +1,4 @@
-import type { ConnectionOptions } from 'node:tls';
+import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 
 export interface PgTls {
   /** As libpq's sslmode. `require` encrypts without checking who answers. */
@@ -49,11 +49,13 @@ export const SESSION_OPTIONS: string = Object.entries({
   .join(' ');
 
 /** Node's TLS options for a mode, as `pg` takes them. */
-export function tlsOptions(tls: PgTls): false | ConnectionOptions {
+export function tlsOptions(tls: PgTls, host: string): false | ConnectionOptions {
   if (tls.mode === 'disable') return false;
   return {
     rejectUnauthorized: tls.mode !== 'require',
-    ...(tls.mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
+    // Spelled out, since pg names the host to Node only where it is no address, and Node then takes `localhost`.
+    checkServerIdentity: (_, certificate) =>
+      tls.mode === 'verify-full' ? checkServerIdentity(host, certificate) : undefined,
     ...(tls.ca === null ? {} : { ca: tls.ca }),
     ...(tls.cert === null ? {} : { cert: tls.cert }),
     ...(tls.key === null ? {} : { key: tls.key }),

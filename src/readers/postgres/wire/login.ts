@@ -48,7 +48,7 @@ export async function logIn(
     database: options.database,
     user: options.user,
     ...(options.password === null ? {} : { password: options.password }),
-    ssl: tlsOptions(options.tls),
+    ssl: tlsOptions(options.tls, host.host),
     application_name: 'headwater',
     options: SESSION_OPTIONS,
     connectionTimeoutMillis: options.connectTimeoutMs,
