@@ -293,6 +293,7 @@ class RecordEmitter<S extends SourceInfo> {
     const record = this.#record;
     try {
       const keyed = op === 'd' ? before : after;
+      if (op === 'd' && route.ownKey) refuseUnknownKey(route, before!);
       record.key = keyed === null ? null : encoder.key(keyed);
       if (this.#options.envelope === 'full') {
         const envelope = this.#envelope;
@@ -423,6 +424,21 @@ function emptyCounts(): EmitCounts {
 /** The encoder writes into its buffer again before this is appended. */
 function kept(encoded: SinkRecord['key']): SinkRecord['key'] {
   return encoded === null || typeof encoded === 'string' ? encoded : Uint8Array.from(encoded);
+}
+
+/** A key of the settings that the old row does not hold: with nulls in its stead nobody would delete anything. */
+function refuseUnknownKey<S extends SourceInfo>(
+  { key, name, columns }: Pick<TableRoute<S>, 'key' | 'name' | 'columns'>,
+  before: Row,
+): void {
+  const missing = key.find((column) => before[column] === ABSENT);
+  if (missing === undefined) return;
+  const column = columns[missing] ?? null;
+  throw new HeadwaterError(
+    'delivery.key-unknown',
+    `The log does not hold the column ${column} of rows deleted from ${name}, which tables.${name}.key makes part of the key.`,
+    { details: { table: name, column } },
+  );
 }
 
 /** Keys are scalars nearly always; what is compared by identity only is compared as text. */

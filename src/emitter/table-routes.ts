@@ -21,6 +21,10 @@ export interface TableRoute<S extends SourceInfo> {
   readonly encoder: TableEncoder;
   /** Indexes of the record key's columns. */
   readonly key: readonly number[];
+  /** Whether that key comes from the settings. */
+  readonly ownKey: boolean;
+  /** Names of the table's columns. */
+  readonly columns: readonly string[];
   readonly source: (at: S, snapshot: SnapshotMarker | null) => string;
   /** Shared by all versions of the table. */
   readonly totals: TableTotals;
@@ -103,6 +107,8 @@ export class TableRoutes<S extends SourceInfo> {
       topic: await handle,
       encoder,
       key,
+      ownKey: settings?.key !== undefined,
+      columns: table.columns.map((column) => column.name),
       source: this.#block.forTable(table.id),
       totals,
       reported: false,

@@ -324,6 +324,13 @@ export const CATALOGUE = {
     advice:
       'Nothing to do: Headwater asks again and makes smaller batches. Raise max.message.bytes of the topic if it keeps failing.',
   },
+  'delivery.key-unknown': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'The log does not hold the columns that tables.….key makes the key of a deleted row.',
+    advice:
+      'ALTER TABLE … REPLICA IDENTITY FULL, or name columns of the replica identity; such deletes lie in the dead-letter topic.',
+  },
   'delivery.record-too-large': {
     fate: 'halt',
     exit: 1,

@@ -241,7 +241,9 @@ export const FILE_SCHEMA = block({
       block({
         key: list(text('a column name'), 'a list of column names')
           .optional()
-          .describe('Columns of the record key, instead of the primary key.'),
+          .describe(
+            'Columns of the record key, instead of the primary key; where they are not part of the replica identity the table needs REPLICA IDENTITY FULL.',
+          ),
         topic: text('a topic name').optional().describe('Topic of this table.'),
       }),
       { error: 'must be a block of schema.table: settings' },

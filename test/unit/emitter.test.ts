@@ -208,6 +208,17 @@ describe('rows', () => {
     expect(Object.keys(written[0]!.key as object)).toEqual(['qty', 'id']);
   });
 
+  test('a delete whose old row lacks the key of the settings does not go out with another key', async () => {
+    const emitter = emitterWith({ tables: new Map([['public.orders', { key: ['note'] }]]) });
+    await emit(emitter, row('d', [1, ABSENT, ABSENT], null), row('d', [1, 'a', 2], null, 1));
+    expect(written.map(({ topic, key }) => [topic, key])).toEqual([
+      ['shop.dead-letter', { name: 'shop', table: 'public.orders' }],
+      ['shop.public.orders', { note: 'a' }],
+      ['shop.public.orders', { note: 'a' }],
+    ]);
+    expect(failures).toMatchObject([{ error: { code: 'delivery.key-unknown' } }]);
+  });
+
   test('a key of the settings that the table lacks is refused', async () => {
     const tables = new Map([['public.orders', { key: ['nope'] }]]);
     await expect(emit(emitterWith({ tables }), row('c', null, [1, 'x', 2]))).rejects.toMatchObject({
