@@ -12,7 +12,12 @@ import { deadLetterTopicOf, topicOf, topicsOf } from './topics.ts';
 /** One attempt's parts, made by hand from one settings file. */
 export function attemptParts(
   settings: Settings,
-  run: { readonly untilCaughtUp: boolean; readonly startedAt: number; readonly log: Log },
+  run: {
+    readonly untilCaughtUp: boolean;
+    readonly startedAt: number;
+    readonly lost: string | null;
+    readonly log: Log;
+  },
 ): AttemptParts<PostgresPosition, PostgresSource> {
   const { emit, snapshot, source } = settings;
   const { openReader, block } = sourceOf(settings, run.log);
@@ -62,6 +67,7 @@ export function attemptParts(
       beganBefore: run.startedAt,
     },
     onGap: source.onGap,
+    lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',
     maxTransactionRows: emit.maxTransactionRows,
     maxTransactionMs: emit.maxTransactionMs,

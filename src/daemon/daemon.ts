@@ -54,10 +54,11 @@ export function startDaemon(options: DaemonOptions, stop: AbortSignal): Daemon {
     monitor.retainedBudgetBytes = settings.source.postgres.walBudgetBytes;
     const outcome = await supervise(
       {
-        attempt: (signal) => {
+        attempt: (signal, lost) => {
           const parts = attemptParts(settings, {
             untilCaughtUp: options.untilCaughtUp,
             startedAt,
+            lost,
             log,
           });
           return runAttempt(parts, monitor, signal, log);
@@ -68,6 +69,7 @@ export function startDaemon(options: DaemonOptions, stop: AbortSignal): Daemon {
           neverStarted.add(settings.name);
           return neverStarted.size < pipelines.length;
         },
+        mendsGaps: settings.source.onGap !== 'fail',
         random: Math.random,
       },
       stop,

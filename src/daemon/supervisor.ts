@@ -4,8 +4,8 @@ import type { PipelineMonitor } from '../pipeline/monitor.ts';
 import { errorFields } from './error-fields.ts';
 
 export interface SuperviseOptions {
-  /** One attempt; see pipeline/attempt.ts. */
-  readonly attempt: (stop: AbortSignal) => Promise<'stopped' | 'complete'>;
+  /** One attempt; see pipeline/attempt.ts. `lost`: why the one before found the position lost. */
+  readonly attempt: (stop: AbortSignal, lost: string | null) => Promise<'stopped' | 'complete'>;
   readonly monitor: PipelineMonitor;
   readonly log: Log;
   /**
@@ -14,6 +14,8 @@ export interface SuperviseOptions {
    * that run, it is retried.
    */
   readonly retryBeforeFirstProgress: (error: HeadwaterError) => boolean;
+  /** Whether a lost position is answered by another attempt (`source.on_gap`) rather than by the end. */
+  readonly mendsGaps: boolean;
   readonly random: () => number;
 }
 
@@ -30,24 +32,31 @@ const LONGEST_DELAY_MS = 30_000;
 export async function supervise(options: SuperviseOptions, stop: AbortSignal): Promise<Outcome> {
   const { monitor, log } = options;
   let failures = 0;
+  let lost: string | null = null;
   for (;;) {
     monitor.attempts++;
     monitor.enter('starting');
     const { progress: progressBefore } = monitor;
     const { commits: commitsBefore } = monitor.counters;
     try {
-      const kind = await options.attempt(stop);
+      const kind = await options.attempt(stop, lost);
       monitor.enter('stopped');
       return { kind };
     } catch (thrown) {
       const error = asHeadwaterError(thrown);
       monitor.failed(error);
       monitor.counters.disconnects++;
-      const started = monitor.counters.commits !== commitsBefore || monitor.attempts > 1;
+      const committed = monitor.counters.commits !== commitsBefore;
+      const started = committed || monitor.attempts > 1;
+      // What was told is durable with the first commit; until then it is told again.
+      if (committed) lost = null;
+      const gap = error.entry.fate === 'resnapshot' && options.mendsGaps && lost === null;
+      if (gap) lost = error.message;
       // Every attempt that gets so far commits where it starts: that is a connection, not progress.
       if (monitor.progress !== progressBefore) failures = 0;
       const retry =
-        error.entry.fate === 'retry' && (started || options.retryBeforeFirstProgress(error)) && !stop.aborted;
+        (gap || (error.entry.fate === 'retry' && (started || options.retryBeforeFirstProgress(error)))) &&
+        !stop.aborted;
       if (!retry) {
         monitor.enter('failed');
         return { kind: 'failed', error };

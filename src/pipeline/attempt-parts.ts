@@ -22,6 +22,8 @@ export interface AttemptParts<P, S extends SourceInfo> {
     'mode' | 'parallelism' | 'chunkRows' | 'where' | 'walLimitBytes' | 'beganBefore'
   >;
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
+  /** Why the attempt before this one found the position lost, where that is to be answered by `onGap`. */
+  readonly lost: string | null;
   readonly exactlyOnce: boolean;
   readonly maxTransactionRows: number;
   readonly maxTransactionMs: number;

@@ -76,6 +76,7 @@ export async function runAttempt<P, S extends SourceInfo>(
             ? null
             : { position: checkpoint.position, identity: checkpoint.identity },
         intent: checkpoint.position === null ? checkpoint.identity : null,
+        lost: parts.lost,
         state: restored,
         recordIntent: async (identity) => {
           await sink.commit(new Map([[SOURCE_KEY, identity]]));

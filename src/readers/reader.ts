@@ -83,6 +83,8 @@ export interface OpenRequest<P> {
   readonly stored: StoredPosition<P> | null;
   /** An identity recorded by a former `recordIntent` whose position never became durable. */
   readonly intent: string | null;
+  /** Why a former attempt could not read on from the stored position: it is a gap, whatever it looks like. */
+  readonly lost?: string | null;
   /** The durable state as restored: schema versions go on from it (key `schema/…`). */
   readonly state?: ReadonlyMap<string, string>;
   /** Makes the identity of what is about to be created durable (checkpoint key `source`). */

@@ -126,6 +126,32 @@ describe.each(postgresVersions)('opening the log of PostgreSQL %i', (version) =>
     ).toEqual([{ failover: true }]);
   });
 
+  it('begins anew where a former attempt could not read on, though nothing shows that now', async () => {
+    const stored = await start();
+    await db.query(`INSERT INTO a VALUES (1)`);
+    // In the log behind the checkpoint there is none, as servers up to 17 see it; then it is made again.
+    await db.query(`DROP PUBLICATION ${db.name}`);
+    await db.query(`INSERT INTO a VALUES (2)`);
+    await db.query(
+      `CREATE PUBLICATION ${db.name} FOR TABLE a, b WITH (publish_via_partition_root = true${version >= 18 ? ', publish_generated_columns = stored' : ''})`,
+    );
+    if (version < 18) {
+      const reading = withReader({}, async (reader) => {
+        expect((await openReader(reader, stored)).continuity.kind).toBe('continuous');
+        return readToEnd(reader, stored.position);
+      });
+      await expect(reading).rejects.toMatchObject({ code: 'source.position-lost' });
+    }
+    await withReader({}, async (reader) => {
+      const request = { stored, intent: null, lost: 'It broke off.', recordIntent: () => Promise.resolve() };
+      const { continuity } = await reader.open(request, never);
+      expect(continuity).toMatchObject({ kind: 'gap', reason: 'It broke off.' });
+      await db.query(`INSERT INTO a VALUES (3)`);
+      const { changes } = await readToEnd(reader, 'start' in continuity ? continuity.start : stored.position);
+      expect(changes.flatMap((change) => (change.kind === 'row' ? [change.after![0]] : []))).toEqual([3]);
+    });
+  });
+
   describe('finds tables that are not published any more', () => {
     const state = new Map([
       ['table/public.a', '{}'],

@@ -9,7 +9,11 @@ function codeWith(fate: Fate): Code {
   return (Object.keys(CATALOGUE) as Code[]).find((code) => CATALOGUE[code].fate === fate)!;
 }
 
-function setUp(attempts: readonly (() => 'stopped' | 'complete')[], retryBeforeFirstProgress = true) {
+function setUp(
+  attempts: readonly ((lost: string | null) => 'stopped' | 'complete')[],
+  retryBeforeFirstProgress = true,
+  mendsGaps = true,
+) {
   const monitor = new PipelineMonitor({
     name: 'shop',
     connector: 'postgresql',
@@ -20,10 +24,11 @@ function setUp(attempts: readonly (() => 'stopped' | 'complete')[], retryBeforeF
   const run = (stop: AbortSignal) =>
     supervise(
       {
-        attempt: async () => attempts[calls++]!(),
+        attempt: async (_, lost) => attempts[calls++]!(lost),
         monitor,
         log: SILENT,
         retryBeforeFirstProgress: () => retryBeforeFirstProgress,
+        mendsGaps,
         random: () => 0,
       },
       stop,
@@ -70,6 +75,28 @@ describe('supervise', () => {
     const { run, calls } = setUp([retriable, () => 'complete'], false);
     expect(await run(never)).toMatchObject({ kind: 'failed' });
     expect(calls()).toBe(1);
+  });
+
+  it('tells the next attempt of a lost position until something is durable, where gaps are to be mended', async () => {
+    const told: (string | null)[] = [];
+    const lose = (lost: string | null): never => {
+      told.push(lost);
+      throw new HeadwaterError('source.position-lost', 'The publication was made anew.');
+    };
+    const interrupted = (lost: string | null): never => {
+      told.push(lost);
+      return retriable();
+    };
+    const durable = (lost: string | null): never => {
+      monitor.counters.commits++;
+      return interrupted(lost);
+    };
+    const { run, monitor } = setUp([lose, interrupted, durable, interrupted, () => 'complete']);
+    expect(await run(never)).toEqual({ kind: 'complete' });
+    const reason = 'The publication was made anew.';
+    expect(told).toEqual([null, reason, reason, null]);
+    expect(await setUp([lose], true, false).run(never)).toMatchObject({ kind: 'failed' });
+    expect(await setUp([lose, lose]).run(never)).toMatchObject({ kind: 'failed' });
   });
 
   it('stops while backing off', async () => {

@@ -68,7 +68,12 @@ export async function openLog(
     const found = await look(parts, replication, signal);
     const identity = encodeIdentity(found.identity);
     if (stored === null) refuseForeignSlot(parts, found, request.intent);
-    const gap = stored === null ? null : await findGap(parts, stored, { ...found, replication }, signal);
+    const gap =
+      stored === null
+        ? null
+        : request.lost == null
+          ? await findGap(parts, stored, { ...found, replication }, signal)
+          : { reason: request.lost, slotUsable: false };
     if (stored !== null && gap === null) {
       const interrupted = findInterrupted(parts, request, found);
       if (interrupted.length > 0) {
