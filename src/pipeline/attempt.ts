@@ -8,12 +8,13 @@ import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
-import { SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
+import { SOURCE_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
 import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
 import { watchHead } from './head-watch.ts';
 import type { PipelineMonitor } from './monitor.ts';
+import { startPoint } from './start-point.ts';
 import { TableBoard } from './table-board.ts';
 
 /** Progress without records is made durable this often. */
@@ -86,38 +87,12 @@ export async function runAttempt<P, S extends SourceInfo>(
       signal,
     );
     failpoint('slot-created');
-    let from = checkpoint.position;
-    let known: ReadonlyMap<string, string> = restored;
-    const forget = new Map<string, string | null>();
-    if (opened.continuity.kind === 'gap') {
-      answerGap(parts, opened.continuity.reason, log);
-      if (parts.onGap === 'resnapshot') {
-        for (const key of restored.keys()) {
-          if (key === SNAPSHOT_KEY || key.startsWith(TABLE_PREFIX)) forget.set(key, null);
-        }
-        known = new Map([...restored].filter(([key]) => !forget.has(key)));
-      }
-    }
-    const interrupted = (opened.interrupted ?? []).map(tableName);
-    if (interrupted.length > 0) {
-      log.warn(
-        { tables: interrupted, onGap: parts.onGap },
-        parts.onGap === 'resnapshot'
-          ? 'changes of these tables were not published for a while; the tables are read again'
-          : 'changes of these tables were not published for a while, and are missing from the topics',
-      );
-      if (parts.onGap === 'resnapshot') {
-        for (const name of interrupted) forget.set(TABLE_PREFIX + name, null);
-        known = new Map([...restored].filter(([key]) => !forget.has(key)));
-      }
-    }
-    if (opened.continuity.kind !== 'continuous') from = opened.continuity.start;
-    if (from === null) {
-      throw new HeadwaterError(
-        'internal.bug',
-        'The reader found the log continuous without a stored position.',
-      );
-    }
+    const { from, known, state, notices } = startPoint(opened, checkpoint, restored, {
+      name: parts.name,
+      onGap: parts.onGap,
+      codec: reader.codec,
+      log,
+    });
 
     const onTableError: TableErrorHandler = (id, error) => {
       if (!board.quarantine(id, error)) return;
@@ -157,7 +132,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         onDurable: ({ position, commitTimeUs, rows }) => {
           reader.confirm(position);
           monitor.counters.commits++;
-          if (rows > 0 || reader.codec.compare(position, start.resume) !== 0) monitor.progress++;
+          if (rows > 0 || reader.codec.compare(position, from) !== 0) monitor.progress++;
           const sentBytes = sink.stats().bytes;
           monitor.counters.recordBytes += sentBytes - countedBytes;
           countedBytes = sentBytes;
@@ -169,22 +144,9 @@ export async function runAttempt<P, S extends SourceInfo>(
       checkpoint.position,
       checkpoint.commitTimeUs,
     );
-    const skips = parts.onGap === 'skip_with_marker';
-    if (skips && interrupted.length > 0) {
-      const data = { pipeline: parts.name, tables: interrupted.join(', '), reason: 'not published' };
-      await emitter.notify({ aggregateType: 'Gap', type: 'SKIPPED', data }, Date.now());
-    }
-    const skipped = opened.continuity.kind === 'gap' && skips;
-    if (skipped) {
-      const to = JSON.stringify(reader.codec.encode(from));
-      const was =
-        checkpoint.position === null ? '' : JSON.stringify(reader.codec.encode(checkpoint.position));
-      const data = { pipeline: parts.name, from: was, to, reason: opened.continuity.reason };
-      await emitter.notify({ aggregateType: 'Gap', type: 'SKIPPED', data }, Date.now());
-    }
+    for (const notice of notices) await emitter.notify(notice, Date.now());
     // The position of a new or broken-off log is durable before anything is read from it.
-    const start = { changes: [], bytes: 0, resume: from, state: startState(opened.identity, forget) };
-    committer.add(start, skipped || (skips && interrupted.length > 0) ? 1 : 0);
+    committer.add({ changes: [], bytes: 0, resume: from, state }, notices.length);
 
     const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
     const heartbeat = heartbeats(emitter, parts.heartbeatMs);
@@ -295,28 +257,6 @@ async function refuseOnErrors<P, S extends SourceInfo>(
       throw new HeadwaterError(finding.code ?? 'internal.bug', finding.message, { fix: finding.fix });
     }
   }
-}
-
-function answerGap<P, S extends SourceInfo>(parts: AttemptParts<P, S>, reason: string, log: Log): void {
-  if (parts.onGap === 'fail') {
-    throw new HeadwaterError(
-      'source.position-lost',
-      `The log no longer reaches back to the checkpoint of ${parts.name}: ${reason}`,
-    );
-  }
-  log.warn(
-    { reason, onGap: parts.onGap },
-    parts.onGap === 'resnapshot'
-      ? 'the log no longer reaches back to the checkpoint; all tables are read again'
-      : 'the log no longer reaches back to the checkpoint; changes in between are missing from the topics',
-  );
-}
-
-function startState(
-  identity: string,
-  forget: ReadonlyMap<string, string | null>,
-): ReadonlyMap<string, string | null> {
-  return new Map([...forget, [SOURCE_KEY, identity]]);
 }
 
 /** What closing threw afterwards is no more than an echo either. */
