@@ -16,6 +16,9 @@ import { contextFor } from './topics.ts';
 export const BASE_HEADER = 'headwater.base';
 const REWRITE_EVERY = 4096;
 const PROBE_RECORDS = 16;
+/** A broker that throttles us answers without records, and later with them: nothing may be taken for the end. */
+const EMPTY_ANSWERS = 30;
+const POLL_MS = 100;
 
 export class StateLog {
   readonly #values: Map<string, string>;
@@ -130,12 +133,12 @@ async function readRange(options: {
   const { cluster, topic, from, end, signal } = options;
   const reader = new PartitionReader({ cluster, topic, partition: 0, position: from, committed: true });
   const found: KafkaRecord[] = [];
-  while (reader.position < end) {
+  // Compaction can leave nothing up to the end, and then there is nothing to come.
+  for (let empty = 0; reader.position < end && empty < EMPTY_ANSWERS;) {
     signal.throwIfAborted();
     const before = reader.position;
-    for (const record of await reader.poll(100)) if (record.offset < end) found.push(record);
-    // Compaction can leave nothing up to the end, and then there is nothing to come.
-    if (reader.position === before) break;
+    for (const record of await reader.poll(POLL_MS)) if (record.offset < end) found.push(record);
+    empty = reader.position === before ? empty + 1 : 0;
   }
   return found;
 }
