@@ -449,64 +449,6 @@ describe.each(postgresVersions)('streaming from PostgreSQL %i', (version) => {
     await outcome;
   });
 
-  it('agrees with an independent reader of the same log', async () => {
-    const { LogicalReplicationService, PgoutputPlugin } = await import('pg-logical-replication');
-    await db.query(
-      `CREATE TABLE w (id int PRIMARY KEY, t text, n numeric(9,3), ts timestamp, b bool, j jsonb); ALTER TABLE w REPLICA IDENTITY FULL`,
-    );
-    await using reader = makeReader(db);
-    const opened = await openReader(reader);
-    if (opened.continuity.kind !== 'fresh') throw new Error('not fresh');
-    await db.query(`SELECT pg_create_logical_replication_slot('${db.name}_witness', 'pgoutput')`);
-    await db.query(
-      `INSERT INTO w SELECT i, 'ä' || i, i / 7.0, timestamp '2024-01-01' + i * interval '1 hour', i % 2 = 0, jsonb_build_object('i', i) FROM generate_series(1, 500) i`,
-    );
-    await db.query(`UPDATE w SET t = NULL, n = n + 1 WHERE id % 3 = 0`);
-    await db.query(`UPDATE w SET id = id + 1000 WHERE id % 5 = 0`);
-    await db.query(`DELETE FROM w WHERE id % 7 = 0`);
-    const ours = (await readToEnd(reader, opened.continuity.start)).changes.filter((c) => c.kind === 'row');
-
-    const theirs: string[] = [];
-    const service = new LogicalReplicationService(
-      { connectionString: db.url },
-      { acknowledge: { auto: false, timeoutSeconds: 0 } },
-    );
-    const enough = new Promise<void>((resolve, reject) => {
-      service.on('error', reject);
-      service.on(
-        'data',
-        (
-          _lsn: string,
-          message: { tag: string; old?: { id: number } | null; new?: { id: number; t: string | null } },
-        ) => {
-          if (!['insert', 'update', 'delete'].includes(message.tag)) return;
-          theirs.push(
-            `${message.tag[0]} ${message.old?.id ?? ''} ${message.new?.id ?? ''} ${message.new?.t ?? ''}`,
-          );
-          if (theirs.length >= ours.length) resolve();
-        },
-      );
-    });
-    const plugin = new PgoutputPlugin({
-      protoVersion: 1,
-      publicationNames: [db.name, `${db.name}_insert_only`],
-    });
-    const subscription = service.subscribe(plugin, `${db.name}_witness`).catch(() => undefined);
-    await enough;
-    await service.stop();
-    await subscription;
-    const letters = { c: 'i', u: 'u', d: 'd', r: 'r' } as const;
-    expect(
-      ours.map(({ op, before, after }) => {
-        const cell = (row: typeof after, i: number): string => {
-          const value = row?.[i];
-          return typeof value === 'number' || typeof value === 'string' ? String(value) : '';
-        };
-        return `${letters[op]} ${cell(before, 0)} ${cell(after, 0)} ${cell(after, 1)}`;
-      }),
-    ).toEqual(theirs);
-  });
-
   it('takes the first host that accepts writes, and passes by those that are down', async () => {
     const options = connectOptions(db.url);
     const hosts = [{ host: '127.0.0.1', port: 1 }, ...options.hosts];
