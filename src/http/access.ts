@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { isIP } from 'node:net';
 
 /**
  * Whether an Authorization header carries the token: as `Bearer`, or as the password of `Basic`, which is what a
@@ -17,6 +18,15 @@ export function carriesToken(header: string | undefined, token: string): boolean
     default:
       return false;
   }
+}
+
+/**
+ * Whether a Host header is an address or localhost. Where no token is asked for, a name may be one that a web page
+ * has pointed at this machine (DNS rebinding), so that the operator's browser reads it out to that page.
+ */
+export function isPlainHost(header: string | undefined): boolean {
+  const host = (header ?? '').replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1');
+  return isIP(host) !== 0 || /^(.+\.)?localhost$/i.test(host);
 }
 
 /** Digests have one length, so neither the content nor the length of the token shows in the time. */

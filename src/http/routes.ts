@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type FastifyReply, fastify } from 'fastify';
-import { carriesToken } from './access.ts';
+import { carriesToken, isPlainHost } from './access.ts';
 import { readinessOf, verboseHealth } from './health.ts';
 import { createMetricsText } from './metrics-text.ts';
 import type { HttpServerOptions } from './server.ts';
@@ -27,8 +27,15 @@ export async function createRoutes(
       'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
     });
     const path = request.url.split('?', 1)[0]!;
-    if (token === null || HEALTH_PATHS.has(path) || carriesToken(request.headers.authorization, token))
+    if (HEALTH_PATHS.has(path)) return;
+    if (token === null) {
+      if (isPlainHost(request.headers.host)) return;
+      await reply
+        .code(421)
+        .send({ error: 'Without http.token this answers to localhost and addresses only, not to names.' });
       return;
+    }
+    if (carriesToken(request.headers.authorization, token)) return;
     await reply
       .code(401)
       .header('www-authenticate', 'Basic realm="headwater", charset="UTF-8"')

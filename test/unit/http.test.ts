@@ -1,3 +1,4 @@
+import { get as httpGet } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -97,6 +98,34 @@ async function serve(
     return { status: response.status, text: await response.text(), headers: response.headers };
   };
 }
+
+test('without a token no name is answered to that a web page may have pointed here', async () => {
+  await serve([RUNNING]);
+  await serve([RUNNING], 'secret');
+  const statusFor = (server: HttpServer, host: string, path: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const headers = { host, authorization: 'Bearer secret' };
+      httpGet({ host: '127.0.0.1', port: server.port, path, headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      }).on('error', reject);
+    });
+  const [open, guarded] = servers as [HttpServer, HttpServer];
+  for (const host of ['localhost', 'localhost:8080', '127.0.0.1:8080', '[::1]:8080', 'a.localhost']) {
+    expect(await statusFor(open, host, '/status')).toBe(200);
+  }
+  for (const host of [
+    'evil.example',
+    'evil.example:8080',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+  ]) {
+    expect(await statusFor(open, host, '/status')).toBe(421);
+    expect(await statusFor(open, host, '/metrics')).toBe(421);
+    expect(await statusFor(open, host, '/livez')).toBe(200);
+    expect(await statusFor(guarded, host, '/status')).toBe(200);
+  }
+});
 
 describe('readiness is progress', () => {
   const cases: readonly [what: string, change: Partial<PipelineStatus>, code: number, says: string][] = [
