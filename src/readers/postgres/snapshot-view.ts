@@ -152,7 +152,7 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
       await keeper.command('ROLLBACK TO SAVEPOINT unread', signal);
       return plan;
     } catch (error) {
-      if (keeper.open) await keeper.command('ROLLBACK TO SAVEPOINT unread', signal);
+      if (keeper.open) await keeper.command('ROLLBACK TO SAVEPOINT unread', signal).catch(() => undefined);
       throw this.#tableError(error, id);
     }
   }
@@ -172,7 +172,8 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
       );
       if (row?.[0] === 't') throw rewritten(plan.id);
     } catch (error) {
-      if (session.open) await session.command('ROLLBACK TO SAVEPOINT unread', signal);
+      // A session that breaks over it is seen as broken when it is given back.
+      if (session.open) await session.command('ROLLBACK TO SAVEPOINT unread', signal).catch(() => undefined);
       throw this.#tableError(error, plan.id);
     } finally {
       this.#pool.release(session);

@@ -85,7 +85,8 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
         if (read.chunk !== null) return read.chunk;
         current = read.plan;
       } catch (error) {
-        if (session.open) await session.command('ROLLBACK', signal);
+        // A session that breaks over it is seen as broken when it is given back.
+        if (session.open) await session.command('ROLLBACK', signal).catch(() => undefined);
         // Altered between the plan and the read: look again.
         if (!isState(error, CHANGED_STATES)) throw tableError(error, plan.id);
         current = await this.#describeAgain(session, current, signal);
