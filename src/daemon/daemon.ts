@@ -47,8 +47,6 @@ export function startDaemon(options: DaemonOptions, stop: AbortSignal): Daemon {
     }),
   }));
   const startedAt = Date.now();
-  // With several pipelines one that cannot start is retried as long as another one works.
-  const neverStarted = new Set<string>();
   const running = pipelines.map(async ({ settings, monitor }): Promise<Outcome> => {
     const log = options.log.child({ pipeline: settings.name });
     monitor.retainedBudgetBytes = settings.source.postgres.walBudgetBytes;
@@ -65,10 +63,8 @@ export function startDaemon(options: DaemonOptions, stop: AbortSignal): Daemon {
         },
         monitor,
         log,
-        retryBeforeFirstProgress: () => {
-          neverStarted.add(settings.name);
-          return neverStarted.size < pipelines.length;
-        },
+        // One beside others is retried: they may work, or wait for the same server to come up.
+        retryBeforeFirstProgress: pipelines.length > 1,
         mendsGaps: settings.source.onGap !== 'fail',
         random: Math.random,
       },

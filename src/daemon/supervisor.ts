@@ -9,11 +9,10 @@ export interface SuperviseOptions {
   readonly monitor: PipelineMonitor;
   readonly log: Log;
   /**
-   * Asked when an attempt fails with a retriable error before the pipeline has ever delivered anything in
-   * this process: true goes on retrying. A mistyped host must end a lone daemon at once; beside pipelines
-   * that run, it is retried.
+   * Whether the first attempt is followed by another where it fails with a retriable error before anything was
+   * committed. A mistyped host must end a lone daemon at once; beside other pipelines it is retried.
    */
-  readonly retryBeforeFirstProgress: (error: HeadwaterError) => boolean;
+  readonly retryBeforeFirstProgress: boolean;
   /** Whether a lost position is answered by another attempt (`source.on_gap`) rather than by the end. */
   readonly mendsGaps: boolean;
   readonly random: () => number;
@@ -55,7 +54,7 @@ export async function supervise(options: SuperviseOptions, stop: AbortSignal): P
       // Every attempt that gets so far commits where it starts: that is a connection, not progress.
       if (monitor.progress !== progressBefore) failures = 0;
       const retry =
-        (gap || (error.entry.fate === 'retry' && (started || options.retryBeforeFirstProgress(error)))) &&
+        (gap || (error.entry.fate === 'retry' && (started || options.retryBeforeFirstProgress))) &&
         !stop.aborted;
       if (!retry) {
         monitor.enter('failed');

@@ -172,7 +172,7 @@ describe('supervise with runAttempt', () => {
           runAttempt(partsOf({ read: () => stream([...batches, lost()]) }), monitor, signal, SILENT),
         monitor,
         log,
-        retryBeforeFirstProgress: () => false,
+        retryBeforeFirstProgress: false,
         mendsGaps: true,
         random: () => 0,
       },

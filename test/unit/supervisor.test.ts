@@ -27,7 +27,7 @@ function setUp(
         attempt: async (_, lost) => attempts[calls++]!(lost),
         monitor,
         log: SILENT,
-        retryBeforeFirstProgress: () => retryBeforeFirstProgress,
+        retryBeforeFirstProgress,
         mendsGaps,
         random: () => 0,
       },
