@@ -1,6 +1,7 @@
 import type { Batch } from '../../model/batch.ts';
 import type { Log } from '../../observability/log.ts';
-import { type BatchLimits, PgoutputDecoder } from './pgoutput/decode.ts';
+import type { BatchLimits } from './pgoutput/batch-limits.ts';
+import { PgoutputDecoder } from './pgoutput/decode.ts';
 import type { PostgresPosition } from './position.ts';
 import { formatLsn } from './position.ts';
 import type { Relations } from './relations.ts';
@@ -162,9 +163,9 @@ export class ReplicationStream {
 
   /** The rest of a transaction follows without a pause: the server sends none before it has all of it. */
   #awaitsCommit(): boolean {
-    const { hasUnchanged, insideTransaction, changes, bytes } = this.#decoder;
+    const { hasUnchanged, awaitsCommit, changes, bytes } = this.#decoder;
     const patience = hasUnchanged ? TOAST_PATIENCE : PATIENCE;
-    return insideTransaction && changes.length < MAX_CHANGES * patience && bytes < MAX_BYTES * patience;
+    return awaitsCommit && changes.length < MAX_CHANGES * patience && bytes < MAX_BYTES * patience;
   }
 
   #progressDue(reported: PostgresPosition, reportedAt: number): boolean {

@@ -18,6 +18,7 @@ import {
   truncated,
   unknownMessage,
 } from './messages.ts';
+import type { BatchLimits, Stop } from './batch-limits.ts';
 import type { RelationState } from './relation-state.ts';
 import { fillUnchanged } from './unchanged-values.ts';
 import { lenient } from './unreadable-row.ts';
@@ -26,22 +27,6 @@ export interface DecoderOptions {
   readonly from: PostgresPosition;
   /** Begin and end of transactions as elements. */
   readonly transactionMarkers: boolean;
-}
-
-/** When `decode` has enough for one batch, in changes. */
-export interface BatchLimits {
-  /** At the end of a transaction, or outside of one. */
-  readonly soft: number;
-  /** Inside of one. */
-  readonly hard: number;
-}
-
-/** What stopped `decode` before the chunk's end. */
-export interface Stop {
-  /** The frame to go on with. */
-  readonly frame: number;
-  /** The shape of this relation must be resolved first (`define`); null: enough for one batch. */
-  readonly relation: RelationMessage | null;
 }
 
 /** A row's images within a message. */
@@ -80,6 +65,8 @@ export class PgoutputDecoder {
   #seq = 0;
   #toSkip = 0;
   #beginGiven = false;
+  /** A batch has ended inside of the open transaction. */
+  #split = false;
 
   /** What was decoded since `reset`. */
   changes: Change<PostgresSource>[] = [];
@@ -118,7 +105,16 @@ export class PgoutputDecoder {
     return this.#tx !== null;
   }
 
+  /**
+   * Whether the batch should rather end with the open transaction: not where an earlier one has ended in it, since
+   * it is large then, unless there are values to be read back once it is over.
+   */
+  get awaitsCommit(): boolean {
+    return this.#tx !== null && (!this.#split || this.hasUnchanged);
+  }
+
   reset(): void {
+    this.#split = this.#tx !== null;
     this.changes = [];
     this.bytes = 0;
     this.hasUnchanged = false;
@@ -152,7 +148,7 @@ export class PgoutputDecoder {
     for (let frame = from; frame < count; frame++) {
       const start = frames[frame * 2]!;
       const end = frames[frame * 2 + 1]!;
-      if (changes.length >= soft && (this.#tx === null || changes.length >= hard)) {
+      if (changes.length >= soft && (!this.awaitsCommit || changes.length >= hard)) {
         return { frame, relation: null };
       }
       if (buffer[start] === XLOG_DATA) {
@@ -228,6 +224,7 @@ export class PgoutputDecoder {
     };
     this.#done = 0;
     this.#seq = 0;
+    this.#split = false;
     this.#beginGiven = false;
     this.#toSkip = 0;
     if (this.#skip !== null) {
