@@ -165,11 +165,13 @@ export class KeylessRead<P, S extends SourceInfo> {
   #run(step: () => Promise<void>): void {
     this.#work = this.#work
       .then(step)
-      .catch((error: unknown) => {
-        this.#state = 'over';
+      .catch(async (error: unknown) => {
         const known = asHeadwaterError(error);
         if (known.entry.fate === 'quarantine') this.#failure = known;
         else this.#fatal = { error };
+        this.#state = 'over';
+        // At once: its snapshot holds the source's vacuum back, and nobody else closes it for a table given up.
+        await this.#closeView().catch(() => undefined);
       })
       .then(this.#notify);
   }

@@ -229,3 +229,56 @@ test('when the process is told to stop, windows end without an error', async () 
   expect(batches).toBeLessThan(5);
   expect(snapshot.done).toBe(false);
 });
+
+test('a table without a key that cannot be read leaves no view open: it would hold the source’s vacuum back', async () => {
+  const tables = [modelTable('a', false), modelTable('b', true)];
+  const db = new ModelDatabase(tables, 7, 0);
+  for (let i = 0; i < 30; i++) db.write();
+  for (const transaction of db.log) transaction.visible = true;
+  const model = new ModelSnapshotSource(db, false);
+  let open = 0;
+  const source: Options['source'] = {
+    openView: () => Promise.resolve(null),
+    openWindows: () => model.openWindows(),
+    async openOwnView() {
+      const view = await model.openOwnView();
+      open++;
+      return {
+        position: view.position,
+        sees: (tx) => view.sees(tx),
+        plan: () => Promise.reject(new HeadwaterError('snapshot.table-unreadable', 'Not for this role.')),
+        rows: (plan, range, signal) => view.rows(plan, range, signal),
+        async [Symbol.asyncDispose]() {
+          open--;
+          await view[Symbol.asyncDispose]();
+        },
+      };
+    },
+  };
+  const failed: string[] = [];
+  const snapshot = snapshotOf(
+    source,
+    { freshStart: false, onTableError: (id) => failed.push(id.table) },
+    tables,
+  );
+  let wake: (() => void) | null = null;
+  async function* idle(): AsyncGenerator<Batch<ModelPosition, ModelSource>> {
+    for (;;) {
+      await new Promise<void>((resolve) => (wake = resolve));
+      yield { changes: [], bytes: 0, resume: { lsn: db.insert, done: 0 } };
+    }
+  }
+  const ended = new AbortController();
+  const nudging = setInterval(() => {
+    wake?.();
+    if (snapshot.done) ended.abort();
+  }, 5);
+  await collect(
+    snapshot.merge(finite(idle(), ended), () => undefined, never),
+    { rows: 0, state: new Map() },
+  );
+  clearInterval(nudging);
+  expect(failed).toEqual(['a']);
+  expect(snapshot.done).toBe(true);
+  expect(open).toBe(0);
+});
