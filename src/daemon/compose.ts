@@ -29,7 +29,7 @@ export function attemptParts(
   return {
     name: settings.name,
     openReader,
-    openSink: () => openSink(settings, run.log),
+    openSink: (signal) => openSink(settings, run.log, signal),
     createEmitter: (sink, onTableError) =>
       createEmitter(
         {

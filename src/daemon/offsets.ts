@@ -53,7 +53,7 @@ export async function writeOffsets(
   signal: AbortSignal,
 ): Promise<void> {
   const normal = normalisePosition(position);
-  await using sink = await openSink(settings, SILENT);
+  await using sink = await openSink(settings, SILENT, signal);
   const waiting = new AbortController();
   const state = await sink
     .restore({ onWaiting: () => waiting.abort(), signal: AbortSignal.any([signal, waiting.signal]) })

@@ -9,12 +9,12 @@ import type { Log } from '../observability/log.ts';
 import type { KafkaSettings, Settings, TlsSettings } from '../settings/settings.ts';
 
 /** Each sink's code is loaded only where it is used: the Kafka client alone is half of a process's start. */
-export async function openSink(settings: Settings, log: Log): Promise<Sink> {
+export async function openSink(settings: Settings, log: Log, signal: AbortSignal): Promise<Sink> {
   const { sink } = settings.emit;
   switch (sink.kind) {
     case 'kafka': {
       const { openKafkaSink } = await import('../emitter/sinks/kafka/kafka-sink.ts');
-      return openKafkaSink(kafkaOptions(settings, sink), log);
+      return openKafkaSink(kafkaOptions(settings, sink), log, signal);
     }
     case 'file': {
       const { openFileSink } = await import('../emitter/sinks/file/file-sink.ts');

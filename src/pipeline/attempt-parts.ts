@@ -12,7 +12,7 @@ export interface AttemptParts<P, S extends SourceInfo> {
   /** Makes a reader that has done nothing yet. */
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */
-  openSink(): Promise<Sink>;
+  openSink(signal: AbortSignal): Promise<Sink>;
   createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
   topicOf(id: TableId): string;
   /** All topics that are written for these tables, side topics included. */

@@ -50,7 +50,7 @@ export async function runAttempt<P, S extends SourceInfo>(
     await using resources = new AsyncDisposableStack();
     const reader = resources.use(parts.openReader());
     await refuseOnErrors(reader, signal);
-    const sink = resources.use(await parts.openSink());
+    const sink = resources.use(await parts.openSink(signal));
     // Runs before the sink is closed: commits that closing rejects are an echo of what ended the attempt.
     resources.defer(() => {
       closing = true;

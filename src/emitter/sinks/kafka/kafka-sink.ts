@@ -21,17 +21,31 @@ import {
 } from './topics.ts';
 
 /** Connects and looks at the cluster. Throws HeadwaterError `delivery.*` with what is wrong. */
-export async function openKafkaSink(options: KafkaSinkOptions, log: Log): Promise<Sink> {
+export async function openKafkaSink(
+  options: KafkaSinkOptions,
+  log: Log,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Sink> {
   const resolved = resolveKafkaOptions(options);
   const cluster = new Cluster(resolved);
+  let onAbort = (): void => {};
+  // A broker that takes connections and says nothing is waited for as long as a request may take.
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
   try {
-    await cluster.metadata([]);
+    signal.throwIfAborted();
+    await Promise.race([cluster.metadata([]), aborted]);
   } catch (error) {
     await cluster[Symbol.asyncDispose]();
+    signal.throwIfAborted();
     throw faultToError(
       asFault(error, 'the cluster'),
       contextFor(cluster, `Connecting to Kafka at ${resolved.brokers.join(', ')}`),
     );
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
   return new KafkaSink(cluster, log);
 }
