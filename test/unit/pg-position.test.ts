@@ -71,7 +71,11 @@ describe('the identity of a log', () => {
   const identity = { system: '7', timeline: 2, database: 'shop', slot: 'headwater_shop' };
 
   it('tells an intent from a beginning', () => {
-    expect(decodeIdentity(encodeIdentity(identity))).toEqual({ ...identity, pending: false, interrupted: [] });
+    expect(decodeIdentity(encodeIdentity(identity))).toEqual({
+      ...identity,
+      pending: false,
+      interrupted: [],
+    });
     expect(decodeIdentity(encodeIdentity(identity, { pending: true }))?.pending).toBe(true);
   });
 
