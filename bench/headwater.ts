@@ -11,6 +11,10 @@ export const PROJECT_ROOT = join(import.meta.dirname, '..');
 
 const MAIN = join(PROJECT_ROOT, 'dist', 'main.js');
 
+/** As docker/Dockerfile and docker/headwater.service start it. */
+const NODE_FLAGS = ['--max-semi-space-size=8', '--heap-growing-percent=50'];
+const ENVIRONMENT = { MALLOC_ARENA_MAX: '1' };
+
 /** Builds what is measured, so that it is the tree's present state. */
 export async function buildHeadwater(): Promise<void> {
   const build = join(PROJECT_ROOT, 'scripts', 'build.ts');
@@ -33,7 +37,8 @@ export function headwater(
       writeFileSync(file, settings(spec, delivery));
       return startProcess({
         file: process.execPath,
-        args: [...(options.nodeFlags ?? []), MAIN, 'run', file],
+        args: [...NODE_FLAGS, ...(options.nodeFlags ?? []), MAIN, 'run', file],
+        env: ENVIRONMENT,
         log: join(spec.directory, 'headwater.log'),
         cwd: spec.directory,
       });

@@ -73,6 +73,10 @@ export function startDaemon(options: DaemonOptions, stop: AbortSignal): Daemon {
     if (outcome.kind === 'failed') {
       const { error } = outcome;
       log.error(errorFields(error), error.message);
+    } else if (outcome.kind === 'complete') {
+      log.info({}, 'complete: everything there was to deliver has been delivered');
+    } else {
+      log.info({}, 'stopped: what was read has been delivered');
     }
     return outcome;
   });

@@ -1,4 +1,6 @@
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { entryOf } from '../errors/catalogue.ts';
 import { asHeadwaterError } from '../errors/headwater-error.ts';
 import { SILENT } from '../observability/log.ts';
 import type { Finding } from '../readers/reader.ts';
@@ -13,7 +15,7 @@ import { sourceOf } from './sources.ts';
  */
 export async function diagnose(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
   const [source, sink] = await Promise.all([checkSource(settings, signal), checkSink(settings, signal)]);
-  return [...source, ...sink];
+  return [...source, ...sink].map(withAdvice);
 }
 
 async function checkSource(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
@@ -54,23 +56,38 @@ async function topicNamesOf(settings: Settings, signal: AbortSignal): Promise<re
   );
 }
 
+/** Creates nothing: what does not exist yet is judged by the nearest directory that does. */
 async function checkDirectory(check: string, path: string): Promise<Finding> {
-  try {
-    await mkdir(path, { recursive: true });
-    await access(path, constants.W_OK | constants.X_OK);
-    return { check, level: 'ok', message: `Directory ${path} can be written to.` };
-  } catch (error) {
-    return {
-      check,
-      level: 'error',
-      message: `Directory ${path} cannot be written to: ${(error as Error).message}.`,
-      fix: 'Create it and make it writable for the user Headwater runs as.',
-      code: 'delivery.disk',
-    };
+  let nearest = path;
+  for (;;) {
+    try {
+      await access(nearest, constants.W_OK | constants.X_OK);
+      return { check, level: 'ok', message: `Directory ${path} can be written to.` };
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const parent = dirname(nearest);
+      if (code === 'ENOENT' && parent !== nearest) {
+        nearest = parent;
+        continue;
+      }
+      return {
+        check,
+        level: 'error',
+        message: `Directory ${path} cannot be written to: ${message}.`,
+        fix: 'Create it and make it writable for the user Headwater runs as.',
+        code: 'delivery.disk',
+      };
+    }
   }
 }
 
 function findingOf(check: string, thrown: unknown): Finding {
   const error = asHeadwaterError(thrown);
   return { check, level: 'error', message: error.message, fix: error.advice, code: error.code };
+}
+
+/** What `run` would say to do, where the check knows nothing more exact. */
+function withAdvice(finding: Finding): Finding {
+  if (finding.level !== 'error' || finding.fix !== undefined || finding.code === undefined) return finding;
+  return { ...finding, fix: entryOf(finding.code).advice };
 }

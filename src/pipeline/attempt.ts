@@ -67,6 +67,11 @@ export async function runAttempt<P, S extends SourceInfo>(
     const checkpoint = readCheckpoint(restored, reader.codec);
     const epoch = checkpoint.epoch + 1;
     const tables = await reader.tables(signal);
+    if (monitor.attempts === 1) {
+      for (const { id, limitation } of tables) {
+        if (limitation !== null) log.warn({ table: tableName(id) }, limitation);
+      }
+    }
     // Nothing is made at the source for a pipeline that could not deliver.
     if (checkpoint.position === null) await sink.check?.(parts.topicsOf(tables.map(({ id }) => id)), signal);
 

@@ -71,7 +71,7 @@ async function set({ settings, offsets, text, yes, json }: SetRequest, signal: A
 async function confirmed(warning: string, signal: AbortSignal): Promise<boolean> {
   if (!process.stdin.isTTY) {
     throw new HeadwaterError(
-      'state.position-invalid',
+      'settings.invalid',
       'Setting the position can repeat or lose changes, and there is no terminal to ask at.',
       { fix: 'Add --yes if that is meant.' },
     );
