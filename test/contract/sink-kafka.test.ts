@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { Kafka, logLevel } from 'kafkajs';
 import { describe } from 'vitest';
 import { openKafkaSink } from '../../src/emitter/sinks/kafka/kafka-sink.ts';
@@ -34,9 +36,16 @@ async function readWithKafkajs(broker: string, topic: string, as: string): Promi
   const kafka = new Kafka({ brokers: [broker], clientId: 'witness', logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
   await admin.connect();
-  const ends = new Map(
-    (await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => [partition, Number(high)]),
-  );
+  const offsets = async (): Promise<ReadonlyMap<number, number>> =>
+    new Map((await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => [partition, Number(high)]));
+  // A commit is answered before its markers stand in the partitions: the end is where it no longer moves.
+  let ends = await offsets();
+  for (;;) {
+    await sleep(100);
+    const later = await offsets();
+    if (isDeepStrictEqual(ends, later)) break;
+    ends = later;
+  }
   await admin.disconnect();
   const consumer = kafka.consumer({ groupId: `witness-${topic}-${Date.now()}`, maxWaitTimeInMs: 100 });
   const seen: { partition: number; record: SeenRecord }[] = [];

@@ -99,7 +99,7 @@ describe('beside a running daemon', () => {
     await insert(3);
     expect((await runToEnd(file)).exit).toBe(0);
     const unasked = await headwater(['offsets', 'set', file, `@${path}`]);
-    expect(unasked.exit).toBe(1);
+    expect(unasked.exit).toBe(2);
     expect(unasked.stderr).toMatch(/--yes/);
     const moved = await headwater(['offsets', 'set', file, `@${path}`, '--yes']);
     expect(moved.exit, moved.stderr).toBe(0);
