@@ -40,162 +40,162 @@ export async function runAttempt<P, S extends SourceInfo>(
   stop.addEventListener('abort', onStop, { once: true });
   if (stop.aborted) ending.abort();
   let failure: { readonly error: unknown } | null = null;
-  let closing = false;
   const fail = (error: unknown): void => {
-    if (closing) return;
     failure ??= { error };
     ending.abort();
   };
   try {
     await using resources = new AsyncDisposableStack();
-    const reader = resources.use(parts.openReader());
-    await refuseOnErrors(reader, signal);
-    const sink = resources.use(await parts.openSink(signal));
-    // Runs before the sink is closed: commits that closing rejects are an echo of what ended the attempt.
-    resources.defer(() => {
-      closing = true;
-    });
-    sink.failed.catch(fail);
-    const restored = await sink.restore({
-      signal,
-      onWaiting: () => {
-        monitor.enter('standby');
-        log.info({}, 'another instance is running; waiting as a warm standby');
-      },
-    });
-    monitor.enter('starting');
-    const checkpoint = readCheckpoint(restored, reader.codec);
-    const epoch = checkpoint.epoch + 1;
-    const tables = await reader.tables(signal);
-    if (monitor.attempts === 1) {
-      for (const { id, limitation } of tables) {
-        if (limitation !== null) log.warn({ table: tableName(id) }, limitation);
+    try {
+      const reader = resources.use(parts.openReader());
+      await refuseOnErrors(reader, signal);
+      const sink = resources.use(await parts.openSink(signal));
+      sink.failed.catch(fail);
+      const restored = await sink.restore({
+        signal,
+        onWaiting: () => {
+          monitor.enter('standby');
+          log.info({}, 'another instance is running; waiting as a warm standby');
+        },
+      });
+      monitor.enter('starting');
+      const checkpoint = readCheckpoint(restored, reader.codec);
+      const epoch = checkpoint.epoch + 1;
+      const tables = await reader.tables(signal);
+      if (monitor.attempts === 1) {
+        for (const { id, limitation } of tables) {
+          if (limitation !== null) log.warn({ table: tableName(id) }, limitation);
+        }
       }
-    }
-    // Nothing is made at the source for a pipeline that could not deliver.
-    if (checkpoint.position === null) await sink.check?.(parts.topicsOf(tables.map(({ id }) => id)), signal);
+      // Nothing is made at the source for a pipeline that could not deliver.
+      if (checkpoint.position === null)
+        await sink.check?.(parts.topicsOf(tables.map(({ id }) => id)), signal);
 
-    const opened = await reader.open(
-      {
-        stored:
-          checkpoint.position === null
-            ? null
-            : { position: checkpoint.position, identity: checkpoint.identity },
-        intent: checkpoint.position === null ? checkpoint.identity : null,
-        lost: parts.lost,
-        state: restored,
-        recordIntent: async (identity) => {
-          await sink.commit(new Map([[SOURCE_KEY, identity]]));
-          failpoint('intent-recorded');
+      const opened = await reader.open(
+        {
+          stored:
+            checkpoint.position === null
+              ? null
+              : { position: checkpoint.position, identity: checkpoint.identity },
+          intent: checkpoint.position === null ? checkpoint.identity : null,
+          lost: parts.lost,
+          state: restored,
+          recordIntent: async (identity) => {
+            await sink.commit(new Map([[SOURCE_KEY, identity]]));
+            failpoint('intent-recorded');
+          },
         },
-      },
-      signal,
-    );
-    failpoint('slot-created');
-    const { from, known, state, notices } = startPoint(opened, checkpoint, restored, {
-      name: parts.name,
-      onGap: parts.onGap,
-      codec: reader.codec,
-      log,
-    });
-
-    const onTableError: TableErrorHandler = (id, error) => {
-      if (!board.quarantine(id, error)) return;
-      log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
-    };
-    const emitter = parts.createEmitter(sink, onTableError);
-    const snapshot = createSnapshot<P, S>({
-      ...parts.snapshot,
-      source: reader.snapshotSource(),
-      codec: reader.codec,
-      tables,
-      restored: known,
-      freshStart: opened.continuity.kind !== 'continuous',
-      retainedBytes: async () => (await reader.head(signal)).retainedBytes,
-      onTableError,
-      log,
-    });
-    const board = new TableBoard(tables, {
-      topicOf: (id) => parts.topicOf(id),
-      progress: () => snapshot.tableProgress(),
-      emitted: () => emitter.tables(),
-    });
-    monitor.snapshotProgress = () => snapshot.progress();
-    monitor.tableStatus = () => board.status();
-    let countedBytes = 0;
-    const committer = new Committer<P>(
-      {
-        sink,
-        codec: reader.codec,
-        epoch,
-        maxInFlight: parts.exactlyOnce ? 1 : OVERLAPPING_COMMITS,
-        maxRows: parts.maxTransactionRows,
-        maxMs: parts.maxTransactionMs,
-        idleMs: IDLE_COMMIT_MS,
-        now: Date.now,
-        onFailure: fail,
-        onDurable: ({ position, commitTimeUs, rows }) => {
-          reader.confirm(position);
-          monitor.counters.commits++;
-          if (rows > 0 || reader.codec.compare(position, from) !== 0) monitor.progress++;
-          const sentBytes = sink.stats().bytes;
-          monitor.counters.recordBytes += sentBytes - countedBytes;
-          countedBytes = sentBytes;
-          const encoded = reader.codec.encode(position);
-          monitor.confirmed = encoded;
-          monitor.delivered(encoded, commitTimeUs);
-        },
-      },
-      checkpoint.position,
-      checkpoint.commitTimeUs,
-    );
-    for (const notice of notices) await emitter.notify(notice, Date.now());
-    // The position of a new or broken-off log is durable before anything is read from it.
-    committer.add({ changes: [], bytes: 0, resume: from, state }, notices.length);
-
-    const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
-    const heartbeat = heartbeats(emitter, parts.heartbeatMs);
-    const run = {
-      parts,
-      heartbeat,
-      reader,
-      sink,
-      emitter,
-      snapshot,
-      committer,
-      monitor,
-      log,
-      ending,
-      signal,
-      fail,
-    };
-    await using watch = watchHead(run, fail);
-    if (snapshot.pending) {
-      monitor.enter('snapshotting');
-      await deliver(run, snapshot.readView(signal));
-    }
-    let complete = parts.snapshot.mode === 'initial_only' && snapshot.done;
-    if (!complete && !signal.aborted) {
-      monitor.enter('streaming');
-      if (target !== null) watch.until(target, () => (complete = true));
-      const stream = reader.read(from, signal);
-      await deliver(
-        run,
-        snapshot.merge(stream, () => reader.nudge(), signal),
-        watch.passed,
+        signal,
       );
-      // The stream may have ended between two head polls.
-      if (parts.snapshot.mode === 'initial_only' && snapshot.done) complete = true;
+      failpoint('slot-created');
+      const { from, known, state, notices } = startPoint(opened, checkpoint, restored, {
+        name: parts.name,
+        onGap: parts.onGap,
+        codec: reader.codec,
+        log,
+      });
+
+      const onTableError: TableErrorHandler = (id, error) => {
+        if (!board.quarantine(id, error)) return;
+        log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
+      };
+      const emitter = parts.createEmitter(sink, onTableError);
+      const snapshot = createSnapshot<P, S>({
+        ...parts.snapshot,
+        source: reader.snapshotSource(),
+        codec: reader.codec,
+        tables,
+        restored: known,
+        freshStart: opened.continuity.kind !== 'continuous',
+        retainedBytes: async () => (await reader.head(signal)).retainedBytes,
+        onTableError,
+        log,
+      });
+      const board = new TableBoard(tables, {
+        topicOf: (id) => parts.topicOf(id),
+        progress: () => snapshot.tableProgress(),
+        emitted: () => emitter.tables(),
+      });
+      monitor.snapshotProgress = () => snapshot.progress();
+      monitor.tableStatus = () => board.status();
+      let countedBytes = 0;
+      const committer = new Committer<P>(
+        {
+          sink,
+          codec: reader.codec,
+          epoch,
+          maxInFlight: parts.exactlyOnce ? 1 : OVERLAPPING_COMMITS,
+          maxRows: parts.maxTransactionRows,
+          maxMs: parts.maxTransactionMs,
+          idleMs: IDLE_COMMIT_MS,
+          now: Date.now,
+          onFailure: fail,
+          onDurable: ({ position, commitTimeUs, rows }) => {
+            reader.confirm(position);
+            monitor.counters.commits++;
+            if (rows > 0 || reader.codec.compare(position, from) !== 0) monitor.progress++;
+            const sentBytes = sink.stats().bytes;
+            monitor.counters.recordBytes += sentBytes - countedBytes;
+            countedBytes = sentBytes;
+            const encoded = reader.codec.encode(position);
+            monitor.confirmed = encoded;
+            monitor.delivered(encoded, commitTimeUs);
+          },
+        },
+        checkpoint.position,
+        checkpoint.commitTimeUs,
+      );
+      for (const notice of notices) await emitter.notify(notice, Date.now());
+      // The position of a new or broken-off log is durable before anything is read from it.
+      committer.add({ changes: [], bytes: 0, resume: from, state }, notices.length);
+
+      const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
+      const heartbeat = heartbeats(emitter, parts.heartbeatMs);
+      const run = {
+        parts,
+        heartbeat,
+        reader,
+        sink,
+        emitter,
+        snapshot,
+        committer,
+        monitor,
+        log,
+        ending,
+        signal,
+      };
+      const watch = resources.use(watchHead(run, fail));
+      if (snapshot.pending) {
+        monitor.enter('snapshotting');
+        await deliver(run, snapshot.readView(signal));
+      }
+      let complete = parts.snapshot.mode === 'initial_only' && snapshot.done;
+      if (!complete && !signal.aborted) {
+        monitor.enter('streaming');
+        if (target !== null) watch.until(target, () => (complete = true));
+        const stream = reader.read(from, signal);
+        await deliver(
+          run,
+          snapshot.merge(stream, () => reader.nudge(), signal),
+          watch.passed,
+        );
+        // The stream may have ended between two head polls.
+        if (parts.snapshot.mode === 'initial_only' && snapshot.done) complete = true;
+      }
+      if (failure === null) {
+        if (stop.aborted) monitor.enter('stopping');
+        await committer.drain();
+      }
+      if (failure !== null) throw (failure as { error: unknown }).error;
+      return complete ? 'complete' : 'stopped';
+    } catch (error) {
+      // Noted before anything is closed: what closing breaks must not look like the cause.
+      fail(error);
+      throw error;
     }
-    if (failure === null) {
-      if (stop.aborted) monitor.enter('stopping');
-      await committer.drain();
-    }
-    if (failure !== null) throw (failure as { error: unknown }).error;
-    return complete ? 'complete' : 'stopped';
   } catch (error) {
     // What broke first is the cause; what the abort then makes others throw is its echo.
-    const cause = failure === null ? firstOf(error) : (failure as { error: unknown }).error;
+    const cause = firstOf(failure === null ? error : (failure as { error: unknown }).error);
     if (stop.aborted && isAbort(cause)) return 'stopped';
     throw cause;
   } finally {
@@ -213,8 +213,6 @@ interface Run<P, S extends SourceInfo> {
   /** Appends a heartbeat record when one is due; the number of records appended. */
   readonly heartbeat: (now: number) => number;
   readonly signal: AbortSignal;
-  /** Told before anything is closed, so that what closing breaks does not look like the cause. */
-  readonly fail: (error: unknown) => void;
 }
 
 /** Encodes and appends each batch, lets the committer decide, and waits where the sink is full. */
@@ -224,21 +222,16 @@ async function deliver<P, S extends SourceInfo>(
   passed?: (position: P) => void,
 ): Promise<void> {
   const { emitter, committer, sink, monitor } = run;
-  try {
-    for await (const batch of batches) {
-      const preparing = emitter.prepare(batch);
-      if (preparing !== undefined) await preparing;
-      const counts = emitter.emit(batch);
-      committer.add(batch, counts.records + run.heartbeat(Date.now()));
-      monitor.count(batch, counts);
-      if (batch.resume !== null) passed?.(batch.resume);
-      const full = sink.ready();
-      if (full !== undefined) await full;
-      if (run.signal.aborted) break;
-    }
-  } catch (error) {
-    run.fail(error);
-    throw error;
+  for await (const batch of batches) {
+    const preparing = emitter.prepare(batch);
+    if (preparing !== undefined) await preparing;
+    const counts = emitter.emit(batch);
+    committer.add(batch, counts.records + run.heartbeat(Date.now()));
+    monitor.count(batch, counts);
+    if (batch.resume !== null) passed?.(batch.resume);
+    const full = sink.ready();
+    if (full !== undefined) await full;
+    if (run.signal.aborted) break;
   }
 }
 
