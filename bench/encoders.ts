@@ -45,6 +45,8 @@ export function benchEncoders({
       after: null,
       source: '',
       transaction: 'null',
+      sourceValues: [],
+      place: null,
       timeUs: 0,
     };
     add(withSchema ? 'Headwater, json-with-schema' : 'Headwater, json', (i, at) => {

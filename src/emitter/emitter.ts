@@ -17,7 +17,7 @@ import type {
 import type { TableId, TableSchema } from '../model/table.ts';
 import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
-import type { Encoding, Envelope, Header } from './encoders/encoder.ts';
+import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
 import {
   heartbeatRecords,
@@ -36,7 +36,7 @@ import {
   notificationTopic,
   transactionTopic,
 } from './topic-names.ts';
-import { TransactionOrder } from './transaction-order.ts';
+import { placeJson, TransactionOrder } from './transaction-order.ts';
 
 export interface EmitterOptions {
   /** The pipeline's name: topic prefix. */
@@ -102,6 +102,7 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #options: EmitterOptions;
   readonly #sink: Sink;
   readonly #block: SourceBlock<S>;
+  readonly #asText: boolean;
   readonly #routes: TableRoutes<S>;
   readonly #order: TransactionOrder;
   readonly #record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
@@ -110,7 +111,9 @@ class RecordEmitter<S extends SourceInfo> {
     before: null,
     after: null,
     source: '',
+    sourceValues: [],
     transaction: 'null',
+    place: null,
     timeUs: 0,
   };
   readonly #heartbeat: (nowMs: number) => KeyAndValue;
@@ -127,6 +130,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#options = options;
     this.#sink = sink;
     this.#block = block;
+    this.#asText = encoding.blocks === 'text';
     this.#routes = new TableRoutes(options, encoding, block, sink);
     this.#order = new TransactionOrder();
     this.#heartbeat = heartbeatRecords(encoding, options.name);
@@ -218,9 +222,7 @@ class RecordEmitter<S extends SourceInfo> {
     const route = this.#routes.of(change.table);
     route.totals.events++;
     route.totals.lastEventAt = this.#record.timestamp;
-    const envelope = this.#envelope;
-    envelope.source = route.source(change.at, change.snapshot);
-    envelope.transaction = this.#transactionBlock(change, route.name);
+    this.#setBlocks(route, change, change.snapshot);
     const { before, after, op } = change;
     if (change.unreadable !== undefined) {
       this.#refuse(route, change, asHeadwaterError(change.unreadable));
@@ -271,7 +273,7 @@ class RecordEmitter<S extends SourceInfo> {
     ];
     if (this.#options.transactionMetadata) {
       // The second record has its own place in the transaction.
-      this.#envelope.transaction = this.#transactionBlock(change, route.name);
+      this.#setPlace(this.#placeOf(change, route.name));
       this.#envelope.op = 'c';
       this.#envelope.before = null;
       this.#envelope.after = after;
@@ -318,7 +320,7 @@ class RecordEmitter<S extends SourceInfo> {
       table: route.name,
       topic: route.topic.name,
       op: change.op,
-      source: this.#envelope.source,
+      source: route.source(change.at, change.snapshot),
       columns: change.table.columns.map(({ name }) => name),
       // Half a row would be taken for the whole.
       before: change.unreadable === undefined ? change.before : null,
@@ -336,9 +338,8 @@ class RecordEmitter<S extends SourceInfo> {
     this.#counts.truncates++;
     const route = this.#routes.of(change.table);
     const envelope = this.#envelope;
-    envelope.transaction = this.#transactionBlock(change, route.name);
+    this.#setBlocks(route, change, null);
     if (!this.#options.truncates || this.#options.envelope === 'unwrapped') return;
-    envelope.source = route.source(change.at, null);
     envelope.op = 't';
     envelope.before = null;
     envelope.after = null;
@@ -348,7 +349,7 @@ class RecordEmitter<S extends SourceInfo> {
   #emitMessage(change: MessageChange<S>): void {
     this.#counts.messages++;
     if (!this.#options.messages) return;
-    const transaction = change.tx === null ? 'null' : this.#transactionBlock(change, null);
+    const transaction = placeJson(this.#placeOf(change, null));
     const topic = this.#topic(messageTopic(this.#options.name));
     this.#side(topic, this.#message(change, transaction, this.#envelope.timeUs));
   }
@@ -359,13 +360,28 @@ class RecordEmitter<S extends SourceInfo> {
     this.#side(topic, this.#transaction(marker, this.#order));
   }
 
-  #transactionBlock(
+  #setBlocks(
+    route: TableRoute<S>,
+    change: RowChange<S> | TruncateChange<S>,
+    snapshot: RowChange<S>['snapshot'],
+  ): void {
+    if (this.#asText) this.#envelope.source = route.source(change.at, snapshot);
+    else this.#envelope.sourceValues = route.sourceValues(change.at, snapshot);
+    this.#setPlace(this.#placeOf(change, route.name));
+  }
+
+  #setPlace(place: TransactionPlace | null): void {
+    if (this.#asText) this.#envelope.transaction = placeJson(place);
+    else this.#envelope.place = place;
+  }
+
+  /** Counts the change: once for each record. */
+  #placeOf(
     change: RowChange<S> | TruncateChange<S> | MessageChange<S>,
     table: string | null,
-  ): string {
-    if (!this.#options.transactionMetadata || change.tx === null) return 'null';
-    const id = JSON.stringify(this.#block.transactionId(change.at));
-    return this.#order.next(id, table, change.seq);
+  ): TransactionPlace | null {
+    if (!this.#options.transactionMetadata || change.tx === null) return null;
+    return this.#order.next(this.#block.transactionId(change.at), table, change.seq);
   }
 
   #append(topic: TopicHandle): void {

@@ -1,7 +1,7 @@
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SnapshotMarker, SourceInfo } from '../model/change.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
-import type { SourceBlock } from '../schema/source-block.ts';
+import type { BlockValue, SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, TableEncoder } from './encoders/encoder.ts';
 import type { Sink, TopicHandle } from './sink.ts';
 import { sanitizeTopic, topicFor } from './topic-names.ts';
@@ -26,6 +26,7 @@ export interface TableRoute<S extends SourceInfo> {
   /** Names of the table's columns. */
   readonly columns: readonly string[];
   readonly source: (at: S, snapshot: SnapshotMarker | null) => string;
+  readonly sourceValues: (at: S, snapshot: SnapshotMarker | null) => readonly BlockValue[];
   /** Shared by all versions of the table. */
   readonly totals: TableTotals;
   /** Whether a failure of this version has been reported. */
@@ -110,6 +111,7 @@ export class TableRoutes<S extends SourceInfo> {
       ownKey: settings?.key !== undefined,
       columns: table.columns.map((column) => column.name),
       source: this.#block.forTable(table.id),
+      sourceValues: this.#block.valuesForTable(table.id),
       totals,
       reported: false,
     };

@@ -85,6 +85,8 @@ describe.each([
       source: fc.constantFrom('{"name":"x"}', '{"name":"y"}', '{"name":"€"}'),
       transaction: fc.constantFrom('null', '{"id":"1"}'),
       timeUs: fc.constantFrom(1_700_000_000_000_000, 1_700_000_000_000_123),
+      sourceValues: fc.constant([]),
+      place: fc.constant(null),
     });
     fc.assert(
       fc.property(fc.array(envelope, { minLength: 1, maxLength: 8 }), row, (envelopes, alone) => {
