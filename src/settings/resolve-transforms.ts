@@ -15,10 +15,7 @@ type ColumnShape = NonNullable<FileShape['tables'][string]['columns']>;
 export function resolveEmitTransforms(
   emit: EmitShape,
   document: SettingsDocument,
-): Pick<
-  EmitSettings,
-  'routes' | 'unwrapped' | 'skipOperations' | 'skipUnchanged' | 'headers' | 'hashKey'
-> {
+): Pick<EmitSettings, 'routes' | 'unwrapped' | 'skipOperations' | 'skipUnchanged' | 'headers' | 'hashKey'> {
   const { unwrapped } = emit;
   if (emit.envelope === 'full' && document.has(['emit', 'unwrapped'])) {
     document.problem(
@@ -52,7 +49,8 @@ export function resolveTables(
       {
         key: key ?? null,
         topic: topic ?? null,
-        columns: columns === undefined ? null : resolveColumns(columns, ['tables', table, 'columns'], document),
+        columns:
+          columns === undefined ? null : resolveColumns(columns, ['tables', table, 'columns'], document),
         headers: new Map(Object.entries(headers)),
       },
     ]),
@@ -90,7 +88,11 @@ function resolveRoute(
   try {
     match = new RegExp(`^(?:${route.match})$`);
   } catch {
-    document.problem('settings.invalid', [...path, 'match'], 'the match of this route is not a regular expression');
+    document.problem(
+      'settings.invalid',
+      [...path, 'match'],
+      'the match of this route is not a regular expression',
+    );
     return [];
   }
   if (route.key_value !== undefined && route.key_field === undefined) {
@@ -104,9 +106,14 @@ function resolveRoute(
 function resolveColumns(columns: ColumnShape, path: Path, document: SettingsDocument): ColumnSettings {
   const { include, exclude, mask, truncate, rename } = columns;
   if (include !== undefined && exclude !== undefined) {
-    document.problem('settings.invalid', path, 'include and exclude of columns cannot stand together; keep one', {
-      atKey: true,
-    });
+    document.problem(
+      'settings.invalid',
+      path,
+      'include and exclude of columns cannot stand together; keep one',
+      {
+        atKey: true,
+      },
+    );
   }
   const hidden = Object.keys(mask).find((column) => Object.hasOwn(truncate, column));
   if (hidden !== undefined) {

@@ -3,13 +3,14 @@
  * key, value and topic come from its columns, as Debezium's EventRouter makes them for converters that write
  * strings as they are: key and value are the columns' text or bytes, not JSON around them.
  */
-import { HeadwaterError } from '../../errors/headwater-error.ts';
-import type { RowChange, SourceInfo } from '../../model/change.ts';
+import type { RowChange } from '../../model/change.ts';
 import { type TableSchema, tableName } from '../../model/table.ts';
-import { ABSENT, UNCHANGED, type Row, type Value } from '../../model/value.ts';
-import type { Header } from '../encoders/encoder.ts';
+import type { Row } from '../../model/value.ts';
+import type { Profile } from '../../schema/column-schema.ts';
 import type { SinkRecord } from '../sink.ts';
 import { sanitizeTopic } from '../topic-names.ts';
+import { type ColumnHeader, columnHeaders, columnIndex, headersOf } from './added-headers.ts';
+import { type ValueText, valueText } from './value-text.ts';
 
 export interface OutboxOptions {
   /** `schema.table` */
@@ -27,24 +28,32 @@ export interface OutboxOptions {
   readonly headers: ReadonlyMap<string, string>;
 }
 
+interface Cell {
+  readonly column: number;
+  readonly text: ValueText;
+}
+
+/** Where one version of the table has what messages are made of. */
 interface Places {
   readonly table: TableSchema;
-  readonly route: number;
-  readonly id: number;
-  readonly key: number;
-  readonly payload: number;
-  readonly timestamp: ((row: Row) => number | null) | null;
-  readonly headers: readonly (readonly [name: string, column: number])[];
+  readonly route: Cell;
+  readonly id: Cell;
+  readonly key: Cell;
+  readonly payload: Cell;
+  readonly timeMs: ((row: Row) => number | null) | null;
+  readonly headers: readonly ColumnHeader[];
 }
 
 export class Outbox {
   readonly #options: OutboxOptions;
+  readonly #profile: Profile;
   #places: Places | null = null;
   #last: TableSchema | null = null;
   #isLast = false;
 
-  constructor(options: OutboxOptions) {
+  constructor(options: OutboxOptions, profile: Profile) {
     this.#options = options;
+    this.#profile = profile;
   }
 
   takes(table: TableSchema): boolean {
@@ -57,53 +66,44 @@ export class Outbox {
 
   /**
    * The topic of the message, or null where the change is none: a delete cleans up, and an update changes what has
-   * been sent already. Throws `settings.outbox-column-missing`.
+   * been sent already. Throws `settings.column-missing`.
    */
-  topic(change: RowChange<SourceInfo>): string | null {
-    if (change.after === null || change.op === 'u') return null;
-    const route = scalarText(change.after[this.#of(change.table).route]!);
-    return sanitizeTopic(this.#options.topic.replaceAll('{route}', route === null ? '' : String(route)));
+  topicOf({ op, table, after }: RowChange): string | null {
+    if (after === null || op === 'u') return null;
+    const { route } = this.#of(table);
+    return sanitizeTopic(this.#options.topic.replaceAll('{route}', () => String(read(route, after) ?? '')));
   }
 
-  /** Fills all of the record but a timestamp that no column gives. */
-  write(change: RowChange<SourceInfo>, row: Row, record: SinkRecord): void {
-    const places = this.#of(change.table);
-    record.key = scalarText(row[places.key]!);
-    record.value = scalarText(row[places.payload]!);
-    const headers: Header[] = [['id', scalarText(row[places.id]!) ?? '']];
-    for (const [name, column] of places.headers) {
-      const value = scalarText(row[column]!);
-      if (value !== null) headers.push([name, value]);
-    }
-    record.headers = headers;
-    const timestamp = places.timestamp?.(row) ?? null;
-    if (timestamp !== null) record.timestamp = timestamp;
+  /** Fills the record. A change that `topicOf` finds none for has no message. */
+  write(table: TableSchema, row: Row, record: SinkRecord): void {
+    const { id, key, payload, timeMs, headers } = this.#of(table);
+    record.key = read(key, row);
+    record.value = read(payload, row);
+    record.headers = [['id', read(id, row) ?? ''], ...headersOf(headers, row)];
+    record.timestamp = timeMs?.(row) ?? record.timestamp;
   }
 
   #of(table: TableSchema): Places {
     if (this.#places?.table === table) return this.#places;
     const { routeBy, id, key, payload, timestamp, headers } = this.#options;
-    const timeColumn = timestamp === null ? null : place(table, timestamp);
+    const cell = (name: string): Cell => {
+      const column = columnIndex(table, name, 'The outbox');
+      return { column, text: valueText(table.columns[column]!, this.#profile) };
+    };
     return (this.#places = {
       table,
-      route: place(table, routeBy),
-      id: place(table, id),
-      key: place(table, key),
-      payload: place(table, payload),
-      timestamp: timeColumn === null ? null : timeReader(table, timeColumn),
-      headers: [...headers].map(([name, column]) => [name, place(table, column)]),
+      route: cell(routeBy),
+      id: cell(id),
+      key: cell(key),
+      payload: cell(payload),
+      timeMs: timestamp === null ? null : timeReader(table, columnIndex(table, timestamp, 'The outbox')),
+      headers: columnHeaders(table, headers, this.#profile),
     });
   }
 }
 
-function place(table: TableSchema, column: string): number {
-  const index = table.columns.findIndex(({ name }) => name === column);
-  if (index >= 0) return index;
-  throw new HeadwaterError(
-    'settings.outbox-column-missing',
-    `The outbox ${tableName(table.id)} has no column ${column}.`,
-    { details: { table: tableName(table.id), column } },
-  );
+function read({ column, text }: Cell, row: Row): string | Uint8Array | null {
+  return text(row[column]!);
 }
 
 /** Timestamps are microseconds; a plain number is taken for milliseconds. */
@@ -115,10 +115,4 @@ function timeReader(table: TableSchema, index: number): (row: Row) => number | n
     const time = typeof value === 'bigint' ? Number(value) : value;
     return typeof time === 'number' && Number.isFinite(time) ? Math.floor(time / divisor) : null;
   };
-}
-
-function scalarText(value: Value): string | Uint8Array | null {
-  if (value === null || value === UNCHANGED || value === ABSENT) return null;
-  if (typeof value === 'string' || value instanceof Uint8Array) return value;
-  return Array.isArray(value) ? JSON.stringify(value) : String(value);
 }

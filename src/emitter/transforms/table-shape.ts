@@ -43,6 +43,7 @@ export function tableShape(table: TableSchema, rules: ShapeRules): TableShape {
   if (extended) columns.push(textField(keyField.name));
   const firstAdded = columns.length;
   columns.push(...added);
+  refuseTwice(table, columns);
   const same = columns.length === own && ruled.every(({ column }, i) => column === table.columns[i]);
   return {
     table: same ? table : { ...table, columns },
@@ -55,8 +56,23 @@ export function tableShape(table: TableSchema, rules: ShapeRules): TableShape {
   };
 }
 
+function refuseTwice(table: TableSchema, columns: readonly Column[]): void {
+  const names = new Set<string>();
+  for (const { name } of columns) {
+    if (!names.has(name)) {
+      names.add(name);
+      continue;
+    }
+    throw new HeadwaterError(
+      'settings.column-twice',
+      `Two columns of ${tableName(table.id)} would be called ${name} in its records.`,
+      { details: { table: tableName(table.id), column: name } },
+    );
+  }
+}
+
 /** A required field of text. */
-export function textField(name: string): Column {
+function textField(name: string): Column {
   return {
     name,
     type: { kind: 'string' },

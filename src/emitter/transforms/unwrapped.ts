@@ -3,12 +3,11 @@
  * row's own, or as headers of the same name. As Debezium's ExtractNewRecordState has them.
  */
 import { HeadwaterError } from '../../errors/headwater-error.ts';
-import type { RowChange } from '../../model/change.ts';
 import type { Column, ColumnType } from '../../model/table.ts';
 import type { Row, Value } from '../../model/value.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
 import type { BlockValue } from '../../schema/source-block.ts';
-import type { Header } from '../encoders/encoder.ts';
+import type { Envelope, Header } from '../encoders/encoder.ts';
 
 export interface UnwrappedOptions {
   /**
@@ -23,7 +22,7 @@ export interface UnwrappedOptions {
 
 /** What an envelope's fields are read from. */
 export interface EnvelopeParts {
-  readonly op: RowChange['op'];
+  readonly op: Envelope['op'];
   readonly sourceValues: readonly BlockValue[];
   /** Microseconds since the epoch. */
   readonly timeUs: number;
