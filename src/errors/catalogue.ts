@@ -421,6 +421,18 @@ export const CATALOGUE = {
     summary: 'The condition in snapshot.where is not one the server accepts for that table.',
     advice: 'Correct the condition; `SELECT … WHERE (condition)` must work for the role of source.url.',
   },
+  'enrich.statement-invalid': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql cannot be understood or does not fit the tables it names.',
+    advice: 'Correct the statement at the line and column named; docs/enrichment.md shows what there is.',
+  },
+  'enrich.not-supported': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql asks for something this version does not do.',
+    advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
+  },
   'http.port-in-use': {
     fate: 'halt',
     exit: 3,
