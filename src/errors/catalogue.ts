@@ -206,15 +206,16 @@ export const CATALOGUE = {
   'source.server-id-clash': {
     fate: 'retry',
     exit: 3,
-    summary: 'Another reader or replica of the server has the same server id, and the server ended one of the two.',
-    advice: 'Give this pipeline another number in source.mysql.server_id; each replica and reader needs its own.',
+    summary:
+      'Another reader or replica of the server has the same server id, and the server ended one of the two.',
+    advice:
+      'Give this pipeline another number in source.mysql.server_id; each replica and reader needs its own.',
   },
   'source.xa-too-large': {
     fate: 'halt',
     exit: 1,
     summary: 'XA transactions that are prepared and not decided hold more changes than fit into memory.',
-    advice:
-      'Decide them: XA RECOVER lists them. Transactions that large should be made without XA.',
+    advice: 'Decide them: XA RECOVER lists them. Transactions that large should be made without XA.',
   },
   'source.tables-changed': {
     fate: 'retry',

@@ -110,9 +110,7 @@ function readInt64(c: ByteCursor): Value {
 function readUint64(c: ByteCursor): Value {
   const at = c.take(8);
   const high = c.buffer.readUInt32LE(at + 4);
-  return high < 0x20_0000
-    ? high * 0x1_0000_0000 + c.buffer.readUInt32LE(at)
-    : c.buffer.readBigUInt64LE(at);
+  return high < 0x20_0000 ? high * 0x1_0000_0000 + c.buffer.readUInt32LE(at) : c.buffer.readBigUInt64LE(at);
 }
 
 function decimalDecoder(precision: number, scale: number): Decode {
