@@ -458,6 +458,37 @@ export const CATALOGUE = {
     summary: 'The running daemon wants another token.',
     advice: 'Use the settings file the daemon runs with, or set HEADWATER_TOKEN.',
   },
+  'request.no-such-pipeline': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'The running daemon has no pipeline of that name.',
+    advice: 'Use the settings file of a pipeline that the daemon runs.',
+  },
+  'request.no-such-table': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A table that is asked for is not one the pipeline captures.',
+    advice: 'Write it as schema.table; add it to source.tables and reload where it is to be captured.',
+  },
+  'request.not-running': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'The pipeline is in no state to do what it is asked for.',
+    advice: '`headwater status` says what it does; ask again when it streams.',
+  },
+  'request.timed-out': {
+    fate: 'halt',
+    exit: 1,
+    summary:
+      'The pipeline has taken the request and not come to it in time; it is done as soon as it can be.',
+    advice: 'Look at `headwater status`: a pipeline that backs off or waits for Kafka comes to it later.',
+  },
+  'request.invalid': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A request to the daemon is not one it understands.',
+    advice: 'Use the command line of the same version as the daemon.',
+  },
   'demo.no-postgres': {
     fate: 'halt',
     exit: 3,

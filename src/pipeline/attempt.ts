@@ -12,6 +12,7 @@ import { SOURCE_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
 import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
+import type { PipelineControl } from './control.ts';
 import { watchHead } from './head-watch.ts';
 import type { PipelineMonitor } from './monitor.ts';
 import { startPoint } from './start-point.ts';
@@ -51,7 +52,7 @@ export async function runAttempt<P, S extends SourceInfo>(
       await refuseOnErrors(reader, signal);
       const sink = resources.use(await parts.openSink(signal));
       sink.failed.catch(fail);
-      const restored = await sink.restore({
+      const stored = await sink.restore({
         signal,
         onWaiting: () => {
           monitor.enter('standby');
@@ -59,6 +60,8 @@ export async function runAttempt<P, S extends SourceInfo>(
         },
       });
       monitor.enter('starting');
+      const { edits } = parts.control;
+      const restored = edited(stored, edits);
       const checkpoint = readCheckpoint(restored, reader.codec);
       const epoch = checkpoint.epoch + 1;
       const tables = await reader.tables(signal);
@@ -119,6 +122,7 @@ export async function runAttempt<P, S extends SourceInfo>(
       monitor.snapshotProgress = () => snapshot.progress();
       monitor.tableStatus = () => board.status();
       let countedBytes = 0;
+      const commitsBefore = monitor.counters.commits;
       const committer = new Committer<P>(
         {
           sink,
@@ -132,6 +136,8 @@ export async function runAttempt<P, S extends SourceInfo>(
           onFailure: fail,
           onDurable: ({ position, commitTimeUs, rows }) => {
             reader.confirm(position);
+            // Part of the first commit.
+            if (monitor.counters.commits === commitsBefore) parts.control.made(edits);
             monitor.counters.commits++;
             if (rows > 0 || reader.codec.compare(position, from) !== 0) monitor.progress++;
             const sentBytes = sink.stats().bytes;
@@ -147,7 +153,10 @@ export async function runAttempt<P, S extends SourceInfo>(
       );
       for (const notice of notices) await emitter.notify(notice, Date.now());
       // The position of a new or broken-off log is durable before anything is read from it.
-      committer.add({ changes: [], bytes: 0, resume: from, state }, notices.length);
+      committer.add(
+        { changes: [], bytes: 0, resume: from, state: new Map([...edits, ...state]) },
+        notices.length,
+      );
 
       const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
       const heartbeat = heartbeats(emitter, parts.heartbeatMs);
@@ -185,6 +194,7 @@ export async function runAttempt<P, S extends SourceInfo>(
       if (failure === null) {
         if (stop.aborted) monitor.enter('stopping');
         await committer.drain();
+        await makeEdits(committer, parts.control);
       }
       if (failure !== null) throw (failure as { error: unknown }).error;
       return complete ? 'complete' : 'stopped';
@@ -202,6 +212,26 @@ export async function runAttempt<P, S extends SourceInfo>(
     stop.removeEventListener('abort', onStop);
     monitor.settle();
   }
+}
+
+/** The state as the operator wants it to have been found. */
+function edited(
+  state: ReadonlyMap<string, string>,
+  edits: ReadonlyMap<string, string | null>,
+): ReadonlyMap<string, string> {
+  if (edits.size === 0) return state;
+  const result = new Map(state);
+  for (const [key, value] of edits) {
+    if (value === null) result.delete(key);
+    else result.set(key, value);
+  }
+  return result;
+}
+
+/** Requests that ended the attempt become durable with it, so that whichever instance goes on finds them. */
+async function makeEdits<P>(committer: Committer<P>, control: PipelineControl): Promise<void> {
+  const { edits } = control;
+  if (edits.size > 0 && (await committer.amend(edits))) control.made(edits);
 }
 
 interface Run<P, S extends SourceInfo> {
