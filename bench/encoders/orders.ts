@@ -143,7 +143,7 @@ for (const profile of ['debezium', 'safe'] as const) {
         messages: false,
         heartbeats: false,
         tables: new Map(),
-        onTableError: (_, error) => {
+        onDeadLetter: (_, error) => {
           throw error;
         },
       },

@@ -30,7 +30,7 @@ export function attemptParts(
     name: settings.name,
     openReader,
     openSink: (signal) => openSink(settings, run.log, signal),
-    createEmitter: (sink, onTableError) =>
+    createEmitter: (sink, onDeadLetter) =>
       createEmitter(
         {
           name: settings.name,
@@ -49,7 +49,7 @@ export function attemptParts(
               { ...(key === null ? {} : { key }), ...(topic === null ? {} : { topic }) },
             ]),
           ),
-          onTableError,
+          onDeadLetter,
         },
         encoding,
         block,

@@ -57,8 +57,8 @@ export interface EmitterOptions {
   readonly deadLetterTopic?: string;
   /** Settings of single tables, by `schema.table`. */
   readonly tables: ReadonlyMap<string, TableSettings>;
-  /** A table's change could not be encoded; it lies in the dead-letter topic, and the others go on. */
-  readonly onTableError: (table: TableId, error: HeadwaterError) => void;
+  /** A change could not be encoded and lies in the dead-letter topic; the table goes on. Called for each. */
+  readonly onDeadLetter: (table: TableId, error: HeadwaterError) => void;
 }
 
 /** What a batch made. */
@@ -327,9 +327,7 @@ class RecordEmitter<S extends SourceInfo> {
       timeMs: this.#record.timestamp,
     });
     this.#side(this.#topic(this.#deadLetterTopic), letter);
-    if (route.reported) return;
-    route.reported = true;
-    this.#options.onTableError(route.id, error);
+    this.#options.onDeadLetter(route.id, error);
   }
 
   #emitTruncate(change: TruncateChange<S>): void {

@@ -28,8 +28,6 @@ export interface TableRoute<S extends SourceInfo> {
   readonly source: (at: S, snapshot: SnapshotMarker | null) => string;
   /** Shared by all versions of the table. */
   readonly totals: TableTotals;
-  /** Whether a failure of this version has been reported. */
-  reported: boolean;
 }
 
 export interface TableTotals {
@@ -111,7 +109,6 @@ export class TableRoutes<S extends SourceInfo> {
       columns: table.columns.map((column) => column.name),
       source: this.#block.forTable(table.id),
       totals,
-      reported: false,
     };
     this.#routes.set(table, route);
     this.#forgetOld(name, table);

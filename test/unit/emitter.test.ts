@@ -54,7 +54,7 @@ function emitterWith(
       messages: true,
       heartbeats: true,
       tables: new Map(),
-      onTableError: (table, error) => failures.push({ table, error }),
+      onDeadLetter: (table, error) => failures.push({ table, error }),
       ...options,
     },
     jsonEncoding({ profile: 'debezium', withSchema: format === 'json-with-schema' }),
@@ -286,7 +286,7 @@ describe('a row that cannot be encoded', () => {
       after: { id: 1, note: 'fine', qty: 'not a number' },
       cause: { code: 'internal.bug' },
     });
-    expect(failures).toHaveLength(1);
+    expect(failures).toHaveLength(2);
     expect(failures[0]!.table).toEqual(ORDERS.id);
     expect(failures[0]!.error.message).not.toContain('not a number');
     expect(counts.records).toBe(3);
