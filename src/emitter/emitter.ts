@@ -80,6 +80,8 @@ export interface Emitter {
   prepare(batch: Batch<unknown>): Promise<void> | undefined;
   /** Encodes and appends everything in the batch, in order. Call `prepare` for the batch first. */
   emit(batch: Batch<unknown>): EmitCounts;
+  /** What has been emitted is committed, and what follows of the same transaction will be apart from it. */
+  split(): void;
   /** Appends a heartbeat record. */
   heartbeat(nowMs: number): void;
   /** Appends a notification to `<name>.notification`. */
@@ -122,6 +124,8 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #topics = new Map<string, TopicHandle>();
   #counts: EmitCounts = emptyCounts();
   #lastTx: Tx | null = null;
+  /** For each record of a transaction of which a part has been committed; null in all others. */
+  #splitHeader: Header | null = null;
 
   constructor(options: EmitterOptions, encoding: Encoding, block: SourceBlock<S>, sink: Sink) {
     this.#options = options;
@@ -165,19 +169,27 @@ class RecordEmitter<S extends SourceInfo> {
     this.#envelope.timeUs = nowUs;
     this.#record.timestamp = Math.floor(nowUs / 1000);
     for (const change of batch.changes) {
+      if (change.kind === 'schema') continue; // the next row carries it
       if (change.tx !== this.#lastTx) {
         this.#lastTx = change.tx;
         if (change.tx !== null) counts.transactions++;
         this.#order.begin();
+        this.#splitHeader = null;
+        // After a restart inside of a transaction its rest comes first, numbered on.
+        if ('seq' in change && change.seq > 0) this.split();
       }
       this.#emitChange(change);
     }
     return counts;
   }
 
+  split(): void {
+    if (this.#lastTx !== null) this.#splitHeader = ['__headwater.split', this.#lastTx.id];
+  }
+
   heartbeat(nowMs: number): void {
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
+    this.#apart(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
   }
 
   async notify(notification: Notification, nowMs: number): Promise<void> {
@@ -186,14 +198,14 @@ class RecordEmitter<S extends SourceInfo> {
     this.#need(name, 'notification', waiting);
     await Promise.all(waiting);
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
+    this.#apart(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
   }
 
   tables(): Iterable<Readonly<TableTotals>> {
     return this.#routes.all();
   }
 
-  #emitChange(change: Change<S>): void {
+  #emitChange(change: Exclude<Change<S>, { kind: 'schema' }>): void {
     switch (change.kind) {
       case 'row':
         this.#emitRow(change);
@@ -207,8 +219,6 @@ class RecordEmitter<S extends SourceInfo> {
       case 'begin':
       case 'end':
         this.#emitMarker(change);
-        break;
-      case 'schema': // the next row carries it
         break;
     }
   }
@@ -367,7 +377,9 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   #append(topic: TopicHandle): void {
-    this.#sink.append(topic, this.#record);
+    const record = this.#record;
+    if (this.#splitHeader !== null) record.headers = [...(record.headers ?? []), this.#splitHeader];
+    this.#sink.append(topic, record);
     this.#counts.records++;
   }
 
@@ -380,14 +392,22 @@ class RecordEmitter<S extends SourceInfo> {
     this.#append(topic);
   }
 
-  #side(
-    topic: TopicHandle,
-    { key, value }: { key: KeyAndValue['key'] | null; value: KeyAndValue['value'] },
-  ): void {
+  #side(topic: TopicHandle, content: SideContent): void {
+    this.#fill(content);
+    this.#append(topic);
+  }
+
+  /** A record that belongs to no transaction. */
+  #apart(topic: TopicHandle, content: KeyAndValue): void {
+    this.#fill(content);
+    this.#sink.append(topic, this.#record);
+    this.#counts.records++;
+  }
+
+  #fill({ key, value }: SideContent): void {
     this.#record.key = key;
     this.#record.value = value;
     this.#record.headers = null;
-    this.#append(topic);
   }
 
   #topic(name: string): TopicHandle {
@@ -404,6 +424,11 @@ class RecordEmitter<S extends SourceInfo> {
       }),
     );
   }
+}
+
+interface SideContent {
+  readonly key: KeyAndValue['key'] | null;
+  readonly value: KeyAndValue['value'];
 }
 
 function emptyCounts(): EmitCounts {

@@ -141,6 +141,7 @@ export async function runAttempt<P, S extends SourceInfo>(
           idleMs: IDLE_COMMIT_MS,
           now: Date.now,
           onFailure: fail,
+          onSplit: () => emitter.split(),
           onDurable: ({ position, commitTimeUs, rows }) => {
             reader.confirm(position);
             monitor.counters.commits++;
