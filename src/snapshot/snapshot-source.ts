@@ -102,6 +102,13 @@ export interface WindowChunk<P, S extends SourceInfo = SourceInfo> {
 export interface WindowReader<P, S extends SourceInfo = SourceInfo> extends AsyncDisposable {
   /** Which of the tables have a key that windows can use; tables that are gone count as such. */
   keyed(ids: readonly TableId[], signal: AbortSignal): Promise<readonly boolean[]>;
+  /**
+   * Transactions (Tx.id) that are not visible yet although the log has them since before now: those that wait for
+   * a synchronous standby. What an earlier process has delivered may be among them, so no chunk counts that does
+   * not see them. Where the source does not tell, all that may be; they need not commit. Left out where there are
+   * none.
+   */
+  unseen?(signal: AbortSignal): Promise<readonly string[]>;
   /** Always by key. */
   plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan>;
   /** Reads about `maxRows` rows or `maxBytes` of the range at most, in key order. */
