@@ -131,7 +131,7 @@ class WindowMerger<P, S extends SourceInfo> {
     }
     pending.forEach((table, i) => {
       this.#byName.set(table.name, table);
-      if (keyed[i] === false) this.#keyless.push(new KeylessRead(table, this.#mail.notify));
+      if (keyed[i] === false) this.#keyless.push(new KeylessRead(table, this.#options.codec, this.#mail.notify));
       else this.#unplanned.push(table);
     });
     for (;;) {
@@ -209,6 +209,7 @@ class WindowMerger<P, S extends SourceInfo> {
     }
     this.#resume = batch.resume;
     this.#between = batch.resume !== null && !this.#options.codec.insideTransaction(batch.resume);
+    if (this.#between) for (const read of this.#keyless) read.passed(batch.resume!);
     return kept === null ? batch : { ...batch, changes: kept };
   }
 
