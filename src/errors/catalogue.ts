@@ -403,6 +403,12 @@ export const CATALOGUE = {
     advice:
       'Grant SELECT on the table, or take it out of source.tables; it is tried again at the next start.',
   },
+  'snapshot.table-locked': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'A table is locked by somebody else and cannot be read for the moment.',
+    advice: 'Nothing to do: the other tables are read first, and this one when the lock is gone.',
+  },
   'snapshot.table-rewritten': {
     fate: 'quarantine',
     exit: 1,

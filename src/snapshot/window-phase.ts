@@ -131,7 +131,8 @@ class WindowMerger<P, S extends SourceInfo> {
     }
     pending.forEach((table, i) => {
       this.#byName.set(table.name, table);
-      if (keyed[i] === false) this.#keyless.push(new KeylessRead(table, this.#options.codec, this.#mail.notify));
+      if (keyed[i] === false)
+        this.#keyless.push(new KeylessRead(table, this.#options.codec, this.#mail.notify));
       else this.#unplanned.push(table);
     });
     for (;;) {
