@@ -34,7 +34,7 @@ export function attemptParts(
     control: run.control,
     openReader,
     openSink: (signal) => openSink(settings, run.log, signal),
-    createEmitter: (sink, onTableError) =>
+    createEmitter: (sink, onDeadLetter) =>
       createEmitter(
         {
           ...topicNaming(settings),
@@ -68,7 +68,7 @@ export function attemptParts(
               { table: tableName(table), rules: rules.join(', ') },
               'the settings have rules for columns that this table does not have',
             ),
-          onTableError,
+          onDeadLetter,
         },
         encoding,
         block,

@@ -403,6 +403,12 @@ export const CATALOGUE = {
     advice:
       'Grant SELECT on the table, or take it out of source.tables; it is tried again at the next start.',
   },
+  'snapshot.table-locked': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'A table is locked by somebody else and cannot be read for the moment.',
+    advice: 'Nothing to do: the other tables are read first, and this one when the lock is gone.',
+  },
   'snapshot.table-rewritten': {
     fate: 'quarantine',
     exit: 1,
@@ -415,6 +421,13 @@ export const CATALOGUE = {
     summary: 'A table changes in a way that keeps its snapshot from being joined with the stream.',
     advice:
       'It is tried again at the next start; give a table without a key a primary key, or start when it is quiet.',
+  },
+  'snapshot.incomplete': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A run that ends by itself has delivered everything but the snapshot of some tables.',
+    advice:
+      'The log says above why each was given up. Mend that and start again: only those tables are read then.',
   },
   'snapshot.where-invalid': {
     fate: 'quarantine',

@@ -15,7 +15,7 @@ export interface AttemptParts<P, S extends SourceInfo> {
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
-  createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
+  createEmitter(sink: Sink, onDeadLetter: TableErrorHandler): Emitter;
   topicOf(id: TableId): string;
   /** All topics that are written for these tables, side topics included. */
   topicsOf(tables: readonly TableId[]): readonly string[];

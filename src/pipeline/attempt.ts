@@ -64,7 +64,13 @@ export async function runAttempt<P, S extends SourceInfo>(
       const restored = edited(stored, edits);
       const checkpoint = readCheckpoint(restored, reader.codec);
       const epoch = checkpoint.epoch + 1;
-      const tables = await reader.tables(signal);
+      // A table that was dropped is no reason to stop the others, which have been going on ever since.
+      const unmatched: string[] = [];
+      const tables = await reader.tables(
+        signal,
+        checkpoint.position === null ? undefined : (message) => unmatched.push(message),
+      );
+      for (const message of monitor.warn(unmatched)) log.warn({}, message);
       if (monitor.attempts === 1) {
         for (const { id, limitation } of tables) {
           if (limitation !== null) log.warn({ table: tableName(id) }, limitation);
@@ -99,10 +105,14 @@ export async function runAttempt<P, S extends SourceInfo>(
       });
 
       const onTableError: TableErrorHandler = (id, error) => {
-        if (!board.quarantine(id, error)) return;
+        board.quarantine(id, error);
         log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
       };
-      const emitter = parts.createEmitter(sink, onTableError);
+      const emitter = parts.createEmitter(sink, (id, error) => {
+        const table = tableName(id);
+        if (!monitor.deadLetter(table, error)) return;
+        log.error({ table, code: error.code, advice: error.advice }, error.message);
+      });
       const snapshot = createSnapshot<P, S>({
         ...parts.snapshot,
         source: reader.snapshotSource(),
@@ -118,6 +128,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         topicOf: (id) => parts.topicOf(id),
         progress: () => snapshot.tableProgress(),
         emitted: () => emitter.tables(),
+        deadLetters: monitor.deadLetters,
       });
       monitor.snapshotProgress = () => snapshot.progress();
       monitor.tableStatus = () => board.status();
@@ -134,6 +145,7 @@ export async function runAttempt<P, S extends SourceInfo>(
           idleMs: IDLE_COMMIT_MS,
           now: Date.now,
           onFailure: fail,
+          onSplit: () => emitter.split(),
           onDurable: ({ position, commitTimeUs, rows }) => {
             reader.confirm(position);
             // Part of the first commit.
@@ -197,6 +209,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         await makeEdits(committer, parts.control);
       }
       if (failure !== null) throw (failure as { error: unknown }).error;
+      if (complete) refuseIncomplete(board.quarantined);
       return complete ? 'complete' : 'stopped';
     } catch (error) {
       // Noted before anything is closed: what closing breaks must not look like the cause.
@@ -281,10 +294,22 @@ async function refuseOnErrors<P, S extends SourceInfo>(
   signal: AbortSignal,
 ): Promise<void> {
   for (const finding of await reader.preflight(signal)) {
+    // Whether that is one depends on the checkpoint, and `tables` is asked again when it is known.
+    if (finding.code === 'settings.no-table-matches') continue;
     if (finding.level === 'error') {
       throw new HeadwaterError(finding.code ?? 'internal.bug', finding.message, { fix: finding.fix });
     }
   }
+}
+
+/** A run that was to end with everything delivered has not done its work. */
+function refuseIncomplete(givenUp: readonly string[]): void {
+  if (givenUp.length === 0) return;
+  throw new HeadwaterError(
+    'snapshot.incomplete',
+    `All is delivered but the snapshot of ${givenUp.join(', ')}, which was given up; the log says why.`,
+    { details: { tables: givenUp.join(', ') } },
+  );
 }
 
 /** What closing threw afterwards is no more than an echo either. */

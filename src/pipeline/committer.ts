@@ -19,6 +19,8 @@ export interface CommitterOptions<P> {
   readonly idleMs: number;
   /** Called in order, after the commit is durable (INV-2: persist, then confirm). */
   readonly onDurable: (commit: DurableCommit<P>) => void;
+  /** Called when a source transaction is split: what is added from now on comes apart from what was before. */
+  readonly onSplit: () => void;
   /** Called once; the committer does nothing afterwards. */
   readonly onFailure: (error: unknown) => void;
   readonly now: () => number;
@@ -122,6 +124,7 @@ export class Committer<P> {
   }
 
   #commit(): void {
+    if (this.#inside) this.#options.onSplit();
     const position = this.#resume!;
     const commitTimeUs = this.#commitTimeUs;
     const rows = this.#rows;

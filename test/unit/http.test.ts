@@ -59,12 +59,15 @@ const RUNNING: PipelineStatus = {
     rowsPerSecond: 10,
     remainingMs: 5000,
   },
+  warnings: ['source.tables: public.<b>gone</b> matches no table.'],
   tables: [
     {
       table: 'public."or"ders',
       topic: 'shop.public.orders',
       state: 'quarantined',
       reason: 'it is <i>gone</i>',
+      deadLetters: 2,
+      lastDeadLetter: { code: 'internal.bug', message: 'What is this?', at: '2026-01-01T00:00:00Z' },
       limitation: null,
       rowsSnapshotted: 50,
       estimatedRows: 100,
@@ -341,7 +344,8 @@ describe('what it shows', () => {
     expect(headers.get('content-security-policy')).toContain("default-src 'none'");
     expect(text).toContain('&lt;b&gt;db&lt;/b&gt;:5432');
     expect(text).toContain('it is &lt;i&gt;gone&lt;/i&gt;');
-    expect(text).not.toMatch(/<b>db|<i>gone|<script|src=/);
+    expect(text).toContain('public.&lt;b&gt;gone&lt;/b&gt; matches no table.');
+    expect(text).not.toMatch(/<b>db|<b>gone|<i>gone|<script|src=/);
     expect(text).toContain('<progress max="100" value="50">');
   });
 
