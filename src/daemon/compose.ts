@@ -3,6 +3,7 @@ import { jsonEncoding } from '../emitter/encoders/json.ts';
 import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
+import type { PipelineControl } from '../pipeline/control.ts';
 import type { PostgresPosition } from '../readers/postgres/position.ts';
 import type { PostgresSource } from '../readers/postgres/source-info.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -18,6 +19,7 @@ export function attemptParts(
     readonly startedAt: number;
     readonly lost: string | null;
     readonly log: Log;
+    readonly control: PipelineControl;
   },
 ): AttemptParts<PostgresPosition, PostgresSource> {
   const { emit, snapshot, source } = settings;
@@ -29,9 +31,10 @@ export function attemptParts(
   });
   return {
     name: settings.name,
+    control: run.control,
     openReader,
     openSink: (signal) => openSink(settings, run.log, signal),
-    createEmitter: (sink, onTableError) =>
+    createEmitter: (sink, onDeadLetter) =>
       createEmitter(
         {
           ...topicNaming(settings),
@@ -65,7 +68,7 @@ export function attemptParts(
               { table: tableName(table), rules: rules.join(', ') },
               'the settings have rules for columns that this table does not have',
             ),
-          onTableError,
+          onDeadLetter,
         },
         encoding,
         block,

@@ -63,8 +63,8 @@ export interface EmitterOptions extends RouteOptions {
   readonly heartbeats: boolean;
   /** `<name>.dead-letter` unless given. */
   readonly deadLetterTopic?: string;
-  /** A table's change could not be encoded; it lies in the dead-letter topic, and the others go on. */
-  readonly onTableError: (table: TableId, error: HeadwaterError) => void;
+  /** A change could not be encoded and lies in the dead-letter topic; the table goes on. Called for each. */
+  readonly onDeadLetter: (table: TableId, error: HeadwaterError) => void;
 }
 
 /** What a batch made. */
@@ -88,6 +88,8 @@ export interface Emitter {
   prepare(batch: Batch<unknown>): Promise<void> | undefined;
   /** Encodes and appends everything in the batch, in order. Call `prepare` for the batch first. */
   emit(batch: Batch<unknown>): EmitCounts;
+  /** What has been emitted is committed, and what follows of the same transaction will be apart from it. */
+  split(): void;
   /** Appends a heartbeat record. */
   heartbeat(nowMs: number): void;
   /** Appends a notification to `<name>.notification`. */
@@ -139,6 +141,8 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #topics = new Map<string, TopicHandle>();
   #counts: EmitCounts = emptyCounts();
   #lastTx: Tx | null = null;
+  /** For each record of a transaction of which a part has been committed; null in all others. */
+  #splitHeader: Header | null = null;
 
   constructor(options: EmitterOptions, encoding: Encoding, block: SourceBlock<S>, sink: Sink) {
     this.#options = options;
@@ -192,19 +196,27 @@ class RecordEmitter<S extends SourceInfo> {
     this.#envelope.timeUs = nowUs;
     this.#record.timestamp = Math.floor(nowUs / 1000);
     for (const change of batch.changes) {
+      if (change.kind === 'schema') continue; // the next row carries it
       if (change.tx !== this.#lastTx) {
         this.#lastTx = change.tx;
         if (change.tx !== null) counts.transactions++;
         this.#order.begin();
+        this.#splitHeader = null;
+        // After a restart inside of a transaction its rest comes first, numbered on.
+        if ('seq' in change && change.seq > 0) this.split();
       }
       this.#emitChange(change);
     }
     return counts;
   }
 
+  split(): void {
+    if (this.#lastTx !== null) this.#splitHeader = ['__headwater.split', this.#lastTx.id];
+  }
+
   heartbeat(nowMs: number): void {
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
+    this.#apart(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
   }
 
   async notify(notification: Notification, nowMs: number): Promise<void> {
@@ -213,14 +225,14 @@ class RecordEmitter<S extends SourceInfo> {
     this.#need(name, 'notification', waiting);
     await Promise.all(waiting);
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
+    this.#apart(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
   }
 
   tables(): Iterable<Readonly<TableTotals>> {
     return this.#routes.all();
   }
 
-  #emitChange(change: Change<S>): void {
+  #emitChange(change: Exclude<Change<S>, { kind: 'schema' }>): void {
     switch (change.kind) {
       case 'row':
         this.#emitRow(change);
@@ -234,8 +246,6 @@ class RecordEmitter<S extends SourceInfo> {
       case 'begin':
       case 'end':
         this.#emitMarker(change);
-        break;
-      case 'schema': // the next row carries it
         break;
     }
   }
@@ -436,9 +446,7 @@ class RecordEmitter<S extends SourceInfo> {
       timeMs: this.#record.timestamp,
     });
     this.#side(this.#topic(this.#deadLetterTopic), letter);
-    if (route.reported) return;
-    route.reported = true;
-    this.#options.onTableError(route.id, error);
+    this.#options.onDeadLetter(route.id, error);
   }
 
   #emitTruncate(change: TruncateChange<S>): void {
@@ -492,7 +500,11 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   #append(topic: TopicHandle): void {
-    this.#sink.append(topic, this.#record);
+    const record = this.#record;
+    const { headers } = record;
+    if (this.#splitHeader !== null) record.headers = [...(headers ?? []), this.#splitHeader];
+    this.#sink.append(topic, record);
+    record.headers = headers;
     this.#counts.records++;
   }
 
@@ -509,14 +521,22 @@ class RecordEmitter<S extends SourceInfo> {
     return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'tombstone';
   }
 
-  #side(
-    topic: TopicHandle,
-    { key, value }: { key: KeyAndValue['key'] | null; value: KeyAndValue['value'] },
-  ): void {
+  #side(topic: TopicHandle, content: SideContent): void {
+    this.#fill(content);
+    this.#append(topic);
+  }
+
+  /** A record that belongs to no transaction. */
+  #apart(topic: TopicHandle, content: KeyAndValue): void {
+    this.#fill(content);
+    this.#sink.append(topic, this.#record);
+    this.#counts.records++;
+  }
+
+  #fill({ key, value }: SideContent): void {
     this.#record.key = key;
     this.#record.value = value;
     this.#record.headers = null;
-    this.#append(topic);
   }
 
   #topic(name: string): TopicHandle {
@@ -533,6 +553,11 @@ class RecordEmitter<S extends SourceInfo> {
       }),
     );
   }
+}
+
+interface SideContent {
+  readonly key: KeyAndValue['key'] | null;
+  readonly value: KeyAndValue['value'];
 }
 
 function emptyCounts(): EmitCounts {

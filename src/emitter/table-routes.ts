@@ -43,8 +43,6 @@ export interface TableRoute<S extends SourceInfo> {
   readonly sourceValues: (at: S, snapshot: SnapshotMarker | null) => readonly BlockValue[];
   /** Shared by all versions of the table. */
   readonly totals: TableTotals;
-  /** Whether a failure of this version has been reported. */
-  reported: boolean;
 }
 
 export interface TableTotals {
@@ -155,7 +153,6 @@ export class TableRoutes<S extends SourceInfo> {
       source: this.#block.forTable(table.id),
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
-      reported: false,
     };
     this.#routes.set(table, route);
     this.#forgetOld(name, table);
