@@ -197,6 +197,33 @@ export const CATALOGUE = {
     summary: 'Another reader or replica of the server has the same server id, and the server ended one of the two.',
     advice: 'Give this pipeline another number in source.mysql.server_id; each replica and reader needs its own.',
   },
+  'source.binlog-off': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server writes no binary log.',
+    advice: 'Set log_bin (and on MariaDB server_id) in the server’s configuration and restart it.',
+  },
+  'source.schema-unknown': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'Rows in the log cannot be read, because the columns the table had then are not known.',
+    advice:
+      'Read the table again (remove its entry from the state, or use a new pipeline name). Set binlog_row_metadata = FULL: then the log itself names the columns.',
+  },
+  'source.statement-logged': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A statement is in the log instead of the rows it changed.',
+    advice:
+      'Set binlog_format = ROW globally, find the session that sets another one, and read the table again.',
+  },
+  'source.behind': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The server has not all transactions yet that were delivered from another one.',
+    advice:
+      'Wait until the replica has caught up. If it never will, because they were lost, stop its replication: then the gap is answered by source.on_gap.',
+  },
   'source.xa-too-large': {
     fate: 'halt',
     exit: 1,
@@ -402,6 +429,13 @@ export const CATALOGUE = {
     summary: 'A table changes in a way that keeps its snapshot from being joined with the stream.',
     advice:
       'It is tried again at the next start; give a table without a key a primary key, or start when it is quiet.',
+  },
+  'snapshot.no-common-position': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server offers no way to read tables at a known position of its log.',
+    advice:
+      'GRANT RELOAD ON *.* (or, on MySQL 8 and later, FLUSH_TABLES), or GRANT LOCK TABLES on the captured databases, or turn gtid_mode on.',
   },
   'snapshot.where-invalid': {
     fate: 'quarantine',
