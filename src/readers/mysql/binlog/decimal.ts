@@ -5,9 +5,7 @@ const BYTES: readonly number[] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
 
 export function decimalBytes(precision: number, scale: number): number {
   const whole = precision - scale;
-  return (
-    Math.floor(whole / 9) * 4 + BYTES[whole % 9]! + Math.floor(scale / 9) * 4 + BYTES[scale % 9]!
-  );
+  return Math.floor(whole / 9) * 4 + BYTES[whole % 9]! + Math.floor(scale / 9) * 4 + BYTES[scale % 9]!;
 }
 
 /**

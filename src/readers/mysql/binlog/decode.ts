@@ -22,13 +22,7 @@ import {
 } from './events.ts';
 import { LogPlace } from './log-place.ts';
 import { PreparedTransactions } from './prepared-transactions.ts';
-import {
-  lenientDecoders,
-  readImage,
-  readPartialImage,
-  readRowsHead,
-  type RowsHead,
-} from './rows.ts';
+import { lenientDecoders, readImage, readPartialImage, readRowsHead, type RowsHead } from './rows.ts';
 import { readTableMap, readTableName, type TableMap } from './table-map.ts';
 import type { CapturedState, TableState } from './table-state.ts';
 import { readPayload, type TransactionPayload } from './transaction-payload.ts';
@@ -221,7 +215,8 @@ export class BinlogDecoder {
       const type = buffer[start + 4]!;
       cursor.at = start + HEADER;
       cursor.end = end;
-      if (this.#checksum && !inner && type !== EVENT.formatDescription) cursor.end = this.#verified(buffer, start, end);
+      if (this.#checksum && !inner && type !== EVENT.formatDescription)
+        cursor.end = this.#verified(buffer, start, end);
       const stop = this.#event(type, start, { frame, hard, inner });
       if (stop !== null) return stop;
       this.bytes += end - start;
@@ -243,7 +238,9 @@ export class BinlogDecoder {
     const body = end - 4;
     if (body - start < HEADER) throw truncated();
     if (crc32(buffer.subarray(start, body)) !== buffer.readUInt32LE(body)) {
-      throw misplaced(`an event whose checksum is wrong, before offset ${this.#place.pos} of ${this.#place.file}`);
+      throw misplaced(
+        `an event whose checksum is wrong, before offset ${this.#place.pos} of ${this.#place.file}`,
+      );
     }
     return body;
   }
@@ -504,7 +501,12 @@ export class BinlogDecoder {
   #passEvent(): void {
     this.#events++;
     this.#rows = 0;
-    if (this.#skip !== null && this.#skip.tx === this.#key && this.#skipEvents === 0 && this.#skipRows === 0) {
+    if (
+      this.#skip !== null &&
+      this.#skip.tx === this.#key &&
+      this.#skipEvents === 0 &&
+      this.#skipRows === 0
+    ) {
       this.#skip = null;
     }
   }

@@ -20,7 +20,8 @@ export function readFormatDescription(cursor: ByteCursor): FormatDescription {
   if (cursor.uint8() !== 19) throw misplaced('events with another header than that of format 4');
   // Since 5.6: one byte with the algorithm, and always four of checksum.
   const match = /^(\d+)\.(\d+)/.exec(serverVersion);
-  const knowsChecksums = Number(match?.[1] ?? 0) * 100 + Number(match?.[2] ?? 0) >= 506 || /mariadb/i.test(serverVersion);
+  const knowsChecksums =
+    Number(match?.[1] ?? 0) * 100 + Number(match?.[2] ?? 0) >= 506 || /mariadb/i.test(serverVersion);
   if (!knowsChecksums || cursor.left < 5) return { serverVersion, checksum: false };
   return { serverVersion, checksum: cursor.buffer[cursor.end - 5] === 1 };
 }

@@ -60,5 +60,4 @@ export class LogPlace {
       this.#gtids.add(gtid.source, gtid.number);
     }
   }
-
 }

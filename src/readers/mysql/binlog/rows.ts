@@ -18,8 +18,18 @@ export interface RowsHead {
   readonly partial: boolean;
 }
 
-const INSERTS: ReadonlySet<number> = new Set([EVENT.writeRows, EVENT.writeRowsV1, EVENT.compressedWriteRows, EVENT.compressedWriteRowsV1]);
-const DELETES: ReadonlySet<number> = new Set([EVENT.deleteRows, EVENT.deleteRowsV1, EVENT.compressedDeleteRows, EVENT.compressedDeleteRowsV1]);
+const INSERTS: ReadonlySet<number> = new Set([
+  EVENT.writeRows,
+  EVENT.writeRowsV1,
+  EVENT.compressedWriteRows,
+  EVENT.compressedWriteRowsV1,
+]);
+const DELETES: ReadonlySet<number> = new Set([
+  EVENT.deleteRows,
+  EVENT.deleteRowsV1,
+  EVENT.compressedDeleteRows,
+  EVENT.compressedDeleteRowsV1,
+]);
 const SECOND_VERSION: ReadonlySet<number> = new Set([
   EVENT.writeRows,
   EVENT.updateRows,
@@ -40,7 +50,8 @@ export function readRowsHead(type: number, cursor: ByteCursor, state: CapturedSt
     cursor.take(extra - 2);
   }
   const columns = cursor.packed();
-  if (columns !== state.decoders.length) throw misplaced('a row with another number of columns than its table');
+  if (columns !== state.decoders.length)
+    throw misplaced('a row with another number of columns than its table');
   const op = INSERTS.has(type) ? 'c' : DELETES.has(type) ? 'd' : 'u';
   const first = presence(cursor, columns);
   const second = op === 'u' ? presence(cursor, columns) : null;

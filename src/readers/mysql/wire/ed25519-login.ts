@@ -7,7 +7,8 @@ import type { AuthPlugin } from 'mysql2';
  * JavaScript's, and nothing here takes the same time for every password.
  */
 export function ed25519Login(password: string): AuthPlugin {
-  return () => (nonce: Buffer) => (password === '' ? Buffer.alloc(0) : signEd25519(Buffer.from(password), nonce.subarray(0, 32)));
+  return () => (nonce: Buffer) =>
+    password === '' ? Buffer.alloc(0) : signEd25519(Buffer.from(password), nonce.subarray(0, 32));
 }
 
 const P = 2n ** 255n - 19n;
@@ -102,9 +103,9 @@ function encode({ x, y, z }: Point): Buffer {
 }
 
 function littleEndian(text: Uint8Array): bigint {
-  return BigInt(`0x${Buffer.from(text).reverse().toString('hex')}`);
+  return BigInt(`0x${Buffer.from(text.toReversed()).toString('hex')}`);
 }
 
 function bytes(value: bigint): Buffer {
-  return Buffer.from(value.toString(16).padStart(64, '0'), 'hex').reverse();
+  return Buffer.from(Buffer.from(value.toString(16).padStart(64, '0'), 'hex').toReversed());
 }
