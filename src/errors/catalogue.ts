@@ -64,6 +64,18 @@ export const CATALOGUE = {
     summary: 'A key in tables.….key names a column that the table does not have.',
     advice: 'Correct the column names of that key, or remove it to use the key of the table itself.',
   },
+  'settings.column-missing': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A rule, a header or the outbox in the settings names a column that the table does not have.',
+    advice: 'Correct the name, or remove it from the settings; names are those of the database.',
+  },
+  'settings.column-twice': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'By the settings two columns of a table would have the same name in its records.',
+    advice: 'Give one of them another name in tables.….columns.rename, or the added field in emit.',
+  },
   'source.unreachable': {
     fate: 'retry',
     exit: 3,
@@ -190,6 +202,47 @@ export const CATALOGUE = {
     summary: 'The log no longer reaches back to the checkpoint.',
     advice:
       'source.on_gap decides: resnapshot reads all tables again, skip_with_marker goes on without what is missing.',
+  },
+  'source.server-id-clash': {
+    fate: 'retry',
+    exit: 3,
+    summary:
+      'Another reader or replica of the server has the same server id, and the server ended one of the two.',
+    advice:
+      'Give this pipeline another number in source.mysql.server_id; each replica and reader needs its own.',
+  },
+  'source.binlog-off': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server writes no binary log.',
+    advice: 'Set log_bin (and on MariaDB server_id) in the server’s configuration and restart it.',
+  },
+  'source.schema-unknown': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'Rows in the log cannot be read, because the columns the table had then are not known.',
+    advice:
+      'Read the table again (remove its entry from the state, or use a new pipeline name). Set binlog_row_metadata = FULL: then the log itself names the columns.',
+  },
+  'source.statement-logged': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A statement is in the log instead of the rows it changed.',
+    advice:
+      'Set binlog_format = ROW globally, find the session that sets another one, and read the table again.',
+  },
+  'source.behind': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The server has not all transactions yet that were delivered from another one.',
+    advice:
+      'Wait until the replica has caught up. If it never will, because they were lost, stop its replication: then the gap is answered by source.on_gap.',
+  },
+  'source.xa-too-large': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'XA transactions that are prepared and not decided hold more changes than fit into memory.',
+    advice: 'Decide them: XA RECOVER lists them. Transactions that large should be made without XA.',
   },
   'source.tables-changed': {
     fate: 'retry',
@@ -331,6 +384,13 @@ export const CATALOGUE = {
     advice:
       'ALTER TABLE … REPLICA IDENTITY FULL, or name columns of the replica identity; such deletes lie in the dead-letter topic.',
   },
+  'delivery.unsigned-overflow': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A BIGINT UNSIGNED value past 2^63-1 does not fit the int64 of its record.',
+    advice:
+      'The change lies in the dead-letter topic. Set source.mysql.unsigned_overflow to string (the column becomes text) or wrap (the same 64 bits, signed), or use profile: safe.',
+  },
   'delivery.record-too-large': {
     fate: 'halt',
     exit: 1,
@@ -383,11 +443,30 @@ export const CATALOGUE = {
     advice:
       'It is tried again at the next start; give a table without a key a primary key, or start when it is quiet.',
   },
+  'snapshot.no-common-position': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server offers no way to read tables at a known position of its log.',
+    advice:
+      'GRANT RELOAD ON *.* (or, on MySQL 8 and later, FLUSH_TABLES), or GRANT LOCK TABLES on the captured databases, or turn gtid_mode on.',
+  },
   'snapshot.where-invalid': {
     fate: 'quarantine',
     exit: 2,
     summary: 'The condition in snapshot.where is not one the server accepts for that table.',
     advice: 'Correct the condition; `SELECT … WHERE (condition)` must work for the role of source.url.',
+  },
+  'enrich.statement-invalid': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql cannot be understood or does not fit the tables it names.',
+    advice: 'Correct the statement at the line and column named; docs/enrichment.md shows what there is.',
+  },
+  'enrich.not-supported': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql asks for something this version does not do.',
+    advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
   },
   'http.port-in-use': {
     fate: 'halt',
