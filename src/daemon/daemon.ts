@@ -7,6 +7,7 @@ import { PipelineMonitor } from '../pipeline/monitor.ts';
 import type { Settings } from '../settings/settings.ts';
 import { attemptParts } from './compose.ts';
 import { errorFields } from './error-fields.ts';
+import { retainedBudgetBytes } from './sources.ts';
 import { type Outcome, supervise } from './supervisor.ts';
 
 export interface DaemonOptions {
@@ -49,7 +50,7 @@ export function startDaemon(options: DaemonOptions, stop: AbortSignal): Daemon {
   const startedAt = Date.now();
   const running = pipelines.map(async ({ settings, monitor }): Promise<Outcome> => {
     const log = options.log.child({ pipeline: settings.name });
-    monitor.retainedBudgetBytes = settings.source.postgres.walBudgetBytes;
+    monitor.retainedBudgetBytes = retainedBudgetBytes(settings);
     const outcome = await supervise(
       {
         attempt: (signal, lost) => {

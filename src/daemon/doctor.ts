@@ -7,7 +7,7 @@ import type { Finding } from '../readers/reader.ts';
 import type { Settings } from '../settings/settings.ts';
 import { topicsOf } from './topics.ts';
 import { kafkaOptions } from './sinks.ts';
-import { sourceOf } from './sources.ts';
+import { openReader } from './sources.ts';
 
 /**
  * Everything that can be known to go wrong before it does. Changes nothing at the source and creates no topic;
@@ -19,7 +19,7 @@ export async function diagnose(settings: Settings, signal: AbortSignal): Promise
 }
 
 async function checkSource(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
-  await using reader = sourceOf(settings, SILENT).openReader();
+  await using reader = openReader(settings, SILENT);
   try {
     return await reader.preflight(signal);
   } catch (error) {
@@ -48,7 +48,7 @@ async function checkSink(settings: Settings, signal: AbortSignal): Promise<reado
 
 /** As far as the source can be asked: without it the cluster alone is checked. */
 async function topicNamesOf(settings: Settings, signal: AbortSignal): Promise<readonly string[]> {
-  await using reader = sourceOf(settings, SILENT).openReader();
+  await using reader = openReader(settings, SILENT);
   const tables = await reader.tables(signal).catch(() => []);
   return topicsOf(
     settings,

@@ -217,6 +217,12 @@ export const CATALOGUE = {
     summary: 'The server writes no binary log.',
     advice: 'Set log_bin (and on MariaDB server_id) in the server’s configuration and restart it.',
   },
+  'source.binlog-format': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server logs statements instead of the rows that they change.',
+    advice: 'Set binlog_format = ROW globally; sessions that are open already keep their own.',
+  },
   'source.schema-unknown': {
     fate: 'quarantine',
     exit: 1,

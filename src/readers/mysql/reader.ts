@@ -40,6 +40,8 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
   #sql: Promise<MysqlConnection> | null = null;
   #server: AskedServer | null = null;
   #listed: readonly ListedTable[] = [];
+  /** As the catalogue had them when the log was opened. */
+  #described: readonly MysqlTable[] = [];
   #history = new SchemaHistory(new Map());
   #continuous = true;
   #sameServer = true;
@@ -96,6 +98,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
       );
       this.#continuous = opened.continuity.kind === 'continuous';
       this.#sameServer = sameServer;
+      this.#described = await this.#describe(this.#listed.map(({ id }) => id), signal);
       return opened;
     });
   }
@@ -149,10 +152,6 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
   async #startStream(from: MysqlPosition, signal: AbortSignal): Promise<BinlogStream> {
     const options = this.#options;
     const server = await this.#logServer(signal);
-    const described = await this.#describe(
-      this.#listed.map(({ id }) => id),
-      signal,
-    );
     const start = this.#startPosition(from, server);
     if (await serverIdTaken(server, options.serverId)) {
       this.#log.warn(
@@ -183,7 +182,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
       history: this.#history,
       tables: new Tables({
         isCaptured,
-        described,
+        described: this.#described,
         history: this.#history,
         continuous: this.#continuous,
         types: options.types,

@@ -54,10 +54,14 @@ export async function takeSnapshot(options: LockOptions, signal: AbortSignal): P
     const sessions: RowSession[] = [];
     try {
       for (let i = 0; i < Math.max(1, options.sessions); i++) sessions.push(await options.connect(signal));
-      const taken =
-        (await lockedSnapshot(options, sessions, 'FLUSH TABLES WITH READ LOCK', signal)) ??
-        (await consistentSnapshot(sessions, signal)) ??
-        (await tablesSnapshot(options, sessions, signal));
+      const givesBack = await Promise.all(sessions.map((session) => canReleaseTables(session, signal)));
+      // For a single table that is read once there is no other way.
+      const apt = givesBack.every(Boolean) || options.tables !== undefined;
+      const taken = !apt
+        ? null
+        : ((await lockedSnapshot(options, sessions, 'FLUSH TABLES WITH READ LOCK', signal)) ??
+          (await consistentSnapshot(sessions, signal)) ??
+          (await tablesSnapshot(options, sessions, signal)));
       if (taken !== null) return taken;
     } catch (error) {
       await closeAll(sessions);
@@ -66,6 +70,21 @@ export async function takeSnapshot(options: LockOptions, signal: AbortSignal): P
     await closeAll(sessions);
     return null;
   });
+}
+
+/**
+ * Whether going back to a savepoint gives a table's metadata lock back. On MariaDB it does not while the session
+ * may write to the log, though it never does, and only an administrator may say so.
+ */
+async function canReleaseTables(session: RowSession, signal: AbortSignal): Promise<boolean> {
+  if (session.server.flavour !== 'mariadb') return true;
+  try {
+    await session.query('SET SESSION sql_log_bin = 0', signal);
+    return true;
+  } catch (error) {
+    if (error instanceof MysqlError) return false;
+    throw error;
+  }
 }
 
 function tablesSnapshot(

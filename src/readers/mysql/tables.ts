@@ -106,22 +106,16 @@ export class Tables {
       case 'none':
         return [];
       case 'tables':
-        return this.#changed(statement.ids, query.sql, place);
+        return this.#changed(statement.ids, { verb: statement.verb, ddl: query.sql }, place);
       case 'drop-database':
         return this.#changed(
-          [...this.#known.values()]
-            .map(({ table }) => table.id)
-            .filter(({ schema }) => schema === statement.schema),
-          query.sql,
+          this.#allKnown().filter(({ schema }) => schema === statement.schema),
+          { verb: 'drop', ddl: query.sql },
           place,
         );
       case 'unknown':
         // Anything may have happened: everything that is known is compared with the catalogue.
-        return this.#changed(
-          [...this.#known.values()].map(({ table }) => table.id),
-          null,
-          place,
-        );
+        return this.#changed(this.#allKnown(), { verb: 'alter', ddl: null }, place);
       case 'truncate': {
         const id = this.#spelled(statement.id);
         const known = this.#known.get(tableName(id));
@@ -139,23 +133,33 @@ export class Tables {
         }
         return [];
       case 'rows':
-        return this.#captured(statement.ids).map((id) => this.#unlogged(id, place));
+        return this.#captured(statement.ids)
+          .filter((id) => this.#known.has(tableName(id)))
+          .map((id) => this.#unlogged(id, place));
     }
   }
 
-  /** Reads the tables back. `ddl` null: only those that are different now are of interest. */
+  #allKnown(): readonly TableId[] {
+    return [...this.#known.values()].map(({ table }) => table.id);
+  }
+
+  /**
+   * Reads the tables back. `ddl` null: only those that are different now are of interest. The catalogue may be
+   * ahead: a table that is gone by now was not dropped by a statement that says something else, and one that is
+   * there again was.
+   */
   async #changed(
     ids: readonly TableId[],
-    ddl: string | null,
+    { verb, ddl }: { readonly verb: 'create' | 'alter' | 'rename' | 'drop'; readonly ddl: string | null },
     place: StreamPlace,
   ): Promise<readonly Change<MysqlSource>[]> {
     const changes: Change<MysqlSource>[] = [];
     for (const id of this.#captured(ids)) {
       const name = tableName(id);
       const known = this.#known.get(name);
-      const present = await this.#options.describe(id);
+      const present = verb === 'drop' ? null : await this.#options.describe(id);
       if (present === null) {
-        if (known === undefined) continue;
+        if (known === undefined || verb === 'alter' || verb === 'create') continue;
         this.#known.delete(name);
         this.#options.history.record(id, null);
         changes.push(schemaChange(id, null, known.schema, { place, ddl }));
