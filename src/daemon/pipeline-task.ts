@@ -7,6 +7,7 @@ import { PipelineMonitor } from '../pipeline/monitor.ts';
 import type { Settings } from '../settings/settings.ts';
 import { attemptParts } from './compose.ts';
 import { errorFields } from './error-fields.ts';
+import { retainedBudgetBytes } from './sources.ts';
 import { type Outcome, supervise } from './supervisor.ts';
 
 /** The source has been ahead for this long without a delivery: the pipeline is not ready. */
@@ -68,7 +69,7 @@ export class PipelineTask {
       {
         attempt: (signal, lost) => {
           const settings = this.#settings;
-          this.#monitor.retainedBudgetBytes = settings.source.postgres.walBudgetBytes;
+          this.#monitor.retainedBudgetBytes = retainedBudgetBytes(settings);
           const parts = attemptParts(settings, {
             untilCaughtUp,
             startedAt,

@@ -211,6 +211,39 @@ export const CATALOGUE = {
     advice:
       'Give this pipeline another number in source.mysql.server_id; each replica and reader needs its own.',
   },
+  'source.binlog-off': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server writes no binary log.',
+    advice: 'Set log_bin (and on MariaDB server_id) in the server’s configuration and restart it.',
+  },
+  'source.binlog-format': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server logs statements instead of the rows that they change.',
+    advice: 'Set binlog_format = ROW globally; sessions that are open already keep their own.',
+  },
+  'source.schema-unknown': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'Rows in the log cannot be read, because the columns the table had then are not known.',
+    advice:
+      'Read the table again (remove its entry from the state, or use a new pipeline name). Set binlog_row_metadata = FULL: then the log itself names the columns.',
+  },
+  'source.statement-logged': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A statement is in the log instead of the rows it changed.',
+    advice:
+      'Set binlog_format = ROW globally, find the session that sets another one, and read the table again.',
+  },
+  'source.behind': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The server has not all transactions yet that were delivered from another one.',
+    advice:
+      'Wait until the replica has caught up. If it never will, because they were lost, stop its replication: then the gap is answered by source.on_gap.',
+  },
   'source.xa-too-large': {
     fate: 'halt',
     exit: 1,
@@ -428,6 +461,13 @@ export const CATALOGUE = {
     summary: 'A run that ends by itself has delivered everything but the snapshot of some tables.',
     advice:
       'The log says above why each was given up. Mend that and start again: only those tables are read then.',
+  },
+  'snapshot.no-common-position': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server offers no way to read tables at a known position of its log.',
+    advice:
+      'GRANT RELOAD ON *.* (or, on MySQL 8 and later, FLUSH_TABLES), or GRANT LOCK TABLES on the captured databases, or turn gtid_mode on.',
   },
   'snapshot.where-invalid': {
     fate: 'quarantine',

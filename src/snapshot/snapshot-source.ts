@@ -30,6 +30,8 @@ export interface SnapshotSource<P, S extends SourceInfo = SourceInfo> {
 export interface ReadOptions {
   /** How many reads run at once at most, each on a connection of its own. */
   readonly parallelism: number;
+  /** Of an own view: what it is opened for. A source that needs a lock for a moment locks nothing else. */
+  readonly tables?: readonly TableId[];
 }
 
 /**

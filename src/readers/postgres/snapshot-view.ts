@@ -10,7 +10,7 @@ import { mapping } from './errors.ts';
 import type { PostgresPosition } from './position.ts';
 import { CHANGED_STATES, isState, rewritten, tableError } from './snapshot-errors.ts';
 import { chunkSelect, type PgPlan, type Planner, rewrittenSince } from './snapshot-plan.ts';
-import { SessionPool } from './snapshot-pool.ts';
+import { SessionPool } from '../session-pool.ts';
 import { CopyRows } from './snapshot-rows.ts';
 import { Visibility } from './snapshot-visibility.ts';
 import type { PostgresSource } from './source-info.ts';
@@ -111,7 +111,7 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
   readonly position: PostgresPosition;
   readonly #keeper: PgConnection;
   readonly #planner: Planner;
-  readonly #pool: SessionPool;
+  readonly #pool: SessionPool<PgConnection>;
   readonly #visibility: Visibility;
   readonly #at: PostgresSource;
   #planning: Promise<unknown> = Promise.resolve();

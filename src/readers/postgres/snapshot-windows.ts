@@ -20,7 +20,7 @@ import {
   type Planner,
   rewrittenSince,
 } from './snapshot-plan.ts';
-import { SessionPool } from './snapshot-pool.ts';
+import { SessionPool } from '../session-pool.ts';
 import { CopyRows } from './snapshot-rows.ts';
 import { QUIET, snapshotOrigin } from './snapshot-view.ts';
 import { Visibility } from './snapshot-visibility.ts';
@@ -56,7 +56,7 @@ export interface WindowsOptions {
 /** Chunks, each in a short transaction of its own. */
 export class PgWindows implements WindowReader<PostgresPosition, PostgresSource> {
   readonly #planner: Planner;
-  readonly #pool: SessionPool;
+  readonly #pool: SessionPool<PgConnection>;
   /** Bytes of a row, as measured in the table's last chunk. */
   readonly #rowBytes = new Map<string, number>();
 
