@@ -15,7 +15,8 @@ import type {
   TxMarker,
 } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
-import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
+import { type Image, TextRow, valueOf, valuesOf } from '../model/text-row.ts';
+import { ABSENT, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
@@ -102,7 +103,7 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #options: EmitterOptions;
   readonly #sink: Sink;
   readonly #block: SourceBlock<S>;
-  readonly #asText: boolean;
+  readonly #blocks: Encoding['blocks'];
   readonly #routes: TableRoutes<S>;
   readonly #order: TransactionOrder;
   readonly #record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
@@ -112,6 +113,8 @@ class RecordEmitter<S extends SourceInfo> {
     after: null,
     source: '',
     sourceValues: [],
+    at: null,
+    snapshot: null,
     transaction: 'null',
     place: null,
     timeUs: 0,
@@ -130,7 +133,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#options = options;
     this.#sink = sink;
     this.#block = block;
-    this.#asText = encoding.blocks === 'text';
+    this.#blocks = encoding.blocks;
     this.#routes = new TableRoutes(options, encoding, block, sink);
     this.#order = new TransactionOrder();
     this.#heartbeat = heartbeatRecords(encoding, options.name);
@@ -252,7 +255,7 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   /** A changed key is a delete of the old and a create of the new, each pointing to the other. */
-  #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Row, after: Row): void {
+  #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Image, after: Image): void {
     const record = this.#record;
     if (!this.#encode(route, change, 'c', null, after)) return;
     const { headers: createdHeaders } = record;
@@ -288,8 +291,8 @@ class RecordEmitter<S extends SourceInfo> {
     route: TableRoute<S>,
     change: RowChange<S>,
     op: Envelope['op'],
-    before: Row | null,
-    after: Row | null,
+    before: Image | null,
+    after: Image | null,
   ): boolean {
     const { encoder } = route;
     const record = this.#record;
@@ -316,15 +319,16 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   #refuse(route: TableRoute<S>, change: RowChange<S>, error: HeadwaterError): void {
+    // Half a row would be taken for the whole.
+    const readable = error.code !== 'source.value-unreadable';
     const letter = this.#deadLetter({
       table: route.name,
       topic: route.topic.name,
       op: change.op,
       source: route.source(change.at, change.snapshot),
       columns: change.table.columns.map(({ name }) => name),
-      // Half a row would be taken for the whole.
-      before: change.unreadable === undefined ? change.before : null,
-      after: change.unreadable === undefined ? change.after : null,
+      before: readable ? valuesOf(change.before) : null,
+      after: readable ? valuesOf(change.after) : null,
       error,
       timeMs: this.#record.timestamp,
     });
@@ -365,14 +369,18 @@ class RecordEmitter<S extends SourceInfo> {
     change: RowChange<S> | TruncateChange<S>,
     snapshot: RowChange<S>['snapshot'],
   ): void {
-    if (this.#asText) this.#envelope.source = route.source(change.at, snapshot);
-    else this.#envelope.sourceValues = route.sourceValues(change.at, snapshot);
+    const envelope = this.#envelope;
+    if (this.#blocks === 'bytes') {
+      envelope.at = change.at;
+      envelope.snapshot = snapshot;
+    } else if (this.#blocks === 'text') envelope.source = route.source(change.at, snapshot);
+    else envelope.sourceValues = route.sourceValues(change.at, snapshot);
     this.#setPlace(this.#placeOf(change, route.name));
   }
 
   #setPlace(place: TransactionPlace | null): void {
-    if (this.#asText) this.#envelope.transaction = placeJson(place);
-    else this.#envelope.place = place;
+    if (this.#blocks === 'values') this.#envelope.place = place;
+    else this.#envelope.transaction = placeJson(place);
   }
 
   /** Counts the change: once for each record. */
@@ -445,9 +453,9 @@ function kept(encoded: SinkRecord['key']): SinkRecord['key'] {
 /** A key of the settings that the old row does not hold: with nulls in its stead nobody would delete anything. */
 function refuseUnknownKey<S extends SourceInfo>(
   { key, name, columns }: Pick<TableRoute<S>, 'key' | 'name' | 'columns'>,
-  before: Row,
+  before: Image,
 ): void {
-  const missing = key.find((column) => before[column] === ABSENT);
+  const missing = key.find((column) => valueOf(before, column) === ABSENT);
   if (missing === undefined) return;
   const column = columns[missing] ?? null;
   throw new HeadwaterError(
@@ -458,10 +466,12 @@ function refuseUnknownKey<S extends SourceInfo>(
 }
 
 /** Keys are scalars nearly always; what is compared by identity only is compared as text. */
-function keyChanged(key: readonly number[], before: Row, after: Row): boolean {
+function keyChanged(key: readonly number[], before: Image, after: Image): boolean {
+  const texts = before instanceof TextRow && after instanceof TextRow;
   for (const column of key) {
-    const was = before[column]!;
-    const is = after[column]!;
+    if (texts && before.sameText(after, column)) continue;
+    const was = valueOf(before, column);
+    const is = valueOf(after, column);
     if (was === is || was === ABSENT || is === UNCHANGED) continue;
     if (typeof was !== 'object' || typeof is !== 'object') return true;
     if (JSON.stringify(was) !== JSON.stringify(is)) return true;

@@ -1,7 +1,7 @@
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SnapshotMarker, SourceInfo } from '../model/change.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
-import type { BlockValue, SourceBlock } from '../schema/source-block.ts';
+import type { BlockValue, SourceBlock, WriteBlock } from '../schema/source-block.ts';
 import type { Encoding, TableEncoder } from './encoders/encoder.ts';
 import type { Sink, TopicHandle } from './sink.ts';
 import { sanitizeTopic, topicFor } from './topic-names.ts';
@@ -98,7 +98,15 @@ export class TableRoutes<S extends SourceInfo> {
     let handle = this.#handles.get(topic);
     if (handle === undefined) this.#handles.set(topic, (handle = this.#sink.topic(topic, 'table')));
     const key = keyColumns(table, settings);
-    const encoder = this.#encoding.table({ table, key, topic, source: this.#block.schema });
+    const source = this.#block.forTable(table.id);
+    const encoder = this.#encoding.table({
+      table,
+      key,
+      topic,
+      source: this.#block.schema,
+      // Given nothing but what this source's own changes say of where they come from.
+      writeSource: (this.#block.writerForTable?.(table.id) ?? textWriter(source)) as WriteBlock<SourceInfo>,
+    });
     let totals = this.#totals.get(name);
     if (totals === undefined)
       this.#totals.set(name, (totals = { id: table.id, topic, events: 0, lastEventAt: 0 }));
@@ -110,7 +118,7 @@ export class TableRoutes<S extends SourceInfo> {
       key,
       ownKey: settings?.key !== undefined,
       columns: table.columns.map((column) => column.name),
-      source: this.#block.forTable(table.id),
+      source,
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
       reported: false,
@@ -134,6 +142,10 @@ export class TableRoutes<S extends SourceInfo> {
       }
     }
   }
+}
+
+function textWriter<S extends SourceInfo>(text: TableRoute<S>['source']): WriteBlock<S> {
+  return (at, snapshot, out) => out.text(text(at, snapshot));
 }
 
 function keyColumns(table: TableSchema, settings: TableSettings | undefined): readonly number[] {

@@ -6,6 +6,7 @@ import {
   tableName,
   type TableSchema,
 } from '../../model/table.ts';
+import { isTextual } from '../../model/text-row.ts';
 import type { PgTable } from './catalogue.ts';
 import type { RelationColumn, RelationMessage } from './pgoutput/messages.ts';
 import { type Decode, isWide, type RelationState } from './pgoutput/relation-state.ts';
@@ -133,6 +134,9 @@ export class Relations {
       schema,
       decoders,
       wide: columns.map(({ type }) => isWide(type)),
+      textual: columns.every(({ type }) => isTextual(type)),
+      // A label that the enum has not got must be noticed here.
+      checked: columns.flatMap(({ type }, i) => (type.kind === 'enum' ? [i] : [])),
       identity: message.columns.map(({ identity }) => identity),
       patchy: pg?.relkind === 'p' && message.replicaIdentity === 'f',
       labels,
@@ -184,6 +188,8 @@ function passedOver(message: RelationMessage, id: TableId): RelationState {
     schema: { id, version: 0, columns: [], key: [] },
     decoders: [],
     wide: [],
+    textual: false,
+    checked: [],
     identity: [],
     patchy: false,
     labels: { unknown: false },

@@ -3,6 +3,7 @@ import { isAscii } from 'node:buffer';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { RowChange } from '../../model/change.ts';
 import type { TableSchema } from '../../model/table.ts';
+import { CellArena, type Image, isTextual, NULL_CELL, TextRow } from '../../model/text-row.ts';
 import type { Value } from '../../model/value.ts';
 import type { PostgresSource } from './source-info.ts';
 import type { CopyChunk } from './wire/copy-queue.ts';
@@ -17,21 +18,27 @@ export interface RowFormat {
 }
 
 const TAB = '\t';
+const TAB_BYTE = 9;
 const BACKSLASH = 92;
+const CAPITAL_N = 78;
 
 /**
- * Rows out of COPY … TO STDOUT (format text: columns apart by tabs, `\N` for NULL, backslash escapes). One
- * latin1 string is made of a chunk, values are slices of it; only values with bytes past ASCII are read again as
- * UTF-8, and only those with a backslash are unescaped.
+ * Rows out of COPY … TO STDOUT (format text: columns apart by tabs, `\N` for NULL, backslash escapes). They stay
+ * text where they may (model/text-row.ts). Of the others' chunk one latin1 string is made, values are slices of
+ * it; only values with bytes past ASCII are read again as UTF-8, and only those with a backslash are unescaped.
  */
 export class CopyRows {
   readonly #format: RowFormat;
+  readonly #textual: boolean;
+  readonly #arena = new CellArena();
   rows: RowChange<PostgresSource>[] = [];
   bytes = 0;
-  #last: { readonly chunk: CopyChunk; readonly frame: number } | null = null;
+  /** As latin1, of rows that did not stay text. */
+  #lastLine = '';
 
   constructor(format: RowFormat) {
     this.#format = format;
+    this.#textual = format.schema.columns.length > 0 && format.schema.columns.every(({ type }) => isTextual(type));
   }
 
   /** Decodes from frame number `from` on until `maxRows` rows lie here; answers the frame to go on with. */
@@ -40,9 +47,16 @@ export class CopyRows {
     const count = frames.length >> 1;
     const to = Math.min(count, from + maxRows - this.rows.length);
     if (to <= from) return from;
-    const { schema, decoders, wide, at } = this.#format;
     const start = frames[from * 2]!;
     const end = frames[to * 2 - 1]!;
+    this.bytes += end - start;
+    if (this.#textual) {
+      for (let frame = from; frame < to; frame++) {
+        this.#add(this.#textRow(buffer, frames[frame * 2]!, frames[frame * 2 + 1]! - 1));
+      }
+      return to;
+    }
+    const { schema, decoders, wide } = this.#format;
     const text = buffer.latin1Slice(start, end);
     const ascii = isAscii(buffer.subarray(start, end));
     const width = decoders.length;
@@ -68,35 +82,63 @@ export class CopyRows {
         }
         field = ++fieldEnd;
       }
-      this.rows.push({
-        kind: 'row',
-        op: 'r',
-        table: schema,
-        before: null,
-        after,
-        tx: null,
-        seq: 0,
-        at,
-        snapshot: 'true',
-      });
+      this.#add(after);
     }
-    this.bytes += end - start;
-    this.#last = { chunk, frame: to - 1 };
+    this.#lastLine = text.slice(frames[to * 2 - 2]! - start, -1);
     return to;
   }
 
+  #add(after: Image): void {
+    const { schema, at } = this.#format;
+    this.rows.push({
+      kind: 'row',
+      op: 'r',
+      table: schema,
+      before: null,
+      after,
+      tx: null,
+      seq: 0,
+      at,
+      snapshot: 'true',
+    });
+  }
+
+  /** The row from `at` up to its line feed at `end`. */
+  #textRow(buffer: Buffer, at: number, end: number): TextRow {
+    const { schema, decoders } = this.#format;
+    const first = this.#arena.take(decoders.length);
+    const { cells } = this.#arena;
+    const last = first + 2 * (decoders.length - 1);
+    let cell = first;
+    let start = at;
+    let escaped = false;
+    for (let i = at; i <= end; i++) {
+      const c = buffer[i];
+      if (c === BACKSLASH) escaped = true;
+      else if (i === end || c === TAB_BYTE) {
+        if ((i === end) !== (cell === last)) throw malformed(schema);
+        cells[cell] = start;
+        cells[cell + 1] = escaped ? unescapeBytes(buffer, start, i) : i - start;
+        start = i + 1;
+        cell += 2;
+        escaped = false;
+      }
+    }
+    return new TextRow(buffer, cells, first, decoders);
+  }
+
   #escaped(text: string, start: number, end: number, column: number): Value {
-    if (end - start === 2 && text.charCodeAt(start) === BACKSLASH && text.charCodeAt(start + 1) === 78) {
+    if (end - start === 2 && text.charCodeAt(start) === BACKSLASH && text.charCodeAt(start + 1) === CAPITAL_N) {
       return null;
     }
     return this.#format.decoders[column]!(unescape(text.slice(start, end)));
   }
 
-  /** Server's own text of columns of the last row. */
+  /** Server's own text of columns of the last row; they are not NULL. */
   lastTexts(columns: readonly number[]): readonly string[] {
-    const { chunk, frame } = this.#last!;
-    const line = chunk.buffer.latin1Slice(chunk.frames[frame * 2]!, chunk.frames[frame * 2 + 1]! - 1);
-    const fields = line.split(TAB);
+    const row = this.rows.at(-1)?.after;
+    if (row instanceof TextRow) return columns.map((column) => String(row.text(column)));
+    const fields = this.#lastLine.split(TAB);
     return columns.map((column) => unescape(fields[column]!));
   }
 
@@ -129,6 +171,21 @@ function unescape(field: string): string {
     ? field.replaceAll(/\\(.)/gs, (_, char: string) => ESCAPES.get(char) ?? char)
     : field;
   return isAsciiText(plain) ? plain : Buffer.from(plain, 'latin1').toString('utf8');
+}
+
+/** Unescapes a field where it stands; answers its length, or that it is NULL. */
+function unescapeBytes(buffer: Buffer, start: number, end: number): number {
+  if (end - start === 2 && buffer[start] === BACKSLASH && buffer[start + 1] === CAPITAL_N) return NULL_CELL;
+  let to = start;
+  for (let i = start; i < end; i++) {
+    let c = buffer[i]!;
+    if (c === BACKSLASH && i + 1 < end) {
+      c = buffer[++i]!;
+      c = ESCAPES.get(String.fromCharCode(c))?.charCodeAt(0) ?? c;
+    }
+    buffer[to++] = c;
+  }
+  return to - start;
 }
 
 function malformed(schema: TableSchema): HeadwaterError {

@@ -1,5 +1,6 @@
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Change, RowChange } from '../../../model/change.ts';
+import { ABSENT_CELL, CellArena, type Image, NULL_CELL, TextRow } from '../../../model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED, type Value } from '../../../model/value.ts';
 import { formatLsn, type PostgresPosition } from '../position.ts';
 import type { PostgresSource, PostgresTx } from '../source-info.ts';
@@ -45,8 +46,9 @@ const HEADER = 25;
 /**
  * Turns the frames of a replication stream into changes: synchronous, without a promise or closure per row.
  *
- * One latin1 string is made per chunk and values are slices of it: a byte is a character, so offsets agree,
- * and only values that hold bytes past ASCII are decoded again, as UTF-8.
+ * Rows stay text where they may (model/text-row.ts). Of the others one latin1 string is made per chunk and values
+ * are slices of it: a byte is a character, so offsets agree, and only values that hold bytes past ASCII are
+ * decoded again, as UTF-8.
  */
 export class PgoutputDecoder {
   readonly #markers: boolean;
@@ -79,12 +81,14 @@ export class PgoutputDecoder {
   /** Highest position the server spoke of. */
   received: number;
 
-  #text = '';
+  #text: string | null = null;
   #textStart = 0;
+  #textEnd = 0;
+  readonly #arena = new CellArena();
   #at = 0;
   #sawUnchanged = false;
-  #before: Row | null = null;
-  #after: Row | null = null;
+  #before: Image | null = null;
+  #after: Image | null = null;
 
   constructor({ from, transactionMarkers }: DecoderOptions) {
     this.#markers = transactionMarkers;
@@ -143,7 +147,8 @@ export class PgoutputDecoder {
     const count = frames.length >> 1;
     if (from >= count) return null;
     this.#textStart = frames[from * 2]!;
-    this.#text = buffer.latin1Slice(this.#textStart, frames[frames.length - 1]!);
+    this.#textEnd = frames[frames.length - 1]!;
+    this.#text = null;
     const { changes } = this;
     for (let frame = from; frame < count; frame++) {
       const start = frames[frame * 2]!;
@@ -292,13 +297,15 @@ export class PgoutputDecoder {
     if (!this.#counts(relation.captured)) return null;
     if (this.#markers && !this.#beginGiven) this.#giveBegin(tx);
     let unreadable: HeadwaterError | null = null;
-    try {
-      this.#images(type, relation, { buffer, start: start + 4, end });
-    } catch (error) {
-      if (error instanceof HeadwaterError && error.code === 'source.protocol') throw error;
-      const readable = lenient(relation);
-      this.#images(type, readable.relation, { buffer, start: start + 4, end });
-      unreadable = readable.error();
+    if (!relation.textual || !this.#texts(type, relation, { buffer, start: start + 4, end })) {
+      try {
+        this.#images(type, relation, { buffer, start: start + 4, end });
+      } catch (error) {
+        if (error instanceof HeadwaterError && error.code === 'source.protocol') throw error;
+        const readable = lenient(relation);
+        this.#images(type, readable.relation, { buffer, start: start + 4, end });
+        unreadable = readable.error();
+      }
     }
     const before = this.#before;
     const after = this.#after;
@@ -310,7 +317,7 @@ export class PgoutputDecoder {
     if (
       after !== null &&
       this.#sawUnchanged &&
-      (before === null || !fillUnchanged(after as Value[], before))
+      (before === null || !fillUnchanged(after as Value[], before as Row))
     ) {
       this.hasUnchanged = true;
     }
@@ -353,6 +360,62 @@ export class PgoutputDecoder {
     }
   }
 
+  /** As `#images`, without decoding; false where that won't do. */
+  #texts(type: number, relation: RelationState, { buffer, start, end }: Span): boolean {
+    if (relation.patchy) return false;
+    this.#at = start;
+    this.#before = null;
+    this.#after = null;
+    this.#sawUnchanged = false;
+    let part = buffer[this.#at++];
+    if (part === 0x4f || part === 0x4b) {
+      this.#before = this.#textTuple(relation, buffer, end, part === 0x4b);
+      if (this.#before === null) return false;
+      part = type === 0x44 ? 0 : buffer[this.#at++];
+    }
+    if (type === 0x44) return this.#before !== null;
+    if (part !== 0x4e) return false;
+    this.#after = this.#textTuple(relation, buffer, end, false);
+    return this.#after !== null;
+  }
+
+  /** Null where a value was left out because it has not changed. */
+  #textTuple(relation: RelationState, buffer: Buffer, end: number, keyOnly: boolean): TextRow | null {
+    const { decoders, identity, checked } = relation;
+    const columns = decoders.length;
+    let at = this.#at;
+    if (at + 2 > end) throw truncated();
+    if (buffer.readUInt16BE(at) !== columns) throw misplaced('a row with another number of columns');
+    at += 2;
+    const first = this.#arena.take(columns);
+    const { cells } = this.#arena;
+    let cell = first;
+    for (let i = 0; i < columns; i++, cell += 2) {
+      if (at >= end) throw truncated();
+      const kind = buffer[at++];
+      if (kind === 0x74) {
+        if (at + 4 > end) throw truncated();
+        const length = buffer.readUInt32BE(at);
+        cells[cell] = at + 4;
+        cells[cell + 1] = length;
+        at += 4 + length;
+        if (at > end) throw truncated();
+      } else if (kind === 0x6e) {
+        cells[cell + 1] = NULL_CELL;
+      } else if (kind === 0x75) {
+        return null;
+      } else {
+        throw misplaced('a value in an unknown format');
+      }
+      // The server fills the columns outside of the identity with nulls that mean nothing.
+      if (keyOnly && !identity[i]!) cells[cell + 1] = ABSENT_CELL;
+    }
+    this.#at = at;
+    const row = new TextRow(buffer, cells, first, decoders);
+    for (const column of checked) row.value(column);
+    return row;
+  }
+
   #tuple(relation: RelationState, buffer: Buffer, end: number): Value[] {
     const { decoders, wide } = relation;
     const columns = decoders.length;
@@ -360,7 +423,7 @@ export class PgoutputDecoder {
     if (at + 2 > end) throw truncated();
     if (buffer.readUInt16BE(at) !== columns) throw misplaced('a row with another number of columns');
     at += 2;
-    const text = this.#text;
+    const text = (this.#text ??= buffer.latin1Slice(this.#textStart, this.#textEnd));
     const offset = this.#textStart;
     const row: Value[] = new Array<Value>(columns);
     for (let i = 0; i < columns; i++) {
@@ -390,7 +453,6 @@ export class PgoutputDecoder {
     return row;
   }
 
-  /** The server fills the columns outside of the identity with nulls that mean nothing. */
   #keyTuple(relation: RelationState, buffer: Buffer, end: number): Value[] {
     const row = this.#tuple(relation, buffer, end);
     const { identity } = relation;

@@ -13,6 +13,9 @@ export interface RelationState {
   readonly decoders: readonly Decode[];
   /** Per column: the text may hold more than ASCII. */
   readonly wide: readonly boolean[];
+  /** Whether rows may stay text (model/text-row.ts), and which of their columns are to be decoded all the same. */
+  readonly textual: boolean;
+  readonly checked: readonly number[];
   /** Per column: part of the replica identity, and so present in key-only before images. */
   readonly identity: readonly boolean[];
   /**
