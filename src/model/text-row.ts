@@ -10,40 +10,48 @@ import { ABSENT, type Row, type Value } from './value.ts';
  * memory must stay as it is for as long as somebody refers to the row.
  */
 export class TextRow {
-  /** What the cells lie in; UTF-8 where they hold more than ASCII. */
   readonly bytes: Buffer;
-  /** Two numbers for each column, from `at` on: where its text begins in `bytes`, and its length or one of the below. */
-  readonly cells: Int32Array;
-  readonly at: number;
-  readonly #decoders: readonly DecodeText[];
+  readonly start: number;
+  readonly end: number;
+  readonly #format: TextFormat;
   #values: Row | null = null;
 
-  constructor(bytes: Buffer, cells: Int32Array, at: number, decoders: readonly DecodeText[]) {
+  constructor(bytes: Buffer, start: number, end: number, format: TextFormat) {
     this.bytes = bytes;
-    this.cells = cells;
-    this.at = at;
-    this.#decoders = decoders;
+    this.start = start;
+    this.end = end;
+    this.#format = format;
+  }
+
+  /**
+   * Two numbers for each column: where its text begins in `bytes`, and its length or one of the below. Valid until
+   * any row is asked for its cells.
+   */
+  cells(): Int32Array {
+    if (located !== this) {
+      const room = 2 * this.#format.decoders.length;
+      if (cells.length < room) cells = new Int32Array(room);
+      this.#format.locate(this.bytes, this.start, this.end, cells);
+      located = this;
+    }
+    return cells;
   }
 
   /** Throws `source.value-unreadable` where the text is not in the form of the column's type. */
   value(column: number): Value {
-    const text = this.text(column);
-    return typeof text === 'string' ? this.#decoders[column]!(text) : text;
-  }
-
-  text(column: number): string | null | typeof ABSENT {
-    const cell = this.at + 2 * column;
-    const length = this.cells[cell + 1]!;
-    if (length < 0) return length === NULL_CELL ? null : ABSENT;
-    const from = this.cells[cell]!;
-    return this.bytes.utf8Slice(from, from + length);
+    const of = this.cells();
+    const from = of[2 * column]!;
+    const length = of[2 * column + 1]!;
+    if (length >= 0) return this.#format.decoders[column]!(this.bytes.utf8Slice(from, from + length));
+    if (length === NULL_CELL) return null;
+    return length === ABSENT_CELL ? ABSENT : this.#format.decodeOther!(this.bytes, from, column);
   }
 
   /** All of them, made once; throws as `value` does. */
   values(): Row {
     if (this.#values === null) {
       const row: Value[] = [];
-      for (let i = 0; i < this.#decoders.length; i++) row.push(this.value(i));
+      for (let i = 0; i < this.#format.decoders.length; i++) row.push(this.value(i));
       this.#values = row;
     }
     return this.#values;
@@ -51,39 +59,36 @@ export class TextRow {
 
   /** Whether the cells of a column are the same, byte for byte. */
   sameText(other: TextRow, column: number): boolean {
-    const mine = this.at + 2 * column;
-    const its = other.at + 2 * column;
-    const length = this.cells[mine + 1]!;
-    if (length !== other.cells[its + 1]!) return false;
-    const from = this.cells[mine]!;
-    const otherFrom = other.cells[its]!;
+    const mine = this.cells();
+    const from = mine[2 * column]!;
+    const length = mine[2 * column + 1]!;
+    const its = other.cells();
+    const otherFrom = its[2 * column]!;
+    if (length === OTHER_CELL || length !== its[2 * column + 1]!) return false;
     for (let i = 0; i < length; i++) if (this.bytes[from + i] !== other.bytes[otherFrom + i]) return false;
     return true;
   }
 }
 
-/** Where the cells of many rows are noted, row after row; arrays that are full are left to the rows. */
-export class CellArena {
-  cells = new Int32Array(0);
-  #next = 0;
+/** In place of a length. */
+export const NULL_CELL = -1;
+export const ABSENT_CELL = -2;
+/** The text is not there as it is: `decodeOther` knows. */
+export const OTHER_CELL = -3;
 
-  /** Room for a row in `cells`, from the number answered on. */
-  take(columns: number): number {
-    const numbers = 2 * columns;
-    if (this.#next + numbers > this.cells.length) {
-      this.cells = new Int32Array(Math.max(ARENA, numbers));
-      this.#next = 0;
-    }
-    const at = this.#next;
-    this.#next = at + numbers;
-    return at;
-  }
+/** How a source lays out rows of one version of a table. */
+export interface TextFormat {
+  /** Text of a column → Value, as its type has it. */
+  readonly decoders: readonly ((text: string) => Value)[];
+  /** Fills `into` as `TextRow.cells` says. Cells are ASCII or UTF-8. */
+  locate(bytes: Buffer, start: number, end: number, into: Int32Array): void;
+  /** The Value of a cell that `locate` has called an `OTHER_CELL`; for formats that do. */
+  decodeOther?(bytes: Buffer, from: number, column: number): Value;
 }
 
-const ARENA = 4096;
-
-/** Text of a cell → Value, as the column's type has it. */
-export type DecodeText = (text: string) => Value;
+/** One row at a time is looked at in the process. */
+let cells = new Int32Array(64);
+let located: TextRow | null = null;
 
 /**
  * Kinds of which any text is a value, or nearly so: nothing has to be decoded to know that the row can be read.
@@ -115,10 +120,6 @@ const TEXTUAL: ReadonlySet<ColumnType['kind']> = new Set([
   'timestamp',
   'timestamptz',
 ]);
-
-/** In place of a length. */
-export const NULL_CELL = -1;
-export const ABSENT_CELL = -2;
 
 /** One row: Values, or the text they are made of. */
 export type Image = Row | TextRow;

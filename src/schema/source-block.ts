@@ -15,7 +15,11 @@ export interface BytesOut {
 }
 
 /** Writes the JSON of a change's block. */
-export type WriteBlock<S extends SourceInfo> = (at: S, snapshot: SnapshotMarker | null, out: BytesOut) => void;
+export type WriteBlock<S extends SourceInfo> = (
+  at: S,
+  snapshot: SnapshotMarker | null,
+  out: BytesOut,
+) => void;
 
 /**
  * How a source writes itself into the envelope's `source` field. Each reader provides one; the emitter knows

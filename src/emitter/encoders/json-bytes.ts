@@ -155,14 +155,14 @@ function writeValues(fields: readonly Field[], row: Row, out: Utf8Writer): void 
 }
 
 function writeText(fields: readonly Field[], row: TextRow, out: Utf8Writer): void {
-  const { bytes, cells, at } = row;
+  const { bytes } = row;
+  const cells = row.cells();
   const count = fields.length;
   for (let i = 0; i < count; i++) {
     const { column, lead, write, writeText: direct } = fields[i]!;
     out.bytes(lead);
-    const cell = at + 2 * column;
-    const from = cells[cell]!;
-    const length = cells[cell + 1]!;
+    const from = cells[2 * column]!;
+    const length = cells[2 * column + 1]!;
     if (length < 0 || direct === null || !direct(bytes, from, from + length, out)) {
       write(row.value(column), out);
     }

@@ -3,8 +3,16 @@ import { isAscii } from 'node:buffer';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { RowChange } from '../../model/change.ts';
 import type { TableSchema } from '../../model/table.ts';
-import { CellArena, type Image, isTextual, NULL_CELL, TextRow } from '../../model/text-row.ts';
+import {
+  type Image,
+  isTextual,
+  NULL_CELL,
+  OTHER_CELL,
+  type TextFormat,
+  TextRow,
+} from '../../model/text-row.ts';
 import type { Value } from '../../model/value.ts';
+import type { RowBlock } from '../../snapshot/snapshot-source.ts';
 import type { PostgresSource } from './source-info.ts';
 import type { CopyChunk } from './wire/copy-queue.ts';
 
@@ -19,44 +27,58 @@ export interface RowFormat {
 
 const TAB = '\t';
 const TAB_BYTE = 9;
+const LINE_FEED = 10;
 const BACKSLASH = 92;
 const CAPITAL_N = 78;
 
+/** Frames of a chunk, by number. */
+interface Line {
+  readonly chunk: CopyChunk;
+  readonly from: number;
+  readonly to: number;
+}
+
 /**
  * Rows out of COPY … TO STDOUT (format text: columns apart by tabs, `\N` for NULL, backslash escapes). They stay
- * text where they may (model/text-row.ts). Of the others' chunk one latin1 string is made, values are slices of
- * it; only values with bytes past ASCII are read again as UTF-8, and only those with a backslash are unescaped.
+ * text where they may (model/text-row.ts), and are made of the lines only when somebody looks at them, so that
+ * nothing but bytes waits its turn. Of the others' chunk one latin1 string is made, values are slices of it; only
+ * values with bytes past ASCII are read again as UTF-8, and only those with a backslash are unescaped.
  */
 export class CopyRows {
   readonly #format: RowFormat;
-  readonly #textual: boolean;
-  readonly #arena = new CellArena();
-  rows: RowChange<PostgresSource>[] = [];
+  readonly #text: TextLine | null;
+  #lines: Line[] = [];
+  #rows: RowChange<PostgresSource>[] = [];
+  #last: Line | null = null;
+  /** How many rows lie here, and their bytes. */
+  count = 0;
   bytes = 0;
-  /** As latin1, of rows that did not stay text. */
-  #lastLine = '';
 
   constructor(format: RowFormat) {
     this.#format = format;
-    this.#textual = format.schema.columns.length > 0 && format.schema.columns.every(({ type }) => isTextual(type));
+    const { columns } = format.schema;
+    const textual = columns.length > 0 && columns.every(({ type }) => isTextual(type));
+    this.#text = textual ? new TextLine(format) : null;
   }
 
-  /** Decodes from frame number `from` on until `maxRows` rows lie here; answers the frame to go on with. */
+  /** Takes rows from frame number `from` on until `maxRows` rows lie here; answers the frame to go on with. */
   push(chunk: CopyChunk, from: number, maxRows: number): number {
-    const { buffer, frames } = chunk;
-    const count = frames.length >> 1;
-    const to = Math.min(count, from + maxRows - this.rows.length);
+    const { frames } = chunk;
+    const to = Math.min(frames.length >> 1, from + maxRows - this.count);
     if (to <= from) return from;
+    const line: Line = { chunk, from, to };
+    if (this.#text === null) this.#decode(line);
+    else this.#lines.push(line);
+    this.count += to - from;
+    this.bytes += frames[to * 2 - 1]! - frames[from * 2]!;
+    this.#last = line;
+    return to;
+  }
+
+  #decode({ chunk: { buffer, frames }, from, to }: Line): void {
+    const { schema, decoders, wide } = this.#format;
     const start = frames[from * 2]!;
     const end = frames[to * 2 - 1]!;
-    this.bytes += end - start;
-    if (this.#textual) {
-      for (let frame = from; frame < to; frame++) {
-        this.#add(this.#textRow(buffer, frames[frame * 2]!, frames[frame * 2 + 1]! - 1));
-      }
-      return to;
-    }
-    const { schema, decoders, wide } = this.#format;
     const text = buffer.latin1Slice(start, end);
     const ascii = isAscii(buffer.subarray(start, end));
     const width = decoders.length;
@@ -82,53 +104,16 @@ export class CopyRows {
         }
         field = ++fieldEnd;
       }
-      this.#add(after);
+      this.#rows.push(readRow(this.#format, after));
     }
-    this.#lastLine = text.slice(frames[to * 2 - 2]! - start, -1);
-    return to;
-  }
-
-  #add(after: Image): void {
-    const { schema, at } = this.#format;
-    this.rows.push({
-      kind: 'row',
-      op: 'r',
-      table: schema,
-      before: null,
-      after,
-      tx: null,
-      seq: 0,
-      at,
-      snapshot: 'true',
-    });
-  }
-
-  /** The row from `at` up to its line feed at `end`. */
-  #textRow(buffer: Buffer, at: number, end: number): TextRow {
-    const { schema, decoders } = this.#format;
-    const first = this.#arena.take(decoders.length);
-    const { cells } = this.#arena;
-    const last = first + 2 * (decoders.length - 1);
-    let cell = first;
-    let start = at;
-    let escaped = false;
-    for (let i = at; i <= end; i++) {
-      const c = buffer[i];
-      if (c === BACKSLASH) escaped = true;
-      else if (i === end || c === TAB_BYTE) {
-        if ((i === end) !== (cell === last)) throw malformed(schema);
-        cells[cell] = start;
-        cells[cell + 1] = escaped ? unescapeBytes(buffer, start, i) : i - start;
-        start = i + 1;
-        cell += 2;
-        escaped = false;
-      }
-    }
-    return new TextRow(buffer, cells, first, decoders);
   }
 
   #escaped(text: string, start: number, end: number, column: number): Value {
-    if (end - start === 2 && text.charCodeAt(start) === BACKSLASH && text.charCodeAt(start + 1) === CAPITAL_N) {
+    if (
+      end - start === 2 &&
+      text.charCodeAt(start) === BACKSLASH &&
+      text.charCodeAt(start + 1) === CAPITAL_N
+    ) {
       return null;
     }
     return this.#format.decoders[column]!(unescape(text.slice(start, end)));
@@ -136,19 +121,116 @@ export class CopyRows {
 
   /** Server's own text of columns of the last row; they are not NULL. */
   lastTexts(columns: readonly number[]): readonly string[] {
-    const row = this.rows.at(-1)?.after;
-    if (row instanceof TextRow) return columns.map((column) => String(row.text(column)));
-    const fields = this.#lastLine.split(TAB);
+    const { chunk, to } = this.#last!;
+    const line = chunk.buffer.latin1Slice(chunk.frames[to * 2 - 2]!, chunk.frames[to * 2 - 1]! - 1);
+    const fields = line.split(TAB);
     return columns.map((column) => unescape(fields[column]!));
   }
 
   /** Hands the rows over and begins with none. */
-  take(): { readonly rows: readonly RowChange<PostgresSource>[]; readonly bytes: number } {
-    const taken = { rows: this.rows, bytes: this.bytes };
-    this.rows = [];
+  take(lastKey: string | null): RowBlock<PostgresSource> {
+    const { bytes } = this;
+    const taken =
+      this.#text === null
+        ? { rows: this.#rows, bytes, lastKey }
+        : new TextBlock(this.#format, this.#text, { lines: this.#lines, bytes, lastKey });
+    this.#lines = [];
+    this.#rows = [];
+    this.count = 0;
     this.bytes = 0;
     return taken;
   }
+}
+function readRow({ schema, at }: RowFormat, after: Image): RowChange<PostgresSource> {
+  return {
+    kind: 'row',
+    op: 'r',
+    table: schema,
+    before: null,
+    after,
+    tx: null,
+    seq: 0,
+    at,
+    snapshot: 'true',
+  };
+}
+
+class TextBlock implements RowBlock<PostgresSource> {
+  readonly bytes: number;
+  readonly lastKey: string | null;
+  readonly #format: RowFormat;
+  readonly #text: TextLine;
+  readonly #lines: readonly Line[];
+  #rows: readonly RowChange<PostgresSource>[] | null = null;
+
+  constructor(
+    format: RowFormat,
+    text: TextLine,
+    of: { readonly lines: readonly Line[]; readonly bytes: number; readonly lastKey: string | null },
+  ) {
+    this.#format = format;
+    this.#text = text;
+    this.#lines = of.lines;
+    this.bytes = of.bytes;
+    this.lastKey = of.lastKey;
+  }
+
+  get rows(): readonly RowChange<PostgresSource>[] {
+    return (this.#rows ??= this.#made());
+  }
+
+  #made(): readonly RowChange<PostgresSource>[] {
+    const rows: RowChange<PostgresSource>[] = [];
+    for (const { chunk, from, to } of this.#lines) {
+      const { buffer, frames } = chunk;
+      for (let frame = from; frame < to; frame++) {
+        const row = new TextRow(buffer, frames[frame * 2]!, frames[frame * 2 + 1]! - 1, this.#text);
+        rows.push(readRow(this.#format, row));
+      }
+    }
+    return rows;
+  }
+}
+
+/** A line without its line feed. */
+class TextLine implements TextFormat {
+  readonly decoders: RowFormat['decoders'];
+  readonly #schema: TableSchema;
+
+  constructor({ schema, decoders }: RowFormat) {
+    this.#schema = schema;
+    this.decoders = decoders;
+  }
+
+  locate(bytes: Buffer, start: number, end: number, into: Int32Array): void {
+    const last = 2 * (this.decoders.length - 1);
+    let cell = 0;
+    let from = start;
+    let escaped = false;
+    for (let i = start; i <= end; i++) {
+      const c = i === end ? TAB_BYTE : bytes[i]!;
+      if (c === BACKSLASH) escaped = true;
+      else if (c === TAB_BYTE) {
+        if ((i === end) !== (cell === last)) throw malformed(this.#schema);
+        into[cell] = from;
+        into[cell + 1] = !escaped ? i - from : isNull(bytes, from, i) ? NULL_CELL : OTHER_CELL;
+        from = i + 1;
+        cell += 2;
+        escaped = false;
+      }
+    }
+  }
+
+  /** Tabs and line feeds in a field are escaped. */
+  decodeOther(bytes: Buffer, from: number, column: number): Value {
+    let end = from;
+    while (bytes[end] !== TAB_BYTE && bytes[end] !== LINE_FEED) end++;
+    return this.decoders[column]!(unescape(bytes.latin1Slice(from, end)));
+  }
+}
+
+function isNull(bytes: Buffer, start: number, end: number): boolean {
+  return end - start === 2 && bytes[start] === BACKSLASH && bytes[start + 1] === CAPITAL_N;
 }
 
 function isAsciiText(text: string): boolean {
@@ -171,21 +253,6 @@ function unescape(field: string): string {
     ? field.replaceAll(/\\(.)/gs, (_, char: string) => ESCAPES.get(char) ?? char)
     : field;
   return isAsciiText(plain) ? plain : Buffer.from(plain, 'latin1').toString('utf8');
-}
-
-/** Unescapes a field where it stands; answers its length, or that it is NULL. */
-function unescapeBytes(buffer: Buffer, start: number, end: number): number {
-  if (end - start === 2 && buffer[start] === BACKSLASH && buffer[start + 1] === CAPITAL_N) return NULL_CELL;
-  let to = start;
-  for (let i = start; i < end; i++) {
-    let c = buffer[i]!;
-    if (c === BACKSLASH && i + 1 < end) {
-      c = buffer[++i]!;
-      c = ESCAPES.get(String.fromCharCode(c))?.charCodeAt(0) ?? c;
-    }
-    buffer[to++] = c;
-  }
-  return to - start;
 }
 
 function malformed(schema: TableSchema): HeadwaterError {

@@ -1,6 +1,6 @@
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Change, RowChange } from '../../../model/change.ts';
-import { ABSENT_CELL, CellArena, type Image, NULL_CELL, TextRow } from '../../../model/text-row.ts';
+import { type Image, TextRow, valueOf } from '../../../model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED, type Value } from '../../../model/value.ts';
 import { formatLsn, type PostgresPosition } from '../position.ts';
 import type { PostgresSource, PostgresTx } from '../source-info.ts';
@@ -22,6 +22,7 @@ import {
 import type { BatchLimits, Stop } from './batch-limits.ts';
 import type { RelationState } from './relation-state.ts';
 import { fillUnchanged } from './unchanged-values.ts';
+import { tupleEnd } from './text-tuple.ts';
 import { lenient } from './unreadable-row.ts';
 
 export interface DecoderOptions {
@@ -84,7 +85,6 @@ export class PgoutputDecoder {
   #text: string | null = null;
   #textStart = 0;
   #textEnd = 0;
-  readonly #arena = new CellArena();
   #at = 0;
   #sawUnchanged = false;
   #before: Image | null = null;
@@ -297,7 +297,7 @@ export class PgoutputDecoder {
     if (!this.#counts(relation.captured)) return null;
     if (this.#markers && !this.#beginGiven) this.#giveBegin(tx);
     let unreadable: HeadwaterError | null = null;
-    if (!relation.textual || !this.#texts(type, relation, { buffer, start: start + 4, end })) {
+    if (!this.#texts(type, relation, { buffer, start: start + 4, end })) {
       try {
         this.#images(type, relation, { buffer, start: start + 4, end });
       } catch (error) {
@@ -361,59 +361,31 @@ export class PgoutputDecoder {
   }
 
   /** As `#images`, without decoding; false where that won't do. */
-  #texts(type: number, relation: RelationState, { buffer, start, end }: Span): boolean {
-    if (relation.patchy) return false;
-    this.#at = start;
+  #texts(type: number, { text, decoders, checked }: RelationState, { buffer, start, end }: Span): boolean {
+    if (text === null) return false;
+    const columns = decoders.length;
     this.#before = null;
     this.#after = null;
     this.#sawUnchanged = false;
-    let part = buffer[this.#at++];
+    let at = start + 1;
+    let part = buffer[start];
     if (part === 0x4f || part === 0x4b) {
-      this.#before = this.#textTuple(relation, buffer, end, part === 0x4b);
-      if (this.#before === null) return false;
-      part = type === 0x44 ? 0 : buffer[this.#at++];
+      const last = tupleEnd(buffer, at, end, columns);
+      if (last < 0) return false;
+      this.#before = new TextRow(buffer, at, last, part === 0x4b ? text.key : text.whole);
+      part = type === 0x44 ? 0 : buffer[last];
+      at = last + 1;
     }
     if (type === 0x44) return this.#before !== null;
     if (part !== 0x4e) return false;
-    this.#after = this.#textTuple(relation, buffer, end, false);
-    return this.#after !== null;
-  }
-
-  /** Null where a value was left out because it has not changed. */
-  #textTuple(relation: RelationState, buffer: Buffer, end: number, keyOnly: boolean): TextRow | null {
-    const { decoders, identity, checked } = relation;
-    const columns = decoders.length;
-    let at = this.#at;
-    if (at + 2 > end) throw truncated();
-    if (buffer.readUInt16BE(at) !== columns) throw misplaced('a row with another number of columns');
-    at += 2;
-    const first = this.#arena.take(columns);
-    const { cells } = this.#arena;
-    let cell = first;
-    for (let i = 0; i < columns; i++, cell += 2) {
-      if (at >= end) throw truncated();
-      const kind = buffer[at++];
-      if (kind === 0x74) {
-        if (at + 4 > end) throw truncated();
-        const length = buffer.readUInt32BE(at);
-        cells[cell] = at + 4;
-        cells[cell + 1] = length;
-        at += 4 + length;
-        if (at > end) throw truncated();
-      } else if (kind === 0x6e) {
-        cells[cell + 1] = NULL_CELL;
-      } else if (kind === 0x75) {
-        return null;
-      } else {
-        throw misplaced('a value in an unknown format');
-      }
-      // The server fills the columns outside of the identity with nulls that mean nothing.
-      if (keyOnly && !identity[i]!) cells[cell + 1] = ABSENT_CELL;
+    const last = tupleEnd(buffer, at, end, columns);
+    if (last < 0) return false;
+    this.#after = new TextRow(buffer, at, last, text.whole);
+    for (const column of checked) {
+      if (this.#before !== null) valueOf(this.#before, column);
+      this.#after.value(column);
     }
-    this.#at = at;
-    const row = new TextRow(buffer, cells, first, decoders);
-    for (const column of checked) row.value(column);
-    return row;
+    return true;
   }
 
   #tuple(relation: RelationState, buffer: Buffer, end: number): Value[] {
@@ -453,6 +425,7 @@ export class PgoutputDecoder {
     return row;
   }
 
+  /** The server fills the columns outside of the identity with nulls that mean nothing. */
   #keyTuple(relation: RelationState, buffer: Buffer, end: number): Value[] {
     const row = this.#tuple(relation, buffer, end);
     const { identity } = relation;

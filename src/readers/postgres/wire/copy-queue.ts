@@ -32,10 +32,7 @@ export class CopyQueue {
   #ended: { readonly error: Error | null } | null = null;
   #waiter: { resolve: (chunk: CopyChunk | null) => void; reject: (error: Error) => void } | null = null;
 
-  constructor(
-    socket: Socket,
-    options: { readonly zeroHeaders: boolean; readonly lazy: boolean },
-  ) {
+  constructor(socket: Socket, options: { readonly zeroHeaders: boolean; readonly lazy: boolean }) {
     this.#socket = socket;
     this.zeroHeaders = options.zeroHeaders;
     this.#lazy = options.lazy;
