@@ -35,8 +35,10 @@ export function benchEncoders({
     const encoder = encoding.table({
       table: ORDERS,
       key: ORDERS.key,
+      fields: ORDERS.columns.map((_, i) => i),
       topic: 'shop.public.orders',
       source: block.schema,
+      writeSource: () => {},
     });
     const sourceOf = block.forTable(ORDERS.id);
     const envelope: Envelope = {
@@ -44,6 +46,8 @@ export function benchEncoders({
       before: null,
       after: null,
       source: '',
+      at: null,
+      snapshot: null,
       transaction: 'null',
       sourceValues: [],
       place: null,

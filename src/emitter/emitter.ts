@@ -16,7 +16,7 @@ import type {
 } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
 import { type Image, TextRow, valueOf, valuesOf } from '../model/text-row.ts';
-import { ABSENT, UNCHANGED } from '../model/value.ts';
+import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
@@ -29,7 +29,7 @@ import {
   transactionRecords,
 } from './side-records.ts';
 import type { Sink, SinkRecord, TopicHandle, TopicPurpose } from './sink.ts';
-import { type TableRoute, TableRoutes, type TableSettings, type TableTotals } from './table-routes.ts';
+import { type RouteOptions, type TableRoute, TableRoutes, type TableTotals } from './table-routes.ts';
 import {
   deadLetterTopic,
   heartbeatTopic,
@@ -38,16 +38,24 @@ import {
   transactionTopic,
 } from './topic-names.ts';
 import { placeJson, TransactionOrder } from './transaction-order.ts';
+import { headersOf } from './transforms/added-headers.ts';
+import { Outbox, type OutboxOptions } from './transforms/outbox.ts';
+import { sameValue, unchanged } from './transforms/same-row.ts';
+import { type EnvelopeParts, UnwrappedFields, type UnwrappedOptions } from './transforms/unwrapped.ts';
 
-export interface EmitterOptions {
-  /** The pipeline's name: topic prefix. */
-  readonly name: string;
+export interface EmitterOptions extends RouteOptions {
   /** As in SourceInfo; Debezium names some schemas after it. */
   readonly connector: SourceInfo['connector'];
-  /** `{name}.{schema}.{table}` */
-  readonly topic: string;
   readonly envelope: 'full' | 'unwrapped';
+  readonly unwrapped: UnwrappedOptions;
   readonly tombstones: boolean;
+  /** Operations that make no record. */
+  readonly skipOperations: readonly RowChange['op'][];
+  /** An update that changes none of the columns that are shown makes no record. */
+  readonly skipUnchanged: boolean;
+  /** Of every record of a table: name → text. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly outbox: OutboxOptions | null;
   readonly transactionMetadata: boolean;
   /** Whether TRUNCATE makes a record; consumers of table topics mostly stumble over it. */
   readonly truncates: boolean;
@@ -56,8 +64,6 @@ export interface EmitterOptions {
   readonly heartbeats: boolean;
   /** `<name>.dead-letter` unless given. */
   readonly deadLetterTopic?: string;
-  /** Settings of single tables, by `schema.table`. */
-  readonly tables: ReadonlyMap<string, TableSettings>;
   /** A table's change could not be encoded; it lies in the dead-letter topic, and the others go on. */
   readonly onTableError: (table: TableId, error: HeadwaterError) => void;
 }
@@ -70,6 +76,8 @@ export interface EmitCounts {
   reads: number;
   truncates: number;
   messages: number;
+  /** Changes that by the settings make no record. */
+  filtered: number;
   /** Source transactions that began in the batch. */
   transactions: number;
   /** Records appended to the sink, tombstones and side records included. */
@@ -104,9 +112,15 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #sink: Sink;
   readonly #block: SourceBlock<S>;
   readonly #blocks: Encoding['blocks'];
+  /** Null where records are whole envelopes, or rows with nothing added. */
+  readonly #unwrapped: UnwrappedFields | null;
+  readonly #outbox: Outbox | null;
+  /** Null where no record has headers by the settings. */
+  readonly #headers: readonly Header[] | null;
+  readonly #skipped: ReadonlySet<RowChange['op']>;
   readonly #routes: TableRoutes<S>;
   readonly #order: TransactionOrder;
-  readonly #record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
+  readonly #record: SinkRecord = { key: null, value: null, plain: false, headers: null, timestamp: 0 };
   readonly #envelope: Envelope = {
     op: 'c',
     before: null,
@@ -133,8 +147,13 @@ class RecordEmitter<S extends SourceInfo> {
     this.#options = options;
     this.#sink = sink;
     this.#block = block;
-    this.#blocks = encoding.blocks;
-    this.#routes = new TableRoutes(options, encoding, block, sink);
+    const added = new UnwrappedFields(options.unwrapped, block.schema);
+    this.#unwrapped = options.envelope === 'unwrapped' && added.any ? added : null;
+    this.#blocks = this.#unwrapped === null ? encoding.blocks : 'values';
+    this.#outbox = options.outbox === null ? null : new Outbox(options.outbox, encoding.profile);
+    this.#headers = options.headers.size === 0 ? null : [...options.headers];
+    this.#skipped = new Set(options.skipOperations);
+    this.#routes = new TableRoutes(options, { encoding, block, sink, unwrapped: this.#unwrapped });
     this.#order = new TransactionOrder();
     this.#heartbeat = heartbeatRecords(encoding, options.name);
     this.#message = messageRecords(encoding, block, options.connector);
@@ -152,6 +171,10 @@ class RecordEmitter<S extends SourceInfo> {
     let last: TableSchema | null = null;
     for (const change of batch.changes) {
       if (change.kind === 'row' || change.kind === 'truncate') {
+        if (this.#outbox?.takes(change.table) === true) {
+          this.#prepareMessage(change, this.#outbox, waiting);
+          continue;
+        }
         if (change.table === last) continue;
         last = change.table;
         const opening = this.#routes.prepare(last);
@@ -220,13 +243,49 @@ class RecordEmitter<S extends SourceInfo> {
     }
   }
 
+  #prepareMessage(
+    change: RowChange<S> | TruncateChange<S>,
+    outbox: Outbox,
+    waiting: Promise<unknown>[],
+  ): void {
+    const topic = change.kind === 'row' ? outbox.topicOf(change) : null;
+    if (topic !== null) this.#need(topic, 'table', waiting);
+  }
+
+  /** A row of the outbox: a message of its own, or nothing. */
+  #emitOutboxRow(change: RowChange<S>, outbox: Outbox): void {
+    const topic = outbox.topicOf(change);
+    const totals = this.#routes.totalsOf(change.table.id, topic ?? '');
+    totals.events++;
+    totals.lastEventAt = this.#record.timestamp;
+    if (topic === null || change.after === null) {
+      this.#counts.filtered++;
+      return;
+    }
+    const record = this.#record;
+    const { timestamp } = record;
+    outbox.write(change.table, valuesOf(change.after), record);
+    record.plain = true;
+    this.#append(this.#topic(topic));
+    record.plain = false;
+    record.timestamp = timestamp;
+  }
+
   #emitRow(change: RowChange<S>): void {
     const counts = this.#counts;
+    if (this.#outbox?.takes(change.table) === true) {
+      this.#emitOutboxRow(change, this.#outbox);
+      return;
+    }
     const route = this.#routes.of(change.table);
     route.totals.events++;
     route.totals.lastEventAt = this.#record.timestamp;
     this.#setBlocks(route, change, change.snapshot);
-    const { before, after, op } = change;
+    const { op } = change;
+    const { project } = route;
+    const before =
+      project === null || change.before === null ? change.before : project(valuesOf(change.before));
+    const after = project === null || change.after === null ? change.after : project(valuesOf(change.after));
     if (change.unreadable !== undefined) {
       this.#refuse(route, change, asHeadwaterError(change.unreadable));
       return;
@@ -241,6 +300,7 @@ class RecordEmitter<S extends SourceInfo> {
       case 'u':
         counts.updates++;
         if (before !== null && after !== null && keyChanged(route.key, before, after)) {
+          if (this.#skipped.has('u')) break;
           this.#emitKeyChange(route, change, before, after);
           return;
         }
@@ -248,6 +308,10 @@ class RecordEmitter<S extends SourceInfo> {
       case 'd':
         counts.deletes++;
         break;
+    }
+    if (this.#skips(route, op, before, after)) {
+      counts.filtered++;
+      return;
     }
     if (!this.#encode(route, change, op, before, after)) return;
     this.#append(route.topic);
@@ -264,10 +328,12 @@ class RecordEmitter<S extends SourceInfo> {
     if (!this.#encode(route, change, 'd', before, null)) return;
     const oldKey = kept(record.key);
     record.key = oldKey;
-    const pointer: readonly Header[] = newKey === null ? [] : [['__debezium.newkey', newKey]];
-    record.headers = [...(record.headers ?? []), ...pointer];
-    this.#append(route.topic);
-    this.#appendTombstone(route.topic, pointer);
+    if (!this.#skips(route, 'd', before, null)) {
+      const pointer: readonly Header[] = newKey === null ? [] : [['__debezium.newkey', newKey]];
+      record.headers = [...(record.headers ?? []), ...pointer];
+      this.#append(route.topic);
+      this.#appendTombstone(route.topic, pointer);
+    }
     record.key = newKey;
     record.value = created;
     record.headers = [
@@ -307,15 +373,58 @@ class RecordEmitter<S extends SourceInfo> {
         envelope.after = after;
         record.value = encoder.value(envelope);
       } else {
-        record.value = after === null ? null : encoder.row(after);
+        record.value = this.#unwrappedValue(route, op, before, after);
       }
       record.headers = encoder.takeHeaders();
+      if (this.#headers !== null || route.headers !== null || this.#unwrapped !== null) {
+        record.headers = this.#allHeaders(route, op, keyed, record.headers);
+      }
       return true;
     } catch (error) {
       encoder.takeHeaders();
       this.#refuse(route, change, asHeadwaterError(error));
       return false;
     }
+  }
+
+  #skips(route: TableRoute<S>, op: RowChange['op'], before: Image | null, after: Image | null): boolean {
+    if (this.#skipped.has(op)) return true;
+    if (op === 'd') {
+      return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'drop';
+    }
+    if (op !== 'u' || !this.#options.skipUnchanged) return false;
+    return before !== null && after !== null && unchanged(route.fields, valuesOf(before), valuesOf(after));
+  }
+
+  #unwrappedValue(
+    route: TableRoute<S>,
+    op: Envelope['op'],
+    before: Image | null,
+    after: Image | null,
+  ): SinkRecord['value'] {
+    const image = op === 'd' && this.#options.unwrapped.deletes === 'rewrite' ? before : after;
+    if (image === null) return null;
+    const row = this.#unwrapped === null ? image : this.#unwrapped.extend(valuesOf(image), this.#parts(op));
+    return route.encoder.row(row);
+  }
+
+  #allHeaders(
+    route: TableRoute<S>,
+    op: Envelope['op'],
+    row: Image | null,
+    noted: readonly Header[] | null,
+  ): readonly Header[] {
+    return [
+      ...(noted ?? []),
+      ...(this.#headers ?? []),
+      ...(route.headers === null || row === null ? [] : headersOf(route.headers, valuesOf(row))),
+      ...(this.#unwrapped?.headers(this.#parts(op)) ?? []),
+    ];
+  }
+
+  #parts(op: Envelope['op']): EnvelopeParts {
+    const { sourceValues, timeUs } = this.#envelope;
+    return { op, sourceValues, timeUs };
   }
 
   #refuse(route: TableRoute<S>, change: RowChange<S>, error: HeadwaterError): void {
@@ -326,9 +435,9 @@ class RecordEmitter<S extends SourceInfo> {
       topic: route.topic.name,
       op: change.op,
       source: route.source(change.at, change.snapshot),
-      columns: change.table.columns.map(({ name }) => name),
-      before: readable ? valuesOf(change.before) : null,
-      after: readable ? valuesOf(change.after) : null,
+      columns: route.fields.map((i) => route.columns[i]!),
+      before: readable ? shownRow(route, change.before) : null,
+      after: readable ? shownRow(route, change.after) : null,
       error,
       timeMs: this.#record.timestamp,
     });
@@ -400,10 +509,14 @@ class RecordEmitter<S extends SourceInfo> {
   /** The record's key again, without a value: compaction may forget the key. */
   #appendTombstone(topic: TopicHandle, headers: readonly Header[] | null): void {
     // An unwrapped delete is one itself.
-    if (!this.#options.tombstones || this.#options.envelope === 'unwrapped') return;
+    if (!this.#options.tombstones || this.#deletesAreTombstones) return;
     this.#record.value = null;
     this.#record.headers = headers;
     this.#append(topic);
+  }
+
+  get #deletesAreTombstones(): boolean {
+    return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'tombstone';
   }
 
   #side(
@@ -440,6 +553,7 @@ function emptyCounts(): EmitCounts {
     reads: 0,
     truncates: 0,
     messages: 0,
+    filtered: 0,
     transactions: 0,
     records: 0,
   };
@@ -465,16 +579,21 @@ function refuseUnknownKey<S extends SourceInfo>(
   );
 }
 
-/** Keys are scalars nearly always; what is compared by identity only is compared as text. */
 function keyChanged(key: readonly number[], before: Image, after: Image): boolean {
   const texts = before instanceof TextRow && after instanceof TextRow;
   for (const column of key) {
     if (texts && before.sameText(after, column)) continue;
     const was = valueOf(before, column);
     const is = valueOf(after, column);
-    if (was === is || was === ABSENT || is === UNCHANGED) continue;
-    if (typeof was !== 'object' || typeof is !== 'object') return true;
-    if (JSON.stringify(was) !== JSON.stringify(is)) return true;
+    if (was !== ABSENT && is !== UNCHANGED && !sameValue(was, is)) return true;
   }
   return false;
+}
+
+/** Of a row that goes to the dead-letter topic only what its record would have shown. */
+function shownRow<S extends SourceInfo>({ project, fields }: TableRoute<S>, image: Image | null): Row | null {
+  if (image === null) return null;
+  const row = valuesOf(image);
+  const shown = project === null ? row : project(row);
+  return fields.map((i) => shown[i] ?? null);
 }

@@ -64,6 +64,18 @@ export const CATALOGUE = {
     summary: 'A key in tables.….key names a column that the table does not have.',
     advice: 'Correct the column names of that key, or remove it to use the key of the table itself.',
   },
+  'settings.column-missing': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A rule, a header or the outbox in the settings names a column that the table does not have.',
+    advice: 'Correct the name, or remove it from the settings; names are those of the database.',
+  },
+  'settings.column-twice': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'By the settings two columns of a table would have the same name in its records.',
+    advice: 'Give one of them another name in tables.….columns.rename, or the added field in emit.',
+  },
   'source.unreachable': {
     fate: 'retry',
     exit: 3,
@@ -190,6 +202,20 @@ export const CATALOGUE = {
     summary: 'The log no longer reaches back to the checkpoint.',
     advice:
       'source.on_gap decides: resnapshot reads all tables again, skip_with_marker goes on without what is missing.',
+  },
+  'source.server-id-clash': {
+    fate: 'retry',
+    exit: 3,
+    summary:
+      'Another reader or replica of the server has the same server id, and the server ended one of the two.',
+    advice:
+      'Give this pipeline another number in source.mysql.server_id; each replica and reader needs its own.',
+  },
+  'source.xa-too-large': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'XA transactions that are prepared and not decided hold more changes than fit into memory.',
+    advice: 'Decide them: XA RECOVER lists them. Transactions that large should be made without XA.',
   },
   'source.tables-changed': {
     fate: 'retry',
@@ -331,6 +357,13 @@ export const CATALOGUE = {
     advice:
       'ALTER TABLE … REPLICA IDENTITY FULL, or name columns of the replica identity; such deletes lie in the dead-letter topic.',
   },
+  'delivery.unsigned-overflow': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A BIGINT UNSIGNED value past 2^63-1 does not fit the int64 of its record.',
+    advice:
+      'The change lies in the dead-letter topic. Set source.mysql.unsigned_overflow to string (the column becomes text) or wrap (the same 64 bits, signed), or use profile: safe.',
+  },
   'delivery.record-too-large': {
     fate: 'halt',
     exit: 1,
@@ -388,6 +421,18 @@ export const CATALOGUE = {
     exit: 2,
     summary: 'The condition in snapshot.where is not one the server accepts for that table.',
     advice: 'Correct the condition; `SELECT … WHERE (condition)` must work for the role of source.url.',
+  },
+  'enrich.statement-invalid': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql cannot be understood or does not fit the tables it names.',
+    advice: 'Correct the statement at the line and column named; docs/enrichment.md shows what there is.',
+  },
+  'enrich.not-supported': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql asks for something this version does not do.',
+    advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
   },
   'http.port-in-use': {
     fate: 'halt',

@@ -53,6 +53,8 @@ export interface TableEncoderOptions {
   readonly table: TableSchema;
   /** Indexes of the key's columns, in order; by settings not always the table's own. */
   readonly key: readonly number[];
+  /** Indexes of the columns that rows show; a column of the key is not always one of them. */
+  readonly fields: readonly number[];
   readonly topic: string;
   readonly source: ConnectSchema;
   /** Writes the source block of a change; used by encodings that take blocks as `bytes`. */
