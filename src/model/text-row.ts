@@ -32,6 +32,7 @@ export class TextRow {
       const room = 2 * this.#format.decoders.length;
       if (cells.length < room) cells = new Int32Array(room);
       this.#format.locate(this.bytes, this.start, this.end, cells);
+      // oxlint-disable-next-line typescript/no-this-alias -- to know whose cells they are
       located = this;
     }
     return cells;
