@@ -7,6 +7,7 @@ import type { FloorCost, FloorTask } from './floor-worker.ts';
 import { createOrders, writeChangeLog } from './orders.ts';
 import { startServers, type BenchServers } from './servers.ts';
 import { printTable } from './table.ts';
+import { waitForRecords } from './topic-watch.ts';
 import { openDatabase } from './orders.ts';
 
 export const COPY_FLOOR = 'COPY received';
@@ -103,6 +104,22 @@ export async function measureProducerFloors({ broker }: BenchServers, records: n
     floors.push({ name: `Producer alone, ${delivery}`, events: records, ...cost });
   }
   return floors;
+}
+
+/** What warms a broker up: so many records, written and read, bring its figures to where they stay. */
+const WARM_UP_RECORDS = 500_000;
+
+/**
+ * Writes and reads ready-made events, in transactions and without, so that the first contender does not pay for the
+ * broker's own start: its compiler, its log segments, its coordinator.
+ */
+export async function warmBroker({ broker }: BenchServers, signal: AbortSignal): Promise<void> {
+  for (const delivery of ['at-least-once', 'exactly-once'] as const) {
+    const name = `bench-warm-up-${process.pid}-${delivery}`;
+    await inProcess({ kind: 'producer', broker, name, delivery, records: WARM_UP_RECORDS });
+    const topic = { broker, topic: `${name}.public.orders`, partitions: 3 };
+    await waitForRecords(topic, { skip: 0, records: WARM_UP_RECORDS }, signal);
+  }
 }
 
 async function inProcess(task: FloorTask): Promise<FloorCost> {

@@ -7,6 +7,7 @@ import {
   measureProducerFloors,
   measureWalFloors,
   prepareWalFloor,
+  warmBroker,
   type Floor,
 } from './floors.ts';
 import { buildHeadwater, headwater } from './headwater.ts';
@@ -90,6 +91,8 @@ export async function benchPostgres(options: PostgresBenchOptions, signal: Abort
   };
   const wants = (scenario: Scenario): boolean => options.only.includes(scenario);
 
+  say('Warming the broker up');
+  await warmBroker(servers, signal);
   say(`Making ${options.rows} rows`);
   await createOrders(lab.client, options.rows, options.identity);
   if (wants('snapshot')) await snapshots(bench, bulk);
