@@ -6,6 +6,7 @@ import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PostgresPosition } from '../readers/postgres/position.ts';
 import type { PostgresSource } from '../readers/postgres/source-info.ts';
 import type { Settings } from '../settings/settings.ts';
+import { enrichmentOptions } from './enrichment.ts';
 import { openSink } from './sinks.ts';
 import { sourceOf } from './sources.ts';
 import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
@@ -82,6 +83,7 @@ export function attemptParts(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
+    enrichment: enrichmentOptions(settings, block),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',

@@ -4,6 +4,7 @@ import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
 import type { Reader } from '../readers/reader.ts';
+import type { EnrichmentOptions } from '../enrichment/enrichment.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
 
 /** Everything one attempt is made of; the daemon puts it together from the settings. */
@@ -29,6 +30,8 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly maxTransactionMs: number;
   readonly heartbeatMs: number | null;
   readonly retainedBudgetBytes: number | null;
+  /** Null where there are no statements. */
+  readonly enrichment: EnrichmentOptions<S> | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
   readonly untilCaughtUp: boolean;
 }

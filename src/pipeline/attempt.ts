@@ -1,6 +1,8 @@
 import type { Emitter } from '../emitter/emitter.ts';
 import type { Sink } from '../emitter/sink.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { EnrichmentOptions, OpenContext } from '../enrichment/enrichment.ts';
+import type { EnrichmentStage } from '../enrichment/stage.ts';
 import type { Batch } from '../model/batch.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
@@ -8,7 +10,7 @@ import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
-import { SOURCE_KEY } from '../state/checkpoint.ts';
+import { ENRICH_KEY, SOURCE_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
 import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
@@ -100,13 +102,36 @@ export async function runAttempt<P, S extends SourceInfo>(
         log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
       };
       const emitter = parts.createEmitter(sink, onTableError);
+      const source = reader.snapshotSource();
+      const enrichment =
+        parts.enrichment === null
+          ? null
+          : resources.use(
+              await openStage(
+                parts.enrichment,
+                {
+                  sink,
+                  codec: reader.codec,
+                  source,
+                  captured: tables.map(({ id }) => id),
+                  known,
+                  continuous: opened.continuity.kind === 'continuous',
+                  interrupted: opened.interrupted ?? [],
+                  log,
+                  first: monitor.attempts === 1,
+                },
+                signal,
+              ),
+            );
       const snapshot = createSnapshot<P, S>({
         ...parts.snapshot,
-        source: reader.snapshotSource(),
+        source,
         codec: reader.codec,
         tables,
         restored: known,
         freshStart: opened.continuity.kind !== 'continuous',
+        first: parts.enrichment?.declared.replicas ?? new Set(),
+        onFirstRead: async (names) => enrichment?.snapshotRead(names),
         retainedBytes: async () => (await reader.head(signal)).retainedBytes,
         onTableError,
         log,
@@ -147,7 +172,10 @@ export async function runAttempt<P, S extends SourceInfo>(
       );
       for (const notice of notices) await emitter.notify(notice, Date.now());
       // The position of a new or broken-off log is durable before anything is read from it.
-      committer.add({ changes: [], bytes: 0, resume: from, state }, notices.length);
+      committer.add(
+        { changes: [], bytes: 0, resume: from, state: withImage(state, restored, enrichment) },
+        notices.length,
+      );
 
       const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
       const heartbeat = heartbeats(emitter, parts.heartbeatMs);
@@ -157,6 +185,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         reader,
         sink,
         emitter,
+        enrichment,
         snapshot,
         committer,
         monitor,
@@ -169,6 +198,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         monitor.enter('snapshotting');
         await deliver(run, snapshot.readView(signal));
       }
+      if (!signal.aborted) await enrichment?.load(source, signal);
       let complete = parts.snapshot.mode === 'initial_only' && snapshot.done;
       if (!complete && !signal.aborted) {
         monitor.enter('streaming');
@@ -207,6 +237,7 @@ export async function runAttempt<P, S extends SourceInfo>(
 interface Run<P, S extends SourceInfo> {
   readonly sink: Sink;
   readonly emitter: Emitter;
+  readonly enrichment: EnrichmentStage<P, S> | null;
   readonly snapshot: Snapshot<P, S>;
   readonly committer: Committer<P>;
   readonly monitor: PipelineMonitor;
@@ -221,11 +252,17 @@ async function deliver<P, S extends SourceInfo>(
   batches: AsyncIterable<Batch<P, S>>,
   passed?: (position: P) => void,
 ): Promise<void> {
-  const { emitter, committer, sink, monitor } = run;
-  for await (const batch of batches) {
-    const preparing = emitter.prepare(batch);
+  const { emitter, enrichment, committer, sink, monitor } = run;
+  for await (const read of batches) {
+    const preparing = emitter.prepare(read);
     if (preparing !== undefined) await preparing;
-    const counts = emitter.emit(batch);
+    const counts = emitter.emit(read);
+    let batch = read;
+    if (enrichment !== null) {
+      const absorbed = await enrichment.absorb(read);
+      ({ batch } = absorbed);
+      counts.records += absorbed.records;
+    }
     committer.add(batch, counts.records + run.heartbeat(Date.now()));
     monitor.count(batch, counts);
     if (batch.resume !== null) passed?.(batch.resume);
@@ -233,6 +270,26 @@ async function deliver<P, S extends SourceInfo>(
     if (full !== undefined) await full;
     if (run.signal.aborted) break;
   }
+}
+
+/** Loaded only where there are statements. */
+async function openStage<P, S extends SourceInfo>(
+  options: EnrichmentOptions<S>,
+  context: OpenContext<P, S>,
+  signal: AbortSignal,
+): Promise<EnrichmentStage<P, S>> {
+  const { openEnrichment } = await import('../enrichment/enrichment.ts');
+  return openEnrichment(options, context, signal);
+}
+
+/** What the checkpoint says of the joined tables from the start: without statements, that there are none. */
+function withImage(
+  state: ReadonlyMap<string, string | null>,
+  restored: ReadonlyMap<string, string>,
+  enrichment: { readonly reference: string } | null,
+): ReadonlyMap<string, string | null> {
+  if (enrichment === null && !restored.has(ENRICH_KEY)) return state;
+  return new Map([...state, [ENRICH_KEY, enrichment?.reference ?? null]]);
 }
 
 /** The reader reports progress at least every few seconds, so no timer of its own is needed. */

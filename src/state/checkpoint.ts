@@ -9,6 +9,7 @@
  * | `snapshot` | SnapshotRecord: what the snapshot as a whole has done |
  * | `table/<schema>.<table>` | TableLedger: the snapshot of one table |
  * | `schema/<schema>.<table>` | the table's schema version as last used (schema/) |
+ * | `enrich` | ImageReference: which file in state.dir holds the joined tables, and how much of it counts |
  */
 import type { JsonValue } from '../model/position.ts';
 
@@ -17,6 +18,7 @@ export const SOURCE_KEY = 'source';
 export const SNAPSHOT_KEY = 'snapshot';
 export const TABLE_PREFIX = 'table/';
 export const SCHEMA_PREFIX = 'schema/';
+export const ENRICH_KEY = 'enrich';
 
 export interface PositionRecord {
   readonly v: 1;
