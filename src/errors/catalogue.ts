@@ -203,6 +203,20 @@ export const CATALOGUE = {
     advice:
       'source.on_gap decides: resnapshot reads all tables again, skip_with_marker goes on without what is missing.',
   },
+  'source.server-id-clash': {
+    fate: 'retry',
+    exit: 3,
+    summary:
+      'Another reader or replica of the server has the same server id, and the server ended one of the two.',
+    advice:
+      'Give this pipeline another number in source.mysql.server_id; each replica and reader needs its own.',
+  },
+  'source.xa-too-large': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'XA transactions that are prepared and not decided hold more changes than fit into memory.',
+    advice: 'Decide them: XA RECOVER lists them. Transactions that large should be made without XA.',
+  },
   'source.tables-changed': {
     fate: 'retry',
     exit: 1,
@@ -342,6 +356,13 @@ export const CATALOGUE = {
     summary: 'The log does not hold the columns that tables.….key makes the key of a deleted row.',
     advice:
       'ALTER TABLE … REPLICA IDENTITY FULL, or name columns of the replica identity; such deletes lie in the dead-letter topic.',
+  },
+  'delivery.unsigned-overflow': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A BIGINT UNSIGNED value past 2^63-1 does not fit the int64 of its record.',
+    advice:
+      'The change lies in the dead-letter topic. Set source.mysql.unsigned_overflow to string (the column becomes text) or wrap (the same 64 bits, signed), or use profile: safe.',
   },
   'delivery.record-too-large': {
     fate: 'halt',
