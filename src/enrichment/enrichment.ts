@@ -35,6 +35,7 @@ export interface OpenContext<P, S extends SourceInfo> {
   readonly codec: PositionCodec<P>;
   readonly source: SnapshotSource<P, S>;
   readonly captured: readonly TableId[];
+  readonly topicOf: (table: TableId) => string;
   /** The durable state, with what no longer holds of it taken out. */
   readonly known: ReadonlyMap<string, string>;
   /** Whether the log goes on where the checkpoint stands. */
@@ -62,6 +63,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
     describe: (name) => tables.get(name) ?? null,
     shown,
     journal: image,
+    tableTopics: new Set(captured.map(context.topicOf)),
   });
   if (first) {
     for (const query of program.queries) {

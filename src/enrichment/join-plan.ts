@@ -19,6 +19,8 @@ export interface JoinPlan {
   readonly asOf: JoinAsOf;
   /** The key to look for; null where a part of it is NULL. */
   readonly key: (frame: Frame) => KeyValue | null;
+  /** The values it is made of, in the types of the table's key columns. */
+  readonly values: readonly Evaluate[];
   /** The two sides of the equalities, in the order of the table's key columns. */
   readonly left: readonly Expr[];
   readonly right: readonly Expr[];
@@ -86,6 +88,7 @@ function compileJoin(join: JoinClause, { scope, catalog, replicaOf }: JoinContex
       keys.map(({ column }) => column.type),
       values,
     ),
+    values,
     left: sides.map(({ other }) => other),
     right: sides.map(({ own }) => own),
   };

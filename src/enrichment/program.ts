@@ -57,6 +57,8 @@ export interface ProgramContext {
   readonly describe: (name: string) => TableSchema | null;
   readonly shown: ShownColumns;
   readonly journal: ReplicaJournal;
+  /** Topics of the captured tables' own records. */
+  readonly tableTopics: ReadonlySet<string>;
 }
 
 /** Throws HeadwaterError with the text's name, line and column. */
@@ -73,6 +75,7 @@ class Compiler {
   readonly #queries: QueryPlan[] = [];
   readonly #replicas = new Map<string, Replica>();
   readonly #streams: CapturedSource[] = [];
+  readonly #topics = new Set<string>();
   #numbered = 0;
 
   constructor({ dialect }: DeclaredEnrichment, context: ProgramContext) {
@@ -154,6 +157,9 @@ class Compiler {
     const query = this.#select(declared, select);
     const { columns } = query;
     const topic = sinkTopic(declared, statement);
+    if (this.#context.tableTopics.has(topic) || this.#topics.has(topic))
+      throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
+    this.#topics.add(topic);
     const keys = columns.filter(({ key }) => key);
     const [first] = keys;
     const kafka = keys.length === 1 && first !== undefined && isKafkaKey(first.type);
@@ -285,10 +291,11 @@ function keyRule(select: Select, joins: readonly JoinPlan[], source: SourceText)
   }
   const last = joins.at(-1);
   if (last === undefined) return { kind: 'own' };
-  const [left, right] = [last.left[0], last.right[0]];
+  const [left, right, value] = [last.left[0], last.right[0], last.values[0]];
   // A key of several columns stays that of the stream.
-  if (left === undefined || right === undefined || last.left.length > 1) return { kind: 'own' };
-  return { kind: 'join', left, right };
+  if (left === undefined || right === undefined || value === undefined || last.left.length > 1)
+    return { kind: 'own' };
+  return { kind: 'join', left, right, value };
 }
 
 function refuseLater(source: SourceText, select: Select): void {

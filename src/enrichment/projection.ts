@@ -32,7 +32,7 @@ export type KeyRule =
   /** The stream's own. */
   | { readonly kind: 'own' }
   /** The left side of a join's equality, else the right one. */
-  | { readonly kind: 'join'; readonly left: Expr; readonly right: Expr }
+  | { readonly kind: 'join'; readonly left: Expr; readonly right: Expr; readonly value: Evaluate }
   | { readonly kind: 'partition'; readonly by: readonly Expr[] };
 
 export function projectColumns(select: Select, scope: SelectScope, key: KeyRule): readonly OutputColumn[] {
@@ -214,23 +214,21 @@ function added(projected: Projected[], scope: SelectScope, column: Projected): P
 function joinKey(
   projected: Projected[],
   scope: SelectScope,
-  { left, right }: { readonly left: Expr; readonly right: Expr },
+  { left, right, value }: KeyRule & { readonly kind: 'join' },
   at: number,
 ): Projected {
-  const sides = [left, right].map((side) => (side.kind === 'name' ? scope.resolve(side) : null));
-  for (const side of sides) {
-    const found = side === null ? null : findColumn(projected, side);
-    if (found !== null) return found;
-  }
-  const plain = sides.find((side) => side !== null) ?? null;
-  if (plain !== null) return keyColumn(projected, scope, plain, at);
-  // Neither side is a plain column: the value itself becomes the key.
-  const { type, run } = compileExpression(left, scope);
-  if (type === null) throw sqlError(scope.source, left.at, 'NULL joins with nothing');
-  const unnamed = { name: 'ROWKEY', spelling: 'ROWKEY', explodes: false, column: null, text: null };
-  const rowKey: Projected = { ...unnamed, type, run, at };
-  projected.unshift(rowKey);
-  return rowKey;
+  const columnOf = (side: Expr): ResolvedColumn | null => (side.kind === 'name' ? scope.resolve(side) : null);
+  const [leftColumn, rightColumn] = [columnOf(left), columnOf(right)];
+  const listedLeft = leftColumn === null ? null : findColumn(projected, leftColumn);
+  if (listedLeft !== null) return listedLeft;
+  const listedRight = rightColumn === null ? null : findColumn(projected, rightColumn);
+  if (listedRight === null && leftColumn !== null) return keyColumn(projected, scope, leftColumn, at);
+  if (rightColumn === null) throw new TypeError('The side of the table is its key column.');
+  // Of an event without a row in the table the column is NULL; the key is what was looked for.
+  const found = listedRight ?? keyColumn(projected, scope, rightColumn, at);
+  const key: Projected = { ...found, run: value };
+  projected.splice(projected.indexOf(found), 1, key);
+  return key;
 }
 
 function partitionKey(projected: Projected[], scope: SelectScope, expr: Expr): Projected {

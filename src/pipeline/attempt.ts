@@ -114,6 +114,7 @@ export async function runAttempt<P, S extends SourceInfo>(
                   codec: reader.codec,
                   source,
                   captured: tables.map(({ id }) => id),
+                  topicOf: (id) => parts.topicOf(id),
                   known,
                   continuous: opened.continuity.kind === 'continuous',
                   interrupted: opened.interrupted ?? [],

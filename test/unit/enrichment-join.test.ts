@@ -122,6 +122,12 @@ describe('a stream joined with a table of one database', () => {
     ]);
   });
 
+  it('keys a result by what was looked for, also where the table has no such row', async () => {
+    const sql = `CREATE STREAM e AS SELECT C.id AS id, O.id AS o FROM orders O LEFT JOIN customers C ON O.customer_id = C.id;`;
+    const { records } = await run(sql, [[{ table: ORDERS, op: 'c', after: [1, 9, 1, '1.00'] }]]);
+    expect(records.map(({ key, value }) => [key, value])).toEqual([['00000009', '{"O":1}']]);
+  });
+
   it('fills tables from the snapshot before the first event, and reads snapshot rows as events', async () => {
     const log: LogTransaction[] = [NEWCOMER];
     const sql = `CREATE STREAM e AS SELECT O.customer_id, O.id, C.name, CDC_OP() AS op
