@@ -6,6 +6,7 @@ import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
+import { enrichmentParts } from './enrichment.ts';
 import { openSink } from './sinks.ts';
 import { retainedBudgetBytes, type Source, withSource } from './sources.ts';
 import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
@@ -90,6 +91,7 @@ function partsOf<P, S extends SourceInfo>(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
+    enrichment: enrichmentParts(settings, block),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',

@@ -487,6 +487,25 @@ export const CATALOGUE = {
     summary: 'A statement of enrich.sql asks for something this version does not do.',
     advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
   },
+  'enrich.table-changed': {
+    fate: 'halt',
+    exit: 1,
+    summary:
+      'A column that enrich.sql uses was dropped, or has a type that its former one does not widen to.',
+    advice: 'Change the statements of enrich.sql to the table as it is now, and start again.',
+  },
+  'enrich.table-unreadable': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'A table that enrich.sql joins with cannot be read, or is not captured.',
+    advice: 'Grant SELECT on it and list it in source.tables; a join without its table would be wrong.',
+  },
+  'enrich.row-failed': {
+    fate: 'halt',
+    exit: 1,
+    summary: "An expression failed for a row, and the query's ON_ERROR is STOP.",
+    advice: 'Correct the statement or the row, or leave ON_ERROR out: then it is logged and counted.',
+  },
   'http.port-in-use': {
     fate: 'halt',
     exit: 3,

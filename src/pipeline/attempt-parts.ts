@@ -4,6 +4,8 @@ import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
 import type { Reader } from '../readers/reader.ts';
+import type { OpenContext } from '../enrichment/enrichment.ts';
+import type { EnrichmentStage } from '../enrichment/stage.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
 import type { PipelineControl } from './control.ts';
 
@@ -31,8 +33,20 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly maxTransactionMs: number;
   readonly heartbeatMs: number | null;
   readonly retainedBudgetBytes: number | null;
+  /** Null where there are no statements. */
+  readonly enrichment: EnrichmentParts<P, S> | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
   readonly untilCaughtUp: boolean;
 }
+
+export interface EnrichmentParts<P, S extends SourceInfo> {
+  /** `schema.table` of the tables that are joined to others: their snapshot comes first. */
+  readonly replicas: ReadonlySet<string>;
+  open(context: OpenContext<P, S>, signal: AbortSignal): Promise<Enrichment<P, S>>;
+}
+
+/** What the pipeline knows of the stage. */
+export type Enrichment<P, S extends SourceInfo> = AsyncDisposable &
+  Pick<EnrichmentStage<P, S>, 'absorb' | 'load' | 'reference' | 'snapshotRead'>;
 
 export type TableErrorHandler = (table: TableId, error: HeadwaterError) => void;

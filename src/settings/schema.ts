@@ -272,6 +272,21 @@ export const FILE_SCHEMA = block({
     .default({})
     .describe('What is different for single tables, by schema.table.'),
   outbox: OUTBOX,
+  enrich: block({
+    sql: list(
+      text('a file such as enrich/orders.sql, or statements'),
+      'a list of files and statements',
+    ).describe(
+      'Files with SQL statements, relative to this file (a name that ends in .sql), or the statements themselves; docs/enrichment.md.',
+    ),
+    dialect: oneOf(['friendly', 'ksqldb'])
+      .default('friendly')
+      .describe(
+        'friendly lets pass, with a warning, what slides and older versions show; ksqldb refuses it.',
+      ),
+  })
+    .optional()
+    .describe('Streams joined with captured tables, in SQL.'),
   http: block({
     listen: text('host:port, or off')
       .optional()
@@ -307,5 +322,4 @@ export const NOT_IN_THIS_VERSION: ReadonlyMap<string, string> = new Map([
   ['source.oracle', 'this version reads PostgreSQL, MySQL and MariaDB only'],
   ['source.poll', 'this version has no polling'],
   ['emit.registry', 'this version has no schema registry; emit.format is json or json-with-schema'],
-  ['enrich', 'this version has no enrichment'],
 ]);

@@ -17,11 +17,23 @@ export interface Settings {
   /** `schema.table` → what differs for that table. */
   readonly tables: ReadonlyMap<string, TableSettings>;
   readonly outbox: OutboxSettings | null;
+  /** Null where there are no statements. */
+  readonly enrich: EnrichSettings | null;
   readonly http: HttpSettings;
   /** Directory for local state (the checkpoint of the stdout sink). */
   readonly stateDir: string;
   /** From the first signal to stop until everything is dropped. */
   readonly shutdownTimeoutMs: number;
+}
+
+export interface EnrichSettings {
+  /** Files that have been read, and statements from the settings themselves. */
+  readonly texts: readonly {
+    /** What errors begin with: the file's name or the setting's. */
+    readonly name: string;
+    readonly text: string;
+  }[];
+  readonly dialect: 'friendly' | 'ksqldb';
 }
 
 export interface SourceSettings {

@@ -11,6 +11,7 @@
  * | `request/<schema>.<table>` | SnapshotRequest: a snapshot of that table that an operator asked for |
  * | `snapshot-paused` | `true` while snapshots are paused |
  * | `schema/<schema>.<table>` | the table's schema version as last used (schema/) |
+ * | `enrich` | ImageReference: which file in state.dir holds the joined tables, and how much of it counts |
  */
 import type { JsonValue } from '../model/position.ts';
 
@@ -21,6 +22,7 @@ export const TABLE_PREFIX = 'table/';
 export const REQUEST_PREFIX = 'request/';
 export const SNAPSHOT_PAUSED_KEY = 'snapshot-paused';
 export const SCHEMA_PREFIX = 'schema/';
+export const ENRICH_KEY = 'enrich';
 
 export interface PositionRecord {
   readonly v: 1;

@@ -88,6 +88,7 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     maxTransactionRows: 1000,
     maxTransactionMs: 1000,
     heartbeatMs: null,
+    enrichment: null,
     retainedBudgetBytes: null,
     untilCaughtUp: false,
   };

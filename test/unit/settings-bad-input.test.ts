@@ -47,7 +47,7 @@ const BAD: readonly Bad[] = [
     what: 'a key unlike any other',
     yaml: `${GOOD}zzzzzz: 1\n`,
     line: 7,
-    says: 'unknown key zzzzzz; known here: name, source, snapshot, emit, tables, outbox, http, state, shutdown',
+    says: 'unknown key zzzzzz; known here: name, source, snapshot, emit, tables, outbox, enrich, http, state, shutdown',
   },
   {
     what: 'a key of a table that is misspelt',
@@ -92,10 +92,10 @@ const BAD: readonly Bad[] = [
     says: 'source.oracle cannot be used: this version reads PostgreSQL, MySQL and MariaDB only',
   },
   {
-    what: 'a stage of a later version',
+    what: 'a file of statements that is not there',
     yaml: `${GOOD}enrich:\n  sql: [a.sql]\n`,
-    line: 7,
-    says: 'enrich cannot be used: this version has no enrichment',
+    line: 8,
+    says: 'enrich.sql[0]: a.sql: there is no such file',
   },
   {
     what: 'a format of a later version',
