@@ -37,6 +37,7 @@ export function benchEncoders({
       key: ORDERS.key,
       topic: 'shop.public.orders',
       source: block.schema,
+      envelope: 'full',
     });
     const sourceOf = block.forTable(ORDERS.id);
     const envelope: Envelope = {

@@ -22,9 +22,12 @@ import { type DeadLetter, deadLetters } from './dead-letter.ts';
 import {
   heartbeatRecords,
   type KeyAndValue,
+  type MessageRecord,
   messageRecords,
   type Notification,
+  type NotificationRecord,
   notificationRecords,
+  type TransactionRecords,
   transactionRecords,
 } from './side-records.ts';
 import type { Sink, SinkRecord, TopicHandle, TopicPurpose } from './sink.ts';
@@ -116,10 +119,12 @@ class RecordEmitter<S extends SourceInfo> {
     place: null,
     timeUs: 0,
   };
-  readonly #heartbeat: (nowMs: number) => KeyAndValue;
-  readonly #message: ReturnType<typeof messageRecords<S>>;
-  readonly #transaction: ReturnType<typeof transactionRecords<S>>;
-  readonly #notification: ReturnType<typeof notificationRecords>;
+  readonly #encoding: Encoding;
+  // Each is there once its topic has been prepared.
+  #heartbeat: ((nowMs: number) => KeyAndValue) | null = null;
+  #message: MessageRecord<S> | null = null;
+  #transaction: TransactionRecords<S> | null = null;
+  #notification: NotificationRecord | null = null;
   readonly #deadLetterTopic: string;
   readonly #deadLetter: (letter: DeadLetter) => KeyAndValue;
   readonly #topics = new Map<string, TopicHandle>();
@@ -133,10 +138,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#asText = encoding.blocks === 'text';
     this.#routes = new TableRoutes(options, encoding, block, sink);
     this.#order = new TransactionOrder();
-    this.#heartbeat = heartbeatRecords(encoding, options.name);
-    this.#message = messageRecords(encoding, block, options.connector);
-    this.#transaction = transactionRecords(encoding, block);
-    this.#notification = notificationRecords(encoding);
+    this.#encoding = encoding;
     this.#deadLetter = deadLetters(options.name);
     this.#deadLetterTopic = options.deadLetterTopic ?? deadLetterTopic(options.name);
   }
@@ -145,7 +147,7 @@ class RecordEmitter<S extends SourceInfo> {
     const { heartbeats, messages, name, transactionMetadata } = this.#options;
     const waiting: Promise<unknown>[] = [];
     // Needed without a change of theirs in the batch: heartbeats come by time, dead letters by surprise.
-    if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting);
+    if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting, this.#prepareHeartbeat);
     let last: TableSchema | null = null;
     for (const change of batch.changes) {
       if (change.kind === 'row' || change.kind === 'truncate') {
@@ -155,9 +157,9 @@ class RecordEmitter<S extends SourceInfo> {
         if (opening !== undefined) waiting.push(opening);
         this.#need(this.#deadLetterTopic, 'dead-letter', waiting);
       } else if (change.kind === 'message') {
-        if (messages) this.#need(messageTopic(name), 'message', waiting);
+        if (messages) this.#need(messageTopic(name), 'message', waiting, this.#prepareMessage);
       } else if (change.kind !== 'schema' && transactionMetadata) {
-        this.#need(transactionTopic(name), 'transaction', waiting);
+        this.#need(transactionTopic(name), 'transaction', waiting, this.#prepareTransaction);
       }
     }
     return waiting.length === 0 ? undefined : Promise.all(waiting).then(() => undefined);
@@ -181,16 +183,16 @@ class RecordEmitter<S extends SourceInfo> {
 
   heartbeat(nowMs: number): void {
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
+    this.#side(this.#topic(heartbeatTopic(this.#options.name)), prepared(this.#heartbeat)(nowMs));
   }
 
   async notify(notification: Notification, nowMs: number): Promise<void> {
     const name = notificationTopic(this.#options.name);
     const waiting: Promise<unknown>[] = [];
-    this.#need(name, 'notification', waiting);
+    this.#need(name, 'notification', waiting, this.#prepareNotification);
     await Promise.all(waiting);
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
+    this.#side(this.#topic(name), prepared(this.#notification)(notification, randomUUID(), nowMs));
   }
 
   tables(): Iterable<Readonly<TableTotals>> {
@@ -351,13 +353,13 @@ class RecordEmitter<S extends SourceInfo> {
     if (!this.#options.messages) return;
     const transaction = placeJson(this.#placeOf(change, null));
     const topic = this.#topic(messageTopic(this.#options.name));
-    this.#side(topic, this.#message(change, transaction, this.#envelope.timeUs));
+    this.#side(topic, prepared(this.#message)(change, transaction, this.#envelope.timeUs));
   }
 
   #emitMarker(marker: TxMarker<S>): void {
     if (!this.#options.transactionMetadata) return;
     const topic = this.#topic(transactionTopic(this.#options.name));
-    this.#side(topic, this.#transaction(marker, this.#order));
+    this.#side(topic, prepared(this.#transaction)(marker, this.#order));
   }
 
   #setBlocks(
@@ -414,14 +416,41 @@ class RecordEmitter<S extends SourceInfo> {
     throw new HeadwaterError('internal.bug', `The topic ${name} was not prepared.`);
   }
 
-  #need(name: string, purpose: TopicPurpose, waiting: Promise<unknown>[]): void {
+  #need(
+    name: string,
+    purpose: TopicPurpose,
+    waiting: Promise<unknown>[],
+    prepare?: (topic: string) => Promise<void>,
+  ): void {
     if (this.#topics.has(name)) return;
     waiting.push(
-      this.#sink.topic(name, purpose).then((handle) => {
+      Promise.all([this.#sink.topic(name, purpose), prepare?.(name)]).then(([handle]) => {
         this.#topics.set(name, handle);
       }),
     );
   }
+
+  readonly #prepareHeartbeat = async (topic: string): Promise<void> => {
+    this.#heartbeat = await heartbeatRecords(this.#encoding, { name: this.#options.name, topic });
+  };
+
+  readonly #prepareMessage = async (topic: string): Promise<void> => {
+    const { connector } = this.#options;
+    this.#message = await messageRecords(this.#encoding, this.#block, { connector, topic });
+  };
+
+  readonly #prepareTransaction = async (topic: string): Promise<void> => {
+    this.#transaction = await transactionRecords(this.#encoding, this.#block, topic);
+  };
+
+  readonly #prepareNotification = async (topic: string): Promise<void> => {
+    this.#notification = await notificationRecords(this.#encoding, topic);
+  };
+}
+
+function prepared<T>(records: T | null): T {
+  if (records !== null) return records;
+  throw new HeadwaterError('internal.bug', 'A side record was asked for before its topic was prepared.');
 }
 
 function emptyCounts(): EmitCounts {

@@ -45,6 +45,7 @@ export interface RouteOptions {
   readonly name: string;
   readonly topic: string;
   readonly tables: ReadonlyMap<string, TableSettings>;
+  readonly envelope: 'full' | 'unwrapped';
 }
 
 /** Compiles a table's encoder and finds its topic when the table's version is first met. */
@@ -98,7 +99,8 @@ export class TableRoutes<S extends SourceInfo> {
     let handle = this.#handles.get(topic);
     if (handle === undefined) this.#handles.set(topic, (handle = this.#sink.topic(topic, 'table')));
     const key = keyColumns(table, settings);
-    const encoder = this.#encoding.table({ table, key, topic, source: this.#block.schema });
+    const { envelope } = this.#options;
+    const encoder = await this.#encoding.table({ table, key, topic, envelope, source: this.#block.schema });
     let totals = this.#totals.get(name);
     if (totals === undefined)
       this.#totals.set(name, (totals = { id: table.id, topic, events: 0, lastEventAt: 0 }));

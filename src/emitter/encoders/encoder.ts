@@ -2,6 +2,7 @@ import type { TableSchema } from '../../model/table.ts';
 import type { Row } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
+import type { SchemaPlace } from '../../schema/registry/schema-registrar.ts';
 import type { BlockValue } from '../../schema/source-block.ts';
 
 /** Header of a record: name and value. */
@@ -51,6 +52,8 @@ export interface TableEncoderOptions {
   readonly key: readonly number[];
   readonly topic: string;
   readonly source: ConnectSchema;
+  /** What values are: the envelope, or the row alone. */
+  readonly envelope: 'full' | 'unwrapped';
 }
 
 /** A record that is not a row: transaction metadata, heartbeats, messages. */
@@ -64,6 +67,10 @@ export interface Encoding {
   readonly profile: Profile;
   /** In which form envelopes carry the source and transaction blocks. */
   readonly blocks: 'text' | 'values';
-  table(options: TableEncoderOptions): TableEncoder;
-  struct(schema: ConnectSchema): StructEncoder;
+  /**
+   * A promise where the schemas must be made known to a registry first. Throws codes `schema.…`, of which those
+   * with the fate quarantine are about this table alone.
+   */
+  table(options: TableEncoderOptions): TableEncoder | Promise<TableEncoder>;
+  struct(schema: ConnectSchema, place: SchemaPlace): StructEncoder | Promise<StructEncoder>;
 }

@@ -4,7 +4,14 @@
  */
 import type { Row, Value } from '../../model/value.ts';
 import { type ConnectSchema, renderConnectSchema } from '../../schema/connect-schema.ts';
-import type { Encoding, Envelope, Header, StructEncoder, TableEncoder } from './encoder.ts';
+import type {
+  Encoding,
+  Envelope,
+  Header,
+  StructEncoder,
+  TableEncoder,
+  TableEncoderOptions,
+} from './encoder.ts';
 import { JsonBytesEncoder } from './json-bytes.ts';
 import {
   type FieldWriter,
@@ -15,7 +22,13 @@ import {
   timesText,
 } from './json-form.ts';
 
-export function jsonEncoding(options: JsonOptions): Encoding {
+/** Needs no registry, so its encoders are there at once. */
+export interface JsonEncoding extends Encoding {
+  table(options: TableEncoderOptions): TableEncoder;
+  struct(schema: ConnectSchema): StructEncoder;
+}
+
+export function jsonEncoding(options: JsonOptions): JsonEncoding {
   return {
     profile: options.profile,
     blocks: 'text',
