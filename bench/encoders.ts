@@ -35,6 +35,7 @@ export function benchEncoders({
     const encoder = encoding.table({
       table: ORDERS,
       key: ORDERS.key,
+      fields: ORDERS.columns.map((_, i) => i),
       topic: 'shop.public.orders',
       source: block.schema,
       envelope: 'full',

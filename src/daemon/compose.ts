@@ -1,5 +1,6 @@
 import { createEmitter } from '../emitter/emitter.ts';
 import { jsonEncoding } from '../emitter/encoders/json.ts';
+import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PostgresPosition } from '../readers/postgres/position.ts';
@@ -7,7 +8,7 @@ import type { PostgresSource } from '../readers/postgres/source-info.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openSink } from './sinks.ts';
 import { sourceOf } from './sources.ts';
-import { deadLetterTopicOf, topicOf, topicsOf } from './topics.ts';
+import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
 
 /** One attempt's parts, made by hand from one settings file. */
 export function attemptParts(
@@ -33,10 +34,15 @@ export function attemptParts(
     createEmitter: (sink, onTableError) =>
       createEmitter(
         {
-          name: settings.name,
+          ...topicNaming(settings),
           connector: source.connector,
-          topic: emit.topic,
           envelope: emit.envelope,
+          unwrapped: emit.unwrapped,
+          skipOperations: emit.skipOperations,
+          skipUnchanged: emit.skipUnchanged,
+          headers: emit.headers,
+          hashKey: emit.hashKey?.reveal() ?? null,
+          outbox: settings.outbox,
           tombstones: emit.tombstones,
           transactionMetadata: emit.transactionMetadata,
           truncates: emit.truncates,
@@ -44,11 +50,21 @@ export function attemptParts(
           deadLetterTopic: deadLetterTopicOf(settings),
           heartbeats: emit.heartbeatMs !== null,
           tables: new Map(
-            [...settings.tables].map(([table, { key, topic }]) => [
+            [...settings.tables].map(([table, { key, topic, columns, headers }]) => [
               table,
-              { ...(key === null ? {} : { key }), ...(topic === null ? {} : { topic }) },
+              {
+                key: key ?? undefined,
+                topic: topic ?? undefined,
+                columns: columns ?? undefined,
+                headers,
+              },
             ]),
           ),
+          onUnusedRules: (table, rules) =>
+            run.log.warn(
+              { table: tableName(table), rules: rules.join(', ') },
+              'the settings have rules for columns that this table does not have',
+            ),
           onTableError,
         },
         encoding,

@@ -31,7 +31,7 @@ import {
   transactionRecords,
 } from './side-records.ts';
 import type { Sink, SinkRecord, TopicHandle, TopicPurpose } from './sink.ts';
-import { type TableRoute, TableRoutes, type TableSettings, type TableTotals } from './table-routes.ts';
+import { type RouteOptions, type TableRoute, TableRoutes, type TableTotals } from './table-routes.ts';
 import {
   deadLetterTopic,
   heartbeatTopic,
@@ -40,16 +40,24 @@ import {
   transactionTopic,
 } from './topic-names.ts';
 import { placeJson, TransactionOrder } from './transaction-order.ts';
+import { headersOf } from './transforms/added-headers.ts';
+import { Outbox, type OutboxOptions } from './transforms/outbox.ts';
+import { sameValue, unchanged } from './transforms/same-row.ts';
+import { type EnvelopeParts, UnwrappedFields, type UnwrappedOptions } from './transforms/unwrapped.ts';
 
-export interface EmitterOptions {
-  /** The pipeline's name: topic prefix. */
-  readonly name: string;
+export interface EmitterOptions extends RouteOptions {
   /** As in SourceInfo; Debezium names some schemas after it. */
   readonly connector: SourceInfo['connector'];
-  /** `{name}.{schema}.{table}` */
-  readonly topic: string;
   readonly envelope: 'full' | 'unwrapped';
+  readonly unwrapped: UnwrappedOptions;
   readonly tombstones: boolean;
+  /** Operations that make no record. */
+  readonly skipOperations: readonly RowChange['op'][];
+  /** An update that changes none of the columns that are shown makes no record. */
+  readonly skipUnchanged: boolean;
+  /** Of every record of a table: name → text. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly outbox: OutboxOptions | null;
   readonly transactionMetadata: boolean;
   /** Whether TRUNCATE makes a record; consumers of table topics mostly stumble over it. */
   readonly truncates: boolean;
@@ -58,8 +66,6 @@ export interface EmitterOptions {
   readonly heartbeats: boolean;
   /** `<name>.dead-letter` unless given. */
   readonly deadLetterTopic?: string;
-  /** Settings of single tables, by `schema.table`. */
-  readonly tables: ReadonlyMap<string, TableSettings>;
   /** A table's change could not be encoded; it lies in the dead-letter topic, and the others go on. */
   readonly onTableError: (table: TableId, error: HeadwaterError) => void;
 }
@@ -72,6 +78,8 @@ export interface EmitCounts {
   reads: number;
   truncates: number;
   messages: number;
+  /** Changes that by the settings make no record. */
+  filtered: number;
   /** Source transactions that began in the batch. */
   transactions: number;
   /** Records appended to the sink, tombstones and side records included. */
@@ -106,9 +114,15 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #sink: Sink;
   readonly #block: SourceBlock<S>;
   readonly #asText: boolean;
+  /** Null where records are whole envelopes, or rows with nothing added. */
+  readonly #unwrapped: UnwrappedFields | null;
+  readonly #outbox: Outbox | null;
+  /** Null where no record has headers by the settings. */
+  readonly #headers: readonly Header[] | null;
+  readonly #skipped: ReadonlySet<RowChange['op']>;
   readonly #routes: TableRoutes<S>;
   readonly #order: TransactionOrder;
-  readonly #record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
+  readonly #record: SinkRecord = { key: null, value: null, plain: false, headers: null, timestamp: 0 };
   readonly #envelope: Envelope = {
     op: 'c',
     before: null,
@@ -135,8 +149,13 @@ class RecordEmitter<S extends SourceInfo> {
     this.#options = options;
     this.#sink = sink;
     this.#block = block;
-    this.#asText = encoding.blocks === 'text';
-    this.#routes = new TableRoutes(options, encoding, block, sink);
+    const added = new UnwrappedFields(options.unwrapped, block.schema);
+    this.#unwrapped = options.envelope === 'unwrapped' && added.any ? added : null;
+    this.#asText = encoding.blocks === 'text' && this.#unwrapped === null;
+    this.#outbox = options.outbox === null ? null : new Outbox(options.outbox, encoding.profile);
+    this.#headers = options.headers.size === 0 ? null : [...options.headers];
+    this.#skipped = new Set(options.skipOperations);
+    this.#routes = new TableRoutes(options, { encoding, block, sink, unwrapped: this.#unwrapped });
     this.#order = new TransactionOrder();
     this.#encoding = encoding;
     this.#deadLetter = deadLetters(options.name);
@@ -147,19 +166,23 @@ class RecordEmitter<S extends SourceInfo> {
     const { heartbeats, messages, name, transactionMetadata } = this.#options;
     const waiting: Promise<unknown>[] = [];
     // Needed without a change of theirs in the batch: heartbeats come by time, dead letters by surprise.
-    if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting, this.#prepareHeartbeat);
+    if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting, this.#openHeartbeat);
     let last: TableSchema | null = null;
     for (const change of batch.changes) {
       if (change.kind === 'row' || change.kind === 'truncate') {
+        if (this.#outbox?.takes(change.table) === true) {
+          this.#prepareMessage(change, this.#outbox, waiting);
+          continue;
+        }
         if (change.table === last) continue;
         last = change.table;
         const opening = this.#routes.prepare(last);
         if (opening !== undefined) waiting.push(opening);
         this.#need(this.#deadLetterTopic, 'dead-letter', waiting);
       } else if (change.kind === 'message') {
-        if (messages) this.#need(messageTopic(name), 'message', waiting, this.#prepareMessage);
+        if (messages) this.#need(messageTopic(name), 'message', waiting, this.#openMessage);
       } else if (change.kind !== 'schema' && transactionMetadata) {
-        this.#need(transactionTopic(name), 'transaction', waiting, this.#prepareTransaction);
+        this.#need(transactionTopic(name), 'transaction', waiting, this.#openTransaction);
       }
     }
     return waiting.length === 0 ? undefined : Promise.all(waiting).then(() => undefined);
@@ -189,7 +212,7 @@ class RecordEmitter<S extends SourceInfo> {
   async notify(notification: Notification, nowMs: number): Promise<void> {
     const name = notificationTopic(this.#options.name);
     const waiting: Promise<unknown>[] = [];
-    this.#need(name, 'notification', waiting, this.#prepareNotification);
+    this.#need(name, 'notification', waiting, this.#openNotification);
     await Promise.all(waiting);
     this.#record.timestamp = Math.floor(nowMs);
     this.#side(this.#topic(name), prepared(this.#notification)(notification, randomUUID(), nowMs));
@@ -219,13 +242,48 @@ class RecordEmitter<S extends SourceInfo> {
     }
   }
 
+  #prepareMessage(
+    change: RowChange<S> | TruncateChange<S>,
+    outbox: Outbox,
+    waiting: Promise<unknown>[],
+  ): void {
+    const topic = change.kind === 'row' ? outbox.topicOf(change) : null;
+    if (topic !== null) this.#need(topic, 'table', waiting);
+  }
+
+  /** A row of the outbox: a message of its own, or nothing. */
+  #emitOutboxRow(change: RowChange<S>, outbox: Outbox): void {
+    const topic = outbox.topicOf(change);
+    const totals = this.#routes.totalsOf(change.table.id, topic ?? '');
+    totals.events++;
+    totals.lastEventAt = this.#record.timestamp;
+    if (topic === null || change.after === null) {
+      this.#counts.filtered++;
+      return;
+    }
+    const record = this.#record;
+    const { timestamp } = record;
+    outbox.write(change.table, change.after, record);
+    record.plain = true;
+    this.#append(this.#topic(topic));
+    record.plain = false;
+    record.timestamp = timestamp;
+  }
+
   #emitRow(change: RowChange<S>): void {
     const counts = this.#counts;
+    if (this.#outbox?.takes(change.table) === true) {
+      this.#emitOutboxRow(change, this.#outbox);
+      return;
+    }
     const route = this.#routes.of(change.table);
     route.totals.events++;
     route.totals.lastEventAt = this.#record.timestamp;
     this.#setBlocks(route, change, change.snapshot);
-    const { before, after, op } = change;
+    const { op } = change;
+    const { project } = route;
+    const before = project === null || change.before === null ? change.before : project(change.before);
+    const after = project === null || change.after === null ? change.after : project(change.after);
     if (change.unreadable !== undefined) {
       this.#refuse(route, change, asHeadwaterError(change.unreadable));
       return;
@@ -240,6 +298,7 @@ class RecordEmitter<S extends SourceInfo> {
       case 'u':
         counts.updates++;
         if (before !== null && after !== null && keyChanged(route.key, before, after)) {
+          if (this.#skipped.has('u')) break;
           this.#emitKeyChange(route, change, before, after);
           return;
         }
@@ -247,6 +306,10 @@ class RecordEmitter<S extends SourceInfo> {
       case 'd':
         counts.deletes++;
         break;
+    }
+    if (this.#skips(route, op, before, after)) {
+      counts.filtered++;
+      return;
     }
     if (!this.#encode(route, change, op, before, after)) return;
     this.#append(route.topic);
@@ -263,10 +326,12 @@ class RecordEmitter<S extends SourceInfo> {
     if (!this.#encode(route, change, 'd', before, null)) return;
     const oldKey = kept(record.key);
     record.key = oldKey;
-    const pointer: readonly Header[] = newKey === null ? [] : [['__debezium.newkey', newKey]];
-    record.headers = [...(record.headers ?? []), ...pointer];
-    this.#append(route.topic);
-    this.#appendTombstone(route.topic, pointer);
+    if (!this.#skips(route, 'd', before, null)) {
+      const pointer: readonly Header[] = newKey === null ? [] : [['__debezium.newkey', newKey]];
+      record.headers = [...(record.headers ?? []), ...pointer];
+      this.#append(route.topic);
+      this.#appendTombstone(route.topic, pointer);
+    }
     record.key = newKey;
     record.value = created;
     record.headers = [
@@ -306,9 +371,12 @@ class RecordEmitter<S extends SourceInfo> {
         envelope.after = after;
         record.value = encoder.value(envelope);
       } else {
-        record.value = after === null ? null : encoder.row(after);
+        record.value = this.#unwrappedValue(route, op, before, after);
       }
       record.headers = encoder.takeHeaders();
+      if (this.#headers !== null || route.headers !== null || this.#unwrapped !== null) {
+        record.headers = this.#allHeaders(route, op, keyed, record.headers);
+      }
       return true;
     } catch (error) {
       encoder.takeHeaders();
@@ -317,16 +385,55 @@ class RecordEmitter<S extends SourceInfo> {
     }
   }
 
+  #skips(route: TableRoute<S>, op: RowChange['op'], before: Row | null, after: Row | null): boolean {
+    if (this.#skipped.has(op)) return true;
+    if (op === 'd') {
+      return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'drop';
+    }
+    if (op !== 'u' || !this.#options.skipUnchanged) return false;
+    return before !== null && after !== null && unchanged(route.fields, before, after);
+  }
+
+  #unwrappedValue(
+    route: TableRoute<S>,
+    op: Envelope['op'],
+    before: Row | null,
+    after: Row | null,
+  ): SinkRecord['value'] {
+    const row = op === 'd' && this.#options.unwrapped.deletes === 'rewrite' ? before : after;
+    if (row === null) return null;
+    return route.encoder.row(this.#unwrapped === null ? row : this.#unwrapped.extend(row, this.#parts(op)));
+  }
+
+  #allHeaders(
+    route: TableRoute<S>,
+    op: Envelope['op'],
+    row: Row | null,
+    noted: readonly Header[] | null,
+  ): readonly Header[] {
+    return [
+      ...(noted ?? []),
+      ...(this.#headers ?? []),
+      ...(route.headers === null || row === null ? [] : headersOf(route.headers, row)),
+      ...(this.#unwrapped?.headers(this.#parts(op)) ?? []),
+    ];
+  }
+
+  #parts(op: Envelope['op']): EnvelopeParts {
+    const { sourceValues, timeUs } = this.#envelope;
+    return { op, sourceValues, timeUs };
+  }
+
   #refuse(route: TableRoute<S>, change: RowChange<S>, error: HeadwaterError): void {
     const letter = this.#deadLetter({
       table: route.name,
       topic: route.topic.name,
       op: change.op,
       source: route.source(change.at, change.snapshot),
-      columns: change.table.columns.map(({ name }) => name),
+      columns: route.fields.map((i) => route.columns[i]!),
       // Half a row would be taken for the whole.
-      before: change.unreadable === undefined ? change.before : null,
-      after: change.unreadable === undefined ? change.after : null,
+      before: change.unreadable === undefined ? shownRow(route, change.before) : null,
+      after: change.unreadable === undefined ? shownRow(route, change.after) : null,
       error,
       timeMs: this.#record.timestamp,
     });
@@ -394,10 +501,14 @@ class RecordEmitter<S extends SourceInfo> {
   /** The record's key again, without a value: compaction may forget the key. */
   #appendTombstone(topic: TopicHandle, headers: readonly Header[] | null): void {
     // An unwrapped delete is one itself.
-    if (!this.#options.tombstones || this.#options.envelope === 'unwrapped') return;
+    if (!this.#options.tombstones || this.#deletesAreTombstones) return;
     this.#record.value = null;
     this.#record.headers = headers;
     this.#append(topic);
+  }
+
+  get #deletesAreTombstones(): boolean {
+    return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'tombstone';
   }
 
   #side(
@@ -430,20 +541,20 @@ class RecordEmitter<S extends SourceInfo> {
     );
   }
 
-  readonly #prepareHeartbeat = async (topic: string): Promise<void> => {
+  readonly #openHeartbeat = async (topic: string): Promise<void> => {
     this.#heartbeat = await heartbeatRecords(this.#encoding, { name: this.#options.name, topic });
   };
 
-  readonly #prepareMessage = async (topic: string): Promise<void> => {
+  readonly #openMessage = async (topic: string): Promise<void> => {
     const { connector } = this.#options;
     this.#message = await messageRecords(this.#encoding, this.#block, { connector, topic });
   };
 
-  readonly #prepareTransaction = async (topic: string): Promise<void> => {
+  readonly #openTransaction = async (topic: string): Promise<void> => {
     this.#transaction = await transactionRecords(this.#encoding, this.#block, topic);
   };
 
-  readonly #prepareNotification = async (topic: string): Promise<void> => {
+  readonly #openNotification = async (topic: string): Promise<void> => {
     this.#notification = await notificationRecords(this.#encoding, topic);
   };
 }
@@ -461,6 +572,7 @@ function emptyCounts(): EmitCounts {
     reads: 0,
     truncates: 0,
     messages: 0,
+    filtered: 0,
     transactions: 0,
     records: 0,
   };
@@ -486,14 +598,18 @@ function refuseUnknownKey<S extends SourceInfo>(
   );
 }
 
-/** Keys are scalars nearly always; what is compared by identity only is compared as text. */
 function keyChanged(key: readonly number[], before: Row, after: Row): boolean {
   for (const column of key) {
     const was = before[column]!;
     const is = after[column]!;
-    if (was === is || was === ABSENT || is === UNCHANGED) continue;
-    if (typeof was !== 'object' || typeof is !== 'object') return true;
-    if (JSON.stringify(was) !== JSON.stringify(is)) return true;
+    if (was !== ABSENT && is !== UNCHANGED && !sameValue(was, is)) return true;
   }
   return false;
+}
+
+/** Of a row that goes to the dead-letter topic only what its record would have shown. */
+function shownRow<S extends SourceInfo>({ project, fields }: TableRoute<S>, row: Row | null): Row | null {
+  if (row === null) return null;
+  const shown = project === null ? row : project(row);
+  return fields.map((i) => shown[i] ?? null);
 }

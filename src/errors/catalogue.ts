@@ -64,6 +64,18 @@ export const CATALOGUE = {
     summary: 'A key in tables.….key names a column that the table does not have.',
     advice: 'Correct the column names of that key, or remove it to use the key of the table itself.',
   },
+  'settings.column-missing': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A rule, a header or the outbox in the settings names a column that the table does not have.',
+    advice: 'Correct the name, or remove it from the settings; names are those of the database.',
+  },
+  'settings.column-twice': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'By the settings two columns of a table would have the same name in its records.',
+    advice: 'Give one of them another name in tables.….columns.rename, or the added field in emit.',
+  },
   'source.unreachable': {
     fate: 'retry',
     exit: 3,

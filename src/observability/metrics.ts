@@ -82,6 +82,12 @@ export const METRICS: readonly Metric[] = [
     'TotalNumberOfEventsSeen',
   ),
   counter(
+    'headwater_number_of_events_filtered',
+    'Changes that by the settings made no record.',
+    ({ counters }) => counters.filtered,
+    'NumberOfEventsFiltered',
+  ),
+  counter(
     'headwater_total_number_of_create_events_seen',
     'Inserts.',
     ({ counters }) => counters.creates,

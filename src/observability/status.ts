@@ -48,6 +48,8 @@ export interface PipelineCounters {
   readonly deletes: number;
   readonly reads: number;
   readonly truncates: number;
+  /** Changes that by the settings made no record. */
+  readonly filtered: number;
   readonly messages: number;
   readonly transactions: number;
   readonly records: number;

@@ -25,6 +25,7 @@ export class PipelineMonitor {
     deletes: 0,
     reads: 0,
     truncates: 0,
+    filtered: 0,
     messages: 0,
     transactions: 0,
     records: 0,
@@ -125,6 +126,7 @@ export class PipelineMonitor {
     total.reads += counts.reads;
     total.truncates += counts.truncates;
     total.messages += counts.messages;
+    total.filtered += counts.filtered;
     total.transactions += counts.transactions;
     total.records += counts.records;
     total.sourceBytes += batch.bytes;

@@ -10,6 +10,7 @@ import type { FileShape } from './schema.ts';
 import { Secret } from './secret.ts';
 import type { HttpSettings, Settings, SourceSettings } from './settings.ts';
 import { parseSourceUrl } from './source-url.ts';
+import { resolveOutbox, resolveTables } from './resolve-transforms.ts';
 
 export interface ResolveContext {
   readonly document: SettingsDocument;
@@ -37,12 +38,8 @@ export async function resolveSettings(shape: FileShape, context: ResolveContext)
       walLimitBytes: sizeInBytes(snapshot.wal_limit),
     },
     emit: await resolveEmit(shape, context),
-    tables: new Map(
-      Object.entries(shape.tables).map(([table, { key, topic }]) => [
-        table,
-        { key: key ?? null, topic: topic ?? null },
-      ]),
-    ),
+    tables: resolveTables(shape, document),
+    outbox: resolveOutbox(shape, document),
     http: resolveHttp(shape, document),
     stateDir: resolvePath(directory, shape.state.dir ?? environment.STATE_DIRECTORY ?? '.headwater'),
     shutdownTimeoutMs: durationInMs(shape.shutdown.timeout),

@@ -3,16 +3,9 @@
  * docs/settings.md lists. A key stands here only if this version does something with it.
  */
 import * as z from 'zod';
-import { duration, flag, list, matching, oneOf, secret, size, text, whole } from './leaves.ts';
+import { block, duration, flag, list, matching, oneOf, secret, size, text, whole } from './leaves.ts';
 import { parseSourceUrl } from './source-url.ts';
-
-const TABLE = /^[^.]+\.[^.].*$/;
-
-function block<T extends z.core.$ZodLooseShape>(shape: T): z.ZodObject<T, z.core.$strict> {
-  return z.strictObject(shape, {
-    error: (issue) => (issue.code === 'invalid_type' ? 'must be a block of keys' : undefined),
-  });
-}
+import { EMIT_TRANSFORMS, OUTBOX, TABLE_NAME, TABLE_TRANSFORMS } from './transform-schema.ts';
 
 const tls = block({
   mode: oneOf(['disable', 'require', 'verify-ca', 'verify-full'], {
@@ -90,7 +83,7 @@ const snapshot = block({
   parallelism: whole(1, 64).default(2).describe('Connections that read at once.'),
   chunk_rows: whole(100, 100_000_000).default(100_000).describe('Rows of one chunk, about.'),
   where: z
-    .record(matching(TABLE, 'schema.table'), text('an SQL condition'), {
+    .record(matching(TABLE_NAME, 'schema.table'), text('an SQL condition'), {
       error: 'must be a block of schema.table: condition',
     })
     .default({})
@@ -192,6 +185,7 @@ const emit = block({
   topic: text('a template such as {name}.{schema}.{table}')
     .default('{name}.{schema}.{table}')
     .describe('Topic of a table; {name}, {schema} and {table} are filled in.'),
+  ...EMIT_TRANSFORMS,
   delivery: oneOf(['exactly-once', 'at-least-once'], {
     exactly_once: 'write it with hyphens',
     at_least_once: 'write it with hyphens',
@@ -237,7 +231,7 @@ export const FILE_SCHEMA = block({
   emit: emit.describe('Where records go, and how they are written. One of kafka, file and stdout.'),
   tables: z
     .record(
-      matching(TABLE, 'schema.table'),
+      matching(TABLE_NAME, 'schema.table'),
       block({
         key: list(text('a column name'), 'a list of column names')
           .optional()
@@ -245,11 +239,13 @@ export const FILE_SCHEMA = block({
             'Columns of the record key, instead of the primary key; where they are not part of the replica identity the table needs REPLICA IDENTITY FULL.',
           ),
         topic: text('a topic name').optional().describe('Topic of this table.'),
+        ...TABLE_TRANSFORMS,
       }),
       { error: 'must be a block of schema.table: settings' },
     )
     .default({})
     .describe('What is different for single tables, by schema.table.'),
+  outbox: OUTBOX,
   http: block({
     listen: text('host:port, or off')
       .optional()
@@ -286,7 +282,5 @@ export const NOT_IN_THIS_VERSION: ReadonlyMap<string, string> = new Map([
   ['source.oracle', 'this version reads PostgreSQL only'],
   ['source.poll', 'this version has no polling'],
   ['emit.registry', 'this version has no schema registry; emit.format is json or json-with-schema'],
-  ['tables.*.columns', 'this version has no column filters; capture the table whole or leave it out'],
-  ['outbox', 'this version has no outbox'],
   ['enrich', 'this version has no enrichment'],
 ]);

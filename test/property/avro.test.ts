@@ -33,6 +33,7 @@ describe.each(['debezium', 'safe'] as const)('Avro, profile %s', (profile) => {
   const options = {
     table: EVERY_KIND,
     key: EVERY_KIND.key,
+    fields: EVERY_KIND.columns.map((_, i) => i),
     topic: 'shop.public.kinds',
     source: block.schema,
     envelope: 'full' as const,

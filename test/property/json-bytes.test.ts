@@ -71,7 +71,14 @@ describe.each([
   ['safe', false],
 ] as const)('JSON as bytes, profile %s, schema %s', (profile, withSchema) => {
   test('is the JSON as text', () => {
-    const options = { table, key: [1, 2], topic: 'a.s.t', source, envelope: 'full' as const };
+    const options = {
+      table,
+      key: [1, 2],
+      fields: table.columns.map((_, i) => i),
+      topic: 'a.s.t',
+      source,
+      envelope: 'full' as const,
+    };
     const asText = jsonEncoding({ profile, withSchema }).table(options);
     const asBytes = jsonEncoding({ profile, withSchema, rows: 'bytes' }).table(options);
     const same = (bytes: string | Uint8Array | null, expected: string | Uint8Array | null): void => {

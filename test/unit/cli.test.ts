@@ -292,6 +292,7 @@ test('status for people names what is wrong', () => {
             deletes: 0,
             reads: 0,
             truncates: 0,
+            filtered: 0,
             messages: 0,
             transactions: 0,
             records: 0,

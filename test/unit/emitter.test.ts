@@ -9,6 +9,7 @@ import type { Column, ColumnType, TableId, TableSchema } from '../../src/model/t
 import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 import { postgresSourceBlock } from '../../src/readers/postgres/source-block.ts';
 import type { PostgresSource, PostgresTx } from '../../src/readers/postgres/source-info.ts';
+import { NO_TRANSFORMS } from '../support/no-transforms.ts';
 
 interface Written {
   readonly topic: string;
@@ -54,6 +55,7 @@ function emitterWith(
       messages: true,
       heartbeats: true,
       tables: new Map(),
+      ...NO_TRANSFORMS,
       onTableError: (table, error) => failures.push({ table, error }),
       ...options,
     },

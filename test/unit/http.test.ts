@@ -34,6 +34,7 @@ const RUNNING: PipelineStatus = {
     deletes: 3,
     reads: 4,
     truncates: 5,
+    filtered: 0,
     messages: 6,
     transactions: 7,
     records: 8,

@@ -69,6 +69,50 @@ emit:
   });
 });
 
+describe('transforms', () => {
+  const file = (rest: string): string =>
+    `name: a\nsource: { url: "postgres://u@h/d", tables: ["s.*"] }\n${rest}`;
+
+  test('columns, routes, headers and the outbox', async () => {
+    const settings = await load(
+      file(`emit:
+  file: { path: out }
+  routes: [{ match: 'a\\.s\\.(t|u)', topic: a.both, key_field: from }]
+  hash_key: \${env:KEY}
+  skip_operations: [d]
+tables:
+  s.t:
+    columns: { exclude: [ssn], mask: { email: hash, phone: 4, pin: null }, truncate: { notes: 200 } }
+    headers: { tenant: tenant_id }
+outbox: { table: s.outbox, headers: { eventType: type } }
+`),
+      { KEY: 'k3y' },
+    );
+    expect(settings.emit).toMatchObject({ skipOperations: ['d'], skipUnchanged: false });
+    expect(settings.emit.hashKey?.reveal()).toBe('k3y');
+    const [route] = settings.emit.routes;
+    expect(route).toMatchObject({ topic: 'a.both', keyField: { name: 'from', value: null } });
+    expect(route?.match.test('a.s.t')).toBe(true);
+    expect(route?.match.test('xa.s.t')).toBe(false);
+    expect(settings.tables.get('s.t')?.columns).toEqual({
+      include: null,
+      exclude: ['ssn'],
+      mask: new Map<string, string | number>([
+        ['email', 'hash'],
+        ['phone', 4],
+        ['pin', 'null'],
+      ]),
+      truncate: new Map([['notes', 200]]),
+      rename: new Map(),
+    });
+    expect(settings.outbox).toMatchObject({
+      topic: 'outbox.event.{route}',
+      key: 'aggregateid',
+      timestamp: null,
+    });
+  });
+});
+
 describe('references', () => {
   const file = (password: string, rest = ''): string =>
     `name: a\nsource:\n  url: postgres://u@h/d\n  password: ${password}\n  tables: [s.t]\nemit:\n  kafka:\n    brokers: [k:1]\n${rest}`;

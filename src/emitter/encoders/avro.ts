@@ -17,6 +17,11 @@ import { notedHeaders } from './json-form.ts';
 import type { RowField, RowForm } from './row-fields.ts';
 
 type WriteValue = (value: Value, out: BinaryWriter) => void;
+interface Field {
+  readonly index: number;
+  readonly write: WriteValue;
+}
+
 type WriteJson = (json: JsonTree, out: BinaryWriter) => void;
 
 /** One record at a time is under way in the process. */
@@ -38,9 +43,8 @@ export class AvroTableEncoder implements TableEncoder {
   readonly #form: RowForm;
   readonly #prefixes: AvroPrefixes;
   readonly #profile: Profile;
-  readonly #row: readonly WriteValue[];
-  readonly #keyColumns: readonly number[];
-  readonly #key: readonly WriteValue[];
+  readonly #row: readonly Field[];
+  readonly #key: readonly Field[];
   readonly #source: BlockCache;
   /** ts_ms, ts_us and ts_ns of the last record: neighbours share them. */
   #times: Buffer = Buffer.alloc(0);
@@ -51,18 +55,16 @@ export class AvroTableEncoder implements TableEncoder {
     this.#prefixes = prefixes;
     this.#profile = profile;
     this.#row = form.row.map((field) => this.#column(field));
-    this.#keyColumns = form.key.map(({ index }) => index);
-    this.#key = form.key.map(({ index }) => this.#row[index]!);
+    this.#key = form.key.map((field) => this.#column(field));
     const source = form.form.envelope.fields!.find(({ field }) => field === 'source')!;
     this.#source = new BlockCache((source.schema.fields ?? []).map(({ schema }) => blockWriter(schema)));
   }
 
   key(row: Row): Uint8Array | null {
-    const count = this.#key.length;
-    if (count === 0) return null;
+    if (this.#key.length === 0) return null;
     keys.begin();
     keys.bytes(this.#prefixes.key);
-    for (let i = 0; i < count; i++) this.#key[i]!(row[this.#keyColumns[i]!]!, keys);
+    writeFields(this.#key, row, keys);
     return keys.end();
   }
 
@@ -92,7 +94,7 @@ export class AvroTableEncoder implements TableEncoder {
   row(row: Row): Uint8Array {
     values.begin();
     values.bytes(this.#prefixes.value);
-    this.#fields(row, values);
+    writeFields(this.#row, row, values);
     return values.end();
   }
 
@@ -106,13 +108,7 @@ export class AvroTableEncoder implements TableEncoder {
       return;
     }
     out.byte(SECOND);
-    this.#fields(row, out);
-  }
-
-  #fields(row: Row, out: BinaryWriter): void {
-    const writers = this.#row;
-    const count = writers.length;
-    for (let i = 0; i < count; i++) writers[i]!(row[i]!, out);
+    writeFields(this.#row, row, out);
   }
 
   #keepTimes(timeUs: number): void {
@@ -128,10 +124,18 @@ export class AvroTableEncoder implements TableEncoder {
     this.#timeUs = timeUs;
   }
 
-  #column({ column, schema, json }: RowField): WriteValue {
+  #column({ index, column, schema, json }: RowField): Field {
     const rare = jsonWriter(schema, column.name);
     const other: WriteValue = (value, out) => rare(parseExact(json(value)), out);
-    return usualWriter(column.type, { profile: this.#profile, schema, other });
+    return { index, write: usualWriter(column.type, { profile: this.#profile, schema, other }) };
+  }
+}
+
+function writeFields(fields: readonly Field[], row: Row, out: BinaryWriter): void {
+  const count = fields.length;
+  for (let i = 0; i < count; i++) {
+    const field = fields[i]!;
+    field.write(row[field.index]!, out);
   }
 }
 

@@ -2,7 +2,7 @@ import type { TableSchema } from '../../model/table.ts';
 import type { Row } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
-import type { SchemaPlace } from '../../schema/registry/schema-registrar.ts';
+import type { SchemaPlace } from '../../schema/registry/named-schema.ts';
 import type { BlockValue } from '../../schema/source-block.ts';
 
 /** Header of a record: name and value. */
@@ -50,6 +50,8 @@ export interface TableEncoderOptions {
   readonly table: TableSchema;
   /** Indexes of the key's columns, in order; by settings not always the table's own. */
   readonly key: readonly number[];
+  /** Indexes of the columns that rows show; a column of the key is not always one of them. */
+  readonly fields: readonly number[];
   readonly topic: string;
   readonly source: ConnectSchema;
   /** What values are: the envelope, or the row alone. */

@@ -2,7 +2,7 @@
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
 import { renderAvroSchema } from '../../schema/avro-schema.ts';
-import type { NamedSchema, SchemaPlace } from '../../schema/registry/schema-registrar.ts';
+import type { NamedSchema, SchemaPlace } from '../../schema/registry/named-schema.ts';
 import { adjustNames, checkNames, type NameAdjustment } from '../../schema/schema-names.ts';
 import { AvroStructEncoder, AvroTableEncoder } from './avro.ts';
 import type { Encoding, TableEncoderOptions } from './encoder.ts';

@@ -7,7 +7,7 @@ import { adjustTable, type NameAdjustment } from '../../schema/schema-names.ts';
 import { type TableForm, tableForm } from '../../schema/table-form.ts';
 import { columnDefaultJson } from './default-json.ts';
 import type { TableEncoderOptions } from './encoder.ts';
-import { jsonForm } from './json-form.ts';
+import { type FieldWriter, jsonForm } from './json-form.ts';
 import type { RowNotes } from './value-json.ts';
 
 /** One column as a field of a record. */
@@ -28,11 +28,11 @@ export interface RowForm {
 
 /** The schemas of a table's records. */
 export function tableFormOf(
-  { table, key, topic, source }: TableEncoderOptions,
+  { table, key, fields, topic, source }: TableEncoderOptions,
   { profile, names }: { readonly profile: Profile; readonly names: NameAdjustment },
 ): TableForm {
   const defaults = table.columns.map((column) => columnDefaultJson(column, profile));
-  return adjustTable(tableForm({ table, key, topic, profile, source, defaults }), names);
+  return adjustTable(tableForm({ table, key, fields, topic, profile, source, defaults }), names);
 }
 
 export function rowForm(
@@ -41,10 +41,13 @@ export function rowForm(
 ): RowForm {
   const form = tableFormOf(table, options);
   const json = jsonForm(table, { profile: options.profile, withSchema: true });
-  const fields = form.row.fields ?? [];
-  const row = json.row.map(({ column: index, write }): RowField => {
-    const column = table.table.columns[index]!;
-    return { index, column, schema: fields[index]!.schema, json: write };
-  });
-  return { form, row, key: table.key.map((index) => row[index]!), notes: json.notes };
+  const { columns } = table.table;
+  const fields = (writers: readonly FieldWriter[], record: ConnectSchema | null): readonly RowField[] =>
+    writers.map(({ column: index, write }, i) => ({
+      index,
+      column: columns[index]!,
+      schema: record!.fields![i]!.schema,
+      json: write,
+    }));
+  return { form, row: fields(json.row, form.row), key: fields(json.key, form.key), notes: json.notes };
 }

@@ -7,21 +7,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Log } from '../../observability/log.ts';
-
-export type SchemaType = 'AVRO' | 'JSON' | 'PROTOBUF';
-
-/** A schema that another one names: `name` as the text has it, `subject` and `version` where the registry has it. */
-export interface SchemaReference {
-  readonly name: string;
-  readonly subject: string;
-  readonly version: number;
-}
-
-export interface SchemaText {
-  readonly type: SchemaType;
-  readonly text: string;
-  readonly references: readonly SchemaReference[];
-}
+import type { SchemaReference, SchemaText } from './named-schema.ts';
 
 export interface RegisteredVersion extends SchemaText {
   readonly id: number;

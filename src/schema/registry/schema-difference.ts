@@ -1,5 +1,5 @@
 /** What differs between two schemas of a subject, for people: one line a field, whatever the format. */
-import type { SchemaText } from './registry-client.ts';
+import type { SchemaText } from './named-schema.ts';
 
 /** `Value.qty: int → string`, `Value.note: added (null|string)`, `Value.old: removed`; none where only texts differ. */
 export function schemaDifference(before: SchemaText, after: SchemaText): readonly string[] {

@@ -5,22 +5,12 @@
 import { createHash } from 'node:crypto';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Log } from '../../observability/log.ts';
-import type { Compatibility, RegistryClient, SchemaReference, SchemaText } from './registry-client.ts';
+import type { NamedSchema, SchemaPlace, SchemaReference, SchemaText } from './named-schema.ts';
+import type { Compatibility, RegistryClient } from './registry-client.ts';
 import { schemaDifference } from './schema-difference.ts';
 
 /** Keys of the durable state: `registry/<subject>` → {"hash","id"}. */
 export const REGISTRY_PREFIX = 'registry/';
-
-/** Which schema of a topic: that of its keys or that of its values. */
-export interface SchemaPlace {
-  readonly topic: string;
-  readonly part: 'key' | 'value';
-}
-
-/** A schema with the full name of its outermost record, which subjects may be made of. */
-export interface NamedSchema extends SchemaText {
-  readonly name: string;
-}
 
 export interface RegistrarOptions {
   /** Confluent's TopicNameStrategy, RecordNameStrategy and TopicRecordNameStrategy. */
