@@ -1,11 +1,12 @@
 import { createEmitter } from '../emitter/emitter.ts';
-import { jsonEncoding } from '../emitter/encoders/json.ts';
+import { PausedTables } from '../emitter/paused-tables.ts';
 import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PostgresPosition } from '../readers/postgres/position.ts';
 import type { PostgresSource } from '../readers/postgres/source-info.ts';
 import type { Settings } from '../settings/settings.ts';
+import { openEncoding } from './encodings.ts';
 import { openSink } from './sinks.ts';
 import { sourceOf } from './sources.ts';
 import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
@@ -22,55 +23,65 @@ export function attemptParts(
 ): AttemptParts<PostgresPosition, PostgresSource> {
   const { emit, snapshot, source } = settings;
   const { openReader, block } = sourceOf(settings, run.log);
-  const encoding = jsonEncoding({
-    profile: emit.profile,
-    withSchema: emit.format === 'json-with-schema',
-    rows: emit.sink.kind === 'kafka' ? 'bytes' : 'text',
-  });
   return {
     name: settings.name,
     openReader,
     openSink: (signal) => openSink(settings, run.log, signal),
-    createEmitter: (sink, onTableError) =>
-      createEmitter(
-        {
-          ...topicNaming(settings),
-          connector: source.connector,
-          envelope: emit.envelope,
-          unwrapped: emit.unwrapped,
-          skipOperations: emit.skipOperations,
-          skipUnchanged: emit.skipUnchanged,
-          headers: emit.headers,
-          hashKey: emit.hashKey?.reveal() ?? null,
-          outbox: settings.outbox,
-          tombstones: emit.tombstones,
-          transactionMetadata: emit.transactionMetadata,
-          truncates: emit.truncates,
-          messages: emit.messages,
-          deadLetterTopic: deadLetterTopicOf(settings),
-          heartbeats: emit.heartbeatMs !== null,
-          tables: new Map(
-            [...settings.tables].map(([table, { key, topic, columns, headers }]) => [
-              table,
-              {
-                key: key ?? undefined,
-                topic: topic ?? undefined,
-                columns: columns ?? undefined,
-                headers,
+    openRecords: async (state, signal) => {
+      const { encoding, refusals } = await openEncoding(settings, { state, signal, log: run.log });
+      const { tables: paused, resumed } = await PausedTables.restore(state, refusals);
+      return {
+        resumed,
+        createEmitter: (sink, onTableError) =>
+          createEmitter(
+            {
+              ...topicNaming(settings),
+              connector: source.connector,
+              envelope: emit.envelope,
+              unwrapped: emit.unwrapped,
+              skipOperations: emit.skipOperations,
+              skipUnchanged: emit.skipUnchanged,
+              headers: emit.headers,
+              hashKey: emit.hashKey?.reveal() ?? null,
+              outbox: settings.outbox,
+              tombstones: emit.tombstones,
+              transactionMetadata: emit.transactionMetadata,
+              truncates: emit.truncates,
+              messages: emit.messages,
+              deadLetterTopic: deadLetterTopicOf(settings),
+              heartbeats: emit.heartbeatMs !== null,
+              tables: new Map(
+                [...settings.tables].map(([table, { key, topic, columns, headers }]) => [
+                  table,
+                  {
+                    key: key ?? undefined,
+                    topic: topic ?? undefined,
+                    columns: columns ?? undefined,
+                    headers,
+                  },
+                ]),
+              ),
+              onUnusedRules: (table, rules) =>
+                run.log.warn(
+                  { table: tableName(table), rules: rules.join(', ') },
+                  'the settings have rules for columns that this table does not have',
+                ),
+              onTableError,
+            },
+            {
+              encoding,
+              block,
+              sink,
+              pausing: {
+                tables: paused,
+                state,
+                onPaused: onTableError,
+                onIncompatible: emit.registry?.onIncompatible === 'new_topic' ? 'new_topic' : 'pause',
               },
-            ]),
+            },
           ),
-          onUnusedRules: (table, rules) =>
-            run.log.warn(
-              { table: tableName(table), rules: rules.join(', ') },
-              'the settings have rules for columns that this table does not have',
-            ),
-          onTableError,
-        },
-        encoding,
-        block,
-        sink,
-      ),
+      };
+    },
     topicOf: (id) => topicOf(settings, id),
     topicsOf: (tables) => topicsOf(settings, tables),
     snapshot: {

@@ -18,6 +18,7 @@ import type { TableId, TableSchema } from '../model/table.ts';
 import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
+import type { PausedTables } from './paused-tables.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
 import {
   heartbeatRecords,
@@ -31,7 +32,13 @@ import {
   transactionRecords,
 } from './side-records.ts';
 import type { Sink, SinkRecord, TopicHandle, TopicPurpose } from './sink.ts';
-import { type RouteOptions, type TableRoute, TableRoutes, type TableTotals } from './table-routes.ts';
+import {
+  type Pausing,
+  type RouteOptions,
+  type TableRoute,
+  TableRoutes,
+  type TableTotals,
+} from './table-routes.ts';
 import {
   deadLetterTopic,
   heartbeatTopic,
@@ -97,16 +104,24 @@ export interface Emitter {
   notify(notification: Notification, nowMs: number): Promise<void>;
   /** Events and topic of each table met so far, for status. */
   tables(): Iterable<Readonly<TableTotals>>;
+  /** State that has to become durable with what was emitted so far. */
+  takeState(): ReadonlyMap<string, string | null> | undefined;
+}
+
+export interface EmitterParts<S extends SourceInfo> {
+  readonly encoding: Encoding;
+  readonly block: SourceBlock<S>;
+  readonly sink: Sink;
+  /** Left out where the encoding refuses no schema. */
+  readonly pausing?: Pausing;
 }
 
 export function createEmitter<S extends SourceInfo>(
   options: EmitterOptions,
-  encoding: Encoding,
-  sourceBlock: SourceBlock<S>,
-  sink: Sink,
+  parts: EmitterParts<S>,
 ): Emitter {
   // Batches are typed by the reader's source at the pipeline; the emitter sees only its own block's.
-  return new RecordEmitter<S>(options, encoding, sourceBlock, sink);
+  return new RecordEmitter<S>(options, parts);
 }
 
 class RecordEmitter<S extends SourceInfo> {
@@ -121,6 +136,7 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #headers: readonly Header[] | null;
   readonly #skipped: ReadonlySet<RowChange['op']>;
   readonly #routes: TableRoutes<S>;
+  readonly #paused: PausedTables | null;
   readonly #order: TransactionOrder;
   readonly #record: SinkRecord = { key: null, value: null, plain: false, headers: null, timestamp: 0 };
   readonly #envelope: Envelope = {
@@ -145,8 +161,10 @@ class RecordEmitter<S extends SourceInfo> {
   #counts: EmitCounts = emptyCounts();
   #lastTx: Tx | null = null;
 
-  constructor(options: EmitterOptions, encoding: Encoding, block: SourceBlock<S>, sink: Sink) {
+  constructor(options: EmitterOptions, parts: EmitterParts<S>) {
+    const { encoding, block, sink, pausing = null } = parts;
     this.#options = options;
+    this.#paused = pausing?.tables ?? null;
     this.#sink = sink;
     this.#block = block;
     const added = new UnwrappedFields(options.unwrapped, block.schema);
@@ -155,7 +173,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#outbox = options.outbox === null ? null : new Outbox(options.outbox, encoding.profile);
     this.#headers = options.headers.size === 0 ? null : [...options.headers];
     this.#skipped = new Set(options.skipOperations);
-    this.#routes = new TableRoutes(options, { encoding, block, sink, unwrapped: this.#unwrapped });
+    this.#routes = new TableRoutes(options, { encoding, block, sink, pausing, unwrapped: this.#unwrapped });
     this.#order = new TransactionOrder();
     this.#encoding = encoding;
     this.#deadLetter = deadLetters(options.name);
@@ -165,6 +183,8 @@ class RecordEmitter<S extends SourceInfo> {
   prepare(batch: Batch<unknown, S>): Promise<void> | undefined {
     const { heartbeats, messages, name, transactionMetadata } = this.#options;
     const waiting: Promise<unknown>[] = [];
+    const retrying = this.#paused?.retry();
+    if (retrying !== undefined) waiting.push(retrying);
     // Needed without a change of theirs in the batch: heartbeats come by time, dead letters by surprise.
     if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting, this.#openHeartbeat);
     let last: TableSchema | null = null;
@@ -222,6 +242,12 @@ class RecordEmitter<S extends SourceInfo> {
     return this.#routes.all();
   }
 
+  takeState(): ReadonlyMap<string, string | null> | undefined {
+    const parts = [this.#routes.takeChanged(), this.#paused?.takeChanged(), this.#encoding.takeState?.()];
+    const changed = parts.filter((part) => part !== undefined);
+    return changed.length === 0 ? undefined : new Map(changed.flatMap((part) => [...part]));
+  }
+
   #emitChange(change: Change<S>): void {
     switch (change.kind) {
       case 'row':
@@ -277,6 +303,10 @@ class RecordEmitter<S extends SourceInfo> {
       return;
     }
     const route = this.#routes.of(change.table);
+    if (route.paused) {
+      counts.filtered++;
+      return;
+    }
     route.totals.events++;
     route.totals.lastEventAt = this.#record.timestamp;
     this.#setBlocks(route, change, change.snapshot);
@@ -447,6 +477,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#counts.truncates++;
     const route = this.#routes.of(change.table);
     const envelope = this.#envelope;
+    if (route.paused) return;
     this.#setBlocks(route, change, null);
     if (!this.#options.truncates || this.#options.envelope === 'unwrapped') return;
     envelope.op = 't';

@@ -447,6 +447,12 @@ export const CATALOGUE = {
     advice:
       'Lower the compatibility of the subject, or choose another emit.registry.on_incompatible. Nothing is lost: the next start goes on before the change.',
   },
+  'schema.accepted': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'The registry accepts the schema of a table that was waiting for it.',
+    advice: 'Nothing to do: the table is read anew while the stream goes on.',
+  },
   'schema.refused': {
     fate: 'quarantine',
     exit: 1,

@@ -13,7 +13,8 @@ export interface AttemptParts<P, S extends SourceInfo> {
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
-  createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
+  /** Recovers how records are written from the durable state; asks the schema registry where there is one. */
+  openRecords(state: ReadonlyMap<string, string>, signal: AbortSignal): Promise<Records>;
   topicOf(id: TableId): string;
   /** All topics that are written for these tables, side topics included. */
   topicsOf(tables: readonly TableId[]): readonly string[];
@@ -31,6 +32,13 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly retainedBudgetBytes: number | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
   readonly untilCaughtUp: boolean;
+}
+
+/** How an attempt writes records. */
+export interface Records {
+  /** `schema.table` of those that waited for the registry, which now accepts their schemas: they are read anew. */
+  readonly resumed: readonly string[];
+  createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
 }
 
 export type TableErrorHandler = (table: TableId, error: HeadwaterError) => void;

@@ -88,8 +88,10 @@ export async function runAttempt<P, S extends SourceInfo>(
         signal,
       );
       failpoint('slot-created');
+      const records = await parts.openRecords(restored, signal);
       const { from, known, state, notices } = startPoint(opened, checkpoint, restored, {
         name: parts.name,
+        resumed: records.resumed,
         onGap: parts.onGap,
         codec: reader.codec,
         log,
@@ -99,7 +101,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         if (!board.quarantine(id, error)) return;
         log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
       };
-      const emitter = parts.createEmitter(sink, onTableError);
+      const emitter = records.createEmitter(sink, onTableError);
       const snapshot = createSnapshot<P, S>({
         ...parts.snapshot,
         source: reader.snapshotSource(),
@@ -226,7 +228,10 @@ async function deliver<P, S extends SourceInfo>(
     const preparing = emitter.prepare(batch);
     if (preparing !== undefined) await preparing;
     const counts = emitter.emit(batch);
-    committer.add(batch, counts.records + run.heartbeat(Date.now()));
+    const heartbeats = run.heartbeat(Date.now());
+    const state = emitter.takeState();
+    if (state !== undefined) committer.note(state);
+    committer.add(batch, counts.records + heartbeats);
     monitor.count(batch, counts);
     if (batch.resume !== null) passed?.(batch.resume);
     const full = sink.ready();

@@ -26,9 +26,12 @@ const DECIMAL = 'org.apache.kafka.connect.data.Decimal';
 /** What AvroData writes where Connect does not say. */
 const DEFAULT_PRECISION = 64;
 
-/** JSON text. Records that occur twice are defined at the first place and named at the others. */
-export function renderAvroSchema(schema: ConnectSchema): string {
-  return typeText(schema, { defined: new Set(), namespace: null, unnamed: 0 });
+/**
+ * JSON text. Records that occur twice are defined at the first place and named at the others; those in `referred`
+ * are defined elsewhere, and named only.
+ */
+export function renderAvroSchema(schema: ConnectSchema, referred: ReadonlySet<string> = new Set()): string {
+  return typeText(schema, { defined: new Set(referred), namespace: null, unnamed: 0 });
 }
 
 interface Context {

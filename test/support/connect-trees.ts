@@ -94,3 +94,41 @@ export function avscType(schemaText: string): avsc.Type {
     registry: { long: LONG },
   });
 }
+
+/** What a required field has that is not in the message, as proto3 defines it. */
+const ZEROS: Readonly<Partial<Record<ConnectSchema['type'], Tree>>> = {
+  int8: 0n,
+  int16: 0n,
+  int32: 0n,
+  int64: 0n,
+  float: 0,
+  double: 0,
+  boolean: false,
+  string: '',
+  bytes: '',
+};
+
+/** From what protobufjs makes of a message: absent fields are null, 64 bits are text. */
+export function treeOfProtobuf(schema: ConnectSchema, value: unknown): Tree {
+  if (value === undefined || value === null) return schema.optional ? null : (ZEROS[schema.type] ?? null);
+  if (schema.name === 'org.apache.kafka.connect.data.Decimal') {
+    return Buffer.from((value as { readonly value?: Uint8Array }).value ?? []).toString('hex');
+  }
+  switch (schema.type) {
+    case 'int8':
+    case 'int16':
+    case 'int32':
+    case 'int64':
+      return BigInt(value as number | string);
+    case 'bytes':
+      return Buffer.from(value as Uint8Array).toString('hex');
+    case 'array':
+      return (value as unknown[]).map((item) => treeOfProtobuf(schema.items!, item));
+    case 'map':
+      return entries(value as Record<string, unknown>, (item) => treeOfProtobuf(schema.items!, item));
+    case 'struct':
+      return struct(schema, (field, type) => treeOfProtobuf(type, (value as Record<string, unknown>)[field]));
+    default:
+      return value as boolean | number | string;
+  }
+}

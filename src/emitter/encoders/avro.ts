@@ -15,6 +15,7 @@ import { unscaled } from './decimal-bytes.ts';
 import type { Envelope, Header, StructEncoder, TableEncoder } from './encoder.ts';
 import { notedHeaders } from './json-form.ts';
 import type { RowField, RowForm } from './row-fields.ts';
+import { isShort } from './time-precision.ts';
 
 type WriteValue = (value: Value, out: BinaryWriter) => void;
 interface Field {
@@ -224,11 +225,6 @@ function usualWriter(type: ColumnType, { profile, schema, other }: ColumnContext
   }
 }
 
-/** Whether Debezium writes a time of this precision in milliseconds. */
-function isShort(precision: number | null): boolean {
-  return precision !== null && precision <= 3;
-}
-
 function integerWriter(branch: number | null, other: WriteValue): WriteValue {
   return (v, out) => {
     if (typeof v !== 'number' || !Number.isFinite(v)) return other(v, out);
@@ -248,15 +244,10 @@ function stringWriter(branch: number | null, other: WriteValue): WriteValue {
 function instantWriter(precision: number | null, branch: number | null, other: WriteValue): WriteValue {
   const digits = precision ?? 6;
   return (v, out) => {
-    if (typeof v !== 'number' || !isFourDigitYear(v)) return other(v, out);
+    if (typeof v !== 'number' || !Number.isFinite(v)) return other(v, out);
     if (branch !== null) out.byte(branch);
     out.instant(v, digits, 1);
   };
-}
-
-/** Years 0 to 9999, in microseconds. */
-function isFourDigitYear(us: number): boolean {
-  return us >= -62_167_219_200_000_000 && us < 253_402_300_800_000_000;
 }
 
 function decimalWriter(scale: number, branch: number | null, other: WriteValue): WriteValue {

@@ -193,7 +193,7 @@ export class BinaryWriter {
     this.#at += size + 1;
   }
 
-  /** `2016-11-04T11:51:30.123456Z` with that many digits of the second and its length in front; years 0 to 9999. */
+  /** `2016-11-04T11:51:30.123456Z` with that many digits of the second and its length in front; of a safe integer. */
   instant(us: number, digits: number, shift: 0 | 1): void {
     const day = Math.floor(us / US_PER_DAY);
     const slot = day & (KEPT_DAYS - 1);

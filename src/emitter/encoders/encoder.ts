@@ -75,4 +75,6 @@ export interface Encoding {
    */
   table(options: TableEncoderOptions): TableEncoder | Promise<TableEncoder>;
   struct(schema: ConnectSchema, place: SchemaPlace): StructEncoder | Promise<StructEncoder>;
+  /** What it has to find again after a restart, and became new since the last call. */
+  takeState?(): ReadonlyMap<string, string | null> | undefined;
 }

@@ -36,7 +36,7 @@ export function jsonEncoding(options: JsonOptions): JsonEncoding {
       const form = jsonForm(table, options);
       return options.rows === 'bytes' ? new JsonBytesEncoder(form) : new JsonTableEncoder(form);
     },
-    struct: (schema) => (options.withSchema ? new Wrapped(schema) : BARE),
+    struct: (schema) => (options.withSchema && options.registered !== true ? new Wrapped(schema) : BARE),
   };
 }
 

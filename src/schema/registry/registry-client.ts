@@ -39,15 +39,17 @@ export interface RegistryOptions {
 
 /** Answers are small; what is larger is not one of a registry. */
 const LARGEST_ANSWER = 16 * 1024 * 1024;
+const IDLE_MS = 20_000;
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5_000;
 
 const CERTIFICATE_ERRORS = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_|ERR_SSL_|EPROTO$)/;
 
-export class RegistryClient implements Disposable {
+/** Idle connections close by themselves and do not keep the process alive: there is nothing to dispose of. */
+export class RegistryClient {
   readonly #options: RegistryOptions;
   readonly #log: Log;
-  readonly #http = new HttpAgent({ keepAlive: true, maxSockets: 4 });
+  readonly #http = new HttpAgent({ keepAlive: true, maxSockets: 4, timeout: IDLE_MS });
   readonly #https: HttpsAgent;
   /** Index of the URL that answered last. */
   #current = 0;
@@ -59,17 +61,13 @@ export class RegistryClient implements Disposable {
     this.#https = new HttpsAgent({
       keepAlive: true,
       maxSockets: 4,
+      timeout: IDLE_MS,
       rejectUnauthorized: mode !== 'require',
       ...(mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
       ...(ca === undefined ? {} : { ca }),
       ...(cert === undefined ? {} : { cert }),
       ...(key === undefined ? {} : { key }),
     });
-  }
-
-  [Symbol.dispose](): void {
-    this.#http.destroy();
-    this.#https.destroy();
   }
 
   /**

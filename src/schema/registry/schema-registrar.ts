@@ -6,11 +6,9 @@ import { createHash } from 'node:crypto';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Log } from '../../observability/log.ts';
 import type { NamedSchema, SchemaPlace, SchemaReference, SchemaText } from './named-schema.ts';
+import { REGISTRY_PREFIX } from '../../state/checkpoint.ts';
 import type { Compatibility, RegistryClient } from './registry-client.ts';
 import { schemaDifference } from './schema-difference.ts';
-
-/** Keys of the durable state: `registry/<subject>` → {"hash","id"}. */
-export const REGISTRY_PREFIX = 'registry/';
 
 export interface RegistrarOptions {
   /** Confluent's TopicNameStrategy, RecordNameStrategy and TopicRecordNameStrategy. */
@@ -20,6 +18,11 @@ export interface RegistrarOptions {
   /** Set on each subject where it is another; null: whatever the registry has. */
   readonly compatibility: Compatibility | null;
   readonly onIncompatible: 'pause_table' | 'new_topic' | 'set_none' | 'fail';
+}
+
+export interface Refused {
+  readonly subject: string;
+  readonly schema: NamedSchema;
 }
 
 interface Kept {
@@ -35,6 +38,7 @@ export class SchemaRegistrar {
   /** As restored, not looked at yet in this run. */
   readonly #restored = new Map<string, Kept>();
   readonly #known = new Map<string, Promise<number>>();
+  readonly #refused = new WeakMap<HeadwaterError, Refused>();
   readonly #settled = new Set<string>();
   #changed: Map<string, string | null> | null = null;
 
@@ -51,6 +55,22 @@ export class SchemaRegistrar {
       if (!key.startsWith(REGISTRY_PREFIX)) continue;
       const kept = keptOf(text);
       if (kept !== null) this.#restored.set(key.slice(REGISTRY_PREFIX.length), kept);
+    }
+  }
+
+  /** What was refused with this error, to be offered again later; null where nothing was. */
+  refusedBy(error: unknown): Refused | null {
+    return error instanceof HeadwaterError ? (this.#refused.get(error) ?? null) : null;
+  }
+
+  /** Null where the registry accepts it now, else why not. */
+  async offer(subject: string, schema: NamedSchema): Promise<HeadwaterError | null> {
+    try {
+      await this.#find(subject, hashOf(schema), schema);
+      return null;
+    } catch (error) {
+      if (error instanceof HeadwaterError && error.entry.fate === 'quarantine') return error;
+      throw error;
     }
   }
 
@@ -82,13 +102,17 @@ export class SchemaRegistrar {
       known = this.#find(subject, hash, schema);
       this.#known.set(key, known);
       // A refused schema may be accepted later.
-      known.catch(() => this.#known.delete(key));
+      known.catch((error: unknown) => {
+        this.#known.delete(key);
+        if (error instanceof HeadwaterError) this.#refused.set(error, { subject, schema });
+      });
     }
     return await known;
   }
 
-  /** What a schema names that another one defines, registered under the name itself. */
-  async reference(name: string, schema: SchemaText): Promise<SchemaReference> {
+  /** Registers a schema under its own name, for others to refer to. */
+  async reference(schema: NamedSchema): Promise<SchemaReference> {
+    const { name } = schema;
     const id = await this.#find(name, hashOf(schema), schema);
     const version = await this.#client.find(name, schema, this.#signal);
     if (version !== null) return { name, subject: name, version: version.version };
