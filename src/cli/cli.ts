@@ -47,6 +47,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/demo.ts')).command,
   },
   {
+    usage: 'import <file>',
+    summary: 'Make a settings file of a Debezium connector’s configuration',
+    load: async () => (await import('./commands/import.ts')).command,
+  },
+  {
     usage: 'settings <action>',
     summary: 'Print the JSON Schema of settings files',
     load: async () => (await import('./commands/settings.ts')).command,

@@ -203,6 +203,20 @@ export const CATALOGUE = {
     advice:
       'source.on_gap decides: resnapshot reads all tables again, skip_with_marker goes on without what is missing.',
   },
+  'source.server-id-clash': {
+    fate: 'retry',
+    exit: 3,
+    summary:
+      'Another reader or replica of the server has the same server id, and the server ended one of the two.',
+    advice:
+      'Give this pipeline another number in source.mysql.server_id; each replica and reader needs its own.',
+  },
+  'source.xa-too-large': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'XA transactions that are prepared and not decided hold more changes than fit into memory.',
+    advice: 'Decide them: XA RECOVER lists them. Transactions that large should be made without XA.',
+  },
   'source.tables-changed': {
     fate: 'retry',
     exit: 1,
@@ -343,6 +357,13 @@ export const CATALOGUE = {
     advice:
       'ALTER TABLE … REPLICA IDENTITY FULL, or name columns of the replica identity; such deletes lie in the dead-letter topic.',
   },
+  'delivery.unsigned-overflow': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A BIGINT UNSIGNED value past 2^63-1 does not fit the int64 of its record.',
+    advice:
+      'The change lies in the dead-letter topic. Set source.mysql.unsigned_overflow to string (the column becomes text) or wrap (the same 64 bits, signed), or use profile: safe.',
+  },
   'delivery.record-too-large': {
     fate: 'halt',
     exit: 1,
@@ -478,6 +499,18 @@ export const CATALOGUE = {
     summary: 'A value has no place in the schema of its table.',
     advice:
       'The change lies in the dead-letter topic; another emit.format or emit.profile: safe can hold it.',
+  },
+  'enrich.statement-invalid': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql cannot be understood or does not fit the tables it names.',
+    advice: 'Correct the statement at the line and column named; docs/enrichment.md shows what there is.',
+  },
+  'enrich.not-supported': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql asks for something this version does not do.',
+    advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
   },
   'http.port-in-use': {
     fate: 'halt',

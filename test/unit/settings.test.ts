@@ -8,7 +8,7 @@ import { SettingsDocument } from '../../src/settings/document.ts';
 import { durationInMs, sizeInBytes } from '../../src/settings/leaves.ts';
 import { isLoopback, parseListen } from '../../src/settings/listen.ts';
 import { loadSettings } from '../../src/settings/load.ts';
-import { distance, nearest } from '../../src/settings/nearest.ts';
+import { distance, nearest } from '../../src/errors/nearest.ts';
 import { redact, Secret } from '../../src/settings/secret.ts';
 import type { KafkaSettings, Settings } from '../../src/settings/settings.ts';
 import { parseSourceUrl } from '../../src/settings/source-url.ts';

@@ -176,9 +176,11 @@ function usualWriter(type: ColumnType, { profile, schema, other }: ColumnContext
         if (branch !== null) out.byte(branch);
         out.byte(v ? 1 : 0);
       };
+    case 'int8':
     case 'int16':
     case 'int32':
     case 'int64':
+    case 'year':
       return integerWriter(branch, other);
     case 'float32':
       return (v, out) => {
@@ -196,6 +198,7 @@ function usualWriter(type: ColumnType, { profile, schema, other }: ColumnContext
     case 'xml':
     case 'uuid':
     case 'enum':
+    case 'set':
     case 'ltree':
     case 'tsvector':
     case 'json':

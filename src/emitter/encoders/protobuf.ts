@@ -201,9 +201,11 @@ function usualWriter(type: ColumnType, { profile, number, other }: ColumnContext
         tag(number, VARINT, out);
         out.byte(v ? 1 : 0);
       };
+    case 'int8':
     case 'int16':
     case 'int32':
     case 'int64':
+    case 'year':
       return integerWriter(number, other);
     case 'float32':
       return (v, out) => {
@@ -221,6 +223,7 @@ function usualWriter(type: ColumnType, { profile, number, other }: ColumnContext
     case 'xml':
     case 'uuid':
     case 'enum':
+    case 'set':
     case 'ltree':
     case 'tsvector':
     case 'json':

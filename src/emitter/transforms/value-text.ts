@@ -12,6 +12,7 @@ export function valueText(column: Column, profile: Profile): ValueText {
   const write = valueWriter(column, {
     profile,
     withSchema: false,
+    optional: true,
     required: null,
     unavailable: 'null',
     notes,
