@@ -8,6 +8,7 @@ import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openEncoding } from './encodings.ts';
 import { enrichmentParts } from './enrichment.ts';
+import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
 import { retainedBudgetBytes, type Source, withSource } from './sources.ts';
 import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
@@ -38,6 +39,7 @@ function partsOf<P, S extends SourceInfo>(
     openSink: (signal) => openSink(settings, run.log, signal),
     openRecords: async (state, signal) => {
       const { encoding, refusals } = await openEncoding(settings, { state, signal, log: run.log });
+      const filters = await rowFilters(settings);
       const { tables: paused, resumed } = await PausedTables.restore(state, refusals);
       return {
         resumed,
@@ -67,6 +69,7 @@ function partsOf<P, S extends SourceInfo>(
                     topic: topic ?? undefined,
                     columns: columns ?? undefined,
                     headers,
+                    filter: filters.get(table),
                   },
                 ]),
               ),

@@ -34,7 +34,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
 }
 
 /** As the tables' own records show them: what is left out there is not seen, and what is masked stays so. */
-function shownColumns({ tables, emit }: Settings): ShownColumns {
+export function shownColumns({ tables, emit }: Settings): ShownColumns {
   const hashKey = emit.hashKey?.reveal() ?? null;
   return (table) => {
     const rules = tables.get(tableName(table.id))?.columns ?? null;

@@ -324,7 +324,7 @@ class RecordEmitter<S extends SourceInfo> {
     route.totals.lastEventAt = this.#record.timestamp;
     this.#setBlocks(route, change, change.snapshot);
     const { op } = change;
-    const { project } = route;
+    const { project, filter } = route;
     const before =
       project === null || change.before === null ? change.before : project(valuesOf(change.before));
     const after = project === null || change.after === null ? change.after : project(valuesOf(change.after));
@@ -332,6 +332,7 @@ class RecordEmitter<S extends SourceInfo> {
       this.#refuse(route, change, asHeadwaterError(change.unreadable));
       return;
     }
+    const verdict = filter === null ? 'keep' : filter(op, valuesOf(change.before), valuesOf(change.after));
     switch (op) {
       case 'c':
         counts.creates++;
@@ -341,6 +342,7 @@ class RecordEmitter<S extends SourceInfo> {
         break;
       case 'u':
         counts.updates++;
+        if (verdict !== 'keep') break;
         if (before !== null && after !== null && keyChanged(route.key, before, after)) {
           if (this.#skipped.has('u')) break;
           this.#emitKeyChange(route, change, before, after);
@@ -351,13 +353,28 @@ class RecordEmitter<S extends SourceInfo> {
         counts.deletes++;
         break;
     }
-    if (this.#skips(route, op, before, after)) {
+    if (verdict === 'leave') {
+      this.#emitLeaving(route, change, before ?? after!);
+      return;
+    }
+    if (verdict === 'skip' || this.#skips(route, op, before, after)) {
       counts.filtered++;
       return;
     }
     if (!this.#encode(route, change, op, before, after)) return;
     this.#append(route.topic);
     if (op === 'd') this.#appendTombstone(route.topic, null);
+  }
+
+  /** A row that no longer satisfies the table's filter: to the topic's readers it is gone. */
+  #emitLeaving(route: TableRoute<S>, change: RowChange<S>, was: Image): void {
+    if (this.#skips(route, 'd', was, null)) {
+      this.#counts.filtered++;
+      return;
+    }
+    if (!this.#encode(route, change, 'd', was, null)) return;
+    this.#append(route.topic);
+    this.#appendTombstone(route.topic, null);
   }
 
   /** A changed key is a delete of the old and a create of the new, each pointing to the other. */

@@ -1,6 +1,7 @@
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SnapshotMarker, SourceInfo } from '../model/change.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
+import type { RowFilter } from '../model/row-verdict.ts';
 import type { Row } from '../model/value.ts';
 import type { BlockValue, SourceBlock, WriteBlock } from '../schema/source-block.ts';
 import type { Encoding, TableEncoder } from './encoders/encoder.ts';
@@ -21,6 +22,8 @@ export interface TableSettings {
   readonly columns?: ColumnRules | undefined;
   /** Header → column. */
   readonly headers?: ReadonlyMap<string, string> | undefined;
+  /** Made for each version of the table: which changes its topic holds. */
+  readonly filter?: ((table: TableSchema) => RowFilter) | undefined;
 }
 
 /** Where one version of one table goes, and how. */
@@ -39,6 +42,8 @@ export interface TableRoute<S extends SourceInfo> {
   readonly fields: readonly number[];
   /** From the database's row to the one that is encoded; null where they are the same. */
   readonly project: ((row: Row) => Row) | null;
+  /** Asked with images before they are projected; null: every row. */
+  readonly filter: RowFilter | null;
   /** Null where columns give no headers. */
   readonly headers: readonly ColumnHeader[] | null;
   readonly source: (at: S, snapshot: SnapshotMarker | null) => string;
@@ -164,6 +169,7 @@ export class TableRoutes<S extends SourceInfo> {
       columns: shape.table.columns.map((column) => column.name),
       fields,
       project: shape.project,
+      filter: settings?.filter?.(table) ?? null,
       headers:
         settings?.headers === undefined || settings.headers.size === 0
           ? null

@@ -233,6 +233,8 @@ export interface TableSettings {
   readonly columns: ColumnSettings | null;
   /** Header → column. */
   readonly headers: ReadonlyMap<string, string>;
+  /** SQL condition; null: all rows. */
+  readonly filter: string | null;
 }
 
 /** By the names that columns have in the database. */
