@@ -88,7 +88,6 @@ export function attemptParts(
     maxTransactionRows: emit.maxTransactionRows,
     maxTransactionMs: emit.maxTransactionMs,
     heartbeatMs: emit.heartbeatMs,
-    retainedBudgetBytes: source.postgres.walBudgetBytes,
     untilCaughtUp: run.untilCaughtUp,
   };
 }

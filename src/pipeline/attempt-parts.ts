@@ -28,7 +28,6 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly maxTransactionRows: number;
   readonly maxTransactionMs: number;
   readonly heartbeatMs: number | null;
-  readonly retainedBudgetBytes: number | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
   readonly untilCaughtUp: boolean;
 }
