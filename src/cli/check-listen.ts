@@ -22,6 +22,7 @@ export async function checkListen(
       token: null,
       version: VERSION,
       status: () => [],
+      administration: null,
       log: SILENT,
     });
     return { check, level: 'ok', message: `${place} is free.` };

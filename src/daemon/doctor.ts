@@ -8,7 +8,7 @@ import type { Settings } from '../settings/settings.ts';
 import { readOffsets } from './offsets.ts';
 import { topicsOf } from './topics.ts';
 import { kafkaOptions } from './sinks.ts';
-import { sourceOf } from './sources.ts';
+import { openReader } from './sources.ts';
 
 /**
  * Everything that can be known to go wrong before it does. Changes nothing at the source and creates no topic;
@@ -20,7 +20,7 @@ export async function diagnose(settings: Settings, signal: AbortSignal): Promise
 }
 
 async function checkSource(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
-  await using reader = sourceOf(settings, SILENT).openReader();
+  await using reader = openReader(settings, SILENT);
   try {
     const findings = await reader.preflight(signal);
     const gone = findings.some(({ code }) => code === 'settings.no-table-matches');
@@ -67,7 +67,7 @@ async function checkSink(settings: Settings, signal: AbortSignal): Promise<reado
 
 /** As far as the source can be asked: without it the cluster alone is checked. */
 async function topicNamesOf(settings: Settings, signal: AbortSignal): Promise<readonly string[]> {
-  await using reader = sourceOf(settings, SILENT).openReader();
+  await using reader = openReader(settings, SILENT);
   const tables = await reader.tables(signal).catch(() => []);
   return topicsOf(
     settings,

@@ -15,6 +15,7 @@ import type {
   TxMarker,
 } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
+import { type Image, TextRow, valueOf, valuesOf } from '../model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
@@ -112,7 +113,7 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #options: EmitterOptions;
   readonly #sink: Sink;
   readonly #block: SourceBlock<S>;
-  readonly #asText: boolean;
+  readonly #blocks: Encoding['blocks'];
   /** Null where records are whole envelopes, or rows with nothing added. */
   readonly #unwrapped: UnwrappedFields | null;
   readonly #outbox: Outbox | null;
@@ -128,6 +129,8 @@ class RecordEmitter<S extends SourceInfo> {
     after: null,
     source: '',
     sourceValues: [],
+    at: null,
+    snapshot: null,
     transaction: 'null',
     place: null,
     timeUs: 0,
@@ -150,7 +153,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#block = block;
     const added = new UnwrappedFields(options.unwrapped, block.schema);
     this.#unwrapped = options.envelope === 'unwrapped' && added.any ? added : null;
-    this.#asText = encoding.blocks === 'text' && this.#unwrapped === null;
+    this.#blocks = this.#unwrapped === null ? encoding.blocks : 'values';
     this.#outbox = options.outbox === null ? null : new Outbox(options.outbox, encoding.profile);
     this.#headers = options.headers.size === 0 ? null : [...options.headers];
     this.#skipped = new Set(options.skipOperations);
@@ -271,7 +274,7 @@ class RecordEmitter<S extends SourceInfo> {
     }
     const record = this.#record;
     const { timestamp } = record;
-    outbox.write(change.table, change.after, record);
+    outbox.write(change.table, valuesOf(change.after), record);
     record.plain = true;
     this.#append(this.#topic(topic));
     record.plain = false;
@@ -290,8 +293,9 @@ class RecordEmitter<S extends SourceInfo> {
     this.#setBlocks(route, change, change.snapshot);
     const { op } = change;
     const { project } = route;
-    const before = project === null || change.before === null ? change.before : project(change.before);
-    const after = project === null || change.after === null ? change.after : project(change.after);
+    const before =
+      project === null || change.before === null ? change.before : project(valuesOf(change.before));
+    const after = project === null || change.after === null ? change.after : project(valuesOf(change.after));
     if (change.unreadable !== undefined) {
       this.#refuse(route, change, asHeadwaterError(change.unreadable));
       return;
@@ -325,7 +329,7 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   /** A changed key is a delete of the old and a create of the new, each pointing to the other. */
-  #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Row, after: Row): void {
+  #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Image, after: Image): void {
     const record = this.#record;
     if (!this.#encode(route, change, 'c', null, after)) return;
     const { headers: createdHeaders } = record;
@@ -363,8 +367,8 @@ class RecordEmitter<S extends SourceInfo> {
     route: TableRoute<S>,
     change: RowChange<S>,
     op: Envelope['op'],
-    before: Row | null,
-    after: Row | null,
+    before: Image | null,
+    after: Image | null,
   ): boolean {
     const { encoder } = route;
     const record = this.#record;
@@ -393,36 +397,37 @@ class RecordEmitter<S extends SourceInfo> {
     }
   }
 
-  #skips(route: TableRoute<S>, op: RowChange['op'], before: Row | null, after: Row | null): boolean {
+  #skips(route: TableRoute<S>, op: RowChange['op'], before: Image | null, after: Image | null): boolean {
     if (this.#skipped.has(op)) return true;
     if (op === 'd') {
       return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'drop';
     }
     if (op !== 'u' || !this.#options.skipUnchanged) return false;
-    return before !== null && after !== null && unchanged(route.fields, before, after);
+    return before !== null && after !== null && unchanged(route.fields, valuesOf(before), valuesOf(after));
   }
 
   #unwrappedValue(
     route: TableRoute<S>,
     op: Envelope['op'],
-    before: Row | null,
-    after: Row | null,
+    before: Image | null,
+    after: Image | null,
   ): SinkRecord['value'] {
-    const row = op === 'd' && this.#options.unwrapped.deletes === 'rewrite' ? before : after;
-    if (row === null) return null;
-    return route.encoder.row(this.#unwrapped === null ? row : this.#unwrapped.extend(row, this.#parts(op)));
+    const image = op === 'd' && this.#options.unwrapped.deletes === 'rewrite' ? before : after;
+    if (image === null) return null;
+    const row = this.#unwrapped === null ? image : this.#unwrapped.extend(valuesOf(image), this.#parts(op));
+    return route.encoder.row(row);
   }
 
   #allHeaders(
     route: TableRoute<S>,
     op: Envelope['op'],
-    row: Row | null,
+    row: Image | null,
     noted: readonly Header[] | null,
   ): readonly Header[] {
     return [
       ...(noted ?? []),
       ...(this.#headers ?? []),
-      ...(route.headers === null || row === null ? [] : headersOf(route.headers, row)),
+      ...(route.headers === null || row === null ? [] : headersOf(route.headers, valuesOf(row))),
       ...(this.#unwrapped?.headers(this.#parts(op)) ?? []),
     ];
   }
@@ -433,15 +438,16 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   #refuse(route: TableRoute<S>, change: RowChange<S>, error: HeadwaterError): void {
+    // Half a row would be taken for the whole.
+    const readable = error.code !== 'source.value-unreadable';
     const letter = this.#deadLetter({
       table: route.name,
       topic: route.topic.name,
       op: change.op,
       source: route.source(change.at, change.snapshot),
       columns: route.fields.map((i) => route.columns[i]!),
-      // Half a row would be taken for the whole.
-      before: change.unreadable === undefined ? shownRow(route, change.before) : null,
-      after: change.unreadable === undefined ? shownRow(route, change.after) : null,
+      before: readable ? shownRow(route, change.before) : null,
+      after: readable ? shownRow(route, change.after) : null,
       error,
       timeMs: this.#record.timestamp,
     });
@@ -480,14 +486,18 @@ class RecordEmitter<S extends SourceInfo> {
     change: RowChange<S> | TruncateChange<S>,
     snapshot: RowChange<S>['snapshot'],
   ): void {
-    if (this.#asText) this.#envelope.source = route.source(change.at, snapshot);
-    else this.#envelope.sourceValues = route.sourceValues(change.at, snapshot);
+    const envelope = this.#envelope;
+    if (this.#blocks === 'bytes') {
+      envelope.at = change.at;
+      envelope.snapshot = snapshot;
+    } else if (this.#blocks === 'text') envelope.source = route.source(change.at, snapshot);
+    else envelope.sourceValues = route.sourceValues(change.at, snapshot);
     this.#setPlace(this.#placeOf(change, route.name));
   }
 
   #setPlace(place: TransactionPlace | null): void {
-    if (this.#asText) this.#envelope.transaction = placeJson(place);
-    else this.#envelope.place = place;
+    if (this.#blocks === 'values') this.#envelope.place = place;
+    else this.#envelope.transaction = placeJson(place);
   }
 
   /** Counts the change: once for each record. */
@@ -582,9 +592,9 @@ function kept(encoded: SinkRecord['key']): SinkRecord['key'] {
 /** A key of the settings that the old row does not hold: with nulls in its stead nobody would delete anything. */
 function refuseUnknownKey<S extends SourceInfo>(
   { key, name, columns }: Pick<TableRoute<S>, 'key' | 'name' | 'columns'>,
-  before: Row,
+  before: Image,
 ): void {
-  const missing = key.find((column) => before[column] === ABSENT);
+  const missing = key.find((column) => valueOf(before, column) === ABSENT);
   if (missing === undefined) return;
   const column = columns[missing] ?? null;
   throw new HeadwaterError(
@@ -594,18 +604,21 @@ function refuseUnknownKey<S extends SourceInfo>(
   );
 }
 
-function keyChanged(key: readonly number[], before: Row, after: Row): boolean {
+function keyChanged(key: readonly number[], before: Image, after: Image): boolean {
+  const texts = before instanceof TextRow && after instanceof TextRow;
   for (const column of key) {
-    const was = before[column]!;
-    const is = after[column]!;
+    if (texts && before.sameText(after, column)) continue;
+    const was = valueOf(before, column);
+    const is = valueOf(after, column);
     if (was !== ABSENT && is !== UNCHANGED && !sameValue(was, is)) return true;
   }
   return false;
 }
 
 /** Of a row that goes to the dead-letter topic only what its record would have shown. */
-function shownRow<S extends SourceInfo>({ project, fields }: TableRoute<S>, row: Row | null): Row | null {
-  if (row === null) return null;
+function shownRow<S extends SourceInfo>({ project, fields }: TableRoute<S>, image: Image | null): Row | null {
+  if (image === null) return null;
+  const row = valuesOf(image);
   const shown = project === null ? row : project(row);
   return fields.map((i) => shown[i] ?? null);
 }

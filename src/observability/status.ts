@@ -10,6 +10,7 @@ export type PipelineState =
   | 'snapshotting' // phase A: the stream has not begun
   | 'streaming'
   | 'backing-off'
+  | 'paused' // by an operator
   | 'stopping'
   | 'stopped'
   | 'failed';
@@ -63,6 +64,8 @@ export interface PipelineCounters {
 
 export interface SnapshotProgress {
   readonly running: boolean;
+  /** By an operator; the stream goes on. */
+  readonly paused: boolean;
   readonly startedAt: string;
   readonly completedAt: string | null;
   readonly tablesTotal: number;

@@ -5,10 +5,12 @@ import type { SourceInfo } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
+import type { PipelineControl } from './control.ts';
 
 /** Everything one attempt is made of; the daemon puts it together from the settings. */
 export interface AttemptParts<P, S extends SourceInfo> {
   readonly name: string;
+  readonly control: PipelineControl;
   /** Makes a reader that has done nothing yet. */
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */

@@ -12,6 +12,7 @@ import { SOURCE_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
 import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
+import type { PipelineControl } from './control.ts';
 import { noteRetained, watchHead } from './head-watch.ts';
 import type { PipelineMonitor } from './monitor.ts';
 import { startPoint } from './start-point.ts';
@@ -53,7 +54,7 @@ export async function runAttempt<P, S extends SourceInfo>(
       noteRetained((await reader.head(signal)).retainedBytes, monitor, log);
       const sink = resources.use(await parts.openSink(signal));
       sink.failed.catch(fail);
-      const restored = await sink.restore({
+      const stored = await sink.restore({
         signal,
         onWaiting: () => {
           monitor.enter('standby');
@@ -63,6 +64,8 @@ export async function runAttempt<P, S extends SourceInfo>(
         },
       });
       monitor.enter('starting');
+      const { edits } = parts.control;
+      const restored = edited(stored, edits);
       const checkpoint = readCheckpoint(restored, reader.codec);
       const epoch = checkpoint.epoch + 1;
       // A table that was dropped is no reason to stop the others, which have been going on ever since.
@@ -134,6 +137,7 @@ export async function runAttempt<P, S extends SourceInfo>(
       monitor.snapshotProgress = () => snapshot.progress();
       monitor.tableStatus = () => board.status();
       let countedBytes = 0;
+      const commitsBefore = monitor.counters.commits;
       const committer = new Committer<P>(
         {
           sink,
@@ -148,6 +152,8 @@ export async function runAttempt<P, S extends SourceInfo>(
           onSplit: () => emitter.split(),
           onDurable: ({ position, commitTimeUs, rows }) => {
             reader.confirm(position);
+            // Part of the first commit.
+            if (monitor.counters.commits === commitsBefore) parts.control.made(edits);
             monitor.counters.commits++;
             if (rows > 0 || reader.codec.compare(position, from) !== 0) monitor.progress++;
             const sentBytes = sink.stats().bytes;
@@ -163,7 +169,10 @@ export async function runAttempt<P, S extends SourceInfo>(
       );
       for (const notice of notices) await emitter.notify(notice, Date.now());
       // The position of a new or broken-off log is durable before anything is read from it.
-      committer.add({ changes: [], bytes: 0, resume: from, state }, notices.length);
+      committer.add(
+        { changes: [], bytes: 0, resume: from, state: new Map([...edits, ...state]) },
+        notices.length,
+      );
 
       const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
       const heartbeat = heartbeats(emitter, parts.heartbeatMs);
@@ -201,6 +210,7 @@ export async function runAttempt<P, S extends SourceInfo>(
       if (failure === null) {
         if (stop.aborted) monitor.enter('stopping');
         await committer.drain();
+        await makeEdits(committer, parts.control);
       }
       if (failure !== null) throw (failure as { error: unknown }).error;
       if (complete) refuseIncomplete(board.quarantined);
@@ -219,6 +229,26 @@ export async function runAttempt<P, S extends SourceInfo>(
     stop.removeEventListener('abort', onStop);
     monitor.settle();
   }
+}
+
+/** The state as the operator wants it to have been found. */
+function edited(
+  state: ReadonlyMap<string, string>,
+  edits: ReadonlyMap<string, string | null>,
+): ReadonlyMap<string, string> {
+  if (edits.size === 0) return state;
+  const result = new Map(state);
+  for (const [key, value] of edits) {
+    if (value === null) result.delete(key);
+    else result.set(key, value);
+  }
+  return result;
+}
+
+/** Requests that ended the attempt become durable with it, so that whichever instance goes on finds them. */
+async function makeEdits<P>(committer: Committer<P>, control: PipelineControl): Promise<void> {
+  const { edits } = control;
+  if (edits.size > 0 && (await committer.amend(edits))) control.made(edits);
 }
 
 interface Run<P, S extends SourceInfo> {

@@ -87,6 +87,17 @@ export class Committer<P> {
     await this.#settled();
   }
 
+  /**
+   * Makes state durable at the position of the last batch; false where that lies inside a transaction, or a commit
+   * has failed. For the end of an attempt, after `drain`.
+   */
+  async amend(state: ReadonlyMap<string, string | null>): Promise<boolean> {
+    if (this.#failed || this.#resume === null || this.#inside) return false;
+    for (const [key, value] of state) this.#state.set(key, value);
+    await this.drain();
+    return !this.#failed;
+  }
+
   #settled(): Promise<void> | void {
     if (this.#inFlight === 0) return;
     return new Promise((resolve) => {

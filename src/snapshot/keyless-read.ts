@@ -106,7 +106,7 @@ export class KeylessRead<P, S extends SourceInfo> {
     const timer = setTimeout(this.#notify, HOLD_STREAM_MS);
     this.#run(async () => {
       try {
-        this.#view = await source.openOwnView({ parallelism: 1 }, signal);
+        this.#view = await source.openOwnView({ parallelism: 1, tables: [this.table.id] }, signal);
       } finally {
         clearTimeout(timer);
       }

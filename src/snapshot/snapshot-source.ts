@@ -30,6 +30,8 @@ export interface SnapshotSource<P, S extends SourceInfo = SourceInfo> {
 export interface ReadOptions {
   /** How many reads run at once at most, each on a connection of its own. */
   readonly parallelism: number;
+  /** Of an own view: what it is opened for. A source that needs a lock for a moment locks nothing else. */
+  readonly tables?: readonly TableId[];
 }
 
 /**
@@ -58,7 +60,7 @@ export interface TablePlan {
 }
 
 export interface RowBlock<S extends SourceInfo = SourceInfo> {
-  /** op 'r', snapshot marker 'true', tx null. */
+  /** op 'r', snapshot marker 'true', tx null. May be made only when asked for: waiting blocks then cost bytes alone. */
   readonly rows: readonly RowChange<S>[];
   readonly bytes: number;
   /** Where a read of this chunk can go on after the block's last row; null for `by: 'block'`. */

@@ -17,8 +17,7 @@ const never = new AbortController().signal;
 function opening() {
   const table = new TableSnapshot(
     { id: HEAP.id, key: null, estimatedRows: null, limitation: null },
-    null,
-    null,
+    { where: null, requested: false, ledger: null },
   );
   const views = [Promise.withResolvers<SnapshotView<ModelPosition, ModelSource>>()];
   let opened = 0;

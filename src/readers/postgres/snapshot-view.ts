@@ -10,7 +10,7 @@ import { mapping } from './errors.ts';
 import type { PostgresPosition } from './position.ts';
 import { CHANGED_STATES, isState, rewritten, tableError } from './snapshot-errors.ts';
 import { chunkSelect, type PgPlan, type Planner, rewrittenSince } from './snapshot-plan.ts';
-import { SessionPool } from './snapshot-pool.ts';
+import { SessionPool } from '../session-pool.ts';
 import { CopyRows } from './snapshot-rows.ts';
 import { Visibility } from './snapshot-visibility.ts';
 import type { PostgresSource } from './source-info.ts';
@@ -111,7 +111,7 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
   readonly position: PostgresPosition;
   readonly #keeper: PgConnection;
   readonly #planner: Planner;
-  readonly #pool: SessionPool;
+  readonly #pool: SessionPool<PgConnection>;
   readonly #visibility: Visibility;
   readonly #at: PostgresSource;
   #planning: Promise<unknown> = Promise.resolve();
@@ -196,18 +196,16 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
   ): AsyncGenerator<RowBlock<PostgresSource>> {
     const { table, schema, wide, by, key } = plan;
     const rows = new CopyRows({ schema, decoders: table.decoders, wide, at: this.#at });
-    const block = (): RowBlock<PostgresSource> => {
-      const lastKey = by === 'key' ? JSON.stringify(rows.lastTexts(key)) : null;
-      return { ...rows.take(), lastKey };
-    };
+    const block = (): RowBlock<PostgresSource> =>
+      rows.take(by === 'key' ? JSON.stringify(rows.lastTexts(key)) : null);
     for await (const chunk of session.copyOut(`COPY (${chunkSelect(plan, range, null)}) TO STDOUT`, signal)) {
       const count = chunk.frames.length >> 1;
       for (let frame = 0; frame < count;) {
         frame = rows.push(chunk, frame, BLOCK_ROWS);
-        if (rows.rows.length >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield block();
+        if (rows.count >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield block();
       }
     }
-    if (rows.rows.length > 0) yield block();
+    if (rows.count > 0) yield block();
   }
 
   /** Here a column that is gone means that the table was altered after the view was taken. */

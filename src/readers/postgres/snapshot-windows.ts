@@ -20,7 +20,7 @@ import {
   type Planner,
   rewrittenSince,
 } from './snapshot-plan.ts';
-import { SessionPool } from './snapshot-pool.ts';
+import { SessionPool } from '../session-pool.ts';
 import { CopyRows } from './snapshot-rows.ts';
 import { QUIET, snapshotOrigin } from './snapshot-view.ts';
 import { Visibility } from './snapshot-visibility.ts';
@@ -56,7 +56,7 @@ export interface WindowsOptions {
 /** Chunks, each in a short transaction of its own. */
 export class PgWindows implements WindowReader<PostgresPosition, PostgresSource> {
   readonly #planner: Planner;
-  readonly #pool: SessionPool;
+  readonly #pool: SessionPool<PgConnection>;
   /** Bytes of a row, as measured in the table's last chunk. */
   readonly #rowBytes = new Map<string, number>();
 
@@ -164,9 +164,9 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
         break;
       }
     }
-    const more = full || rows.rows.length >= wanted;
+    const more = full || rows.count >= wanted;
     const lastKey = more ? JSON.stringify(rows.lastTexts(plan.key)) : null;
-    const { rows: found, bytes } = rows.take();
+    const { rows: found, bytes } = rows.take(lastKey);
     if (found.length > 0) this.#rowBytes.set(tableName(plan.id), bytes / found.length);
     if (!full) {
       const [closing] = await session.query(`SELECT ${rewrittenSince(table)}; COMMIT`, signal);
