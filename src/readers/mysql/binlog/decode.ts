@@ -2,7 +2,7 @@ import { crc32, inflateSync } from 'node:zlib';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Change, RowChange } from '../../../model/change.ts';
 import type { TableId } from '../../../model/table.ts';
-import type { Row } from '../../../model/value.ts';
+import type { Row, Value } from '../../../model/value.ts';
 import type { Gtid } from '../gtid/gtid-set.ts';
 import type { MidTransaction, MysqlPosition } from '../position.ts';
 import type { MysqlSource, MysqlTx } from '../source-info.ts';
@@ -24,7 +24,7 @@ import { LogPlace } from './log-place.ts';
 import { PreparedTransactions } from './prepared-transactions.ts';
 import { lenientDecoders, readImage, readPartialImage, readRowsHead, type RowsHead } from './rows.ts';
 import { readTableMap, readTableName, type TableMap } from './table-map.ts';
-import type { CapturedState, TableState } from './table-state.ts';
+import type { CapturedState, SystemVersions, TableState } from './table-state.ts';
 import { readPayload, type TransactionPayload } from './transaction-payload.ts';
 
 export interface DecoderOptions {
@@ -546,10 +546,12 @@ export class BinlogDecoder {
       this.#beginGiven = this.#options.transactionMarkers;
       return null;
     }
+    const op = captured.versions === null ? head.op : this.#currentRow(head.op, captured.versions);
+    if (op === null) return null;
     const tx = this.transaction();
     const change: RowChange<MysqlSource> = {
       kind: 'row',
-      op: head.op,
+      op,
       table: captured.schema,
       before: this.#before,
       after: this.#after,
@@ -570,6 +572,21 @@ export class BinlogDecoder {
 
   #before: Row | null = null;
   #after: Row | null = null;
+
+  /**
+   * What a change of a table WITH SYSTEM VERSIONING is to the rows that are true now: the server keeps the old row
+   * by an insert, deletes by closing the row, and forgets history by deletes. Null where it is only about old rows.
+   */
+  #currentRow(op: RowsHead['op'], { columns, end }: SystemVersions): RowsHead['op'] | null {
+    const before = this.#before;
+    const after = this.#after;
+    const wasTrue = before !== null && isOpen(before[end]);
+    const isTrue = after !== null && isOpen(after[end]);
+    if (!wasTrue && !isTrue) return null;
+    this.#before = before?.slice(0, columns) ?? null;
+    this.#after = isTrue ? after.slice(0, columns) : null;
+    return op === 'u' && !isTrue ? 'd' : op;
+  }
 
   #images(head: RowsHead, cursor: ByteCursor, captured: CapturedState): void {
     const { op, partial } = head;
@@ -694,6 +711,11 @@ export class BinlogDecoder {
     this.#prepared.add(xid, { gtid: this.#gtid, changes: held });
     this.#close();
   }
+}
+
+/** True now: until the last second that a TIMESTAMP has, of 31 or, from 11.5 on, of 32 bits. */
+function isOpen(until: Value | undefined): boolean {
+  return typeof until === 'number' && until >= 2_147_483_647_999_999;
 }
 
 function sameName(known: TableState, cursor: ByteCursor): boolean {
