@@ -110,7 +110,11 @@ describe.each(mariadbVersions)('MariaDB %s', (version) => {
     expect(rowsOf((await readToEnd(again, first.position)).changes).map(({ after }) => after![0])).toEqual([3]);
     await server.query('FLUSH BINARY LOGS; INSERT INTO d.t VALUES (4)');
     const { file } = (await again.head(new AbortController().signal)).position;
-    await server.query(`PURGE BINARY LOGS TO '${file}'`);
+    // It keeps a file until the engines have said that they need it no longer.
+    for (let first = ''; first !== file;) {
+      await server.query(`PURGE BINARY LOGS TO '${file}'`);
+      first = (await server.query<{ Log_name: string }>('SHOW BINARY LOGS'))[0]!.Log_name;
+    }
     await using purged = makeReader(db);
     expect((await openReader(purged, { stored: { position: first.position, identity } })).continuity).toMatchObject({
       kind: 'gap',
