@@ -115,7 +115,9 @@ describe.each(mysqlVersions)('MySQL %s', (version) => {
 
   test('reading goes on inside of a transaction that was half delivered', async () => {
     await using db = await testMysql(version);
-    await db.query('CREATE TABLE t (id INT PRIMARY KEY, pad VARCHAR(200)); CREATE TABLE other (id INT PRIMARY KEY)');
+    await db.query(
+      'CREATE TABLE t (id INT PRIMARY KEY, pad VARCHAR(200)); CREATE TABLE other (id INT PRIMARY KEY)',
+    );
     await using reader = makeReader(db, { tables: [`${db.name}.t`] });
     const { continuity, identity } = await openReader(reader);
     if (continuity.kind !== 'fresh') throw new Error('not fresh');
@@ -159,7 +161,9 @@ test('compressed transactions are the same as others', async () => {
 test('partial updates of JSON give the whole value', async () => {
   await using db = await testMysql('9');
   const pad = 'p'.repeat(200);
-  await db.query(`CREATE TABLE t (id INT PRIMARY KEY, j JSON); INSERT INTO t VALUES (1, '{"a": {"b": [1, 2, 3]}, "pad": "${pad}", "é": "x"}')`);
+  await db.query(
+    `CREATE TABLE t (id INT PRIMARY KEY, j JSON); INSERT INTO t VALUES (1, '{"a": {"b": [1, 2, 3]}, "pad": "${pad}", "é": "x"}')`,
+  );
   const { changes } = await changesOf(db, () =>
     db.query(`
       SET SESSION binlog_row_value_options = 'PARTIAL_JSON';
@@ -193,14 +197,20 @@ test('tagged GTIDs and those of several sources are followed', async () => {
   expect(text).toContain('11111111-2222-3333-4444-555555555555:7');
   await server.query('INSERT INTO d.t VALUES (4)');
   await using again = makeReader(db);
-  const opened = await openReader(again, { stored: { position: first.position, identity }, state: first.state });
+  const opened = await openReader(again, {
+    stored: { position: first.position, identity },
+    state: first.state,
+  });
   expect(opened.continuity.kind).toBe('continuous');
   const rest = await readToEnd(again, first.position);
   expect(rowsOf(rest.changes).map(({ after }) => after![0])).toEqual([4]);
 });
 
 test('without GTIDs the position is file and offset', async () => {
-  await using server = await startMysql({ version: '9', settings: { 'gtid-mode': 'OFF', 'enforce-gtid-consistency': 'OFF' } });
+  await using server = await startMysql({
+    version: '9',
+    settings: { 'gtid-mode': 'OFF', 'enforce-gtid-consistency': 'OFF' },
+  });
   await server.query('CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)');
   const db = { url: server.url, name: 'd' };
   await using reader = makeReader(db);
@@ -245,7 +255,10 @@ test('purged and reset logs are found before reading begins', async () => {
   await server.query('RESET BINARY LOGS AND GTIDS');
   await using reset = makeReader(db);
   const opened = await openReader(reset, { stored });
-  expect(opened.continuity).toMatchObject({ kind: 'gap', reason: expect.stringContaining('reset') as string });
+  expect(opened.continuity).toMatchObject({
+    kind: 'gap',
+    reason: expect.stringContaining('reset') as string,
+  });
   // An empty set is where such a server begins.
   if (opened.continuity.kind !== 'gap') throw new Error('no gap');
   expect(String(opened.continuity.start.gtids)).toBe('');
@@ -264,7 +277,9 @@ test('rows from before a change of the table that happened meanwhile are read wi
   await server.query('INSERT INTO d.t VALUES (1, 10, 100)');
   const first = await readToEnd(reader, continuity.start);
   // All of this while nobody reads: names could not be told from the log.
-  await server.query('INSERT INTO d.t VALUES (2, 20, 200); ALTER TABLE d.t RENAME COLUMN a TO c, RENAME COLUMN b TO a; INSERT INTO d.t VALUES (3, 30, 300)');
+  await server.query(
+    'INSERT INTO d.t VALUES (2, 20, 200); ALTER TABLE d.t RENAME COLUMN a TO c, RENAME COLUMN b TO a; INSERT INTO d.t VALUES (3, 30, 300)',
+  );
   await using again = makeReader(db);
   await openReader(again, { stored: { position: first.position, identity }, state: first.state });
   const rest = await readToEnd(again, first.position);
@@ -278,9 +293,14 @@ test('a statement that is logged instead of its rows makes its table known as in
   await using db = await testMysql('9');
   await db.query('CREATE TABLE t (id INT PRIMARY KEY); CREATE TABLE u (id INT PRIMARY KEY)');
   const { changes } = await changesOf(db, () =>
-    db.query(`SET SESSION binlog_format = 'STATEMENT'; INSERT INTO t VALUES (1); SET SESSION binlog_format = 'ROW'; INSERT INTO u VALUES (1)`),
+    db.query(
+      `SET SESSION binlog_format = 'STATEMENT'; INSERT INTO t VALUES (1); SET SESSION binlog_format = 'ROW'; INSERT INTO u VALUES (1)`,
+    ),
   );
   const [statement, row] = rowsOf(changes);
-  expect(statement).toMatchObject({ table: { id: { table: 't' } }, unreadable: { code: 'source.statement-logged' } });
+  expect(statement).toMatchObject({
+    table: { id: { table: 't' } },
+    unreadable: { code: 'source.statement-logged' },
+  });
   expect(row!.after).toEqual([1]);
 });

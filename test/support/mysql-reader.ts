@@ -71,7 +71,10 @@ export interface ReadResult {
   readonly position: MysqlPosition;
   /** What the batches made durable, with what was there before. */
   readonly state: ReadonlyMap<string, string>;
-  readonly batches: readonly { readonly changes: readonly MysqlChange[]; readonly resume: MysqlPosition | null }[];
+  readonly batches: readonly {
+    readonly changes: readonly MysqlChange[];
+    readonly resume: MysqlPosition | null;
+  }[];
 }
 
 /** Reads until the log's end at the time of the call has come through, or `done` says so at a batch's end. */
