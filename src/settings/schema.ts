@@ -104,7 +104,7 @@ const snapshot = block({
   })
     .default('initial')
     .describe(
-      'initial: once. initial_only: and then end. no_data: never. when_needed: also when the log no longer reaches back. always: at each start.',
+      'initial: once. initial_only: and then end, with 1 where a table had to be given up. no_data: never. when_needed: also when the log no longer reaches back. always: at each start.',
     ),
   parallelism: whole(1, 64).default(2).describe('Connections that read at once.'),
   chunk_rows: whole(100, 100_000_000).default(100_000).describe('Rows of one chunk, about.'),
