@@ -169,6 +169,7 @@ class RecordEmitter<S extends SourceInfo> {
 
   prepare(batch: Batch<unknown, S>): Promise<void> | undefined {
     const { heartbeats, messages, name, transactionMetadata } = this.#options;
+    this.#routes.forgetOutdated();
     const waiting: Promise<unknown>[] = [];
     // Needed without a change of theirs in the batch: heartbeats come by time, dead letters by surprise.
     if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting);
