@@ -455,12 +455,11 @@ export const CATALOGUE = {
     advice:
       'It is tried again at the next start; give a table without a key a primary key, or start when it is quiet.',
   },
-  'snapshot.incomplete': {
+  'delivery.incomplete': {
     fate: 'halt',
     exit: 1,
-    summary: 'A run that ends by itself has delivered everything but the snapshot of some tables.',
-    advice:
-      'The log says above why each was given up. Mend that and start again: only those tables are read then.',
+    summary: 'A run that ends by itself has delivered everything but what it had to give up of some tables.',
+    advice: 'The log says why for each. Mend that and start again: only those tables are read then.',
   },
   'snapshot.no-common-position': {
     fate: 'halt',

@@ -365,8 +365,8 @@ async function refuseOnErrors<P, S extends SourceInfo>(
 function refuseIncomplete(givenUp: readonly string[]): void {
   if (givenUp.length === 0) return;
   throw new HeadwaterError(
-    'snapshot.incomplete',
-    `All is delivered but the snapshot of ${givenUp.join(', ')}, which was given up; the log says why.`,
+    'delivery.incomplete',
+    `All is delivered but what had to be given up of ${givenUp.join(', ')}; the log says why.`,
     { details: { tables: givenUp.join(', ') } },
   );
 }
