@@ -228,6 +228,7 @@ async function deliver<P, S extends SourceInfo>(
     const counts = emitter.emit(batch);
     committer.add(batch, counts.records + run.heartbeat(Date.now()));
     monitor.count(batch, counts);
+    batch.release?.();
     if (batch.resume !== null) passed?.(batch.resume);
     const full = sink.ready();
     if (full !== undefined) await full;
