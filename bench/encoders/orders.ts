@@ -145,13 +145,11 @@ for (const profile of ['debezium', 'safe'] as const) {
         heartbeats: false,
         tables: new Map(),
         ...NO_TRANSFORMS,
-        onTableError: (_, error) => {
+        onDeadLetter: (_, error) => {
           throw error;
         },
       },
-      jsonEncoding({ profile, withSchema }),
-      postgresSourceBlock('bench', 'bench'),
-      sink,
+      { encoding: jsonEncoding({ profile, withSchema }), block: postgresSourceBlock('bench', 'bench'), sink },
     );
     const batch = { changes, bytes: 0, resume: null };
     await emitter.prepare(batch);

@@ -211,6 +211,39 @@ export const CATALOGUE = {
     advice:
       'Give this pipeline another number in source.mysql.server_id; each replica and reader needs its own.',
   },
+  'source.binlog-off': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server writes no binary log.',
+    advice: 'Set log_bin (and on MariaDB server_id) in the server’s configuration and restart it.',
+  },
+  'source.binlog-format': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server logs statements instead of the rows that they change.',
+    advice: 'Set binlog_format = ROW globally; sessions that are open already keep their own.',
+  },
+  'source.schema-unknown': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'Rows in the log cannot be read, because the columns the table had then are not known.',
+    advice:
+      'Read the table again (remove its entry from the state, or use a new pipeline name). Set binlog_row_metadata = FULL: then the log itself names the columns.',
+  },
+  'source.statement-logged': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A statement is in the log instead of the rows it changed.',
+    advice:
+      'Set binlog_format = ROW globally, find the session that sets another one, and read the table again.',
+  },
+  'source.behind': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The server has not all transactions yet that were delivered from another one.',
+    advice:
+      'Wait until the replica has caught up. If it never will, because they were lost, stop its replication: then the gap is answered by source.on_gap.',
+  },
   'source.xa-too-large': {
     fate: 'halt',
     exit: 1,
@@ -403,6 +436,12 @@ export const CATALOGUE = {
     advice:
       'Grant SELECT on the table, or take it out of source.tables; it is tried again at the next start.',
   },
+  'snapshot.table-locked': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'A table is locked by somebody else and cannot be read for the moment.',
+    advice: 'Nothing to do: the other tables are read first, and this one when the lock is gone.',
+  },
   'snapshot.table-rewritten': {
     fate: 'quarantine',
     exit: 1,
@@ -416,11 +455,103 @@ export const CATALOGUE = {
     advice:
       'It is tried again at the next start; give a table without a key a primary key, or start when it is quiet.',
   },
+  'snapshot.incomplete': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A run that ends by itself has delivered everything but the snapshot of some tables.',
+    advice:
+      'The log says above why each was given up. Mend that and start again: only those tables are read then.',
+  },
+  'snapshot.no-common-position': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server offers no way to read tables at a known position of its log.',
+    advice:
+      'GRANT RELOAD ON *.* (or, on MySQL 8 and later, FLUSH_TABLES), or GRANT LOCK TABLES on the captured databases, or turn gtid_mode on.',
+  },
   'snapshot.where-invalid': {
     fate: 'quarantine',
     exit: 2,
     summary: 'The condition in snapshot.where is not one the server accepts for that table.',
     advice: 'Correct the condition; `SELECT … WHERE (condition)` must work for the role of source.url.',
+  },
+  'registry.unreachable': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The schema registry does not answer.',
+    advice:
+      'Nothing is lost: delivery waits and goes on by itself. Check emit.registry.url, name resolution and firewalls.',
+  },
+  'registry.unwell': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The schema registry answers with an error of its own (5xx) or asks to slow down (429).',
+    advice: 'Nothing is lost: delivery waits and goes on by itself. Look at the log of the registry.',
+  },
+  'registry.answer-malformed': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'What answers at emit.registry.url does not answer like a schema registry.',
+    advice:
+      'Check the base path in emit.registry.url (Apicurio: /apis/ccompat/v7) and proxies on the way; it is asked again.',
+  },
+  'registry.auth-failed': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The schema registry refuses the login, or the user may not do what is needed.',
+    advice: 'Check emit.registry.auth; the user needs to read and write the subjects of the topics.',
+  },
+  'registry.tls-failed': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The TLS connection to the schema registry could not be made.',
+    advice: 'Check emit.registry.tls: the CA, the host name in the certificate, the client certificate.',
+  },
+  'schema.incompatible': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A table has changed in a way that the compatibility of its subject in the registry forbids.',
+    advice:
+      'Lower the compatibility of the subject, or choose another emit.registry.on_incompatible; the table goes on by itself, read anew, once its schema is accepted.',
+  },
+  'schema.incompatible-stop': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A table has changed incompatibly, and emit.registry.on_incompatible is fail.',
+    advice:
+      'Lower the compatibility of the subject, or choose another emit.registry.on_incompatible. Nothing is lost: the next start goes on before the change.',
+  },
+  'schema.accepted': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'The registry accepts the schema of a table that was waiting for it.',
+    advice: 'Nothing to do: the table is read anew while the stream goes on.',
+  },
+  'schema.refused': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'The registry does not accept a schema as one of its format.',
+    advice: 'The message holds what the registry objects to; the table waits, the others go on.',
+  },
+  'schema.not-latest': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'emit.registry.register is latest, and the latest schema of a subject is not that of the table.',
+    advice:
+      'Register the schema of the table (`headwater schema show` prints it), or set emit.registry.register: auto.',
+  },
+  'schema.name-invalid': {
+    fate: 'quarantine',
+    exit: 2,
+    summary: 'A table, column or topic has a name that the format does not allow.',
+    advice: 'Set emit.registry.names: avro (or avro_unicode, which keeps names apart).',
+  },
+  'schema.value-unrepresentable': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A value has no place in the schema of its table.',
+    advice:
+      'The change lies in the dead-letter topic; another emit.format or emit.profile: safe can hold it.',
   },
   'enrich.statement-invalid': {
     fate: 'halt',
@@ -433,6 +564,25 @@ export const CATALOGUE = {
     exit: 2,
     summary: 'A statement of enrich.sql asks for something this version does not do.',
     advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
+  },
+  'enrich.table-changed': {
+    fate: 'halt',
+    exit: 1,
+    summary:
+      'A column that enrich.sql uses was dropped, or has a type that its former one does not widen to.',
+    advice: 'Change the statements of enrich.sql to the table as it is now, and start again.',
+  },
+  'enrich.table-unreadable': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'A table that enrich.sql joins with cannot be read, or is not captured.',
+    advice: 'Grant SELECT on it and list it in source.tables; a join without its table would be wrong.',
+  },
+  'enrich.row-failed': {
+    fate: 'halt',
+    exit: 1,
+    summary: "An expression failed for a row, and the query's ON_ERROR is STOP.",
+    advice: 'Correct the statement or the row, or leave ON_ERROR out: then it is logged and counted.',
   },
   'http.port-in-use': {
     fate: 'halt',
@@ -457,6 +607,37 @@ export const CATALOGUE = {
     exit: 3,
     summary: 'The running daemon wants another token.',
     advice: 'Use the settings file the daemon runs with, or set HEADWATER_TOKEN.',
+  },
+  'request.no-such-pipeline': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'The running daemon has no pipeline of that name.',
+    advice: 'Use the settings file of a pipeline that the daemon runs.',
+  },
+  'request.no-such-table': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A table that is asked for is not one the pipeline captures.',
+    advice: 'Write it as schema.table; add it to source.tables and reload where it is to be captured.',
+  },
+  'request.not-running': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'The pipeline is in no state to do what it is asked for.',
+    advice: '`headwater status` says what it does; ask again when it streams.',
+  },
+  'request.timed-out': {
+    fate: 'halt',
+    exit: 1,
+    summary:
+      'The pipeline has taken the request and not come to it in time; it is done as soon as it can be.',
+    advice: 'Look at `headwater status`: a pipeline that backs off or waits for Kafka comes to it later.',
+  },
+  'request.invalid': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A request to the daemon is not one it understands.',
+    advice: 'Use the command line of the same version as the daemon.',
   },
   'demo.no-postgres': {
     fate: 'halt',

@@ -19,6 +19,8 @@ export interface CommitterOptions<P> {
   readonly idleMs: number;
   /** Called in order, after the commit is durable (INV-2: persist, then confirm). */
   readonly onDurable: (commit: DurableCommit<P>) => void;
+  /** Called when a source transaction is split: what is added from now on comes apart from what was before. */
+  readonly onSplit: () => void;
   /** Called once; the committer does nothing afterwards. */
   readonly onFailure: (error: unknown) => void;
   readonly now: () => number;
@@ -59,6 +61,11 @@ export class Committer<P> {
     this.#lastCommitAt = options.now();
   }
 
+  /** State that becomes durable with the batch added next. */
+  note(state: ReadonlyMap<string, string | null>): void {
+    for (const [key, value] of state) this.#state.set(key, value);
+  }
+
   /** Call after the batch's records have been appended to the sink. */
   add(batch: Batch<P>, rows: number): void {
     if (this.#rows === 0 && this.#state.size === 0) this.#since = this.#options.now();
@@ -83,6 +90,17 @@ export class Committer<P> {
     await this.#settled();
     if (!this.#failed && this.#resume !== null && this.#dirty()) this.#commit();
     await this.#settled();
+  }
+
+  /**
+   * Makes state durable at the position of the last batch; false where that lies inside a transaction, or a commit
+   * has failed. For the end of an attempt, after `drain`.
+   */
+  async amend(state: ReadonlyMap<string, string | null>): Promise<boolean> {
+    if (this.#failed || this.#resume === null || this.#inside) return false;
+    for (const [key, value] of state) this.#state.set(key, value);
+    await this.drain();
+    return !this.#failed;
   }
 
   #settled(): Promise<void> | void {
@@ -111,6 +129,7 @@ export class Committer<P> {
   }
 
   #commit(): void {
+    if (this.#inside) this.#options.onSplit();
     const position = this.#resume!;
     const commitTimeUs = this.#commitTimeUs;
     const rows = this.#rows;

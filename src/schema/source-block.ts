@@ -2,6 +2,21 @@ import type { SnapshotMarker, SourceInfo } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
 import type { ConnectSchema } from './connect-schema.ts';
 
+/** The Debezium version whose format this is; consumers switch on it. */
+export const FORMAT_VERSION = '3.2.0.Final';
+
+/** The field `snapshot` of every source's block. */
+export const SNAPSHOT_FIELD: ConnectSchema = {
+  type: 'string',
+  optional: true,
+  name: 'io.debezium.data.Enum',
+  version: 1,
+  parameters: {
+    allowed: 'true,first,first_in_data_collection,last_in_data_collection,last,false,incremental',
+  },
+  defaultJson: '"false"',
+};
+
 /** What a field of the block can hold. Of integers past 2^53 the `bigint`. */
 export type BlockValue = null | boolean | number | bigint | string;
 

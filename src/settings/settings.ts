@@ -7,6 +7,8 @@ import type { Secret } from './secret.ts';
 export interface Settings {
   /** The file as it was named on the command line: for messages. */
   readonly file: string;
+  /** The same for two files that say the same, secrets included. */
+  readonly fingerprint: string;
   /** Topic prefix, part of slot, group and transactional id, and the label of the metrics. */
   readonly name: string;
   readonly source: SourceSettings;
@@ -15,6 +17,8 @@ export interface Settings {
   /** `schema.table` → what differs for that table. */
   readonly tables: ReadonlyMap<string, TableSettings>;
   readonly outbox: OutboxSettings | null;
+  /** Null where there are no statements. */
+  readonly enrich: EnrichSettings | null;
   readonly http: HttpSettings;
   /** Directory for local state (the checkpoint of the stdout sink). */
   readonly stateDir: string;
@@ -22,20 +26,32 @@ export interface Settings {
   readonly shutdownTimeoutMs: number;
 }
 
+export interface EnrichSettings {
+  /** Files that have been read, and statements from the settings themselves. */
+  readonly texts: readonly {
+    /** What errors begin with: the file's name or the setting's. */
+    readonly name: string;
+    readonly text: string;
+  }[];
+  readonly dialect: 'friendly' | 'ksqldb';
+}
+
 export interface SourceSettings {
-  readonly connector: 'postgresql';
+  readonly connector: 'postgresql' | 'mysql' | 'mariadb';
   /** Tried in order. */
   readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  /** Empty where source.url names none (MySQL and MariaDB). */
   readonly database: string;
   readonly user: string;
   readonly password: Secret | null;
-  /** `auto` is the log on PostgreSQL. */
+  /** `auto` is the log. */
   readonly mode: 'auto' | 'log';
-  /** Globs of `schema.table`; `!pattern` excludes; `/regex/` is a regular expression. At least one includes. */
+  /** Globs of `schema.table` (of `database.table` on MySQL and MariaDB); `!pattern` excludes; `/regex/` is a regular expression. At least one includes. */
   readonly tables: readonly string[];
   readonly tls: TlsSettings;
   readonly connectTimeoutMs: number;
   readonly postgres: PostgresSettings;
+  readonly mysql: MysqlSettings;
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
 }
 
@@ -58,6 +74,18 @@ export interface PostgresSettings {
   readonly onWalBudget: 'alert';
 }
 
+/** MariaDB too. */
+export interface MysqlSettings {
+  /** As a replica has it. */
+  readonly serverId: number;
+  /** The statement goes into the source block, where the server logs it. */
+  readonly includeQuery: boolean;
+  /** What a record holds for a date that no calendar has. */
+  readonly zeroDates: 'null' | 'epoch' | 'string';
+  /** What a record holds for an unsigned bigint past 2^63-1. */
+  readonly unsignedOverflow: 'quarantine' | 'string' | 'wrap';
+}
+
 export interface SnapshotSettings {
   readonly mode: 'initial' | 'initial_only' | 'no_data' | 'when_needed' | 'always';
   readonly parallelism: number;
@@ -70,7 +98,9 @@ export interface SnapshotSettings {
 
 export interface EmitSettings {
   readonly sink: KafkaSettings | FileSettings | StdoutSettings;
-  readonly format: 'json' | 'json-with-schema';
+  readonly format: 'json' | 'json-with-schema' | 'avro' | 'protobuf' | 'json-schema';
+  /** Null with the formats that need none. */
+  readonly registry: RegistrySettings | null;
   /** Template with {name}, {schema} and {table}. */
   readonly topic: string;
   readonly delivery: 'exactly-once' | 'at-least-once';
@@ -114,6 +144,33 @@ export interface UnwrappedSettings {
   /** Names such as `op` and `source.ts_ms`. */
   readonly fields: readonly string[];
   readonly headers: readonly string[];
+}
+
+export interface RegistrySettings {
+  /** With any base path; tried in order. */
+  readonly urls: readonly string[];
+  readonly auth:
+    | { readonly kind: 'none' }
+    | { readonly kind: 'basic'; readonly username: string; readonly password: Secret }
+    /** A fresh token for each request: `token_file` is read every time. */
+    | { readonly kind: 'bearer'; readonly token: () => Promise<string> };
+  readonly tls: TlsSettings;
+  readonly subject: 'topic' | 'record' | 'topic-record';
+  readonly register: 'auto' | 'latest';
+  /** Null: the registry's own level. */
+  readonly compatibility:
+    | 'NONE'
+    | 'BACKWARD'
+    | 'BACKWARD_TRANSITIVE'
+    | 'FORWARD'
+    | 'FORWARD_TRANSITIVE'
+    | 'FULL'
+    | 'FULL_TRANSITIVE'
+    | null;
+  readonly onIncompatible: 'pause_table' | 'new_topic' | 'set_none' | 'fail';
+  readonly names: 'none' | 'avro' | 'avro_unicode';
+  readonly references: boolean;
+  readonly timeoutMs: number;
 }
 
 export interface KafkaSettings {
@@ -176,6 +233,8 @@ export interface TableSettings {
   readonly columns: ColumnSettings | null;
   /** Header → column. */
   readonly headers: ReadonlyMap<string, string>;
+  /** SQL condition; null: all rows. */
+  readonly filter: string | null;
 }
 
 /** By the names that columns have in the database. */

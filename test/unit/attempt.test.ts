@@ -9,6 +9,7 @@ import type { Log } from '../../src/observability/log.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { AttemptParts } from '../../src/pipeline/attempt-parts.ts';
 import { runAttempt } from '../../src/pipeline/attempt.ts';
+import { PipelineControl } from '../../src/pipeline/control.ts';
 import { PipelineMonitor } from '../../src/pipeline/monitor.ts';
 import type { Reader } from '../../src/readers/reader.ts';
 import type { SnapshotSource } from '../../src/snapshot/snapshot-source.ts';
@@ -63,14 +64,20 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
   const counts = { creates: 0, updates: 0, deletes: 0, reads: 0, truncates: 0, messages: 0, transactions: 0 };
   return {
     name: 'p',
+    control: new PipelineControl(),
     openReader: () => reader,
     openSink: () => Promise.resolve(sink),
-    createEmitter: () =>
-      ({
-        prepare: () => undefined,
-        emit: (batch: Batch<unknown>) => ({ ...counts, records: batch.changes.length }),
-        tables: () => [],
-      }) as unknown as Emitter,
+    openRecords: () =>
+      Promise.resolve({
+        resumed: [],
+        createEmitter: () =>
+          ({
+            prepare: () => undefined,
+            emit: (batch: Batch<unknown>) => ({ ...counts, records: batch.changes.length }),
+            tables: () => [],
+            takeState: () => undefined,
+          }) as unknown as Emitter,
+      }),
     topicOf: () => 't',
     topicsOf: () => [],
     snapshot: {
@@ -86,6 +93,7 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     maxTransactionRows: 1000,
     maxTransactionMs: 1000,
     heartbeatMs: null,
+    enrichment: null,
     retainedBudgetBytes: null,
     untilCaughtUp: false,
   };
@@ -170,6 +178,7 @@ describe('supervise with runAttempt', () => {
       {
         attempt: (signal) =>
           runAttempt(partsOf({ read: () => stream([...batches, lost()]) }), monitor, signal, SILENT),
+        control: new PipelineControl(),
         monitor,
         log,
         retryBeforeFirstProgress: false,

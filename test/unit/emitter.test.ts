@@ -57,12 +57,14 @@ function emitterWith(
       heartbeats: true,
       tables: new Map(),
       ...NO_TRANSFORMS,
-      onTableError: (table, error) => failures.push({ table, error }),
+      onDeadLetter: (table, error) => failures.push({ table, error }),
       ...options,
     },
-    jsonEncoding({ profile: 'debezium', withSchema: format === 'json-with-schema' }),
-    postgresSourceBlock('shop', 'shopdb'),
-    fakeSink(),
+    {
+      encoding: jsonEncoding({ profile: 'debezium', withSchema: format === 'json-with-schema' }),
+      block: postgresSourceBlock('shop', 'shopdb'),
+      sink: fakeSink(),
+    },
   );
 }
 
@@ -315,7 +317,7 @@ describe('a row that cannot be encoded', () => {
       after: { id: 1, note: 'fine', qty: 'not a number' },
       cause: { code: 'internal.bug' },
     });
-    expect(failures).toHaveLength(1);
+    expect(failures).toHaveLength(2);
     expect(failures[0]!.table).toEqual(ORDERS.id);
     expect(failures[0]!.error.message).not.toContain('not a number');
     expect(counts.records).toBe(3);
@@ -376,6 +378,32 @@ describe('rows as text', () => {
       ],
       [3, 'u'],
     ]);
+  });
+});
+
+describe('a transaction that is delivered in several pieces', () => {
+  const mark = { '__headwater.split': 7 }; // text that the fake sink reads as JSON
+  const headers = (): unknown[] => written.map((each) => each.headers);
+
+  test('says so from the second on, in all its records and in no other', async () => {
+    const emitter = emitterWith();
+    await emit(emitter, row('c', null, [1, 'x', 1]));
+    emitter.split();
+    await emit(emitter, row('u', null, [1, UNCHANGED, 2], 1), row('d', [1, ABSENT, ABSENT], null, 2));
+    const unavailable = { '__headwater.unavailable': ['note'] };
+    expect(headers()).toEqual([{}, { ...unavailable, ...mark }, mark, mark]);
+    written.length = 0;
+    emitter.heartbeat(1);
+    await emit(emitter, { ...row('c', null, [2, 'x', 1]), tx: { ...TX, id: '8' } });
+    await emit(emitter, { ...row('r', null, [3, 'x', 1]), tx: null });
+    expect(headers()).toEqual([{}, {}, {}]);
+  });
+
+  test('and so does its rest after a restart', async () => {
+    const schema = { kind: 'schema', id: ORDERS.id, table: ORDERS, previous: null, ddl: null } as const;
+    const next = { ...row('c', null, [4, 'x', 4]), tx: { ...TX, id: '8' } };
+    await emit(emitterWith(), { ...schema, tx: TX, at: at(600) }, row('c', null, [1, 'x', 1], 5), next);
+    expect(headers()).toEqual([mark, {}]);
   });
 });
 

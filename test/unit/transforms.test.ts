@@ -102,12 +102,14 @@ async function emit(
       tables: new Map(),
       ...NO_TRANSFORMS,
       onUnusedRules: (_, rules) => unused.push(rules),
-      onTableError: () => {},
+      onDeadLetter: () => {},
       ...options,
     },
-    jsonEncoding({ profile: 'debezium', ...format }),
-    postgresSourceBlock('shop', 'shopdb'),
-    sink,
+    {
+      encoding: jsonEncoding({ profile: 'debezium', ...format }),
+      block: postgresSourceBlock('shop', 'shopdb'),
+      sink,
+    },
   );
   const batch: Batch<unknown> = { changes, bytes: 0, resume: null };
   await emitter.prepare(batch);

@@ -4,38 +4,23 @@
  */
 import type { SnapshotMarker } from '../../model/change.ts';
 import type { TableId } from '../../model/table.ts';
-import {
-  type ConnectSchema,
-  INT64,
-  OPTIONAL_INT64,
-  OPTIONAL_STRING,
-  STRING,
-  struct,
-} from '../../schema/connect-schema.ts';
+import { INT64, OPTIONAL_INT64, OPTIONAL_STRING, STRING, struct } from '../../schema/connect-schema.ts';
 import { integerWriter } from '../../schema/integer-text.ts';
-import type { BlockValue, SourceBlock, WriteBlock } from '../../schema/source-block.ts';
+import {
+  type BlockValue,
+  type SourceBlock,
+  FORMAT_VERSION,
+  SNAPSHOT_FIELD,
+  type WriteBlock,
+} from '../../schema/source-block.ts';
 import type { PostgresSource, PostgresTx } from './source-info.ts';
-
-/** The Debezium version whose format this is; consumers switch on it. */
-const FORMAT_VERSION = '3.2.0.Final';
-
-const SNAPSHOT: ConnectSchema = {
-  type: 'string',
-  optional: true,
-  name: 'io.debezium.data.Enum',
-  version: 1,
-  parameters: {
-    allowed: 'true,first,first_in_data_collection,last_in_data_collection,last,false,incremental',
-  },
-  defaultJson: '"false"',
-};
 
 const SCHEMA = struct({ name: 'io.debezium.connector.postgresql.Source', version: 1 }, [
   ['version', STRING],
   ['connector', STRING],
   ['name', STRING],
   ['ts_ms', INT64],
-  ['snapshot', SNAPSHOT],
+  ['snapshot', SNAPSHOT_FIELD],
   ['db', STRING],
   ['sequence', OPTIONAL_STRING],
   ['ts_us', OPTIONAL_INT64],
