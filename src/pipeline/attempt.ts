@@ -320,6 +320,8 @@ async function deliver<P, S extends SourceInfo>(
     if (state !== undefined) committer.note(state);
     committer.add(batch, counts.records + heartbeats);
     monitor.count(batch, counts);
+    // The emitter has copied all it needs; statements keep rows.
+    if (enrichment === null) batch.release?.();
     if (batch.resume !== null) passed?.(batch.resume);
     const full = sink.ready();
     if (full !== undefined) await full;

@@ -32,6 +32,7 @@ export interface Delivery<S extends SourceInfo> {
   /** Whether these are the table's first rows, and its last: then its ledger is complete. */
   readonly first: boolean;
   readonly last: boolean;
+  readonly release?: RowBlock['release'];
 }
 
 type Item<S extends SourceInfo> =
