@@ -1,28 +1,35 @@
 import { createEmitter } from '../emitter/emitter.ts';
 import { jsonEncoding } from '../emitter/encoders/json.ts';
+import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
-import type { PostgresPosition } from '../readers/postgres/position.ts';
-import type { PostgresSource } from '../readers/postgres/source-info.ts';
+import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
-import { enrichmentOptions } from './enrichment.ts';
+import { enrichmentPart } from './enrichment.ts';
 import { openSink } from './sinks.ts';
-import { sourceOf } from './sources.ts';
+import { retainedBudgetBytes, type Source, withSource } from './sources.ts';
 import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
 
 /** One attempt's parts, made by hand from one settings file. */
-export function attemptParts(
+export function attemptParts(settings: Settings, run: RunOptions): AttemptParts<unknown, SourceInfo> {
+  return withSource(settings, run.log, (source) => partsOf(settings, run, source));
+}
+
+interface RunOptions {
+  readonly untilCaughtUp: boolean;
+  readonly startedAt: number;
+  readonly lost: string | null;
+  readonly log: Log;
+  readonly control: PipelineControl;
+}
+
+function partsOf<P, S extends SourceInfo>(
   settings: Settings,
-  run: {
-    readonly untilCaughtUp: boolean;
-    readonly startedAt: number;
-    readonly lost: string | null;
-    readonly log: Log;
-  },
-): AttemptParts<PostgresPosition, PostgresSource> {
+  run: RunOptions,
+  { openReader, block }: Source<P, S>,
+): AttemptParts<P, S> {
   const { emit, snapshot, source } = settings;
-  const { openReader, block } = sourceOf(settings, run.log);
   const encoding = jsonEncoding({
     profile: emit.profile,
     withSchema: emit.format === 'json-with-schema',
@@ -30,9 +37,10 @@ export function attemptParts(
   });
   return {
     name: settings.name,
+    control: run.control,
     openReader,
     openSink: (signal) => openSink(settings, run.log, signal),
-    createEmitter: (sink, onTableError) =>
+    createEmitter: (sink, onDeadLetter) =>
       createEmitter(
         {
           ...topicNaming(settings),
@@ -66,7 +74,7 @@ export function attemptParts(
               { table: tableName(table), rules: rules.join(', ') },
               'the settings have rules for columns that this table does not have',
             ),
-          onTableError,
+          onDeadLetter,
         },
         encoding,
         block,
@@ -83,14 +91,14 @@ export function attemptParts(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
-    enrichment: enrichmentOptions(settings, block),
+    enrichment: enrichmentPart(settings, block),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',
     maxTransactionRows: emit.maxTransactionRows,
     maxTransactionMs: emit.maxTransactionMs,
     heartbeatMs: emit.heartbeatMs,
-    retainedBudgetBytes: source.postgres.walBudgetBytes,
+    retainedBudgetBytes: retainedBudgetBytes(settings),
     untilCaughtUp: run.untilCaughtUp,
   };
 }

@@ -1,9 +1,9 @@
 import { isIncluded, ruledColumn } from '../emitter/transforms/column-rules.ts';
 import type { ShownColumns } from '../enrichment/captured-columns.ts';
 import { type DeclaredEnrichment, declareEnrichment } from '../enrichment/declared.ts';
-import type { EnrichmentOptions } from '../enrichment/enrichment.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
+import type { EnrichmentPart } from '../pipeline/attempt-parts.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Settings } from '../settings/settings.ts';
 
@@ -12,18 +12,26 @@ export function declaredOf({ enrich, name }: Settings): DeclaredEnrichment | nul
   return enrich === null ? null : declareEnrichment(enrich, name);
 }
 
-export function enrichmentOptions<S extends SourceInfo>(
+/** What the pipeline needs of them; their execution is loaded only where there are any. */
+export function enrichmentPart<P, S extends SourceInfo>(
   settings: Settings,
   block: SourceBlock<S>,
-): EnrichmentOptions<S> | null {
+): EnrichmentPart<P, S> | null {
   const declared = declaredOf(settings);
   if (declared === null) return null;
-  return {
+  const options = {
     pipeline: settings.name,
     declared,
     shown: shownColumns(settings),
     block,
     stateDir: settings.stateDir,
+  };
+  return {
+    replicas: declared.replicas,
+    async open(context, signal) {
+      const { openEnrichment } = await import('../enrichment/enrichment.ts');
+      return openEnrichment(options, context, signal);
+    },
   };
 }
 

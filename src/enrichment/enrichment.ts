@@ -36,6 +36,8 @@ export interface OpenContext<P, S extends SourceInfo> {
   readonly source: SnapshotSource<P, S>;
   readonly captured: readonly TableId[];
   readonly topicOf: (table: TableId) => string;
+  /** Tables (`schema.table`) of which the snapshot reads some rows only. */
+  readonly partly: ReadonlyMap<string, string>;
   /** The durable state, with what no longer holds of it taken out. */
   readonly known: ReadonlyMap<string, string>;
   /** Whether the log goes on where the checkpoint stands. */
@@ -84,6 +86,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
     sink,
     codec,
     block,
+    partly: context.partly,
     processing: new ProcessingLog(log),
     log,
     spoolDir: dir,

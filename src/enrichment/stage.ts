@@ -4,11 +4,12 @@
  * (enrichment.md 7.2), and the records go out with the transaction's own.
  */
 import type { Sink } from '../emitter/sink.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { RowChange, SourceInfo, TruncateChange, Tx } from '../model/change.ts';
 import type { PositionCodec } from '../model/position.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
-import type { Row } from '../model/value.ts';
+import type { Image } from '../model/text-row.ts';
 import type { Log } from '../observability/log.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
@@ -32,6 +33,8 @@ const EVENTS_A_BREATH = 1_000;
 export interface StageOptions<P, S extends SourceInfo> {
   readonly program: Program;
   readonly image: ReplicaImage;
+  /** Tables of which the snapshot reads some rows only: joined ones are read by ourselves. */
+  readonly partly: ReadonlyMap<string, string>;
   /** Of the replicas that the image restored. */
   readonly restored: ReadonlyMap<Replica, ReplicaState>;
   readonly sink: Sink;
@@ -50,6 +53,24 @@ export interface Absorbed<P, S extends SourceInfo> {
   readonly records: number;
 }
 
+/** What the pipeline knows of it. */
+export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposable {
+  /** For the checkpoint with which the attempt begins: JSON of an ImageReference. */
+  readonly reference: string;
+  /**
+   * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
+   * appended with its last batch; until then the batch must not be committed.
+   */
+  absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>>;
+  /** A snapshot of these tables (`schema.table`) has been read whole: those among them that are joined are complete. */
+  snapshotRead(tables: ReadonlySet<string>): Promise<void>;
+  /**
+   * Reads the joined tables that nothing has filled, each as the database shows it now. Until the log has passed
+   * that position, results say that they were joined with a later state. Throws `enrich.table-unreadable`.
+   */
+  load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void>;
+}
+
 /** One change stream of a captured table with the queries that read it. */
 interface Input {
   readonly index: number;
@@ -64,7 +85,7 @@ interface TableUse {
   readonly inputs: readonly Input[];
 }
 
-export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable {
+export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichment<P, S> {
   readonly #options: StageOptions<P, S>;
   readonly #replicas: readonly Replica[];
   readonly #inputs: readonly Input[];
@@ -119,7 +140,6 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     return new EnrichmentStage(options, outputs);
   }
 
-  /** For the checkpoint with which the attempt begins. */
   get reference(): string {
     return JSON.stringify(this.#options.image.reference);
   }
@@ -129,10 +149,6 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     return this.#replicas.every(({ ready }) => ready);
   }
 
-  /**
-   * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
-   * appended with its last batch; until then the batch must not be committed.
-   */
   async absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>> {
     for (const change of batch.changes) {
       if (change.kind !== 'row' && change.kind !== 'truncate') continue;
@@ -141,7 +157,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
         this.#tx = change.tx;
       }
       if (change.kind === 'truncate') this.#truncate(change);
-      else if (change.unreadable === undefined) this.#row(change, batch.bytes / batch.changes.length);
+      else this.#readRow(change, batch.bytes / batch.changes.length);
     }
     const { codec } = this.#options;
     const { resume } = batch;
@@ -154,19 +170,16 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     return this.#absorbed(batch, between);
   }
 
-  /** A snapshot of the captured tables has been read: those among them that are joined are complete. */
   async snapshotRead(tables: ReadonlySet<string>): Promise<void> {
     for (const replica of this.#replicas) {
-      if (!replica.ready && tables.has(tableName(replica.captured.id))) this.#setReady(replica, null);
+      const table = tableName(replica.captured.id);
+      if (replica.ready || !tables.has(table) || this.#options.partly.has(table)) continue;
+      this.#setReady(replica, null);
     }
     // Events of tables that are streams too have waited for the others.
     if (this.ready) await this.#endTransaction();
   }
 
-  /**
-   * Reads the joined tables that nothing has filled, each as the database shows it now. Until the log has passed
-   * that position, results say that they were joined with a later state.
-   */
   async load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
     const missing = this.#replicas.filter(({ ready }) => !ready);
     if (missing.length === 0) return;
@@ -238,12 +251,23 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     return use;
   }
 
+  /** A row that cannot be read lies in the dead-letter topic, as the emitter puts it there. */
+  #readRow(change: RowChange<S>, bytes: number): void {
+    if (change.unreadable !== undefined) return;
+    try {
+      this.#row(change, bytes);
+    } catch (error) {
+      if (!(error instanceof HeadwaterError) || error.code !== 'source.value-unreadable') throw error;
+      this.#note('value-not-representable');
+    }
+  }
+
   #row(change: RowChange<S>, bytes: number): void {
     const { replicas, inputs } = this.#use(change.table);
     const { op, before, after, seq } = change;
     for (const replica of replicas) {
       // What is read again of a table that is complete says nothing new.
-      if (op === 'r' && replica.ready) continue;
+      if (op === 'r' && (replica.ready || this.#options.partly.has(tableName(change.table.id)))) continue;
       this.#upsert(replica, replica.captured.reader(change.table), before, op === 'd' ? null : after, seq);
     }
     for (const input of inputs) {
@@ -252,7 +276,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     }
   }
 
-  #upsert(replica: Replica, reader: RowReader, before: Row | null, after: Row | null, seq: number): void {
+  #upsert(replica: Replica, reader: RowReader, before: Image | null, after: Image | null, seq: number): void {
     const old = before === null ? null : reader.key(before, this.#note);
     if (after === null) {
       if (old !== null) replica.delete(old, seq);

@@ -4,17 +4,20 @@ import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
 import type { Reader } from '../readers/reader.ts';
-import type { EnrichmentOptions } from '../enrichment/enrichment.ts';
+import type { OpenContext } from '../enrichment/enrichment.ts';
+import type { RunningEnrichment } from '../enrichment/stage.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
+import type { PipelineControl } from './control.ts';
 
 /** Everything one attempt is made of; the daemon puts it together from the settings. */
 export interface AttemptParts<P, S extends SourceInfo> {
   readonly name: string;
+  readonly control: PipelineControl;
   /** Makes a reader that has done nothing yet. */
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
-  createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
+  createEmitter(sink: Sink, onDeadLetter: TableErrorHandler): Emitter;
   topicOf(id: TableId): string;
   /** All topics that are written for these tables, side topics included. */
   topicsOf(tables: readonly TableId[]): readonly string[];
@@ -31,9 +34,15 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly heartbeatMs: number | null;
   readonly retainedBudgetBytes: number | null;
   /** Null where there are no statements. */
-  readonly enrichment: EnrichmentOptions<S> | null;
+  readonly enrichment: EnrichmentPart<P, S> | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
   readonly untilCaughtUp: boolean;
+}
+
+export interface EnrichmentPart<P, S extends SourceInfo> {
+  /** Tables (`schema.table`) that are joined: the snapshot reads them before others. */
+  readonly replicas: ReadonlySet<string>;
+  open(context: OpenContext<P, S>, signal: AbortSignal): Promise<RunningEnrichment<P, S>>;
 }
 
 export type TableErrorHandler = (table: TableId, error: HeadwaterError) => void;

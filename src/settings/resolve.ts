@@ -1,5 +1,7 @@
+import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve as resolvePath } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SettingsDocument } from './document.ts';
 import { errnoReason } from './errno.ts';
@@ -30,6 +32,7 @@ export async function resolveSettings(shape: FileShape, context: ResolveContext)
   const { name, snapshot } = shape;
   return {
     file: document.file,
+    fingerprint: hash('sha256', JSON.stringify(shape)),
     name,
     source: await resolveSource(shape, context),
     snapshot: {
@@ -70,12 +73,12 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
     );
   }
   checkPatterns(source.tables, document);
-  const { postgres } = source;
+  const { mysql, postgres } = source;
   const derived = `headwater_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`;
   return {
-    connector: 'postgresql',
+    connector: url.connector,
     hosts: url.hosts,
-    database: url.database,
+    database: url.database ?? '',
     user: url.user,
     password: password === null ? null : new Secret(password),
     mode: source.mode,
@@ -91,6 +94,12 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       failover: postgres.failover,
       walBudgetBytes: postgres.wal_budget === undefined ? null : sizeInBytes(postgres.wal_budget),
       onWalBudget: postgres.on_wal_budget,
+    },
+    mysql: {
+      serverId: mysql.server_id ?? derivedServerId(name),
+      includeQuery: mysql.include_query,
+      zeroDates: mysql.zero_dates,
+      unsignedOverflow: mysql.unsigned_overflow,
     },
     onGap: source.on_gap,
   };
@@ -114,6 +123,11 @@ async function resolveEnrich({ enrich }: FileShape, context: ResolveContext): Pr
     }),
   );
   return { texts, dialect: enrich.dialect };
+}
+
+/** The same at every start, different for other names, and above the small numbers that people give to replicas. */
+function derivedServerId(name: string): number {
+  return 1_000_000_000 + (crc32(name) % 1_000_000_000);
 }
 
 function checkPatterns(patterns: readonly string[], document: SettingsDocument): void {

@@ -7,6 +7,8 @@ import type { Secret } from './secret.ts';
 export interface Settings {
   /** The file as it was named on the command line: for messages. */
   readonly file: string;
+  /** The same for two files that say the same, secrets included. */
+  readonly fingerprint: string;
   /** Topic prefix, part of slot, group and transactional id, and the label of the metrics. */
   readonly name: string;
   readonly source: SourceSettings;
@@ -35,19 +37,21 @@ export interface EnrichSettings {
 }
 
 export interface SourceSettings {
-  readonly connector: 'postgresql';
+  readonly connector: 'postgresql' | 'mysql' | 'mariadb';
   /** Tried in order. */
   readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  /** Empty where source.url names none (MySQL and MariaDB). */
   readonly database: string;
   readonly user: string;
   readonly password: Secret | null;
-  /** `auto` is the log on PostgreSQL. */
+  /** `auto` is the log. */
   readonly mode: 'auto' | 'log';
-  /** Globs of `schema.table`; `!pattern` excludes; `/regex/` is a regular expression. At least one includes. */
+  /** Globs of `schema.table` (of `database.table` on MySQL and MariaDB); `!pattern` excludes; `/regex/` is a regular expression. At least one includes. */
   readonly tables: readonly string[];
   readonly tls: TlsSettings;
   readonly connectTimeoutMs: number;
   readonly postgres: PostgresSettings;
+  readonly mysql: MysqlSettings;
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
 }
 
@@ -68,6 +72,18 @@ export interface PostgresSettings {
   /** Retained WAL above this is an alarm; null: no alarm. */
   readonly walBudgetBytes: number | null;
   readonly onWalBudget: 'alert';
+}
+
+/** MariaDB too. */
+export interface MysqlSettings {
+  /** As a replica has it. */
+  readonly serverId: number;
+  /** The statement goes into the source block, where the server logs it. */
+  readonly includeQuery: boolean;
+  /** What a record holds for a date that no calendar has. */
+  readonly zeroDates: 'null' | 'epoch' | 'string';
+  /** What a record holds for an unsigned bigint past 2^63-1. */
+  readonly unsignedOverflow: 'quarantine' | 'string' | 'wrap';
 }
 
 export interface SnapshotSettings {

@@ -151,6 +151,7 @@ export class EnrichmentRig implements Disposable {
         codec: AT,
         source: this.#source(),
         captured: tables.map(({ id }) => id),
+        partly: new Map(),
         topicOf: (id) => `shop.${tableName(id)}`,
         known: this.state,
         continuous: !fresh,

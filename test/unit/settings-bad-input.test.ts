@@ -81,15 +81,15 @@ const BAD: readonly Bad[] = [
   },
   {
     what: 'another source',
-    yaml: change('postgres://headwater@db:5432', 'mysql://headwater@db'),
+    yaml: change('postgres://headwater@db:5432', 'oracle://headwater@db'),
     line: 3,
-    says: 'source.url begins with mysql://, and this version reads PostgreSQL only',
+    says: 'source.url begins with oracle://, and this version reads PostgreSQL, MySQL and MariaDB only',
   },
   {
     what: 'a block of another source',
     yaml: GOOD.replace('emit:', '  oracle: { pdb: x }\nemit:'),
     line: 5,
-    says: 'source.oracle cannot be used: this version reads PostgreSQL only',
+    says: 'source.oracle cannot be used: this version reads PostgreSQL, MySQL and MariaDB only',
   },
   {
     what: 'a file of statements that is not there',

@@ -33,6 +33,8 @@ export interface DecoderOptions {
   /** Begin and end of transactions as elements. */
   readonly transactionMarkers: boolean;
   readonly includeQuery: boolean;
+  /** Events end in a checksum also before the first format description says so. */
+  readonly checksum: boolean;
   isCaptured(id: TableId): boolean;
 }
 
@@ -48,8 +50,8 @@ export interface BatchLimits {
 export interface Stop {
   /** The frame to go on with. */
   readonly frame: number;
-  /** This table must be resolved first (`define`); the frame is its table map again. */
-  readonly table: TableMap | null;
+  /** This table must be resolved first (`define`); the frame is its table map again, `body` what stands in it. */
+  readonly table: { readonly map: TableMap; readonly body: Buffer } | null;
   /** A statement that may have changed tables; it has been passed. */
   readonly statement: QueryEvent | null;
   /** Events to be decoded before the frame (with `decode` and `inner`). */
@@ -111,6 +113,7 @@ export class BinlogDecoder {
     this.#options = options;
     this.#place = new LogPlace(options.from);
     this.#skip = options.from.mid;
+    this.#checksum = options.checksum;
   }
 
   /**
@@ -252,9 +255,12 @@ export class BinlogDecoder {
     const place = this.#place;
     const low = buffer.readUInt32LE(start + 13);
     const flags = buffer.readUInt16LE(start + 17);
-    const artificial = run.inner || low === 0 || (flags & FLAG_ARTIFICIAL) !== 0;
-    const eventEnd = artificial ? place.pos : place.endOf(low);
-    const eventStart = artificial ? place.pos : eventEnd - buffer.readUInt32LE(start + 9);
+    const size = buffer.readUInt32LE(start + 9);
+    // MariaDB leaves the end of events within a transaction open (11.4 and later).
+    const open = low === 0 && this.#inside && !run.inner;
+    const artificial = run.inner || (low === 0 && !open) || (flags & FLAG_ARTIFICIAL) !== 0;
+    const eventEnd = artificial ? place.pos : open ? place.pos + size : place.endOf(low);
+    const eventStart = artificial ? place.pos : eventEnd - size;
     if (!artificial) this.#timestamp = buffer.readUInt32LE(start);
     let stop: Stop | null = null;
     switch (type) {
@@ -435,7 +441,7 @@ export class BinlogDecoder {
       if (this.#last?.tableId === tableId) this.#last = null;
       return null;
     }
-    return { frame, ...STOPPED, table: readTableMap(cursor) };
+    return { frame, ...STOPPED, table: { map: readTableMap(cursor), body: buffer.subarray(at, end) } };
   }
 
   #rowsEvent(

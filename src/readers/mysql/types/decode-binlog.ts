@@ -7,7 +7,7 @@ import { TYPE } from '../binlog/event-types.ts';
 import { jsonText } from '../binlog/json-binary.ts';
 import type { LogColumn } from '../binlog/table-map.ts';
 import { decoderOf, isAsciiSuperset } from './charsets.ts';
-import { shortestFloat } from './float-values.ts';
+import { shortestFloat, vectorValue } from './float-values.ts';
 import { geometryValue } from './geometry.ts';
 import type { MysqlColumn } from './mysql-column.ts';
 import { addressText, uuidText } from './mariadb-values.ts';
@@ -281,13 +281,6 @@ function padded(length: number, read: Content): Content {
     buffer.copy(whole, 0, from, to);
     return read(whole, 0, length);
   };
-}
-
-/** Little-endian floats, each in the shortest form that reads back the same. */
-function vectorValue(buffer: Buffer, from: number, to: number): Value {
-  const values: number[] = [];
-  for (let at = from; at + 4 <= to; at += 4) values.push(shortestFloat(buffer.readFloatLE(at)));
-  return values;
 }
 
 /**
