@@ -55,8 +55,8 @@ export interface Absorbed<P, S extends SourceInfo> {
 
 /** What the pipeline knows of it. */
 export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposable {
-  /** For the checkpoint with which the attempt begins: JSON of an ImageReference. */
-  readonly reference: string;
+  /** What the checkpoint with which the attempt begins has to say. */
+  readonly state: ReadonlyMap<string, string>;
   /**
    * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
    * appended with its last batch; until then the batch must not be committed.
@@ -140,8 +140,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     return new EnrichmentStage(options, outputs);
   }
 
-  get reference(): string {
-    return JSON.stringify(this.#options.image.reference);
+  get state(): ReadonlyMap<string, string> {
+    return new Map([[ENRICH_KEY, JSON.stringify(this.#options.image.reference)]]);
   }
 
   /** Whether every joined table is complete. */

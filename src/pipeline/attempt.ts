@@ -9,7 +9,7 @@ import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
-import { ENRICH_KEY, SOURCE_KEY } from '../state/checkpoint.ts';
+import { SOURCE_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
 import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
@@ -128,6 +128,7 @@ export async function runAttempt<P, S extends SourceInfo>(
                   topicOf: (id) => parts.topicOf(id),
                   partly: parts.snapshot.where,
                   known,
+                  epoch,
                   continuous: opened.continuity.kind === 'continuous',
                   interrupted: opened.interrupted ?? [],
                   log,
@@ -195,7 +196,7 @@ export async function runAttempt<P, S extends SourceInfo>(
           changes: [],
           bytes: 0,
           resume: from,
-          state: withImage(new Map([...edits, ...state]), restored, enrichment),
+          state: new Map([...edits, ...state, ...(enrichment?.state ?? [])]),
         },
         notices.length,
       );
@@ -315,16 +316,6 @@ async function deliver<P, S extends SourceInfo>(
     if (full !== undefined) await full;
     if (run.signal.aborted) break;
   }
-}
-
-/** What the checkpoint says of the joined tables from the start: without statements, that there are none. */
-function withImage(
-  state: ReadonlyMap<string, string | null>,
-  restored: ReadonlyMap<string, string>,
-  enrichment: { readonly reference: string } | null,
-): ReadonlyMap<string, string | null> {
-  if (enrichment === null && !restored.has(ENRICH_KEY)) return state;
-  return new Map([...state, [ENRICH_KEY, enrichment?.reference ?? null]]);
 }
 
 /** The reader reports progress at least every few seconds, so no timer of its own is needed. */
