@@ -91,6 +91,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
     codec,
     block,
     partly: context.partly,
+    checkpoint: { known, continuous, epoch },
     processing: new ProcessingLog(log),
     log,
     spoolDir: dir,

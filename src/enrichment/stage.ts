@@ -15,10 +15,16 @@ import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY } from '../state/checkpoint.ts';
 import type { CapturedSource, RowReader } from './captured-source.ts';
+import {
+  Aggregation,
+  AGGREGATE_GROUP_PREFIX,
+  AGGREGATE_TABLE_PREFIX,
+  checkpointName,
+} from './aggregation.ts';
 import type { StreamEvent } from './event.ts';
-import type { ImageReference, ReplicaImage, ReplicaState } from './image.ts';
+import type { ReplicaImage, ReplicaState } from './image.ts';
 import type { ProcessingLog } from './processing-log.ts';
-import { type Program, unreadable } from './program.ts';
+import { type Program, type QueryPlan, unreadable } from './program.ts';
 import { OutputStream, Query } from './query.ts';
 import { RecordWriter } from './record-writer.ts';
 import type { Replica } from './replica.ts';
@@ -41,6 +47,12 @@ export interface StageOptions<P, S extends SourceInfo> {
   readonly codec: PositionCodec<P>;
   readonly block: SourceBlock<S>;
   readonly processing: ProcessingLog;
+  /** What the checkpoint holds, whether the log goes on from it, and which run this is. */
+  readonly checkpoint: {
+    readonly known: ReadonlyMap<string, string>;
+    readonly continuous: boolean;
+    readonly epoch: number;
+  };
   readonly log: Log;
   /** For a transaction that is too large for memory. */
   readonly spoolDir: string;
@@ -56,7 +68,7 @@ export interface Absorbed<P, S extends SourceInfo> {
 /** What the pipeline knows of it. */
 export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposable {
   /** What the checkpoint with which the attempt begins has to say. */
-  readonly state: ReadonlyMap<string, string>;
+  readonly state: ReadonlyMap<string, string | null>;
   /**
    * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
    * appended with its last batch; until then the batch must not be committed.
@@ -91,6 +103,10 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   readonly #inputs: readonly Input[];
   readonly #outputs: readonly OutputStream[];
   readonly #spool: EventSpool;
+  readonly #aggregations: Aggregation[] = [];
+  /** Tables of queries that go on where they were. */
+  readonly #restoredTables = new Set<string>();
+  readonly state: ReadonlyMap<string, string | null>;
   readonly #note: (problem: Problem) => void;
   readonly #uses = new Map<TableSchema, TableUse>();
   /** Replicas that show a later position than the log's, by index. */
@@ -112,7 +128,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const queries = program.queries.map((plan) => {
       const target = outputs.get(plan.target);
       if (target === undefined) throw new TypeError('Each query has its output.');
-      const query = new Query(plan, target, processing, this.#aheadIndexes);
+      const aggregation = this.#aggregation(plan, target);
+      const query = new Query(plan, { target, processing, ahead: this.#aheadIndexes, aggregation });
       outputs.get(plan.input)?.addReader(query);
       return { plan, query };
     });
@@ -126,6 +143,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       options.spoolBytes,
       this.#inputs.map(({ captured }) => rowCodec(captured.used.map(({ type }) => type))),
     );
+    this.state = this.#firstState();
   }
 
   /** Opens the topics of the results. */
@@ -134,14 +152,10 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     for (const { target } of options.program.queries) {
       const { sink } = target;
       if (sink === null || outputs.has(target)) continue;
-      const topic = await options.sink.topic(sink.topic, 'table');
+      const topic = await options.sink.topic(sink.topic, target.kept ? 'compacted' : 'table');
       outputs.set(target, new OutputStream(options.sink, topic, new RecordWriter(target.columns, sink)));
     }
     return new EnrichmentStage(options, outputs);
-  }
-
-  get state(): ReadonlyMap<string, string> {
-    return new Map([[ENRICH_KEY, JSON.stringify(this.#options.image.reference)]]);
   }
 
   /** Whether every joined table is complete. */
@@ -222,6 +236,36 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     return Promise.resolve();
   }
 
+  #aggregation(plan: QueryPlan, target: OutputStream): Aggregation | null {
+    const { group } = plan;
+    if (group === null) return null;
+    const { processing, checkpoint, log } = this.#options;
+    const { known, continuous, epoch } = checkpoint;
+    const aggregation = new Aggregation({ plan, group, target, processing, epoch });
+    const found = aggregation.restore(known, continuous);
+    if (found === 'restored') this.#restoredTables.add(checkpointName(plan.target.name));
+    if (found === 'lost')
+      log.warn(
+        { query: plan.id },
+        'the table of this query begins anew: its statement, or the position of the log, is another one than before',
+      );
+    this.#aggregations.push(aggregation);
+    return aggregation;
+  }
+
+  #firstState(): ReadonlyMap<string, string | null> {
+    const { image, checkpoint } = this.#options;
+    const state = new Map<string, string | null>();
+    for (const key of checkpoint.known.keys()) {
+      const prefix = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX].find((each) => key.startsWith(each));
+      const table = prefix === undefined ? undefined : key.slice(prefix.length).split('/')[0];
+      if (table !== undefined && !this.#restoredTables.has(table)) state.set(key, null);
+    }
+    for (const aggregation of this.#aggregations)
+      for (const [key, value] of aggregation.flush()) state.set(key, value);
+    return state.set(ENRICH_KEY, JSON.stringify(image.reference));
+  }
+
   #absorbed(batch: Batch<P, S>, between: boolean): Absorbed<P, S> {
     let total = 0;
     for (const output of this.#outputs) total += output.records;
@@ -230,8 +274,11 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const reference = this.#options.image.flush(between);
     // Events that wait are in memory alone: the position must not pass them.
     const resume = this.#spool.isEmpty && (between || batch.resume === null) ? batch.resume : null;
-    if (reference === null && resume === batch.resume) return { batch, records };
-    return { batch: { ...batch, resume, ...stateOf(batch, reference) }, records };
+    const changed = this.#aggregations.flatMap((aggregation) => aggregation.flush());
+    if (reference !== null) changed.push([ENRICH_KEY, JSON.stringify(reference)]);
+    if (changed.length === 0 && resume === batch.resume) return { batch, records };
+    const state = new Map([...(batch.state ?? []), ...changed]);
+    return { batch: { ...batch, resume, state }, records };
   }
 
   #use(table: TableSchema): TableUse {
@@ -357,12 +404,4 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       this.#options.image.caughtUp(index);
     }
   }
-}
-
-function stateOf<P, S extends SourceInfo>(
-  batch: Batch<P, S>,
-  reference: ImageReference | null,
-): { readonly state?: ReadonlyMap<string, string | null> } {
-  if (reference === null) return batch.state === undefined ? {} : { state: batch.state };
-  return { state: new Map([...(batch.state ?? []), [ENRICH_KEY, JSON.stringify(reference)]]) };
 }

@@ -12,6 +12,7 @@
  * | `snapshot-paused` | `true` while snapshots are paused |
  * | `schema/<schema>.<table>` | the table's schema version as last used (schema/) |
  * | `enrich` | ImageReference: which file in state.dir holds the joined tables, and how much of it counts |
+ * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/aggregation.ts) |
  */
 import type { JsonValue } from '../model/position.ts';
 
