@@ -7,7 +7,7 @@ import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openEncoding } from './encodings.ts';
-import { enrichmentParts } from './enrichment.ts';
+import { enrichmentPart } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
 import { type Source, withSource } from './sources.ts';
@@ -106,7 +106,7 @@ function partsOf<P, S extends SourceInfo>(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
-    enrichment: enrichmentParts(settings, block),
+    enrichment: enrichmentPart(settings, block),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',

@@ -106,11 +106,6 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
   };
 }
 
-/** The same at every start, different for other names, and above the small numbers that people give to replicas. */
-function derivedServerId(name: string): number {
-  return 1_000_000_000 + (crc32(name) % 1_000_000_000);
-}
-
 /** What ends in .sql and has no blank in it is a file's name. */
 async function resolveEnrich({ enrich }: FileShape, context: ResolveContext): Promise<EnrichSettings | null> {
   if (enrich === undefined) return null;
@@ -129,6 +124,11 @@ async function resolveEnrich({ enrich }: FileShape, context: ResolveContext): Pr
     }),
   );
   return { texts, dialect: enrich.dialect };
+}
+
+/** The same at every start, different for other names, and above the small numbers that people give to replicas. */
+function derivedServerId(name: string): number {
+  return 1_000_000_000 + (crc32(name) % 1_000_000_000);
 }
 
 function checkPatterns(patterns: readonly string[], document: SettingsDocument): void {

@@ -15,6 +15,7 @@
  * | `registry/<subject>` | id and hash of the schema last written under a registry's subject (schema/registry/) |
  * | `paused/<schema>.<table>` | why the table's changes are left out (emitter/paused-tables.ts) |
  * | `topic/<schema>.<table>` | the topic the table goes on in after an incompatible change |
+ * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/aggregation.ts) |
  */
 import type { JsonValue } from '../model/position.ts';
 
