@@ -9,6 +9,7 @@
  * | `snapshot` | SnapshotRecord: what the snapshot as a whole has done |
  * | `table/<schema>.<table>` | TableLedger: the snapshot of one table |
  * | `schema/<schema>.<table>` | the table's schema version as last used (schema/) |
+ * | `history/<schema>.<table>/<version>` | a version of the table's schema, and the position at which it begins |
  * | `registry/<subject>` | id and hash of the schema last written under a registry's subject (schema/registry/) |
  * | `paused/<schema>.<table>` | why the table's changes are left out (emitter/paused-tables.ts) |
  * | `topic/<schema>.<table>` | the topic the table goes on in after an incompatible change |
@@ -20,6 +21,7 @@ export const SOURCE_KEY = 'source';
 export const SNAPSHOT_KEY = 'snapshot';
 export const TABLE_PREFIX = 'table/';
 export const SCHEMA_PREFIX = 'schema/';
+export const HISTORY_PREFIX = 'history/';
 export const REGISTRY_PREFIX = 'registry/';
 export const PAUSED_PREFIX = 'paused/';
 export const TOPIC_PREFIX = 'topic/';
