@@ -122,7 +122,7 @@ await yargs(process.argv.slice(2))
     async ({ events, repeat }) => {
       // Loaded only here: the compiler's knowledge of these functions must not come from elsewhere.
       const { benchEncoders } = await import('./encoders.ts');
-      benchEncoders({ events, repeat });
+      await benchEncoders({ events, repeat });
     },
   )
   .command(

@@ -536,8 +536,7 @@ export const CATALOGUE = {
     fate: 'quarantine',
     exit: 1,
     summary: 'emit.registry.register is latest, and the latest schema of a subject is not that of the table.',
-    advice:
-      'Register the schema of the table (`headwater schema show` prints it), or set emit.registry.register: auto.',
+    advice: 'Register the schema of the table, or set emit.registry.register: auto.',
   },
   'schema.name-invalid': {
     fate: 'quarantine',
