@@ -378,6 +378,13 @@ export const CATALOGUE = {
     advice:
       'ALTER TABLE … REPLICA IDENTITY FULL, or name columns of the replica identity; such deletes lie in the dead-letter topic.',
   },
+  'delivery.unsigned-overflow': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A BIGINT UNSIGNED value past 2^63-1 does not fit the int64 of its record.',
+    advice:
+      'The change lies in the dead-letter topic. Set source.mysql.unsigned_overflow to string (the column becomes text) or wrap (the same 64 bits, signed), or use profile: safe.',
+  },
   'delivery.record-too-large': {
     fate: 'halt',
     exit: 1,

@@ -9,21 +9,23 @@
  * | kind | Value |
  * | --- | --- |
  * | boolean | boolean |
- * | int16, int32 | number |
- * | int64 | number where it is a safe integer, else bigint |
+ * | int8, int16, int32, year | number |
+ * | int64, uint64 | number where it is a safe integer, else bigint |
  * | float32, float64 | number (NaN and infinities included) |
  * | decimal | string: canonical text with exactly `scale` fraction digits where a scale is declared; `NaN`, `Infinity`, `-Infinity` |
  * | string, json, xml, uuid, enum, ltree, tsvector | string |
  * | hstore | string, a JSON object |
+ * | set | string: the members in the order of their declaration, apart by commas |
  * | bytes | Uint8Array |
  * | bits | Uint8Array, little-endian, ceil(length/8) bytes (as Debezium's io.debezium.data.Bits); a one-bit column is `boolean` |
- * | date | number: days since 1970-01-01; ±Infinity |
+ * | date | number: days since 1970-01-01; ±Infinity; string where the source holds a date that no calendar has (`0000-00-00`, `2004-00-31`) |
  * | time | number: microseconds past midnight (24:00 is 86,400,000,000) |
+ * | duration | number: microseconds, negative too, of any number of hours (MySQL's TIME) |
  * | timetz | string as the server prints it (`04:05:06.789-08`) |
- * | timestamp | microseconds since 1970-01-01T00:00 without zone; number where safe, else bigint; ±Infinity |
- * | timestamptz | microseconds since the epoch, as timestamp |
+ * | timestamp | microseconds since 1970-01-01T00:00 without zone; number where safe, else bigint; ±Infinity; string as with date (`0000-00-00 00:00:00`). With a precision of 7 to 9 nanoseconds, as bigint |
+ * | timestamptz | microseconds (nanoseconds) since the epoch, as timestamp |
  * | interval | [months, days, microseconds] |
- * | point | [x, y] numbers |
+ * | point | [x, y] numbers, or [x, y, wkb Uint8Array, srid number or null] |
  * | geometry, geography | [wkb Uint8Array, srid number or null] |
  * | vector | array of numbers; sparsevec: string |
  * | array | array of the element's values, nested for more dimensions |
@@ -32,9 +34,11 @@ export type ColumnType =
   | {
       readonly kind:
         | 'boolean'
+        | 'int8'
         | 'int16'
         | 'int32'
         | 'int64'
+        | 'year'
         | 'float32'
         | 'float64'
         | 'string'
@@ -45,18 +49,38 @@ export type ColumnType =
         | 'tsvector'
         | 'hstore'
         | 'bytes'
-        | 'date'
-        | 'interval'
         | 'point'
         | 'geometry'
-        | 'geography'
-        | 'vector';
+        | 'geography';
     }
+  | { readonly kind: 'interval' }
+  | { readonly kind: 'uint64'; readonly overflow: UnsignedOverflow }
+  | { readonly kind: 'vector'; readonly element: 'float32' | 'float64' }
   | { readonly kind: 'decimal'; readonly precision: number | null; readonly scale: number | null }
-  | { readonly kind: 'bits'; readonly length: number | null }
-  | { readonly kind: 'time' | 'timetz' | 'timestamp' | 'timestamptz'; readonly precision: number | null }
-  | { readonly kind: 'enum'; readonly values: readonly string[] }
+  /** `padded`: a record holds all bytes, also zeros at the end (as Debezium's for MySQL, not its for PostgreSQL). */
+  | { readonly kind: 'bits'; readonly length: number | null; readonly padded?: true }
+  | { readonly kind: 'date'; readonly zero?: ZeroDates }
+  | { readonly kind: 'time' | 'timetz' | 'duration'; readonly precision: number | null }
+  | {
+      readonly kind: 'timestamp' | 'timestamptz';
+      readonly precision: number | null;
+      readonly zero?: ZeroDates;
+    }
+  /** `escaped`: Debezium's parameter `allowed` has a backslash before each comma within a value (MySQL). */
+  | { readonly kind: 'enum' | 'set'; readonly values: readonly string[]; readonly escaped?: true }
   | { readonly kind: 'array'; readonly element: ColumnType };
+
+/**
+ * What a record holds for a value of `uint64` past 2^63-1: the row goes to the dead-letter topic; the column is
+ * text (for all its values); or the same 64 bits as a signed integer.
+ */
+export type UnsignedOverflow = 'quarantine' | 'string' | 'wrap';
+
+/**
+ * What a record holds for a date that no calendar has: null, and the epoch where the column is NOT NULL; always
+ * the epoch; or its text, where the record's form of dates is text, and a header has it elsewhere.
+ */
+export type ZeroDates = 'null' | 'epoch' | 'string';
 
 export interface Column {
   readonly name: string;
@@ -64,8 +88,13 @@ export interface Column {
   readonly nullable: boolean;
   /** The column's constant default as a Value of its type; undefined where there is none or it isn't constant. */
   readonly default: import('./value.ts').Value | undefined;
-  /** The default is computed by the database (a sequence, a function): Debezium writes a placeholder for it. */
+  /**
+   * The default is computed by the database (a sequence, a function): Debezium writes a placeholder for it, which
+   * is `default` where that is set.
+   */
   readonly computedDefault?: true;
+  /** Debezium leaves the default out of the schema. */
+  readonly hiddenDefault?: true;
   /** The value is the database's text for a type that Debezium has nothing for and leaves out. */
   readonly opaque?: true;
   /** The type's name in the database without modifiers, e.g. `varchar`, `numeric`, `_int4`. */

@@ -38,15 +38,20 @@ const POINT: ConnectSchema = {
 };
 
 /** The schema of a column's values without its default, required. */
-export function typeSchema(type: ColumnType, nativeType: string, profile: Profile): ConnectSchema {
+export function typeSchema(type: ColumnType, profile: Profile): ConnectSchema {
   switch (type.kind) {
     case 'boolean':
+    case 'int8':
     case 'int16':
     case 'int32':
     case 'int64':
     case 'string':
     case 'bytes':
       return { type: type.kind, optional: false };
+    case 'uint64':
+      return { type: unsignedAsText(type, profile) ? 'string' : 'int64', optional: false };
+    case 'year':
+      return semantic('int32', 'io.debezium.time.Year');
     case 'float32':
       return { type: 'float', optional: false };
     case 'float64':
@@ -63,7 +68,9 @@ export function typeSchema(type: ColumnType, nativeType: string, profile: Profil
     case 'tsvector': // left out by Debezium 3.2; its later name for it would surprise consumers of 3.2
       return { type: 'string', optional: false };
     case 'enum':
-      return semantic('string', 'io.debezium.data.Enum', { allowed: type.values.join(',') });
+      return semantic('string', 'io.debezium.data.Enum', { allowed: allowed(type) });
+    case 'set':
+      return semantic('string', 'io.debezium.data.EnumSet', { allowed: allowed(type) });
     case 'bits':
       return semantic('bytes', 'io.debezium.data.Bits', { length: String(type.length ?? 2_147_483_647) });
     case 'decimal':
@@ -71,6 +78,7 @@ export function typeSchema(type: ColumnType, nativeType: string, profile: Profil
     case 'date':
     case 'time':
     case 'timetz':
+    case 'duration':
     case 'timestamp':
     case 'timestamptz':
     case 'interval':
@@ -84,14 +92,14 @@ export function typeSchema(type: ColumnType, nativeType: string, profile: Profil
     case 'geography':
       return geometrySchema('Geography');
     case 'vector':
-      return nativeType === 'halfvec'
+      return type.element === 'float32'
         ? vectorSchema('io.debezium.data.FloatVector', 'float')
         : vectorSchema('io.debezium.data.DoubleVector', 'double');
     case 'array':
       return {
         type: 'array',
         optional: false,
-        items: { ...typeSchema(type.element, nativeType.replace(/^_/, ''), profile), optional: true },
+        items: { ...typeSchema(type.element, profile), optional: true },
       };
   }
 }
@@ -113,6 +121,15 @@ function semantic(
   return { type, optional: false, name, version: 1, ...(parameters === undefined ? {} : { parameters }) };
 }
 
+/** `safe` needs every value exactly; so does the operator who asks for it. */
+export function unsignedAsText(type: ColumnType & { readonly kind: 'uint64' }, profile: Profile): boolean {
+  return profile === 'safe' || type.overflow === 'string';
+}
+
+function allowed({ values, escaped }: ColumnType & { readonly kind: 'enum' | 'set' }): string {
+  return (escaped === true ? values.map((value) => value.replaceAll(',', '\\,')) : values).join(',');
+}
+
 function decimalSchema(precision: number | null, scale: number | null, profile: Profile): ConnectSchema {
   if (profile === 'safe') return { type: 'string', optional: false };
   if (scale === null) return VARIABLE_SCALE_DECIMAL;
@@ -122,7 +139,7 @@ function decimalSchema(precision: number | null, scale: number | null, profile: 
   });
 }
 
-type Temporal = 'date' | 'time' | 'timetz' | 'timestamp' | 'timestamptz' | 'interval';
+type Temporal = 'date' | 'time' | 'timetz' | 'duration' | 'timestamp' | 'timestamptz' | 'interval';
 
 function temporalSchema(kind: Temporal, precision: number | null): ConnectSchema {
   const milliseconds = precision !== null && precision <= 3;
@@ -135,7 +152,10 @@ function temporalSchema(kind: Temporal, precision: number | null): ConnectSchema
         : semantic('int64', 'io.debezium.time.MicroTime');
     case 'timetz':
       return semantic('string', 'io.debezium.time.ZonedTime');
+    case 'duration':
+      return semantic('int64', 'io.debezium.time.MicroTime');
     case 'timestamp':
+      if (precision !== null && precision > 6) return semantic('int64', 'io.debezium.time.NanoTimestamp');
       return semantic(
         'int64',
         milliseconds ? 'io.debezium.time.Timestamp' : 'io.debezium.time.MicroTimestamp',

@@ -36,7 +36,7 @@ export function tableForm(options: TableFormOptions): TableForm {
     return [
       column.name,
       {
-        ...typeSchema(column.type, column.nativeType, profile),
+        ...typeSchema(column.type, profile),
         optional: isOptional(column, key.includes(i), profile),
         ...(defaultJson === undefined ? {} : { defaultJson }),
       },

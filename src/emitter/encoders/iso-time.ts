@@ -66,6 +66,23 @@ export function isoTimestamp(us: number | bigint, digits: number): string {
   return `${keptDate(Number((us - time) / perDay))}T${isoTime(Number(time), digits)}Z`;
 }
 
+/** As isoTimestamp, of nanoseconds, with 7 to 9 digits of the second. */
+export function isoTimestampNanos(ns: bigint, digits: number): string {
+  const rest = ((ns % 1000n) + 1000n) % 1000n;
+  const micros = isoTimestamp((ns - rest) / 1000n, 6);
+  return `${micros.slice(0, -1)}${String(rest)
+    .padStart(3, '0')
+    .slice(0, digits - 6)}Z`;
+}
+
+/** `-838:59:59.000001`: hours may take more than two digits. */
+export function isoDuration(us: number, digits: number): string {
+  const size = Math.abs(us);
+  const hours = Math.floor(size / 3_600_000_000);
+  const text = `${TWO[hours] ?? hours}${isoTime(size - hours * 3_600_000_000, digits).slice(2)}`;
+  return us < 0 ? `-${text}` : text;
+}
+
 /** `13:51:30.123789+02` (timetz as the server prints it) in UTC: `11:51:30.123789Z`. */
 export function timetzToUtc(text: string): string {
   const match = /^(\d\d):(\d\d):(\d\d)(?:\.(\d+))?([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?$/.exec(text);

@@ -129,21 +129,26 @@ function byteField({ column, lead, type, write }: FieldWriter, profile: Profile)
 
 function byteWriter(type: FieldWriter['type'], text: FieldWriter['write'], profile: Profile): WriteField {
   switch (type.kind) {
+    case 'int8':
     case 'int16':
     case 'int32':
     case 'int64':
+    case 'year':
       return (v, out) => (typeof v === 'number' ? out.integer(v) : out.text(text(v)));
     case 'string':
     case 'xml':
     case 'enum':
+    case 'set':
     case 'ltree':
     case 'tsvector':
       return (v, out) => (typeof v === 'string' ? out.quoted(v) : out.text(text(v)));
     case 'timestamp':
+      if (type.precision !== null && type.precision > 6) break;
       if (profile === 'safe') return instant(type.precision ?? 6, text);
       if (type.precision !== null && type.precision <= 3) break;
       return (v, out) => (typeof v === 'number' && Number.isFinite(v) ? out.integer(v) : out.text(text(v)));
     case 'timestamptz':
+      if (type.precision !== null && type.precision > 6) break;
       return instant(type.precision ?? 6, text);
     default:
   }

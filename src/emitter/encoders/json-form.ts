@@ -46,6 +46,7 @@ export function jsonForm({ table, key, topic, source }: TableEncoderOptions, jso
     valueWriter(column, {
       profile: json.profile,
       withSchema: json.withSchema,
+      optional: isOptional(column, key.includes(i), json.profile),
       required: requiredValue(column, key.includes(i), json),
       unavailable: unavailableJson(column, json.profile),
       notes,
@@ -115,5 +116,5 @@ function requiredValue(column: Column, inKey: boolean, json: JsonOptions): strin
   if (!json.withSchema || isOptional(column, inKey, json.profile)) return null;
   const defaultJson = columnDefaultJson(column, json.profile);
   if (column.type.kind === 'hstore') return '"{}"';
-  return defaultJson ?? absentJson(typeSchema(column.type, column.nativeType, json.profile));
+  return defaultJson ?? absentJson(typeSchema(column.type, json.profile));
 }

@@ -17,7 +17,7 @@ const PLACEHOLDER_UUID = 'b68a35a7-17ad-35b3-af2a-ae46edb4545a';
  * nearest of its forms is used. A header names the columns in any case.
  */
 export function unavailableJson(column: Column, profile: Profile): string {
-  return placeholderFor(column.type, typeSchema(column.type, column.nativeType, profile));
+  return placeholderFor(column.type, typeSchema(column.type, profile));
 }
 
 function placeholderFor(type: ColumnType, schema: ConnectSchema): string {

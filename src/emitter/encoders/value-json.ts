@@ -6,11 +6,11 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Column, ColumnType } from '../../model/table.ts';
 import { ABSENT, UNCHANGED, type Value } from '../../model/value.ts';
-import type { Profile } from '../../schema/column-schema.ts';
+import { type Profile, unsignedAsText } from '../../schema/column-schema.ts';
 import { integerWriter } from '../../schema/integer-text.ts';
 import { decimalBase64, significantScale } from './decimal-bytes.ts';
-import { isoDate, isoInterval, isoTime, isoTimestamp, timetzToUtc } from './iso-time.ts';
 import { floatJson, quote } from './json-text.ts';
+import { temporalWriter } from './temporal-json.ts';
 
 export type WriteValue = (value: Value) => string;
 
@@ -31,6 +31,8 @@ export interface WriterContext {
   readonly profile: Profile;
   /** Whether the record carries a schema, so that nesting has to be as declared. */
   readonly withSchema: boolean;
+  /** Whether the record's field may be null. */
+  readonly optional: boolean;
   /** What a required column gets that the image does not hold; null for an optional one. */
   readonly required: string | null;
   readonly unavailable: string;
@@ -60,16 +62,21 @@ export function valueWriter(column: Column, context: WriterContext): WriteValue 
     return required ?? 'null';
   };
   return typeWriter(column.type, {
+    column: name,
     profile: context.profile,
     withSchema: context.withSchema,
+    optional: context.optional,
     other,
     special,
   });
 }
 
-interface TypeContext {
+export interface TypeContext {
+  /** The column's name, for errors. */
+  readonly column: string;
   readonly profile: Profile;
   readonly withSchema: boolean;
+  readonly optional: boolean;
   /** null, UNCHANGED, ABSENT; throws for anything else. */
   readonly other: WriteValue;
   /** For what the schema cannot hold. */
@@ -81,11 +88,15 @@ function typeWriter(type: ColumnType, context: TypeContext): WriteValue {
   switch (type.kind) {
     case 'boolean':
       return (v) => (v === true ? 'true' : v === false ? 'false' : other(v));
+    case 'int8':
     case 'int16':
     case 'int32':
+    case 'year':
       return (v) => (typeof v === 'number' ? String(v) : other(v));
     case 'int64':
       return int64Writer(other);
+    case 'uint64':
+      return uint64Writer(type, context);
     case 'float32':
     case 'float64':
       return (v) => (typeof v === 'number' ? floatJson(v) : other(v));
@@ -94,6 +105,7 @@ function typeWriter(type: ColumnType, context: TypeContext): WriteValue {
     case 'string':
     case 'xml':
     case 'enum':
+    case 'set':
     case 'ltree':
     case 'tsvector':
       return (v) => (typeof v === 'string' ? quote(v) : other(v));
@@ -103,20 +115,21 @@ function typeWriter(type: ColumnType, context: TypeContext): WriteValue {
     case 'bytes':
       return (v) => (v instanceof Uint8Array ? `"${base64(v)}"` : other(v));
     case 'bits':
-      return (v) => (v instanceof Uint8Array ? `"${base64(withoutTrailingZeros(v))}"` : other(v));
+      return type.padded === true
+        ? (v) => (v instanceof Uint8Array ? `"${base64(v)}"` : other(v))
+        : (v) => (v instanceof Uint8Array ? `"${base64(withoutTrailingZeros(v))}"` : other(v));
     case 'decimal':
       return decimalWriter(type.scale, context);
     case 'date':
     case 'time':
     case 'timetz':
+    case 'duration':
     case 'timestamp':
     case 'timestamptz':
     case 'interval':
-      return context.profile === 'safe'
-        ? isoWriter(type.kind, 'precision' in type ? type.precision : null, other)
-        : temporalWriter(type.kind, 'precision' in type ? type.precision : null, context);
+      return temporalWriter(type, context);
     case 'point':
-      return (v) => (Array.isArray(v) ? pointJson(v as readonly number[]) : other(v));
+      return (v) => (Array.isArray(v) ? pointJson(v as readonly Value[]) : other(v));
     case 'geometry':
     case 'geography':
       return (v) => (Array.isArray(v) ? geometryJson(v) : other(v));
@@ -132,6 +145,30 @@ function int64Writer(other: WriteValue): WriteValue {
   return (v) => {
     if (typeof v === 'number') return text(v);
     return typeof v === 'bigint' ? String(v) : other(v);
+  };
+}
+
+const MAX_INT64 = 9_223_372_036_854_775_807n;
+
+function uint64Writer(type: ColumnType & { readonly kind: 'uint64' }, context: TypeContext): WriteValue {
+  const { other, column } = context;
+  const text = integerWriter();
+  if (unsignedAsText(type, context.profile)) {
+    return (v) => {
+      if (typeof v === 'number') return `"${text(v)}"`;
+      return typeof v === 'bigint' ? `"${v}"` : other(v);
+    };
+  }
+  return (v) => {
+    if (typeof v === 'number') return text(v);
+    if (typeof v !== 'bigint') return other(v);
+    if (v <= MAX_INT64) return String(v);
+    if (type.overflow === 'wrap') return String(BigInt.asIntN(64, v));
+    throw new HeadwaterError(
+      'delivery.unsigned-overflow',
+      `The unsigned column ${column} holds a number past 2^63-1, which an int64 cannot.`,
+      { details: { column } },
+    );
   };
 }
 
@@ -167,124 +204,24 @@ function isFinite(decimal: string): boolean {
   return decimal.charCodeAt(decimal.length - 1) <= 57;
 }
 
-type Temporal = 'date' | 'time' | 'timetz' | 'timestamp' | 'timestamptz' | 'interval';
-
-/** pgjdbc's stand-ins for infinite timestamps, in microseconds, which Debezium passes on. */
-const TIMESTAMP_INFINITY = 9_223_372_036_825_200_000n;
-const TIMESTAMP_MINUS_INFINITY = -9_223_372_036_832_400_000n;
-
-function temporalWriter(kind: Temporal, precision: number | null, context: TypeContext): WriteValue {
-  const { other, special } = context;
-  const milliseconds = precision !== null && precision <= 3;
-  switch (kind) {
-    case 'date':
-      return (v) => {
-        if (typeof v !== 'number') return other(v);
-        return Number.isFinite(v) ? String(v) : special(infinityText(v));
-      };
-    case 'time':
-      return milliseconds
-        ? (v) => (typeof v === 'number' ? String(Math.floor(v / 1000)) : other(v))
-        : (v) => (typeof v === 'number' ? String(v) : other(v));
-    case 'timetz':
-      return (v) => (typeof v === 'string' ? `"${timetzToUtc(v)}"` : other(v));
-    case 'timestamp':
-      return timestampWriter(milliseconds, context);
-    case 'timestamptz':
-      return instantWriter(precision, other);
-    case 'interval':
-      return (v) => {
-        if (!Array.isArray(v)) return other(v);
-        const [months, days, us] = v as unknown as readonly [number, number, number | bigint];
-        if (!Number.isFinite(months)) return special(infinityText(months));
-        const duration = microDuration(months, days, us);
-        return fitsInt64(duration) ? String(duration) : special(isoInterval(months, days, us));
-      };
-  }
+/** x, y and the point as little-endian WKB: the source's own, or made of them, as Debezium does. */
+function pointJson(point: readonly Value[]): string {
+  const [x, y, wkb = null, srid = null] = point as readonly [
+    x: number,
+    y: number,
+    wkb?: Uint8Array,
+    srid?: number | null,
+  ];
+  return `{"x":${floatJson(x)},"y":${floatJson(y)},"wkb":"${base64(wkb ?? pointWkb(x, y))}","srid":${srid}}`;
 }
 
-function timestampWriter(milliseconds: boolean, { other, special }: TypeContext): WriteValue {
-  const text = integerWriter();
-  const unit = milliseconds ? 1000n : 1n;
-  const infinity = String(TIMESTAMP_INFINITY / unit);
-  const minusInfinity = String(TIMESTAMP_MINUS_INFINITY / unit);
-  return (v) => {
-    if (typeof v === 'number') {
-      if (v === Infinity) return infinity;
-      if (v === -Infinity) return minusInfinity;
-      return text(milliseconds ? Math.floor(v / 1000) : v);
-    }
-    if (typeof v !== 'bigint') return other(v);
-    const scaled = floorDiv(v, unit);
-    // The last 30 years PostgreSQL knows are past 2^63 microseconds from 1970.
-    return fitsInt64(scaled) ? String(scaled) : special(isoTimestamp(v, 6));
-  };
-}
-
-/** As many digits of the second as the column declares. */
-function instantWriter(precision: number | null, other: WriteValue): WriteValue {
-  const digits = precision ?? 6;
-  return (v) => (typeof v === 'number' || typeof v === 'bigint' ? instantJson(v, digits) : other(v));
-}
-
-function fitsInt64(n: bigint): boolean {
-  return BigInt.asIntN(64, n) === n;
-}
-
-function isoWriter(kind: Temporal, precision: number | null, other: WriteValue): WriteValue {
-  switch (kind) {
-    case 'date':
-      return (v) => {
-        if (typeof v !== 'number') return other(v);
-        return Number.isFinite(v) ? `"${isoDate(v)}"` : `"${infinityText(v)}"`;
-      };
-    case 'time':
-      return (v) => (typeof v === 'number' ? `"${isoTime(v, precision ?? 6)}"` : other(v));
-    case 'timetz':
-      return (v) => (typeof v === 'string' ? `"${v.replace(/([+-]\d\d)$/, '$1:00')}"` : other(v));
-    case 'timestamp':
-    case 'timestamptz':
-      return instantWriter(precision, other);
-    case 'interval':
-      return (v) => {
-        if (!Array.isArray(v)) return other(v);
-        const [months, days, us] = v as unknown as readonly [number, number, number | bigint];
-        return Number.isFinite(months) ? `"${isoInterval(months, days, us)}"` : `"${infinityText(months)}"`;
-      };
-  }
-}
-
-function infinityText(n: number): string {
-  return n > 0 ? 'infinity' : '-infinity';
-}
-
-function instantJson(us: number | bigint, digits: number): string {
-  if (us === Infinity) return '"infinity"';
-  if (us === -Infinity) return '"-infinity"';
-  return `"${isoTimestamp(us, digits)}"`;
-}
-
-function floorDiv(n: bigint, by: bigint): bigint {
-  const quotient = n / by;
-  return n < 0n && quotient * by !== n ? quotient - 1n : quotient;
-}
-
-/** A month is a twelfth of 365.25 days, as Debezium counts. */
-const US_PER_MONTH = 2_629_800_000_000n;
-
-function microDuration(months: number, days: number, us: number | bigint): bigint {
-  return BigInt(months) * US_PER_MONTH + BigInt(days) * 86_400_000_000n + BigInt(us);
-}
-
-/** x, y and the point as little-endian WKB, which is what Debezium adds. */
-function pointJson(point: readonly number[]): string {
-  const [x = 0, y = 0] = point;
+function pointWkb(x: number, y: number): Uint8Array {
   const wkb = Buffer.alloc(21);
   wkb[0] = 1;
   wkb.writeUInt32LE(1, 1);
   wkb.writeDoubleLE(x, 5);
   wkb.writeDoubleLE(y, 13);
-  return `{"x":${floatJson(x)},"y":${floatJson(y)},"wkb":"${wkb.toString('base64')}","srid":null}`;
+  return wkb;
 }
 
 function geometryJson(value: readonly Value[]): string {

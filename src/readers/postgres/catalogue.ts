@@ -4,7 +4,7 @@
  */
 import type { Column, TableId, TableSchema } from '../../model/table.ts';
 import type { Value } from '../../model/value.ts';
-import { readDefault } from './types/column-default.ts';
+import { readDefault, showsDefault } from './types/column-default.ts';
 import { decodeText } from './types/decode-scalar.ts';
 import type { ColumnTypeInfo, Query, TypeRegistry } from './types/type-registry.ts';
 import { quoteLiteral } from './wire/quoting.ts';
@@ -176,6 +176,7 @@ function buildColumn(attribute: TextRow, info: ColumnTypeInfo): Column {
   return {
     ...column,
     ...(found?.kind === 'computed' ? { computedDefault: true as const } : {}),
+    ...(found !== null && !showsDefault(info) ? { hiddenDefault: true as const } : {}),
     ...(info.opaque ? { opaque: true as const } : {}),
   };
 }

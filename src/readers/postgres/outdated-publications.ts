@@ -1,7 +1,7 @@
 import { tableName } from '../../model/table.ts';
 import { listTables } from './captured-tables.ts';
 import { inspectPublication, planPublications } from './publication.ts';
-import type { TablePatterns } from './table-patterns.ts';
+import type { TablePatterns } from '../table-patterns.ts';
 import type { TextRows } from './wire/connection.ts';
 
 export interface OutdatedPublications {

@@ -7,7 +7,7 @@ import { mapPgError } from './errors.ts';
 import { inspectPublication, planPublications } from './publication.ts';
 import { type PostgresReaderOptions, publicationNames } from './settings.ts';
 import { readSlot } from './slot.ts';
-import type { TablePatterns } from './table-patterns.ts';
+import type { TablePatterns } from '../table-patterns.ts';
 import { connectPg, type TextRows } from './wire/connection.ts';
 import { describeHosts } from './wire/connect-options.ts';
 import { quoteIdent, quoteTable } from './wire/quoting.ts';

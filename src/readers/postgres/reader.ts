@@ -18,7 +18,7 @@ import type { SlotCreation } from './slot.ts';
 import { createPgSnapshotSource } from './snapshot-source.ts';
 import type { PostgresSource } from './source-info.ts';
 import { ReplicationStream } from './stream.ts';
-import { compileTablePatterns, type TablePatterns } from './table-patterns.ts';
+import { compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
 import { createToastReader } from './toast.ts';
 import { loadTypeRegistry, type TypeRegistry } from './types/type-registry.ts';
 import { connectPg, type PgConnection, type TextRows } from './wire/connection.ts';

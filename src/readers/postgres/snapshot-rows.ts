@@ -1,4 +1,4 @@
-import './wire/buffer-slices.ts';
+import '../buffer-slices.ts';
 import { isAscii } from 'node:buffer';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { RowChange } from '../../model/change.ts';

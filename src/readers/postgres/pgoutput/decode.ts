@@ -3,7 +3,7 @@ import type { Change, RowChange } from '../../../model/change.ts';
 import { ABSENT, type Row, UNCHANGED, type Value } from '../../../model/value.ts';
 import { formatLsn, type PostgresPosition } from '../position.ts';
 import type { PostgresSource, PostgresTx } from '../source-info.ts';
-import { isBeyondAscii } from '../wire/buffer-slices.ts';
+import { isBeyondAscii } from '../../buffer-slices.ts';
 import type { CopyChunk } from '../wire/copy-queue.ts';
 import {
   EPOCH_2000_US,

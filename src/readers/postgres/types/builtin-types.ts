@@ -61,8 +61,8 @@ const PLAIN: ReadonlyMap<string, ScalarType> = new Map([
   ['ltree', plain({ kind: 'ltree' }, decodeText)],
   ['geometry', plain({ kind: 'geometry' }, decodeEwkb)],
   ['geography', plain({ kind: 'geography' }, decodeEwkb)],
-  ['vector', plain({ kind: 'vector' }, decodeVector)],
-  ['halfvec', plain({ kind: 'vector' }, decodeVector)],
+  ['vector', plain({ kind: 'vector', element: 'float64' }, decodeVector)],
+  ['halfvec', plain({ kind: 'vector', element: 'float32' }, decodeVector)],
 ]);
 
 /** What a base type of this name and modifier is; null where its text is all there is to it. */

@@ -17,6 +17,36 @@ const LITERAL =
 /** `schema.function(...)`, and the functions that SQL writes without parentheses. */
 const CALL = /^\(?(?:[A-Za-z0-9_."]+\(.*\)|CURRENT_|LOCALTIME|SESSION_USER|USER)/s;
 
+/** Types whose defaults Debezium 3.2 puts into the schema (PostgresDefaultValueConverter); enums are more. */
+const SHOWN: ReadonlySet<string> = new Set([
+  'bit',
+  'varbit',
+  'bool',
+  'bpchar',
+  'varchar',
+  'text',
+  'numeric',
+  'float4',
+  'float8',
+  'int2',
+  'int4',
+  'int8',
+  'json',
+  'jsonb',
+  'xml',
+  'uuid',
+  'date',
+  'time',
+  'timestamp',
+  'timestamptz',
+  'interval',
+]);
+
+/** Whether Debezium's schema has the defaults of columns of this type. */
+export function showsDefault({ type, nativeType }: ColumnTypeInfo): boolean {
+  return type.kind === 'enum' || SHOWN.has(nativeType);
+}
+
 export function readDefault(expression: string | null, info: ColumnTypeInfo): ColumnDefault {
   if (expression === null) return null;
   const match = LITERAL.exec(expression);

@@ -2,6 +2,7 @@
  * Dates and times in DateStyle ISO, IntervalStyle postgres → Value. The usual form (`2024-05-06 07:08:09.123`)
  * is read by char codes; BC, years past 9999 and infinities take a slower path.
  */
+import { daysFromCivil } from '../../civil-days.ts';
 import { unreadableValue } from './unreadable-value.ts';
 
 const DASH = 45;
@@ -9,15 +10,6 @@ const COLON = 58;
 const US_PER_DAY = 86_400_000_000;
 /** Beyond this many days from 1970 microseconds no longer fit a double exactly. */
 const SAFE_DAYS = 104_248;
-
-/** Days since 1970-01-01 in the proleptic Gregorian calendar; `year` is astronomical (1 BC is 0). */
-export function daysFromCivil(year: number, month: number, day: number): number {
-  const y = month <= 2 ? year - 1 : year;
-  const era = Math.floor(y / 400);
-  const yoe = y - era * 400;
-  const doy = ((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) | 0;
-  return era * 146_097 + yoe * 365 + ((yoe / 4) | 0) - ((yoe / 100) | 0) + doy + day - 1 - 719_468;
-}
 
 function two(text: string, at: number): number {
   const high = text.charCodeAt(at) - 48;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { TableId } from '../../src/model/table.ts';
-import { compileTablePatterns } from '../../src/readers/postgres/table-patterns.ts';
+import { compileTablePatterns } from '../../src/readers/table-patterns.ts';
 import { quoteIdent, quoteLiteral } from '../../src/readers/postgres/wire/quoting.ts';
 
 function id(name: string): TableId {

@@ -1,6 +1,6 @@
 import picomatch from 'picomatch';
-import { HeadwaterError } from '../../errors/headwater-error.ts';
-import { type TableId, tableName } from '../../model/table.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import { type TableId, tableName } from '../model/table.ts';
 
 /** `source.tables`, compiled. */
 export interface TablePatterns {

@@ -1,0 +1,119 @@
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import type { JsonValue, PositionCodec } from '../../model/position.ts';
+import { containsAll, type GtidSet, parseGtidSet } from './gtid/gtid-set.ts';
+import { MysqlGtidSet } from './gtid/mysql-gtid-set.ts';
+
+/**
+ * Where the log is resumed (docs/decisions: position format).
+ *
+ * Every transaction in `gtids`, or, where that is null because the server has no GTIDs, every one that ends at or
+ * before `pos` of `file`, has been delivered. With GTIDs file and offset are those of the server that was read, for
+ * people. `mid` says how far the transaction that comes next was delivered.
+ */
+export interface MysqlPosition {
+  readonly gtids: GtidSet | null;
+  readonly file: string;
+  readonly pos: number;
+  readonly mid: MidTransaction | null;
+}
+
+/**
+ * Rows events of all tables, captured or not, so that the count means the same after the settings have changed; and
+ * rows of the event after them.
+ */
+export interface MidTransaction {
+  /** Its GTID, or `file:offset` where it begins. */
+  readonly tx: string;
+  readonly events: number;
+  readonly rows: number;
+}
+
+const FILE = /^[^/\0]{1,512}$/;
+
+/**
+ * JSON form: `{"gtid":"…","file":"binlog.000003","pos":1234}`; `gtid` is absent without GTIDs; inside a transaction
+ * also `"mid":{"tx":"…:57","events":1200,"rows":3}`.
+ */
+export const MYSQL_POSITIONS: PositionCodec<MysqlPosition> = {
+  encode({ gtids, file, pos, mid }) {
+    const flavour = gtids === null || gtids instanceof MysqlGtidSet ? {} : { flavour: 'mariadb' };
+    return {
+      ...(gtids === null ? {} : { gtid: gtids.toString() }),
+      ...(gtids !== null && gtids.isEmpty ? flavour : {}),
+      file,
+      pos,
+      ...(mid === null ? {} : { mid: { tx: mid.tx, events: mid.events, rows: mid.rows } }),
+    };
+  },
+  decode(json) {
+    if (!isRecord(json)) throw invalid();
+    const { gtid, file, pos, mid = null } = json;
+    if (typeof file !== 'string' || !FILE.test(file)) throw invalid();
+    if (!isCount(pos)) throw invalid();
+    return { gtids: decodeGtids(gtid, json['flavour']), file, pos, mid: decodeMid(mid) };
+  },
+  compare(a, b) {
+    if (a.gtids !== null && b.gtids !== null) {
+      const ahead = containsAll(a.gtids, b.gtids);
+      const behind = containsAll(b.gtids, a.gtids);
+      if (ahead && behind) return compareMid(a.mid, b.mid);
+      return ahead ? 1 : behind ? -1 : null;
+    }
+    const files = compareFiles(a.file, b.file);
+    if (files !== 0) return files;
+    return a.pos === b.pos ? compareMid(a.mid, b.mid) : a.pos - b.pos;
+  },
+  insideTransaction({ mid }) {
+    return mid !== null;
+  },
+};
+
+/** Names end in a number that grows; null where they are of two series. */
+export function compareFiles(a: string, b: string): number | null {
+  const [baseA, numberA] = splitFile(a);
+  const [baseB, numberB] = splitFile(b);
+  return baseA === baseB ? numberA - numberB : null;
+}
+
+function splitFile(file: string): readonly [string, number] {
+  const dot = file.lastIndexOf('.');
+  return [file.slice(0, dot), Number(file.slice(dot + 1))];
+}
+
+function compareMid(a: MidTransaction | null, b: MidTransaction | null): number | null {
+  if (a === null || b === null) return (a === null ? 0 : 1) - (b === null ? 0 : 1);
+  if (a.tx !== b.tx) return null;
+  return a.events === b.events ? a.rows - b.rows : a.events - b.events;
+}
+
+function decodeGtids(gtid: JsonValue | undefined, flavour: JsonValue | undefined): GtidSet | null {
+  if (gtid === undefined || gtid === null) return null;
+  if (typeof gtid !== 'string') throw invalid();
+  const mariadb = flavour === 'mariadb' || /^\s*\d+-\d+-\d+/.test(gtid);
+  const set = parseGtidSet(gtid, mariadb ? 'mariadb' : 'mysql');
+  if (set === null) throw invalid();
+  return set;
+}
+
+function decodeMid(mid: JsonValue): MidTransaction | null {
+  if (mid === null) return null;
+  if (!isRecord(mid)) throw invalid();
+  const { tx, events, rows } = mid;
+  if (typeof tx !== 'string' || !isCount(events) || !isCount(rows)) throw invalid();
+  return { tx, events, rows };
+}
+
+function isCount(json: JsonValue | undefined): json is number {
+  return typeof json === 'number' && Number.isSafeInteger(json) && json >= 0;
+}
+
+function isRecord(json: JsonValue): json is { readonly [key: string]: JsonValue } {
+  return typeof json === 'object' && json !== null && !Array.isArray(json);
+}
+
+function invalid(): HeadwaterError {
+  return new HeadwaterError(
+    'state.position-invalid',
+    'A MySQL position has the form {"gtid":"…","file":"binlog.000003","pos":1234}, the first only with GTIDs, with "mid":{"tx","events","rows"} inside a transaction.',
+  );
+}
