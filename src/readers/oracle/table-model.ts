@@ -81,11 +81,13 @@ function columnDefault(
   if (text === undefined || text === '' || /^null$/i.test(text)) return { default: undefined };
   const quoted = /^'((?:[^']|'')*)'$/.exec(text);
   const plain = quoted !== null || /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text);
-  if (!plain || decoder.large || decoder.type.kind === 'bytes') return { default: undefined, computedDefault: true };
+  // Debezium has a placeholder for what the database computes only where the column cannot be null.
+  const computed = column.nullable ? { default: undefined } : ({ default: undefined, computedDefault: true } as const);
+  if (!plain || decoder.large || decoder.type.kind === 'bytes') return computed;
   try {
     return { default: decoder.fromRedo(quoted === null ? text : quoted[1]!.replaceAll("''", "'")) };
   } catch (error) {
     if (!(error instanceof UnreadableValue)) throw error;
-    return { default: undefined, computedDefault: true }; // '01-JAN-24' for a DATE: the session's NLS settings tell
+    return computed; // '01-JAN-24' for a DATE: the session's NLS settings tell
   }
 }

@@ -2,6 +2,7 @@
  * Dates and times as LogMiner and TO_CHAR write them. Inside, a moment is whole seconds since 1970-01-01T00:00 of
  * its own clock, nanoseconds and the minutes its zone is ahead of UTC.
  */
+import { daysFromCivil } from '../../civil-days.ts';
 import { UnreadableValue } from './unreadable-value.ts';
 
 export interface Moment {
@@ -92,12 +93,7 @@ export function daysOf(year: number, month: number, day: number): number {
   if (month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) {
     throw new UnreadableValue('a date of the calendar');
   }
-  // Howard Hinnant's days_from_civil: years begin in March.
-  const y = month <= 2 ? year - 1 : year;
-  const era = Math.floor(y / 400);
-  const yearOfEra = y - era * 400;
-  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1;
-  return era * 146_097 + yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear - 719_468;
+  return daysFromCivil(year, month, day);
 }
 
 export function secondsOf(hour: number, minute: number, second: number): number {
