@@ -31,7 +31,14 @@ export function benchOracleParser({
     if (type === null) throw new Error(`${text} is no data type`);
     return { name, ...type, nullable: true, default: null };
   });
-  const version = { version: 1, from: 0n, objectId: null, dataObjectIds: [], key: ['ID'], approximate: false };
+  const version = {
+    version: 1,
+    from: 0n,
+    objectId: null,
+    dataObjectIds: [],
+    key: ['ID'],
+    approximate: false,
+  };
   const model = tableModel(
     { schema: 'SHOP', table: 'ORDERS' },
     { ...version, columns },
@@ -41,7 +48,10 @@ export function benchOracleParser({
   for (const [name, print] of Object.entries(KINDS)) {
     const texts = Array.from({ length: DISTINCT }, (_, i) => print(i));
     const characters = Math.round(texts.reduce((sum, text) => sum + text.length, 0) / DISTINCT);
-    const parsed = rate(statements, repeat, (i) => parseRedo(texts[i % DISTINCT]!).names.length);
+    const parsed = rate(statements, repeat, (i) => {
+      const { names: set, whereNames } = parseRedo(texts[i % DISTINCT]!);
+      return set.length + whereNames.length;
+    });
     const imaged = rate(statements, repeat, (i) => {
       const { before, after } = rowImages(parseRedo(texts[i % DISTINCT]!), model);
       return (before?.length ?? 0) + (after?.length ?? 0);

@@ -200,7 +200,8 @@ export const CATALOGUE = {
   'source.redo-unreadable': {
     fate: 'halt',
     exit: 1,
-    summary: 'A statement of Oracle’s redo log cannot be read, or names a column that the table does not have.',
+    summary:
+      'A statement of Oracle’s redo log cannot be read, or names a column that the table does not have.',
     advice:
       'Nothing of that transaction was delivered. After a DDL under strategy online_catalog use hybrid; else report it, and set source.oracle.on_unreadable to dead-letter to go on.',
   },
@@ -221,8 +222,7 @@ export const CATALOGUE = {
     fate: 'halt',
     exit: 3,
     summary: 'The session is in the wrong container of a multitenant database, or the PDB is not open.',
-    advice:
-      'Connect to CDB$ROOT with a common user (C##…) and name the PDB, open, in source.oracle.pdb.',
+    advice: 'Connect to CDB$ROOT with a common user (C##…) and name the PDB, open, in source.oracle.pdb.',
   },
   'source.client-unsupported': {
     fate: 'halt',

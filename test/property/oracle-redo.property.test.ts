@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
-import { CALLS, type Literal, PRESENT, type RedoStatement, UNSUPPORTED } from '../../src/readers/oracle/redo/literal.ts';
+import {
+  CALLS,
+  type Literal,
+  PRESENT,
+  type RedoStatement,
+  UNSUPPORTED,
+} from '../../src/readers/oracle/redo/literal.ts';
 import { parseRedo } from '../../src/readers/oracle/redo/parse-redo.ts';
 import { rowImages } from '../../src/readers/oracle/redo/row-images.ts';
 import { internalNumber } from '../../src/readers/oracle/types/decode-internal.ts';
@@ -11,14 +17,19 @@ import { modelOf } from '../support/oracle/table-models.ts';
 
 /** Text with all that means something to the grammar. */
 const text = fc.oneof(
-  fc.string({ unit: fc.constantFrom("'", '"', ',', ')', '(', ';', '|', ' ', '\n', 'a', 'é', '😀', 'NULL', ' and "') }),
+  fc.string({
+    unit: fc.constantFrom("'", '"', ',', ')', '(', ';', '|', ' ', '\n', 'a', 'é', '😀', 'NULL', ' and "'),
+  }),
   fc.string({ unit: 'binary' }),
 );
-const name = fc
-  .string({ unit: 'grapheme', minLength: 1, maxLength: 12 })
-  .map((s) => s.replaceAll('"', '_'));
+const name = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).map((s) => s.replaceAll('"', '_'));
 const number = fc
-  .tuple(fc.constantFrom('', '-', '+'), fc.nat(), fc.option(fc.nat(), { nil: null }), fc.integer({ min: -99, max: 99 }))
+  .tuple(
+    fc.constantFrom('', '-', '+'),
+    fc.nat(),
+    fc.option(fc.nat(), { nil: null }),
+    fc.integer({ min: -99, max: 99 }),
+  )
   .map(([sign, whole, part, exponent]): Literal => {
     const fraction = part === null ? '' : `.${part}`;
     return { kind: 'number', text: `${sign}${whole}${fraction}${exponent % 3 === 0 ? `E${exponent}` : ''}` };
@@ -86,10 +97,32 @@ test('a statement cut off anywhere is refused, or is one with less behind it', (
 });
 
 test('any text at all is read or refused with the one error', () => {
-  const start = fc.constantFrom('', 'insert into "A"."B"("C") values (', 'update "A"."B" set "C" = ', 'delete from "A"."B" where ');
+  const start = fc.constantFrom(
+    '',
+    'insert into "A"."B"("C") values (',
+    'update "A"."B" set "C" = ',
+    'delete from "A"."B" where ',
+  );
   const token = fc.oneof(
     text,
-    fc.constantFrom(...CALLS, '(', ')', "'", "''", '||', '/*', '*/', ' and ', ' IS NULL', ' = ', '"C"', 'a."C"', ';', '1e5', '-'),
+    fc.constantFrom(
+      ...CALLS,
+      '(',
+      ')',
+      "'",
+      "''",
+      '||',
+      '/*',
+      '*/',
+      ' and ',
+      ' IS NULL',
+      ' = ',
+      '"C"',
+      'a."C"',
+      ';',
+      '1e5',
+      '-',
+    ),
   );
   fc.assert(
     fc.property(start, fc.array(token, { maxLength: 30 }), (head, tokens) => {
@@ -100,7 +133,14 @@ test('any text at all is read or refused with the one error', () => {
 });
 
 test('a mutated statement is read or refused, and its values decode or are refused', () => {
-  const model = modelOf({ A: 'NUMBER', B: 'TIMESTAMP(9)', C: 'CLOB', D: 'RAW(20)', E: 'BINARY_DOUBLE', F: 'INTERVAL DAY TO SECOND' });
+  const model = modelOf({
+    A: 'NUMBER',
+    B: 'TIMESTAMP(9)',
+    C: 'CLOB',
+    D: 'RAW(20)',
+    E: 'BINARY_DOUBLE',
+    F: 'INTERVAL DAY TO SECOND',
+  });
   const models = fc.constant(model);
   fc.assert(
     fc.property(statement, models, fc.nat(), fc.string({ maxLength: 3 }), (change, table, seed, insert) => {
@@ -127,7 +167,11 @@ test('megabytes of apostrophes, blanks and bars take a time that grows with thei
   const size = 4 * 1024 * 1024;
   for (const part of ["'", "''", "' ", "', ", "','", '||', '(', "'a", ' and "', "' and ", '/*', '1e']) {
     const body = part.repeat(size / part.length);
-    for (const head of ['insert into "A"."B"("C") values (\'', 'update "A"."B" set "C" = \'', 'delete from "A"."B" where "C" = \'']) {
+    for (const head of [
+      'insert into "A"."B"("C") values (\'',
+      'update "A"."B" set "C" = \'',
+      'delete from "A"."B" where "C" = \'',
+    ]) {
       // A quadratic scan of four megabytes takes hours: the test's time-out is what fails.
       tryParse(head + body);
     }
@@ -136,10 +180,14 @@ test('megabytes of apostrophes, blanks and bars take a time that grows with thei
 
 test('internal numbers are what Oracle’s own driver writes', () => {
   fc.assert(
-    fc.property(fc.bigInt({ min: -(10n ** 38n) + 1n, max: 10n ** 38n - 1n }), fc.integer({ min: -60, max: 60 }), (digits, shift) => {
-      const expected = decimalText(`${digits}e${shift}`, null);
-      expect(decimalText(internalNumber(encodeNumber(expected)), null)).toBe(expected);
-    }),
+    fc.property(
+      fc.bigInt({ min: -(10n ** 38n) + 1n, max: 10n ** 38n - 1n }),
+      fc.integer({ min: -60, max: 60 }),
+      (digits, shift) => {
+        const expected = decimalText(`${digits}e${shift}`, null);
+        expect(decimalText(internalNumber(encodeNumber(expected)), null)).toBe(expected);
+      },
+    ),
   );
 });
 

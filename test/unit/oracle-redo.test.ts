@@ -59,8 +59,18 @@ const EXAMPLES: readonly Example[] = [
     sql: `insert into "HR"."STAFF"("N") values ('98765432109876543210987654321098765432');`,
     after: ['98765432109876543210987654321098765432'],
   },
-  { title: 'an exponent', types: BIG, sql: `insert into "HR"."STAFF"("N") values ('-2.5E+4');`, after: ['-25000'] },
-  { title: 'a small exponent', types: BIG, sql: `insert into "HR"."STAFF"("N") values (12e-3);`, after: ['0.012'] },
+  {
+    title: 'an exponent',
+    types: BIG,
+    sql: `insert into "HR"."STAFF"("N") values ('-2.5E+4');`,
+    after: ['-25000'],
+  },
+  {
+    title: 'a small exponent',
+    types: BIG,
+    sql: `insert into "HR"."STAFF"("N") values (12e-3);`,
+    after: ['0.012'],
+  },
   { title: 'minus zero', types: BIG, sql: `insert into "HR"."STAFF"("N") values ('-0.00');`, after: ['0'] },
   {
     title: 'an update with all columns',
@@ -179,7 +189,14 @@ const EXAMPLES: readonly Example[] = [
     types: TIMES,
     sql: `update "HR"."STAFF" set "D" = TO_DATE('9999-12-31 23:59:59') where "ID" = '1' and "D" = TO_DATE('0001-01-01 00:00:00');`,
     before: [1, BigInt(Date.parse('0001-01-01T00:00:00Z')) * 1000n, ABSENT, ABSENT, ABSENT, ABSENT],
-    after: [1, BigInt(Date.parse('9999-12-31T23:59:59Z')) * 1000n, UNCHANGED, UNCHANGED, UNCHANGED, UNCHANGED],
+    after: [
+      1,
+      BigInt(Date.parse('9999-12-31T23:59:59Z')) * 1000n,
+      UNCHANGED,
+      UNCHANGED,
+      UNCHANGED,
+      UNCHANGED,
+    ],
   },
   {
     title: 'intervals of both signs',
@@ -228,13 +245,23 @@ const EXAMPLES: readonly Example[] = [
   },
   {
     title: 'internal encodings of timestamps, with a zone and with a named region',
-    types: { A: 'TIMESTAMP(6)', B: 'TIMESTAMP(6) WITH TIME ZONE', C: 'TIMESTAMP(0) WITH TIME ZONE', D: 'NUMBER(5,4)' },
+    types: {
+      A: 'TIMESTAMP(6)',
+      B: 'TIMESTAMP(6) WITH TIME ZONE',
+      C: 'TIMESTAMP(0) WITH TIME ZONE',
+      D: 'NUMBER(5,4)',
+    },
     sql: `delete from "UNKNOWN"."OBJ# 90001" where "COL 1" = HEXTORAW('78790607090a0b1dcd6500') and "COL 2" = HEXTORAW('78790607090a0b000000001a3c') and "COL 3" = HEXTORAW('78790607090a0b000000009a14') and "COL 4" = HEXTORAW('c00c33');`,
     before: [HIRED + 500_000, '2021-06-07T14:09:10.000000+06:00', '2021-06-07T08:09:10Z', '0.1150'],
   },
   {
     title: 'internal encodings of intervals and floats',
-    types: { A: 'INTERVAL YEAR TO MONTH', B: 'INTERVAL DAY TO SECOND', C: 'BINARY_FLOAT', D: 'BINARY_DOUBLE' },
+    types: {
+      A: 'INTERVAL YEAR TO MONTH',
+      B: 'INTERVAL DAY TO SECOND',
+      C: 'BINARY_FLOAT',
+      D: 'BINARY_DOUBLE',
+    },
     sql: `insert into "UNKNOWN"."OBJ# 90001"("COL 1","COL 2","COL 3","COL 4") values (HEXTORAW('800000023e'),HEXTORAW('800000013d3c3d80000000'),HEXTORAW('bfc00000'),HEXTORAW('400fffffffffffff'));`,
     after: [[26, 0, 0], [0, 1, 3_601_000_000], 1.5, -1],
   },
@@ -292,7 +319,9 @@ describe('SQL_REDO', () => {
   });
 
   test('ROWID is kept apart, and which pass read the statement is told', () => {
-    const statement = parseRedo(`delete from "HR"."STAFF" where "ID" = '3' and ROWID = 'AAASJqAANAAAAnkAAI';`);
+    const statement = parseRedo(
+      `delete from "HR"."STAFF" where "ID" = '3' and ROWID = 'AAASJqAANAAAAnkAAI';`,
+    );
     expect(statement).toMatchObject({ rowid: 'AAASJqAANAAAAnkAAI', relaxed: false, whereNames: ['ID'] });
     expect(parseRedo(`delete from "A"."B" where "C" = 'it's';`).relaxed).toBe(true);
   });
@@ -317,7 +346,11 @@ describe('SQL_REDO', () => {
     ['cut off in a name', `delete from "A"."B" where "C`, 'unterminated name'],
     ['more values than columns', `insert into "A"."B"("C") values ('1','2');`, 'another number of values'],
     ['something behind the end', `delete from "A"."B"; drop`, 'behind its end'],
-    ['a call that is none of the grammar', `insert into "A"."B"("C") values (SYSDATE());`, 'a value expected'],
+    [
+      'a call that is none of the grammar',
+      `insert into "A"."B"("C") values (SYSDATE());`,
+      'a value expected',
+    ],
     ['nested calls', `insert into "A"."B"("C") values (UNISTR(UNISTR('x')));`, 'a value expected'],
     ['another statement', `merge into "A"."B"`, 'not an insert, update or delete'],
     ['an open comment', `insert into "A"."B"("C") values (/* x`, 'unterminated comment'],
@@ -334,11 +367,26 @@ describe('SQL_REDO', () => {
   });
 
   test.each([
-    ['an odd number of hex digits', LOBS, `insert into "HR"."STAFF"("R") values (HEXTORAW('123'));`, 'hex digits'],
+    [
+      'an odd number of hex digits',
+      LOBS,
+      `insert into "HR"."STAFF"("R") values (HEXTORAW('123'));`,
+      'hex digits',
+    ],
     ['a letter for a number', STAFF, `insert into "HR"."STAFF"("ID") values ('x');`, 'a number'],
-    ['a fraction in a whole number', STAFF, `insert into "HR"."STAFF"("ID") values ('1.5');`, 'a whole number'],
+    [
+      'a fraction in a whole number',
+      STAFF,
+      `insert into "HR"."STAFF"("ID") values ('1.5');`,
+      'a whole number',
+    ],
     ['a number without end', BIG, `insert into "HR"."STAFF"("N") values ('1e9999');`, 'up to 10^126'],
-    ['a day that no month has', TIMES, `insert into "HR"."STAFF"("D") values (TO_DATE('2021-02-30'));`, 'calendar'],
+    [
+      'a day that no month has',
+      TIMES,
+      `insert into "HR"."STAFF"("D") values (TO_DATE('2021-02-30'));`,
+      'calendar',
+    ],
     ['a string for a date', TIMES, `insert into "HR"."STAFF"("D") values ('2021-02-03');`, 'a date'],
   ])('%s is an error that names the column and not the value', (_, types, sql, expected) => {
     expect(() => rowImages(parseRedo(sql), modelOf(types))).toThrow(expected);

@@ -82,7 +82,9 @@ function columnDefault(
   const quoted = /^'((?:[^']|'')*)'$/.exec(text);
   const plain = quoted !== null || /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text);
   // Debezium has a placeholder for what the database computes only where the column cannot be null.
-  const computed = column.nullable ? { default: undefined } : ({ default: undefined, computedDefault: true } as const);
+  const computed = column.nullable
+    ? { default: undefined }
+    : ({ default: undefined, computedDefault: true } as const);
   if (!plain || decoder.large || decoder.type.kind === 'bytes') return computed;
   try {
     return { default: decoder.fromRedo(quoted === null ? text : quoted[1]!.replaceAll("''", "'")) };

@@ -1,5 +1,11 @@
 /** Prints changes as LogMiner does: the other direction of src/readers/oracle/redo/parse-redo.ts. */
-import { CALLS, type Literal, PRESENT, type RedoStatement, UNSUPPORTED } from '../../../src/readers/oracle/redo/literal.ts';
+import {
+  CALLS,
+  type Literal,
+  PRESENT,
+  type RedoStatement,
+  UNSUPPORTED,
+} from '../../../src/readers/oracle/redo/literal.ts';
 
 export function printRedo(statement: Omit<RedoStatement, 'relaxed'>, alias = ''): string {
   const { op, schema, table, names, values, whereNames, whereValues, rowid } = statement;

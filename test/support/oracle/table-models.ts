@@ -15,7 +15,10 @@ export function columnsOf(types: Readonly<Record<string, string>>): readonly Ora
 
 export function modelOf(
   types: Readonly<Record<string, string>>,
-  { key = [], characterSet = 'AL32UTF8' }: { readonly key?: readonly string[]; readonly characterSet?: string } = {},
+  {
+    key = [],
+    characterSet = 'AL32UTF8',
+  }: { readonly key?: readonly string[]; readonly characterSet?: string } = {},
 ): TableModel {
   return tableModel(
     { schema: 'HR', table: 'STAFF' },

@@ -78,7 +78,8 @@ async function connectHost(
     authPlugins: { client_ed25519: ed25519Login(options.password ?? '') },
   });
   const connection = new Session(driver, host);
-  const onAbort = (): void => connection.break(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+  const onAbort = (): void =>
+    connection.break(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     await connection.logIn();
@@ -182,7 +183,8 @@ class Session implements MysqlConnection {
   ): Promise<T> {
     signal?.throwIfAborted();
     if (this.#lost !== null) throw this.#lost;
-    const onAbort = (): void => this.break(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+    const onAbort = (): void =>
+      this.break(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
     signal?.addEventListener('abort', onAbort, { once: true });
     let onLost: ((error: Error) => void) | null = null;
     try {
@@ -221,7 +223,11 @@ class Session implements MysqlConnection {
       case 'MYSQL_CLEAR_PASSWORD_NOT_ENABLED':
         return new MysqlConnectionError('auth', `The login at ${this.#place} failed: ${message}`, error);
       default:
-        return new MysqlConnectionError('lost', `The connection to ${this.#place} broke: ${code ?? message}`, error);
+        return new MysqlConnectionError(
+          'lost',
+          `The connection to ${this.#place} broke: ${code ?? message}`,
+          error,
+        );
     }
   }
 }

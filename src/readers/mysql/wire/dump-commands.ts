@@ -35,7 +35,8 @@ export function dumpStatements({ server, heartbeatSeconds, gtids, uuid }: DumpSt
     `SET @master_heartbeat_period = ${period}, @source_heartbeat_period = ${period}`,
     'SET @master_binlog_checksum = @@global.binlog_checksum, @source_binlog_checksum = @@global.binlog_checksum',
   ];
-  if (server.flavour === 'mysql') return [...statements, `SET @slave_uuid = '${uuid}', @replica_uuid = '${uuid}'`];
+  if (server.flavour === 'mysql')
+    return [...statements, `SET @slave_uuid = '${uuid}', @replica_uuid = '${uuid}'`];
   statements.push('SET @mariadb_slave_capability = 4');
   if (gtids !== null) {
     statements.push(

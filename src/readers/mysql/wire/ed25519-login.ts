@@ -7,7 +7,8 @@ import type { AuthPlugin } from 'mysql2';
  * JavaScript's, and nothing here takes the same time for every password.
  */
 export function ed25519Login(password: string): AuthPlugin {
-  return () => (nonce: Buffer) => (password === '' ? Buffer.alloc(0) : signEd25519(Buffer.from(password), nonce.subarray(0, 32)));
+  return () => (nonce: Buffer) =>
+    password === '' ? Buffer.alloc(0) : signEd25519(Buffer.from(password), nonce.subarray(0, 32));
 }
 
 const P = 2n ** 255n - 19n;

@@ -54,14 +54,19 @@ export function startDump(socket: Socket, commands: readonly Buffer[], place: st
       const [framed] = framer.push(data);
       throw framed?.kind === 'error'
         ? framed.error
-        : new MysqlConnectionError('protocol', 'The server answered a command of replication with something unknown');
+        : new MysqlConnectionError(
+            'protocol',
+            'The server answered a command of replication with something unknown',
+          );
     }
     oks--;
     const next = commands[commands.length - oks - 1]!;
     write(socket, next);
     return data.subarray(length);
   };
-  socket.on('error', (error) => end(new MysqlConnectionError('lost', `The connection to ${place} broke`, error)));
+  socket.on('error', (error) =>
+    end(new MysqlConnectionError('lost', `The connection to ${place} broke`, error)),
+  );
   socket.on('close', () => queue.end(new MysqlConnectionError('lost', `${place} closed the connection`)));
   write(socket, commands[0]!);
   socket.resume();

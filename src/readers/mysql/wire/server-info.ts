@@ -12,5 +12,9 @@ export function serverInfo(text: string): ServerInfo {
   const flavour = /mariadb/i.test(text) ? 'mariadb' : 'mysql';
   const match = /(\d+)\.(\d+)\.(\d+)/.exec(flavour === 'mariadb' ? text.replace(/^5\.5\.5-/, '') : text);
   const [, major, minor, patch] = match ?? [];
-  return { flavour, version: Number(major ?? 0) * 10_000 + Number(minor ?? 0) * 100 + Number(patch ?? 0), text };
+  return {
+    flavour,
+    version: Number(major ?? 0) * 10_000 + Number(minor ?? 0) * 100 + Number(patch ?? 0),
+    text,
+  };
 }

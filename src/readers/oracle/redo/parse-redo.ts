@@ -5,7 +5,14 @@
  * One forward pass, linear in the text. Anything can stand inside a string; nothing outside of one is user data.
  */
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
-import { type CallLiteral, CALLS, type Literal, PRESENT, type RedoStatement, UNSUPPORTED } from './literal.ts';
+import {
+  type CallLiteral,
+  CALLS,
+  type Literal,
+  PRESENT,
+  type RedoStatement,
+  UNSUPPORTED,
+} from './literal.ts';
 
 /** Throws `source.redo-unreadable`, and nothing else, on whatever is not such a statement from end to end. */
 export function parseRedo(text: string): RedoStatement {

@@ -2,6 +2,7 @@ import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { tableName } from '../../../model/table.ts';
 import { ABSENT, UNCHANGED, type Value } from '../../../model/value.ts';
 import { LEFT_OUT, placeOf, type TableModel } from '../table-model.ts';
+import { isEmptyLob } from '../types/column-decoder.ts';
 import { UnreadableValue } from '../types/unreadable-value.ts';
 import { type Literal, PRESENT, type RedoStatement } from './literal.ts';
 
@@ -11,6 +12,9 @@ export interface RowImages {
   readonly after: Value[] | null;
 }
 
+/** Whether EMPTY_CLOB() is an empty LOB, or the beginning of one whose content is not followed. */
+export type EmptyLobs = 'empty' | 'unknown';
+
 /**
  * The old and the new row of a statement. A column that the statement does not mention is NULL in an insert;
  * elsewhere it did not change: UNCHANGED in the new row, ABSENT in the old one, but UNCHANGED in both where the
@@ -19,18 +23,24 @@ export interface RowImages {
  * Throws `source.redo-unreadable` for a value that is not of its column's type, UnknownColumn for a column that
  * the model does not have.
  */
-export function rowImages(statement: RedoStatement, model: TableModel): RowImages {
+export function rowImages(
+  statement: RedoStatement,
+  model: TableModel,
+  emptyLobs: EmptyLobs = 'empty',
+): RowImages {
   const { op, names, values, whereNames, whereValues } = statement;
   if (op === 'insert') {
-    const after = model.schema.columns.map((): Value => null);
-    fill(after, { names, values, model });
+    // Without a dictionary LOBs are not shown, or as locators.
+    const nameless = names[0]?.startsWith('COL ') === true;
+    const after = model.decoders.map(({ large }): Value => (large && nameless ? UNCHANGED : null));
+    fill(after, { names, values, model, emptyLobs });
     return { before: null, after };
   }
   const before = model.decoders.map(({ large }): Value => (large ? UNCHANGED : ABSENT));
-  fill(before, { names: whereNames, values: whereValues, model });
+  fill(before, { names: whereNames, values: whereValues, model, emptyLobs });
   if (op === 'delete') return { before, after: null };
   const after = before.map((value) => (value === ABSENT ? UNCHANGED : value));
-  fill(after, { names, values, model });
+  fill(after, { names, values, model, emptyLobs });
   return { before, after };
 }
 
@@ -50,7 +60,13 @@ function fill(
     names,
     values,
     model,
-  }: { readonly names: readonly string[]; readonly values: readonly Literal[]; readonly model: TableModel },
+    emptyLobs,
+  }: {
+    readonly names: readonly string[];
+    readonly values: readonly Literal[];
+    readonly model: TableModel;
+    readonly emptyLobs: EmptyLobs;
+  },
 ): void {
   for (let i = 0; i < names.length; i++) {
     const name = names[i]!;
@@ -62,8 +78,17 @@ function fill(
       throw new UnknownColumn(name);
     }
     if (place === LEFT_OUT) continue;
+    const decoder = model.decoders[place]!;
+    if (
+      decoder.large &&
+      literal !== null &&
+      (name.startsWith('COL ') || (emptyLobs === 'unknown' && isEmptyLob(literal)))
+    ) {
+      row[place] = UNCHANGED;
+      continue;
+    }
     try {
-      row[place] = model.decoders[place]!.fromRedo(literal);
+      row[place] = decoder.fromRedo(literal);
     } catch (error) {
       if (!(error instanceof UnreadableValue)) throw error;
       throw unreadable(model, place, error);

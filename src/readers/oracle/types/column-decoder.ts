@@ -16,7 +16,14 @@ import {
   internalNumber,
 } from './decode-internal.ts';
 import { decimalText, floatValue, integerValue } from './decode-number.ts';
-import { dayTimeOf, type Moment, monthsOf, parseMoment, timestampValue, zonedText } from './decode-temporal.ts';
+import {
+  dayTimeOf,
+  type Moment,
+  monthsOf,
+  parseMoment,
+  timestampValue,
+  zonedText,
+} from './decode-temporal.ts';
 import { UnreadableValue } from './unreadable-value.ts';
 
 export interface ColumnDecoder {
@@ -295,7 +302,7 @@ function momentDecoder(
 /** With the zone the value was written with, which is why it is text. */
 function zonedDecoder(precision: number, context: DecoderContext): ColumnDecoder {
   return {
-    type: { kind: 'zonedtimestamp', precision },
+    type: { kind: 'zonedtimestamp' },
     fromRedo: reading((literal) => zonedText(redoMoment(literal, true, context), precision)),
     fromRow: (value) => zonedText(parseMoment(rowText(value)), precision),
     select: (c) => `TO_CHAR(${c},'YYYY-MM-DD"T"HH24:MI:SS.FF9TZH:TZM')`,

@@ -54,7 +54,12 @@ const PLAIN: ReadonlySet<string> = new Set([
  * with the defaults filled in as the catalogue shows them; null for what is not understood.
  */
 export function parseDataType(text: string): DataType | null {
-  const spaced = text.trim().toUpperCase().replaceAll(/\s+/g, ' ').replaceAll(/ ?\( ?/g, '(').replaceAll(/ ?\)/g, ')');
+  const spaced = text
+    .trim()
+    .toUpperCase()
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(/ ?\( ?/g, '(')
+    .replaceAll(/ ?\)/g, ')');
   const synonym = SYNONYMS[spaced];
   if (synonym !== undefined) return synonym;
   if (PLAIN.has(spaced)) return { dataType: spaced, length: null, precision: null, scale: null };

@@ -56,9 +56,7 @@ export function parseMoment(text: string): Moment {
       ),
     nanos: nanosOf(nls[7]),
     offsetMinutes:
-      nls[9] === undefined
-        ? null
-        : (nls[9] === '-' ? -1 : 1) * minutesOf(Number(nls[10]), Number(nls[11])),
+      nls[9] === undefined ? null : (nls[9] === '-' ? -1 : 1) * minutesOf(Number(nls[10]), Number(nls[11])),
     foreignForm: true,
   };
 }
@@ -78,13 +76,10 @@ export function timestampValue(moment: Moment, precision: number): number | bigi
 /** ISO 8601 with the column's fraction digits and the zone the value was written with; UTC is `Z`. */
 export function zonedText(moment: Moment, precision: number): string {
   const offset = moment.offsetMinutes ?? 0;
-  const fraction =
-    precision === 0 ? '' : `.${String(moment.nanos).padStart(9, '0').slice(0, precision)}`;
+  const fraction = precision === 0 ? '' : `.${String(moment.nanos).padStart(9, '0').slice(0, precision)}`;
   const sign = offset < 0 ? '-' : '+';
   const zone =
-    offset === 0
-      ? 'Z'
-      : `${sign}${two(Math.trunc(Math.abs(offset) / 60))}:${two(Math.abs(offset) % 60)}`;
+    offset === 0 ? 'Z' : `${sign}${two(Math.trunc(Math.abs(offset) / 60))}:${two(Math.abs(offset) % 60)}`;
   return `${isoSeconds(moment.seconds)}${fraction}${zone}`;
 }
 
