@@ -3,7 +3,7 @@ import { type TableId, tableName } from '../../model/table.ts';
 import type { CapturedTable } from '../reader.ts';
 import type { TablePatterns } from '../table-patterns.ts';
 import { quoteTable } from './quoting.ts';
-import type { OracleSession } from './session/oracle-session.ts';
+import type { OracleRow, OracleSession } from './session/oracle-session.ts';
 import type { TableVersion } from './table-model.ts';
 import type { OracleColumn } from './types/column-metadata.ts';
 import { columnDecoder } from './types/column-decoder.ts';
@@ -128,7 +128,7 @@ export async function describeTable(
 }
 
 /** Null for hidden and virtual columns, which the redo log does not have. */
-function columnOf(row: readonly unknown[]): OracleColumn | null {
+function columnOf(row: OracleRow): OracleColumn | null {
   const [name, type, bytes, characters, precision, scale, nullable, hidden, virtual, expression] = row.map(
     (v) => (v == null ? null : String(v)),
   );

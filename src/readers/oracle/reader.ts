@@ -13,7 +13,7 @@ import { characterSet, currentScn, readDatabase } from './database.ts';
 import { classify, mapOracleError, mapping } from './errors.ts';
 import { LogCollector } from './logs/collect-logs.ts';
 import { FlushWriter } from './mining/flush-writer.ts';
-import { UnknownErrors } from './mining/recovery.ts';
+import type { UnknownErrors } from './mining/recovery.ts';
 import { RedoStream } from './mining/redo-stream.ts';
 import { openLog } from './open-log.ts';
 import { ORACLE_POSITIONS, type OraclePosition, positionAt } from './position.ts';

@@ -46,6 +46,8 @@ export interface OracleLimits {
   /** How long a LogMiner session is kept, since its memory grows. */
   readonly sessionMs: number;
   readonly sessionMemoryBytes: number;
+  /** How often that memory is looked at. */
+  readonly memoryCheckMs: number;
   /** At the log's end, and in archive-only mode. */
   readonly idleMs: number;
   readonly archivePollMs: number;
@@ -76,6 +78,7 @@ export const DEFAULT_LIMITS: OracleLimits = {
   logsPerSession: 4,
   sessionMs: 30 * 60_000,
   sessionMemoryBytes: 1024 ** 3,
+  memoryCheckMs: 60_000,
   idleMs: 500,
   archivePollMs: 10_000,
   logRetryMs: 1_000,

@@ -114,7 +114,7 @@ export function chunkStatement(
   return (
     `SELECT ${[...columns, 'ROWIDTOCHAR(T.ROWID)'].join(', ')} FROM ${quoteTable(plan.id)} AS OF SCN ${scn} T` +
     `${conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`} ORDER BY T.ROWID` +
-    `${rows === null ? '' : ` FETCH FIRST ${rows} ROWS ONLY`}`
+    (rows === null ? '' : ` FETCH FIRST ${rows} ROWS ONLY`)
   );
 }
 

@@ -303,7 +303,7 @@ class FakeSession implements OracleSession {
     if (!this.open_) server.violate('a statement on a closed session');
     if (this.broken) throw new OracleError('NJS-500: connection was closed ORA-03114: not connected');
     if (this.cursor) server.violate(`another statement while a cursor is open: ${sql}`);
-    if (!/^ALTER SESSION /.test(sql) && !(this.nls && this.zone))
+    if (!sql.startsWith('ALTER SESSION ') && !(this.nls && this.zone))
       server.violate(`session settings are missing before: ${sql}`);
     for (const [pattern, handler] of HANDLERS) {
       const match = pattern.exec(sql);
@@ -626,7 +626,7 @@ const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
         const all = s.logs.filter(
           (log) => log.thread === thread.thread && (log.next === null || log.next > start) && log.first <= to,
         );
-        if (all.some((log) => !logs.includes(log))) throw new OracleError('ORA-01291: missing log file');
+        if (all.some((log) => !logs.some(({ sequence }) => sequence === log.sequence))) throw new OracleError('ORA-01291: missing log file');
       }
       this.mining = { ...mining, from, to, started: true };
       return NONE;

@@ -244,7 +244,7 @@ export function textOf(value: Value): string | null {
   if (value === UNCHANGED) return '<unchanged>';
   if (value === ABSENT) return '<absent>';
   if (value instanceof Uint8Array) return `hex ${Buffer.from(value).toString('hex')}`;
-  return Array.isArray(value) ? JSON.stringify(value) : String(value as string | number | bigint | boolean);
+  return Array.isArray(value) ? JSON.stringify(value) : String(value);
 }
 
 /** A server with one thread, one log and the given tables. */

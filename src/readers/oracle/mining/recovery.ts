@@ -27,6 +27,7 @@ export class Recovery {
   /** The class where the window may be tried again; throws where not. */
   next(error: OracleError, { while: activity }: { readonly while: 'start' | 'fetch' }): ErrorClass {
     const { class: kind } = classify(error);
+    if (kind === 'unknown') throw error; // UnknownErrors counts attempts
     const failures = (this.#failures.get(kind) ?? 0) + 1;
     this.#failures.set(kind, failures);
     let tries = TRIES[kind] ?? 0;

@@ -51,7 +51,6 @@ import { WindowSize } from './window.ts';
 
 const FETCH_ROWS = 2_000;
 const CLOCK_MS = 60_000;
-const MEMORY_MS = 60_000;
 /** A batch without changes at least so often: timers downstream run by them. */
 const PROGRESS_MS = 1_000;
 /** So many gaps in a row that LogMiner reports at one SCN, and the redo is lost. */
@@ -198,7 +197,7 @@ export class RedoStream {
   /** Before the first row of any transaction that is still open. */
   #sessionStart(): bigint {
     const oldest = this.#parts.buffer.oldest();
-    return oldest === null ? this.#read : greatest(this.#scn, least(oldest - 1n, this.#read));
+return oldest === null ? this.#read : least(greatest(this.#scn, oldest - 1n), this.#read);
   }
 
   #windowDone(upper: bigint, atEdge: boolean): void {
@@ -495,7 +494,7 @@ export class RedoStream {
     if (mining === null) return;
     const now = performance.now();
     if (mining.since > 0 && now - mining.since > limits.sessionMs) await mining.end();
-    if (now - this.#memoryAt < MEMORY_MS) return;
+    if (now - this.#memoryAt < limits.memoryCheckMs) return;
     this.#memoryAt = now;
     if ((await mining.memory()) <= limits.sessionMemoryBytes) return;
     await mining.end();

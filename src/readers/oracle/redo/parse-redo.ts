@@ -55,12 +55,11 @@ const EQUALS = 61;
 
 const EMPTY: readonly never[] = [];
 
-/** Stays inside this file. No stack: it is thrown for each text that needs the second, relaxed pass. */
-class Malformed {
-  readonly message: string;
+/** Stays inside this file. */
+class Malformed extends Error {
   readonly at: number;
   constructor(message: string, at: number) {
-    this.message = message;
+    super(message);
     this.at = at;
   }
 }

@@ -4,7 +4,7 @@ import { ABSENT, type Value } from '../../../model/value.ts';
 import { DELETE, INSERT, UNSUPPORTED, UPDATE } from '../mining/redo-row.ts';
 import { UNSUPPORTED as UNSUPPORTED_TYPE, type RedoStatement } from '../redo/literal.ts';
 import { parseRedo } from '../redo/parse-redo.ts';
-import { rowImages, UnknownColumn } from '../redo/row-images.ts';
+import { rowImages, type UnknownColumn } from '../redo/row-images.ts';
 import { placeOf, type TableModel } from '../table-model.ts';
 import type { Warnings } from '../warnings.ts';
 import type { LobValue } from './lob-value.ts';
