@@ -132,7 +132,7 @@ export class RedoStream {
     this.#read = from.scn;
     this.#at = from.scn;
     this.#scn = from.scn;
-    this.#upTo = from.scn;
+    this.#upTo = from.upTo;
     this.#commits = from.commits;
     this.#resumed = from.mid;
   }
@@ -428,7 +428,7 @@ return oldest === null ? this.#read : least(greatest(this.#scn, oldest - 1n), th
     return {
       scn: this.#scn,
       read: greatest(read, boundary),
-      upTo: greatest(this.#upTo, read, boundary),
+      upTo: greatest(this.#upTo, read),
       commits: this.#commits,
       mid,
     };
