@@ -35,6 +35,7 @@ export function benchEncoders({
     const encoder = encoding.table({
       table: ORDERS,
       key: ORDERS.key,
+      fields: ORDERS.columns.map((_, i) => i),
       topic: 'shop.public.orders',
       source: block.schema,
     });
@@ -45,6 +46,8 @@ export function benchEncoders({
       after: null,
       source: '',
       transaction: 'null',
+      sourceValues: [],
+      place: null,
       timeUs: 0,
     };
     add(withSchema ? 'Headwater, json-with-schema' : 'Headwater, json', (i, at) => {

@@ -3,6 +3,7 @@
  * `node bench/encoders/orders.ts`. Each figure is the best of five rounds.
  */
 import { createEmitter } from '../../src/emitter/emitter.ts';
+import { NO_TRANSFORMS } from '../../test/support/no-transforms.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import type { Sink } from '../../src/emitter/sink.ts';
 import type { RowChange } from '../../src/model/change.ts';
@@ -143,7 +144,8 @@ for (const profile of ['debezium', 'safe'] as const) {
         messages: false,
         heartbeats: false,
         tables: new Map(),
-        onTableError: (_, error) => {
+        ...NO_TRANSFORMS,
+        onDeadLetter: (_, error) => {
           throw error;
         },
       },

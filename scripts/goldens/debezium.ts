@@ -1,27 +1,29 @@
 /**
  * A real Debezium 3.2.0.Final in Kafka Connect standalone, as the recorder runs it. Needs Java 17, and Maven once.
  */
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { randomInt } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cached } from '../../src/local-servers/cache.ts';
 import { fetchJars, KAFKA_VERSION } from '../../src/local-servers/downloads.ts';
 import { freePort, run, startServerProcess } from '../../src/local-servers/processes.ts';
+import type { GoldenProduct } from './source.ts';
 
 export const DEBEZIUM_VERSION = '3.2.0.Final';
 const LOG4J_VERSION = '2.24.3';
 
 export interface RecorderConnector {
+  readonly product: GoldenProduct;
   readonly prefix: string;
   readonly databaseUrl: string;
-  readonly slot: string;
-  readonly publication: string;
   /** Over the settings below. */
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 export interface RunningConnect extends AsyncDisposable {
-  readonly logFile: string;
+  /** Throws with what the log says, once a connector has failed. */
+  check(): Promise<void>;
 }
 
 /** Resolves when the worker runs; its connectors take their snapshots then. */
@@ -38,7 +40,12 @@ export async function startConnect(
       `org.apache.logging.log4j:log4j-core:${LOG4J_VERSION}`,
     ]),
   );
-  const plugins = await cached(`debezium-postgres-${DEBEZIUM_VERSION}`, fetchPlugin);
+  const products = new Set(connectors.map(({ product }) => product));
+  const plugins = await Promise.all(
+    [...products].map((product) =>
+      cached(`debezium-${product}-${DEBEZIUM_VERSION}`, (dir) => fetchPlugin(product, dir)),
+    ),
+  );
   const scratch = await mkdtemp(join(tmpdir(), 'headwater-record-'));
   const file = async (name: string, settings: Readonly<Record<string, string>>): Promise<string> => {
     const path = join(scratch, name);
@@ -55,13 +62,13 @@ export async function startConnect(
     'key.converter': 'org.apache.kafka.connect.json.JsonConverter',
     'value.converter': 'org.apache.kafka.connect.json.JsonConverter',
     'offset.storage.file.filename': join(scratch, 'offsets'),
-    'plugin.path': plugins,
+    'plugin.path': plugins.join(','),
     'plugin.discovery': 'service_load',
     listeners: `http://127.0.0.1:${await freePort()}`,
   });
   const files = [];
   for (const connector of connectors) {
-    files.push(await file(`${connector.prefix}.properties`, connectorSettings(connector)));
+    files.push(await file(`${connector.prefix}.properties`, connectorSettings(connector, scratch)));
   }
   const logging = await file('log4j2.properties', {
     'appender.out.type': 'Console',
@@ -89,7 +96,11 @@ export async function startConnect(
     scratchDir: scratch,
   });
   return {
-    logFile,
+    async check() {
+      const log = await readFile(logFile, 'utf8');
+      const at = log.search(/^\S+ \S+ ERROR /m);
+      if (at !== -1) throw new Error(`Debezium failed:\n${log.slice(at, at + 6000)}`);
+    },
     async [Symbol.asyncDispose]() {
       await server.stop('SIGTERM');
       await rm(scratch, { recursive: true, force: true });
@@ -97,12 +108,12 @@ export async function startConnect(
   };
 }
 
-async function fetchPlugin(dir: string): Promise<void> {
+async function fetchPlugin(product: GoldenProduct, dir: string): Promise<void> {
   await run('mvn', [
     '-q',
     '-B',
     'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy',
-    `-Dartifact=io.debezium:debezium-connector-postgres:${DEBEZIUM_VERSION}:tar.gz:plugin`,
+    `-Dartifact=io.debezium:debezium-connector-${product}:${DEBEZIUM_VERSION}:tar.gz:plugin`,
     `-DoutputDirectory=${dir}`,
   ]);
   const archive = (await readdir(dir)).find((name) => name.endsWith('.tar.gz'));
@@ -111,22 +122,16 @@ async function fetchPlugin(dir: string): Promise<void> {
   await rm(join(dir, archive));
 }
 
-function connectorSettings(connector: RecorderConnector): Record<string, string> {
+function connectorSettings(connector: RecorderConnector, scratch: string): Record<string, string> {
   const url = new URL(connector.databaseUrl);
   return {
     name: connector.prefix,
-    'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
     'tasks.max': '1',
     'database.hostname': url.hostname,
     'database.port': url.port,
     'database.user': decodeURIComponent(url.username),
     'database.password': decodeURIComponent(url.password),
-    'database.dbname': url.pathname.slice(1),
     'topic.prefix': connector.prefix,
-    'plugin.name': 'pgoutput',
-    'slot.name': connector.slot,
-    'publication.name': connector.publication,
-    'publication.autocreate.mode': 'disabled',
     'snapshot.mode': 'initial',
     'provide.transaction.metadata': 'true',
     'skipped.operations': 'none',
@@ -135,6 +140,31 @@ function connectorSettings(connector: RecorderConnector): Record<string, string>
     'topic.creation.default.replication.factor': '1',
     // Headers as JSON: Connect's own default prints a struct with toString.
     'header.converter': 'org.apache.kafka.connect.json.JsonConverter',
+    ...(connector.product === 'postgres'
+      ? postgresSettings(url)
+      : mysqlSettings(connector.product, join(scratch, `${connector.prefix}.history`))),
     ...connector.settings,
+  };
+}
+
+function postgresSettings(url: URL): Record<string, string> {
+  return {
+    'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
+    'database.dbname': url.pathname.slice(1),
+    'plugin.name': 'pgoutput',
+    'publication.autocreate.mode': 'disabled',
+  };
+}
+
+function mysqlSettings(product: 'mysql' | 'mariadb', historyFile: string): Record<string, string> {
+  const name = product === 'mysql' ? 'mysql.MySqlConnector' : 'mariadb.MariaDbConnector';
+  return {
+    'connector.class': `io.debezium.connector.${name}`,
+    'database.server.id': String(randomInt(10_000, 1_000_000)),
+    'include.query': 'true',
+    'schema.history.internal': 'io.debezium.storage.file.history.FileSchemaHistory',
+    'schema.history.internal.file.filename': historyFile,
+    // The server may have no TLS.
+    'database.ssl.mode': product === 'mysql' ? 'disabled' : 'disable',
   };
 }

@@ -1,26 +1,34 @@
 import { createEmitter } from '../emitter/emitter.ts';
 import { jsonEncoding } from '../emitter/encoders/json.ts';
+import type { SourceInfo } from '../model/change.ts';
+import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
-import type { PostgresPosition } from '../readers/postgres/position.ts';
-import type { PostgresSource } from '../readers/postgres/source-info.ts';
+import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openSink } from './sinks.ts';
-import { sourceOf } from './sources.ts';
-import { deadLetterTopicOf, topicOf, topicsOf } from './topics.ts';
+import { retainedBudgetBytes, type Source, withSource } from './sources.ts';
+import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
 
 /** One attempt's parts, made by hand from one settings file. */
-export function attemptParts(
+export function attemptParts(settings: Settings, run: RunOptions): AttemptParts<unknown, SourceInfo> {
+  return withSource(settings, run.log, (source) => partsOf(settings, run, source));
+}
+
+interface RunOptions {
+  readonly untilCaughtUp: boolean;
+  readonly startedAt: number;
+  readonly lost: string | null;
+  readonly log: Log;
+  readonly control: PipelineControl;
+}
+
+function partsOf<P, S extends SourceInfo>(
   settings: Settings,
-  run: {
-    readonly untilCaughtUp: boolean;
-    readonly startedAt: number;
-    readonly lost: string | null;
-    readonly log: Log;
-  },
-): AttemptParts<PostgresPosition, PostgresSource> {
+  run: RunOptions,
+  { openReader, block }: Source<P, S>,
+): AttemptParts<P, S> {
   const { emit, snapshot, source } = settings;
-  const { openReader, block } = sourceOf(settings, run.log);
   const encoding = jsonEncoding({
     profile: emit.profile,
     withSchema: emit.format === 'json-with-schema',
@@ -28,15 +36,21 @@ export function attemptParts(
   });
   return {
     name: settings.name,
+    control: run.control,
     openReader,
     openSink: (signal) => openSink(settings, run.log, signal),
-    createEmitter: (sink, onTableError) =>
+    createEmitter: (sink, onDeadLetter) =>
       createEmitter(
         {
-          name: settings.name,
+          ...topicNaming(settings),
           connector: source.connector,
-          topic: emit.topic,
           envelope: emit.envelope,
+          unwrapped: emit.unwrapped,
+          skipOperations: emit.skipOperations,
+          skipUnchanged: emit.skipUnchanged,
+          headers: emit.headers,
+          hashKey: emit.hashKey?.reveal() ?? null,
+          outbox: settings.outbox,
           tombstones: emit.tombstones,
           transactionMetadata: emit.transactionMetadata,
           truncates: emit.truncates,
@@ -44,12 +58,22 @@ export function attemptParts(
           deadLetterTopic: deadLetterTopicOf(settings),
           heartbeats: emit.heartbeatMs !== null,
           tables: new Map(
-            [...settings.tables].map(([table, { key, topic }]) => [
+            [...settings.tables].map(([table, { key, topic, columns, headers }]) => [
               table,
-              { ...(key === null ? {} : { key }), ...(topic === null ? {} : { topic }) },
+              {
+                key: key ?? undefined,
+                topic: topic ?? undefined,
+                columns: columns ?? undefined,
+                headers,
+              },
             ]),
           ),
-          onTableError,
+          onUnusedRules: (table, rules) =>
+            run.log.warn(
+              { table: tableName(table), rules: rules.join(', ') },
+              'the settings have rules for columns that this table does not have',
+            ),
+          onDeadLetter,
         },
         encoding,
         block,
@@ -72,7 +96,7 @@ export function attemptParts(
     maxTransactionRows: emit.maxTransactionRows,
     maxTransactionMs: emit.maxTransactionMs,
     heartbeatMs: emit.heartbeatMs,
-    retainedBudgetBytes: source.postgres.walBudgetBytes,
+    retainedBudgetBytes: retainedBudgetBytes(settings),
     untilCaughtUp: run.untilCaughtUp,
   };
 }

@@ -52,7 +52,7 @@ export async function writeOffsets(
   position: JsonValue,
   signal: AbortSignal,
 ): Promise<void> {
-  const normal = normalisePosition(position);
+  const normal = normalisePosition(settings, position);
   await using sink = await openSink(settings, SILENT, signal);
   const waiting = new AbortController();
   const state = await sink

@@ -1,10 +1,20 @@
-import { deadLetterTopic, heartbeatTopic, topicFor, transactionTopic } from '../emitter/topic-names.ts';
+import {
+  deadLetterTopic,
+  heartbeatTopic,
+  tableTopic,
+  type TopicNaming,
+  transactionTopic,
+} from '../emitter/topic-names.ts';
 import { type TableId, tableName } from '../model/table.ts';
 import type { Settings } from '../settings/settings.ts';
 
 /** The topic a table's records go to. */
 export function topicOf(settings: Settings, id: TableId): string {
-  return settings.tables.get(tableName(id))?.topic ?? topicFor(settings.emit.topic, settings.name, id);
+  return tableTopic(topicNaming(settings), id, settings.tables.get(tableName(id))?.topic).topic;
+}
+
+export function topicNaming({ name, emit }: Settings): TopicNaming {
+  return { name, topic: emit.topic, routes: emit.routes };
 }
 
 export function deadLetterTopicOf({ name, emit }: Settings): string {

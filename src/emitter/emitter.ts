@@ -17,7 +17,7 @@ import type {
 import type { TableId, TableSchema } from '../model/table.ts';
 import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
-import type { Encoding, Envelope, Header } from './encoders/encoder.ts';
+import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
 import {
   heartbeatRecords,
@@ -28,7 +28,7 @@ import {
   transactionRecords,
 } from './side-records.ts';
 import type { Sink, SinkRecord, TopicHandle, TopicPurpose } from './sink.ts';
-import { type TableRoute, TableRoutes, type TableSettings, type TableTotals } from './table-routes.ts';
+import { type RouteOptions, type TableRoute, TableRoutes, type TableTotals } from './table-routes.ts';
 import {
   deadLetterTopic,
   heartbeatTopic,
@@ -36,17 +36,25 @@ import {
   notificationTopic,
   transactionTopic,
 } from './topic-names.ts';
-import { TransactionOrder } from './transaction-order.ts';
+import { placeJson, TransactionOrder } from './transaction-order.ts';
+import { headersOf } from './transforms/added-headers.ts';
+import { Outbox, type OutboxOptions } from './transforms/outbox.ts';
+import { sameValue, unchanged } from './transforms/same-row.ts';
+import { type EnvelopeParts, UnwrappedFields, type UnwrappedOptions } from './transforms/unwrapped.ts';
 
-export interface EmitterOptions {
-  /** The pipeline's name: topic prefix. */
-  readonly name: string;
+export interface EmitterOptions extends RouteOptions {
   /** As in SourceInfo; Debezium names some schemas after it. */
   readonly connector: SourceInfo['connector'];
-  /** `{name}.{schema}.{table}` */
-  readonly topic: string;
   readonly envelope: 'full' | 'unwrapped';
+  readonly unwrapped: UnwrappedOptions;
   readonly tombstones: boolean;
+  /** Operations that make no record. */
+  readonly skipOperations: readonly RowChange['op'][];
+  /** An update that changes none of the columns that are shown makes no record. */
+  readonly skipUnchanged: boolean;
+  /** Of every record of a table: name → text. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly outbox: OutboxOptions | null;
   readonly transactionMetadata: boolean;
   /** Whether TRUNCATE makes a record; consumers of table topics mostly stumble over it. */
   readonly truncates: boolean;
@@ -55,10 +63,8 @@ export interface EmitterOptions {
   readonly heartbeats: boolean;
   /** `<name>.dead-letter` unless given. */
   readonly deadLetterTopic?: string;
-  /** Settings of single tables, by `schema.table`. */
-  readonly tables: ReadonlyMap<string, TableSettings>;
-  /** A table's change could not be encoded; it lies in the dead-letter topic, and the others go on. */
-  readonly onTableError: (table: TableId, error: HeadwaterError) => void;
+  /** A change could not be encoded and lies in the dead-letter topic; the table goes on. Called for each. */
+  readonly onDeadLetter: (table: TableId, error: HeadwaterError) => void;
 }
 
 /** What a batch made. */
@@ -69,6 +75,8 @@ export interface EmitCounts {
   reads: number;
   truncates: number;
   messages: number;
+  /** Changes that by the settings make no record. */
+  filtered: number;
   /** Source transactions that began in the batch. */
   transactions: number;
   /** Records appended to the sink, tombstones and side records included. */
@@ -80,6 +88,8 @@ export interface Emitter {
   prepare(batch: Batch<unknown>): Promise<void> | undefined;
   /** Encodes and appends everything in the batch, in order. Call `prepare` for the batch first. */
   emit(batch: Batch<unknown>): EmitCounts;
+  /** What has been emitted is committed, and what follows of the same transaction will be apart from it. */
+  split(): void;
   /** Appends a heartbeat record. */
   heartbeat(nowMs: number): void;
   /** Appends a notification to `<name>.notification`. */
@@ -102,15 +112,24 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #options: EmitterOptions;
   readonly #sink: Sink;
   readonly #block: SourceBlock<S>;
+  readonly #asText: boolean;
+  /** Null where records are whole envelopes, or rows with nothing added. */
+  readonly #unwrapped: UnwrappedFields | null;
+  readonly #outbox: Outbox | null;
+  /** Null where no record has headers by the settings. */
+  readonly #headers: readonly Header[] | null;
+  readonly #skipped: ReadonlySet<RowChange['op']>;
   readonly #routes: TableRoutes<S>;
   readonly #order: TransactionOrder;
-  readonly #record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
+  readonly #record: SinkRecord = { key: null, value: null, plain: false, headers: null, timestamp: 0 };
   readonly #envelope: Envelope = {
     op: 'c',
     before: null,
     after: null,
     source: '',
+    sourceValues: [],
     transaction: 'null',
+    place: null,
     timeUs: 0,
   };
   readonly #heartbeat: (nowMs: number) => KeyAndValue;
@@ -122,12 +141,20 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #topics = new Map<string, TopicHandle>();
   #counts: EmitCounts = emptyCounts();
   #lastTx: Tx | null = null;
+  /** For each record of a transaction of which a part has been committed; null in all others. */
+  #splitHeader: Header | null = null;
 
   constructor(options: EmitterOptions, encoding: Encoding, block: SourceBlock<S>, sink: Sink) {
     this.#options = options;
     this.#sink = sink;
     this.#block = block;
-    this.#routes = new TableRoutes(options, encoding, block, sink);
+    const added = new UnwrappedFields(options.unwrapped, block.schema);
+    this.#unwrapped = options.envelope === 'unwrapped' && added.any ? added : null;
+    this.#asText = encoding.blocks === 'text' && this.#unwrapped === null;
+    this.#outbox = options.outbox === null ? null : new Outbox(options.outbox, encoding.profile);
+    this.#headers = options.headers.size === 0 ? null : [...options.headers];
+    this.#skipped = new Set(options.skipOperations);
+    this.#routes = new TableRoutes(options, { encoding, block, sink, unwrapped: this.#unwrapped });
     this.#order = new TransactionOrder();
     this.#heartbeat = heartbeatRecords(encoding, options.name);
     this.#message = messageRecords(encoding, block, options.connector);
@@ -145,6 +172,10 @@ class RecordEmitter<S extends SourceInfo> {
     let last: TableSchema | null = null;
     for (const change of batch.changes) {
       if (change.kind === 'row' || change.kind === 'truncate') {
+        if (this.#outbox?.takes(change.table) === true) {
+          this.#prepareMessage(change, this.#outbox, waiting);
+          continue;
+        }
         if (change.table === last) continue;
         last = change.table;
         const opening = this.#routes.prepare(last);
@@ -165,19 +196,27 @@ class RecordEmitter<S extends SourceInfo> {
     this.#envelope.timeUs = nowUs;
     this.#record.timestamp = Math.floor(nowUs / 1000);
     for (const change of batch.changes) {
+      if (change.kind === 'schema') continue; // the next row carries it
       if (change.tx !== this.#lastTx) {
         this.#lastTx = change.tx;
         if (change.tx !== null) counts.transactions++;
         this.#order.begin();
+        this.#splitHeader = null;
+        // After a restart inside of a transaction its rest comes first, numbered on.
+        if ('seq' in change && change.seq > 0) this.split();
       }
       this.#emitChange(change);
     }
     return counts;
   }
 
+  split(): void {
+    if (this.#lastTx !== null) this.#splitHeader = ['__headwater.split', this.#lastTx.id];
+  }
+
   heartbeat(nowMs: number): void {
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
+    this.#apart(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
   }
 
   async notify(notification: Notification, nowMs: number): Promise<void> {
@@ -186,14 +225,14 @@ class RecordEmitter<S extends SourceInfo> {
     this.#need(name, 'notification', waiting);
     await Promise.all(waiting);
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
+    this.#apart(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
   }
 
   tables(): Iterable<Readonly<TableTotals>> {
     return this.#routes.all();
   }
 
-  #emitChange(change: Change<S>): void {
+  #emitChange(change: Exclude<Change<S>, { kind: 'schema' }>): void {
     switch (change.kind) {
       case 'row':
         this.#emitRow(change);
@@ -208,20 +247,51 @@ class RecordEmitter<S extends SourceInfo> {
       case 'end':
         this.#emitMarker(change);
         break;
-      case 'schema': // the next row carries it
-        break;
     }
+  }
+
+  #prepareMessage(
+    change: RowChange<S> | TruncateChange<S>,
+    outbox: Outbox,
+    waiting: Promise<unknown>[],
+  ): void {
+    const topic = change.kind === 'row' ? outbox.topicOf(change) : null;
+    if (topic !== null) this.#need(topic, 'table', waiting);
+  }
+
+  /** A row of the outbox: a message of its own, or nothing. */
+  #emitOutboxRow(change: RowChange<S>, outbox: Outbox): void {
+    const topic = outbox.topicOf(change);
+    const totals = this.#routes.totalsOf(change.table.id, topic ?? '');
+    totals.events++;
+    totals.lastEventAt = this.#record.timestamp;
+    if (topic === null || change.after === null) {
+      this.#counts.filtered++;
+      return;
+    }
+    const record = this.#record;
+    const { timestamp } = record;
+    outbox.write(change.table, change.after, record);
+    record.plain = true;
+    this.#append(this.#topic(topic));
+    record.plain = false;
+    record.timestamp = timestamp;
   }
 
   #emitRow(change: RowChange<S>): void {
     const counts = this.#counts;
+    if (this.#outbox?.takes(change.table) === true) {
+      this.#emitOutboxRow(change, this.#outbox);
+      return;
+    }
     const route = this.#routes.of(change.table);
     route.totals.events++;
     route.totals.lastEventAt = this.#record.timestamp;
-    const envelope = this.#envelope;
-    envelope.source = route.source(change.at, change.snapshot);
-    envelope.transaction = this.#transactionBlock(change, route.name);
-    const { before, after, op } = change;
+    this.#setBlocks(route, change, change.snapshot);
+    const { op } = change;
+    const { project } = route;
+    const before = project === null || change.before === null ? change.before : project(change.before);
+    const after = project === null || change.after === null ? change.after : project(change.after);
     if (change.unreadable !== undefined) {
       this.#refuse(route, change, asHeadwaterError(change.unreadable));
       return;
@@ -236,6 +306,7 @@ class RecordEmitter<S extends SourceInfo> {
       case 'u':
         counts.updates++;
         if (before !== null && after !== null && keyChanged(route.key, before, after)) {
+          if (this.#skipped.has('u')) break;
           this.#emitKeyChange(route, change, before, after);
           return;
         }
@@ -243,6 +314,10 @@ class RecordEmitter<S extends SourceInfo> {
       case 'd':
         counts.deletes++;
         break;
+    }
+    if (this.#skips(route, op, before, after)) {
+      counts.filtered++;
+      return;
     }
     if (!this.#encode(route, change, op, before, after)) return;
     this.#append(route.topic);
@@ -259,10 +334,12 @@ class RecordEmitter<S extends SourceInfo> {
     if (!this.#encode(route, change, 'd', before, null)) return;
     const oldKey = kept(record.key);
     record.key = oldKey;
-    const pointer: readonly Header[] = newKey === null ? [] : [['__debezium.newkey', newKey]];
-    record.headers = [...(record.headers ?? []), ...pointer];
-    this.#append(route.topic);
-    this.#appendTombstone(route.topic, pointer);
+    if (!this.#skips(route, 'd', before, null)) {
+      const pointer: readonly Header[] = newKey === null ? [] : [['__debezium.newkey', newKey]];
+      record.headers = [...(record.headers ?? []), ...pointer];
+      this.#append(route.topic);
+      this.#appendTombstone(route.topic, pointer);
+    }
     record.key = newKey;
     record.value = created;
     record.headers = [
@@ -271,7 +348,7 @@ class RecordEmitter<S extends SourceInfo> {
     ];
     if (this.#options.transactionMetadata) {
       // The second record has its own place in the transaction.
-      this.#envelope.transaction = this.#transactionBlock(change, route.name);
+      this.#setPlace(this.#placeOf(change, route.name));
       this.#envelope.op = 'c';
       this.#envelope.before = null;
       this.#envelope.after = after;
@@ -302,9 +379,12 @@ class RecordEmitter<S extends SourceInfo> {
         envelope.after = after;
         record.value = encoder.value(envelope);
       } else {
-        record.value = after === null ? null : encoder.row(after);
+        record.value = this.#unwrappedValue(route, op, before, after);
       }
       record.headers = encoder.takeHeaders();
+      if (this.#headers !== null || route.headers !== null || this.#unwrapped !== null) {
+        record.headers = this.#allHeaders(route, op, keyed, record.headers);
+      }
       return true;
     } catch (error) {
       encoder.takeHeaders();
@@ -313,32 +393,68 @@ class RecordEmitter<S extends SourceInfo> {
     }
   }
 
+  #skips(route: TableRoute<S>, op: RowChange['op'], before: Row | null, after: Row | null): boolean {
+    if (this.#skipped.has(op)) return true;
+    if (op === 'd') {
+      return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'drop';
+    }
+    if (op !== 'u' || !this.#options.skipUnchanged) return false;
+    return before !== null && after !== null && unchanged(route.fields, before, after);
+  }
+
+  #unwrappedValue(
+    route: TableRoute<S>,
+    op: Envelope['op'],
+    before: Row | null,
+    after: Row | null,
+  ): SinkRecord['value'] {
+    const row = op === 'd' && this.#options.unwrapped.deletes === 'rewrite' ? before : after;
+    if (row === null) return null;
+    return route.encoder.row(this.#unwrapped === null ? row : this.#unwrapped.extend(row, this.#parts(op)));
+  }
+
+  #allHeaders(
+    route: TableRoute<S>,
+    op: Envelope['op'],
+    row: Row | null,
+    noted: readonly Header[] | null,
+  ): readonly Header[] {
+    return [
+      ...(noted ?? []),
+      ...(this.#headers ?? []),
+      ...(route.headers === null || row === null ? [] : headersOf(route.headers, row)),
+      ...(this.#unwrapped?.headers(this.#parts(op)) ?? []),
+    ];
+  }
+
+  #parts(op: Envelope['op']): EnvelopeParts {
+    const { sourceValues, timeUs } = this.#envelope;
+    return { op, sourceValues, timeUs };
+  }
+
   #refuse(route: TableRoute<S>, change: RowChange<S>, error: HeadwaterError): void {
     const letter = this.#deadLetter({
       table: route.name,
       topic: route.topic.name,
       op: change.op,
-      source: this.#envelope.source,
-      columns: change.table.columns.map(({ name }) => name),
+      source: route.source(change.at, change.snapshot),
+      columns: route.fields.map((i) => route.columns[i]!),
       // Half a row would be taken for the whole.
-      before: change.unreadable === undefined ? change.before : null,
-      after: change.unreadable === undefined ? change.after : null,
+      before: change.unreadable === undefined ? shownRow(route, change.before) : null,
+      after: change.unreadable === undefined ? shownRow(route, change.after) : null,
       error,
       timeMs: this.#record.timestamp,
     });
     this.#side(this.#topic(this.#deadLetterTopic), letter);
-    if (route.reported) return;
-    route.reported = true;
-    this.#options.onTableError(route.id, error);
+    this.#options.onDeadLetter(route.id, error);
   }
 
   #emitTruncate(change: TruncateChange<S>): void {
     this.#counts.truncates++;
     const route = this.#routes.of(change.table);
     const envelope = this.#envelope;
-    envelope.transaction = this.#transactionBlock(change, route.name);
+    this.#setBlocks(route, change, null);
     if (!this.#options.truncates || this.#options.envelope === 'unwrapped') return;
-    envelope.source = route.source(change.at, null);
     envelope.op = 't';
     envelope.before = null;
     envelope.after = null;
@@ -348,7 +464,7 @@ class RecordEmitter<S extends SourceInfo> {
   #emitMessage(change: MessageChange<S>): void {
     this.#counts.messages++;
     if (!this.#options.messages) return;
-    const transaction = change.tx === null ? 'null' : this.#transactionBlock(change, null);
+    const transaction = placeJson(this.#placeOf(change, null));
     const topic = this.#topic(messageTopic(this.#options.name));
     this.#side(topic, this.#message(change, transaction, this.#envelope.timeUs));
   }
@@ -359,37 +475,68 @@ class RecordEmitter<S extends SourceInfo> {
     this.#side(topic, this.#transaction(marker, this.#order));
   }
 
-  #transactionBlock(
+  #setBlocks(
+    route: TableRoute<S>,
+    change: RowChange<S> | TruncateChange<S>,
+    snapshot: RowChange<S>['snapshot'],
+  ): void {
+    if (this.#asText) this.#envelope.source = route.source(change.at, snapshot);
+    else this.#envelope.sourceValues = route.sourceValues(change.at, snapshot);
+    this.#setPlace(this.#placeOf(change, route.name));
+  }
+
+  #setPlace(place: TransactionPlace | null): void {
+    if (this.#asText) this.#envelope.transaction = placeJson(place);
+    else this.#envelope.place = place;
+  }
+
+  /** Counts the change: once for each record. */
+  #placeOf(
     change: RowChange<S> | TruncateChange<S> | MessageChange<S>,
     table: string | null,
-  ): string {
-    if (!this.#options.transactionMetadata || change.tx === null) return 'null';
-    const id = JSON.stringify(this.#block.transactionId(change.at));
-    return this.#order.next(id, table, change.seq);
+  ): TransactionPlace | null {
+    if (!this.#options.transactionMetadata || change.tx === null) return null;
+    return this.#order.next(this.#block.transactionId(change.at), table, change.seq);
   }
 
   #append(topic: TopicHandle): void {
-    this.#sink.append(topic, this.#record);
+    const record = this.#record;
+    const { headers } = record;
+    if (this.#splitHeader !== null) record.headers = [...(headers ?? []), this.#splitHeader];
+    this.#sink.append(topic, record);
+    record.headers = headers;
     this.#counts.records++;
   }
 
   /** The record's key again, without a value: compaction may forget the key. */
   #appendTombstone(topic: TopicHandle, headers: readonly Header[] | null): void {
     // An unwrapped delete is one itself.
-    if (!this.#options.tombstones || this.#options.envelope === 'unwrapped') return;
+    if (!this.#options.tombstones || this.#deletesAreTombstones) return;
     this.#record.value = null;
     this.#record.headers = headers;
     this.#append(topic);
   }
 
-  #side(
-    topic: TopicHandle,
-    { key, value }: { key: KeyAndValue['key'] | null; value: KeyAndValue['value'] },
-  ): void {
+  get #deletesAreTombstones(): boolean {
+    return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'tombstone';
+  }
+
+  #side(topic: TopicHandle, content: SideContent): void {
+    this.#fill(content);
+    this.#append(topic);
+  }
+
+  /** A record that belongs to no transaction. */
+  #apart(topic: TopicHandle, content: KeyAndValue): void {
+    this.#fill(content);
+    this.#sink.append(topic, this.#record);
+    this.#counts.records++;
+  }
+
+  #fill({ key, value }: SideContent): void {
     this.#record.key = key;
     this.#record.value = value;
     this.#record.headers = null;
-    this.#append(topic);
   }
 
   #topic(name: string): TopicHandle {
@@ -408,6 +555,11 @@ class RecordEmitter<S extends SourceInfo> {
   }
 }
 
+interface SideContent {
+  readonly key: KeyAndValue['key'] | null;
+  readonly value: KeyAndValue['value'];
+}
+
 function emptyCounts(): EmitCounts {
   return {
     creates: 0,
@@ -416,6 +568,7 @@ function emptyCounts(): EmitCounts {
     reads: 0,
     truncates: 0,
     messages: 0,
+    filtered: 0,
     transactions: 0,
     records: 0,
   };
@@ -441,14 +594,18 @@ function refuseUnknownKey<S extends SourceInfo>(
   );
 }
 
-/** Keys are scalars nearly always; what is compared by identity only is compared as text. */
 function keyChanged(key: readonly number[], before: Row, after: Row): boolean {
   for (const column of key) {
     const was = before[column]!;
     const is = after[column]!;
-    if (was === is || was === ABSENT || is === UNCHANGED) continue;
-    if (typeof was !== 'object' || typeof is !== 'object') return true;
-    if (JSON.stringify(was) !== JSON.stringify(is)) return true;
+    if (was !== ABSENT && is !== UNCHANGED && !sameValue(was, is)) return true;
   }
   return false;
+}
+
+/** Of a row that goes to the dead-letter topic only what its record would have shown. */
+function shownRow<S extends SourceInfo>({ project, fields }: TableRoute<S>, row: Row | null): Row | null {
+  if (row === null) return null;
+  const shown = project === null ? row : project(row);
+  return fields.map((i) => shown[i] ?? null);
 }

@@ -41,8 +41,11 @@ export interface TopicHandle {
 
 /** The same object may be reused by the caller after `append` returns. */
 export interface SinkRecord {
+  /** Text is JSON, unless `plain`. */
   key: string | Uint8Array | null;
   value: string | Uint8Array | null;
+  /** Key and value are text as it is; a sink that writes JSON quotes it. */
+  plain?: boolean;
   headers: readonly (readonly [name: string, value: string | Uint8Array])[] | null;
   /** Milliseconds since the epoch. */
   timestamp: number;

@@ -1,16 +1,24 @@
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SnapshotMarker, SourceInfo } from '../model/change.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
-import type { SourceBlock } from '../schema/source-block.ts';
+import type { Row } from '../model/value.ts';
+import type { BlockValue, SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, TableEncoder } from './encoders/encoder.ts';
 import type { Sink, TopicHandle } from './sink.ts';
-import { sanitizeTopic, topicFor } from './topic-names.ts';
+import { type TableTopic, type TopicNaming, tableTopic } from './topic-names.ts';
+import { type ColumnHeader, columnHeaders } from './transforms/added-headers.ts';
+import { type ColumnRules, unusedRules } from './transforms/column-rules.ts';
+import { type TableShape, tableShape } from './transforms/table-shape.ts';
+import type { UnwrappedFields } from './transforms/unwrapped.ts';
 
 export interface TableSettings {
   /** Instead of the template. */
   readonly topic?: string | undefined;
   /** Column names, in order, instead of the table's own key. */
   readonly key?: readonly string[] | undefined;
+  readonly columns?: ColumnRules | undefined;
+  /** Header → column. */
+  readonly headers?: ReadonlyMap<string, string> | undefined;
 }
 
 /** Where one version of one table goes, and how. */
@@ -23,13 +31,18 @@ export interface TableRoute<S extends SourceInfo> {
   readonly key: readonly number[];
   /** Whether that key comes from the settings. */
   readonly ownKey: boolean;
-  /** Names of the table's columns. */
+  /** Names of the columns as records have them. */
   readonly columns: readonly string[];
+  /** Indexes of the columns that rows show. */
+  readonly fields: readonly number[];
+  /** From the database's row to the one that is encoded; null where they are the same. */
+  readonly project: ((row: Row) => Row) | null;
+  /** Null where columns give no headers. */
+  readonly headers: readonly ColumnHeader[] | null;
   readonly source: (at: S, snapshot: SnapshotMarker | null) => string;
+  readonly sourceValues: (at: S, snapshot: SnapshotMarker | null) => readonly BlockValue[];
   /** Shared by all versions of the table. */
   readonly totals: TableTotals;
-  /** Whether a failure of this version has been reported. */
-  reported: boolean;
 }
 
 export interface TableTotals {
@@ -40,15 +53,18 @@ export interface TableTotals {
   lastEventAt: number;
 }
 
-export interface RouteOptions {
-  readonly name: string;
-  readonly topic: string;
+export interface RouteOptions extends TopicNaming {
   readonly tables: ReadonlyMap<string, TableSettings>;
+  /** Of masks by hash. */
+  readonly hashKey: string | null;
+  /** Rules that name a column which the table does not have: masks, perhaps, that mask nothing. */
+  readonly onUnusedRules: (table: TableId, rules: readonly string[]) => void;
 }
 
 /** Compiles a table's encoder and finds its topic when the table's version is first met. */
 export class TableRoutes<S extends SourceInfo> {
   readonly #options: RouteOptions;
+  readonly #unwrapped: UnwrappedFields | null;
   readonly #encoding: Encoding;
   readonly #block: SourceBlock<S>;
   readonly #sink: Sink;
@@ -59,11 +75,20 @@ export class TableRoutes<S extends SourceInfo> {
   #last: TableSchema | null = null;
   #lastRoute: TableRoute<S> | null = null;
 
-  constructor(options: RouteOptions, encoding: Encoding, block: SourceBlock<S>, sink: Sink) {
+  constructor(
+    options: RouteOptions,
+    parts: {
+      readonly encoding: Encoding;
+      readonly block: SourceBlock<S>;
+      readonly sink: Sink;
+      readonly unwrapped: UnwrappedFields | null;
+    },
+  ) {
     this.#options = options;
-    this.#encoding = encoding;
-    this.#block = block;
-    this.#sink = sink;
+    this.#encoding = parts.encoding;
+    this.#block = parts.block;
+    this.#sink = parts.sink;
+    this.#unwrapped = parts.unwrapped;
   }
 
   /** Undefined where the table's route is there already. */
@@ -83,6 +108,14 @@ export class TableRoutes<S extends SourceInfo> {
     return route;
   }
 
+  /** The counts of a table, whether or not it has a route; `topic` is what they say until it has one. */
+  totalsOf(id: TableId, topic: string): TableTotals {
+    const name = tableName(id);
+    let totals = this.#totals.get(name);
+    if (totals === undefined) this.#totals.set(name, (totals = { id, topic, events: 0, lastEventAt: 0 }));
+    return totals;
+  }
+
   all(): Iterable<TableTotals> {
     return this.#totals.values();
   }
@@ -90,17 +123,19 @@ export class TableRoutes<S extends SourceInfo> {
   async #open(table: TableSchema): Promise<void> {
     const name = tableName(table.id);
     const settings = this.#options.tables.get(name);
-    const topic =
-      settings?.topic === undefined
-        ? topicFor(this.#options.topic, this.#options.name, table.id)
-        : sanitizeTopic(settings.topic);
+    const { topic, keyField } = tableTopic(this.#options, table.id, settings?.topic);
     let handle = this.#handles.get(topic);
     if (handle === undefined) this.#handles.set(topic, (handle = this.#sink.topic(topic, 'table')));
-    const key = keyColumns(table, settings);
-    const encoder = this.#encoding.table({ table, key, topic, source: this.#block.schema });
-    let totals = this.#totals.get(name);
-    if (totals === undefined)
-      this.#totals.set(name, (totals = { id: table.id, topic, events: 0, lastEventAt: 0 }));
+    const shape = this.#shape(table, settings, keyField);
+    const { key, fields } = shape;
+    const encoder = this.#encoding.table({
+      table: shape.table,
+      key,
+      fields,
+      topic,
+      source: this.#block.schema,
+    });
+    const totals = this.totalsOf(table.id, topic);
     const route: TableRoute<S> = {
       id: table.id,
       name,
@@ -108,13 +143,38 @@ export class TableRoutes<S extends SourceInfo> {
       encoder,
       key,
       ownKey: settings?.key !== undefined,
-      columns: table.columns.map((column) => column.name),
+      columns: shape.table.columns.map((column) => column.name),
+      fields,
+      project: shape.project,
+      headers:
+        settings?.headers === undefined || settings.headers.size === 0
+          ? null
+          : columnHeaders(table, settings.headers, this.#encoding.profile),
       source: this.#block.forTable(table.id),
+      sourceValues: this.#block.valuesForTable(table.id),
       totals,
-      reported: false,
     };
     this.#routes.set(table, route);
     this.#forgetOld(name, table);
+  }
+
+  #shape(
+    table: TableSchema,
+    settings: TableSettings | undefined,
+    keyField: TableTopic['keyField'],
+  ): TableShape {
+    const columns = settings?.columns;
+    if (columns !== undefined) {
+      const unused = unusedRules(columns, table);
+      if (unused.length > 0) this.#options.onUnusedRules(table.id, unused);
+    }
+    return tableShape(table, {
+      key: settings?.key,
+      columns,
+      hashKey: this.#options.hashKey,
+      keyField,
+      added: this.#unwrapped?.columns ?? [],
+    });
   }
 
   /** Changes of the version before may still be in the same batch, so the one before that goes. */
@@ -132,17 +192,4 @@ export class TableRoutes<S extends SourceInfo> {
       }
     }
   }
-}
-
-function keyColumns(table: TableSchema, settings: TableSettings | undefined): readonly number[] {
-  if (settings?.key === undefined) return table.key;
-  return settings.key.map((column) => {
-    const index = table.columns.findIndex(({ name }) => name === column);
-    if (index >= 0) return index;
-    throw new HeadwaterError(
-      'settings.key-column-missing',
-      `The key of ${tableName(table.id)} in the settings names the column ${column}, which the table does not have.`,
-      { details: { table: tableName(table.id), column } },
-    );
-  });
 }

@@ -1,3 +1,5 @@
+import type { TransactionPlace } from './encoders/encoder.ts';
+
 /** What messages are counted as; Debezium shows the address of an object of its own. */
 const MESSAGES = 'logical_message';
 
@@ -15,15 +17,19 @@ export class TransactionOrder {
     this.tables.clear();
   }
 
-  /**
-   * JSON text of the block for the next record. `table` is null for a message; `id` is JSON text; `seq` the
-   * change's ordinal in its transaction.
-   */
-  next(id: string, table: string | null, seq: number): string {
+  /** The next record's. `table` is null for a message; `seq` is the change's ordinal in its transaction. */
+  next(id: string, table: string | null, seq: number): TransactionPlace {
     this.total = Math.max(this.total, seq) + 1;
     const name = table ?? MESSAGES;
     const ofTable = (this.tables.get(name) ?? 0) + 1;
     this.tables.set(name, ofTable);
-    return `{"id":${id},"total_order":${this.total},"data_collection_order":${ofTable}}`;
+    return { id, totalOrder: this.total, collectionOrder: ofTable };
   }
+}
+
+/** The block as JSON text. */
+export function placeJson(place: TransactionPlace | null): string {
+  if (place === null) return 'null';
+  const { id, totalOrder, collectionOrder } = place;
+  return `{"id":${JSON.stringify(id)},"total_order":${totalOrder},"data_collection_order":${collectionOrder}}`;
 }

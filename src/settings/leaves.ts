@@ -36,6 +36,17 @@ export function matching(pattern: RegExp, must: string): z.ZodString {
   return z.string({ error }).regex(pattern, { error });
 }
 
+export function block<T extends z.core.$ZodLooseShape>(shape: T): z.ZodObject<T, z.core.$strict> {
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === 'invalid_type' ? 'must be a block of keys' : undefined),
+  });
+}
+
+/** Names of one's own, each with a text. */
+export function textBlock(must: string): z.ZodRecord<z.ZodString, z.ZodString> {
+  return z.record(z.string(), text(), { error: `must be ${must}` });
+}
+
 /** Not trimmed: a space may belong to it. */
 export function secret(must = 'text'): z.ZodString {
   const error = `must be ${must} that is not empty`;

@@ -1,6 +1,6 @@
 import type * as z from 'zod';
 import { keyName, type Path, type SettingsDocument } from './document.ts';
-import { nearest } from './nearest.ts';
+import { nearest } from '../errors/nearest.ts';
 import { NOT_IN_THIS_VERSION } from './schema.ts';
 import { allKeys, schemaAt } from './schema-walk.ts';
 

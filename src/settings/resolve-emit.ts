@@ -5,6 +5,7 @@ import { errnoReason } from './errno.ts';
 import { durationInMs, sizeInBytes } from './leaves.ts';
 import type { ResolveContext } from './resolve.ts';
 import { resolveTls } from './resolve-tls.ts';
+import { resolveEmitTransforms } from './resolve-transforms.ts';
 import type { FileShape } from './schema.ts';
 import { Secret } from './secret.ts';
 import type { EmitSettings, KafkaSettings, SaslSettings } from './settings.ts';
@@ -31,6 +32,7 @@ export async function resolveEmit(shape: FileShape, context: ResolveContext): Pr
     topic: emit.topic,
     delivery: sink.kind === 'stdout' ? 'at-least-once' : emit.delivery,
     profile: emit.profile,
+    ...resolveEmitTransforms(emit, document),
     envelope: emit.envelope,
     tombstones: emit.tombstones,
     transactionMetadata: emit.transaction_metadata,

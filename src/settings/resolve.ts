@@ -1,4 +1,6 @@
+import { hash } from 'node:crypto';
 import { resolve as resolvePath } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SettingsDocument } from './document.ts';
 import { durationInMs, sizeInBytes } from './leaves.ts';
@@ -10,6 +12,7 @@ import type { FileShape } from './schema.ts';
 import { Secret } from './secret.ts';
 import type { HttpSettings, Settings, SourceSettings } from './settings.ts';
 import { parseSourceUrl } from './source-url.ts';
+import { resolveOutbox, resolveTables } from './resolve-transforms.ts';
 
 export interface ResolveContext {
   readonly document: SettingsDocument;
@@ -27,6 +30,7 @@ export async function resolveSettings(shape: FileShape, context: ResolveContext)
   const { name, snapshot } = shape;
   return {
     file: document.file,
+    fingerprint: hash('sha256', JSON.stringify(shape)),
     name,
     source: await resolveSource(shape, context),
     snapshot: {
@@ -37,12 +41,8 @@ export async function resolveSettings(shape: FileShape, context: ResolveContext)
       walLimitBytes: sizeInBytes(snapshot.wal_limit),
     },
     emit: await resolveEmit(shape, context),
-    tables: new Map(
-      Object.entries(shape.tables).map(([table, { key, topic }]) => [
-        table,
-        { key: key ?? null, topic: topic ?? null },
-      ]),
-    ),
+    tables: resolveTables(shape, document),
+    outbox: resolveOutbox(shape, document),
     http: resolveHttp(shape, document),
     stateDir: resolvePath(directory, shape.state.dir ?? environment.STATE_DIRECTORY ?? '.headwater'),
     shutdownTimeoutMs: durationInMs(shape.shutdown.timeout),
@@ -70,12 +70,12 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
     );
   }
   checkPatterns(source.tables, document);
-  const { postgres } = source;
+  const { mysql, postgres } = source;
   const derived = `headwater_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`;
   return {
-    connector: 'postgresql',
+    connector: url.connector,
     hosts: url.hosts,
-    database: url.database,
+    database: url.database ?? '',
     user: url.user,
     password: password === null ? null : new Secret(password),
     mode: source.mode,
@@ -92,8 +92,19 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       walBudgetBytes: postgres.wal_budget === undefined ? null : sizeInBytes(postgres.wal_budget),
       onWalBudget: postgres.on_wal_budget,
     },
+    mysql: {
+      serverId: mysql.server_id ?? derivedServerId(name),
+      includeQuery: mysql.include_query,
+      zeroDates: mysql.zero_dates,
+      unsignedOverflow: mysql.unsigned_overflow,
+    },
     onGap: source.on_gap,
   };
+}
+
+/** The same at every start, different for other names, and above the small numbers that people give to replicas. */
+function derivedServerId(name: string): number {
+  return 1_000_000_000 + (crc32(name) % 1_000_000_000);
 }
 
 function checkPatterns(patterns: readonly string[], document: SettingsDocument): void {

@@ -3,16 +3,9 @@
  * docs/settings.md lists. A key stands here only if this version does something with it.
  */
 import * as z from 'zod';
-import { duration, flag, list, matching, oneOf, secret, size, text, whole } from './leaves.ts';
+import { block, duration, flag, list, matching, oneOf, secret, size, text, whole } from './leaves.ts';
 import { parseSourceUrl } from './source-url.ts';
-
-const TABLE = /^[^.]+\.[^.].*$/;
-
-function block<T extends z.core.$ZodLooseShape>(shape: T): z.ZodObject<T, z.core.$strict> {
-  return z.strictObject(shape, {
-    error: (issue) => (issue.code === 'invalid_type' ? 'must be a block of keys' : undefined),
-  });
-}
+import { EMIT_TRANSFORMS, OUTBOX, TABLE_NAME, TABLE_TRANSFORMS } from './transform-schema.ts';
 
 const tls = block({
   mode: oneOf(['disable', 'require', 'verify-ca', 'verify-full'], {
@@ -37,16 +30,20 @@ const source = block({
       if (typeof parsed === 'string') context.addIssue({ code: 'custom', message: parsed });
     })
     .describe(
-      'postgres://user@host:port/database. Several hosts, separated by commas, are tried in order; `sslmode`, `connect_timeout` and `host` are understood.',
+      'postgres://user@host:port/database, or mysql:// or mariadb://user@host:port. Several hosts, separated by commas, are tried in order; `sslmode`, `connect_timeout` and `host` are understood.',
     ),
   password: secret().optional().describe('The password, best as ${file:…} or ${env:…}.'),
   mode: oneOf(['auto', 'log'], { poll: 'this version has no polling' })
     .default('auto')
-    .describe('How changes are found: auto and log both read the write-ahead log.'),
+    .describe(
+      'How changes are found: auto and log both read the log (PostgreSQL’s write-ahead log, MySQL’s and MariaDB’s binary log).',
+    ),
   tables: list(
     text('a pattern such as public.orders'),
     'a list of patterns such as [public.orders, sales.*]',
-  ).describe('What to capture: globs of schema.table; "!pattern" excludes; /regex/ is a regular expression.'),
+  ).describe(
+    'What to capture: globs of schema.table (database.table on MySQL and MariaDB); "!pattern" excludes; /regex/ is a regular expression.',
+  ),
   tls: tls.optional().describe('Encryption of the database connection. Without this block there is none.'),
   connect_timeout: duration(100).default('10s').describe('How long one attempt to connect may take.'),
   postgres: block({
@@ -67,6 +64,28 @@ const source = block({
   })
     .prefault({})
     .describe('What only PostgreSQL has.'),
+  mysql: block({
+    server_id: whole(1, 4_294_967_295)
+      .optional()
+      .describe(
+        'Server id under which the log is read, as a replica has one: no other may have it. Derived from the name unless said otherwise.',
+      ),
+    include_query: flag()
+      .default(false)
+      .describe('The statement in source.query, where the server logs it (binlog_rows_query_log_events).'),
+    zero_dates: oneOf(['null', 'epoch', 'string'])
+      .default('null')
+      .describe(
+        'For dates such as 0000-00-00: null (the epoch where the column is NOT NULL), always the epoch, or text where the form of dates is text.',
+      ),
+    unsigned_overflow: oneOf(['quarantine', 'string', 'wrap'])
+      .default('quarantine')
+      .describe(
+        'For BIGINT UNSIGNED past 9223372036854775807: the row goes to the dead-letter topic, the column is text, or the number turns negative as with Debezium.',
+      ),
+  })
+    .prefault({})
+    .describe('What only MySQL and MariaDB have.'),
   on_gap: oneOf(['resnapshot', 'fail', 'skip_with_marker'])
     .default('resnapshot')
     .describe(
@@ -85,12 +104,12 @@ const snapshot = block({
   })
     .default('initial')
     .describe(
-      'initial: once. initial_only: and then end. no_data: never. when_needed: also when the log no longer reaches back. always: at each start.',
+      'initial: once. initial_only: and then end, with 1 where a table had to be given up. no_data: never. when_needed: also when the log no longer reaches back. always: at each start.',
     ),
   parallelism: whole(1, 64).default(2).describe('Connections that read at once.'),
   chunk_rows: whole(100, 100_000_000).default(100_000).describe('Rows of one chunk, about.'),
   where: z
-    .record(matching(TABLE, 'schema.table'), text('an SQL condition'), {
+    .record(matching(TABLE_NAME, 'schema.table'), text('an SQL condition'), {
       error: 'must be a block of schema.table: condition',
     })
     .default({})
@@ -192,6 +211,7 @@ const emit = block({
   topic: text('a template such as {name}.{schema}.{table}')
     .default('{name}.{schema}.{table}')
     .describe('Topic of a table; {name}, {schema} and {table} are filled in.'),
+  ...EMIT_TRANSFORMS,
   delivery: oneOf(['exactly-once', 'at-least-once'], {
     exactly_once: 'write it with hyphens',
     at_least_once: 'write it with hyphens',
@@ -237,7 +257,7 @@ export const FILE_SCHEMA = block({
   emit: emit.describe('Where records go, and how they are written. One of kafka, file and stdout.'),
   tables: z
     .record(
-      matching(TABLE, 'schema.table'),
+      matching(TABLE_NAME, 'schema.table'),
       block({
         key: list(text('a column name'), 'a list of column names')
           .optional()
@@ -245,11 +265,13 @@ export const FILE_SCHEMA = block({
             'Columns of the record key, instead of the primary key; where they are not part of the replica identity the table needs REPLICA IDENTITY FULL.',
           ),
         topic: text('a topic name').optional().describe('Topic of this table.'),
+        ...TABLE_TRANSFORMS,
       }),
       { error: 'must be a block of schema.table: settings' },
     )
     .default({})
     .describe('What is different for single tables, by schema.table.'),
+  outbox: OUTBOX,
   http: block({
     listen: text('host:port, or off')
       .optional()
@@ -282,11 +304,8 @@ export type FileShape = z.output<typeof FILE_SCHEMA>;
 
 /** Keys of later versions: refused with a sentence of their own instead of a guess at the spelling. */
 export const NOT_IN_THIS_VERSION: ReadonlyMap<string, string> = new Map([
-  ['source.mysql', 'this version reads PostgreSQL only'],
-  ['source.oracle', 'this version reads PostgreSQL only'],
+  ['source.oracle', 'this version reads PostgreSQL, MySQL and MariaDB only'],
   ['source.poll', 'this version has no polling'],
   ['emit.registry', 'this version has no schema registry; emit.format is json or json-with-schema'],
-  ['tables.*.columns', 'this version has no column filters; capture the table whole or leave it out'],
-  ['outbox', 'this version has no outbox'],
   ['enrich', 'this version has no enrichment'],
 ]);

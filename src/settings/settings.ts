@@ -7,6 +7,8 @@ import type { Secret } from './secret.ts';
 export interface Settings {
   /** The file as it was named on the command line: for messages. */
   readonly file: string;
+  /** The same for two files that say the same, secrets included. */
+  readonly fingerprint: string;
   /** Topic prefix, part of slot, group and transactional id, and the label of the metrics. */
   readonly name: string;
   readonly source: SourceSettings;
@@ -14,6 +16,7 @@ export interface Settings {
   readonly emit: EmitSettings;
   /** `schema.table` → what differs for that table. */
   readonly tables: ReadonlyMap<string, TableSettings>;
+  readonly outbox: OutboxSettings | null;
   readonly http: HttpSettings;
   /** Directory for local state (the checkpoint of the stdout sink). */
   readonly stateDir: string;
@@ -22,19 +25,21 @@ export interface Settings {
 }
 
 export interface SourceSettings {
-  readonly connector: 'postgresql';
+  readonly connector: 'postgresql' | 'mysql' | 'mariadb';
   /** Tried in order. */
   readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  /** Empty where source.url names none (MySQL and MariaDB). */
   readonly database: string;
   readonly user: string;
   readonly password: Secret | null;
-  /** `auto` is the log on PostgreSQL. */
+  /** `auto` is the log. */
   readonly mode: 'auto' | 'log';
-  /** Globs of `schema.table`; `!pattern` excludes; `/regex/` is a regular expression. At least one includes. */
+  /** Globs of `schema.table` (of `database.table` on MySQL and MariaDB); `!pattern` excludes; `/regex/` is a regular expression. At least one includes. */
   readonly tables: readonly string[];
   readonly tls: TlsSettings;
   readonly connectTimeoutMs: number;
   readonly postgres: PostgresSettings;
+  readonly mysql: MysqlSettings;
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
 }
 
@@ -57,6 +62,18 @@ export interface PostgresSettings {
   readonly onWalBudget: 'alert';
 }
 
+/** MariaDB too. */
+export interface MysqlSettings {
+  /** As a replica has it. */
+  readonly serverId: number;
+  /** The statement goes into the source block, where the server logs it. */
+  readonly includeQuery: boolean;
+  /** What a record holds for a date that no calendar has. */
+  readonly zeroDates: 'null' | 'epoch' | 'string';
+  /** What a record holds for an unsigned bigint past 2^63-1. */
+  readonly unsignedOverflow: 'quarantine' | 'string' | 'wrap';
+}
+
 export interface SnapshotSettings {
   readonly mode: 'initial' | 'initial_only' | 'no_data' | 'when_needed' | 'always';
   readonly parallelism: number;
@@ -74,7 +91,18 @@ export interface EmitSettings {
   readonly topic: string;
   readonly delivery: 'exactly-once' | 'at-least-once';
   readonly profile: 'debezium' | 'safe';
+  /** The first that matches a table's topic sends its records elsewhere. */
+  readonly routes: readonly RouteSettings[];
   readonly envelope: 'full' | 'unwrapped';
+  readonly unwrapped: UnwrappedSettings;
+  /** Operations that make no record. */
+  readonly skipOperations: readonly Operation[];
+  /** An update that changes none of the columns that are shown makes no record. */
+  readonly skipUnchanged: boolean;
+  /** Of every record of a table: name → text. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** Of masks by hash; null: plain SHA-256. */
+  readonly hashKey: Secret | null;
   readonly tombstones: boolean;
   readonly transactionMetadata: boolean;
   /** Logical messages (pg_logical_emit_message) become records. */
@@ -84,6 +112,24 @@ export interface EmitSettings {
   readonly heartbeatMs: number | null;
   readonly maxTransactionRows: number;
   readonly maxTransactionMs: number;
+}
+
+export type Operation = 'c' | 'u' | 'd' | 'r';
+
+export interface RouteSettings {
+  /** Matches the whole name of a topic. */
+  readonly match: RegExp;
+  /** With `$1` and the like. */
+  readonly topic: string;
+  /** Added to the key; the value null is the name of the topic without the route. */
+  readonly keyField: { readonly name: string; readonly value: string | null } | null;
+}
+
+export interface UnwrappedSettings {
+  readonly deletes: 'tombstone' | 'drop' | 'rewrite';
+  /** Names such as `op` and `source.ts_ms`. */
+  readonly fields: readonly string[];
+  readonly headers: readonly string[];
 }
 
 export interface KafkaSettings {
@@ -142,6 +188,37 @@ export interface TableSettings {
   readonly key: readonly string[] | null;
   /** Whole topic name instead of the template's; null: the template's. */
   readonly topic: string | null;
+  /** Null: all columns as they are. */
+  readonly columns: ColumnSettings | null;
+  /** Header → column. */
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+/** By the names that columns have in the database. */
+export interface ColumnSettings {
+  /** Null: all but the excluded. */
+  readonly include: readonly string[] | null;
+  readonly exclude: readonly string[];
+  /** A number is that many asterisks. */
+  readonly mask: ReadonlyMap<string, 'hash' | 'null' | number>;
+  /** Characters, or bytes, that are kept. */
+  readonly truncate: ReadonlyMap<string, number>;
+  readonly rename: ReadonlyMap<string, string>;
+}
+
+/** Names of columns where nothing else is said. */
+export interface OutboxSettings {
+  /** `schema.table` */
+  readonly table: string;
+  /** With `{route}`. */
+  readonly topic: string;
+  readonly routeBy: string;
+  readonly id: string;
+  readonly key: string;
+  readonly payload: string;
+  readonly timestamp: string | null;
+  /** Header → column. */
+  readonly headers: ReadonlyMap<string, string>;
 }
 
 export interface HttpSettings {

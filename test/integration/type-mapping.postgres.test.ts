@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { postgresSource } from '../../scripts/goldens/source.ts';
 import { walkTypes } from '../../scripts/goldens/type-walk.ts';
 import { testDatabase } from '../support/servers.ts';
 
@@ -40,7 +41,9 @@ describe.each(SERVERS)('PostgreSQL $version', ({ version, preamble, lines }) => 
     'profile %s is as documented, snapshot and stream',
     async (profile) => {
       await using database = await testDatabase(version);
-      const walked = await walkTypes(database.url, profile, { preamble, lines });
+      await using source = await postgresSource(database.url);
+      const cast = lines.map(({ type, example }) => ({ type, example: `(${example})::${type}` }));
+      const walked = await walkTypes(source, profile, { schema: 'public', preamble, lines: cast });
       const found = lines.map(({ type, example }, i) => ({ type, example, ...walked[i]! }));
       const expected = lines.map((line) => ({
         type: line.type,

@@ -71,7 +71,7 @@ describe.each([
   ['safe', false],
 ] as const)('JSON as bytes, profile %s, schema %s', (profile, withSchema) => {
   test('is the JSON as text', () => {
-    const options = { table, key: [1, 2], topic: 'a.s.t', source };
+    const options = { table, key: [1, 2], fields: table.columns.map((_, i) => i), topic: 'a.s.t', source };
     const asText = jsonEncoding({ profile, withSchema }).table(options);
     const asBytes = jsonEncoding({ profile, withSchema, rows: 'bytes' }).table(options);
     const same = (bytes: string | Uint8Array | null, expected: string | Uint8Array | null): void => {
@@ -85,6 +85,8 @@ describe.each([
       source: fc.constantFrom('{"name":"x"}', '{"name":"y"}', '{"name":"€"}'),
       transaction: fc.constantFrom('null', '{"id":"1"}'),
       timeUs: fc.constantFrom(1_700_000_000_000_000, 1_700_000_000_000_123),
+      sourceValues: fc.constant([]),
+      place: fc.constant(null),
     });
     fc.assert(
       fc.property(fc.array(envelope, { minLength: 1, maxLength: 8 }), row, (envelopes, alone) => {

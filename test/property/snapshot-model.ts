@@ -97,11 +97,14 @@ export class ModelDatabase {
   readonly random: Random;
   insert = 100;
   flushed = 100;
+  /** Of a hundred steps, how many make a transaction visible: few where it waits for a standby. */
+  readonly #visibility: number;
   #nextXid = 1;
   #nextValue = 1;
   #steps: number;
 
-  constructor(tables: readonly TableSchema[], seed: number, steps: number) {
+  constructor(tables: readonly TableSchema[], seed: number, steps: number, visibility = 30) {
+    this.#visibility = visibility;
     this.tables = tables;
     this.random = new Random(seed);
     this.#steps = steps;
@@ -129,7 +132,7 @@ export class ModelDatabase {
     const { random } = this;
     if (random.chance(40)) this.flushed = this.insert;
     for (const transaction of this.log)
-      if (!transaction.visible && random.chance(30)) transaction.visible = true;
+      if (!transaction.visible && random.chance(this.#visibility)) transaction.visible = true;
     if (this.#steps <= 0) {
       this.flushed = this.insert;
       return;
@@ -272,6 +275,7 @@ export class ModelSnapshotSource implements SnapshotSource<ModelPosition, ModelS
         return this.#plan(this.#schema(id), options);
       },
       chunk: (plan, range, limit) => this.#chunk(plan, range, limit),
+      unseen: () => Promise.resolve(this.#db.log.filter(({ visible }) => !visible).map(({ id }) => id)),
       settled: () => Promise.resolve(null),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     });

@@ -27,6 +27,8 @@ interface World {
   readonly keyless: boolean;
   /** Whether the source keeps too much log for the view to be read to its end. */
   readonly limited: boolean;
+  /** See ModelDatabase. */
+  readonly visibility: number;
 }
 
 interface Durable {
@@ -38,7 +40,7 @@ interface Durable {
 async function run(world: World): Promise<{ db: ModelDatabase; records: Change<ModelSource>[] }> {
   const tables = [modelTable('a', true), modelTable('b', true)];
   if (world.keyless) tables.push(modelTable('heap', false));
-  const db = new ModelDatabase(tables, world.seed, world.steps);
+  const db = new ModelDatabase(tables, world.seed, world.steps, world.visibility);
   for (let i = 0; i < world.preload; i++) db.write();
   for (const transaction of db.log) transaction.visible = true;
   const durable: Durable = { records: [], state: new Map(), position: null };
@@ -195,6 +197,7 @@ const world = (keyless: boolean): fc.Arbitrary<World> =>
     crashes: keyless ? fc.constant([]) : fc.array(fc.integer({ min: 0, max: 40 }), { maxLength: 5 }),
     keyless: fc.constant(keyless),
     // Broken off, a table without a key begins again and its rows repeat.
+    visibility: fc.constantFrom(30, 3),
     limited: keyless ? fc.constant(false) : fc.boolean(),
   });
 

@@ -1,7 +1,5 @@
 /** Which tests this machine cannot run at all. With CI=true none is left out: they run, and fail saying why. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { cacheDir } from '../../src/local-servers/cache.ts';
+import { isCached } from '../../src/local-servers/cache.ts';
 import { engineRuns } from '../../src/local-servers/containers.ts';
 import { onPath } from '../../src/local-servers/processes.ts';
 
@@ -19,14 +17,27 @@ export async function leftOut(): Promise<readonly LeftOut[]> {
   if (kafka !== null) found.push({ pattern: '**/*.kafka.test.ts', reason: kafka });
   const postgres = await withoutPostgres();
   if (postgres !== null) found.push({ pattern: '**/*.postgres{.kafka,}.test.ts', reason: postgres });
+  for (const product of ['mysql', 'mariadb'] as const) {
+    const reason = await withoutMysql(product);
+    if (reason !== null) found.push({ pattern: `**/*.${product}{.kafka,}.test.ts`, reason });
+  }
   return found;
+}
+
+async function withoutMysql(product: 'mysql' | 'mariadb'): Promise<string | null> {
+  const address = `TEST_${product.toUpperCase()}_URL`;
+  if (process.env[address] !== undefined) return null;
+  const asNobody = process.getuid?.() !== 0 || (await onPath('setpriv'));
+  const tree = `debian-${product === 'mysql' ? 'sid' : 'trixie'}-${product}-server-core`;
+  if (asNobody && ((await isCached(tree)) || (await onPath('apt-get')))) return null;
+  if (await engineRuns()) return null;
+  return `${product === 'mysql' ? 'MySQL' : 'MariaDB'} comes by Debian's apt-get (and, as root, needs setpriv), or by a container engine; or give ${address}.`;
 }
 
 async function withoutKafka(): Promise<string | null> {
   if (process.env['TEST_KAFKA'] !== undefined) return null;
   if (await onPath('java')) {
-    const fetched = await readFile(join(cacheDir(), 'kafka-4.3.1/.complete')).catch(() => null);
-    if (fetched !== null || (await onPath('mvn'))) return null;
+    if ((await isCached('kafka-4.3.1')) || (await onPath('mvn'))) return null;
   }
   if (await engineRuns()) return null;
   return 'Kafka needs Java 17 and, once, Maven; or a container engine; or TEST_KAFKA=host:port.';

@@ -1,22 +1,29 @@
 /**
  * Real servers for tests.
  *
- * - `testDatabase(version)`, `testKafka()`: a database or a topic prefix of the test's own on a server shared by
- *   the whole run, started when the first test asks for it. What most tests want.
- * - `startPostgres(options)`, `startKafka(options)`: a server of the test's own, to be crashed, restarted, or set
+ * - `testDatabase(version)`, `testMysql(version)`, `testMariadb(version)`, `testKafka()`: a database or a topic
+ *   prefix of the test's own on a server shared by the whole run, started when the first test asks for it. What
+ *   most tests want.
+ * - `startPostgres(options)`, `startMysql`, `startMariadb`, `startKafka`: a server of the test's own, to be crashed, restarted, or set
  *   up with TLS, passwords, ACLs.
  *
  * Where servers come from: docs/development.md, "Real servers".
  */
 import { randomBytes } from 'node:crypto';
+import mysql from 'mysql2/promise';
 import pg from 'pg';
 import { type PostgresVersion, startPostgres } from '../../src/local-servers/postgres.ts';
 import { startKafka } from '../../src/local-servers/kafka.ts';
+import { type MariadbVersion, startMariadb } from '../../src/local-servers/mariadb.ts';
+import { startMysql } from '../../src/local-servers/mysql.ts';
+import { lastRows } from '../../src/local-servers/mysql-server.ts';
 import { ServerUnavailable } from '../../src/local-servers/missing-server.ts';
 import { sharedAddress } from './shared-servers.ts';
 
-export { startKafka, startPostgres };
+export { startKafka, startMariadb, startMysql, startPostgres };
 export type { KafkaListener, KafkaOptions, KafkaServer } from '../../src/local-servers/kafka.ts';
+export type { MariadbOptions, MariadbVersion } from '../../src/local-servers/mariadb.ts';
+export type { MysqlOptions, MysqlServer } from '../../src/local-servers/mysql.ts';
 export type { PostgresOptions, PostgresServer, PostgresVersion } from '../../src/local-servers/postgres.ts';
 export type { Certificates } from '../../src/local-servers/certificates.ts';
 export { freePort } from '../../src/local-servers/processes.ts';
@@ -24,6 +31,30 @@ export { freePort } from '../../src/local-servers/processes.ts';
 /** The PostgreSQL versions this run is about: 15 and 18, or all four with HEADWATER_TEST_FULL=1. */
 export const postgresVersions: readonly PostgresVersion[] =
   process.env['HEADWATER_TEST_FULL'] === '1' ? [15, 16, 17, 18] : [15, 18];
+
+/** 5.7, 8.0 and 8.4 come as containers only. */
+export type MysqlVersion = '5.6' | '5.7' | '8.0' | '8.4' | '9';
+
+/**
+ * The MySQL versions this run is about: 9, or 5.6 too with HEADWATER_TEST_FULL=1, or what HEADWATER_TEST_MYSQL
+ * lists, such as `5.7,8.0,8.4` where a container engine runs.
+ */
+export const mysqlVersions: readonly MysqlVersion[] = (
+  process.env['HEADWATER_TEST_MYSQL'] ?? (process.env['HEADWATER_TEST_FULL'] === '1' ? '5.6,9' : '9')
+)
+  .split(',')
+  .map(mysqlVersion);
+
+export const mariadbVersions: readonly MariadbVersion[] =
+  process.env['HEADWATER_TEST_FULL'] === '1' ? ['10.11', '11.8'] : ['11.8'];
+
+function mysqlVersion(text: string): MysqlVersion {
+  const known: readonly MysqlVersion[] = ['5.6', '5.7', '8.0', '8.4', '9'];
+  const found = known.find((version) => version === text);
+  if (found === undefined)
+    throw new Error(`HEADWATER_TEST_MYSQL names ${text}, but may name ${known.join(', ')}.`);
+  return found;
+}
 
 export interface TestDatabase extends AsyncDisposable {
   /** Superuser. */
@@ -96,6 +127,54 @@ async function queryOnce<R extends pg.QueryResultRow>(
     return Array.isArray(result) ? (result.at(-1) as pg.QueryResult<R>).rows : result.rows;
   } finally {
     await client.end();
+  }
+}
+
+export interface TestMysql extends AsyncDisposable {
+  /** Of `root`, who may do everything, with the database. `mysql://` or `mariadb://`. */
+  readonly url: string;
+  readonly name: string;
+  readonly version: MysqlVersion | MariadbVersion;
+  /** SQL, also several statements, on a connection of its own in this database. Gives the last one's rows. */
+  query<R = Record<string, unknown>>(sql: string, parameters?: readonly unknown[]): Promise<R[]>;
+  drop(): Promise<void>;
+}
+
+/** The binlog and users belong to the whole server: other tests' changes are in the same log. */
+export async function testMysql(version: MysqlVersion = '9'): Promise<TestMysql> {
+  return mysqlDatabase(`mysql/${version}`, version);
+}
+
+export async function testMariadb(version: MariadbVersion = '11.8'): Promise<TestMysql> {
+  return mysqlDatabase(`mariadb/${version}`, version);
+}
+
+async function mysqlDatabase(request: string, version: TestMysql['version']): Promise<TestMysql> {
+  const server = await requestServer(request);
+  const name = `t${randomBytes(6).toString('hex')}`;
+  await queryMysql(server, `CREATE DATABASE ${name}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  const drop = async (): Promise<void> => {
+    await queryMysql(server, `DROP DATABASE IF EXISTS ${name}`);
+  };
+  return {
+    url: url.href,
+    name,
+    version,
+    query: (sql, parameters) => queryMysql(url.href, sql, parameters),
+    drop,
+    [Symbol.asyncDispose]: drop,
+  };
+}
+
+async function queryMysql<R>(url: string, sql: string, parameters: readonly unknown[] = []): Promise<R[]> {
+  const connection = await mysql.createConnection({ uri: url, multipleStatements: true });
+  try {
+    const [answer] = await connection.query<mysql.RowDataPacket[]>(sql, [...parameters]);
+    return lastRows(answer) as R[]; // what is in them, who wrote the SQL knows
+  } finally {
+    await connection.end();
   }
 }
 

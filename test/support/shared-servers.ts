@@ -1,8 +1,11 @@
 /** The servers that a whole run shares: each started when first asked for, all stopped together. */
+import mysql from 'mysql2/promise';
 import pg from 'pg';
 import { startContainer } from '../../src/local-servers/containers.ts';
 import { startKafka } from '../../src/local-servers/kafka.ts';
+import { startMariadb } from '../../src/local-servers/mariadb.ts';
 import { ServerUnavailable } from '../../src/local-servers/missing-server.ts';
+import { startMysql } from '../../src/local-servers/mysql.ts';
 import { type PostgresVersion, startPostgres } from '../../src/local-servers/postgres.ts';
 
 interface Shared extends AsyncDisposable {
@@ -11,7 +14,7 @@ interface Shared extends AsyncDisposable {
 
 const servers = new Map<string, Promise<Shared>>();
 
-/** @param name `postgres/15` … `postgres/18`: a superuser's URL; `kafka`: host:port */
+/** @param name `postgres/18`, `mysql/9`, `mariadb/11.8` …: a superuser's URL; `kafka`: host:port */
 export async function sharedAddress(name: string): Promise<string> {
   let server = servers.get(name);
   if (server === undefined) {
@@ -46,27 +49,50 @@ async function start(name: string): Promise<Shared> {
 }
 
 async function fromEnvironment(name: string): Promise<string | null> {
-  if (name === 'kafka') return process.env['TEST_KAFKA'] ?? null;
-  const url = process.env['TEST_POSTGRES_URL'];
-  if (url === undefined) return null;
+  const [product = '', version] = name.split('/');
+  const given = process.env[product === 'kafka' ? 'TEST_KAFKA' : `TEST_${product.toUpperCase()}_URL`];
+  if (given === undefined || product === 'kafka') return given ?? null;
+  return (await versionAt(product, given)) === version ? given : null;
+}
+
+/** As this run names it: `18`, `9`, `8.4`. */
+async function versionAt(product: string, url: string): Promise<string> {
+  if (product !== 'postgres') {
+    const connection = await mysql.createConnection(url);
+    const [rows] = await connection.query<mysql.RowDataPacket[]>('SELECT VERSION() AS version');
+    await connection.end();
+    const [major = '', minor = ''] = String(rows[0]?.['version']).split('.');
+    return product === 'mysql' && Number(major) >= 9 ? major : `${major}.${minor}`;
+  }
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
     const { rows } = await client.query<{ number: string }>(
       `SELECT current_setting('server_version_num') AS number`,
     );
-    return name === `postgres/${Math.floor(Number(rows[0]?.number) / 10_000)}` ? url : null;
+    return String(Math.floor(Number(rows[0]?.number) / 10_000));
   } finally {
     await client.end();
   }
 }
 
 async function startLocally(name: string): Promise<Shared> {
-  if (name === 'kafka') {
-    const server = await startKafka();
-    return { address: server.brokers, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  const [product, version] = name.split('/');
+  if (product === 'kafka') return shared(await startKafka(), ({ brokers }) => brokers);
+  if (product === 'postgres') {
+    const server = await startPostgres({ version: Number(version) as PostgresVersion });
+    return shared(server, ({ url }) => url);
   }
-  const version = Number(name.split('/')[1]) as PostgresVersion;
-  const server = await startPostgres({ version });
-  return { address: server.url, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  if (name === 'mysql/9' || name === 'mysql/5.6')
+    return shared(await startMysql({ version: name === 'mysql/9' ? '9' : '5.6' }), ({ url }) => url);
+  if (name === 'mariadb/11.8' || name === 'mariadb/10.11')
+    return shared(
+      await startMariadb({ version: name === 'mariadb/11.8' ? '11.8' : '10.11' }),
+      ({ url }) => url,
+    );
+  throw new ServerUnavailable('missing', `Of ${name} there are no programs to be had: only a container.`);
+}
+
+function shared<S extends AsyncDisposable>(server: S, address: (server: S) => string): Shared {
+  return { address: address(server), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }

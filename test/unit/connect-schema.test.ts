@@ -7,7 +7,7 @@ import { tableForm } from '../../src/schema/table-form.ts';
 import { readDefault } from '../../src/readers/postgres/types/column-default.ts';
 import { builtinType } from '../../src/readers/postgres/types/builtin-types.ts';
 import { integerWriter } from '../../src/schema/integer-text.ts';
-import { sanitizeTopic, topicFor } from '../../src/emitter/topic-names.ts';
+import { sanitizeTopic, tableTopic } from '../../src/emitter/topic-names.ts';
 
 function column(type: ColumnType, more: Partial<Column> = {}): Column {
   return {
@@ -39,6 +39,7 @@ test('the key’s schema is in the key’s order, and the row’s is used twice'
   const form = tableForm({
     table: { id: { schema: 's', table: 't' }, version: 1, columns, key: [2, 0] },
     key: [2, 0],
+    fields: [0, 1, 2],
     topic: 'p.s.t',
     profile: 'debezium',
     source: { type: 'struct', optional: false },
@@ -119,10 +120,12 @@ test('defaults in the schema: Debezium’s placeholder where the database comput
 });
 
 test('topic names', () => {
-  expect(
-    topicFor('{name}.{schema}.{table}', 'pg', { schema: 'Quoted_" . Schema', table: 'Quoted_" . Table' }),
-  ).toBe('pg.Quoted___._Schema.Quoted___._Table');
-  expect(topicFor('cdc-{table}', 'pg', { schema: 's', table: '{name}' })).toBe('cdc-_name_');
+  const topicFor = (topic: string, schema: string, table: string): string =>
+    tableTopic({ name: 'pg', topic, routes: [] }, { schema, table }, null).topic;
+  expect(topicFor('{name}.{schema}.{table}', 'Quoted_" . Schema', 'Quoted_" . Table')).toBe(
+    'pg.Quoted___._Schema.Quoted___._Table',
+  );
+  expect(topicFor('cdc-{table}', 's', '{name}')).toBe('cdc-_name_');
   expect(sanitizeTopic('äb c')).toBe('_b_c');
 });
 

@@ -9,6 +9,7 @@ import type { Column, ColumnType, TableId, TableSchema } from '../../src/model/t
 import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 import { postgresSourceBlock } from '../../src/readers/postgres/source-block.ts';
 import type { PostgresSource, PostgresTx } from '../../src/readers/postgres/source-info.ts';
+import { NO_TRANSFORMS } from '../support/no-transforms.ts';
 
 interface Written {
   readonly topic: string;
@@ -54,7 +55,8 @@ function emitterWith(
       messages: true,
       heartbeats: true,
       tables: new Map(),
-      onTableError: (table, error) => failures.push({ table, error }),
+      ...NO_TRANSFORMS,
+      onDeadLetter: (table, error) => failures.push({ table, error }),
       ...options,
     },
     jsonEncoding({ profile: 'debezium', withSchema: format === 'json-with-schema' }),
@@ -286,7 +288,7 @@ describe('a row that cannot be encoded', () => {
       after: { id: 1, note: 'fine', qty: 'not a number' },
       cause: { code: 'internal.bug' },
     });
-    expect(failures).toHaveLength(1);
+    expect(failures).toHaveLength(2);
     expect(failures[0]!.table).toEqual(ORDERS.id);
     expect(failures[0]!.error.message).not.toContain('not a number');
     expect(counts.records).toBe(3);
@@ -312,6 +314,32 @@ describe('a row that could not be read', () => {
     });
     expect(failures).toEqual([{ table: ORDERS.id, error: unreadable }]);
     expect(counts).toMatchObject({ updates: 0, creates: 1, records: 2 });
+  });
+});
+
+describe('a transaction that is delivered in several pieces', () => {
+  const mark = { '__headwater.split': 7 }; // text that the fake sink reads as JSON
+  const headers = (): unknown[] => written.map((each) => each.headers);
+
+  test('says so from the second on, in all its records and in no other', async () => {
+    const emitter = emitterWith();
+    await emit(emitter, row('c', null, [1, 'x', 1]));
+    emitter.split();
+    await emit(emitter, row('u', null, [1, UNCHANGED, 2], 1), row('d', [1, ABSENT, ABSENT], null, 2));
+    const unavailable = { '__headwater.unavailable': ['note'] };
+    expect(headers()).toEqual([{}, { ...unavailable, ...mark }, mark, mark]);
+    written.length = 0;
+    emitter.heartbeat(1);
+    await emit(emitter, { ...row('c', null, [2, 'x', 1]), tx: { ...TX, id: '8' } });
+    await emit(emitter, { ...row('r', null, [3, 'x', 1]), tx: null });
+    expect(headers()).toEqual([{}, {}, {}]);
+  });
+
+  test('and so does its rest after a restart', async () => {
+    const schema = { kind: 'schema', id: ORDERS.id, table: ORDERS, previous: null, ddl: null } as const;
+    const next = { ...row('c', null, [4, 'x', 4]), tx: { ...TX, id: '8' } };
+    await emit(emitterWith(), { ...schema, tx: TX, at: at(600) }, row('c', null, [1, 'x', 1], 5), next);
+    expect(headers()).toEqual([mark, {}]);
   });
 });
 

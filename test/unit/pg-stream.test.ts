@@ -7,7 +7,7 @@ import { Relations } from '../../src/readers/postgres/relations.ts';
 import { SchemaVersions } from '../../src/readers/postgres/schema-versions.ts';
 import type { PostgresSource } from '../../src/readers/postgres/source-info.ts';
 import { ReplicationStream } from '../../src/readers/postgres/stream.ts';
-import { unreadableValue } from '../../src/readers/postgres/types/unreadable-value.ts';
+import { unreadableValue } from '../../src/readers/unreadable-value.ts';
 import type { TypeRegistry } from '../../src/readers/postgres/types/type-registry.ts';
 import type { CopyStream, PgConnection } from '../../src/readers/postgres/wire/connection.ts';
 import type { CopyChunk } from '../../src/readers/postgres/wire/copy-queue.ts';

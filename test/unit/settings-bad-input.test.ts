@@ -47,7 +47,7 @@ const BAD: readonly Bad[] = [
     what: 'a key unlike any other',
     yaml: `${GOOD}zzzzzz: 1\n`,
     line: 7,
-    says: 'unknown key zzzzzz; known here: name, source, snapshot, emit, tables, http, state, shutdown',
+    says: 'unknown key zzzzzz; known here: name, source, snapshot, emit, tables, outbox, http, state, shutdown',
   },
   {
     what: 'a key of a table that is misspelt',
@@ -56,16 +56,40 @@ const BAD: readonly Bad[] = [
     says: 'unknown key tables["public.orders"].keys; did you mean tables["public.orders"].key?',
   },
   {
+    what: 'columns that are both chosen and left out',
+    yaml: `${GOOD}tables:\n  public.orders:\n    columns: { include: [id], exclude: [ssn] }\n`,
+    line: 9,
+    says: 'include and exclude of columns cannot stand together; keep one',
+  },
+  {
+    what: 'a mask that is none',
+    yaml: `${GOOD}tables:\n  public.orders:\n    columns:\n      mask: { ssn: md5 }\n`,
+    line: 10,
+    says: 'tables["public.orders"].columns.mask.ssn must be hash, null or a number of asterisks from 1 to 1000, not text',
+  },
+  {
+    what: 'a route that is no regular expression',
+    yaml: `${GOOD}  routes:\n    - { match: '(', topic: all }\n`,
+    line: 8,
+    says: 'the match of this route is not a regular expression',
+  },
+  {
+    what: 'unwrapped settings of whole envelopes',
+    yaml: `${GOOD}  unwrapped: { deletes: drop }\n`,
+    line: 7,
+    says: 'emit.unwrapped needs emit.envelope: unwrapped',
+  },
+  {
     what: 'another source',
-    yaml: change('postgres://headwater@db:5432', 'mysql://headwater@db'),
+    yaml: change('postgres://headwater@db:5432', 'oracle://headwater@db'),
     line: 3,
-    says: 'source.url begins with mysql://, and this version reads PostgreSQL only',
+    says: 'source.url begins with oracle://, and this version reads PostgreSQL, MySQL and MariaDB only',
   },
   {
     what: 'a block of another source',
     yaml: GOOD.replace('emit:', '  oracle: { pdb: x }\nemit:'),
     line: 5,
-    says: 'source.oracle cannot be used: this version reads PostgreSQL only',
+    says: 'source.oracle cannot be used: this version reads PostgreSQL, MySQL and MariaDB only',
   },
   {
     what: 'a stage of a later version',

@@ -8,7 +8,7 @@ import { SettingsDocument } from '../../src/settings/document.ts';
 import { durationInMs, sizeInBytes } from '../../src/settings/leaves.ts';
 import { isLoopback, parseListen } from '../../src/settings/listen.ts';
 import { loadSettings } from '../../src/settings/load.ts';
-import { distance, nearest } from '../../src/settings/nearest.ts';
+import { distance, nearest } from '../../src/errors/nearest.ts';
 import { redact, Secret } from '../../src/settings/secret.ts';
 import type { KafkaSettings, Settings } from '../../src/settings/settings.ts';
 import { parseSourceUrl } from '../../src/settings/source-url.ts';
@@ -66,6 +66,50 @@ emit:
       'name: a\nsource: { url: "postgres://u@h/d", tables: ["s.t"] }\nemit: { stdout: {} }\n',
     );
     expect(emit).toMatchObject({ sink: { kind: 'stdout' }, delivery: 'at-least-once' });
+  });
+});
+
+describe('transforms', () => {
+  const file = (rest: string): string =>
+    `name: a\nsource: { url: "postgres://u@h/d", tables: ["s.*"] }\n${rest}`;
+
+  test('columns, routes, headers and the outbox', async () => {
+    const settings = await load(
+      file(`emit:
+  file: { path: out }
+  routes: [{ match: 'a\\.s\\.(t|u)', topic: a.both, key_field: from }]
+  hash_key: \${env:KEY}
+  skip_operations: [d]
+tables:
+  s.t:
+    columns: { exclude: [ssn], mask: { email: hash, phone: 4, pin: null }, truncate: { notes: 200 } }
+    headers: { tenant: tenant_id }
+outbox: { table: s.outbox, headers: { eventType: type } }
+`),
+      { KEY: 'k3y' },
+    );
+    expect(settings.emit).toMatchObject({ skipOperations: ['d'], skipUnchanged: false });
+    expect(settings.emit.hashKey?.reveal()).toBe('k3y');
+    const [route] = settings.emit.routes;
+    expect(route).toMatchObject({ topic: 'a.both', keyField: { name: 'from', value: null } });
+    expect(route?.match.test('a.s.t')).toBe(true);
+    expect(route?.match.test('xa.s.t')).toBe(false);
+    expect(settings.tables.get('s.t')?.columns).toEqual({
+      include: null,
+      exclude: ['ssn'],
+      mask: new Map<string, string | number>([
+        ['email', 'hash'],
+        ['phone', 4],
+        ['pin', 'null'],
+      ]),
+      truncate: new Map([['notes', 200]]),
+      rename: new Map(),
+    });
+    expect(settings.outbox).toMatchObject({
+      topic: 'outbox.event.{route}',
+      key: 'aggregateid',
+      timestamp: null,
+    });
   });
 });
 
@@ -158,6 +202,7 @@ describe('source URLs', () => {
     expect(
       parseSourceUrl('postgresql://us%40er:p%2Fw@a,[::1]:6000/my%20db?sslmode=require&connect_timeout=3'),
     ).toEqual({
+      connector: 'postgresql',
       hosts: [
         { host: 'a', port: 5432 },
         { host: '::1', port: 6000 },
@@ -167,6 +212,14 @@ describe('source URLs', () => {
       password: 'p/w',
       tlsMode: 'require',
       connectTimeoutMs: 3000,
+    });
+    expect(parseSourceUrl('mysql://u@a,b:3307')).toMatchObject({
+      connector: 'mysql',
+      hosts: [
+        { host: 'a', port: 3306 },
+        { host: 'b', port: 3307 },
+      ],
+      database: null,
     });
   });
 

@@ -110,8 +110,7 @@ describe('Window', () => {
     };
     const snapshot = new TableSnapshot(
       { id: table.id, key: ['id'], estimatedRows: null, limitation: null },
-      null,
-      null,
+      { where: null, requested: false, ledger: null },
     );
     const window = new Window<ModelPosition, ModelSource>({
       table: snapshot,

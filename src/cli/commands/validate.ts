@@ -14,7 +14,7 @@ export const command = defineCommand({
       process.stdout.write(
         json
           ? `${JSON.stringify({ file, name, valid: true })}\n`
-          : `${file}: valid; pipeline ${name} reads ${source.database} at ${host} and writes to ${emit.sink.kind}\n`,
+          : `${file}: valid; pipeline ${name} reads ${source.database === '' ? source.connector : source.database} at ${host} and writes to ${emit.sink.kind}\n`,
       );
     }
     return 0;

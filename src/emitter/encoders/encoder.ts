@@ -2,19 +2,31 @@ import type { TableSchema } from '../../model/table.ts';
 import type { Row } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
+import type { BlockValue } from '../../schema/source-block.ts';
 
 /** Header of a record: name and value. */
 export type Header = readonly [name: string, value: string | Uint8Array];
+
+/** Where a record stands within its source transaction; Debezium's transaction block. */
+export interface TransactionPlace {
+  readonly id: string;
+  readonly totalOrder: number;
+  readonly collectionOrder: number;
+}
 
 /** One record's envelope around the row. The emitter reuses the object. */
 export interface Envelope {
   op: 'c' | 'u' | 'd' | 'r' | 't';
   before: Row | null;
   after: Row | null;
-  /** JSON text of the source block. */
+  /** JSON text of the source block; left empty where the encoding takes blocks as `values`. */
   source: string;
-  /** JSON text of the transaction block, or `null`. */
+  /** Values of the source block's fields, in order; left empty where it takes them as `text`. */
+  sourceValues: readonly BlockValue[];
+  /** JSON text of the transaction block, or `null`; always that where the encoding takes `values`. */
   transaction: string;
+  /** The transaction block; always null where the encoding takes `text`. */
+  place: TransactionPlace | null;
   /** Microseconds since the epoch: when Headwater made the record. */
   timeUs: number;
 }
@@ -37,6 +49,8 @@ export interface TableEncoderOptions {
   readonly table: TableSchema;
   /** Indexes of the key's columns, in order; by settings not always the table's own. */
   readonly key: readonly number[];
+  /** Indexes of the columns that rows show; a column of the key is not always one of them. */
+  readonly fields: readonly number[];
   readonly topic: string;
   readonly source: ConnectSchema;
 }
@@ -50,6 +64,8 @@ export interface StructEncoder {
 /** A serialised form of records. */
 export interface Encoding {
   readonly profile: Profile;
+  /** In which form envelopes carry the source and transaction blocks. */
+  readonly blocks: 'text' | 'values';
   table(options: TableEncoderOptions): TableEncoder;
   struct(schema: ConnectSchema): StructEncoder;
 }

@@ -40,7 +40,10 @@ export interface JsonForm {
   readonly notes: RowNotes;
 }
 
-export function jsonForm({ table, key, topic, source }: TableEncoderOptions, json: JsonOptions): JsonForm {
+export function jsonForm(
+  { table, key, fields: shown, topic, source }: TableEncoderOptions,
+  json: JsonOptions,
+): JsonForm {
   const notes: RowNotes = { absent: null, unavailable: null, special: null };
   const writers = table.columns.map((column, i) =>
     valueWriter(column, {
@@ -52,16 +55,15 @@ export function jsonForm({ table, key, topic, source }: TableEncoderOptions, jso
       notes,
     }),
   );
-  const all = table.columns.map((_, i) => i);
   const parts = {
     profile: json.profile,
-    row: fields(table, all, writers),
+    row: fields(table, shown, writers),
     key: fields(table, key, writers),
     notes,
   };
   if (!json.withSchema) return { ...parts, keyOpen: '', valueOpen: '', rowOpen: '', close: '' };
   const defaults = table.columns.map((column) => columnDefaultJson(column, json.profile));
-  const form = tableForm({ table, key, topic, profile: json.profile, source, defaults });
+  const form = tableForm({ table, key, fields: shown, topic, profile: json.profile, source, defaults });
   return {
     ...parts,
     keyOpen: form.key === null ? '' : `{"schema":${renderConnectSchema(form.key)},"payload":`,

@@ -18,6 +18,7 @@ import {
 export function jsonEncoding(options: JsonOptions): Encoding {
   return {
     profile: options.profile,
+    blocks: 'text',
     table: (table) => {
       const form = jsonForm(table, options);
       return options.rows === 'bytes' ? new JsonBytesEncoder(form) : new JsonTableEncoder(form);

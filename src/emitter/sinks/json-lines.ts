@@ -2,15 +2,17 @@ import type { SinkRecord } from '../sink.ts';
 
 /**
  * One record a line: `{"topic","key","value","headers","timestamp"}`. Keys and values that are text are JSON
- * already and stand as they are; bytes (Avro, Protobuf) are base64.
+ * already and stand as they are, plain text becomes a JSON string, bytes (Avro, Protobuf) are base64.
  */
 export function jsonLine(topicJson: string, record: SinkRecord): string {
-  return `{"topic":${topicJson},"key":${body(record.key)},"value":${body(record.value)},"headers":${headers(record)},"timestamp":${record.timestamp}}\n`;
+  const plain = record.plain === true;
+  return `{"topic":${topicJson},"key":${body(record.key, plain)},"value":${body(record.value, plain)},"headers":${headers(record)},"timestamp":${record.timestamp}}\n`;
 }
 
-function body(value: SinkRecord['value']): string {
+function body(value: SinkRecord['value'], plain: boolean): string {
   if (value === null) return 'null';
-  return typeof value === 'string' ? value : `"${base64(value)}"`;
+  if (typeof value === 'string') return plain ? JSON.stringify(value) : value;
+  return `"${base64(value)}"`;
 }
 
 function headers(record: SinkRecord): string {

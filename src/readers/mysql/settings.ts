@@ -1,3 +1,4 @@
+import type { MysqlTypeOptions } from './types/mysql-column.ts';
 import type { MysqlConnectOptions } from './wire/connect-options.ts';
 
 /** What the MySQL and MariaDB reader is made from; settings/ fills it from YAML. */
@@ -17,4 +18,7 @@ export interface MysqlReaderOptions {
   readonly transactionMetadata: boolean;
   /** Put the statement into the source block, where the server logs it. */
   readonly includeQuery: boolean;
+  readonly types: MysqlTypeOptions;
+  /** Connections of the snapshot, which `open` takes at the position where the log begins; 0: there is none. */
+  readonly snapshotParallelism: number;
 }

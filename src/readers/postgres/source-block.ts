@@ -4,38 +4,22 @@
  */
 import type { SnapshotMarker } from '../../model/change.ts';
 import type { TableId } from '../../model/table.ts';
-import {
-  type ConnectSchema,
-  INT64,
-  OPTIONAL_INT64,
-  OPTIONAL_STRING,
-  STRING,
-  struct,
-} from '../../schema/connect-schema.ts';
+import { INT64, OPTIONAL_INT64, OPTIONAL_STRING, STRING, struct } from '../../schema/connect-schema.ts';
 import { integerWriter } from '../../schema/integer-text.ts';
-import type { SourceBlock } from '../../schema/source-block.ts';
+import {
+  type BlockValue,
+  type SourceBlock,
+  FORMAT_VERSION,
+  SNAPSHOT_FIELD,
+} from '../../schema/source-block.ts';
 import type { PostgresSource, PostgresTx } from './source-info.ts';
-
-/** The Debezium version whose format this is; consumers switch on it. */
-const FORMAT_VERSION = '3.2.0.Final';
-
-const SNAPSHOT: ConnectSchema = {
-  type: 'string',
-  optional: true,
-  name: 'io.debezium.data.Enum',
-  version: 1,
-  parameters: {
-    allowed: 'true,first,first_in_data_collection,last_in_data_collection,last,false,incremental',
-  },
-  defaultJson: '"false"',
-};
 
 const SCHEMA = struct({ name: 'io.debezium.connector.postgresql.Source', version: 1 }, [
   ['version', STRING],
   ['connector', STRING],
   ['name', STRING],
   ['ts_ms', INT64],
-  ['snapshot', SNAPSHOT],
+  ['snapshot', SNAPSHOT_FIELD],
   ['db', STRING],
   ['sequence', OPTIONAL_STRING],
   ['ts_us', OPTIONAL_INT64],
@@ -54,6 +38,7 @@ export function postgresSourceBlock(name: string, database: string): SourceBlock
   return {
     schema: SCHEMA,
     forTable: (table) => tableBlock(head, db, table),
+    valuesForTable: (table) => tableValues(name, database, table),
     transactionId: (at) => `${at.tx.xid}:${at.lsn}`,
     commitTimeMs: (at) => Math.floor(at.tx.commitTimeUs / 1000),
   };
@@ -92,5 +77,47 @@ function tableBlock(
     const lsn = lsnText(at.lsn);
     text = before + lsn + between + (snapshot === 'incremental' ? 'null' : lsn) + end;
     return text;
+  };
+}
+
+/** Indexes into SCHEMA's fields of what changes with the transaction, and of what with each row. */
+const TS_MS = 3;
+const SNAPSHOT_MARKER = 4;
+const SEQUENCE = 6;
+const TS_US = 7;
+const TS_NS = 8;
+const TX_ID = 11;
+const LSN = 12;
+
+function tableValues(
+  name: string,
+  database: string,
+  table: TableId | null,
+): (at: PostgresSource, snapshot: SnapshotMarker | null) => readonly BlockValue[] {
+  const values: BlockValue[] = [FORMAT_VERSION, 'postgresql', name, 0, 'false', database, null, 0, 0n];
+  values.push(table?.schema ?? '', table?.table ?? '', null, null, null);
+  const lsnText = integerWriter();
+  let lastTx: PostgresTx | null = null;
+  let lastSnapshot: SnapshotMarker | null = null;
+  let lastAt: PostgresSource | null = null;
+  let committed = '';
+  return (at, snapshot) => {
+    if (at === lastAt && snapshot === lastSnapshot) return values;
+    lastAt = at;
+    const { tx } = at;
+    const incremental = snapshot === 'incremental';
+    if (tx !== lastTx || snapshot !== lastSnapshot) {
+      lastTx = tx;
+      lastSnapshot = snapshot;
+      committed = tx.lastCommitLsn === null ? '[null,"' : `["${tx.lastCommitLsn}","`;
+      values[TS_MS] = Math.floor(tx.commitTimeUs / 1000);
+      values[SNAPSHOT_MARKER] = snapshot ?? 'false';
+      values[TS_US] = tx.commitTimeUs;
+      values[TS_NS] = BigInt(tx.commitTimeUs) * 1000n;
+      values[TX_ID] = incremental || tx.xid === 0 ? null : tx.xid;
+    }
+    values[SEQUENCE] = `${committed}${lsnText(at.lsn)}"]`;
+    values[LSN] = incremental ? null : at.lsn;
+    return values;
   };
 }

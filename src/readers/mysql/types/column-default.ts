@@ -158,8 +158,8 @@ function durationValue(literal: string): number | undefined {
 
 /** Bytes are shown as they are stored: BINARY is filled up with zeros. */
 function binaryValue(text: string, { dataType, length }: MysqlColumn): Uint8Array {
-  const hex = /^0x((?:[0-9a-f]{2})*)$/i.exec(text);
-  const bytes = hex === null ? Buffer.from(text, 'utf8') : Buffer.from(hex[1]!, 'hex');
+  const hex = /^(?:0x((?:[0-9a-f]{2})*)|x'((?:[0-9a-f]{2})*)')$/i.exec(text);
+  const bytes = hex === null ? Buffer.from(text, 'utf8') : Buffer.from(hex[1] ?? hex[2] ?? '', 'hex');
   if (dataType !== 'binary' || length === null || bytes.length >= length) return bytes;
   return Buffer.concat([bytes], length);
 }

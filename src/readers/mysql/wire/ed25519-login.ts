@@ -103,9 +103,9 @@ function encode({ x, y, z }: Point): Buffer {
 }
 
 function littleEndian(text: Uint8Array): bigint {
-  return BigInt(`0x${Buffer.from(text).reverse().toString('hex')}`);
+  return BigInt(`0x${Buffer.from(text.toReversed()).toString('hex')}`);
 }
 
 function bytes(value: bigint): Buffer {
-  return Buffer.from(value.toString(16).padStart(64, '0'), 'hex').reverse();
+  return Buffer.from(Buffer.from(value.toString(16).padStart(64, '0'), 'hex').toReversed());
 }

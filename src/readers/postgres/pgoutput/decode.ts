@@ -59,11 +59,15 @@ export class PgoutputDecoder {
   /** End of the last COMMIT seen. */
   #lastCommitLsn: number;
   #tx: PostgresTx | null = null;
-  /** Changes of the open transaction as the server counts them; see PostgresPosition. */
+  /** Rows and truncated tables of the open transaction as the server counts them; see PostgresPosition. */
   #done = 0;
+  /** Messages behind the change numbered `#messagesBehind`. */
+  #messages = 0;
+  #messagesBehind = 0;
   /** Captured ones among them. */
   #seq = 0;
   #toSkip = 0;
+  #messagesToSkip = 0;
   #beginGiven = false;
   /** A batch has ended inside of the open transaction. */
   #split = false;
@@ -97,8 +101,10 @@ export class PgoutputDecoder {
   /** Where a restart would go on after the last change in `changes`. */
   get position(): PostgresPosition {
     if (this.#skip !== null) return { lsn: this.#lsn, mid: this.#skip };
-    if (this.#tx === null || this.#done === 0) return { lsn: this.#lsn, mid: null };
-    return { lsn: this.#lsn, mid: { commitLsn: this.#tx.commitLsn, done: this.#done } };
+    const done = this.#done;
+    const messages = this.#messagesBehind === done ? this.#messages : 0;
+    if (this.#tx === null || done + messages === 0) return { lsn: this.#lsn, mid: null };
+    return { lsn: this.#lsn, mid: { commitLsn: this.#tx.commitLsn, done, messages } };
   }
 
   get insideTransaction(): boolean {
@@ -223,6 +229,9 @@ export class PgoutputDecoder {
       lastCommitLsn: this.#lastCommitLsn,
     };
     this.#done = 0;
+    this.#messages = 0;
+    this.#messagesBehind = 0;
+    this.#messagesToSkip = 0;
     this.#seq = 0;
     this.#split = false;
     this.#beginGiven = false;
@@ -235,6 +244,7 @@ export class PgoutputDecoder {
         );
       }
       this.#toSkip = this.#skip.done;
+      if (this.#toSkip === 0) this.#skipMessages(this.#skip.messages);
     }
   }
 
@@ -263,12 +273,41 @@ export class PgoutputDecoder {
     this.#done++;
     const skipped = this.#toSkip > 0;
     if (skipped) {
-      if (--this.#toSkip === 0) this.#skip = null;
+      if (--this.#toSkip === 0) this.#skipMessages(this.#skip!.messages);
       // Its BEGIN went out with it.
       if (captured) this.#beginGiven = true;
     }
     if (skipped && captured) this.#seq++;
     return captured && !skipped;
+  }
+
+  /** All changes that are to be skipped have been; so are as many messages, if they come before the next change. */
+  #skipMessages(count: number): void {
+    this.#skip = null;
+    this.#messagesBehind = this.#done;
+    this.#messages = count;
+    this.#messagesToSkip = count;
+  }
+
+  /** Counts a message of the open transaction; false where it was passed before a restart. */
+  #countsMessage(): boolean {
+    if (this.#toSkip > 0) {
+      this.#seq++;
+      return false;
+    }
+    if (this.#messagesBehind !== this.#done) {
+      this.#messagesBehind = this.#done;
+      this.#messages = 0;
+      this.#messagesToSkip = 0;
+    }
+    if (this.#messagesToSkip > 0) {
+      this.#messagesToSkip--;
+      this.#beginGiven = true;
+      this.#seq++;
+      return false;
+    }
+    this.#messages++;
+    return true;
   }
 
   #giveBegin(tx: PostgresTx): void {
@@ -430,7 +469,7 @@ export class PgoutputDecoder {
     if (transactional) {
       const tx = this.#tx;
       if (tx === null) throw misplaced('A transactional message outside of a transaction');
-      if (!this.#counts(true)) return;
+      if (!this.#countsMessage()) return;
       if (this.#markers && !this.#beginGiven) this.#giveBegin(tx);
       const at: PostgresSource = { connector: 'postgresql', lsn, tx };
       this.changes.push({ kind: 'message', prefix, content, tx, seq: this.#seq++, at });

@@ -3,7 +3,7 @@
  * more dimensions, and `[0:1]=` in front where a lower bound is not 1. Bounds are dropped: no format has them.
  */
 import type { Value } from '../../../model/value.ts';
-import { unreadableValue } from './unreadable-value.ts';
+import { unreadableValue } from '../../unreadable-value.ts';
 
 const OPEN = 123;
 const CLOSE = 125;

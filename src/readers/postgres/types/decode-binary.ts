@@ -1,5 +1,5 @@
 /** Types whose text stands for bytes or numbers in brackets: bytea, bit strings, points, PostGIS, pgvector. */
-import { unreadableValue } from './unreadable-value.ts';
+import { unreadableValue } from '../../unreadable-value.ts';
 
 /** bytea in hex form (`\x0102`), which the session asks for; the escape form of old servers too. */
 export function decodeBytea(text: string): Uint8Array {

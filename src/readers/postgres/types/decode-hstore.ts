@@ -3,7 +3,7 @@
  * a java.util.HashMap, and what order comes out of that is what consumers of its topics have seen, so we give
  * the same: by bucket, in the server's order within a bucket.
  */
-import { unreadableValue } from './unreadable-value.ts';
+import { unreadableValue } from '../../unreadable-value.ts';
 
 export function decodeHstore(text: string): string {
   const pairs = readPairs(text);

@@ -3,7 +3,7 @@
  * All of them refuse what the server cannot have sent rather than guess.
  */
 import type { Value } from '../../../model/value.ts';
-import { unreadableValue } from './unreadable-value.ts';
+import { unreadableValue } from '../../unreadable-value.ts';
 
 export type Decode = (text: string) => Value;
 

@@ -3,7 +3,7 @@
  * is read by char codes; BC, years past 9999 and infinities take a slower path.
  */
 import { daysFromCivil } from '../../civil-days.ts';
-import { unreadableValue } from './unreadable-value.ts';
+import { unreadableValue } from '../../unreadable-value.ts';
 
 const DASH = 45;
 const COLON = 58;

@@ -1,4 +1,4 @@
-import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
 
 /** The server sent text that is not the output form of the type. The text itself stays out of the message. */
 export function unreadableValue(type: string): HeadwaterError {

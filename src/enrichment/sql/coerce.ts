@@ -1,0 +1,102 @@
+import { type Converter, explicit, widening } from './cast.ts';
+import { type Evaluate, type Frame, nothing, type Problem, type Typed } from './frame.ts';
+import type { Expr } from './ast.ts';
+import { type SourceText, sqlError } from './sql-error.ts';
+import { commonType, type SqlType, typeText } from './sql-type.ts';
+import type { SqlValue } from './value.ts';
+
+/** What names and calls mean where an expression stands. */
+export interface Scope {
+  readonly source: SourceText;
+  /** Throws where there is no such column. */
+  column(name: Expr & { readonly kind: 'name' }): Typed;
+  /** What only this place knows: aggregates, the functions of change events. Null: an ordinary function. */
+  call(call: Expr & { readonly kind: 'call' }): Typed | null;
+}
+
+export function describeType(type: SqlType | null): string {
+  return type === null ? 'NULL' : typeText(type);
+}
+
+/** The expression as one of that type, by widening or because it is a literal; null where it cannot be. */
+export function tryCoerce(value: Typed, to: SqlType): Typed | null {
+  const { type, at } = value;
+  if (type === null) return { type: to, run: nothing, literal: null, at };
+  const convert = widening(type, to);
+  if (convert !== null) return { ...converted(value, convert, 'overflow'), type: to };
+  if (type.kind !== 'STRING' || typeof value.literal !== 'string') return null;
+  const parsed = explicit(type, to)?.(value.literal);
+  return parsed === undefined ? null : constant(to, parsed, at);
+}
+
+export function coerce(scope: Scope, value: Typed, to: SqlType, what: string): Typed {
+  const result = tryCoerce(value, to);
+  if (result !== null) return result;
+  const castable = value.type !== null && explicit(value.type, to) !== null;
+  throw sqlError(
+    scope.source,
+    value.at,
+    `${what} has to be of type ${typeText(to)}, not ${describeType(value.type)}` +
+      (castable ? `; write CAST(… AS ${typeText(to)})` : ''),
+  );
+}
+
+export function constant(type: SqlType, value: SqlValue, at: number): Typed {
+  return { type, run: () => value, literal: value, at };
+}
+
+/** NULL stays NULL; what cannot be converted becomes it, with a note. */
+export function converted(value: Typed, convert: Converter, problem: Problem): Typed {
+  const { run, at } = value;
+  if (value.literal !== undefined && value.literal !== null) {
+    const literal = convert(value.literal);
+    if (literal !== undefined) return { type: value.type, run: () => literal, literal, at };
+  }
+  return {
+    type: value.type,
+    at,
+    run: (frame) => {
+      const found = run(frame);
+      if (found === null) return null;
+      const result = convert(found);
+      if (result !== undefined) return result;
+      frame.note(problem);
+      return null;
+    },
+  };
+}
+
+/** All of one type, or an error that points to the first that does not fit. */
+export function unify(scope: Scope, values: readonly Typed[], what: string): readonly Typed[] {
+  let type: SqlType | null = null;
+  for (const value of values) {
+    // A text literal takes the type of the others where it can.
+    if (value.type === null || value.literal !== undefined) continue;
+    type = joined(scope, type, value, what);
+  }
+  for (const value of values) {
+    if (value.type === null || value.literal === undefined) continue;
+    if (type !== null && tryCoerce(value, type) !== null) continue;
+    type = joined(scope, type, value, what);
+  }
+  if (type === null) return values;
+  const common = type;
+  return values.map((value) => coerce(scope, value, common, what));
+}
+
+function joined(scope: Scope, type: SqlType | null, value: Typed, what: string): SqlType | null {
+  if (type === null || value.type === null) return value.type ?? type;
+  const common = commonType(type, value.type);
+  if (common !== null) return common;
+  throw sqlError(
+    scope.source,
+    value.at,
+    `${what} must have one type in common, but ${typeText(type)} and ${typeText(value.type)} have none`,
+  );
+}
+
+export function evaluateAll(runs: readonly Evaluate[], frame: Frame): SqlValue[] {
+  const values: SqlValue[] = [];
+  for (const run of runs) values.push(run(frame));
+  return values;
+}

@@ -1,0 +1,712 @@
+import { crc32, inflateSync } from 'node:zlib';
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import type { Change, RowChange } from '../../../model/change.ts';
+import type { TableId } from '../../../model/table.ts';
+import type { Row } from '../../../model/value.ts';
+import type { Gtid } from '../gtid/gtid-set.ts';
+import type { MidTransaction, MysqlPosition } from '../position.ts';
+import type { MysqlSource, MysqlTx } from '../source-info.ts';
+import type { EventChunk } from '../wire/event-queue.ts';
+import { ByteCursor, misplaced, truncated } from './byte-cursor.ts';
+import { EVENT, FLAG_ARTIFICIAL, FLAG_IGNORABLE, HEADER } from './event-types.ts';
+import {
+  isWord,
+  type QueryEvent,
+  readFormatDescription,
+  readGtid,
+  readMariadbGtid,
+  readQuery,
+  readRotate,
+  readTaggedGtid,
+  readXaPrepare,
+} from './events.ts';
+import { LogPlace } from './log-place.ts';
+import { PreparedTransactions } from './prepared-transactions.ts';
+import { lenientDecoders, readImage, readPartialImage, readRowsHead, type RowsHead } from './rows.ts';
+import { readTableMap, readTableName, type TableMap } from './table-map.ts';
+import type { CapturedState, TableState } from './table-state.ts';
+import { readPayload, type TransactionPayload } from './transaction-payload.ts';
+
+export interface DecoderOptions {
+  readonly connector: 'mysql' | 'mariadb';
+  readonly from: MysqlPosition;
+  /** Begin and end of transactions as elements. */
+  readonly transactionMarkers: boolean;
+  readonly includeQuery: boolean;
+  /** Events end in a checksum also before the first format description says so. */
+  readonly checksum: boolean;
+  isCaptured(id: TableId): boolean;
+}
+
+/** When `decode` has enough for one batch, in changes. */
+export interface BatchLimits {
+  /** At the end of a transaction, or outside of one. */
+  readonly soft: number;
+  /** Inside of one, unless an earlier batch ended in it: then there is nothing to wait for. */
+  readonly hard: number;
+}
+
+/** What stopped `decode` before the chunk's end: enough for one batch, or something that takes time. */
+export interface Stop {
+  /** The frame to go on with. */
+  readonly frame: number;
+  /** This table must be resolved first (`define`); the frame is its table map again, `body` what stands in it. */
+  readonly table: { readonly map: TableMap; readonly body: Buffer } | null;
+  /** A statement that may have changed tables; it has been passed. */
+  readonly statement: QueryEvent | null;
+  /** Events to be decoded before the frame (with `decode` and `inner`). */
+  readonly payload: TransactionPayload | null;
+}
+
+const STOPPED = { table: null, statement: null, payload: null } as const;
+/** Larger text is not sliced out of one string. */
+const MAX_TEXT = 8 * 1024 * 1024;
+/** A rows event for no table: the end of a statement that changed none (table id 2^24 - 1). */
+const DUMMY_TABLE = 0xff_ffff;
+
+/**
+ * Turns the events of a binlog dump into changes: synchronous, without a promise or closure per row. A group of
+ * events, from its GTID event on, is one transaction; the log holds only such as have committed, but for those of
+ * XA PREPARE, which wait for their XA COMMIT (PreparedTransactions).
+ */
+export class BinlogDecoder {
+  readonly #options: DecoderOptions;
+  readonly #place: LogPlace;
+  readonly #tables = new Map<number, TableState>();
+  readonly #prepared = new PreparedTransactions();
+  readonly #cursor = new ByteCursor(Buffer.alloc(0), 0, 0);
+  #skip: MidTransaction | null;
+  #checksum = false;
+
+  #inside = false;
+  #gtid: Gtid | null = null;
+  #gtidText: string | null = null;
+  #commitTimeUs: number | null = null;
+  #key = '';
+  #tx: MysqlTx | null = null;
+  #thread: number | null = null;
+  /** Whole rows events of the open transaction that were passed, and rows of the one behind them. */
+  #events = 0;
+  #rows = 0;
+  #skipEvents = 0;
+  #skipRows = 0;
+  #seq = 0;
+  #beginGiven = false;
+  #split = false;
+  /** The rows of XA START … XA PREPARE go here instead. */
+  #held: Change<MysqlSource>[] | null = null;
+  #query: string | null = null;
+  #last: TableState | null = null;
+  /** Where in the rows event at hand to go on. */
+  #inEvent: { readonly head: RowsHead; readonly at: number } | null = null;
+  #textEnd = 0;
+  #lastByte = 0;
+  /** BEGIN was seen, so that a statement is not a transaction of its own. */
+  #began = false;
+
+  /** What was decoded since `reset`. */
+  changes: Change<MysqlSource>[] = [];
+  bytes = 0;
+  heartbeats = 0;
+
+  constructor(options: DecoderOptions) {
+    this.#options = options;
+    this.#place = new LogPlace(options.from);
+    this.#skip = options.from.mid;
+    this.#checksum = options.checksum;
+  }
+
+  /**
+   * Where a restart would go on after the last change in `changes`; null while, without GTIDs, a transaction that is
+   * only prepared lies before it.
+   */
+  get position(): MysqlPosition | null {
+    const { gtids, doneFile: file, donePos: pos } = this.#place;
+    if (gtids === null && !this.#prepared.isEmpty) return null;
+    if (this.#skip !== null) return { gtids, file, pos, mid: this.#skip };
+    if (!this.#inside || (this.#events === 0 && this.#rows === 0) || this.#held !== null) {
+      return { gtids, file, pos, mid: null };
+    }
+    return { gtids, file, pos, mid: { tx: this.#key, events: this.#events, rows: this.#rows } };
+  }
+
+  get insideTransaction(): boolean {
+    return this.#inside;
+  }
+
+  /** Whether the batch should rather end with the open transaction: not where an earlier one has ended in it. */
+  get awaitsCommit(): boolean {
+    return this.#inside && !this.#split;
+  }
+
+  /** The server's clock of the last event, seconds since the epoch. */
+  #timestamp = 0;
+  #serverId = 0;
+
+  reset(): void {
+    this.#split = this.#inside;
+    this.changes = [];
+    this.bytes = 0;
+  }
+
+  /** For elements that are made from statements: as part of the open transaction. */
+  here(pos: number = this.#place.pos): MysqlSource {
+    return {
+      connector: this.#options.connector,
+      tx: this.transaction(),
+      file: this.#place.file,
+      pos,
+      row: 0,
+      query: null,
+    };
+  }
+
+  transaction(): MysqlTx {
+    this.#tx ??= {
+      id: this.#gtidText ?? `file=${this.#place.doneFile},pos=${this.#place.donePos}`,
+      gtid: this.#gtidText,
+      commitTimeUs: this.#commitTimeUs ?? this.#timestamp * 1_000_000,
+      serverId: this.#serverId,
+      thread: this.#thread,
+    };
+    return this.#tx;
+  }
+
+  /** Ordinal for a change that is made from a statement. */
+  nextSeq(): number {
+    return this.#seq++;
+  }
+
+  define(state: TableState): void {
+    this.#tables.set(state.tableId, state);
+    this.#last = null;
+  }
+
+  /** After a statement that changed tables: their next table maps are looked at anew. */
+  forgetTables(): void {
+    this.#tables.clear();
+    this.#last = null;
+  }
+
+  /** A statement that is a transaction of its own has been dealt with. */
+  endStatement(): void {
+    this.#end(this.#place.pos);
+  }
+
+  /**
+   * Decodes from frame number `from` on, until the chunk's end (null) or what `Stop` says. `inner`: events of a
+   * transaction payload, which have neither checksums nor places of their own.
+   */
+  decode(chunk: EventChunk, from: number, limits: BatchLimits, inner = false): Stop | null {
+    const { buffer, frames } = chunk;
+    const count = frames.length >> 1;
+    if (from >= count) return null;
+    const { soft, hard } = limits;
+    const cursor = this.#cursor;
+    cursor.buffer = buffer;
+    this.#textEnd = 0;
+    this.#lastByte = frames[frames.length - 1]!;
+    for (let frame = from; frame < count; frame++) {
+      const { length } = this.changes;
+      if (length >= soft && (!this.awaitsCommit || length >= hard)) return { frame, ...STOPPED };
+      const start = frames[frame * 2]!;
+      const end = frames[frame * 2 + 1]!;
+      if (end - start < HEADER) throw truncated();
+      const type = buffer[start + 4]!;
+      cursor.at = start + HEADER;
+      cursor.end = end;
+      if (this.#checksum && !inner && type !== EVENT.formatDescription)
+        cursor.end = this.#verified(buffer, start, end);
+      const stop = this.#event(type, start, { frame, hard, inner });
+      if (stop !== null) return stop;
+      this.bytes += end - start;
+    }
+    return null;
+  }
+
+  /** One string for all events from this one on, or for it alone where that would be too large. */
+  #cutText(cursor: ByteCursor): void {
+    const { buffer, at, end } = cursor;
+    const to = this.#lastByte - at <= MAX_TEXT ? this.#lastByte : end;
+    const fits = to - at <= MAX_TEXT;
+    cursor.text = fits ? buffer.latin1Slice(at, to) : '';
+    cursor.textStart = fits ? at : -1;
+    this.#textEnd = to;
+  }
+
+  #verified(buffer: Buffer, start: number, end: number): number {
+    const body = end - 4;
+    if (body - start < HEADER) throw truncated();
+    if (crc32(buffer.subarray(start, body)) !== buffer.readUInt32LE(body)) {
+      throw misplaced(
+        `an event whose checksum is wrong, before offset ${this.#place.pos} of ${this.#place.file}`,
+      );
+    }
+    return body;
+  }
+
+  #event(
+    type: number,
+    start: number,
+    run: { readonly frame: number; readonly hard: number; readonly inner: boolean },
+  ): Stop | null {
+    const cursor = this.#cursor;
+    const { buffer } = cursor;
+    const place = this.#place;
+    const low = buffer.readUInt32LE(start + 13);
+    const flags = buffer.readUInt16LE(start + 17);
+    const size = buffer.readUInt32LE(start + 9);
+    // MariaDB leaves the end of events within a transaction open (11.4 and later).
+    const open = low === 0 && this.#inside && !run.inner;
+    const artificial = run.inner || (low === 0 && !open) || (flags & FLAG_ARTIFICIAL) !== 0;
+    const eventEnd = artificial ? place.pos : open ? place.pos + size : place.endOf(low);
+    const eventStart = artificial ? place.pos : eventEnd - size;
+    if (!artificial) this.#timestamp = buffer.readUInt32LE(start);
+    let stop: Stop | null = null;
+    switch (type) {
+      case EVENT.tableMap:
+        stop = this.#tableMap(run.frame);
+        break;
+      case EVENT.writeRowsV1:
+      case EVENT.updateRowsV1:
+      case EVENT.deleteRowsV1:
+      case EVENT.writeRows:
+      case EVENT.updateRows:
+      case EVENT.deleteRows:
+      case EVENT.partialUpdateRows:
+        stop = this.#rowsEvent(type, cursor, eventStart, run);
+        break;
+      case EVENT.compressedWriteRowsV1:
+      case EVENT.compressedUpdateRowsV1:
+      case EVENT.compressedDeleteRowsV1:
+      case EVENT.compressedWriteRows:
+      case EVENT.compressedUpdateRows:
+      case EVENT.compressedDeleteRows:
+        stop = this.#compressedRows(type, eventStart, run);
+        break;
+      case EVENT.gtid:
+      case EVENT.anonymousGtid: {
+        const event = readGtid(cursor, type === EVENT.anonymousGtid);
+        this.#serverId = buffer.readUInt32LE(start + 5);
+        this.#open(event.gtid, event.text, event.commitTimeUs, eventStart);
+        break;
+      }
+      case EVENT.taggedGtid: {
+        const event = readTaggedGtid(cursor);
+        this.#serverId = buffer.readUInt32LE(start + 5);
+        this.#open(event.gtid, event.text, event.commitTimeUs, eventStart);
+        break;
+      }
+      case EVENT.mariadbGtid: {
+        this.#serverId = buffer.readUInt32LE(start + 5);
+        const event = readMariadbGtid(cursor, this.#serverId);
+        this.#open(event.gtid, event.text, null, eventStart);
+        this.#began = !event.standalone;
+        if (event.preparedXa) this.#held = [];
+        break;
+      }
+      case EVENT.query:
+      case EVENT.compressedQuery:
+        stop = this.#queryEvent(type, eventStart, eventEnd, run.frame);
+        break;
+      case EVENT.xid:
+        this.#end(eventEnd);
+        break;
+      case EVENT.xaPrepare:
+        this.#xaPrepare(eventEnd);
+        break;
+      case EVENT.rowsQuery:
+        if (this.#options.includeQuery) {
+          cursor.take(1); // a length of one byte that is too short for what follows
+          this.#query = cursor.utf8(cursor.left);
+        }
+        break;
+      case EVENT.annotateRows:
+        if (this.#options.includeQuery) this.#query = cursor.utf8(cursor.left);
+        break;
+      case EVENT.transactionPayload:
+        stop = { frame: run.frame + 1, ...STOPPED, payload: readPayload(cursor) };
+        break;
+      case EVENT.rotate: {
+        const { file, pos } = readRotate(cursor);
+        place.rotate(file, pos);
+        if (!this.#inside) place.pass(pos);
+        return null;
+      }
+      case EVENT.formatDescription:
+        this.#checksum = readFormatDescription(cursor).checksum;
+        // Table ids begin anew with a server's start.
+        this.forgetTables();
+        break;
+      case EVENT.heartbeat:
+      case EVENT.heartbeatV2:
+        this.heartbeats++;
+        return null;
+      case EVENT.previousGtids:
+      case EVENT.gtidList:
+      case EVENT.binlogCheckpoint:
+      case EVENT.stop:
+      case EVENT.intvar:
+      case EVENT.rand:
+      case EVENT.userVar:
+        break;
+      case EVENT.incident:
+        throw new HeadwaterError(
+          'source.position-lost',
+          `The log says at offset ${eventStart} of ${place.file} that the server lost events there.`,
+        );
+      case EVENT.startEncryption:
+        break; // sent decrypted
+      default:
+        if ((flags & FLAG_IGNORABLE) === 0) throw misplaced(`an event of type ${type}, which is not known`);
+    }
+    if (!artificial && (stop === null || stop.table === null)) {
+      if (this.#inEvent === null) place.pos = eventEnd;
+      if (!this.#inside && stop === null) place.pass(eventEnd);
+    }
+    return stop;
+  }
+
+  /** A transaction begins. */
+  #open(gtid: Gtid | null, text: string | null, commitTimeUs: number | null, start: number): void {
+    if (this.#inside) throw misplaced('a GTID inside of a transaction');
+    this.#inside = true;
+    this.#gtid = gtid;
+    this.#gtidText = text;
+    this.#commitTimeUs = commitTimeUs;
+    this.#key = text ?? `${this.#place.file}:${start}`;
+    this.#tx = null;
+    this.#thread = null;
+    this.#began = false;
+    this.#events = 0;
+    this.#rows = 0;
+    this.#seq = 0;
+    this.#split = false;
+    this.#beginGiven = false;
+    this.#held = null;
+    this.#query = null;
+    this.#skipEvents = 0;
+    this.#skipRows = 0;
+    if (this.#skip === null) return;
+    if (this.#skip.tx === this.#key) {
+      this.#skipEvents = this.#skip.events;
+      this.#skipRows = this.#skip.rows;
+    } else if (gtid === null) {
+      throw new HeadwaterError(
+        'source.position-lost',
+        `The checkpoint lies inside the transaction at ${this.#skip.tx}, but the log goes on with the one at ${this.#key}.`,
+      );
+    }
+  }
+
+  #end(end: number): void {
+    if (this.#skip !== null && this.#skip.tx === this.#key) {
+      if (this.#skipEvents > 0 || this.#skipRows > 0) {
+        throw new HeadwaterError(
+          'source.position-lost',
+          `The transaction ${this.#key} has fewer changes than the checkpoint has counted.`,
+        );
+      }
+      this.#skip = null;
+    }
+    if (this.#beginGiven) this.changes.push({ kind: 'end', tx: this.transaction(), at: this.here() });
+    if (this.#gtid !== null) this.#place.add(this.#gtid);
+    this.#place.pass(end);
+    this.#close();
+  }
+
+  #close(): void {
+    this.#inside = false;
+    this.#gtid = null;
+    this.#gtidText = null;
+    this.#held = null;
+    this.#query = null;
+    this.#tx = null;
+  }
+
+  #tableMap(frame: number): Stop | null {
+    const cursor = this.#cursor;
+    const { buffer, at, end } = cursor;
+    if (end - at < 8) throw truncated();
+    const tableId = buffer.readUIntLE(at, 6);
+    const known = this.#tables.get(tableId);
+    if (known !== undefined) {
+      const { map } = known;
+      if (map === null ? sameName(known, cursor) : map.compare(buffer, at, end) === 0) return null;
+    }
+    const named = readTableName(cursor);
+    cursor.at = at;
+    if (!this.#options.isCaptured(named.id)) {
+      this.#tables.set(tableId, { tableId, id: named.id, map: null, captured: null });
+      if (this.#last?.tableId === tableId) this.#last = null;
+      return null;
+    }
+    return { frame, ...STOPPED, table: { map: readTableMap(cursor), body: buffer.subarray(at, end) } };
+  }
+
+  #rowsEvent(
+    type: number,
+    cursor: ByteCursor,
+    eventStart: number,
+    { frame, hard }: { readonly frame: number; readonly hard: number },
+  ): Stop | null {
+    const tableId = cursor.uint48();
+    cursor.take(2);
+    let state = this.#last;
+    if (state === null || state.tableId !== tableId) {
+      const found = this.#tables.get(tableId);
+      if (found === undefined) {
+        if (tableId === DUMMY_TABLE) return null;
+        throw misplaced(`rows of table ${tableId}, which was never described`);
+      }
+      this.#last = state = found;
+    }
+    if (!this.#inside) throw misplaced('rows outside of a transaction');
+    const { captured } = state;
+    const skippedWhole = this.#skipEvents > 0;
+    if (captured === null || skippedWhole) {
+      if (skippedWhole) {
+        this.#skipEvents--;
+        // Its BEGIN went out with it.
+        if (captured !== null) this.#skippedRows(type, cursor, captured);
+      }
+      this.#passEvent();
+      return null;
+    }
+    if (cursor === this.#cursor && cursor.end > this.#textEnd) this.#cutText(cursor);
+    const head = this.#inEvent?.head ?? readRowsHead(type, cursor, captured);
+    if (this.#inEvent !== null) cursor.at = this.#inEvent.at;
+    this.#inEvent = null;
+    const out = this.#held ?? this.changes;
+    while (cursor.left > 0) {
+      if (this.changes.length >= hard) {
+        this.#inEvent = { head, at: cursor.at };
+        return { frame, ...STOPPED };
+      }
+      const rowAt = cursor.at;
+      const change = this.#row(head, cursor, captured, eventStart);
+      if (change !== null) {
+        if (this.#options.transactionMarkers && !this.#beginGiven && this.#held === null) {
+          this.#beginGiven = true;
+          this.changes.push({ kind: 'begin', tx: this.transaction(), at: this.here(eventStart) });
+        }
+        out.push(change);
+        if (this.#held !== null) this.#prepared.hold(cursor.at - rowAt);
+      }
+    }
+    this.#passEvent();
+    return null;
+  }
+
+  #passEvent(): void {
+    this.#events++;
+    this.#rows = 0;
+    if (
+      this.#skip !== null &&
+      this.#skip.tx === this.#key &&
+      this.#skipEvents === 0 &&
+      this.#skipRows === 0
+    ) {
+      this.#skip = null;
+    }
+  }
+
+  /** Rows that were delivered before a restart are counted, so that ordinals go on. */
+  #skippedRows(type: number, cursor: ByteCursor, captured: CapturedState): void {
+    this.#beginGiven = this.#options.transactionMarkers;
+    const head = readRowsHead(type, cursor, captured);
+    while (cursor.left > 0) {
+      this.#images(head, cursor, captured);
+      this.#seq++;
+    }
+  }
+
+  /** Null for a row that was delivered before a restart. */
+  #row(
+    head: RowsHead,
+    cursor: ByteCursor,
+    captured: CapturedState,
+    eventStart: number,
+  ): RowChange<MysqlSource> | null {
+    const row = this.#rows++;
+    const at = cursor.at;
+    let unreadable: Error | null = captured.unreadable;
+    try {
+      this.#images(head, cursor, captured);
+    } catch (error) {
+      if (cursor.at > cursor.end) throw error;
+      cursor.at = at;
+      const lenient = lenientDecoders(captured);
+      this.#images(head, cursor, { ...captured, decoders: lenient.decoders });
+      unreadable = lenient.error();
+    }
+    if (this.#skipRows > 0) {
+      if (--this.#skipRows === 0) this.#skip = null;
+      this.#seq++;
+      this.#beginGiven = this.#options.transactionMarkers;
+      return null;
+    }
+    const tx = this.transaction();
+    const change: RowChange<MysqlSource> = {
+      kind: 'row',
+      op: head.op,
+      table: captured.schema,
+      before: this.#before,
+      after: this.#after,
+      tx,
+      seq: this.#seq++,
+      at: {
+        connector: this.#options.connector,
+        tx,
+        file: this.#place.file,
+        pos: eventStart,
+        row,
+        query: this.#query,
+      },
+      snapshot: null,
+    };
+    return unreadable === null ? change : { ...change, unreadable };
+  }
+
+  #before: Row | null = null;
+  #after: Row | null = null;
+
+  #images(head: RowsHead, cursor: ByteCursor, captured: CapturedState): void {
+    const { op, partial } = head;
+    this.#before = op === 'c' ? null : readImage(cursor, captured.decoders, head.before);
+    if (op === 'd') {
+      this.#after = null;
+    } else if (partial && this.#before !== null) {
+      this.#after = readPartialImage(cursor, captured, { present: head.after, before: this.#before });
+    } else {
+      this.#after = readImage(cursor, captured.decoders, head.after);
+    }
+  }
+
+  /** MariaDB's: the head in plain, from the column count on deflated (Rows_log_event, binlog_buf_uncompress). */
+  #compressedRows(
+    type: number,
+    eventStart: number,
+    run: { readonly frame: number; readonly hard: number },
+  ): Stop | null {
+    const cursor = this.#cursor;
+    const from = cursor.at;
+    const { buffer } = cursor;
+    cursor.take(8);
+    const secondVersion = type >= EVENT.compressedWriteRows;
+    if (secondVersion) cursor.take(Math.max(0, cursor.uint16() - 2));
+    const columns = cursor.packed();
+    const bitmaps = type === EVENT.compressedUpdateRows || type === EVENT.compressedUpdateRowsV1 ? 2 : 1;
+    cursor.take(((columns + 7) >> 3) * bitmaps);
+    const head = buffer.subarray(from, cursor.at);
+    const plain = Buffer.concat([head, inflateMariadb(cursor.bytes(cursor.left))]);
+    const inflated = new ByteCursor(plain, 0, plain.length);
+    if (plain.length <= MAX_TEXT) {
+      inflated.text = plain.latin1Slice(0, plain.length);
+      inflated.textStart = 0;
+    }
+    return this.#rowsEvent(type, inflated, eventStart, run);
+  }
+
+  #queryEvent(type: number, start: number, end: number, frame: number): Stop | null {
+    const cursor = this.#cursor;
+    const { buffer, at } = cursor;
+    if (type === EVENT.query && isWord(cursor, '\0BEGIN')) {
+      this.#thread = buffer.readUInt32LE(at);
+      // Before 5.6, and without GTIDs on MariaDB, this is where a transaction begins.
+      if (!this.#inside) this.#openWithoutGtid(start);
+      this.#began = true;
+      return null;
+    }
+    if (type === EVENT.query && isWord(cursor, '\0COMMIT')) {
+      this.#end(end);
+      return null;
+    }
+    const query = readQuery(cursor, type === EVENT.compressedQuery ? inflateMariadb : null);
+    if (!this.#inside) this.#openWithoutGtid(start);
+    this.#thread ??= query.thread;
+    const { sql } = query;
+    const xa = /^\s*XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+([^]*?)\s*;?\s*$/i.exec(sql);
+    if (xa !== null) {
+      this.#xa(xa[1]!.toUpperCase(), xa[2]!, end);
+      return null;
+    }
+    if (/^\s*(?:SAVEPOINT|ROLLBACK\s+TO)\b/i.test(sql)) return null;
+    if (/^\s*(?:COMMIT|ROLLBACK)\s*$/i.test(sql)) {
+      this.#end(end);
+      return null;
+    }
+    return { frame: frame + 1, ...STOPPED, statement: query };
+  }
+
+  #openWithoutGtid(start: number): void {
+    this.#open(null, null, null, start);
+  }
+
+  /** Whether the statement that was stopped at is a transaction of its own, rather than inside of one. */
+  get statementAlone(): boolean {
+    return this.#inside && !this.#began;
+  }
+
+  #xa(verb: string, xid: string, end: number): void {
+    switch (verb) {
+      case 'START':
+      case 'BEGIN':
+        this.#held = [];
+        return;
+      case 'END':
+      case 'PREPARE':
+        return;
+      default: {
+        const decided = this.#prepared.take(xid);
+        if (decided !== null) {
+          if (verb === 'COMMIT') this.#release(decided.changes);
+          if (decided.gtid !== null) this.#place.add(decided.gtid);
+        } else if (verb === 'COMMIT') {
+          throw new HeadwaterError(
+            'source.position-lost',
+            `The transaction of XA COMMIT at offset ${this.#place.pos} of ${this.#place.file} was prepared before the place where reading began; its changes are not known.`,
+          );
+        }
+        this.#end(end);
+      }
+    }
+  }
+
+  /** Changes that were only prepared are committed now. */
+  #release(changes: readonly Change<MysqlSource>[]): void {
+    const [first] = changes;
+    if (first === undefined || first.kind !== 'row' || first.tx === null) return;
+    const { at, tx } = first;
+    if (this.#options.transactionMarkers) this.changes.push({ kind: 'begin', tx, at });
+    for (const change of changes) this.changes.push(change);
+    if (this.#options.transactionMarkers) this.changes.push({ kind: 'end', tx, at });
+  }
+
+  #xaPrepare(end: number): void {
+    const { onePhase, xid } = readXaPrepare(this.#cursor);
+    const held = this.#held ?? [];
+    if (onePhase) {
+      this.#release(held);
+      this.#end(end);
+      return;
+    }
+    this.#prepared.add(xid, { gtid: this.#gtid, changes: held });
+    this.#close();
+  }
+}
+
+function sameName(known: TableState, cursor: ByteCursor): boolean {
+  const { at } = cursor;
+  const { id } = readTableName(cursor);
+  cursor.at = at;
+  return id.table === known.id.table && id.schema === known.id.schema;
+}
+
+/** log_event.cc, binlog_buf_uncompress: 0x80 | bytes of the length, the length big-endian, zlib. */
+function inflateMariadb(bytes: Buffer): Buffer {
+  const width = (bytes[0] ?? 0) & 7;
+  if (width < 1 || width > 4 || bytes.length < 1 + width) throw truncated();
+  const maxOutputLength = Math.max(1, bytes.readUIntBE(1, width));
+  return inflateSync(bytes.subarray(1 + width), { maxOutputLength });
+}

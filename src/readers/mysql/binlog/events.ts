@@ -1,0 +1,191 @@
+import type { Gtid } from '../gtid/gtid-set.ts';
+import { MariadbGtidSet } from '../gtid/mariadb-gtid-set.ts';
+import { formatUuid } from '../gtid/mysql-gtid-set.ts';
+import { type ByteCursor, misplaced, truncated } from './byte-cursor.ts';
+
+/** Bodies of the events that are not rows; each is read from behind its header to `cursor.end`. */
+
+export interface FormatDescription {
+  readonly serverVersion: string;
+  /** Each event ends in four bytes of CRC32. */
+  readonly checksum: boolean;
+}
+
+/** The event's own end may be a checksum; `cursor.end` is the end of the event. */
+export function readFormatDescription(cursor: ByteCursor): FormatDescription {
+  const version = cursor.uint16();
+  if (version !== 4) throw misplaced(`the binlog format ${version}, which only servers before 5.0 write,`);
+  const serverVersion = cursor.utf8(50).replace(/\0.*/s, '');
+  cursor.take(4);
+  if (cursor.uint8() !== 19) throw misplaced('events with another header than that of format 4');
+  // Since 5.6: one byte with the algorithm, and always four of checksum.
+  const match = /^(\d+)\.(\d+)/.exec(serverVersion);
+  const knowsChecksums =
+    Number(match?.[1] ?? 0) * 100 + Number(match?.[2] ?? 0) >= 506 || /mariadb/i.test(serverVersion);
+  if (!knowsChecksums || cursor.left < 5) return { serverVersion, checksum: false };
+  return { serverVersion, checksum: cursor.buffer[cursor.end - 5] === 1 };
+}
+
+export function readRotate(cursor: ByteCursor): { readonly file: string; readonly pos: number } {
+  const pos = cursor.uint64();
+  return { pos, file: cursor.utf8(cursor.left) };
+}
+
+export interface GtidEvent {
+  /** Null for an anonymous transaction. */
+  readonly gtid: Gtid | null;
+  readonly text: string | null;
+  /** Microseconds since the epoch; null before MySQL 8. */
+  readonly commitTimeUs: number | null;
+}
+
+/** Gtid_log_event and Anonymous_gtid_log_event. */
+export function readGtid(cursor: ByteCursor, anonymous: boolean): GtidEvent {
+  cursor.take(1);
+  const uuidAt = cursor.take(16);
+  const number = cursor.uint64();
+  // The times follow the logical clock (type 2 and two numbers), where there is one.
+  let commitTimeUs: number | null = null;
+  if (cursor.left >= 17 + 7 && cursor.uint8() === 2) {
+    cursor.take(16);
+    commitTimeUs = readUint56(cursor);
+    if (commitTimeUs >= 2 ** 55) commitTimeUs = readUint56(cursor); // on a replica: when it was at the source
+  }
+  if (anonymous) return { gtid: null, text: null, commitTimeUs };
+  const source = formatUuid(cursor.buffer, uuidAt);
+  return { gtid: { source, number }, text: `${source}:${number}`, commitTimeUs };
+}
+
+/** Seven bytes; the highest bit says whether the original time follows. */
+function readUint56(cursor: ByteCursor): number {
+  const at = cursor.take(7);
+  return cursor.buffer.readUInt32LE(at) + cursor.buffer.readUIntLE(at + 4, 3) * 0x1_0000_0000;
+}
+
+/**
+ * Gtid_tagged_log_event, in the format of MySQL's serialization library (mysql/serialization): the version, the size,
+ * the last field that must be understood, and fields as (id, value), all variable-length integers.
+ * Fields: 0 flags, 1 uuid, 2 number, 3 tag, 4 last_committed, 5 sequence_number, 6 immediate commit time, 7 original …
+ */
+export function readTaggedGtid(cursor: ByteCursor): GtidEvent {
+  readVarint(cursor);
+  readVarint(cursor);
+  readVarint(cursor);
+  let uuid = '';
+  let tag = '';
+  let number = 0;
+  let commitTimeUs: number | null = null;
+  while (cursor.left > 0) {
+    const field = readVarint(cursor);
+    if (field === 1) {
+      // Sixteen numbers, each a byte of its own; those from 128 on take two.
+      const bytes = Buffer.alloc(16);
+      for (let i = 0; i < 16; i++) bytes[i] = readVarint(cursor);
+      uuid = formatUuid(bytes, 0);
+    } else if (field === 2) {
+      number = readSignedVarint(cursor);
+    } else if (field === 3) {
+      tag = cursor.utf8(readVarint(cursor));
+    } else if (field === 6 || field === 7) {
+      commitTimeUs = readVarint(cursor);
+    } else if (field === 4 || field === 5) {
+      readSignedVarint(cursor);
+    } else {
+      readVarint(cursor);
+    }
+  }
+  if (uuid === '' || number < 1) throw misplaced('a GTID that cannot be read');
+  const source = tag === '' ? uuid : `${uuid}:${tag}`;
+  return { gtid: { source, number }, text: `${source}:${number}`, commitTimeUs };
+}
+
+/** The number of trailing ones of the first byte is the number of bytes that follow; exact to 2^53. */
+function readVarint(cursor: ByteCursor): number {
+  const first = cursor.uint8();
+  let extra = 0;
+  while (extra < 8 && ((first >> extra) & 1) === 1) extra++;
+  if (extra === 8) return cursor.uint64();
+  let value = first >> (extra + 1);
+  let scale = 2 ** (7 - extra);
+  for (let i = 0; i < extra; i++, scale *= 256) value += cursor.uint8() * scale;
+  return value;
+}
+
+/** Zigzag: the lowest bit is the sign. */
+function readSignedVarint(cursor: ByteCursor): number {
+  const value = readVarint(cursor);
+  return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+}
+
+/** MariaDB's Gtid_log_event. */
+export interface MariadbGtidEvent {
+  readonly gtid: Gtid;
+  readonly text: string;
+  /** A statement alone, without COMMIT. */
+  readonly standalone: boolean;
+  /** What follows up to XA PREPARE is not committed yet. */
+  readonly preparedXa: boolean;
+}
+
+export function readMariadbGtid(cursor: ByteCursor, server: number): MariadbGtidEvent {
+  const sequence = cursor.uint64();
+  const domain = cursor.uint32();
+  const flags = cursor.uint8();
+  return {
+    gtid: { domain, server, sequence },
+    text: `${domain}-${server}-${sequence}`,
+    standalone: (flags & 0x01) !== 0,
+    preparedXa: (flags & 0x40) !== 0,
+  };
+}
+
+/** Gtid_list_log_event: where the file begins. */
+export function readGtidList(cursor: ByteCursor): MariadbGtidSet {
+  const count = cursor.uint32() & 0x0fff_ffff;
+  if (count * 16 > cursor.left) throw truncated();
+  const domains = new Map<number, { domain: number; server: number; sequence: number }>();
+  for (let i = 0; i < count; i++) {
+    const domain = cursor.uint32();
+    const server = cursor.uint32();
+    const sequence = cursor.uint64();
+    if ((domains.get(domain)?.sequence ?? -1) < sequence) domains.set(domain, { domain, server, sequence });
+  }
+  return new MariadbGtidSet(domains);
+}
+
+export interface QueryEvent {
+  readonly thread: number;
+  /** The default database of the statement. */
+  readonly database: string;
+  readonly sql: string;
+}
+
+/** `inflated`: the statement where the event holds it compressed. */
+export function readQuery(cursor: ByteCursor, inflate: ((bytes: Buffer) => Buffer) | null): QueryEvent {
+  const thread = cursor.uint32();
+  cursor.take(4);
+  const databaseLength = cursor.uint8();
+  cursor.take(2);
+  cursor.take(cursor.uint16());
+  const database = cursor.utf8(databaseLength);
+  cursor.take(1);
+  if (inflate === null) return { thread, database, sql: cursor.utf8(cursor.left) };
+  const sql = inflate(cursor.bytes(cursor.left));
+  return { thread, database, sql: sql.utf8Slice(0, sql.length) };
+}
+
+/** The first word of a statement without copying it: BEGIN and COMMIT are half of all queries. */
+export function isWord(cursor: ByteCursor, word: string): boolean {
+  const at = cursor.end - word.length;
+  return at >= cursor.at && cursor.buffer.latin1Slice(at, cursor.end) === word;
+}
+
+/** XA_prepare_log_event. */
+export function readXaPrepare(cursor: ByteCursor): { readonly onePhase: boolean; readonly xid: string } {
+  const onePhase = cursor.uint8() !== 0;
+  const format = cursor.uint32();
+  const gtrid = cursor.uint32();
+  const bqual = cursor.uint32();
+  const hex = (bytes: Buffer): string => bytes.hexSlice(0, bytes.length);
+  return { onePhase, xid: `X'${hex(cursor.bytes(gtrid))}',X'${hex(cursor.bytes(bqual))}',${format}` };
+}

@@ -1,0 +1,56 @@
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import type { Change } from '../../../model/change.ts';
+import type { Gtid } from '../gtid/gtid-set.ts';
+import type { MysqlSource } from '../source-info.ts';
+
+export interface PreparedTransaction {
+  readonly gtid: Gtid | null;
+  readonly changes: readonly Change<MysqlSource>[];
+}
+
+/** So many bytes of rows may wait for their XA COMMIT. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
+/**
+ * What XA PREPARE has put into the log and XA COMMIT or XA ROLLBACK has not decided yet. Their GTIDs are not part of
+ * the position meanwhile, so that a restart brings them again.
+ */
+export class PreparedTransactions {
+  readonly #byXid = new Map<string, PreparedTransaction & { readonly bytes: number }>();
+  #bytes = 0;
+  #openBytes = 0;
+
+  get isEmpty(): boolean {
+    return this.#byXid.size === 0;
+  }
+
+  /** A row of the transaction that is being read. */
+  hold(bytes: number): void {
+    this.#openBytes += bytes;
+    if (this.#bytes + this.#openBytes <= MAX_BYTES) return;
+    throw new HeadwaterError(
+      'source.xa-too-large',
+      `XA transactions that are prepared and not decided hold more than ${MAX_BYTES / 1024 / 1024} MB of changes.`,
+    );
+  }
+
+  add(xid: string, transaction: PreparedTransaction): void {
+    this.#byXid.set(normalised(xid), { ...transaction, bytes: this.#openBytes });
+    this.#bytes += this.#openBytes;
+    this.#openBytes = 0;
+  }
+
+  /** Null for one that was not prepared here. */
+  take(xid: string): PreparedTransaction | null {
+    const key = normalised(xid);
+    const found = this.#byXid.get(key);
+    if (found === undefined) return null;
+    this.#byXid.delete(key);
+    this.#bytes -= found.bytes;
+    return found;
+  }
+}
+
+function normalised(xid: string): string {
+  return xid.replaceAll(/\s/g, '').toLowerCase();
+}

@@ -1,0 +1,166 @@
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import { tableName } from '../../../model/table.ts';
+import { ABSENT, type Row, type Value } from '../../../model/value.ts';
+import type { Decode } from '../types/decode-binlog.ts';
+import { type ByteCursor, misplaced } from './byte-cursor.ts';
+import { EVENT } from './event-types.ts';
+import { applyJsonDiff } from './json-diff.ts';
+import type { CapturedState } from './table-state.ts';
+
+/** The head of a rows event, up to its first row. */
+export interface RowsHead {
+  readonly op: 'c' | 'u' | 'd';
+  readonly columns: number;
+  /** Which columns the images hold; null: all. */
+  readonly before: Buffer | null;
+  readonly after: Buffer | null;
+  /** JSON columns of after images may be differences. */
+  readonly partial: boolean;
+}
+
+const INSERTS: ReadonlySet<number> = new Set([
+  EVENT.writeRows,
+  EVENT.writeRowsV1,
+  EVENT.compressedWriteRows,
+  EVENT.compressedWriteRowsV1,
+]);
+const DELETES: ReadonlySet<number> = new Set([
+  EVENT.deleteRows,
+  EVENT.deleteRowsV1,
+  EVENT.compressedDeleteRows,
+  EVENT.compressedDeleteRowsV1,
+]);
+const SECOND_VERSION: ReadonlySet<number> = new Set([
+  EVENT.writeRows,
+  EVENT.updateRows,
+  EVENT.deleteRows,
+  EVENT.partialUpdateRows,
+  EVENT.compressedWriteRows,
+  EVENT.compressedUpdateRows,
+  EVENT.compressedDeleteRows,
+]);
+/** PARTIAL_JSON in the value options of an after image. */
+const OPTION_PARTIAL_JSON = 1;
+
+/** From behind the table id and flags. */
+export function readRowsHead(type: number, cursor: ByteCursor, state: CapturedState): RowsHead {
+  if (SECOND_VERSION.has(type)) {
+    const extra = cursor.uint16(); // with its own two bytes
+    if (extra < 2) throw misplaced('a rows event with an impossible length');
+    cursor.take(extra - 2);
+  }
+  const columns = cursor.packed();
+  if (columns !== state.decoders.length)
+    throw misplaced('a row with another number of columns than its table');
+  const op = INSERTS.has(type) ? 'c' : DELETES.has(type) ? 'd' : 'u';
+  const first = presence(cursor, columns);
+  const second = op === 'u' ? presence(cursor, columns) : null;
+  return {
+    op,
+    columns,
+    before: op === 'c' ? null : first,
+    after: op === 'c' ? first : second,
+    partial: type === EVENT.partialUpdateRows,
+  };
+}
+
+/** Null where every bit is set, as it is with binlog_row_image=FULL. */
+function presence(cursor: ByteCursor, columns: number): Buffer | null {
+  const bits = cursor.bytes((columns + 7) >> 3);
+  for (let i = 0; i < columns; i++) if (((bits[i >> 3]! >> (i & 7)) & 1) === 0) return Buffer.from(bits);
+  return null;
+}
+
+/** One row image: a bit per column that is there for NULL, then the values. */
+export function readImage(cursor: ByteCursor, decoders: readonly Decode[], present: Buffer | null): Row {
+  const columns = decoders.length;
+  if (present !== null) return readPatchyImage(cursor, decoders, present);
+  const nulls = cursor.take((columns + 7) >> 3);
+  const { buffer } = cursor;
+  const row: Value[] = new Array<Value>(columns);
+  for (let i = 0; i < columns; i++) {
+    row[i] = ((buffer[nulls + (i >> 3)]! >> (i & 7)) & 1) === 1 ? null : decoders[i]!(cursor);
+  }
+  return row;
+}
+
+function readPatchyImage(cursor: ByteCursor, decoders: readonly Decode[], present: Buffer): Row {
+  const columns = decoders.length;
+  const nulls = cursor.take((countBits(present, columns) + 7) >> 3);
+  const { buffer } = cursor;
+  const row: Value[] = new Array<Value>(columns);
+  let n = 0;
+  for (let i = 0; i < columns; i++) {
+    if (((present[i >> 3]! >> (i & 7)) & 1) === 0) {
+      row[i] = ABSENT;
+      continue;
+    }
+    row[i] = ((buffer[nulls + (n >> 3)]! >> (n & 7)) & 1) === 1 ? null : decoders[i]!(cursor);
+    n++;
+  }
+  return row;
+}
+
+function countBits(bits: Buffer, columns: number): number {
+  let count = 0;
+  for (let i = 0; i < columns; i++) count += (bits[i >> 3]! >> (i & 7)) & 1;
+  return count;
+}
+
+/**
+ * The after image of PARTIAL_UPDATE_ROWS_EVENT: options, a bit for each JSON column whether it is a difference, and
+ * the image, in which differences stand in the place of values. What cannot be applied, because the before image
+ * has not the value, is ABSENT, never something made up.
+ */
+export function readPartialImage(
+  cursor: ByteCursor,
+  state: CapturedState,
+  { present, before }: { readonly present: Buffer | null; readonly before: Row },
+): Row {
+  const { decoders, json } = state;
+  const isPartial = (cursor.packed() & OPTION_PARTIAL_JSON) !== 0;
+  const partialBits = isPartial ? cursor.bytes((json.length + 7) >> 3) : null;
+  const patched = decoders.map((decode, i): Decode => {
+    const n = json.indexOf(i);
+    if (n < 0 || partialBits === null || ((partialBits[n >> 3]! >> (n & 7)) & 1) === 0) return decode;
+    return (c) => {
+      const length = c.uint32();
+      const from = c.take(length);
+      const old = before[i];
+      return typeof old === 'string' ? applyJsonDiff(old, c.buffer.subarray(from, from + length)) : ABSENT;
+    };
+  });
+  return readImage(cursor, patched, present);
+}
+
+export interface LenientDecoders {
+  readonly decoders: readonly Decode[];
+  /** Which column it was; for after a row has been read. */
+  error(): HeadwaterError;
+}
+
+/** Decoders that give ABSENT for a value they cannot read but whose length they know. */
+export function lenientDecoders({ schema, decoders }: CapturedState): LenientDecoders {
+  let culprit = -1;
+  return {
+    decoders: decoders.map((decode, i) => (cursor) => {
+      const from = cursor.at;
+      try {
+        return decode(cursor);
+      } catch (error) {
+        if (cursor.at === from) throw error;
+        if (culprit < 0) culprit = i;
+        return ABSENT;
+      }
+    }),
+    error() {
+      const { name, nativeType } = schema.columns[culprit] ?? { name: 'unknown', nativeType: 'unknown' };
+      const table = tableName(schema.id);
+      return new HeadwaterError(
+        'source.value-unreadable',
+        `A change of ${table} holds a value in the column ${name} that is not in the form of its type ${nativeType}.`,
+        { details: { table, column: name, type: nativeType } },
+      );
+    },
+  };
+}

@@ -1,0 +1,22 @@
+import type { TableId, TableSchema } from '../../../model/table.ts';
+import type { Decode } from '../types/decode-binlog.ts';
+
+/** What rows of one table id are decoded with, until a table map says something else. */
+export interface TableState {
+  readonly tableId: number;
+  readonly id: TableId;
+  /** The table map's body: one with the same bytes means the same. Null: of a table that nobody wants. */
+  readonly map: Buffer | null;
+  /** Null where the table is not captured. */
+  readonly captured: CapturedState | null;
+}
+
+export interface CapturedState {
+  readonly schema: TableSchema;
+  /** One a column, in the order of the log and of the schema. */
+  readonly decoders: readonly Decode[];
+  /** Which columns are JSON: what a partial update may hold differences of. */
+  readonly json: readonly number[];
+  /** Why the table's rows cannot be read: they go to the dead-letter topic. */
+  readonly unreadable: Error | null;
+}

@@ -1,0 +1,47 @@
+/** A Debezium connector's configuration as a Headwater settings file. */
+import type { ConnectorFile } from './connector-file.ts';
+import { EMIT_RULES } from './emit-rules.ts';
+import { type Draft, matchRule, type Note, type PropertyRule, SettingsDraft } from './settings-draft.ts';
+import { SNAPSHOT_RULES } from './snapshot-rules.ts';
+import { importSource, SOURCE_RULES } from './source-rules.ts';
+import { TABLE_RULES } from './table-rules.ts';
+import { importTransforms } from './transform-rules.ts';
+
+export interface ImportedConnector {
+  /** What the file says, as an object in the order it is to be written. */
+  readonly settings: Draft;
+  /** What has no equal, is different, or is left to do, in the order of the properties. */
+  readonly notes: readonly Note[];
+}
+
+const RULES: readonly PropertyRule[] = [...SOURCE_RULES, ...TABLE_RULES, ...SNAPSHOT_RULES, ...EMIT_RULES];
+
+/**
+ * `brokers` are those of the Connect worker, which a connector does not name. Throws `settings.invalid` where the file
+ * is not a configuration of one of the connectors Headwater replaces.
+ */
+export function importConnector(file: ConnectorFile, brokers: readonly string[] | null): ImportedConnector {
+  const draft = new SettingsDraft(file);
+  draft.set(['emit', 'kafka', 'brokers'], brokers === null ? ['localhost:9092'] : [...brokers]);
+  if (brokers === null) draft.note(null, 'The brokers are the worker’s: correct emit.kafka.brokers.');
+  importSource(draft);
+  importTransforms(draft);
+  noteHistory(draft);
+  for (const [property, value] of file.properties) {
+    if (draft.isTaken(property)) continue;
+    const found = matchRule(RULES, property);
+    if (found === null) draft.note(property, 'has no equal in Headwater');
+    else found.rule.apply(draft, { property, value, groups: found.groups });
+  }
+  draft.finish();
+  return { settings: draft.settings, notes: draft.notes };
+}
+
+/** A dozen properties of one thing that there is not; one note is enough. */
+function noteHistory(draft: SettingsDraft): void {
+  const properties = draft.withPrefix('schema.history.internal');
+  for (const property of properties) draft.take(property);
+  if (properties.length > 0) {
+    draft.note('schema.history.internal.*', 'is not needed: versions of schemas are kept with the position');
+  }
+}

@@ -1,0 +1,57 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { postgresSourceBlock } from '../../src/readers/postgres/source-block.ts';
+import type { PostgresSource, PostgresTx } from '../../src/readers/postgres/source-info.ts';
+import type { SnapshotMarker } from '../../src/model/change.ts';
+
+const MARKERS: readonly (SnapshotMarker | null)[] = [null, 'first', 'true', 'last', 'incremental'];
+
+const tx = fc.record({
+  xid: fc.option(fc.integer({ min: 0, max: 2 ** 32 - 1 })),
+  commitTimeUs: fc.integer({ min: 946_684_800_000_000, max: 4_102_444_800_000_000 }),
+  lastCommitLsn: fc.option(fc.maxSafeNat()),
+});
+
+/** Numbers as the text says them: `ts_ns` is past what a double holds. */
+function exact(json: string): unknown {
+  return JSON.parse(json, (_key, value: unknown, context?: { readonly source: string }) =>
+    typeof value === 'number' && !Number.isSafeInteger(value) ? BigInt(context!.source) : value,
+  );
+}
+
+describe('PostgreSQL’s source block', () => {
+  test('has the same values as the JSON text, in the order of the schema', () => {
+    const at = fc.record({ tx: fc.nat(2), lsn: fc.maxSafeNat(), snapshot: fc.constantFrom(...MARKERS) });
+    fc.assert(
+      fc.property(
+        fc.array(tx, { minLength: 3, maxLength: 3 }),
+        fc.array(at, { minLength: 1 }),
+        (txs, rows) => {
+          const block = postgresSourceBlock('shop "1"', 'db');
+          const transactions: readonly PostgresTx[] = txs.map((each) => ({
+            ...each,
+            id: String(each.xid),
+            commitLsn: 1,
+            beginLsn: 1,
+          }));
+          const text = block.forTable({ schema: 'public', table: 'orders' });
+          const values = block.valuesForTable({ schema: 'public', table: 'orders' });
+          for (const row of rows) {
+            const source: PostgresSource = {
+              connector: 'postgresql',
+              lsn: row.lsn,
+              tx: transactions[row.tx]!,
+            };
+            const expected = exact(text(source, row.snapshot)) as Record<string, unknown>;
+            const names = block.schema.fields!.map(({ field }) => field);
+            const actual = values(source, row.snapshot);
+            expect(Object.keys(expected)).toEqual(names);
+            expect(actual).toEqual(
+              names.map((name) => (name === 'ts_ns' ? BigInt(String(expected[name])) : expected[name])),
+            );
+          }
+        },
+      ),
+    );
+  });
+});

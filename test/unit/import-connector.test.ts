@@ -1,0 +1,282 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import { readConnectorFile } from '../../src/settings/debezium/connector-file.ts';
+import { type ImportedConnector, importConnector } from '../../src/settings/debezium/import-connector.ts';
+import { loadSettings } from '../../src/settings/load.ts';
+import type { Settings } from '../../src/settings/settings.ts';
+
+const POSTGRES = {
+  'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
+  'database.hostname': 'db',
+  'database.user': 'debezium',
+  'database.dbname': 'inventory',
+  'topic.prefix': 'shop',
+} as const;
+
+let directory = '';
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'headwater-import-'));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+function imported(config: Readonly<Record<string, string>>): ImportedConnector {
+  const text = JSON.stringify({ name: 'inventory-connector', config: { ...POSTGRES, ...config } });
+  return importConnector(readConnectorFile(text, 'debezium.json'), ['kafka:9092']);
+}
+
+function notes(config: Readonly<Record<string, string>>): readonly (string | null)[] {
+  return imported(config).notes.map(({ property }) => property);
+}
+
+/** What comes out is what `headwater run` takes. */
+async function loaded(config: Readonly<Record<string, string>>): Promise<Settings> {
+  const file = join(directory, 'shop.yaml');
+  await writeFile(file, stringify(imported(config).settings));
+  const [settings] = await loadSettings([file], {
+    HEADWATER_SOURCE_PASSWORD: 'x',
+    HEADWATER_HASH_KEY: 'k',
+    PG_PASSWORD: 'y',
+  });
+  return settings!;
+}
+
+describe('a connector becomes settings that run', () => {
+  test('the shortest', async () => {
+    expect(imported({})).toEqual({
+      settings: {
+        name: 'shop',
+        source: { url: 'postgres://debezium@db:5432/inventory', tables: ['*.*'] },
+        emit: { kafka: { brokers: ['kafka:9092'] } },
+      },
+      notes: [],
+    });
+    expect(await loaded({})).toMatchObject({ name: 'shop', source: { database: 'inventory' } });
+  });
+
+  test('tables: names stay names, expressions become expressions', async () => {
+    const { source } = await loaded({
+      'table.include.list': String.raw`public\.orders, public.customers,sales_.*\.t[0-9]{1,2},(a|b),c\.d`,
+      'table.exclude.list': 'public.secret',
+    });
+    expect(source.tables).toEqual([
+      'public.orders',
+      'public.customers',
+      String.raw`/sales_.*\.t[0-9]{1,2}/`,
+      '/(a|b)/',
+      'c.d',
+      '!public.secret',
+    ]);
+    expect((await loaded({ 'schema.include.list': 'sales,crm_.*' })).source.tables).toEqual([
+      'sales.*',
+      String.raw`/(?:crm_.*)\..*/`,
+    ]);
+  });
+
+  test('columns and keys', async () => {
+    const settings = await loaded({
+      'column.exclude.list': 'public.customers.ssn,public.customers.pin',
+      'column.mask.with.5.chars': 'public.customers.phone',
+      'column.mask.hash.SHA-256.with.salt.CzQMA0cB5K': 'public.customers.email',
+      'column.truncate.to.20.chars': 'public.orders.note',
+      'message.key.columns': 'public.orders:id,region;public.customers:tenant',
+    });
+    expect(settings.tables.get('public.customers')).toMatchObject({
+      key: ['tenant'],
+      columns: {
+        exclude: ['ssn', 'pin'],
+        mask: new Map<string, string | number>([
+          ['phone', 5],
+          ['email', 'hash'],
+        ]),
+      },
+    });
+    expect(settings.tables.get('public.orders')).toMatchObject({
+      key: ['id', 'region'],
+      columns: { truncate: new Map([['note', 20]]) },
+    });
+    expect(settings.emit.hashKey?.reveal()).toBe('k');
+  });
+
+  test('snapshot, slot, delivery', async () => {
+    const settings = await loaded({
+      'slot.name': 'dbz',
+      'publication.name': 'dbz_pub',
+      'snapshot.mode': 'never',
+      'snapshot.max.threads': '4',
+      'snapshot.select.statement.overrides': 'public.orders',
+      'snapshot.select.statement.overrides.public.orders':
+        "SELECT * FROM public.orders WHERE created > now() - interval '1 year'",
+      'heartbeat.interval.ms': '10000',
+      'tombstones.on.delete': 'false',
+      'skipped.operations': 'd',
+      'value.converter': 'org.apache.kafka.connect.json.JsonConverter',
+      'producer.override.compression.type': 'zstd',
+      'topic.creation.default.partitions': '6',
+      'topic.creation.default.replication.factor': '-1',
+      'topic.creation.default.cleanup.policy': 'compact',
+    });
+    expect(settings).toMatchObject({
+      source: { postgres: { slot: 'dbz', publication: 'dbz_pub' } },
+      snapshot: { mode: 'no_data', parallelism: 4 },
+      emit: {
+        format: 'json-with-schema',
+        heartbeatMs: 10_000,
+        tombstones: false,
+        truncates: true,
+        skipOperations: ['d'],
+        sink: {
+          producer: { compression: 'zstd' },
+          topics: { partitions: 6, replicationFactor: null, config: { 'cleanup.policy': 'compact' } },
+        },
+      },
+    });
+    expect(settings.snapshot.where.get('public.orders')).toBe("created > now() - interval '1 year'");
+  });
+
+  test('transforms: unwrap, routes, outbox', async () => {
+    const settings = await loaded({
+      'table.include.list': 'public.orders,public.outbox_event',
+      transforms: 'unwrap,route,outbox',
+      'transforms.unwrap.type': 'io.debezium.transforms.ExtractNewRecordState',
+      'transforms.unwrap.delete.tombstone.handling.mode': 'rewrite',
+      'transforms.unwrap.add.fields': 'op,source.ts_ms',
+      'transforms.route.type': 'io.debezium.transforms.ByLogicalTableRouter',
+      'transforms.route.topic.regex': '(.*)_shard',
+      'transforms.route.topic.replacement': '$1',
+      'transforms.outbox.type': 'io.debezium.transforms.outbox.EventRouter',
+      'transforms.outbox.table.field.event.key': 'aggregate_id',
+      'transforms.outbox.table.fields.additional.placement': 'type:header:eventType',
+      'transforms.outbox.route.topic.replacement': '${routedByValue}.events',
+    });
+    expect(settings.emit).toMatchObject({
+      envelope: 'unwrapped',
+      unwrapped: { deletes: 'rewrite', fields: ['op', 'source.ts_ms'] },
+      tombstones: false,
+      routes: [{ topic: '$1', keyField: { name: '__dbz__physicalTableIdentifier', value: null } }],
+    });
+    expect(settings.outbox).toMatchObject({
+      table: 'public.outbox_event',
+      topic: '{route}.events',
+      key: 'aggregate_id',
+      headers: new Map([['eventType', 'type']]),
+    });
+  });
+
+  test('a .properties file is read as Java reads it', () => {
+    const { name, properties } = readConnectorFile(
+      '# comment\nname=inventory\ntopic.prefix : shop\n! more\nlist=a,\\\n    b\nodd\\ key=1\\u00e4\\=\r\nempty\n',
+      'x.properties',
+    );
+    expect(name).toBe('inventory');
+    expect(Object.fromEntries(properties)).toEqual({
+      'topic.prefix': 'shop',
+      list: 'a,b',
+      'odd key': '1ä=',
+      empty: '',
+    });
+  });
+});
+
+describe('what has no equal is said', () => {
+  test('property by property', () => {
+    expect(
+      imported({
+        'foo.bar': '1',
+        'decimal.handling.mode': 'double',
+        'publication.autocreate.mode': 'all_tables',
+        'column.exclude.list': 'public.*.ssn',
+        'snapshot.select.statement.overrides': 'public.t',
+        'snapshot.select.statement.overrides.public.t': 'SELECT a FROM public.t',
+        transforms: 'f',
+        'transforms.f.type': 'io.debezium.transforms.Filter',
+        'transforms.f.condition': 'x',
+        'schema.history.internal.kafka.topic': 'h',
+      }).notes.map(({ property, message }) => `${property}: ${message.split(/[:,;]/)[0]}`),
+    ).toEqual([
+      'transforms.f.type: is io.debezium.transforms.Filter',
+      'schema.history.internal.*: is not needed',
+      'foo.bar: has no equal in Headwater',
+      'decimal.handling.mode: has an equal for string only',
+      'publication.autocreate.mode: is filtered always',
+      'column.exclude.list: has an expression for several columns',
+      'snapshot.select.statement.overrides.public.t: is more than a WHERE over the whole table',
+    ]);
+  });
+
+  test('nothing is said of what is as Headwater does it anyway', () => {
+    expect(
+      notes({
+        'plugin.name': 'pgoutput',
+        'publication.autocreate.mode': 'filtered',
+        'decimal.handling.mode': 'precise',
+        'time.precision.mode': 'adaptive',
+        'snapshot.mode': 'initial',
+        'key.converter': 'org.apache.kafka.connect.json.JsonConverter',
+        'key.converter.schemas.enable': 'false',
+        'value.converter': 'org.apache.kafka.connect.json.JsonConverter',
+        'value.converter.schemas.enable': 'false',
+      }),
+    ).toEqual([]);
+  });
+
+  test('no secret gets into the settings or the notes', async () => {
+    const config = {
+      'database.password': 's3cret-pass',
+      'column.mask.hash.SHA-256.with.salt.CzQMA0cB5K': 'public.t.c',
+    };
+    expect(JSON.stringify(imported(config))).not.toMatch(/s3cret|CzQ/);
+    expect((await loaded(config)).source.password?.reveal()).toBe('x');
+    expect((await loaded({ 'database.password': '${env:PG_PASSWORD}' })).source.password?.reveal()).toBe('y');
+    expect(notes({ 'database.password': '${file:/secrets.properties:pw}' })).toEqual(['database.password']);
+  });
+});
+
+describe('what is no such configuration is refused', () => {
+  test.each([
+    ['{', 'f.json: this is not well-formed JSON'],
+    ['{}', 'The configuration has no connector.class.'],
+    [
+      '{"config": {"connector.class": {}}}',
+      'f.json: connector.class is neither text nor a number nor true or false',
+    ],
+    [
+      '{"connector.class": "io.debezium.connector.sqlserver.SqlServerConnector"}',
+      'The configuration is that of io.debezium.connector.sqlserver.SqlServerConnector, which Headwater does not replace.',
+    ],
+  ])('%s', (text, message) => {
+    expect(() => importConnector(readConnectorFile(text, 'f.json'), null)).toThrow(message);
+  });
+
+  test('any configuration gives settings or one error, and any text as well', () => {
+    const config = fc.dictionary(
+      fc.constantFrom(
+        'message.key.columns',
+        'column.exclude.list',
+        'transforms',
+        'transforms.a.type',
+        'table.include.list',
+        'snapshot.mode',
+      ),
+      fc.string(),
+    );
+    fc.assert(
+      fc.property(config, (properties) => {
+        expect(imported(properties).settings).toMatchObject({ name: 'shop' });
+      }),
+    );
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        try {
+          importConnector(readConnectorFile(text, 'f'), null);
+        } catch (error) {
+          expect(error).toBeInstanceOf(HeadwaterError);
+        }
+      }),
+    );
+  });
+});
