@@ -7,7 +7,10 @@ import { RedoScript, xid } from '../support/oracle/redo-script.ts';
 import { columnsOf } from '../support/oracle/table-models.ts';
 
 const TABLES = {
-  'Q.DOC': { columns: { ID: 'NUMBER(9,0)', TITLE: 'VARCHAR2(40)', BODY: 'CLOB', BIN: 'BLOB', X: 'XMLTYPE' }, pk: ['ID'] },
+  'Q.DOC': {
+    columns: { ID: 'NUMBER(9,0)', TITLE: 'VARCHAR2(40)', BODY: 'CLOB', BIN: 'BLOB', X: 'XMLTYPE' },
+    pk: ['ID'],
+  },
   'Q.ORD': { columns: { ID: 'NUMBER(9,0)', NAME: 'VARCHAR2(40)', QTY: 'NUMBER(9,0)' }, pk: ['ID'] },
 };
 const [A, B] = [xid(1), xid(2)];
@@ -36,7 +39,12 @@ const write = (data: string, length: number, offset: number): string =>
   ` buf_c := ${data};\n  dbms_lob.write(loc_c, ${length}, ${offset}, buf_c);\n`;
 
 describe('LOBs', () => {
-  const doc = (values: Record<string, string>): Record<string, string> => ({ ID: '1', BODY: '=EMPTY_CLOB()', BIN: '=EMPTY_BLOB()', ...values });
+  const doc = (values: Record<string, string>): Record<string, string> => ({
+    ID: '1',
+    BODY: '=EMPTY_CLOB()',
+    BIN: '=EMPTY_BLOB()',
+    ...values,
+  });
 
   test('off: empty LOBs of inserts are unavailable, inline values of updates are taken', async () => {
     const script = new RedoScript()
@@ -123,7 +131,10 @@ describe('LOBs', () => {
       .other(A, 10, 'Q.DOC', write("'two'", 3, 5))
       .undo(A, 2, 'Q.ORD')
       .commit(A);
-    const h = run(scripted(script), { lobs: true, limits: { windowStart: 1n, windowLeast: 1n, windowMost: 1n } });
+    const h = run(scripted(script), {
+      lobs: true,
+      limits: { windowStart: 1n, windowLeast: 1n, windowMost: 1n },
+    });
     await h.poll(2030n);
     expect(h.events.map(({ after }) => after?.['BODY'])).toEqual(['one two']);
   });
@@ -136,7 +147,12 @@ describe('LOBs', () => {
       .other(A, 70, 'Q.DOC', `XML_REDO := HEXTORAW('${head}'):4`)
       .other(A, 70, 'Q.DOC', `XML_REDO := HEXTORAW('${tail}):5`)
       .other(A, 71, 'Q.DOC', null)
-      .other(A, 68, 'Q.DOC', `update "Q"."DOC" a set a."X" = XMLType(:1)  where a."ID" = '2' and a."TITLE" IS NULL`)
+      .other(
+        A,
+        68,
+        'Q.DOC',
+        `update "Q"."DOC" a set a."X" = XMLType(:1)  where a."ID" = '2' and a."TITLE" IS NULL`,
+      )
       .other(A, 70, 'Q.DOC', '<b>text</b>')
       .other(A, 71, 'Q.DOC', null)
       .other(A, 68, 'Q.DOC', `XML DOC BEGIN:  select "X" from "Q"."DOC" where "ID" = '3'`)
@@ -154,7 +170,12 @@ describe('LOBs', () => {
 
   test('a string past 4,000 bytes, in pieces', async () => {
     const script = new RedoScript()
-      .other(A, 91, 'Q.DOC', `DECLARE\n Stmt varchar2(100);\nBEGIN\n Stmt := 'update "Q"."DOC" a set a."BODY" = :BODY where a."ID" = ''1'' ';`)
+      .other(
+        A,
+        91,
+        'Q.DOC',
+        `DECLARE\n Stmt varchar2(100);\nBEGIN\n Stmt := 'update "Q"."DOC" a set a."BODY" = :BODY where a."ID" = ''1'' ';`,
+      )
       .other(A, 92, 'Q.DOC', " buf_c := 'it''s ';  dbms_sql.x;")
       .other(A, 92, 'Q.DOC', " buf_c := 'long';  dbms_sql.x;")
       .other(A, 93, 'Q.DOC', null)
@@ -167,17 +188,28 @@ describe('LOBs', () => {
   test('a text in no known form is a failure that names the place', async () => {
     const script = new RedoScript().other(A, 9, 'Q.DOC', 'something else').commit(A);
     const h = run(scripted(script), { lobs: true });
-    await expect(h.poll(2030n)).rejects.toMatchObject({ code: 'source.redo-unreadable', details: { scn: '2011', table: 'Q.DOC' } });
+    await expect(h.poll(2030n)).rejects.toMatchObject({
+      code: 'source.redo-unreadable',
+      details: { scn: '2011', table: 'Q.DOC' },
+    });
   });
 });
 
 describe('DDL in the stream', () => {
   test.each([
-    ['ALTER TABLE "Q"."ORD" ADD (NOTE VARCHAR2(10), "Mixed" NUMBER(5))', { ID: 'NUMBER', NAME: 'VARCHAR2', QTY: 'NUMBER', NOTE: 'VARCHAR2', Mixed: 'NUMBER' }],
+    [
+      'ALTER TABLE "Q"."ORD" ADD (NOTE VARCHAR2(10), "Mixed" NUMBER(5))',
+      { ID: 'NUMBER', NAME: 'VARCHAR2', QTY: 'NUMBER', NOTE: 'VARCHAR2', Mixed: 'NUMBER' },
+    ],
     ['alter table q.ord drop column qty', { ID: 'NUMBER', NAME: 'VARCHAR2' }],
-    ['ALTER TABLE ORD /* ( */ RENAME COLUMN NAME TO TITLE;', { ID: 'NUMBER', TITLE: 'VARCHAR2', QTY: 'NUMBER' }],
+    [
+      'ALTER TABLE ORD /* ( */ RENAME COLUMN NAME TO TITLE;',
+      { ID: 'NUMBER', TITLE: 'VARCHAR2', QTY: 'NUMBER' },
+    ],
   ])('%s', async (ddl, after) => {
-    const script = new RedoScript().insert(A, 'Q.ORD', { ID: '1', NAME: 'old', QTY: '1' }).ddl(B, 'Q.ORD', ddl);
+    const script = new RedoScript()
+      .insert(A, 'Q.ORD', { ID: '1', NAME: 'old', QTY: '1' })
+      .ddl(B, 'Q.ORD', ddl);
     const server = scripted(script);
     // The catalogue is ahead: another column is gone by now.
     server.tables[1]!.columns = [fakeColumn('ID', 'NUMBER(9,0)', true)];
@@ -228,17 +260,30 @@ describe('DDL in the stream', () => {
   });
 
   test('what is not understood leads to the catalogue', async () => {
-    const script = new RedoScript().ddl(A, 'Q.ORD', 'ALTER TABLE Q.ORD ADD (V NUMBER GENERATED ALWAYS AS (QTY * 2))').commit(A);
+    const script = new RedoScript()
+      .ddl(A, 'Q.ORD', 'ALTER TABLE Q.ORD ADD (V NUMBER GENERATED ALWAYS AS (QTY * 2))')
+      .commit(A);
     const server = scripted(script);
     const h = run(server);
     await h.open();
     server.tables[1]!.columns = [...server.tables[1]!.columns, fakeColumn('W', 'DATE')];
     await h.poll(2030n);
-    expect(h.events).toEqual([expect.objectContaining({ op: 'ddl', after: { ID: 'NUMBER', NAME: 'VARCHAR2', QTY: 'NUMBER', W: 'DATE' } })]);
+    expect(h.events).toEqual([
+      expect.objectContaining({
+        op: 'ddl',
+        after: { ID: 'NUMBER', NAME: 'VARCHAR2', QTY: 'NUMBER', W: 'DATE' },
+      }),
+    ]);
   });
 
   test('a column nobody has told of: the catalogue is read once, then it is a failure', async () => {
-    const server = scripted(new RedoScript().insert(A, 'Q.ORD', { ID: '1', COLOUR: 'red' }).commit(A).insert(B, 'Q.ORD', { ID: '2', NONE: 'x' }).commit(B));
+    const server = scripted(
+      new RedoScript()
+        .insert(A, 'Q.ORD', { ID: '1', COLOUR: 'red' })
+        .commit(A)
+        .insert(B, 'Q.ORD', { ID: '2', NONE: 'x' })
+        .commit(B),
+    );
     const h = run(server);
     await h.open();
     server.tables[1]!.columns = [...server.tables[1]!.columns, fakeColumn('COLOUR', 'VARCHAR2(9)')];
@@ -250,9 +295,15 @@ describe('DDL in the stream', () => {
 
   const nameless = (): RedoScript =>
     new RedoScript()
-      .other(A, 1, 'UNKNOWN.OBJ# 73001', `insert into "UNKNOWN"."OBJ# 73001"("COL 1","COL 2") values (HEXTORAW('c102'),HEXTORAW('416461'));`, {
-        extra: { STATUS: 2, INFO: 'Dictionary Mismatch', 'DATA_OBJ#': '73001' },
-      })
+      .other(
+        A,
+        1,
+        'UNKNOWN.OBJ# 73001',
+        `insert into "UNKNOWN"."OBJ# 73001"("COL 1","COL 2") values (HEXTORAW('c102'),HEXTORAW('416461'));`,
+        {
+          extra: { STATUS: 2, INFO: 'Dictionary Mismatch', 'DATA_OBJ#': '73001' },
+        },
+      )
       .other(A, 1, 'UNKNOWN.OBJ# 99', `insert into "UNKNOWN"."OBJ# 99"("COL 1") values (HEXTORAW('c102'));`, {
         extra: { STATUS: 2, INFO: 'Dictionary Mismatch', 'DATA_OBJ#': '99' },
       })
@@ -261,13 +312,18 @@ describe('DDL in the stream', () => {
   test('hybrid: rows without names are rebuilt from the history', async () => {
     const h = run(scripted(nameless()));
     await h.poll(2030n);
-    expect(h.events).toEqual([expect.objectContaining({ op: 'c', table: 'Q.ORD', after: { ID: '1', NAME: 'Ada', QTY: null } })]);
+    expect(h.events).toEqual([
+      expect.objectContaining({ op: 'c', table: 'Q.ORD', after: { ID: '1', NAME: 'Ada', QTY: null } }),
+    ]);
     expect(h.warnings).toEqual(['sql-not-reconstructed']);
   });
 
   test('online_catalog: they are a failure with advice', async () => {
     const h = run(scripted(nameless()), { strategy: 'online_catalog' });
-    await expect(h.poll(2030n)).rejects.toMatchObject({ code: 'source.redo-unreadable', fix: expect.stringContaining('hybrid') as string });
+    await expect(h.poll(2030n)).rejects.toMatchObject({
+      code: 'source.redo-unreadable',
+      fix: expect.stringContaining('hybrid') as string,
+    });
   });
 
   test('what cannot be read goes to the dead-letter topic where that is wanted, and the rest goes on', async () => {
@@ -319,11 +375,29 @@ describe('DDL texts', () => {
   test('changes of columns, applied', () => {
     harness = new Harness(serverWith(TABLES));
     const before = columnsOf({ ID: 'NUMBER(9,0)', A: 'VARCHAR2(5)', B: 'DATE' });
-    const effect = parseDdl(`alter table "Q".ord modify (a varchar2(9 char) default 'x' not null) add ("c" timestamp(9) with time zone) drop column b`);
+    const effect = parseDdl(
+      `alter table "Q".ord modify (a varchar2(9 char) default 'x' not null) add ("c" timestamp(9) with time zone) drop column b`,
+    );
     expect(effect.kind === 'columns' && applyChanges(before, effect.changes)).toEqual([
       ...columnsOf({ ID: 'NUMBER(9,0)' }),
-      { name: 'A', dataType: 'VARCHAR2', length: 9, precision: null, scale: null, nullable: false, default: "'x'" },
-      { name: 'c', dataType: 'TIMESTAMP WITH TIME ZONE', length: null, precision: null, scale: 9, nullable: true, default: null },
+      {
+        name: 'A',
+        dataType: 'VARCHAR2',
+        length: 9,
+        precision: null,
+        scale: null,
+        nullable: false,
+        default: "'x'",
+      },
+      {
+        name: 'c',
+        dataType: 'TIMESTAMP WITH TIME ZONE',
+        length: null,
+        precision: null,
+        scale: 9,
+        nullable: true,
+        default: null,
+      },
     ]);
     expect(applyChanges(before, [{ kind: 'drop', name: 'NONE' }])).toBeNull();
   });

@@ -7,7 +7,8 @@ import { RedoScript, xid } from '../support/oracle/redo-script.ts';
 
 const TABLES = { 'Q.ORD': { columns: { ID: 'NUMBER(9,0)', NAME: 'VARCHAR2(40)' }, pk: ['ID'] } };
 const [A, B] = [xid(1), xid(2)];
-const BROKEN = 'NJS-500: connection to the Oracle Database was broken ORA-03113: end-of-file on communication channel';
+const BROKEN =
+  'NJS-500: connection to the Oracle Database was broken ORA-03113: end-of-file on communication channel';
 
 let harness: Harness;
 
@@ -49,7 +50,7 @@ describe('log files', () => {
         afterRows,
         message: 'ORA-00310: archived log contains sequence 11; sequence 10 required',
         times: 1,
-        then: () => server.switchLog(1, 2013n),
+        meanwhile: () => server.switchLog(1, 2013n),
       });
       const h = new Harness(server);
       await h.poll(2030n);
@@ -116,7 +117,9 @@ describe('log files', () => {
     const h = run(server, { archiveDestinations: ['LOG_ARCHIVE_DEST_2', 'LOG_ARCHIVE_DEST_1'] });
     await h.poll(2030n);
     expect(ids(h)).toEqual(['1', '2']);
-    expect(server.statements.filter((sql) => sql.includes('ADD_LOGFILE') && sql.includes('DEST_1'))).toEqual([]);
+    expect(server.statements.filter((sql) => sql.includes('ADD_LOGFILE') && sql.includes('DEST_1'))).toEqual(
+      [],
+    );
   });
 
   test('many logs: a few at a time, and more where an old transaction lies before them', async () => {
@@ -150,7 +153,15 @@ describe('log files', () => {
 
   test('a private thread is not waited for', async () => {
     const server = scripted(two());
-    server.threads.push({ thread: 9, open: true, enabled: 'PRIVATE', checkpoint: 0n, enabledAt: 1n, disabledAt: 0n, last: 5n });
+    server.threads.push({
+      thread: 9,
+      open: true,
+      enabled: 'PRIVATE',
+      checkpoint: 0n,
+      enabledAt: 1n,
+      disabledAt: 0n,
+      last: 5n,
+    });
     const h = run(server);
     await h.poll(2030n);
     expect(ids(h)).toEqual(['1', '2']);
@@ -158,37 +169,49 @@ describe('log files', () => {
 });
 
 describe('errors', () => {
-  test.each(['CONNECT', 'ADD_LOGFILE', 'START_LOGMNR'])('connection lost in %s: another attempt goes on', async (on) => {
-    const server = scripted(two());
-    const h = run(server);
-    await h.poll(2010n);
-    await h.restart();
-    server.faults.push({ on, message: BROKEN, times: 1 });
-    const error = await failure(h, 2030n);
-    expect(error.code).toBe('source.connection-lost');
-    expect(error.entry.fate).toBe('retry');
-    await h.restart();
-    await h.poll(2030n);
-    expect(ids(h)).toEqual(['1', '2']);
-  });
+  test.each(['CONNECT', 'ADD_LOGFILE', 'START_LOGMNR'])(
+    'connection lost in %s: another attempt goes on',
+    async (on) => {
+      const server = scripted(two());
+      const h = run(server);
+      await h.poll(2010n);
+      await h.restart();
+      server.faults.push({ on, message: BROKEN, times: 1 });
+      const error = await failure(h, 2030n);
+      expect(error.code).toBe('source.connection-lost');
+      expect(error.entry.fate).toBe('retry');
+      await h.restart();
+      await h.poll(2030n);
+      expect(ids(h)).toEqual(['1', '2']);
+    },
+  );
 
-  test.each([0, 1, 2, 3, 4])('connection lost behind %d rows: nothing missing, nothing twice', async (afterRows) => {
-    const server = scripted(two());
-    server.faults.push({ on: 'FETCH', afterRows, message: BROKEN, times: 1 });
-    const h = run(server, { limits: { batchChanges: 1 } });
-    expect((await failure(h, 2030n)).code).toBe('source.connection-lost');
-    await h.restart();
-    await h.poll(2030n);
-    expect(ids(h)).toEqual(['1', '2']);
-  });
+  test.each([0, 1, 2, 3, 4])(
+    'connection lost behind %d rows: nothing missing, nothing twice',
+    async (afterRows) => {
+      const server = scripted(two());
+      server.faults.push({ on: 'FETCH', afterRows, message: BROKEN, times: 1 });
+      const h = run(server, { limits: { batchChanges: 1 } });
+      expect((await failure(h, 2030n)).code).toBe('source.connection-lost');
+      await h.restart();
+      await h.poll(2030n);
+      expect(ids(h)).toEqual(['1', '2']);
+    },
+  );
 
   test('a call takes too long: the window halves, down to its least', async () => {
     const server = scripted(two());
-    server.faults.push({ on: 'START_LOGMNR', message: 'NJS-123: call timeout of 600000 ms exceeded', times: 3 });
+    server.faults.push({
+      on: 'START_LOGMNR',
+      message: 'NJS-123: call timeout of 600000 ms exceeded',
+      times: 3,
+    });
     const h = new Harness(server, { limits: { windowStart: 32n, windowLeast: 2n } });
     await h.poll(2030n);
     expect(ids(h)).toEqual(['1', '2']);
-    const ends = server.statements.flatMap((sql) => /STARTSCN => '(\d+)', ENDSCN => '(\d+)'/.exec(sql)?.slice(1) ?? []);
+    const ends = server.statements.flatMap(
+      (sql) => /STARTSCN => '(\d+)', ENDSCN => '(\d+)'/.exec(sql)?.slice(1) ?? [],
+    );
     expect(ends.slice(0, 8)).toEqual(['2000', '2030', '2000', '2016', '2000', '2008', '2000', '2004']);
     expect(await h.close()).toEqual([]);
     const slow = scripted(two());
@@ -212,7 +235,11 @@ describe('errors', () => {
 
   test('a LogMiner session that is not as thought is built again', async () => {
     const server = scripted(two());
-    server.faults.push({ on: 'START_LOGMNR', message: 'ORA-01306: dbms_logmnr.start_logmnr() must be invoked', times: 2 });
+    server.faults.push({
+      on: 'START_LOGMNR',
+      message: 'ORA-01306: dbms_logmnr.start_logmnr() must be invoked',
+      times: 2,
+    });
     const h = run(server);
     await h.poll(2030n);
     expect(ids(h)).toEqual(['1', '2']);
@@ -220,12 +247,20 @@ describe('errors', () => {
 
   test('an SCN range that stays refused ends it', async () => {
     const server = scripted(two());
-    server.faults.push({ on: 'START_LOGMNR', message: 'ORA-01281: SCN range specified is invalid', times: 2 });
+    server.faults.push({
+      on: 'START_LOGMNR',
+      message: 'ORA-01281: SCN range specified is invalid',
+      times: 2,
+    });
     expect((await failure(run(server), 2030n)).code).toBe('source.log-failed');
   });
 
   test.each([
-    ['ORA-00600: internal error code, arguments: [krvrdGetUID:2], [18446744073709551614]', 'source.connection-lost', 'retry'],
+    [
+      'ORA-00600: internal error code, arguments: [krvrdGetUID:2], [18446744073709551614]',
+      'source.connection-lost',
+      'retry',
+    ],
     ['ORA-00600: internal error code, arguments: [flg0]', 'source.supplemental-logging', 'halt'],
     ['ORA-00600: internal error code, arguments: [kdli_iread_1]', 'source.log-failed', 'halt'],
     ['ORA-04036: PGA memory used exceeds limit', 'source.out-of-resources', 'retry'],
@@ -235,7 +270,11 @@ describe('errors', () => {
     ['ORA-01031: insufficient privileges', 'source.privilege-missing', 'halt'],
     ['ORA-01295: DB_ID mismatch', 'source.position-lost', 'resnapshot'],
     ['ORA-01017: invalid username/password', 'source.auth-failed', 'halt'],
-    ['NJS-138: connections to this database server version are not supported', 'source.client-unsupported', 'halt'],
+    [
+      'NJS-138: connections to this database server version are not supported',
+      'source.client-unsupported',
+      'halt',
+    ],
   ])('%s', async (message, code, fate) => {
     const server = scripted(two());
     server.faults.push({ on: 'START_LOGMNR', message, times: 1 });
@@ -268,12 +307,18 @@ describe('errors', () => {
     expect(h.warnings).toEqual(['missing-scn']);
     expect(ids(h)).toEqual(['1']);
     expect(await h.close()).toEqual([]);
-    const often = new RedoScript().plain(A, 34, { at: 2011 }).plain(A, 34, { at: 2011 }).plain(A, 34, { at: 2011 });
+    const often = new RedoScript()
+      .plain(A, 34, { at: 2011 })
+      .plain(A, 34, { at: 2011 })
+      .plain(A, 34, { at: 2011 });
     expect((await failure(run(scripted(often)), 2030n)).code).toBe('source.position-lost');
   });
 
   test('SCNs that fall within a result are counted', async () => {
-    const script = new RedoScript().insert(A, 'Q.ORD', { ID: '1' }, { at: 2015 }).insert(A, 'Q.ORD', { ID: '2' }, { at: 2014 }).commit(A, { at: 2016 });
+    const script = new RedoScript()
+      .insert(A, 'Q.ORD', { ID: '1' }, { at: 2015 })
+      .insert(A, 'Q.ORD', { ID: '2' }, { at: 2014 })
+      .commit(A, { at: 2016 });
     const h = run(scripted(script));
     await h.poll(2030n);
     expect(ids(h)).toEqual(['1', '2']);

@@ -74,6 +74,7 @@ export async function preflight(
       signal,
     };
     await checkContainer(checked, container ?? '', cloud ?? '');
+    if (findings.some(({ level }) => level === 'error')) return findings; // nothing else would be looked at in the right place
     checkLogging(checked);
     await checkPrivileges(checked);
     await checkLogs(checked);

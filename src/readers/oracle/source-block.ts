@@ -4,37 +4,21 @@
  */
 import type { SnapshotMarker } from '../../model/change.ts';
 import type { TableId } from '../../model/table.ts';
+import { INT64, OPTIONAL_INT64, OPTIONAL_STRING, STRING, struct } from '../../schema/connect-schema.ts';
 import {
-  type ConnectSchema,
-  INT64,
-  OPTIONAL_INT64,
-  OPTIONAL_STRING,
-  STRING,
-  struct,
-} from '../../schema/connect-schema.ts';
-import type { SourceBlock } from '../../schema/source-block.ts';
+  type BlockValue,
+  FORMAT_VERSION,
+  SNAPSHOT_FIELD,
+  type SourceBlock,
+} from '../../schema/source-block.ts';
 import type { OracleSource } from './source-info.ts';
-
-/** The Debezium version whose format this is; consumers switch on it. */
-const FORMAT_VERSION = '3.2.0.Final';
-
-const SNAPSHOT: ConnectSchema = {
-  type: 'string',
-  optional: true,
-  name: 'io.debezium.data.Enum',
-  version: 1,
-  parameters: {
-    allowed: 'true,first,first_in_data_collection,last_in_data_collection,last,false,incremental',
-  },
-  defaultJson: '"false"',
-};
 
 const SCHEMA = struct({ name: 'io.debezium.connector.oracle.Source', version: 1 }, [
   ['version', STRING],
   ['connector', STRING],
   ['name', STRING],
   ['ts_ms', INT64],
-  ['snapshot', SNAPSHOT],
+  ['snapshot', SNAPSHOT_FIELD],
   ['db', STRING],
   ['sequence', OPTIONAL_STRING],
   ['ts_us', OPTIONAL_INT64],
@@ -64,6 +48,7 @@ export function oracleSourceBlock(name: string, database: string): SourceBlock<O
   return {
     schema: SCHEMA,
     forTable: (table) => tableBlock(head, db, table),
+    valuesForTable: (table) => tableValues(name, database, table),
     transactionId: (at) => at.tx?.id ?? '',
     commitTimeMs: (at) => Math.floor((at.tx?.commitTimeUs ?? at.timeMs * 1000) / 1000),
   };
@@ -99,5 +84,56 @@ function tableBlock(
       `${transaction},"scn":"${scn}","commit_scn":${middle}${rsId},"ssn":${at.ssn},"redo_thread":${at.thread}` +
       `${user}${rowId}${end}${at.txSeq}}`
     );
+  };
+}
+
+function tableValues(
+  name: string,
+  database: string,
+  table: TableId | null,
+): (at: OracleSource, snapshot: SnapshotMarker | null) => readonly BlockValue[] {
+  const values: BlockValue[] = [FORMAT_VERSION, 'oracle', name];
+  const schema = table?.schema ?? '';
+  const tableText = table?.table ?? '';
+  let lastTx: OracleSource['tx'] | undefined;
+  let commitScn: string | null = null;
+  let startScn: string | null = null;
+  return (at, snapshot) => {
+    const { tx, timeMs } = at;
+    if (tx !== lastTx) {
+      lastTx = tx;
+      commitScn = tx === null ? null : String(tx.commitScn);
+      startScn = tx?.startScn == null ? null : String(tx.startScn);
+    }
+    values.length = 3;
+    values.push(
+      timeMs,
+      snapshot ?? 'false',
+      database,
+      null,
+      timeMs * 1000,
+      BigInt(timeMs) * 1_000_000n,
+      schema,
+      tableText,
+    );
+    values.push(
+      tx?.id ?? null,
+      String(at.scn),
+      commitScn,
+      null,
+      at.rsId,
+      at.ssn,
+      at.thread,
+      tx?.user ?? null,
+      null,
+    );
+    values.push(
+      at.rowId,
+      tx === null ? null : Math.floor(tx.commitTimeUs / 1000),
+      startScn,
+      tx?.startTimeMs ?? null,
+      at.txSeq,
+    );
+    return values;
   };
 }

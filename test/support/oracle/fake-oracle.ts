@@ -107,7 +107,7 @@ export interface Fault {
   /** Matches only in statements with this text. */
   readonly within?: string;
   /** What else happens at that moment. */
-  readonly then?: () => void;
+  readonly meanwhile?: () => void;
 }
 
 export class FakeOracle {
@@ -196,7 +196,7 @@ export class FakeOracle {
     );
     if (fault === undefined) return;
     fault.times--;
-    fault.then?.();
+    fault.meanwhile?.();
     throw new OracleError(fault.message);
   }
 
@@ -355,7 +355,7 @@ class FakeCursor implements RowCursor {
     const fault = server.laterFault(this.#kind);
     if (fault !== undefined && this.#at >= fault.afterRows!) {
       fault.times--;
-      fault.then?.();
+      fault.meanwhile?.();
       const error = new OracleError(fault.message);
       if (error.has(3113, 3135)) this.#session.broken = true;
       throw error;
@@ -411,7 +411,6 @@ const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
   [
     /^SELECT NAME, TO_CHAR\(DBID\), CDB, LOG_MODE, DATABASE_ROLE, OPEN_MODE, TO_CHAR\(RESETLOGS_CHANGE#\), TO_CHAR\(RESETLOGS_TIME,'YYYY-MM-DD HH24:MI:SS'\), SUPPLEMENTAL_LOG_DATA_MIN, SUPPLEMENTAL_LOG_DATA_ALL, TO_CHAR\(CURRENT_SCN\) FROM V\$DATABASE$/,
     function () {
-      this.root();
       const s = this.server;
       return [
         [
@@ -451,7 +450,6 @@ const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
   [
     /^SELECT 1 FROM (V\$[A-Z_]+) WHERE ROWNUM = 1$/,
     function (match) {
-      this.root();
       if (this.server.unreadable.has(match[1]!))
         throw new OracleError('ORA-00942: table or view does not exist');
       if (match[1] === 'V$LOGMNR_CONTENTS')
@@ -626,7 +624,8 @@ const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
         const all = s.logs.filter(
           (log) => log.thread === thread.thread && (log.next === null || log.next > start) && log.first <= to,
         );
-        if (all.some((log) => !logs.some(({ sequence }) => sequence === log.sequence))) throw new OracleError('ORA-01291: missing log file');
+        if (all.some((log) => !logs.some(({ sequence }) => sequence === log.sequence)))
+          throw new OracleError('ORA-01291: missing log file');
       }
       this.mining = { ...mining, from, to, started: true };
       return NONE;

@@ -197,7 +197,7 @@ export class RedoStream {
   /** Before the first row of any transaction that is still open. */
   #sessionStart(): bigint {
     const oldest = this.#parts.buffer.oldest();
-return oldest === null ? this.#read : least(greatest(this.#scn, oldest - 1n), this.#read);
+    return oldest === null ? this.#read : least(greatest(this.#scn, oldest - 1n), this.#read);
   }
 
   #windowDone(upper: bigint, atEdge: boolean): void {
