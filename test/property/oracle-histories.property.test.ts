@@ -5,7 +5,10 @@ import { Harness } from '../support/oracle/harness.ts';
 import { historyOf, type History, steps } from '../support/oracle/random-history.ts';
 
 const shown = (h: Harness): string[] =>
-  h.events.map(({ op, table, after, before }) => `${op} ${table} ${(after ?? before)!['ID']} ${(after ?? before)!['NAME']}`);
+  h.events.map(
+    ({ op, table, after, before }) =>
+      `${op} ${table} ${(after ?? before)!['ID']} ${(after ?? before)!['NAME']}`,
+  );
 
 const windows = fc.integer({ min: 1, max: 40 }).map((size) => ({
   windowStart: BigInt(size),
@@ -15,14 +18,23 @@ const windows = fc.integer({ min: 1, max: 40 }).map((size) => ({
 
 test('every committed change once and in order, for any windows, and any memory', async () => {
   await fc.assert(
-    fc.asyncProperty(steps, windows, fc.integer({ min: 300, max: 5_000 }), fc.boolean(), async (list, limits, bytes, lobs) => {
-      const history = historyOf(list);
-      const h = new Harness(history.server, { lobs, limits: { ...limits, transactionBytes: bytes, bufferBytes: bytes * 2 } });
-      await h.poll(history.end);
-      expect(shown(h)).toEqual(history.events);
-      expect(h.warnings).toEqual([]);
-      expect(await h.close()).toEqual([]);
-    }),
+    fc.asyncProperty(
+      steps,
+      windows,
+      fc.integer({ min: 300, max: 5_000 }),
+      fc.boolean(),
+      async (list, limits, bytes, lobs) => {
+        const history = historyOf(list);
+        const h = new Harness(history.server, {
+          lobs,
+          limits: { ...limits, transactionBytes: bytes, bufferBytes: bytes * 2 },
+        });
+        await h.poll(history.end);
+        expect(shown(h)).toEqual(history.events);
+        expect(h.warnings).toEqual([]);
+        expect(await h.close()).toEqual([]);
+      },
+    ),
     { numRuns: 150 },
   );
 });
@@ -49,7 +61,12 @@ test('errors of the server at any row: the window is read again, each row once',
     fc.record({
       on: fc.constantFrom('FETCH', 'START_LOGMNR', 'ADD_LOGFILE'),
       rows: fc.nat(60),
-      message: fc.constantFrom('ORA-00310: archived log', 'ORA-01306: start', 'NJS-123: call timeout', 'ORA-03113: end-of-file'),
+      message: fc.constantFrom(
+        'ORA-00310: archived log',
+        'ORA-01306: start',
+        'NJS-123: call timeout',
+        'ORA-03113: end-of-file',
+      ),
     }),
     { maxLength: 3 },
   );
@@ -58,7 +75,9 @@ test('errors of the server at any row: the window is read again, each row once',
       const history = historyOf(list);
       const h = new Harness(history.server, { limits: { ...limits, batchChanges: 3 } });
       for (const { on, rows, message } of planned) {
-        history.server.faults.push(on === 'FETCH' ? { on, afterRows: rows, message, times: 1 } : { on, message, times: 1 });
+        history.server.faults.push(
+          on === 'FETCH' ? { on, afterRows: rows, message, times: 1 } : { on, message, times: 1 },
+        );
       }
       await untilDone(h, history);
       expect(shown(h)).toEqual(history.events);

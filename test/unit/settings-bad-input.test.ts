@@ -101,7 +101,7 @@ const BAD: readonly Bad[] = [
     what: 'a strategy of other readers',
     yaml: GOOD.replace('emit:', '  oracle: { strategy: redo_log_catalog }\nemit:'),
     line: 5,
-    says: 'source.oracle.strategy cannot be redo_log_catalog: this version writes no dictionary into the redo log; use hybrid',
+    says: 'source.oracle.strategy must be hybrid or online_catalog; this version writes no dictionary into the redo log; use hybrid',
   },
   {
     what: 'a stage of a later version',

@@ -363,8 +363,6 @@ class FakeCursor implements RowCursor {
     const end = fault === undefined ? this.#at + max : Math.min(this.#at + max, fault.afterRows!);
     const rows = this.#rows.slice(this.#at, end);
     this.#at += rows.length;
-    // A fault behind the last row comes in place of the end.
-    if (rows.length === 0 && fault !== undefined) return this.next(max);
     return rows;
   }
 

@@ -23,7 +23,18 @@ export interface Step {
 export const steps: fc.Arbitrary<readonly Step[]> = fc.array(
   fc.record({
     session: fc.integer({ min: 0, max: 3 }),
-    kind: fc.constantFrom<Step['kind'][]>('put', 'put', 'put', 'put', 'delete', 'savepoint', 'undo', 'commit', 'rollback', 'switch'),
+    kind: fc.constantFrom<Step['kind'][]>(
+      'put',
+      'put',
+      'put',
+      'put',
+      'delete',
+      'savepoint',
+      'undo',
+      'commit',
+      'rollback',
+      'switch',
+    ),
     table: fc.integer({ min: 0, max: 1 }),
     key: fc.integer({ min: 1, max: 5 }),
     text: fc.string({ unit: fc.constantFrom('a', "'", ',', ' ', 'é', '"', '\n'), maxLength: 5 }),
@@ -65,7 +76,9 @@ export function historyOf(list: readonly Step[]): History {
   const server = serverWith(TABLES);
   const script = new RedoScript();
   const committed = new Map<string, Row>();
-  const past: { readonly scn: bigint; readonly rows: ReadonlyMap<string, string> }[] = [{ scn: 0n, rows: new Map() }];
+  const past: { readonly scn: bigint; readonly rows: ReadonlyMap<string, string> }[] = [
+    { scn: 0n, rows: new Map() },
+  ];
   const open = new Map<number, Session>();
   const locks = new Map<string, number>();
   const events: string[] = [];
@@ -115,7 +128,10 @@ export function historyOf(list: readonly Step[]): History {
         const before = current(session, place);
         if (kind === 'delete' && before === null) return;
         locks.set(place, id);
-        const after = kind === 'delete' ? null : { name: text, rowId: before?.rowId ?? rowIdOf(73_000 + number, 1, ++rowIds) };
+        const after =
+          kind === 'delete'
+            ? null
+            : { name: text, rowId: before?.rowId ?? rowIdOf(73_000 + number, 1, ++rowIds) };
         const where = { ID: String(key), NAME: before?.name ?? '' };
         const at = row((before ?? after)!.rowId);
         if (before === null) script.insert(session.xid, table, { ID: String(key), NAME: text }, at);
@@ -154,7 +170,8 @@ export function historyOf(list: readonly Step[]): History {
   };
 
   for (const step of list) apply(step);
-  for (const id of [...open.keys()]) apply({ session: id, kind: id % 2 === 0 ? 'commit' : 'rollback', table: 0, key: 1, text: '' });
+  for (const id of [...open.keys()])
+    apply({ session: id, kind: id % 2 === 0 ? 'commit' : 'rollback', table: 0, key: 1, text: '' });
   server.redo = script.rows;
   const last = BigInt(script.scn + 5);
   return {
@@ -169,4 +186,3 @@ export function historyOf(list: readonly Step[]): History {
 function named(rows: ReadonlyMap<string, Row>): ReadonlyMap<string, string> {
   return new Map([...rows].map(([place, { name }]) => [place, name]));
 }
-
