@@ -32,6 +32,12 @@ function all(map: Map<number, Entry>, entry: Entry, ...numbers: readonly number[
 
 const LOST: Entry = { class: 'reconnect', code: 'source.connection-lost' };
 const AWAY: Entry = { class: 'reconnect', code: 'source.unreachable' };
+/** The listener is there and does not know what is asked for: it may be starting, or misspelt. */
+const SERVICE: Entry = {
+  class: 'reconnect',
+  code: 'source.unreachable',
+  fix: 'Look whether the service of source.url is one that `lsnrctl services` lists.',
+};
 const FULL: Entry = { class: 'reconnect', code: 'source.too-many-connections' };
 const LOGIN: Entry = { class: 'fatal', code: 'source.auth-failed' };
 const CLIENT: Entry = { class: 'fatal', code: 'source.client-unsupported' };
@@ -59,16 +65,7 @@ all(ORA, { class: 'memory', code: 'source.out-of-resources' }, 4030, 4031, 4036)
 all(ORA, { class: 'passing', code: 'source.log-missing' }, 604, 1001, 1333, 1327, 1371, 1343);
 all(ORA, LOST, 3113, 3114, 3135, 25408, 28, 31, 1012, 1041, 2396, 2399, 12547, 12570, 12571, 12537);
 all(ORA, AWAY, 1089, 1090, 1092, 1033, 1034, 1109, 12528, 12526, 12541, 12543, 12545, 12170);
-all(
-  ORA,
-  {
-    class: 'reconnect',
-    code: 'source.unreachable',
-    fix: 'Look whether the service of source.url is the one that `lsnrctl services` lists.',
-  },
-  12514,
-  12505,
-);
+all(ORA, SERVICE, 12514, 12505);
 all(ORA, FULL, 12516, 12518, 12519, 12520, 18, 20, 2391);
 all(ORA, LOGIN, 1017, 28000, 28001, 1005);
 all(ORA, GRANT, 1031, 942, 1749);
@@ -78,7 +75,8 @@ all(ORA, { class: 'fatal', code: 'source.supplemental-logging' }, 1354, 1347);
 all(ORA, INCARNATION, 1280, 1282, 1292, 1295, 1346);
 all(ORA, CLIENT, 12660);
 all(NJS, LOST, 500, 501, 521, 3, 40);
-all(NJS, AWAY, 503, 510, 511, 513, 530, 518, 519);
+all(NJS, AWAY, 503, 510, 511, 513, 530);
+all(NJS, SERVICE, 518, 519);
 all(NJS, LOGIN, 116);
 all(
   NJS,
