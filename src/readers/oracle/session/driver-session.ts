@@ -1,4 +1,5 @@
 import type { ColumnMetadata, Connection, ExecuteOptions, ResultSet } from 'oracledb';
+import { classify } from '../errors.ts';
 import {
   type Binds,
   type ConnectOracle,
@@ -28,55 +29,68 @@ export interface OracleConnectOptions {
 
 const FETCH_ROWS = 2_000;
 
-/** Connections by `oracledb` in thin mode. The driver is loaded with the first one. */
+/** Connections by `oracledb` in thin mode. The driver is loaded with the first one. Hosts are tried in order. */
 export function connectByDriver(options: OracleConnectOptions): ConnectOracle {
+  const addresses = options.hosts.map(
+    ({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`,
+  );
   return async (_use, signal, address) => {
-    signal.throwIfAborted();
-    const { default: driver } = await import('oracledb');
-    try {
-      const connection = await driver.getConnection({
-        user: options.user,
-        password: options.password ?? '',
-        connectString: connectString(options, address),
-        // LogMiner may be silent for minutes, and networks forget connections that are.
-        expireTime: 1,
-        connectTimeout: seconds(options.connectTimeoutMs),
-        transportConnectTimeout: seconds(options.connectTimeoutMs),
-        retryCount: 0,
-        ...tlsOptions(options),
-      });
-      if (signal.aborted) {
-        await connection.close({ drop: true }).catch(() => undefined);
-        signal.throwIfAborted();
+    let failure: unknown;
+    for (const each of address === undefined ? addresses : [address]) {
+      signal.throwIfAborted();
+      try {
+        return await connect(options, each, signal);
+      } catch (error) {
+        // Only another host can be up where this one is not; a login that is refused is so everywhere.
+        if (!(error instanceof OracleError) || classify(error).class !== 'reconnect') throw error;
+        failure = error;
       }
-      connection.callTimeout = options.queryTimeoutMs;
-      const strings = new Set([
-        driver.DB_TYPE_NUMBER,
-        driver.DB_TYPE_CLOB,
-        driver.DB_TYPE_NCLOB,
-        driver.DB_TYPE_LONG,
-      ]);
-      const handler = ({ dbType }: ColumnMetadata): ReturnType<TypeHandler> => {
-        if (strings.has(dbType)) return { type: driver.STRING };
-        return dbType === driver.DB_TYPE_BLOB ? { type: driver.BUFFER } : undefined;
-      };
-      return new DriverSession(connection, { outFormat: driver.OUT_FORMAT_ARRAY, fetchTypeHandler: handler });
-    } catch (error) {
-      throw oracleError(error);
     }
+    throw failure;
   };
 }
 
-type TypeHandler = NonNullable<ExecuteOptions['fetchTypeHandler']>;
-
-/** Easy Connect: several hosts are tried in order. */
-function connectString({ hosts, service, tls }: OracleConnectOptions, address: string | undefined): string {
-  const protocol = tls === null ? 'tcp' : 'tcps';
-  if (address !== undefined)
-    return `${protocol}://${address.includes('/') ? address : `${address}/${service}`}`;
-  const list = hosts.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',');
-  return `${protocol}://${list}/${service}`;
+async function connect(
+  options: OracleConnectOptions,
+  address: string,
+  signal: AbortSignal,
+): Promise<OracleSession> {
+  const { default: driver } = await import('oracledb');
+  try {
+    const protocol = options.tls === null ? 'tcp' : 'tcps';
+    const connection = await driver.getConnection({
+      user: options.user,
+      password: options.password ?? '',
+      connectString: `${protocol}://${address.includes('/') ? address : `${address}/${options.service}`}`,
+      // LogMiner may be silent for minutes, and networks forget connections that are.
+      expireTime: 1,
+      connectTimeout: seconds(options.connectTimeoutMs),
+      transportConnectTimeout: seconds(options.connectTimeoutMs),
+      retryCount: 0,
+      ...tlsOptions(options),
+    });
+    if (signal.aborted) {
+      await connection.close({ drop: true }).catch(() => undefined);
+      signal.throwIfAborted();
+    }
+    connection.callTimeout = options.queryTimeoutMs;
+    const strings = new Set([
+      driver.DB_TYPE_NUMBER,
+      driver.DB_TYPE_CLOB,
+      driver.DB_TYPE_NCLOB,
+      driver.DB_TYPE_LONG,
+    ]);
+    const handler = ({ dbType }: ColumnMetadata): ReturnType<TypeHandler> => {
+      if (strings.has(dbType)) return { type: driver.STRING };
+      return dbType === driver.DB_TYPE_BLOB ? { type: driver.BUFFER } : undefined;
+    };
+    return new DriverSession(connection, { outFormat: driver.OUT_FORMAT_ARRAY, fetchTypeHandler: handler });
+  } catch (error) {
+    throw oracleError(error);
+  }
 }
+
+type TypeHandler = NonNullable<ExecuteOptions['fetchTypeHandler']>;
 
 function tlsOptions({ tls }: OracleConnectOptions): { sslServerDNMatch?: boolean; walletContent?: string } {
   if (tls === null) return {};
