@@ -9,6 +9,7 @@ import type { Log } from '../../../src/observability/log.ts';
 import { SILENT } from '../../../src/observability/log.ts';
 import type { Opened, Reader } from '../../../src/readers/reader.ts';
 import { UnknownErrors } from '../../../src/readers/oracle/mining/recovery.ts';
+import type { ConnectOracle } from '../../../src/readers/oracle/session/oracle-session.ts';
 import { ORACLE_POSITIONS, type OraclePosition, positionAt } from '../../../src/readers/oracle/position.ts';
 import { createOracleReader } from '../../../src/readers/oracle/reader.ts';
 import {
@@ -62,10 +63,18 @@ export class Harness {
   opened: Opened<OraclePosition> | null = null;
   reader: Reader<OraclePosition, OracleSource> | null = null;
   readonly #start: OraclePosition | null;
+  readonly #connect: ConnectOracle;
   #stop = new AbortController();
   #batches: AsyncIterator<Batch<OraclePosition, OracleSource>> | null = null;
 
-  constructor(server: FakeOracle, tweaks: Tweaks = {}, start: OraclePosition | null = positionAt(2000n)) {
+  /** `connect`: to another server than the scripted one. */
+  constructor(
+    server: FakeOracle,
+    tweaks: Tweaks = {},
+    start: OraclePosition | null = positionAt(2000n),
+    connect: ConnectOracle = server.connect,
+  ) {
+    this.#connect = connect;
     this.server = server;
     this.position = start;
     this.#start = start;
@@ -95,7 +104,6 @@ export class Harness {
 
   /** Opens a reader, from what is stored. */
   async open(): Promise<Reader<OraclePosition, OracleSource>> {
-    const { server } = this;
     const log: Log = {
       ...SILENT,
       warn: (fields) => {
@@ -104,7 +112,7 @@ export class Harness {
       },
     };
     const reader = createOracleReader(this.options, {
-      connect: server.connect,
+      connect: this.#connect,
       unknownErrors: this.unknownErrors,
       log,
     });
