@@ -67,8 +67,8 @@ function options(port: number, more: Partial<OracleConnectOptions> = {}): Oracle
 
 async function failure(connect: OracleConnectOptions): Promise<OracleError> {
   try {
-    await using session = await connectByDriver(connect)('utility', never);
-    throw new Error(`connected: ${String(session)}`);
+    await (await connectByDriver(connect)('utility', never))[Symbol.asyncDispose]();
+    throw new Error('connected');
   } catch (error) {
     expect(error).toBeInstanceOf(OracleError);
     return error as OracleError;

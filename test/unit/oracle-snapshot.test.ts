@@ -6,7 +6,8 @@ import { ORACLE_POSITIONS } from '../../src/readers/oracle/position.ts';
 import type { OracleSource } from '../../src/readers/oracle/source-info.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { createSnapshot, type Snapshot } from '../../src/snapshot/snapshot.ts';
-import { type FakeOracle, rowIdOf } from '../support/oracle/fake-oracle.ts';
+import type { FakeOracle } from '../support/oracle/fake-oracle.ts';
+import { rowIdOf } from '../support/oracle/row-ids.ts';
 import { fakeColumn, Harness, serverWith } from '../support/oracle/harness.ts';
 import { RedoScript, xid } from '../support/oracle/redo-script.ts';
 

@@ -17,7 +17,7 @@ export interface OpenDelivery {
 }
 
 /**
- * Where the redo log is resumed (docs/decisions: Oracle positions).
+ * Where the redo log is resumed (docs/decisions/0020).
  *
  * Mining starts behind `scn`, which lies before the first change of every transaction that was open. What
  * committed at or below `read` is delivered; so is, of each redo thread, what committed before its mark in

@@ -1,6 +1,7 @@
 /** Histories of a small database: what the application did, the redo it left, and what must be delivered of it. */
 import fc from 'fast-check';
-import { type FakeOracle, type FakeRedo, rowIdOf } from './fake-oracle.ts';
+import type { FakeOracle, FakeRedo } from './fake-oracle.ts';
+import { rowIdOf } from './row-ids.ts';
 import { serverWith } from './harness.ts';
 import { RedoScript, xid } from './redo-script.ts';
 

@@ -1,6 +1,6 @@
 /** Writes redo as a short script: one line a row, SCNs counted on. */
 import type { FakeRedo } from './fake-oracle.ts';
-import { rowIdOf } from './fake-oracle.ts';
+import { rowIdOf } from './row-ids.ts';
 
 export interface RowOptions {
   readonly at?: number;
