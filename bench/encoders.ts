@@ -38,6 +38,8 @@ export function benchEncoders({
       fields: ORDERS.columns.map((_, i) => i),
       topic: 'shop.public.orders',
       source: block.schema,
+      writeSource: () => {},
+      envelope: 'full',
     });
     const sourceOf = block.forTable(ORDERS.id);
     const envelope: Envelope = {
@@ -45,6 +47,8 @@ export function benchEncoders({
       before: null,
       after: null,
       source: '',
+      at: null,
+      snapshot: null,
       transaction: 'null',
       sourceValues: [],
       place: null,

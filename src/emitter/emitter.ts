@@ -15,20 +15,31 @@ import type {
   TxMarker,
 } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
+import { type Image, TextRow, valueOf, valuesOf } from '../model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
+import type { PausedTables } from './paused-tables.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
 import {
   heartbeatRecords,
   type KeyAndValue,
+  type MessageRecord,
   messageRecords,
   type Notification,
+  type NotificationRecord,
   notificationRecords,
+  type TransactionRecords,
   transactionRecords,
 } from './side-records.ts';
 import type { Sink, SinkRecord, TopicHandle, TopicPurpose } from './sink.ts';
-import { type RouteOptions, type TableRoute, TableRoutes, type TableTotals } from './table-routes.ts';
+import {
+  type Pausing,
+  type RouteOptions,
+  type TableRoute,
+  TableRoutes,
+  type TableTotals,
+} from './table-routes.ts';
 import {
   deadLetterTopic,
   heartbeatTopic,
@@ -96,23 +107,31 @@ export interface Emitter {
   notify(notification: Notification, nowMs: number): Promise<void>;
   /** Events and topic of each table met so far, for status. */
   tables(): Iterable<Readonly<TableTotals>>;
+  /** State that has to become durable with what was emitted so far. */
+  takeState(): ReadonlyMap<string, string | null> | undefined;
+}
+
+export interface EmitterParts<S extends SourceInfo> {
+  readonly encoding: Encoding;
+  readonly block: SourceBlock<S>;
+  readonly sink: Sink;
+  /** Left out where the encoding refuses no schema. */
+  readonly pausing?: Pausing;
 }
 
 export function createEmitter<S extends SourceInfo>(
   options: EmitterOptions,
-  encoding: Encoding,
-  sourceBlock: SourceBlock<S>,
-  sink: Sink,
+  parts: EmitterParts<S>,
 ): Emitter {
   // Batches are typed by the reader's source at the pipeline; the emitter sees only its own block's.
-  return new RecordEmitter<S>(options, encoding, sourceBlock, sink);
+  return new RecordEmitter<S>(options, parts);
 }
 
 class RecordEmitter<S extends SourceInfo> {
   readonly #options: EmitterOptions;
   readonly #sink: Sink;
   readonly #block: SourceBlock<S>;
-  readonly #asText: boolean;
+  readonly #blocks: Encoding['blocks'];
   /** Null where records are whole envelopes, or rows with nothing added. */
   readonly #unwrapped: UnwrappedFields | null;
   readonly #outbox: Outbox | null;
@@ -120,6 +139,7 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #headers: readonly Header[] | null;
   readonly #skipped: ReadonlySet<RowChange['op']>;
   readonly #routes: TableRoutes<S>;
+  readonly #paused: PausedTables | null;
   readonly #order: TransactionOrder;
   readonly #record: SinkRecord = { key: null, value: null, plain: false, headers: null, timestamp: 0 };
   readonly #envelope: Envelope = {
@@ -128,14 +148,18 @@ class RecordEmitter<S extends SourceInfo> {
     after: null,
     source: '',
     sourceValues: [],
+    at: null,
+    snapshot: null,
     transaction: 'null',
     place: null,
     timeUs: 0,
   };
-  readonly #heartbeat: (nowMs: number) => KeyAndValue;
-  readonly #message: ReturnType<typeof messageRecords<S>>;
-  readonly #transaction: ReturnType<typeof transactionRecords<S>>;
-  readonly #notification: ReturnType<typeof notificationRecords>;
+  readonly #encoding: Encoding;
+  // Each is there once its topic has been prepared.
+  #heartbeat: ((nowMs: number) => KeyAndValue) | null = null;
+  #message: MessageRecord<S> | null = null;
+  #transaction: TransactionRecords<S> | null = null;
+  #notification: NotificationRecord | null = null;
   readonly #deadLetterTopic: string;
   readonly #deadLetter: (letter: DeadLetter) => KeyAndValue;
   readonly #topics = new Map<string, TopicHandle>();
@@ -144,22 +168,21 @@ class RecordEmitter<S extends SourceInfo> {
   /** For each record of a transaction of which a part has been committed; null in all others. */
   #splitHeader: Header | null = null;
 
-  constructor(options: EmitterOptions, encoding: Encoding, block: SourceBlock<S>, sink: Sink) {
+  constructor(options: EmitterOptions, parts: EmitterParts<S>) {
+    const { encoding, block, sink, pausing = null } = parts;
     this.#options = options;
+    this.#paused = pausing?.tables ?? null;
     this.#sink = sink;
     this.#block = block;
     const added = new UnwrappedFields(options.unwrapped, block.schema);
     this.#unwrapped = options.envelope === 'unwrapped' && added.any ? added : null;
-    this.#asText = encoding.blocks === 'text' && this.#unwrapped === null;
+    this.#blocks = this.#unwrapped === null ? encoding.blocks : 'values';
     this.#outbox = options.outbox === null ? null : new Outbox(options.outbox, encoding.profile);
     this.#headers = options.headers.size === 0 ? null : [...options.headers];
     this.#skipped = new Set(options.skipOperations);
-    this.#routes = new TableRoutes(options, { encoding, block, sink, unwrapped: this.#unwrapped });
+    this.#routes = new TableRoutes(options, { encoding, block, sink, pausing, unwrapped: this.#unwrapped });
     this.#order = new TransactionOrder();
-    this.#heartbeat = heartbeatRecords(encoding, options.name);
-    this.#message = messageRecords(encoding, block, options.connector);
-    this.#transaction = transactionRecords(encoding, block);
-    this.#notification = notificationRecords(encoding);
+    this.#encoding = encoding;
     this.#deadLetter = deadLetters(options.name);
     this.#deadLetterTopic = options.deadLetterTopic ?? deadLetterTopic(options.name);
   }
@@ -167,8 +190,10 @@ class RecordEmitter<S extends SourceInfo> {
   prepare(batch: Batch<unknown, S>): Promise<void> | undefined {
     const { heartbeats, messages, name, transactionMetadata } = this.#options;
     const waiting: Promise<unknown>[] = [];
+    const retrying = this.#paused?.retry();
+    if (retrying !== undefined) waiting.push(retrying);
     // Needed without a change of theirs in the batch: heartbeats come by time, dead letters by surprise.
-    if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting);
+    if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting, this.#openHeartbeat);
     let last: TableSchema | null = null;
     for (const change of batch.changes) {
       if (change.kind === 'row' || change.kind === 'truncate') {
@@ -182,9 +207,9 @@ class RecordEmitter<S extends SourceInfo> {
         if (opening !== undefined) waiting.push(opening);
         this.#need(this.#deadLetterTopic, 'dead-letter', waiting);
       } else if (change.kind === 'message') {
-        if (messages) this.#need(messageTopic(name), 'message', waiting);
+        if (messages) this.#need(messageTopic(name), 'message', waiting, this.#openMessage);
       } else if (change.kind !== 'schema' && transactionMetadata) {
-        this.#need(transactionTopic(name), 'transaction', waiting);
+        this.#need(transactionTopic(name), 'transaction', waiting, this.#openTransaction);
       }
     }
     return waiting.length === 0 ? undefined : Promise.all(waiting).then(() => undefined);
@@ -216,20 +241,26 @@ class RecordEmitter<S extends SourceInfo> {
 
   heartbeat(nowMs: number): void {
     this.#record.timestamp = Math.floor(nowMs);
-    this.#apart(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
+    this.#apart(this.#topic(heartbeatTopic(this.#options.name)), prepared(this.#heartbeat)(nowMs));
   }
 
   async notify(notification: Notification, nowMs: number): Promise<void> {
     const name = notificationTopic(this.#options.name);
     const waiting: Promise<unknown>[] = [];
-    this.#need(name, 'notification', waiting);
+    this.#need(name, 'notification', waiting, this.#openNotification);
     await Promise.all(waiting);
     this.#record.timestamp = Math.floor(nowMs);
-    this.#apart(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
+    this.#apart(this.#topic(name), prepared(this.#notification)(notification, randomUUID(), nowMs));
   }
 
   tables(): Iterable<Readonly<TableTotals>> {
     return this.#routes.all();
+  }
+
+  takeState(): ReadonlyMap<string, string | null> | undefined {
+    const parts = [this.#routes.takeChanged(), this.#paused?.takeChanged(), this.#encoding.takeState?.()];
+    const changed = parts.filter((part) => part !== undefined);
+    return changed.length === 0 ? undefined : new Map(changed.flatMap((part) => [...part]));
   }
 
   #emitChange(change: Exclude<Change<S>, { kind: 'schema' }>): void {
@@ -271,7 +302,7 @@ class RecordEmitter<S extends SourceInfo> {
     }
     const record = this.#record;
     const { timestamp } = record;
-    outbox.write(change.table, change.after, record);
+    outbox.write(change.table, valuesOf(change.after), record);
     record.plain = true;
     this.#append(this.#topic(topic));
     record.plain = false;
@@ -285,17 +316,23 @@ class RecordEmitter<S extends SourceInfo> {
       return;
     }
     const route = this.#routes.of(change.table);
+    if (route.paused) {
+      counts.filtered++;
+      return;
+    }
     route.totals.events++;
     route.totals.lastEventAt = this.#record.timestamp;
     this.#setBlocks(route, change, change.snapshot);
     const { op } = change;
-    const { project } = route;
-    const before = project === null || change.before === null ? change.before : project(change.before);
-    const after = project === null || change.after === null ? change.after : project(change.after);
+    const { project, filter } = route;
+    const before =
+      project === null || change.before === null ? change.before : project(valuesOf(change.before));
+    const after = project === null || change.after === null ? change.after : project(valuesOf(change.after));
     if (change.unreadable !== undefined) {
       this.#refuse(route, change, asHeadwaterError(change.unreadable));
       return;
     }
+    const verdict = filter === null ? 'keep' : filter(op, valuesOf(change.before), valuesOf(change.after));
     switch (op) {
       case 'c':
         counts.creates++;
@@ -305,6 +342,7 @@ class RecordEmitter<S extends SourceInfo> {
         break;
       case 'u':
         counts.updates++;
+        if (verdict !== 'keep') break;
         if (before !== null && after !== null && keyChanged(route.key, before, after)) {
           if (this.#skipped.has('u')) break;
           this.#emitKeyChange(route, change, before, after);
@@ -315,7 +353,11 @@ class RecordEmitter<S extends SourceInfo> {
         counts.deletes++;
         break;
     }
-    if (this.#skips(route, op, before, after)) {
+    if (verdict === 'leave') {
+      this.#emitLeaving(route, change, before ?? after!);
+      return;
+    }
+    if (verdict === 'skip' || this.#skips(route, op, before, after)) {
       counts.filtered++;
       return;
     }
@@ -324,8 +366,19 @@ class RecordEmitter<S extends SourceInfo> {
     if (op === 'd') this.#appendTombstone(route.topic, null);
   }
 
+  /** A row that no longer satisfies the table's filter: to the topic's readers it is gone. */
+  #emitLeaving(route: TableRoute<S>, change: RowChange<S>, was: Image): void {
+    if (this.#skips(route, 'd', was, null)) {
+      this.#counts.filtered++;
+      return;
+    }
+    if (!this.#encode(route, change, 'd', was, null)) return;
+    this.#append(route.topic);
+    this.#appendTombstone(route.topic, null);
+  }
+
   /** A changed key is a delete of the old and a create of the new, each pointing to the other. */
-  #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Row, after: Row): void {
+  #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Image, after: Image): void {
     const record = this.#record;
     if (!this.#encode(route, change, 'c', null, after)) return;
     const { headers: createdHeaders } = record;
@@ -363,8 +416,8 @@ class RecordEmitter<S extends SourceInfo> {
     route: TableRoute<S>,
     change: RowChange<S>,
     op: Envelope['op'],
-    before: Row | null,
-    after: Row | null,
+    before: Image | null,
+    after: Image | null,
   ): boolean {
     const { encoder } = route;
     const record = this.#record;
@@ -393,36 +446,37 @@ class RecordEmitter<S extends SourceInfo> {
     }
   }
 
-  #skips(route: TableRoute<S>, op: RowChange['op'], before: Row | null, after: Row | null): boolean {
+  #skips(route: TableRoute<S>, op: RowChange['op'], before: Image | null, after: Image | null): boolean {
     if (this.#skipped.has(op)) return true;
     if (op === 'd') {
       return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'drop';
     }
     if (op !== 'u' || !this.#options.skipUnchanged) return false;
-    return before !== null && after !== null && unchanged(route.fields, before, after);
+    return before !== null && after !== null && unchanged(route.fields, valuesOf(before), valuesOf(after));
   }
 
   #unwrappedValue(
     route: TableRoute<S>,
     op: Envelope['op'],
-    before: Row | null,
-    after: Row | null,
+    before: Image | null,
+    after: Image | null,
   ): SinkRecord['value'] {
-    const row = op === 'd' && this.#options.unwrapped.deletes === 'rewrite' ? before : after;
-    if (row === null) return null;
-    return route.encoder.row(this.#unwrapped === null ? row : this.#unwrapped.extend(row, this.#parts(op)));
+    const image = op === 'd' && this.#options.unwrapped.deletes === 'rewrite' ? before : after;
+    if (image === null) return null;
+    const row = this.#unwrapped === null ? image : this.#unwrapped.extend(valuesOf(image), this.#parts(op));
+    return route.encoder.row(row);
   }
 
   #allHeaders(
     route: TableRoute<S>,
     op: Envelope['op'],
-    row: Row | null,
+    row: Image | null,
     noted: readonly Header[] | null,
   ): readonly Header[] {
     return [
       ...(noted ?? []),
       ...(this.#headers ?? []),
-      ...(route.headers === null || row === null ? [] : headersOf(route.headers, row)),
+      ...(route.headers === null || row === null ? [] : headersOf(route.headers, valuesOf(row))),
       ...(this.#unwrapped?.headers(this.#parts(op)) ?? []),
     ];
   }
@@ -433,15 +487,16 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   #refuse(route: TableRoute<S>, change: RowChange<S>, error: HeadwaterError): void {
+    // Half a row would be taken for the whole.
+    const readable = error.code !== 'source.value-unreadable';
     const letter = this.#deadLetter({
       table: route.name,
       topic: route.topic.name,
       op: change.op,
       source: route.source(change.at, change.snapshot),
       columns: route.fields.map((i) => route.columns[i]!),
-      // Half a row would be taken for the whole.
-      before: change.unreadable === undefined ? shownRow(route, change.before) : null,
-      after: change.unreadable === undefined ? shownRow(route, change.after) : null,
+      before: readable ? shownRow(route, change.before) : null,
+      after: readable ? shownRow(route, change.after) : null,
       error,
       timeMs: this.#record.timestamp,
     });
@@ -453,6 +508,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#counts.truncates++;
     const route = this.#routes.of(change.table);
     const envelope = this.#envelope;
+    if (route.paused) return;
     this.#setBlocks(route, change, null);
     if (!this.#options.truncates || this.#options.envelope === 'unwrapped') return;
     envelope.op = 't';
@@ -466,13 +522,13 @@ class RecordEmitter<S extends SourceInfo> {
     if (!this.#options.messages) return;
     const transaction = placeJson(this.#placeOf(change, null));
     const topic = this.#topic(messageTopic(this.#options.name));
-    this.#side(topic, this.#message(change, transaction, this.#envelope.timeUs));
+    this.#side(topic, prepared(this.#message)(change, transaction, this.#envelope.timeUs));
   }
 
   #emitMarker(marker: TxMarker<S>): void {
     if (!this.#options.transactionMetadata) return;
     const topic = this.#topic(transactionTopic(this.#options.name));
-    this.#side(topic, this.#transaction(marker, this.#order));
+    this.#side(topic, prepared(this.#transaction)(marker, this.#order));
   }
 
   #setBlocks(
@@ -480,14 +536,18 @@ class RecordEmitter<S extends SourceInfo> {
     change: RowChange<S> | TruncateChange<S>,
     snapshot: RowChange<S>['snapshot'],
   ): void {
-    if (this.#asText) this.#envelope.source = route.source(change.at, snapshot);
-    else this.#envelope.sourceValues = route.sourceValues(change.at, snapshot);
+    const envelope = this.#envelope;
+    if (this.#blocks === 'bytes') {
+      envelope.at = change.at;
+      envelope.snapshot = snapshot;
+    } else if (this.#blocks === 'text') envelope.source = route.source(change.at, snapshot);
+    else envelope.sourceValues = route.sourceValues(change.at, snapshot);
     this.#setPlace(this.#placeOf(change, route.name));
   }
 
   #setPlace(place: TransactionPlace | null): void {
-    if (this.#asText) this.#envelope.transaction = placeJson(place);
-    else this.#envelope.place = place;
+    if (this.#blocks === 'values') this.#envelope.place = place;
+    else this.#envelope.transaction = placeJson(place);
   }
 
   /** Counts the change: once for each record. */
@@ -545,14 +605,41 @@ class RecordEmitter<S extends SourceInfo> {
     throw new HeadwaterError('internal.bug', `The topic ${name} was not prepared.`);
   }
 
-  #need(name: string, purpose: TopicPurpose, waiting: Promise<unknown>[]): void {
+  #need(
+    name: string,
+    purpose: TopicPurpose,
+    waiting: Promise<unknown>[],
+    prepare?: (topic: string) => Promise<void>,
+  ): void {
     if (this.#topics.has(name)) return;
     waiting.push(
-      this.#sink.topic(name, purpose).then((handle) => {
+      Promise.all([this.#sink.topic(name, purpose), prepare?.(name)]).then(([handle]) => {
         this.#topics.set(name, handle);
       }),
     );
   }
+
+  readonly #openHeartbeat = async (topic: string): Promise<void> => {
+    this.#heartbeat = await heartbeatRecords(this.#encoding, { name: this.#options.name, topic });
+  };
+
+  readonly #openMessage = async (topic: string): Promise<void> => {
+    const { connector } = this.#options;
+    this.#message = await messageRecords(this.#encoding, this.#block, { connector, topic });
+  };
+
+  readonly #openTransaction = async (topic: string): Promise<void> => {
+    this.#transaction = await transactionRecords(this.#encoding, this.#block, topic);
+  };
+
+  readonly #openNotification = async (topic: string): Promise<void> => {
+    this.#notification = await notificationRecords(this.#encoding, topic);
+  };
+}
+
+function prepared<T>(records: T | null): T {
+  if (records !== null) return records;
+  throw new HeadwaterError('internal.bug', 'A side record was asked for before its topic was prepared.');
 }
 
 interface SideContent {
@@ -582,9 +669,9 @@ function kept(encoded: SinkRecord['key']): SinkRecord['key'] {
 /** A key of the settings that the old row does not hold: with nulls in its stead nobody would delete anything. */
 function refuseUnknownKey<S extends SourceInfo>(
   { key, name, columns }: Pick<TableRoute<S>, 'key' | 'name' | 'columns'>,
-  before: Row,
+  before: Image,
 ): void {
-  const missing = key.find((column) => before[column] === ABSENT);
+  const missing = key.find((column) => valueOf(before, column) === ABSENT);
   if (missing === undefined) return;
   const column = columns[missing] ?? null;
   throw new HeadwaterError(
@@ -594,18 +681,21 @@ function refuseUnknownKey<S extends SourceInfo>(
   );
 }
 
-function keyChanged(key: readonly number[], before: Row, after: Row): boolean {
+function keyChanged(key: readonly number[], before: Image, after: Image): boolean {
+  const texts = before instanceof TextRow && after instanceof TextRow;
   for (const column of key) {
-    const was = before[column]!;
-    const is = after[column]!;
+    if (texts && before.sameText(after, column)) continue;
+    const was = valueOf(before, column);
+    const is = valueOf(after, column);
     if (was !== ABSENT && is !== UNCHANGED && !sameValue(was, is)) return true;
   }
   return false;
 }
 
 /** Of a row that goes to the dead-letter topic only what its record would have shown. */
-function shownRow<S extends SourceInfo>({ project, fields }: TableRoute<S>, row: Row | null): Row | null {
-  if (row === null) return null;
+function shownRow<S extends SourceInfo>({ project, fields }: TableRoute<S>, image: Image | null): Row | null {
+  if (image === null) return null;
+  const row = valuesOf(image);
   const shown = project === null ? row : project(row);
   return fields.map((i) => shown[i] ?? null);
 }

@@ -60,7 +60,7 @@ export interface TablePlan {
 }
 
 export interface RowBlock<S extends SourceInfo = SourceInfo> {
-  /** op 'r', snapshot marker 'true', tx null. */
+  /** op 'r', snapshot marker 'true', tx null. May be made only when asked for: waiting blocks then cost bytes alone. */
   readonly rows: readonly RowChange<S>[];
   readonly bytes: number;
   /** Where a read of this chunk can go on after the block's last row; null for `by: 'block'`. */

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import pg from 'pg';
 import type { Change, RowChange } from '../../src/model/change.ts';
 import { type TableId, tableName } from '../../src/model/table.ts';
+import { valueOf, valuesOf } from '../../src/model/text-row.ts';
 import { type Row, UNCHANGED, type Value } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { PostgresPosition } from '../../src/readers/postgres/position.ts';
@@ -404,7 +405,7 @@ class Run {
     const rows: string[] = [];
     for (const chunk of plan.chunks) {
       for await (const block of view.rows(plan, chunk, signal)) {
-        rows.push(...block.rows.map((change) => rowText(change.after!)));
+        rows.push(...block.rows.map((change) => rowText(valuesOf(change.after!))));
       }
     }
     return rows.toSorted();
@@ -426,7 +427,9 @@ class Run {
       for (const change of this.records) {
         if (change.kind !== 'row' || change.op !== 'r' || change.table.id.table !== table) continue;
         const { key } = change.table;
-        const id = rowText(key.length === 0 ? change.after! : key.map((i) => change.after![i]!));
+        const id = rowText(
+          key.length === 0 ? valuesOf(change.after!) : key.map((i) => valueOf(change.after!, i)),
+        );
         expect(seen.has(id), `${table} ${id}`).toBe(false);
         seen.add(id);
       }
@@ -454,7 +457,10 @@ function replay(changes: readonly RowChange<PostgresSource>[]): string[] {
   const count = (row: Row | null, n: number): void => {
     if (row !== null) counts.set(rowText(row), (counts.get(rowText(row)) ?? 0) + n);
   };
-  for (const { before, after, table } of changes) {
+  for (const change of changes) {
+    const { table } = change;
+    const before = valuesOf(change.before);
+    const after = valuesOf(change.after);
     if (!keyed) {
       count(before, -1);
       count(after, 1);

@@ -2,6 +2,7 @@ import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange, SourceInfo } from '../../src/model/change.ts';
 import type { JsonValue, PositionCodec } from '../../src/model/position.ts';
 import { type Column, type TableSchema, tableName } from '../../src/model/table.ts';
+import { valuesOf } from '../../src/model/text-row.ts';
 import { type Row, UNCHANGED, type Value } from '../../src/model/value.ts';
 import type {
   ChunkLimit,
@@ -376,7 +377,8 @@ export function replay(state: Map<string, Map<string, Row>>, changes: readonly C
       rows.clear();
       continue;
     }
-    const { before, after } = change;
+    const before = valuesOf(change.before);
+    const after = valuesOf(change.after);
     const oldKey = before === null ? null : String(before[0]);
     const newKey = after === null ? null : String(after[0]);
     const old = rows.get(oldKey ?? newKey!);

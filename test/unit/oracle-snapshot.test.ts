@@ -303,6 +303,7 @@ describe('preflight', () => {
       /cannot read V\$LOG\. GRANT SELECT ON SYS\.V_\$LOG TO "C##CDC";/,
     ],
     ['V$DATABASE', (s) => s.unreadable.add('V$DATABASE'), /GRANT SELECT ON SYS\.V_\$DATABASE TO "C##CDC";/],
+    ['no FLASHBACK', (s) => (s.mayFlashback = false), /GRANT SELECT, FLASHBACK ON "Q"\."ORD" TO "C##CDC";/],
     ['DBMS_LOGMNR', (s) => (s.mayMine = false), /GRANT EXECUTE ON SYS\.DBMS_LOGMNR TO "C##CDC";/],
     [
       'a standby',

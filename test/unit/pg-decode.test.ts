@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { valueOf } from '../../src/model/text-row.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Change } from '../../src/model/change.ts';
 import type { PostgresPosition } from '../../src/readers/postgres/position.ts';
@@ -218,7 +219,11 @@ describe('a checkpoint inside of a transaction with messages', () => {
     );
   const namesOf = (changes: readonly Change<PostgresSource>[]): readonly string[] =>
     changes.flatMap((change) =>
-      change.kind === 'message' ? [change.prefix] : change.kind === 'row' ? [String(change.after![0])] : [],
+      change.kind === 'message'
+        ? [change.prefix]
+        : change.kind === 'row'
+          ? [String(valueOf(change.after!, 0))]
+          : [],
     );
 
   it.each([

@@ -1,13 +1,13 @@
 import type { Code } from '../../errors/catalogue.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
-import { tableName } from '../../model/table.ts';
+import { type TableId, tableName } from '../../model/table.ts';
 import type { Finding } from '../reader.ts';
 import type { TablePatterns } from '../table-patterns.ts';
 import { capturedTables, leftOutColumns, limitationOf } from './catalogue.ts';
 import { CHARACTER_SETS, type Database, readDatabase } from './database.ts';
-import { classify, mapOracleError } from './errors.ts';
+import { classify, mapOracleError, pastIsGone } from './errors.ts';
 import { VALID_DESTINATIONS } from './logs/log-files.ts';
-import { quoteIdent } from './quoting.ts';
+import { quoteIdent, quoteTable } from './quoting.ts';
 import { type ConnectOracle, OracleError, type OracleSession } from './session/oracle-session.ts';
 import type { OracleReaderOptions } from './settings.ts';
 
@@ -318,7 +318,7 @@ async function checkCharacterSets({ session, findings }: Checked): Promise<void>
 }
 
 async function checkTables(
-  { connect, options, database, findings, signal }: Checked,
+  { connect, options, database, user, findings, signal }: Checked,
   patterns: TablePatterns,
 ): Promise<void> {
   await using session = await connect('catalogue', signal);
@@ -333,6 +333,7 @@ async function checkTables(
   findings.push(ok('tables', `${tables.length} ${tables.length === 1 ? 'table' : 'tables'} to capture.`));
   for (const table of tables) {
     const name = tableName(table.id);
+    if (table.obstacle === null) await checkFlashback(session, table.id, { user, database, findings });
     if (table.obstacle !== null) {
       findings.push(
         warning(
@@ -367,6 +368,29 @@ async function checkTables(
         ),
       );
     }
+  }
+}
+
+/** Whether a table can be read as it was: what the snapshot does. */
+async function checkFlashback(
+  session: OracleSession,
+  id: TableId,
+  { user, database, findings }: Pick<Checked, 'user' | 'database' | 'findings'>,
+): Promise<void> {
+  try {
+    await session.query(`SELECT 1 FROM ${quoteTable(id)} AS OF SCN ${database.currentScn} WHERE ROWNUM = 1`);
+  } catch (error) {
+    if (!(error instanceof OracleError)) throw error;
+    if (pastIsGone(error)) return; // made or altered just now
+    if (classify(error).code !== 'source.privilege-missing') throw error;
+    findings.push(
+      failed(
+        'privileges',
+        'source.privilege-missing',
+        `${user} cannot read ${tableName(id)} as it was at an SCN.`,
+        `GRANT SELECT, FLASHBACK ON ${quoteTable(id)} TO ${quoteIdent(user)};`,
+      ),
+    );
   }
 }
 

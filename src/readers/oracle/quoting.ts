@@ -19,17 +19,3 @@ export function quoteTable({ schema, table }: TableId): string {
 export function quoteLiteral(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
-
-/** `'A','B'`, in lists of a thousand, which is as many as IN takes: `x IN (…) OR x IN (…)`. */
-export function inLists(expression: string, texts: readonly string[]): string {
-  const lists: string[] = [];
-  for (let i = 0; i < texts.length; i += 1000) {
-    lists.push(
-      `${expression} IN (${texts
-        .slice(i, i + 1000)
-        .map(quoteLiteral)
-        .join(',')})`,
-    );
-  }
-  return lists.join(' OR ');
-}

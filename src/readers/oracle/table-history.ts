@@ -90,7 +90,9 @@ export class TableHistory {
     described: Described,
   ): { readonly previous: TableSchema; readonly table: TableSchema } | null {
     const known = this.#list[ref.number]!;
-    const last = known.versions.at(-1)!;
+    // Where a row shows that the history was wrong, later shapes may be known already.
+    const before = known.versions.findLastIndex(({ from }) => from <= scn);
+    const last = known.versions[Math.max(before, 0)]!;
     if (
       JSON.stringify({ ...last, version: 0, from: 0 }) ===
       JSON.stringify({ ...described, version: 0, from: 0 })
@@ -99,15 +101,13 @@ export class TableHistory {
     }
     const previous = this.#model(known, last);
     const sameShape = shapeOf(last) === shapeOf(described);
-    const version = { ...described, version: sameShape ? last.version : last.version + 1, from: scn };
-    known.versions.push(version);
+    const next = Math.max(...known.versions.map(({ version }) => version)) + 1;
+    const version = { ...described, version: sameShape ? last.version : next, from: scn };
+    known.versions.splice(before + 1, 0, version);
     this.#index(known, version);
     this.#changed.add(known);
-    if (sameShape) {
-      // Moved or truncated: the same schema object, so that encoders stay.
-      return null;
-    }
-    return { previous: previous.schema, table: this.#model(known, version).schema };
+    // Moved or truncated: the same schema object, so that encoders stay.
+    return sameShape ? null : { previous: previous.schema, table: this.#model(known, version).schema };
   }
 
   /** A table takes another name. */

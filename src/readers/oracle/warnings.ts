@@ -50,10 +50,6 @@ export class Warnings {
     this.#log = log;
   }
 
-  get counts(): ReadonlyMap<WarningKind, number> {
-    return this.#counts;
-  }
-
   count(
     kind: WarningKind,
     about: {

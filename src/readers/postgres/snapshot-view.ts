@@ -196,18 +196,16 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
   ): AsyncGenerator<RowBlock<PostgresSource>> {
     const { table, schema, wide, by, key } = plan;
     const rows = new CopyRows({ schema, decoders: table.decoders, wide, at: this.#at });
-    const block = (): RowBlock<PostgresSource> => {
-      const lastKey = by === 'key' ? JSON.stringify(rows.lastTexts(key)) : null;
-      return { ...rows.take(), lastKey };
-    };
+    const block = (): RowBlock<PostgresSource> =>
+      rows.take(by === 'key' ? JSON.stringify(rows.lastTexts(key)) : null);
     for await (const chunk of session.copyOut(`COPY (${chunkSelect(plan, range, null)}) TO STDOUT`, signal)) {
       const count = chunk.frames.length >> 1;
       for (let frame = 0; frame < count;) {
         frame = rows.push(chunk, frame, BLOCK_ROWS);
-        if (rows.rows.length >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield block();
+        if (rows.count >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield block();
       }
     }
-    if (rows.rows.length > 0) yield block();
+    if (rows.count > 0) yield block();
   }
 
   /** Here a column that is gone means that the table was altered after the view was taken. */

@@ -164,9 +164,9 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
         break;
       }
     }
-    const more = full || rows.rows.length >= wanted;
+    const more = full || rows.count >= wanted;
     const lastKey = more ? JSON.stringify(rows.lastTexts(plan.key)) : null;
-    const { rows: found, bytes } = rows.take();
+    const { rows: found, bytes } = rows.take(lastKey);
     if (found.length > 0) this.#rowBytes.set(tableName(plan.id), bytes / found.length);
     if (!full) {
       const [closing] = await session.query(`SELECT ${rewrittenSince(table)}; COMMIT`, signal);

@@ -126,6 +126,7 @@ export class FakeOracle {
   unreadable = new Set<string>();
   mayMine = true;
   mayReadExtents = true;
+  mayFlashback = true;
   destinations = ['LOG_ARCHIVE_DEST_1'];
   logBytes = 200 * 1024 ** 2;
   threads: FakeThread[] = [

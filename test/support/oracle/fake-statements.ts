@@ -444,6 +444,16 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
+    /^SELECT 1 FROM "([^"]+)"\."([^"]+)" AS OF SCN (\d+) WHERE ROWNUM = 1$/,
+    function (match) {
+      const table = this.table({ o: match[1]!, t: match[2]! });
+      if (table === undefined) throw new OracleError('ORA-00942: table or view does not exist');
+      if (!this.server.mayFlashback) throw new OracleError('ORA-01031: insufficient privileges');
+      if (BigInt(match[3]!) < table.lastDdl) throw new OracleError('ORA-01466: unable to read data');
+      return NONE;
+    },
+  ],
+  [
     /^CREATE TABLE "[^"]+" \(LAST_SCN NUMBER\(19,0\)\)$/,
     function (_, _binds, sql) {
       this.server.raise('FLUSH', sql);

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Batch } from '../../../src/model/batch.ts';
+import { valuesOf } from '../../../src/model/text-row.ts';
 import { tableName } from '../../../src/model/table.ts';
 import { ABSENT, UNCHANGED, type Row, type Value } from '../../../src/model/value.ts';
 import type { Log } from '../../../src/observability/log.ts';
@@ -164,8 +165,8 @@ export class Harness {
         events.push({
           op: unreadable === undefined ? op : `unreadable ${op}`,
           table: tableName(table.id),
-          before: shown(before, table.columns),
-          after: shown(after, table.columns),
+          before: shown(valuesOf(before), table.columns),
+          after: shown(valuesOf(after), table.columns),
           ...common,
         });
       } else if (change.kind === 'truncate') {

@@ -237,7 +237,10 @@ export class RedoStream {
         if (rows.length === 0) break;
         for (const raw of rows) {
           const row = join.next(redoRow(raw));
-          if (row !== null && this.#isNew(row)) yield* this.#process(row);
+          if (row === null || !this.#isNew(row)) continue;
+          const timeMs = this.#clock.utcMs(row.time);
+          // Nearly all rows; the others may have to wait, or end in a batch.
+          if (!this.#take(row, timeMs)) yield* this.#process(row, timeMs);
         }
         if (buffer.mustSpill) await buffer.spill();
         if (!this.#outbox.empty) yield this.#batch();
@@ -259,13 +262,24 @@ export class RedoStream {
     return true;
   }
 
-  async *#process(row: RedoRow): AsyncGenerator<Batch<OraclePosition, OracleSource>> {
+  /** A row that only adds to what is open; false for any other. */
+  #take(row: RedoRow, timeMs: number): boolean {
+    const { buffer } = this.#parts;
+    if (row.code === START) {
+      buffer.start(row, timeMs);
+      return true;
+    }
+    if (!isChange(row.code)) return false;
+    const ref = this.#resolve(row);
+    if (ref === null) return true;
+    if (row.undo) buffer.undo(row, ref);
+    else buffer.add(row, ref, timeMs);
+    return true;
+  }
+
+  async *#process(row: RedoRow, timeMs: number): AsyncGenerator<Batch<OraclePosition, OracleSource>> {
     const { buffer, history } = this.#parts;
-    const timeMs = this.#clock.utcMs(row.time);
     switch (row.code) {
-      case START:
-        buffer.start(row, timeMs);
-        return;
       case COMMIT:
         yield* this.#commit(row, timeMs);
         return;
@@ -282,14 +296,6 @@ export class RedoStream {
         const { changes, truncates } = await applyDdl(row, ref, this.#parts, timeMs);
         for (const change of changes) this.#outbox.push(change, row.sql?.length ?? 0);
         if (truncates) buffer.add(row, ref, timeMs);
-        return;
-      }
-      default: {
-        if (!isChange(row.code)) return;
-        const ref = this.#resolve(row);
-        if (ref === null) return;
-        if (row.undo) buffer.undo(row, ref);
-        else buffer.add(row, ref, timeMs);
       }
     }
   }

@@ -42,14 +42,6 @@ export class TransactionBuffer {
     return new TransactionBuffer(options);
   }
 
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  get size(): number {
-    return this.#open.size;
-  }
-
   /** A START row. */
   start(row: RedoRow, timeMs: number): void {
     if (this.#open.has(row.xid)) return;

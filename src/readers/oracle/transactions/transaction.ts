@@ -143,10 +143,6 @@ export class Transaction {
     return this.#index.count;
   }
 
-  get spilled(): boolean {
-    return this.#file !== null;
-  }
-
   add(item: RedoItem): number {
     this.lastRef = item.ref;
     this.#index.push(item);
