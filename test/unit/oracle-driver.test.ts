@@ -159,6 +159,7 @@ describe('the driver’s errors', () => {
         check: 'connection',
         level: 'error',
         code: 'source.unreachable',
+        message: 'Checking the scripted server failed: the listener does not know the service (NJS-518).',
         fix: expect.stringContaining('lsnrctl services') as string,
       }),
     ]);

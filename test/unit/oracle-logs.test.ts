@@ -364,6 +364,17 @@ describe('the flush table', () => {
     expect(ids(h)).toEqual(['1', '2']);
   });
 
+  test('the connection is lost in it: another attempt', async () => {
+    const server = scripted(two());
+    server.faults.push({ on: 'FLUSH', message: BROKEN, times: 1 });
+    const h = run(server, { flushTable: 'HEADWATER_FLUSH' });
+    await h.poll(2030n);
+    expect((await failure(h, 2040n)).code).toBe('source.connection-lost');
+    await h.restart();
+    await h.poll(2050n);
+    expect(ids(h)).toEqual(['1', '2']);
+  });
+
   test('an instance that is away does not keep the others waiting', async () => {
     const server = scripted(two());
     server.faults.push({ on: 'CONNECT', within: 'node1', message: 'NJS-503: connection refused', times: 9 });

@@ -18,7 +18,7 @@ export interface Database {
   readonly currentScn: bigint;
 }
 
-export const DATABASE = `SELECT NAME, TO_CHAR(DBID), CDB, LOG_MODE, DATABASE_ROLE, OPEN_MODE, TO_CHAR(RESETLOGS_CHANGE#), TO_CHAR(RESETLOGS_TIME,'YYYY-MM-DD HH24:MI:SS'), SUPPLEMENTAL_LOG_DATA_MIN, SUPPLEMENTAL_LOG_DATA_ALL, TO_CHAR(CURRENT_SCN) FROM V$DATABASE`;
+const DATABASE = `SELECT NAME, TO_CHAR(DBID), CDB, LOG_MODE, DATABASE_ROLE, OPEN_MODE, TO_CHAR(RESETLOGS_CHANGE#), TO_CHAR(RESETLOGS_TIME,'YYYY-MM-DD HH24:MI:SS'), SUPPLEMENTAL_LOG_DATA_MIN, SUPPLEMENTAL_LOG_DATA_ALL, TO_CHAR(CURRENT_SCN) FROM V$DATABASE`;
 
 export async function readDatabase(session: OracleSession): Promise<Database> {
   const [row] = await session.query(DATABASE);
@@ -38,14 +38,14 @@ export async function readDatabase(session: OracleSession): Promise<Database> {
   };
 }
 
-export const CURRENT_SCN = 'SELECT TO_CHAR(CURRENT_SCN) FROM V$DATABASE';
+const CURRENT_SCN = 'SELECT TO_CHAR(CURRENT_SCN) FROM V$DATABASE';
 
 export async function currentScn(session: OracleSession): Promise<bigint> {
   const [row] = await session.query(CURRENT_SCN);
   return serverScn(row?.[0]);
 }
 
-export const SERVER_CLOCK = `SELECT TO_CHAR(SYSTIMESTAMP,'TZH:TZM') FROM DUAL`;
+const SERVER_CLOCK = `SELECT TO_CHAR(SYSTIMESTAMP,'TZH:TZM') FROM DUAL`;
 
 /** Minutes the server's clock is ahead of UTC: LogMiner's times are its. */
 export async function serverOffsetMinutes(session: OracleSession): Promise<number> {

@@ -125,6 +125,43 @@ export function classify(error: OracleError): Entry {
   return njs.find((entry) => entry !== LOST) ?? njs[0] ?? { class: 'unknown', code: 'source.query-failed' };
 }
 
+/** In words of ours, since the server's may hold values of rows. */
+const MEANINGS: ReadonlyMap<string, string> = new Map([
+  ['ORA-18', 'the server has no session left'],
+  ['ORA-20', 'the server has no process left'],
+  ['ORA-600', 'an internal error of the server'],
+  ['ORA-942', 'a table or view is not there, or may not be read'],
+  ['ORA-1017', 'user or password is wrong'],
+  ['ORA-1031', 'a privilege is missing'],
+  ['ORA-1033', 'the database is starting up or shutting down'],
+  ['ORA-1034', 'the database is down'],
+  ['ORA-1089', 'the database is shutting down'],
+  ['ORA-1109', 'the database is not open'],
+  ['ORA-1291', 'a redo log is missing'],
+  ['ORA-1325', 'the database does not archive its logs'],
+  ['ORA-1354', 'supplemental logging is off'],
+  ['ORA-1555', 'the undo of that SCN is gone'],
+  ['ORA-3113', 'the connection broke'],
+  ['ORA-3114', 'the connection broke'],
+  ['ORA-3135', 'the connection broke'],
+  ['ORA-4036', 'the server’s memory for sessions is used up'],
+  ['ORA-28000', 'the account is locked'],
+  ['ORA-28001', 'the password has expired'],
+  ['ORA-65011', 'there is no such pluggable database'],
+  ['ORA-65040', 'this is not allowed in a pluggable database'],
+  ['NJS-100', 'the national character set is not AL16UTF16'],
+  ['NJS-116', 'the account has only a password verifier of 10g'],
+  ['NJS-123', 'the server did not answer in time'],
+  ['NJS-138', 'the server is older than 12.1'],
+  ['NJS-500', 'the connection broke'],
+  ['NJS-503', 'the connection was refused'],
+  ['NJS-510', 'the server does not answer'],
+  ['NJS-518', 'the listener does not know the service'],
+  ['NJS-519', 'the listener does not know the SID'],
+  ['NJS-530', 'the host is not known'],
+  ['NJS-533', 'the server requires native network encryption'],
+]);
+
 /**
  * Anything thrown while talking to Oracle, as a HeadwaterError; `what` is the start of a sentence. What is not
  * Oracle's passes through.
@@ -132,7 +169,11 @@ export function classify(error: OracleError): Entry {
 export function mapOracleError(error: unknown, what: string): unknown {
   if (!(error instanceof OracleError)) return error;
   const { code, fix } = classify(error);
-  return new HeadwaterError(code, `${what} failed: ${error.message}.`, {
+  const meaning = [...error.ora.map((n) => `ORA-${n}`), ...error.njs.map((n) => `NJS-${n}`)]
+    .map((name) => MEANINGS.get(name))
+    .find((text) => text !== undefined);
+  const said = meaning === undefined ? error.message : `${meaning} (${error.message})`;
+  return new HeadwaterError(code, `${what} failed: ${said}.`, {
     ...(fix === undefined ? {} : { fix }),
     details: { errors: error.message },
     cause: error,

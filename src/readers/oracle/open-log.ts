@@ -54,7 +54,7 @@ async function gapOf(
 }
 
 /** The present SCN with the transactions that are open at it. RAC has those of all instances in GV$ alone. */
-export function snapshotStatement(cluster: boolean): string {
+function snapshotStatement(cluster: boolean): string {
   return `SELECT TO_CHAR(D.CURRENT_SCN), TO_CHAR(T.START_SCN) FROM V$DATABASE D LEFT OUTER JOIN ${cluster ? 'GV$TRANSACTION' : 'V$TRANSACTION'} T ON T.START_SCN < D.CURRENT_SCN`;
 }
 

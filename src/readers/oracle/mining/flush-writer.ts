@@ -79,14 +79,14 @@ export class FlushWriter {
   }
 }
 
-export function createStatement(table: string): string {
+function createStatement(table: string): string {
   return `CREATE TABLE ${table} (LAST_SCN NUMBER(19,0))`;
 }
 
-export function insertStatement(table: string): string {
+function insertStatement(table: string): string {
   return `INSERT INTO ${table} SELECT 0 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM ${table})`;
 }
 
-export function updateStatement(table: string, scn: bigint): string {
+function updateStatement(table: string, scn: bigint): string {
   return `UPDATE ${table} SET LAST_SCN = ${scn}`;
 }

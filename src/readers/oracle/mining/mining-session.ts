@@ -2,16 +2,16 @@ import type { LogFile } from '../logs/log-files.ts';
 import { quoteLiteral } from '../quoting.ts';
 import { OracleError, type OracleSession, type RowCursor } from '../session/oracle-session.ts';
 
-export const END = 'BEGIN SYS.DBMS_LOGMNR.END_LOGMNR; END;';
+const END = 'BEGIN SYS.DBMS_LOGMNR.END_LOGMNR; END;';
 
-export const MEMORY = `SELECT TO_CHAR(M.VALUE) FROM V$STATNAME N, V$MYSTAT M WHERE N.STATISTIC# = M.STATISTIC# AND N.NAME = 'session pga memory'`;
+const MEMORY = `SELECT TO_CHAR(M.VALUE) FROM V$STATNAME N, V$MYSTAT M WHERE N.STATISTIC# = M.STATISTIC# AND N.NAME = 'session pga memory'`;
 
-export function addStatement(file: string, first: boolean): string {
+function addStatement(file: string, first: boolean): string {
   return `BEGIN SYS.DBMS_LOGMNR.ADD_LOGFILE(LOGFILENAME => ${quoteLiteral(file)}, OPTIONS => DBMS_LOGMNR.${first ? 'NEW' : 'ADDFILE'}); END;`;
 }
 
 /** SCNs are inclusive here. */
-export function startStatement(from: bigint, to: bigint): string {
+function startStatement(from: bigint, to: bigint): string {
   return `BEGIN SYS.DBMS_LOGMNR.START_LOGMNR(STARTSCN => '${from}', ENDSCN => '${to}', OPTIONS => DBMS_LOGMNR.DICT_FROM_ONLINE_CATALOG + DBMS_LOGMNR.NO_ROWID_IN_STMT); END;`;
 }
 

@@ -199,7 +199,7 @@ function textDecoder(kind: 'string' | 'xml', decode: DecodeText, large: boolean)
 }
 
 /** Throws UnreadableValue for anything but text. */
-export function redoText(literal: Literal, decode: DecodeText): string {
+function redoText(literal: Literal, decode: DecodeText): string {
   if (typeof literal === 'string') return literal;
   if (typeof literal === 'symbol' || literal === null) throw new UnreadableValue('text');
   if (literal.kind === 'number') return literal.text;
@@ -219,7 +219,7 @@ export function redoText(literal: Literal, decode: DecodeText): string {
 }
 
 /** `\XXXX` is a UTF-16 unit, `\\` a backslash. */
-export function unistr(text: string): string {
+function unistr(text: string): string {
   if (!text.includes('\\')) return text;
   return text.replaceAll(/\\(\\|[0-9A-Fa-f]{4}|)/g, (_, code: string) => {
     if (code === '\\') return '\\';
@@ -344,7 +344,7 @@ function intervalDecoder(
 }
 
 /** Bytes of HEXTORAW; `expected` says what was wanted where it is none. */
-export function hexArgument(literal: Literal, expected: string): Buffer {
+function hexArgument(literal: Literal, expected: string): Buffer {
   if (!isCall(literal) || literal.name !== 'HEXTORAW') throw new UnreadableValue(expected);
   if (literal.argument === null) return Buffer.alloc(0);
   return hexBytes(stringArgument(literal));
