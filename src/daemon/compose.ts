@@ -18,7 +18,7 @@ export function attemptParts(settings: Settings, run: RunOptions): AttemptParts<
   return withSource(settings, run.log, (source) => partsOf(settings, run, source));
 }
 
-interface RunOptions {
+export interface RunOptions {
   readonly untilCaughtUp: boolean;
   readonly startedAt: number;
   readonly lost: string | null;
@@ -26,7 +26,8 @@ interface RunOptions {
   readonly control: PipelineControl;
 }
 
-function partsOf<P, S extends SourceInfo>(
+/** The same for a source that is there already. */
+export function partsOf<P, S extends SourceInfo>(
   settings: Settings,
   run: RunOptions,
   { openReader, block }: Source<P, S>,

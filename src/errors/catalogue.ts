@@ -256,6 +256,53 @@ export const CATALOGUE = {
     summary: 'Tables that the settings name were created, made anew, or are no longer published.',
     advice: 'Nothing to do: Headwater publishes them and reads the new ones while the stream goes on.',
   },
+  'source.redo-unreadable': {
+    fate: 'halt',
+    exit: 1,
+    summary:
+      'A statement of Oracle’s redo log cannot be read, or names a column that the table does not have.',
+    advice:
+      'Nothing of that transaction was delivered. After a DDL under strategy online_catalog use hybrid; else report it, and set source.oracle.on_unreadable to dead-letter to go on.',
+  },
+  'source.archive-mode': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The Oracle database is not in ARCHIVELOG mode.',
+    advice:
+      'SHUTDOWN IMMEDIATE; STARTUP MOUNT; ALTER DATABASE ARCHIVELOG; ALTER DATABASE OPEN; on RDS turn backups on.',
+  },
+  'source.supplemental-logging': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'Oracle’s redo log does not hold what is needed to tell changes apart (supplemental logging).',
+    advice: 'ALTER DATABASE ADD SUPPLEMENTAL LOG DATA; and ALL COLUMNS for the captured tables.',
+  },
+  'source.container': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The session is in the wrong container of a multitenant database, or the PDB is not open.',
+    advice: 'Connect to CDB$ROOT with a common user (C##…) and name the PDB, open, in source.oracle.pdb.',
+  },
+  'source.client-unsupported': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The Oracle server asks for something that the driver’s thin mode does not have.',
+    advice:
+      'Thin mode needs Oracle 12.1 or later, TLS (tcps) instead of native network encryption, and a password verifier newer than 10G.',
+  },
+  'source.log-missing': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'A redo log that is needed cannot be read at the moment.',
+    advice:
+      'Look whether the archiver runs and the archived logs are still on disk; lengthen their retention, or restore the log that the message names.',
+  },
+  'source.log-failed': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'LogMiner failed again and again at the same place.',
+    advice: 'Look at the database’s alert log and Oracle Support for the error that the message quotes.',
+  },
   'source.value-unreadable': {
     fate: 'quarantine',
     exit: 1,
