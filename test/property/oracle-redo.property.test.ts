@@ -164,7 +164,7 @@ test('a mutated statement is read or refused, and its values decode or are refus
 });
 
 test('megabytes of apostrophes, blanks and bars take a time that grows with their length alone', () => {
-  const size = 4 * 1024 * 1024;
+  const size = 1024 * 1024;
   for (const part of ["'", "''", "' ", "', ", "','", '||', '(', "'a", ' and "', "' and ", '/*', '1e']) {
     const body = part.repeat(size / part.length);
     for (const head of [
