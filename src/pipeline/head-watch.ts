@@ -51,10 +51,11 @@ export function watchHead<P, S extends SourceInfo>(
   const reached = (position: P): boolean => at !== null && (reader.codec.compare(at, position) ?? -1) >= 0;
 
   const poll = async (): Promise<void> => {
-    const { position, retainedBytes } = await reader.head(run.signal);
+    const { position, retainedBytes, retentionMs = null } = await reader.head(run.signal);
     head = position;
     monitor.sawHead(reader.codec.encode(position), !reached(position));
     noteRetained(retainedBytes, monitor, run.log);
+    monitor.retentionMs = retentionMs;
     // Not while tables are read: a new attempt would begin some of them again.
     if (target !== null || !snapshot.done || performance.now() - tablesSeenAt < TABLES_MS) return;
     tablesSeenAt = performance.now();
