@@ -164,7 +164,7 @@ export class RowReader {
       cursor.at = from;
       const lenient = lenientDecoders(captured);
       this.#images(head, cursor, { ...captured, decoders: lenient.decoders });
-      this.unreadable = lenient.error();
+      this.unreadable = captured.unreadable ?? lenient.error();
     }
     return captured.versions === null || this.#present(captured.versions);
   }
