@@ -219,7 +219,7 @@ function hasImplicitVersions({ columns, metadata: { names } }: TableMap): boolea
   return names === null || (names.at(-2) === 'row_start' && names.at(-1) === 'row_end');
 }
 
-export function versionDecoders(map: TableMap): readonly Decode[] {
+export function versionDecoders(map: TableMap): readonly (Decode | null)[] {
   const first = map.columns.length - 2;
   return [first, first + 1].map((i) => binlogDecoder(columnFromLog('', map, i), map.columns[i]!));
 }

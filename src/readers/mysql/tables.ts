@@ -22,7 +22,7 @@ import {
 } from './log-table.ts';
 import { type SchemaHistory, shapeOf } from './schema-history.ts';
 import type { MysqlSource, MysqlTx } from './source-info.ts';
-import { binlogDecoder } from './types/decode-binlog.ts';
+import { binlogDecoder, type Decode } from './types/decode-binlog.ts';
 import type { MysqlColumn, MysqlTypeOptions } from './types/mysql-column.ts';
 
 export interface TablesOptions {
@@ -305,19 +305,27 @@ export class Tables {
     unreadable: HeadwaterError | null,
   ): TableState {
     const versions = systemVersions(table, map);
+    const decoders = decodersOf(table, map);
+    const name = tableName(map.id);
+    const unknownType =
+      decoders === null
+        ? new HeadwaterError(
+            'source.schema-unknown',
+            `A column of ${name} has a type that this version cannot read; none of its changes can be.`,
+            { details: { table: name } },
+          )
+        : null;
     return {
       tableId: map.tableId,
       id: map.id,
       map: Buffer.from(body),
       captured: {
         schema,
-        decoders: [
-          ...table.columns.map((column, i) => binlogDecoder(column, map.columns[i]!)),
-          ...(versions === null ? [] : versionDecoders(map)),
-        ],
+        decoders: decoders ?? [],
         versions,
         json: map.columns.flatMap(({ type }, i) => (type === TYPE.json ? [i] : [])),
-        unreadable,
+        unreadable: unreadable ?? unknownType,
+        undecodable: decoders === null,
       },
     };
   }
@@ -327,6 +335,17 @@ export class Tables {
     this.#warned.add(key);
     this.#options.log.warn(fields, message);
   }
+}
+
+/** Null where a type is not known, and with it the length of its values. */
+function decodersOf(table: MysqlTable, map: TableMap): readonly Decode[] | null {
+  const decoders = map.columns.map((log, i) => {
+    const column = table.columns[i];
+    return column === undefined ? null : binlogDecoder(column, log);
+  });
+  const extra = systemVersions(table, map) === null ? [] : versionDecoders(map);
+  const all = [...decoders.slice(0, table.columns.length), ...extra];
+  return all.every((decode) => decode !== null) ? all : null;
 }
 
 function sameNames({ columns }: MysqlTable, names: readonly string[]): boolean {
