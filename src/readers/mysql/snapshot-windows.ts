@@ -175,7 +175,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
     }
     await end();
     const { connect } = this.#options;
-    const taken = await takeSnapshot({ connect, sessions: 1, tables: [plan.id] }, signal);
+    const taken = await takeSnapshot({ connect, sessions: 1, tables: [plan.id], longLived: false }, signal);
     if (taken === null) throw noCommonPosition(plan.id);
     const { position } = taken;
     return {
@@ -240,7 +240,7 @@ export function noCommonPosition(id: TableId | null): HeadwaterError {
     'snapshot.no-common-position',
     `The user may not lock ${what} for the moment that a snapshot takes, and the server has no GTIDs.`,
     {
-      fix: "GRANT RELOAD ON *.* TO CURRENT_USER (with the user of source.url); or GRANT LOCK TABLES on the tables' databases; or turn gtid_mode on",
+      fix: "GRANT LOCK TABLES on the tables' databases to the user of source.url; or turn gtid_mode on",
     },
   );
 }
