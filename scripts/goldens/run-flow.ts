@@ -59,6 +59,7 @@ async function runToTheEnd(file: string): Promise<void> {
     await promisify(execFile)(process.execPath, [main, 'run', '--until-caught-up', '--json', file], {
       maxBuffer: 64 * 1024 * 1024,
       timeout: 120_000,
+      killSignal: 'SIGKILL',
     });
   } catch (error) {
     const { stderr, message } = error as { stderr?: string; message: string };

@@ -66,7 +66,7 @@ async function mysqlSource(product: 'mysql' | 'mariadb'): Promise<GoldenSource> 
   return {
     product,
     url: server.url,
-    settings: [`url: ${server.url}`, "tables: ['/.*/']", `mysql: { include_query: true }`],
+    settings: [`url: ${server.url}`, "tables: ['/.*/']", `mysql: { include_query: true, unsigned_overflow: wrap }`],
     run: async ({ sql, force = false }) => {
       const args = [...first, ...options, '--default-character-set=utf8mb4', '--comments'];
       const running = promisify(execFile)(client, force ? [...args, '--force'] : args, {
