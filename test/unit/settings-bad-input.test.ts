@@ -81,7 +81,7 @@ const BAD: readonly Bad[] = [
   },
   {
     what: 'another source',
-    yaml: change('postgres://headwater@db:5432', 'mysql://headwater@db'),
+    yaml: change('postgres://headwater@db:5432', 'oracle://headwater@db'),
     line: 3,
     says: 'source.url begins with oracle://, and this version reads PostgreSQL, MySQL and MariaDB only',
   },

@@ -21,7 +21,9 @@ export interface LogServer {
 export async function describeLogServer(query: Query, { flavour }: ServerInfo): Promise<LogServer> {
   const isMysql = flavour === 'mysql';
   const own = isMysql ? '@@global.server_uuid, @@global.gtid_mode' : '@@global.hostname, @@global.port';
-  const [row] = await query(`SELECT @@global.server_id, @@global.lower_case_table_names, @@global.binlog_checksum, ${own}`);
+  const [row] = await query(
+    `SELECT @@global.server_id, @@global.lower_case_table_names, @@global.binlog_checksum, ${own}`,
+  );
   const [id, lowerCase, checksum, first, second] = row ?? [];
   return {
     uuid: isMysql ? (first ?? '') : `${first}:${second}:${id}`,

@@ -98,7 +98,10 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
       );
       this.#continuous = opened.continuity.kind === 'continuous';
       this.#sameServer = sameServer;
-      this.#described = await this.#describe(this.#listed.map(({ id }) => id), signal);
+      this.#described = await this.#describe(
+        this.#listed.map(({ id }) => id),
+        signal,
+      );
       return opened;
     });
   }

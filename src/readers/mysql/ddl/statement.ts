@@ -7,7 +7,11 @@ import { type Token, tokens } from './tokens.ts';
  */
 export type Statement =
   /** Tables were created, altered, renamed or dropped: all names that are touched. */
-  | { readonly kind: 'tables'; readonly verb: 'create' | 'alter' | 'rename' | 'drop'; readonly ids: readonly TableId[] }
+  | {
+      readonly kind: 'tables';
+      readonly verb: 'create' | 'alter' | 'rename' | 'drop';
+      readonly ids: readonly TableId[];
+    }
   | { readonly kind: 'truncate'; readonly id: TableId }
   /** All tables of a database are gone. */
   | { readonly kind: 'drop-database'; readonly schema: string }
@@ -245,7 +249,14 @@ class Reader {
   /** [UNIQUE | FULLTEXT | SPATIAL | VECTOR] INDEX */
   seekIndex(): boolean {
     const start = this.#at;
-    while (this.skip('UNIQUE') || this.skip('FULLTEXT') || this.skip('SPATIAL') || this.skip('VECTOR') || this.skip('ONLINE') || this.skip('OFFLINE'));
+    while (
+      this.skip('UNIQUE') ||
+      this.skip('FULLTEXT') ||
+      this.skip('SPATIAL') ||
+      this.skip('VECTOR') ||
+      this.skip('ONLINE') ||
+      this.skip('OFFLINE')
+    );
     if (this.skip('INDEX') || this.skip('KEY')) return true;
     this.#at = start;
     return false;
