@@ -26,7 +26,7 @@ const DROPPED_OF_SOURCE: ReadonlySet<string> = new Set([
 ]);
 
 /** Where in the log a change stands: compared only is whether there is such a place. */
-const PLACES_OF_SOURCE: ReadonlySet<string> = new Set(['pos', 'file', 'gtid', 'thread']);
+const PLACES_OF_SOURCE: ReadonlySet<string> = new Set(['pos', 'file', 'gtid', 'thread', 'server_id']);
 
 export function compare(recording: Recording, ours: readonly GoldenRecord[]): Comparison {
   const unexpected: Difference[] = [];
@@ -105,6 +105,7 @@ function compareTopic(
       topic,
       index: i,
       op: (their ?? our) === undefined ? null : opOf((their ?? our)!),
+      their: their ?? null,
       ours: our ?? null,
     };
     if (their === undefined || our === undefined) {
@@ -169,7 +170,8 @@ function sortedCollections(collections: readonly Json[]): readonly Json[] {
 function withoutPosition(source: Json): Json {
   const fields = Object.entries(source as Readonly<Record<string, Json>>).map(
     ([name, field]): [string, Json] => {
-      const isPlace = field !== null && PLACES_OF_SOURCE.has(name);
+      // Of a snapshot's row there is no GTID, no thread, and the server is 0.
+      const isPlace = field !== null && field !== 0 && PLACES_OF_SOURCE.has(name);
       // A database of PostgreSQL has another name for each run.
       const isRandom = name === 'db' && fieldOf(source, 'connector') === 'postgresql';
       if (isPlace || isRandom || DROPPED_OF_SOURCE.has(name)) return [name, '(dropped)'];

@@ -21,10 +21,14 @@ export interface Recording {
   readonly withNulls: readonly GoldenRecord[];
   /** The topic prefix. */
   readonly prefix: string;
+  /** `source.tables`: what Debezium had been told to capture. */
+  readonly tables: readonly string[];
   /** What runs before the start, and while streaming. */
   readonly before: readonly Script[];
   readonly during: readonly Script[];
 }
+
+export const EVERY_TABLE: readonly string[] = ['/.*/'];
 
 export async function readRecording(folder: string): Promise<Recording> {
   const ours = existsSync(join(folder, 'recorded-a.jsonl.gz'));
@@ -37,7 +41,7 @@ export async function readRecording(folder: string): Promise<Recording> {
   const { prefix, product } = sourceOf(withNulls);
   const scripts = texts.map((sql): Script => ({ sql }));
   const inOrder = { before: scripts.slice(0, -1), during: scripts.slice(-1) };
-  const recorded = { product, withDefaults, withNulls, prefix };
+  const recorded = { product, withDefaults, withNulls, prefix, tables: EVERY_TABLE };
   if (ours) return { ...recorded, ...inOrder };
   // Debezium's own test SQL was run before the start too, where the recording has rows of a snapshot.
   if (product === 'postgres') {
@@ -50,7 +54,8 @@ export async function readRecording(folder: string): Promise<Recording> {
       const database = `\`${kind}_${files[i]!.slice(0, -'.sql'.length)}\``;
       return { sql: `CREATE DATABASE ${database};\nUSE ${database};\n${sql}`, force: true };
     });
-  return { ...recorded, before: inDatabases('snap'), during: inDatabases('str') };
+  const tables = ['/(snap|str)_.*/'];
+  return { ...recorded, tables, before: inDatabases('snap'), during: inDatabases('str') };
 }
 
 /** The op of a record, or null of a tombstone or a side record. */
