@@ -15,7 +15,7 @@ import type { Settings, SourceSettings } from '../settings/settings.ts';
 
 /** What the daemon needs of a kind of source. */
 export interface Source<P, S extends SourceInfo> {
-  openReader(): Reader<P, S>;
+  readonly openReader: () => Reader<P, S>;
   readonly block: SourceBlock<S>;
 }
 

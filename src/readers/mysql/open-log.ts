@@ -10,7 +10,7 @@ export interface OpenLogParts {
   readonly options: MysqlReaderOptions;
   readonly server: AskedServer;
   /** Takes the snapshot that a fresh log begins at; null where there is none. */
-  takeSnapshot(): Promise<MysqlPosition | null>;
+  readonly takeSnapshot: () => Promise<MysqlPosition | null>;
 }
 
 /** How the server's log relates to the checkpoint. Nothing is made at the source. */

@@ -9,7 +9,14 @@ import type { TableMap } from './binlog/table-map.ts';
 import type { TableState } from './binlog/table-state.ts';
 import { type MysqlTable, schemaOf } from './catalogue.ts';
 import { recognise } from './ddl/statement.ts';
-import { agrees, anonymousTable, tableFromLog } from './log-table.ts';
+import {
+  agrees,
+  anonymousTable,
+  isSequence,
+  systemVersions,
+  tableFromLog,
+  versionDecoders,
+} from './log-table.ts';
 import { type SchemaHistory, shapeOf } from './schema-history.ts';
 import type { MysqlSource, MysqlTx } from './source-info.ts';
 import { binlogDecoder } from './types/decode-binlog.ts';
@@ -24,7 +31,7 @@ export interface TablesOptions {
   readonly continuous: boolean;
   readonly types: MysqlTypeOptions;
   /** Reads the catalogue anew; null where there is no such table. */
-  describe(id: TableId): Promise<MysqlTable | null>;
+  readonly describe: (id: TableId) => Promise<MysqlTable | null>;
   /** The database that a statement's names are looked up in without regard to case (lower_case_table_names). */
   readonly lowerCase: boolean;
   readonly log: Log;
@@ -78,6 +85,9 @@ export class Tables {
       return { state: this.#state(map, body, known, null), changes: [] };
     }
     const present = await describe(map.id);
+    if (present === null && known === undefined && isSequence(map)) {
+      return { state: { tableId: map.tableId, id: map.id, map: Buffer.from(body), captured: null }, changes: [] };
+    }
     const exact =
       present !== null && agrees(present, map) ? present : tableFromLog(map, present ?? known?.table ?? null);
     if (exact === null) {
@@ -230,13 +240,18 @@ export class Tables {
     { table, schema }: Known,
     unreadable: HeadwaterError | null,
   ): TableState {
+    const versions = systemVersions(table, map);
     return {
       tableId: map.tableId,
       id: map.id,
       map: Buffer.from(body),
       captured: {
         schema,
-        decoders: table.columns.map((column, i) => binlogDecoder(column, map.columns[i]!)),
+        decoders: [
+          ...table.columns.map((column, i) => binlogDecoder(column, map.columns[i]!)),
+          ...(versions === null ? [] : versionDecoders(map)),
+        ],
+        versions,
         json: map.columns.flatMap(({ type }, i) => (type === TYPE.json ? [i] : [])),
         unreadable,
       },
