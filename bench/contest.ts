@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Contender, RunSpec } from './contender.ts';
 import { debezium, preparePeer, type PeerName } from './debezium.ts';
-import { measureProducerFloors, type Floor } from './floors.ts';
+import { measureProducerFloors, type Floor, warmBroker } from './floors.ts';
 import { buildHeadwater, headwater } from './headwater.ts';
 import { openLab, type Lab } from './lab.ts';
 import { measureLatency, type LatencyRun } from './latency.ts';
@@ -82,6 +82,8 @@ export async function benchContest(options: ContestOptions, signal: AbortSignal)
   };
   const wants = (scenario: Scenario): boolean => options.only.includes(scenario);
 
+  say('Warming the broker up');
+  await warmBroker(lab, signal);
   say(`Making ${options.rows} rows`);
   await lab.source.createOrders(options.rows);
   if (wants('snapshot')) await snapshots(bench, bulk);

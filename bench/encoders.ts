@@ -38,6 +38,7 @@ export function benchEncoders({
       fields: ORDERS.columns.map((_, i) => i),
       topic: 'shop.public.orders',
       source: block.schema,
+      writeSource: () => {},
     });
     const sourceOf = block.forTable(ORDERS.id);
     const envelope: Envelope = {
@@ -45,6 +46,8 @@ export function benchEncoders({
       before: null,
       after: null,
       source: '',
+      at: null,
+      snapshot: null,
       transaction: 'null',
       sourceValues: [],
       place: null,

@@ -6,6 +6,7 @@ import type { FloorCost, FloorTask } from './floor-worker.ts';
 import { startKafkaBroker } from './servers.ts';
 import { type Product, startSource } from './source.ts';
 import { printTable } from './table.ts';
+import { waitForRecords } from './topic-watch.ts';
 
 export interface Floor extends FloorCost {
   readonly name: string;
@@ -50,6 +51,25 @@ export async function measureProducerFloors(broker: string, records: number): Pr
     floors.push({ name: `Producer alone, ${delivery}`, floorOf: null, events: records, ...cost });
   }
   return floors;
+}
+
+/** What warms a broker up: so many records, written and read, bring its figures to where they stay. */
+const WARM_UP_RECORDS = 500_000;
+
+/**
+ * Writes and reads ready-made events, in transactions and without, so that the first contender does not pay for the
+ * broker's own start: its compiler, its log segments, its coordinator.
+ */
+export async function warmBroker(
+  { broker }: { readonly broker: string },
+  signal: AbortSignal,
+): Promise<void> {
+  for (const delivery of ['at-least-once', 'exactly-once'] as const) {
+    const name = `bench-warm-up-${process.pid}-${delivery}`;
+    await inProcess({ kind: 'producer', broker, name, delivery, records: WARM_UP_RECORDS });
+    const topic = { broker, topic: `${name}.public.orders`, partitions: 3 };
+    await waitForRecords(topic, { skip: 0, records: WARM_UP_RECORDS }, signal);
+  }
 }
 
 export async function inProcess(task: FloorTask): Promise<FloorCost> {

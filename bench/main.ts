@@ -93,7 +93,7 @@ await yargs(process.argv.slice(2))
       contestOptions(command)
         .option('identity', {
           choices: IDENTITIES,
-          default: 'default' satisfies Identity as Identity,
+          default: 'default' as const satisfies Identity,
           describe: 'REPLICA IDENTITY of the table',
         })
         .example('npm run bench -- postgres --rows 100000 --only snapshot --peer tuned', 'a quick look'),

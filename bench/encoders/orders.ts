@@ -145,7 +145,7 @@ for (const profile of ['debezium', 'safe'] as const) {
         heartbeats: false,
         tables: new Map(),
         ...NO_TRANSFORMS,
-        onTableError: (_, error) => {
+        onDeadLetter: (_, error) => {
           throw error;
         },
       },

@@ -4,6 +4,7 @@ import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
+import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openSink } from './sinks.ts';
 import { retainedBudgetBytes, type Source, withSource } from './sources.ts';
@@ -19,6 +20,7 @@ interface RunOptions {
   readonly startedAt: number;
   readonly lost: string | null;
   readonly log: Log;
+  readonly control: PipelineControl;
 }
 
 function partsOf<P, S extends SourceInfo>(
@@ -34,9 +36,10 @@ function partsOf<P, S extends SourceInfo>(
   });
   return {
     name: settings.name,
+    control: run.control,
     openReader,
     openSink: (signal) => openSink(settings, run.log, signal),
-    createEmitter: (sink, onTableError) =>
+    createEmitter: (sink, onDeadLetter) =>
       createEmitter(
         {
           ...topicNaming(settings),
@@ -70,7 +73,7 @@ function partsOf<P, S extends SourceInfo>(
               { table: tableName(table), rules: rules.join(', ') },
               'the settings have rules for columns that this table does not have',
             ),
-          onTableError,
+          onDeadLetter,
         },
         encoding,
         block,

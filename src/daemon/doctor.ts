@@ -5,6 +5,7 @@ import { asHeadwaterError } from '../errors/headwater-error.ts';
 import { SILENT } from '../observability/log.ts';
 import type { Finding } from '../readers/reader.ts';
 import type { Settings } from '../settings/settings.ts';
+import { readOffsets } from './offsets.ts';
 import { topicsOf } from './topics.ts';
 import { kafkaOptions } from './sinks.ts';
 import { openReader } from './sources.ts';
@@ -21,10 +22,28 @@ export async function diagnose(settings: Settings, signal: AbortSignal): Promise
 async function checkSource(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
   await using reader = openReader(settings, SILENT);
   try {
-    return await reader.preflight(signal);
+    const findings = await reader.preflight(signal);
+    const gone = findings.some(({ code }) => code === 'settings.no-table-matches');
+    const others = findings.some(
+      ({ check, code }) => check === 'tables' && code !== 'settings.no-table-matches',
+    );
+    return gone && others && (await hasRun(settings, signal)) ? findings.map(asGone) : findings;
   } catch (error) {
     return [findingOf('source', error)];
   }
+}
+
+/** A sink that cannot be asked is told of by its own check. */
+async function hasRun(settings: Settings, signal: AbortSignal): Promise<boolean> {
+  const offsets = await readOffsets(settings, signal).catch(() => null);
+  return offsets !== null && offsets.position !== null;
+}
+
+/** A pipeline with a checkpoint goes on without a table that was dropped. */
+function asGone(finding: Finding): Finding {
+  if (finding.code !== 'settings.no-table-matches') return finding;
+  const { check, message } = finding;
+  return { check, level: 'warning', message, fix: 'Take it out of source.tables if it is gone for good.' };
 }
 
 async function checkSink(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {

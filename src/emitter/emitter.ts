@@ -15,6 +15,7 @@ import type {
   TxMarker,
 } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
+import { type Image, TextRow, valueOf, valuesOf } from '../model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
@@ -63,8 +64,8 @@ export interface EmitterOptions extends RouteOptions {
   readonly heartbeats: boolean;
   /** `<name>.dead-letter` unless given. */
   readonly deadLetterTopic?: string;
-  /** A table's change could not be encoded; it lies in the dead-letter topic, and the others go on. */
-  readonly onTableError: (table: TableId, error: HeadwaterError) => void;
+  /** A change could not be encoded and lies in the dead-letter topic; the table goes on. Called for each. */
+  readonly onDeadLetter: (table: TableId, error: HeadwaterError) => void;
 }
 
 /** What a batch made. */
@@ -88,6 +89,8 @@ export interface Emitter {
   prepare(batch: Batch<unknown>): Promise<void> | undefined;
   /** Encodes and appends everything in the batch, in order. Call `prepare` for the batch first. */
   emit(batch: Batch<unknown>): EmitCounts;
+  /** What has been emitted is committed, and what follows of the same transaction will be apart from it. */
+  split(): void;
   /** Appends a heartbeat record. */
   heartbeat(nowMs: number): void;
   /** Appends a notification to `<name>.notification`. */
@@ -110,7 +113,7 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #options: EmitterOptions;
   readonly #sink: Sink;
   readonly #block: SourceBlock<S>;
-  readonly #asText: boolean;
+  readonly #blocks: Encoding['blocks'];
   /** Null where records are whole envelopes, or rows with nothing added. */
   readonly #unwrapped: UnwrappedFields | null;
   readonly #outbox: Outbox | null;
@@ -126,6 +129,8 @@ class RecordEmitter<S extends SourceInfo> {
     after: null,
     source: '',
     sourceValues: [],
+    at: null,
+    snapshot: null,
     transaction: 'null',
     place: null,
     timeUs: 0,
@@ -139,6 +144,8 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #topics = new Map<string, TopicHandle>();
   #counts: EmitCounts = emptyCounts();
   #lastTx: Tx | null = null;
+  /** For each record of a transaction of which a part has been committed; null in all others. */
+  #splitHeader: Header | null = null;
 
   constructor(options: EmitterOptions, encoding: Encoding, block: SourceBlock<S>, sink: Sink) {
     this.#options = options;
@@ -146,7 +153,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#block = block;
     const added = new UnwrappedFields(options.unwrapped, block.schema);
     this.#unwrapped = options.envelope === 'unwrapped' && added.any ? added : null;
-    this.#asText = encoding.blocks === 'text' && this.#unwrapped === null;
+    this.#blocks = this.#unwrapped === null ? encoding.blocks : 'values';
     this.#outbox = options.outbox === null ? null : new Outbox(options.outbox, encoding.profile);
     this.#headers = options.headers.size === 0 ? null : [...options.headers];
     this.#skipped = new Set(options.skipOperations);
@@ -192,19 +199,27 @@ class RecordEmitter<S extends SourceInfo> {
     this.#envelope.timeUs = nowUs;
     this.#record.timestamp = Math.floor(nowUs / 1000);
     for (const change of batch.changes) {
+      if (change.kind === 'schema') continue; // the next row carries it
       if (change.tx !== this.#lastTx) {
         this.#lastTx = change.tx;
         if (change.tx !== null) counts.transactions++;
         this.#order.begin();
+        this.#splitHeader = null;
+        // After a restart inside of a transaction its rest comes first, numbered on.
+        if ('seq' in change && change.seq > 0) this.split();
       }
       this.#emitChange(change);
     }
     return counts;
   }
 
+  split(): void {
+    if (this.#lastTx !== null) this.#splitHeader = ['__headwater.split', this.#lastTx.id];
+  }
+
   heartbeat(nowMs: number): void {
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
+    this.#apart(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
   }
 
   async notify(notification: Notification, nowMs: number): Promise<void> {
@@ -213,14 +228,14 @@ class RecordEmitter<S extends SourceInfo> {
     this.#need(name, 'notification', waiting);
     await Promise.all(waiting);
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
+    this.#apart(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
   }
 
   tables(): Iterable<Readonly<TableTotals>> {
     return this.#routes.all();
   }
 
-  #emitChange(change: Change<S>): void {
+  #emitChange(change: Exclude<Change<S>, { kind: 'schema' }>): void {
     switch (change.kind) {
       case 'row':
         this.#emitRow(change);
@@ -234,8 +249,6 @@ class RecordEmitter<S extends SourceInfo> {
       case 'begin':
       case 'end':
         this.#emitMarker(change);
-        break;
-      case 'schema': // the next row carries it
         break;
     }
   }
@@ -261,7 +274,7 @@ class RecordEmitter<S extends SourceInfo> {
     }
     const record = this.#record;
     const { timestamp } = record;
-    outbox.write(change.table, change.after, record);
+    outbox.write(change.table, valuesOf(change.after), record);
     record.plain = true;
     this.#append(this.#topic(topic));
     record.plain = false;
@@ -280,8 +293,9 @@ class RecordEmitter<S extends SourceInfo> {
     this.#setBlocks(route, change, change.snapshot);
     const { op } = change;
     const { project } = route;
-    const before = project === null || change.before === null ? change.before : project(change.before);
-    const after = project === null || change.after === null ? change.after : project(change.after);
+    const before =
+      project === null || change.before === null ? change.before : project(valuesOf(change.before));
+    const after = project === null || change.after === null ? change.after : project(valuesOf(change.after));
     if (change.unreadable !== undefined) {
       this.#refuse(route, change, asHeadwaterError(change.unreadable));
       return;
@@ -315,7 +329,7 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   /** A changed key is a delete of the old and a create of the new, each pointing to the other. */
-  #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Row, after: Row): void {
+  #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Image, after: Image): void {
     const record = this.#record;
     if (!this.#encode(route, change, 'c', null, after)) return;
     const { headers: createdHeaders } = record;
@@ -353,8 +367,8 @@ class RecordEmitter<S extends SourceInfo> {
     route: TableRoute<S>,
     change: RowChange<S>,
     op: Envelope['op'],
-    before: Row | null,
-    after: Row | null,
+    before: Image | null,
+    after: Image | null,
   ): boolean {
     const { encoder } = route;
     const record = this.#record;
@@ -383,36 +397,37 @@ class RecordEmitter<S extends SourceInfo> {
     }
   }
 
-  #skips(route: TableRoute<S>, op: RowChange['op'], before: Row | null, after: Row | null): boolean {
+  #skips(route: TableRoute<S>, op: RowChange['op'], before: Image | null, after: Image | null): boolean {
     if (this.#skipped.has(op)) return true;
     if (op === 'd') {
       return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'drop';
     }
     if (op !== 'u' || !this.#options.skipUnchanged) return false;
-    return before !== null && after !== null && unchanged(route.fields, before, after);
+    return before !== null && after !== null && unchanged(route.fields, valuesOf(before), valuesOf(after));
   }
 
   #unwrappedValue(
     route: TableRoute<S>,
     op: Envelope['op'],
-    before: Row | null,
-    after: Row | null,
+    before: Image | null,
+    after: Image | null,
   ): SinkRecord['value'] {
-    const row = op === 'd' && this.#options.unwrapped.deletes === 'rewrite' ? before : after;
-    if (row === null) return null;
-    return route.encoder.row(this.#unwrapped === null ? row : this.#unwrapped.extend(row, this.#parts(op)));
+    const image = op === 'd' && this.#options.unwrapped.deletes === 'rewrite' ? before : after;
+    if (image === null) return null;
+    const row = this.#unwrapped === null ? image : this.#unwrapped.extend(valuesOf(image), this.#parts(op));
+    return route.encoder.row(row);
   }
 
   #allHeaders(
     route: TableRoute<S>,
     op: Envelope['op'],
-    row: Row | null,
+    row: Image | null,
     noted: readonly Header[] | null,
   ): readonly Header[] {
     return [
       ...(noted ?? []),
       ...(this.#headers ?? []),
-      ...(route.headers === null || row === null ? [] : headersOf(route.headers, row)),
+      ...(route.headers === null || row === null ? [] : headersOf(route.headers, valuesOf(row))),
       ...(this.#unwrapped?.headers(this.#parts(op)) ?? []),
     ];
   }
@@ -423,22 +438,21 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   #refuse(route: TableRoute<S>, change: RowChange<S>, error: HeadwaterError): void {
+    // Half a row would be taken for the whole.
+    const readable = error.code !== 'source.value-unreadable';
     const letter = this.#deadLetter({
       table: route.name,
       topic: route.topic.name,
       op: change.op,
       source: route.source(change.at, change.snapshot),
       columns: route.fields.map((i) => route.columns[i]!),
-      // Half a row would be taken for the whole.
-      before: change.unreadable === undefined ? shownRow(route, change.before) : null,
-      after: change.unreadable === undefined ? shownRow(route, change.after) : null,
+      before: readable ? shownRow(route, change.before) : null,
+      after: readable ? shownRow(route, change.after) : null,
       error,
       timeMs: this.#record.timestamp,
     });
     this.#side(this.#topic(this.#deadLetterTopic), letter);
-    if (route.reported) return;
-    route.reported = true;
-    this.#options.onTableError(route.id, error);
+    this.#options.onDeadLetter(route.id, error);
   }
 
   #emitTruncate(change: TruncateChange<S>): void {
@@ -472,14 +486,18 @@ class RecordEmitter<S extends SourceInfo> {
     change: RowChange<S> | TruncateChange<S>,
     snapshot: RowChange<S>['snapshot'],
   ): void {
-    if (this.#asText) this.#envelope.source = route.source(change.at, snapshot);
-    else this.#envelope.sourceValues = route.sourceValues(change.at, snapshot);
+    const envelope = this.#envelope;
+    if (this.#blocks === 'bytes') {
+      envelope.at = change.at;
+      envelope.snapshot = snapshot;
+    } else if (this.#blocks === 'text') envelope.source = route.source(change.at, snapshot);
+    else envelope.sourceValues = route.sourceValues(change.at, snapshot);
     this.#setPlace(this.#placeOf(change, route.name));
   }
 
   #setPlace(place: TransactionPlace | null): void {
-    if (this.#asText) this.#envelope.transaction = placeJson(place);
-    else this.#envelope.place = place;
+    if (this.#blocks === 'values') this.#envelope.place = place;
+    else this.#envelope.transaction = placeJson(place);
   }
 
   /** Counts the change: once for each record. */
@@ -492,7 +510,11 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   #append(topic: TopicHandle): void {
-    this.#sink.append(topic, this.#record);
+    const record = this.#record;
+    const { headers } = record;
+    if (this.#splitHeader !== null) record.headers = [...(headers ?? []), this.#splitHeader];
+    this.#sink.append(topic, record);
+    record.headers = headers;
     this.#counts.records++;
   }
 
@@ -509,14 +531,22 @@ class RecordEmitter<S extends SourceInfo> {
     return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'tombstone';
   }
 
-  #side(
-    topic: TopicHandle,
-    { key, value }: { key: KeyAndValue['key'] | null; value: KeyAndValue['value'] },
-  ): void {
+  #side(topic: TopicHandle, content: SideContent): void {
+    this.#fill(content);
+    this.#append(topic);
+  }
+
+  /** A record that belongs to no transaction. */
+  #apart(topic: TopicHandle, content: KeyAndValue): void {
+    this.#fill(content);
+    this.#sink.append(topic, this.#record);
+    this.#counts.records++;
+  }
+
+  #fill({ key, value }: SideContent): void {
     this.#record.key = key;
     this.#record.value = value;
     this.#record.headers = null;
-    this.#append(topic);
   }
 
   #topic(name: string): TopicHandle {
@@ -533,6 +563,11 @@ class RecordEmitter<S extends SourceInfo> {
       }),
     );
   }
+}
+
+interface SideContent {
+  readonly key: KeyAndValue['key'] | null;
+  readonly value: KeyAndValue['value'];
 }
 
 function emptyCounts(): EmitCounts {
@@ -557,9 +592,9 @@ function kept(encoded: SinkRecord['key']): SinkRecord['key'] {
 /** A key of the settings that the old row does not hold: with nulls in its stead nobody would delete anything. */
 function refuseUnknownKey<S extends SourceInfo>(
   { key, name, columns }: Pick<TableRoute<S>, 'key' | 'name' | 'columns'>,
-  before: Row,
+  before: Image,
 ): void {
-  const missing = key.find((column) => before[column] === ABSENT);
+  const missing = key.find((column) => valueOf(before, column) === ABSENT);
   if (missing === undefined) return;
   const column = columns[missing] ?? null;
   throw new HeadwaterError(
@@ -569,18 +604,21 @@ function refuseUnknownKey<S extends SourceInfo>(
   );
 }
 
-function keyChanged(key: readonly number[], before: Row, after: Row): boolean {
+function keyChanged(key: readonly number[], before: Image, after: Image): boolean {
+  const texts = before instanceof TextRow && after instanceof TextRow;
   for (const column of key) {
-    const was = before[column]!;
-    const is = after[column]!;
+    if (texts && before.sameText(after, column)) continue;
+    const was = valueOf(before, column);
+    const is = valueOf(after, column);
     if (was !== ABSENT && is !== UNCHANGED && !sameValue(was, is)) return true;
   }
   return false;
 }
 
 /** Of a row that goes to the dead-letter topic only what its record would have shown. */
-function shownRow<S extends SourceInfo>({ project, fields }: TableRoute<S>, row: Row | null): Row | null {
-  if (row === null) return null;
+function shownRow<S extends SourceInfo>({ project, fields }: TableRoute<S>, image: Image | null): Row | null {
+  if (image === null) return null;
+  const row = valuesOf(image);
   const shown = project === null ? row : project(row);
   return fields.map((i) => shown[i] ?? null);
 }

@@ -2,7 +2,7 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SnapshotMarker, SourceInfo } from '../model/change.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import type { Row } from '../model/value.ts';
-import type { BlockValue, SourceBlock } from '../schema/source-block.ts';
+import type { BlockValue, SourceBlock, WriteBlock } from '../schema/source-block.ts';
 import type { Encoding, TableEncoder } from './encoders/encoder.ts';
 import type { Sink, TopicHandle } from './sink.ts';
 import { type TableTopic, type TopicNaming, tableTopic } from './topic-names.ts';
@@ -43,8 +43,6 @@ export interface TableRoute<S extends SourceInfo> {
   readonly sourceValues: (at: S, snapshot: SnapshotMarker | null) => readonly BlockValue[];
   /** Shared by all versions of the table. */
   readonly totals: TableTotals;
-  /** Whether a failure of this version has been reported. */
-  reported: boolean;
 }
 
 export interface TableTotals {
@@ -130,12 +128,15 @@ export class TableRoutes<S extends SourceInfo> {
     if (handle === undefined) this.#handles.set(topic, (handle = this.#sink.topic(topic, 'table')));
     const shape = this.#shape(table, settings, keyField);
     const { key, fields } = shape;
+    const source = this.#block.forTable(table.id);
     const encoder = this.#encoding.table({
       table: shape.table,
       key,
       fields,
       topic,
       source: this.#block.schema,
+      // Given nothing but what this source's own changes say of where they come from.
+      writeSource: (this.#block.writerForTable?.(table.id) ?? textWriter(source)) as WriteBlock<SourceInfo>,
     });
     const totals = this.totalsOf(table.id, topic);
     const route: TableRoute<S> = {
@@ -152,10 +153,9 @@ export class TableRoutes<S extends SourceInfo> {
         settings?.headers === undefined || settings.headers.size === 0
           ? null
           : columnHeaders(table, settings.headers, this.#encoding.profile),
-      source: this.#block.forTable(table.id),
+      source,
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
-      reported: false,
     };
     this.#routes.set(table, route);
     this.#forgetOld(name, table);
@@ -195,4 +195,8 @@ export class TableRoutes<S extends SourceInfo> {
       }
     }
   }
+}
+
+function textWriter<S extends SourceInfo>(text: TableRoute<S>['source']): WriteBlock<S> {
+  return (at, snapshot, out) => out.text(text(at, snapshot));
 }

@@ -436,6 +436,12 @@ export const CATALOGUE = {
     advice:
       'Grant SELECT on the table, or take it out of source.tables; it is tried again at the next start.',
   },
+  'snapshot.table-locked': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'A table is locked by somebody else and cannot be read for the moment.',
+    advice: 'Nothing to do: the other tables are read first, and this one when the lock is gone.',
+  },
   'snapshot.table-rewritten': {
     fate: 'quarantine',
     exit: 1,
@@ -448,6 +454,13 @@ export const CATALOGUE = {
     summary: 'A table changes in a way that keeps its snapshot from being joined with the stream.',
     advice:
       'It is tried again at the next start; give a table without a key a primary key, or start when it is quiet.',
+  },
+  'snapshot.incomplete': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A run that ends by itself has delivered everything but the snapshot of some tables.',
+    advice:
+      'The log says above why each was given up. Mend that and start again: only those tables are read then.',
   },
   'snapshot.no-common-position': {
     fate: 'halt',
@@ -497,6 +510,37 @@ export const CATALOGUE = {
     exit: 3,
     summary: 'The running daemon wants another token.',
     advice: 'Use the settings file the daemon runs with, or set HEADWATER_TOKEN.',
+  },
+  'request.no-such-pipeline': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'The running daemon has no pipeline of that name.',
+    advice: 'Use the settings file of a pipeline that the daemon runs.',
+  },
+  'request.no-such-table': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A table that is asked for is not one the pipeline captures.',
+    advice: 'Write it as schema.table; add it to source.tables and reload where it is to be captured.',
+  },
+  'request.not-running': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'The pipeline is in no state to do what it is asked for.',
+    advice: '`headwater status` says what it does; ask again when it streams.',
+  },
+  'request.timed-out': {
+    fate: 'halt',
+    exit: 1,
+    summary:
+      'The pipeline has taken the request and not come to it in time; it is done as soon as it can be.',
+    advice: 'Look at `headwater status`: a pipeline that backs off or waits for Kafka comes to it later.',
+  },
+  'request.invalid': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A request to the daemon is not one it understands.',
+    advice: 'Use the command line of the same version as the daemon.',
   },
   'demo.no-postgres': {
     fate: 'halt',

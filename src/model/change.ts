@@ -1,4 +1,4 @@
-import type { Row } from './value.ts';
+import type { Image } from './text-row.ts';
 import type { TableId, TableSchema } from './table.ts';
 
 /** One source transaction. The object is shared by all its changes. */
@@ -24,8 +24,8 @@ export interface RowChange<S extends SourceInfo = SourceInfo> {
   readonly op: 'c' | 'u' | 'd' | 'r';
   readonly table: TableSchema;
   /** Null where the log holds none. Columns that the log leaves out are ABSENT. */
-  readonly before: Row | null;
-  readonly after: Row | null;
+  readonly before: Image | null;
+  readonly after: Image | null;
   /** Null for snapshot rows. */
   readonly tx: Tx | null;
   /** Ordinal of this change within its transaction, from 0, counted over the captured tables' changes. */

@@ -5,15 +5,17 @@ import type { SourceInfo } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
+import type { PipelineControl } from './control.ts';
 
 /** Everything one attempt is made of; the daemon puts it together from the settings. */
 export interface AttemptParts<P, S extends SourceInfo> {
   readonly name: string;
+  readonly control: PipelineControl;
   /** Makes a reader that has done nothing yet. */
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
-  createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
+  createEmitter(sink: Sink, onDeadLetter: TableErrorHandler): Emitter;
   topicOf(id: TableId): string;
   /** All topics that are written for these tables, side topics included. */
   topicsOf(tables: readonly TableId[]): readonly string[];

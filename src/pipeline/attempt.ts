@@ -12,6 +12,7 @@ import { SOURCE_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
 import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
+import type { PipelineControl } from './control.ts';
 import { watchHead } from './head-watch.ts';
 import type { PipelineMonitor } from './monitor.ts';
 import { startPoint } from './start-point.ts';
@@ -51,7 +52,7 @@ export async function runAttempt<P, S extends SourceInfo>(
       await refuseOnErrors(reader, signal);
       const sink = resources.use(await parts.openSink(signal));
       sink.failed.catch(fail);
-      const restored = await sink.restore({
+      const stored = await sink.restore({
         signal,
         onWaiting: () => {
           monitor.enter('standby');
@@ -59,9 +60,17 @@ export async function runAttempt<P, S extends SourceInfo>(
         },
       });
       monitor.enter('starting');
+      const { edits } = parts.control;
+      const restored = edited(stored, edits);
       const checkpoint = readCheckpoint(restored, reader.codec);
       const epoch = checkpoint.epoch + 1;
-      const tables = await reader.tables(signal);
+      // A table that was dropped is no reason to stop the others, which have been going on ever since.
+      const unmatched: string[] = [];
+      const tables = await reader.tables(
+        signal,
+        checkpoint.position === null ? undefined : (message) => unmatched.push(message),
+      );
+      for (const message of monitor.warn(unmatched)) log.warn({}, message);
       if (monitor.attempts === 1) {
         for (const { id, limitation } of tables) {
           if (limitation !== null) log.warn({ table: tableName(id) }, limitation);
@@ -96,10 +105,14 @@ export async function runAttempt<P, S extends SourceInfo>(
       });
 
       const onTableError: TableErrorHandler = (id, error) => {
-        if (!board.quarantine(id, error)) return;
+        board.quarantine(id, error);
         log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
       };
-      const emitter = parts.createEmitter(sink, onTableError);
+      const emitter = parts.createEmitter(sink, (id, error) => {
+        const table = tableName(id);
+        if (!monitor.deadLetter(table, error)) return;
+        log.error({ table, code: error.code, advice: error.advice }, error.message);
+      });
       const snapshot = createSnapshot<P, S>({
         ...parts.snapshot,
         source: reader.snapshotSource(),
@@ -115,10 +128,12 @@ export async function runAttempt<P, S extends SourceInfo>(
         topicOf: (id) => parts.topicOf(id),
         progress: () => snapshot.tableProgress(),
         emitted: () => emitter.tables(),
+        deadLetters: monitor.deadLetters,
       });
       monitor.snapshotProgress = () => snapshot.progress();
       monitor.tableStatus = () => board.status();
       let countedBytes = 0;
+      const commitsBefore = monitor.counters.commits;
       const committer = new Committer<P>(
         {
           sink,
@@ -130,8 +145,11 @@ export async function runAttempt<P, S extends SourceInfo>(
           idleMs: IDLE_COMMIT_MS,
           now: Date.now,
           onFailure: fail,
+          onSplit: () => emitter.split(),
           onDurable: ({ position, commitTimeUs, rows }) => {
             reader.confirm(position);
+            // Part of the first commit.
+            if (monitor.counters.commits === commitsBefore) parts.control.made(edits);
             monitor.counters.commits++;
             if (rows > 0 || reader.codec.compare(position, from) !== 0) monitor.progress++;
             const sentBytes = sink.stats().bytes;
@@ -147,7 +165,10 @@ export async function runAttempt<P, S extends SourceInfo>(
       );
       for (const notice of notices) await emitter.notify(notice, Date.now());
       // The position of a new or broken-off log is durable before anything is read from it.
-      committer.add({ changes: [], bytes: 0, resume: from, state }, notices.length);
+      committer.add(
+        { changes: [], bytes: 0, resume: from, state: new Map([...edits, ...state]) },
+        notices.length,
+      );
 
       const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
       const heartbeat = heartbeats(emitter, parts.heartbeatMs);
@@ -185,8 +206,10 @@ export async function runAttempt<P, S extends SourceInfo>(
       if (failure === null) {
         if (stop.aborted) monitor.enter('stopping');
         await committer.drain();
+        await makeEdits(committer, parts.control);
       }
       if (failure !== null) throw (failure as { error: unknown }).error;
+      if (complete) refuseIncomplete(board.quarantined);
       return complete ? 'complete' : 'stopped';
     } catch (error) {
       // Noted before anything is closed: what closing breaks must not look like the cause.
@@ -202,6 +225,26 @@ export async function runAttempt<P, S extends SourceInfo>(
     stop.removeEventListener('abort', onStop);
     monitor.settle();
   }
+}
+
+/** The state as the operator wants it to have been found. */
+function edited(
+  state: ReadonlyMap<string, string>,
+  edits: ReadonlyMap<string, string | null>,
+): ReadonlyMap<string, string> {
+  if (edits.size === 0) return state;
+  const result = new Map(state);
+  for (const [key, value] of edits) {
+    if (value === null) result.delete(key);
+    else result.set(key, value);
+  }
+  return result;
+}
+
+/** Requests that ended the attempt become durable with it, so that whichever instance goes on finds them. */
+async function makeEdits<P>(committer: Committer<P>, control: PipelineControl): Promise<void> {
+  const { edits } = control;
+  if (edits.size > 0 && (await committer.amend(edits))) control.made(edits);
 }
 
 interface Run<P, S extends SourceInfo> {
@@ -251,10 +294,22 @@ async function refuseOnErrors<P, S extends SourceInfo>(
   signal: AbortSignal,
 ): Promise<void> {
   for (const finding of await reader.preflight(signal)) {
+    // Whether that is one depends on the checkpoint, and `tables` is asked again when it is known.
+    if (finding.code === 'settings.no-table-matches') continue;
     if (finding.level === 'error') {
       throw new HeadwaterError(finding.code ?? 'internal.bug', finding.message, { fix: finding.fix });
     }
   }
+}
+
+/** A run that was to end with everything delivered has not done its work. */
+function refuseIncomplete(givenUp: readonly string[]): void {
+  if (givenUp.length === 0) return;
+  throw new HeadwaterError(
+    'snapshot.incomplete',
+    `All is delivered but the snapshot of ${givenUp.join(', ')}, which was given up; the log says why.`,
+    { details: { tables: givenUp.join(', ') } },
+  );
 }
 
 /** What closing threw afterwards is no more than an echo either. */

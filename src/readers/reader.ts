@@ -48,8 +48,11 @@ export interface Reader<P, S extends SourceInfo = SourceInfo> extends AsyncDispo
   readonly codec: PositionCodec<P>;
   /** Connects, checks, never changes anything at the source. Does not throw for what it can describe. */
   preflight(signal: AbortSignal): Promise<readonly Finding[]>;
-  /** The captured tables, resolved against the catalogue. Throws `settings.no-table-matches`. */
-  tables(signal: AbortSignal): Promise<readonly CapturedTable[]>;
+  /**
+   * The captured tables, resolved against the catalogue. Throws `settings.no-table-matches` where one of the
+   * settings' patterns matches none; with `onUnmatched`, which is told so instead, only where none is left at all.
+   */
+  tables(signal: AbortSignal, onUnmatched?: (message: string) => void): Promise<readonly CapturedTable[]>;
   /**
    * Makes the source keep its log for us from some position on (slot, publication) and tells how that relates
    * to what is stored. Nothing is created before `recordIntent` has resolved, so that a crash in between does

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { resolve as resolvePath } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { HeadwaterError } from '../errors/headwater-error.ts';
@@ -29,6 +30,7 @@ export async function resolveSettings(shape: FileShape, context: ResolveContext)
   const { name, snapshot } = shape;
   return {
     file: document.file,
+    fingerprint: hash('sha256', JSON.stringify(shape)),
     name,
     source: await resolveSource(shape, context),
     snapshot: {

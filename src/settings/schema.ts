@@ -35,11 +35,15 @@ const source = block({
   password: secret().optional().describe('The password, best as ${file:…} or ${env:…}.'),
   mode: oneOf(['auto', 'log'], { poll: 'this version has no polling' })
     .default('auto')
-    .describe('How changes are found: auto and log both read the log (PostgreSQL’s write-ahead log, MySQL’s and MariaDB’s binary log).'),
+    .describe(
+      'How changes are found: auto and log both read the log (PostgreSQL’s write-ahead log, MySQL’s and MariaDB’s binary log).',
+    ),
   tables: list(
     text('a pattern such as public.orders'),
     'a list of patterns such as [public.orders, sales.*]',
-  ).describe('What to capture: globs of schema.table (database.table on MySQL and MariaDB); "!pattern" excludes; /regex/ is a regular expression.'),
+  ).describe(
+    'What to capture: globs of schema.table (database.table on MySQL and MariaDB); "!pattern" excludes; /regex/ is a regular expression.',
+  ),
   tls: tls.optional().describe('Encryption of the database connection. Without this block there is none.'),
   connect_timeout: duration(100).default('10s').describe('How long one attempt to connect may take.'),
   postgres: block({
@@ -100,7 +104,7 @@ const snapshot = block({
   })
     .default('initial')
     .describe(
-      'initial: once. initial_only: and then end. no_data: never. when_needed: also when the log no longer reaches back. always: at each start.',
+      'initial: once. initial_only: and then end, with 1 where a table had to be given up. no_data: never. when_needed: also when the log no longer reaches back. always: at each start.',
     ),
   parallelism: whole(1, 64).default(2).describe('Connections that read at once.'),
   chunk_rows: whole(100, 100_000_000).default(100_000).describe('Rows of one chunk, about.'),

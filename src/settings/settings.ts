@@ -7,6 +7,8 @@ import type { Secret } from './secret.ts';
 export interface Settings {
   /** The file as it was named on the command line: for messages. */
   readonly file: string;
+  /** The same for two files that say the same, secrets included. */
+  readonly fingerprint: string;
   /** Topic prefix, part of slot, group and transactional id, and the label of the metrics. */
   readonly name: string;
   readonly source: SourceSettings;

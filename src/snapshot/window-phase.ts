@@ -80,6 +80,8 @@ class WindowMerger<P, S extends SourceInfo> {
   readonly #mail = new Mailbox();
   readonly #tap: StreamTap<Batch<P, S>>;
   readonly #recent = new RecentTransactions();
+  /** Transactions that may have been delivered before this process began, and were visible to nobody then. */
+  #unseen: readonly string[] = [];
   readonly #windows: Window<P, S>[] = [];
   readonly #unplanned: TableSnapshot[] = [];
   readonly #jobs: Job[] = [];
@@ -120,9 +122,17 @@ class WindowMerger<P, S extends SourceInfo> {
       pending.map((table) => table.id),
       signal,
     );
+    this.#unseen = (await this.#reader.unseen?.(signal)) ?? [];
+    if (this.#unseen.length > 0) {
+      this.#options.log.info(
+        { transactions: this.#unseen.length },
+        'waiting for transactions that are not visible yet, perhaps for a synchronous standby, before rows are read',
+      );
+    }
     pending.forEach((table, i) => {
       this.#byName.set(table.name, table);
-      if (keyed[i] === false) this.#keyless.push(new KeylessRead(table, this.#mail.notify));
+      if (keyed[i] === false)
+        this.#keyless.push(new KeylessRead(table, this.#options.codec, this.#mail.notify));
       else this.#unplanned.push(table);
     });
     for (;;) {
@@ -200,6 +210,7 @@ class WindowMerger<P, S extends SourceInfo> {
     }
     this.#resume = batch.resume;
     this.#between = batch.resume !== null && !this.#options.codec.insideTransaction(batch.resume);
+    if (this.#between) for (const read of this.#keyless) read.passed(batch.resume!);
     return kept === null ? batch : { ...batch, changes: kept };
   }
 
@@ -370,7 +381,8 @@ class WindowMerger<P, S extends SourceInfo> {
   #current(window: Window<P, S>): boolean {
     if (window.checked) return true;
     const chunk = window.chunk!;
-    if (this.#recent.anyUnseen(window.openedAt, (tx) => chunk.sees(tx))) {
+    const sees = (tx: string): boolean => chunk.sees(tx);
+    if (!this.#unseen.every(sees) || this.#recent.anyUnseen(window.openedAt, sees)) {
       window.chunk = null;
       this.#read(window, Math.min(MAX_REREAD_MS, REREAD_MS * 2 ** window.rereads++));
       return false;

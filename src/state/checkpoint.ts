@@ -8,6 +8,8 @@
  * | `source` | text of Opened.identity: which log that position belongs to |
  * | `snapshot` | SnapshotRecord: what the snapshot as a whole has done |
  * | `table/<schema>.<table>` | TableLedger: the snapshot of one table |
+ * | `request/<schema>.<table>` | SnapshotRequest: a snapshot of that table that an operator asked for |
+ * | `snapshot-paused` | `true` while snapshots are paused |
  * | `schema/<schema>.<table>` | the table's schema version as last used (schema/) |
  */
 import type { JsonValue } from '../model/position.ts';
@@ -16,6 +18,8 @@ export const POSITION_KEY = 'position';
 export const SOURCE_KEY = 'source';
 export const SNAPSHOT_KEY = 'snapshot';
 export const TABLE_PREFIX = 'table/';
+export const REQUEST_PREFIX = 'request/';
+export const SNAPSHOT_PAUSED_KEY = 'snapshot-paused';
 export const SCHEMA_PREFIX = 'schema/';
 
 export interface PositionRecord {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { valueOf } from '../../src/model/text-row.ts';
 import { MYSQL_POSITIONS } from '../../src/readers/mysql/position.ts';
 import { changesOf, makeReader, openReader, plainRows, readToEnd, rowsOf } from '../support/mysql-reader.ts';
 import { mysqlVersions, startMysql, testMysql } from '../support/servers.ts';
@@ -115,14 +116,16 @@ describe.each(mysqlVersions)('MySQL %s', (version) => {
 
   test('reading goes on inside of a transaction that was half delivered', async () => {
     await using db = await testMysql(version);
-    await db.query('CREATE TABLE t (id INT PRIMARY KEY, pad VARCHAR(200)); CREATE TABLE other (id INT PRIMARY KEY)');
+    await db.query(
+      'CREATE TABLE t (id INT PRIMARY KEY, pad VARCHAR(200)); CREATE TABLE other (id INT PRIMARY KEY)',
+    );
     await using reader = makeReader(db, { tables: [`${db.name}.t`] });
     const { continuity, identity } = await openReader(reader);
     if (continuity.kind !== 'fresh') throw new Error('not fresh');
     const values = Array.from({ length: 5_000 }, (_, i) => `(${i}, REPEAT('p', 100))`).join(',');
     await db.query(`START TRANSACTION; INSERT INTO other VALUES (1); INSERT INTO t VALUES ${values}; COMMIT`);
     const whole = await readToEnd(reader, continuity.start);
-    const ids = rowsOf(whole.changes).map(({ after }) => after![0]);
+    const ids = rowsOf(whole.changes).map(({ after }) => valueOf(after!, 0));
     expect(ids).toEqual(Array.from({ length: 5_000 }, (_, i) => i));
     const inside = whole.batches.filter(({ resume }) => resume !== null && resume.mid !== null);
     expect(inside.length).toBeGreaterThan(0);
@@ -134,7 +137,7 @@ describe.each(mysqlVersions)('MySQL %s', (version) => {
       const opened = await openReader(again, { stored: { position, identity }, state: whole.state });
       expect(opened.continuity.kind).toBe('continuous');
       const rest = rowsOf((await readToEnd(again, position)).changes);
-      expect(rest.map(({ after }) => after![0])).toEqual(ids.slice(delivered));
+      expect(rest.map(({ after }) => valueOf(after!, 0))).toEqual(ids.slice(delivered));
       expect(rest[0]?.seq ?? delivered).toBe(delivered);
     }
   });
@@ -159,7 +162,9 @@ test('compressed transactions are the same as others', async () => {
 test('partial updates of JSON give the whole value', async () => {
   await using db = await testMysql('9');
   const pad = 'p'.repeat(200);
-  await db.query(`CREATE TABLE t (id INT PRIMARY KEY, j JSON); INSERT INTO t VALUES (1, '{"a": {"b": [1, 2, 3]}, "pad": "${pad}", "é": "x"}')`);
+  await db.query(
+    `CREATE TABLE t (id INT PRIMARY KEY, j JSON); INSERT INTO t VALUES (1, '{"a": {"b": [1, 2, 3]}, "pad": "${pad}", "é": "x"}')`,
+  );
   const { changes } = await changesOf(db, () =>
     db.query(`
       SET SESSION binlog_row_value_options = 'PARTIAL_JSON';
@@ -168,7 +173,7 @@ test('partial updates of JSON give the whole value', async () => {
       UPDATE t SET j = JSON_REPLACE(j, '$."é"', 1.5)`),
   );
   const [row] = await db.query<{ j: string }>('SELECT CAST(j AS CHAR) AS j FROM t');
-  expect(rowsOf(changes).map(({ after }) => after![1])).toEqual([
+  expect(rowsOf(changes).map(({ after }) => valueOf(after!, 1))).toEqual([
     `{"a": {"b": [1, "two", 3]}, "é": "x", "pad": "${pad}"}`,
     `{"a": {"b": ["two", 3]}, "é": "x", "pad": "${pad}"}`,
     row!.j,
@@ -187,20 +192,26 @@ test('tagged GTIDs and those of several sources are followed', async () => {
     SET gtid_next = '11111111-2222-3333-4444-555555555555:7'; INSERT INTO d.t VALUES (2);
     SET gtid_next = 'AUTOMATIC'; INSERT INTO d.t VALUES (3)`);
   const first = await readToEnd(reader, continuity.start);
-  expect(rowsOf(first.changes).map(({ after }) => after![0])).toEqual([1, 2, 3]);
+  expect(rowsOf(first.changes).map(({ after }) => valueOf(after!, 0))).toEqual([1, 2, 3]);
   const text = String(first.position.gtids);
   expect(text).toContain(':blue:1');
   expect(text).toContain('11111111-2222-3333-4444-555555555555:7');
   await server.query('INSERT INTO d.t VALUES (4)');
   await using again = makeReader(db);
-  const opened = await openReader(again, { stored: { position: first.position, identity }, state: first.state });
+  const opened = await openReader(again, {
+    stored: { position: first.position, identity },
+    state: first.state,
+  });
   expect(opened.continuity.kind).toBe('continuous');
   const rest = await readToEnd(again, first.position);
-  expect(rowsOf(rest.changes).map(({ after }) => after![0])).toEqual([4]);
+  expect(rowsOf(rest.changes).map(({ after }) => valueOf(after!, 0))).toEqual([4]);
 });
 
 test('without GTIDs the position is file and offset', async () => {
-  await using server = await startMysql({ version: '9', settings: { 'gtid-mode': 'OFF', 'enforce-gtid-consistency': 'OFF' } });
+  await using server = await startMysql({
+    version: '9',
+    settings: { 'gtid-mode': 'OFF', 'enforce-gtid-consistency': 'OFF' },
+  });
   await server.query('CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)');
   const db = { url: server.url, name: 'd' };
   await using reader = makeReader(db);
@@ -209,12 +220,12 @@ test('without GTIDs the position is file and offset', async () => {
   expect(continuity.start.gtids).toBeNull();
   await server.query('INSERT INTO d.t VALUES (1); FLUSH BINARY LOGS; INSERT INTO d.t VALUES (2)');
   const first = await readToEnd(reader, continuity.start);
-  expect(rowsOf(first.changes).map(({ after }) => after![0])).toEqual([1, 2]);
+  expect(rowsOf(first.changes).map(({ after }) => valueOf(after!, 0))).toEqual([1, 2]);
   await server.query('FLUSH BINARY LOGS; INSERT INTO d.t VALUES (3)');
   await using again = makeReader(db);
   await openReader(again, { stored: { position: first.position, identity }, state: first.state });
   const rest = await readToEnd(again, first.position);
-  expect(rowsOf(rest.changes).map(({ after }) => after![0])).toEqual([3]);
+  expect(rowsOf(rest.changes).map(({ after }) => valueOf(after!, 0))).toEqual([3]);
   // Purged: the server cannot give what follows.
   await server.query('FLUSH BINARY LOGS');
   const { file } = (await again.head(new AbortController().signal)).position;
@@ -245,13 +256,16 @@ test('purged and reset logs are found before reading begins', async () => {
   await server.query('RESET BINARY LOGS AND GTIDS');
   await using reset = makeReader(db);
   const opened = await openReader(reset, { stored });
-  expect(opened.continuity).toMatchObject({ kind: 'gap', reason: expect.stringContaining('reset') as string });
+  expect(opened.continuity).toMatchObject({
+    kind: 'gap',
+    reason: expect.stringContaining('reset') as string,
+  });
   // An empty set is where such a server begins.
   if (opened.continuity.kind !== 'gap') throw new Error('no gap');
   expect(String(opened.continuity.start.gtids)).toBe('');
   await server.query('INSERT INTO d.t VALUES (2)');
   const { changes } = await readToEnd(reset, opened.continuity.start);
-  expect(rowsOf(changes).map(({ after }) => after![0])).toEqual([2]);
+  expect(rowsOf(changes).map(({ after }) => valueOf(after!, 0))).toEqual([2]);
 });
 
 test('rows from before a change of the table that happened meanwhile are read with the columns they had', async () => {
@@ -264,7 +278,9 @@ test('rows from before a change of the table that happened meanwhile are read wi
   await server.query('INSERT INTO d.t VALUES (1, 10, 100)');
   const first = await readToEnd(reader, continuity.start);
   // All of this while nobody reads: names could not be told from the log.
-  await server.query('INSERT INTO d.t VALUES (2, 20, 200); ALTER TABLE d.t RENAME COLUMN a TO c, RENAME COLUMN b TO a; INSERT INTO d.t VALUES (3, 30, 300)');
+  await server.query(
+    'INSERT INTO d.t VALUES (2, 20, 200); ALTER TABLE d.t RENAME COLUMN a TO c, RENAME COLUMN b TO a; INSERT INTO d.t VALUES (3, 30, 300)',
+  );
   await using again = makeReader(db);
   await openReader(again, { stored: { position: first.position, identity }, state: first.state });
   const rest = await readToEnd(again, first.position);
@@ -278,9 +294,14 @@ test('a statement that is logged instead of its rows makes its table known as in
   await using db = await testMysql('9');
   await db.query('CREATE TABLE t (id INT PRIMARY KEY); CREATE TABLE u (id INT PRIMARY KEY)');
   const { changes } = await changesOf(db, () =>
-    db.query(`SET SESSION binlog_format = 'STATEMENT'; INSERT INTO t VALUES (1); SET SESSION binlog_format = 'ROW'; INSERT INTO u VALUES (1)`),
+    db.query(
+      `SET SESSION binlog_format = 'STATEMENT'; INSERT INTO t VALUES (1); SET SESSION binlog_format = 'ROW'; INSERT INTO u VALUES (1)`,
+    ),
   );
   const [statement, row] = rowsOf(changes);
-  expect(statement).toMatchObject({ table: { id: { table: 't' } }, unreadable: { code: 'source.statement-logged' } });
+  expect(statement).toMatchObject({
+    table: { id: { table: 't' } },
+    unreadable: { code: 'source.statement-logged' },
+  });
   expect(row!.after).toEqual([1]);
 });

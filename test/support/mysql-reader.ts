@@ -1,5 +1,6 @@
 /** A MySQL or MariaDB reader as a test uses it: act, read until something is seen, stop, assert. */
 import type { Change, RowChange } from '../../src/model/change.ts';
+import { valuesOf } from '../../src/model/text-row.ts';
 import { ABSENT, UNCHANGED } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { MysqlPosition } from '../../src/readers/mysql/position.ts';
@@ -71,7 +72,10 @@ export interface ReadResult {
   readonly position: MysqlPosition;
   /** What the batches made durable, with what was there before. */
   readonly state: ReadonlyMap<string, string>;
-  readonly batches: readonly { readonly changes: readonly MysqlChange[]; readonly resume: MysqlPosition | null }[];
+  readonly batches: readonly {
+    readonly changes: readonly MysqlChange[];
+    readonly resume: MysqlPosition | null;
+  }[];
 }
 
 /** Reads until the log's end at the time of the call has come through, or `done` says so at a batch's end. */
@@ -128,7 +132,7 @@ export function plainRows(changes: readonly MysqlChange[]): readonly unknown[] {
       row === null
         ? null
         : Object.fromEntries(
-            row.map((value, i) => [
+            valuesOf(row).map((value, i) => [
               table.columns[i]!.name,
               value === ABSENT ? 'ABSENT' : value === UNCHANGED ? 'UNCHANGED' : value,
             ]),

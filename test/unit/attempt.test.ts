@@ -9,6 +9,7 @@ import type { Log } from '../../src/observability/log.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { AttemptParts } from '../../src/pipeline/attempt-parts.ts';
 import { runAttempt } from '../../src/pipeline/attempt.ts';
+import { PipelineControl } from '../../src/pipeline/control.ts';
 import { PipelineMonitor } from '../../src/pipeline/monitor.ts';
 import type { Reader } from '../../src/readers/reader.ts';
 import type { SnapshotSource } from '../../src/snapshot/snapshot-source.ts';
@@ -63,6 +64,7 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
   const counts = { creates: 0, updates: 0, deletes: 0, reads: 0, truncates: 0, messages: 0, transactions: 0 };
   return {
     name: 'p',
+    control: new PipelineControl(),
     openReader: () => reader,
     openSink: () => Promise.resolve(sink),
     createEmitter: () =>
@@ -170,6 +172,7 @@ describe('supervise with runAttempt', () => {
       {
         attempt: (signal) =>
           runAttempt(partsOf({ read: () => stream([...batches, lost()]) }), monitor, signal, SILENT),
+        control: new PipelineControl(),
         monitor,
         log,
         retryBeforeFirstProgress: false,

@@ -274,6 +274,7 @@ test('status for people names what is wrong', () => {
           connector: 'postgresql',
           state: 'backing-off',
           since: '2026-01-01T00:00:00Z',
+          warnings: ['source.tables: public.gone matches no table in database shop.'],
           lastError: { code: 'source.unreachable', message: 'Nothing answers.', at: '2026-01-01T00:00:00Z' },
           attempts: 1,
           retryInMs: 4000,
@@ -303,7 +304,21 @@ test('status for people names what is wrong', () => {
           },
           eventsPerSecond: 0,
           snapshot: null,
-          tables: [],
+          tables: [
+            {
+              table: 'public.a',
+              topic: 'shop.public.a',
+              state: 'streaming',
+              reason: null,
+              deadLetters: 2,
+              lastDeadLetter: { code: 'internal.bug', message: 'What is this?', at: '2026-01-01T00:00:00Z' },
+              limitation: null,
+              rowsSnapshotted: 0,
+              estimatedRows: null,
+              events: 3,
+              lastEventAt: null,
+            },
+          ],
         },
       ],
     },
@@ -312,6 +327,10 @@ test('status for people names what is wrong', () => {
   expect(text).toContain('○ shop (postgresql): backing-off since 10 s');
   expect(text).toContain('! source.unreachable, 10 s ago, tries again in 4.0 s: Nothing answers.');
   expect(text).toContain('! the source advances and nothing is delivered');
+  expect(text).toContain('! source.tables: public.gone matches no table in database shop.');
+  expect(text).toContain(
+    '! 2 changes in the dead-letter topic, the last 10 s ago (internal.bug): What is this?',
+  );
 });
 
 test('figures', () => {

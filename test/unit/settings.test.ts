@@ -213,6 +213,14 @@ describe('source URLs', () => {
       tlsMode: 'require',
       connectTimeoutMs: 3000,
     });
+    expect(parseSourceUrl('mysql://u@a,b:3307')).toMatchObject({
+      connector: 'mysql',
+      hosts: [
+        { host: 'a', port: 3306 },
+        { host: 'b', port: 3307 },
+      ],
+      database: null,
+    });
   });
 
   test('MySQL needs no database', () => {

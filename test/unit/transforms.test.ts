@@ -102,7 +102,7 @@ async function emit(
       tables: new Map(),
       ...NO_TRANSFORMS,
       onUnusedRules: (_, rules) => unused.push(rules),
-      onTableError: () => {},
+      onDeadLetter: () => {},
       ...options,
     },
     jsonEncoding({ profile: 'debezium', ...format }),

@@ -86,7 +86,10 @@ export class Tables {
     }
     const present = await describe(map.id);
     if (present === null && known === undefined && isSequence(map)) {
-      return { state: { tableId: map.tableId, id: map.id, map: Buffer.from(body), captured: null }, changes: [] };
+      return {
+        state: { tableId: map.tableId, id: map.id, map: Buffer.from(body), captured: null },
+        changes: [],
+      };
     }
     const exact =
       present !== null && agrees(present, map) ? present : tableFromLog(map, present ?? known?.table ?? null);

@@ -11,6 +11,7 @@ import {
   type SourceBlock,
   FORMAT_VERSION,
   SNAPSHOT_FIELD,
+  type WriteBlock,
 } from '../../schema/source-block.ts';
 import type { PostgresSource, PostgresTx } from './source-info.ts';
 
@@ -39,8 +40,35 @@ export function postgresSourceBlock(name: string, database: string): SourceBlock
     schema: SCHEMA,
     forTable: (table) => tableBlock(head, db, table),
     valuesForTable: (table) => tableValues(name, database, table),
+    writerForTable: (table) => tableWriter(head, db, table),
     transactionId: (at) => `${at.tx.xid}:${at.lsn}`,
     commitTimeMs: (at) => Math.floor(at.tx.commitTimeUs / 1000),
+  };
+}
+
+/** The block without its two LSNs. Both ways of writing it keep these for the rows of a transaction. */
+interface Pieces {
+  readonly before: string;
+  readonly between: string;
+  readonly end: string;
+}
+
+function piecesOf(
+  head: string,
+  db: string,
+  table: TableId | null,
+): (tx: PostgresTx, snapshot: SnapshotMarker | null) => Pieces {
+  const names = `,"schema":${JSON.stringify(table?.schema ?? '')},"table":${JSON.stringify(table?.table ?? '')},"txId":`;
+  return (tx, snapshot) => {
+    const us = tx.commitTimeUs;
+    const committed = tx.lastCommitLsn === null ? 'null' : `\\"${tx.lastCommitLsn}\\"`;
+    // Rows of an incremental snapshot and messages outside transactions belong to none of the log.
+    const xid = snapshot === 'incremental' || tx.xid === 0 ? 'null' : String(tx.xid);
+    return {
+      before: `${head}${Math.floor(us / 1000)},"snapshot":"${snapshot ?? 'false'}"${db}${committed},\\"`,
+      between: `\\"]","ts_us":${us},"ts_ns":${us}000${names}${xid},"lsn":`,
+      end: ',"xmin":null}',
+    };
   };
 }
 
@@ -49,15 +77,13 @@ function tableBlock(
   db: string,
   table: TableId | null,
 ): (at: PostgresSource, snapshot: SnapshotMarker | null) => string {
-  const names = `,"schema":${JSON.stringify(table?.schema ?? '')},"table":${JSON.stringify(table?.table ?? '')},"txId":`;
+  const pieces = piecesOf(head, db, table);
   const lsnText = integerWriter();
   let lastTx: PostgresTx | null = null;
   let lastSnapshot: SnapshotMarker | null = null;
   let lastAt: PostgresSource | null = null;
   let text = '';
-  let before = '';
-  let between = '';
-  let end = '';
+  let kept: Pieces = { before: '', between: '', end: '' };
   return (at, snapshot) => {
     // Rows of a snapshot share their origin.
     if (at === lastAt && snapshot === lastSnapshot) return text;
@@ -66,19 +92,41 @@ function tableBlock(
     if (tx !== lastTx || snapshot !== lastSnapshot) {
       lastTx = tx;
       lastSnapshot = snapshot;
-      const us = tx.commitTimeUs;
-      const committed = tx.lastCommitLsn === null ? 'null' : `\\"${tx.lastCommitLsn}\\"`;
-      before = `${head}${Math.floor(us / 1000)},"snapshot":"${snapshot ?? 'false'}"${db}${committed},\\"`;
-      // Rows of an incremental snapshot and messages outside transactions belong to none of the log.
-      const xid = snapshot === 'incremental' || tx.xid === 0 ? 'null' : String(tx.xid);
-      between = `\\"]","ts_us":${us},"ts_ns":${us}000${names}${xid},"lsn":`;
-      end = ',"xmin":null}';
+      kept = pieces(tx, snapshot);
     }
     const lsn = lsnText(at.lsn);
-    text = before + lsn + between + (snapshot === 'incremental' ? 'null' : lsn) + end;
+    text = kept.before + lsn + kept.between + (snapshot === 'incremental' ? 'null' : lsn) + kept.end;
     return text;
   };
 }
+
+function tableWriter(head: string, db: string, table: TableId | null): WriteBlock<PostgresSource> {
+  const pieces = piecesOf(head, db, table);
+  let lastTx: PostgresTx | null = null;
+  let lastSnapshot: SnapshotMarker | null = null;
+  let before = NULL;
+  let between = NULL;
+  let end = NULL;
+  return (at, snapshot, out) => {
+    const { tx, lsn } = at;
+    if (tx !== lastTx || snapshot !== lastSnapshot) {
+      lastTx = tx;
+      lastSnapshot = snapshot;
+      const texts = pieces(tx, snapshot);
+      before = Buffer.from(texts.before);
+      between = Buffer.from(texts.between);
+      end = Buffer.from(texts.end);
+    }
+    out.bytes(before);
+    out.integer(lsn);
+    out.bytes(between);
+    if (snapshot === 'incremental') out.bytes(NULL);
+    else out.integer(lsn);
+    out.bytes(end);
+  };
+}
+
+const NULL = Buffer.from('null');
 
 /** Indexes into SCHEMA's fields of what changes with the transaction, and of what with each row. */
 const TS_MS = 3;

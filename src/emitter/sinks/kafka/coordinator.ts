@@ -24,9 +24,9 @@ export class TransactionCoordinator {
   }
 
   /** A new epoch for the transactional id: fences its predecessor and ends the transaction that left open. */
-  async init(): Promise<ProducerIdentity> {
+  async init(patienceMs = this.#cluster.options.deliveryTimeoutMs): Promise<ProducerIdentity> {
     const { transactionalId, transactionTimeoutMs } = this.#cluster.options;
-    return this.#retrying('Becoming the producer of this pipeline', async (broker) => {
+    const attempt = async (broker: number): Promise<ProducerIdentity> => {
       const response = await this.#cluster.request(
         { broker, purpose: 'control' },
         INIT_PRODUCER_ID,
@@ -37,7 +37,8 @@ export class TransactionCoordinator {
       );
       checkCode(response.errorCode, 'InitProducerId');
       return { producerId: response.producerId, producerEpoch: response.producerEpoch };
-    });
+    };
+    return this.#retrying('Becoming the producer of this pipeline', attempt, patienceMs);
   }
 
   async addPartitions(
@@ -93,8 +94,12 @@ export class TransactionCoordinator {
     return { doing, topic, transactionalId, principal: sasl?.username, brokers };
   }
 
-  async #retrying<T>(doing: string, attempt: (broker: number) => Promise<T>): Promise<T> {
-    const deadline = Date.now() + this.#cluster.options.deliveryTimeoutMs;
+  async #retrying<T>(
+    doing: string,
+    attempt: (broker: number) => Promise<T>,
+    patienceMs = this.#cluster.options.deliveryTimeoutMs,
+  ): Promise<T> {
+    const deadline = Date.now() + patienceMs;
     for (let tries = 0; ; tries++) {
       try {
         this.#broker ??= await this.#cluster.coordinator(

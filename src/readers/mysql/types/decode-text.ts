@@ -114,7 +114,7 @@ function decodeBit(buffer: Buffer, _: number, end: number): boolean {
 
 /** Big-endian on the wire. */
 function decodeBits(buffer: Buffer, start: number, end: number): Uint8Array {
-  return Uint8Array.prototype.slice.call(buffer, start, end).reverse();
+  return Uint8Array.prototype.slice.call(buffer, start, end).toReversed();
 }
 
 /** Of its own: a part would keep all that was read with it. */

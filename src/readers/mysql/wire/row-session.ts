@@ -99,7 +99,7 @@ class Session implements RowSession {
 
   async *rows(sql: string, signal: AbortSignal): AsyncGenerator<RowChunk> {
     signal.throwIfAborted();
-    if (this.#lost !== null) throw this.#lost;
+    this.#throwIfLost();
     if (this.#state !== 'idle') throw new MysqlConnectionError('protocol', 'A statement is still under way');
     const onAbort = (): void =>
       this.#break(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
@@ -116,11 +116,11 @@ class Session implements RowSession {
           yield chunk;
           continue;
         }
-        if (this.#lost !== null) throw this.#lost;
+        this.#throwIfLost();
         if (this.#over()) break;
         await new Promise<void>((resolve) => (this.#wake = resolve));
       }
-      if (this.#failure !== null) throw this.#failure;
+      this.#throwFailure();
     } finally {
       signal.removeEventListener('abort', onAbort);
       if (!this.#over()) this.#break(new MysqlConnectionError('lost', 'A result was left before its end'));
@@ -198,6 +198,14 @@ class Session implements RowSession {
   #failed(packet: Buffer): void {
     this.#failure = parseErrorPacket(packet);
     this.#state = 'idle';
+  }
+
+  #throwIfLost(): void {
+    if (this.#lost !== null) throw this.#lost;
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== null) throw this.#failure;
   }
 
   #notify(): void {
