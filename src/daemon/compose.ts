@@ -54,6 +54,7 @@ function partsOf<P, S extends SourceInfo>(
           tombstones: emit.tombstones,
           transactionMetadata: emit.transactionMetadata,
           truncates: emit.truncates,
+          schemaChanges: emit.schemaChanges,
           messages: emit.messages,
           deadLetterTopic: deadLetterTopicOf(settings),
           heartbeats: emit.heartbeatMs !== null,

@@ -9,6 +9,7 @@ import type {
   Change,
   MessageChange,
   RowChange,
+  SchemaChange,
   SourceInfo,
   TruncateChange,
   Tx,
@@ -20,6 +21,7 @@ import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
+import { type SchemaChangeRecords, schemaChangeRecords } from './schema-change-records.ts';
 import {
   heartbeatRecords,
   type KeyAndValue,
@@ -35,6 +37,7 @@ import {
   heartbeatTopic,
   messageTopic,
   notificationTopic,
+  schemaChangeTopic,
   transactionTopic,
 } from './topic-names.ts';
 import { placeJson, TransactionOrder } from './transaction-order.ts';
@@ -59,6 +62,8 @@ export interface EmitterOptions extends RouteOptions {
   readonly transactionMetadata: boolean;
   /** Whether TRUNCATE makes a record; consumers of table topics mostly stumble over it. */
   readonly truncates: boolean;
+  /** Whether changes of tables go to `<name>`, from sources that describe them. */
+  readonly schemaChanges: boolean;
   /** Whether logical messages go to `<name>.message`. */
   readonly messages: boolean;
   readonly heartbeats: boolean;
@@ -137,6 +142,7 @@ class RecordEmitter<S extends SourceInfo> {
   };
   readonly #heartbeat: (nowMs: number) => KeyAndValue;
   readonly #message: ReturnType<typeof messageRecords<S>>;
+  readonly #schemaChange: SchemaChangeRecords<S>;
   readonly #transaction: ReturnType<typeof transactionRecords<S>>;
   readonly #notification: ReturnType<typeof notificationRecords>;
   readonly #deadLetterTopic: string;
@@ -161,6 +167,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#order = new TransactionOrder();
     this.#heartbeat = heartbeatRecords(encoding, options.name);
     this.#message = messageRecords(encoding, block, options.connector);
+    this.#schemaChange = schemaChangeRecords(encoding, block, options.connector);
     this.#transaction = transactionRecords(encoding, block);
     this.#notification = notificationRecords(encoding);
     this.#deadLetter = deadLetters(options.name);
@@ -169,6 +176,7 @@ class RecordEmitter<S extends SourceInfo> {
 
   prepare(batch: Batch<unknown, S>): Promise<void> | undefined {
     const { heartbeats, messages, name, transactionMetadata } = this.#options;
+    this.#routes.forgetOutdated();
     const waiting: Promise<unknown>[] = [];
     // Needed without a change of theirs in the batch: heartbeats come by time, dead letters by surprise.
     if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting);
@@ -186,7 +194,9 @@ class RecordEmitter<S extends SourceInfo> {
         this.#need(this.#deadLetterTopic, 'dead-letter', waiting);
       } else if (change.kind === 'message') {
         if (messages) this.#need(messageTopic(name), 'message', waiting);
-      } else if (change.kind !== 'schema' && transactionMetadata) {
+      } else if (change.kind === 'schema') {
+        if (this.#isRecord(change)) this.#need(schemaChangeTopic(name), 'schema', waiting);
+      } else if (transactionMetadata) {
         this.#need(transactionTopic(name), 'transaction', waiting);
       }
     }
@@ -199,7 +209,11 @@ class RecordEmitter<S extends SourceInfo> {
     this.#envelope.timeUs = nowUs;
     this.#record.timestamp = Math.floor(nowUs / 1000);
     for (const change of batch.changes) {
-      if (change.kind === 'schema') continue; // the next row carries it
+      if (change.kind === 'schema') {
+        // The next row carries it.
+        if (this.#isRecord(change)) this.#emitSchemaChange(change);
+        continue;
+      }
       if (change.tx !== this.#lastTx) {
         this.#lastTx = change.tx;
         if (change.tx !== null) counts.transactions++;
@@ -473,6 +487,15 @@ class RecordEmitter<S extends SourceInfo> {
     const transaction = placeJson(this.#placeOf(change, null));
     const topic = this.#topic(messageTopic(this.#options.name));
     this.#side(topic, this.#message(change, transaction, this.#envelope.timeUs));
+  }
+
+  #isRecord({ description }: SchemaChange<S>): boolean {
+    return this.#options.schemaChanges && description !== undefined;
+  }
+
+  #emitSchemaChange(change: SchemaChange<S>): void {
+    const topic = this.#topic(schemaChangeTopic(this.#options.name));
+    this.#apart(topic, this.#schemaChange(change, change.description ?? null, this.#record.timestamp));
   }
 
   #emitMarker(marker: TxMarker<S>): void {

@@ -9,6 +9,7 @@ import type { TableMap } from './binlog/table-map.ts';
 import type { TableState } from './binlog/table-state.ts';
 import { type MysqlTable, schemaOf } from './catalogue.ts';
 import { recognise } from './ddl/statement.ts';
+import { describeTable } from './describe-table.ts';
 import {
   agrees,
   anonymousTable,
@@ -106,9 +107,7 @@ export class Tables {
     const now = this.#remember(exact, place.position());
     history.record(map.id, exact);
     const same = known !== undefined && shapeOf(known.schema) === shapeOf(now.schema);
-    const changes = same
-      ? []
-      : [schemaChange(now.schema.id, now.schema, known?.schema ?? null, { place, ddl: null })];
+    const changes = same ? [] : [schemaChange(map.id, now, known ?? null, { place, ddl: null })];
     return { state: this.#state(map, body, now, null), changes };
   }
 
@@ -175,14 +174,13 @@ export class Tables {
         if (known === undefined || verb === 'alter' || verb === 'create') continue;
         this.#known.delete(name);
         this.#options.history.record(id, null);
-        changes.push(schemaChange(id, null, known.schema, { place, ddl }));
+        changes.push(schemaChange(id, null, known, { place, ddl }));
         continue;
       }
       const now = this.#remember(present, place.position());
       this.#options.history.record(id, present);
       const same = known !== undefined && shapeOf(known.schema) === shapeOf(now.schema);
-      if (!same || ddl !== null)
-        changes.push(schemaChange(id, now.schema, known?.schema ?? null, { place, ddl }));
+      if (!same || ddl !== null) changes.push(schemaChange(id, now, known ?? null, { place, ddl }));
     }
     return changes;
   }
@@ -270,9 +268,18 @@ export class Tables {
 
 function schemaChange(
   id: TableId,
-  table: TableSchema | null,
-  previous: TableSchema | null,
+  now: Known | null,
+  before: Known | null,
   { place, ddl }: { readonly place: StreamPlace; readonly ddl: string | null },
 ): SchemaChange<MysqlSource> {
-  return { kind: 'schema', id, table, previous, ddl, tx: place.tx(), at: place.at() };
+  return {
+    kind: 'schema',
+    id,
+    table: now?.schema ?? null,
+    previous: before?.schema ?? null,
+    ddl,
+    description: now === null ? null : describeTable(now.table),
+    tx: place.tx(),
+    at: place.at(),
+  };
 }
