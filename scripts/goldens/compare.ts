@@ -87,7 +87,9 @@ function withoutUnended(records: readonly GoldenRecord[]): readonly GoldenRecord
   const idOf = ({ key }: GoldenRecord): string =>
     textOf(fieldOf(fieldOf(key, 'payload'), 'id')).replace(/^(\d+):\d+$/, '$1');
   // PostgreSQL's ids have the place in the log behind them, which is another for BEGIN and END.
-  const ended = new Set(records.filter(({ value }) => fieldOf(fieldOf(value, 'payload'), 'status') === 'END').map(idOf));
+  const ended = new Set(
+    records.filter(({ value }) => fieldOf(fieldOf(value, 'payload'), 'status') === 'END').map(idOf),
+  );
   return records.filter((record) => ended.has(idOf(record)));
 }
 

@@ -27,7 +27,9 @@ describe.each(mariadbVersions)('MariaDB %s', (version) => {
 
   test('the types that only MariaDB has, as the server prints them', async () => {
     await using db = await testMariadb(version);
-    await db.query('CREATE TABLE t (id INT PRIMARY KEY, u UUID, i6 INET6, i4 INET4, c VARCHAR(50) COMPRESSED, b TEXT COMPRESSED)');
+    await db.query(
+      'CREATE TABLE t (id INT PRIMARY KEY, u UUID, i6 INET6, i4 INET4, c VARCHAR(50) COMPRESSED, b TEXT COMPRESSED)',
+    );
     const { changes } = await changesOf(db, () =>
       db.query(`INSERT INTO t VALUES
         (1, '123e4567-e89b-12d3-a456-426655440000', '2001:db8::ff00:42:8329', '192.0.2.1', 'short', REPEAT('long ', 100)),
@@ -59,7 +61,9 @@ describe.each(mariadbVersions)('MariaDB %s', (version) => {
 
   test('sequences write no rows of ours, and system versions do not shift columns', async () => {
     await using db = await testMariadb(version);
-    await db.query('CREATE SEQUENCE s; CREATE TABLE t (id INT PRIMARY KEY DEFAULT NEXT VALUE FOR s, v INT) WITH SYSTEM VERSIONING');
+    await db.query(
+      'CREATE SEQUENCE s; CREATE TABLE t (id INT PRIMARY KEY DEFAULT NEXT VALUE FOR s, v INT) WITH SYSTEM VERSIONING',
+    );
     const { changes } = await changesOf(db, () =>
       db.query('INSERT INTO t (v) VALUES (10); UPDATE t SET v = 11; DELETE FROM t'),
     );
@@ -99,15 +103,22 @@ describe.each(mariadbVersions)('MariaDB %s', (version) => {
     await using reader = makeReader(db);
     const { continuity, identity } = await openReader(reader);
     if (continuity.kind !== 'fresh') throw new Error('not fresh');
-    await server.query('INSERT INTO d.t VALUES (1); SET SESSION gtid_domain_id = 7; INSERT INTO d.t VALUES (2)');
+    await server.query(
+      'INSERT INTO d.t VALUES (1); SET SESSION gtid_domain_id = 7; INSERT INTO d.t VALUES (2)',
+    );
     const first = await readToEnd(reader, continuity.start);
     expect(rowsOf(first.changes).map(({ after }) => after![0])).toEqual([1, 2]);
     expect(String(first.position.gtids)).toMatch(/^0-1-\d+,7-1-1$/);
     await server.query('INSERT INTO d.t VALUES (3)');
     await using again = makeReader(db);
-    const opened = await openReader(again, { stored: { position: first.position, identity }, state: first.state });
+    const opened = await openReader(again, {
+      stored: { position: first.position, identity },
+      state: first.state,
+    });
     expect(opened.continuity.kind).toBe('continuous');
-    expect(rowsOf((await readToEnd(again, first.position)).changes).map(({ after }) => after![0])).toEqual([3]);
+    expect(rowsOf((await readToEnd(again, first.position)).changes).map(({ after }) => after![0])).toEqual([
+      3,
+    ]);
     await server.query('FLUSH BINARY LOGS; INSERT INTO d.t VALUES (4)');
     const { file } = (await again.head(new AbortController().signal)).position;
     // It keeps a file until the engines have said that they need it no longer.
@@ -116,7 +127,9 @@ describe.each(mariadbVersions)('MariaDB %s', (version) => {
       first = (await server.query<{ Log_name: string }>('SHOW BINARY LOGS'))[0]!.Log_name;
     }
     await using purged = makeReader(db);
-    expect((await openReader(purged, { stored: { position: first.position, identity } })).continuity).toMatchObject({
+    expect(
+      (await openReader(purged, { stored: { position: first.position, identity } })).continuity,
+    ).toMatchObject({
       kind: 'gap',
       reason: expect.stringContaining('purged') as string,
     });
