@@ -44,9 +44,10 @@ export function watchHead<P, S extends SourceInfo>(
   const reached = (position: P): boolean => at !== null && (reader.codec.compare(at, position) ?? -1) >= 0;
 
   const poll = async (): Promise<void> => {
-    const { position, retainedBytes } = await reader.head(run.signal);
+    const { position, retainedBytes, retentionMs = null } = await reader.head(run.signal);
     head = position;
     monitor.sawHead(reader.codec.encode(position), !reached(position), retainedBytes);
+    monitor.retentionMs = retentionMs;
     const budget = run.parts.retainedBudgetBytes;
     const over = budget !== null && retainedBytes !== null && retainedBytes > budget;
     if (over && !overBudget) {

@@ -51,6 +51,7 @@ export class PipelineMonitor {
   confirmed: JsonValue = null;
   sourceHead: JsonValue = null;
   retainedBytes: number | null = null;
+  retentionMs: number | null = null;
   retainedBudgetBytes: number | null = null;
   lastCommitTimeUs: number | null = null;
   /** Commits that delivered something or moved the position: what back-off starts anew by. */
@@ -207,6 +208,7 @@ export class PipelineMonitor {
       sourceHead: this.sourceHead,
       retainedBytes: this.retainedBytes,
       retainedBudgetBytes: this.retainedBudgetBytes,
+      headroomMs: this.retentionMs === null || lagMs === null ? null : this.retentionMs - lagMs,
       lagMs,
       caughtUp: this.caughtUp,
       progressing: this.#behindSince === null || now - this.#behindSince < this.#progressTimeoutMs,

@@ -283,6 +283,7 @@ test('status for people names what is wrong', () => {
           sourceHead: null,
           retainedBytes: null,
           retainedBudgetBytes: null,
+          headroomMs: 7_200_000,
           lagMs: null,
           caughtUp: false,
           progressing: false,
@@ -327,6 +328,7 @@ test('status for people names what is wrong', () => {
   expect(text).toContain('○ shop (postgresql): backing-off since 10 s');
   expect(text).toContain('! source.unreachable, 10 s ago, tries again in 4.0 s: Nothing answers.');
   expect(text).toContain('! the source advances and nothing is delivered');
+  expect(text).toContain('the source keeps what is not delivered for 2 h 0 min more');
   expect(text).toContain('! source.tables: public.gone matches no table in database shop.');
   expect(text).toContain(
     '! 2 changes in the dead-letter topic, the last 10 s ago (internal.bug): What is this?',

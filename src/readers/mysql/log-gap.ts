@@ -85,17 +85,14 @@ async function isReplica({ query, info }: AskedServer): Promise<boolean> {
   return (await query(renamed ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS')).length > 0;
 }
 
-/** Hours until the server may purge what was written at `writtenAt`; null where it keeps everything. */
-export async function hoursOfHeadroom(
-  { query, info }: AskedServer,
-  writtenAtMs: number,
-): Promise<number | null> {
+/** How long the server keeps a file of its log; null: for ever. */
+export async function logRetentionMs({ query, info }: AskedServer): Promise<number | null> {
   const bySeconds = info.flavour === 'mysql' ? info.version >= 80_001 : info.version >= 100_601;
   const [row] = await query(
     `SELECT @@global.${bySeconds ? 'binlog_expire_logs_seconds' : 'expire_logs_days'}`,
   );
-  const kept = Number(row?.[0] ?? 0) * (bySeconds ? 1 : 86_400);
-  return kept === 0 ? null : (writtenAtMs + kept * 1000 - Date.now()) / 3_600_000;
+  const kept = Number(row?.[0] ?? 0) * (bySeconds ? 1000 : 86_400_000);
+  return kept === 0 ? null : kept;
 }
 
 /** Whether another reader or replica is registered under our server id. */

@@ -165,7 +165,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
     await begin(session, signal);
     if ((await snapshotPlace(query)) !== null) {
       const place = await this.#placeBehind(session, before, signal);
-      const shown = { gtids: executed, ...place, mid: null };
+      const shown = { file: place.file, pos: place.pos, gtids: executed, mid: null };
       const high = { ...shown, gtids: null };
       return { session, mark: { high, sees: (tx) => containsTx(shown, tx) }, end };
     }
