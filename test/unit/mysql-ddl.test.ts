@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { alteredColumns, createdNames } from '../../src/readers/mysql/ddl/column-names.ts';
 import { recognise } from '../../src/readers/mysql/ddl/statement.ts';
 
 function named(sql: string): string {
@@ -93,5 +94,48 @@ describe('statements of the log', () => {
         },
       ),
     );
+  });
+});
+
+describe('names of columns behind a statement', () => {
+  const BEFORE = ['id', 'a', 'b'];
+  test.each([
+    ['ALTER TABLE t ADD c INT', 'id a b c'],
+    ['ALTER TABLE x.`t` ADD COLUMN IF NOT EXISTS `c d` INT DEFAULT 5 FIRST', 'c d id a b'],
+    ["ALTER TABLE t ADD c ENUM('(', 'FIRST,') AFTER a", 'id a c b'],
+    ['ALTER TABLE t ADD (c INT, d DECIMAL(10,2)), ADD e INT', 'id a b c d e'],
+    ['ALTER TABLE t ADD INDEX (a), ADD CONSTRAINT x CHECK (a > 0), ADD PRIMARY KEY (id)', 'id a b'],
+    ['ALTER TABLE t ADD `index` INT', 'id a b index'],
+    ['ALTER TABLE t DROP a, DROP COLUMN B', 'id'],
+    ['ALTER TABLE t DROP INDEX a, DROP PRIMARY KEY', 'id a b'],
+    ['ALTER TABLE t RENAME COLUMN a TO b, RENAME COLUMN b TO a', 'id b a'],
+    ['ALTER TABLE t CHANGE a z BIGINT FIRST, MODIFY b INT AFTER z', 'z b id'],
+    ['ALTER TABLE t MODIFY COLUMN b INT NOT NULL', 'id a b'],
+    ["ALTER TABLE t ENGINE=InnoDB, COMMENT='ADD x INT', RENAME TO u", 'id a b'],
+    ['ALTER TABLE t WAIT 5 ADD c INT', 'id a b c'],
+    ['ALTER TABLE IF EXISTS t ADD c INT', 'id a b c'],
+    ['ALTER TABLE t DROP nothing', null],
+    ['ALTER TABLE t ADD c INT AFTER nothing', null],
+  ])('%s', (sql, expected) => {
+    expect(
+      alteredColumns(sql, BEFORE)
+        ?.map(({ name }) => name)
+        .join(' ') ?? null,
+    ).toBe(expected);
+  });
+
+  test.each([
+    ['CREATE TABLE t (id INT PRIMARY KEY, `a b` DECIMAL(10,2), KEY (id)) ENGINE=InnoDB', 'id a b'],
+    [
+      "CREATE TABLE IF NOT EXISTS `x`.`t` (\n  `id` int NOT NULL COMMENT 'a, b',\n  `key` int,\n  PRIMARY KEY (`id`)\n)",
+      'id key',
+    ],
+    ['CREATE TABLE t (id INT) PARTITION BY RANGE (id) (PARTITION p VALUES LESS THAN (1))', 'id'],
+    ['CREATE TABLE t LIKE u', null],
+    ['CREATE TABLE t (LIKE u)', null],
+    ['CREATE TABLE t (id INT) SELECT 1 AS x', null],
+    ['CREATE TABLE t (id INT', null],
+  ])('%s', (sql, expected) => {
+    expect(createdNames(sql)?.join(' ') ?? null).toBe(expected);
   });
 });

@@ -1,5 +1,6 @@
 import type { Batch } from '../../model/batch.ts';
-import { BinlogDecoder, type BatchLimits, type DecoderOptions, type Stop } from './binlog/decode.ts';
+import { BinlogDecoder } from './binlog/decode.ts';
+import type { BatchLimits, DecoderOptions, Stop } from './binlog/decoding.ts';
 import { payloadEvents } from './binlog/transaction-payload.ts';
 import { MYSQL_POSITIONS, type MysqlPosition } from './position.ts';
 import type { SchemaHistory } from './schema-history.ts';
