@@ -1,7 +1,9 @@
 /**
  * Sessions that see the tables at one known position of the log. What the server offers is tried in this order:
  *
- * 1. FLUSH TABLES WITH READ LOCK, which holds commits back while the sessions begin their transactions;
+ * 1. FLUSH TABLES WITH READ LOCK, which holds commits back while the sessions begin their transactions; not while a
+ *    statement runs for long: it would wait for that, and even after it has given up, whoever comes to a table of
+ *    that statement waits for its end;
  * 2. MariaDB and Percona: a transaction WITH CONSISTENT SNAPSHOT knows its place in the log by itself;
  * 3. LOCK TABLES … READ, of the tables that are to be read alone, where it is said which they are.
  *
@@ -59,7 +61,7 @@ export async function takeSnapshot(options: LockOptions, signal: AbortSignal): P
       const apt = givesBack.every(Boolean) || options.tables !== undefined;
       const taken = !apt
         ? null
-        : ((await lockedSnapshot(options, sessions, 'FLUSH TABLES WITH READ LOCK', signal)) ??
+        : ((await flushedSnapshot(options, sessions, signal)) ??
           (await consistentSnapshot(sessions, signal)) ??
           (await tablesSnapshot(options, sessions, signal)));
       if (taken !== null) return taken;
@@ -85,6 +87,28 @@ async function canReleaseTables(session: RowSession, signal: AbortSignal): Promi
     if (error instanceof MysqlError) return false;
     throw error;
   }
+}
+
+async function flushedSnapshot(
+  options: LockOptions,
+  sessions: readonly RowSession[],
+  signal: AbortSignal,
+): Promise<TakenSnapshot | null> {
+  if (await statementRunsLong(sessions[0]!, signal)) return null;
+  return lockedSnapshot(options, sessions, 'FLUSH TABLES WITH READ LOCK', signal);
+}
+
+/**
+ * Whether somebody's statement has run for a second or more. Without the privilege PROCESS only our own sessions are
+ * seen. Threads of replication run for as long as the server does.
+ */
+async function statementRunsLong(session: RowSession, signal: AbortSignal): Promise<boolean> {
+  const rows = await session.query(
+    `SELECT 1 FROM information_schema.processlist WHERE time >= 1 AND id <> CONNECTION_ID()
+     AND command IN ('Query', 'Execute', 'Fetch') AND user NOT IN ('system user', 'event_scheduler') LIMIT 1`,
+    signal,
+  );
+  return rows.length > 0;
 }
 
 function tablesSnapshot(
