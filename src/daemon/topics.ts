@@ -8,6 +8,7 @@ import {
 } from '../emitter/topic-names.ts';
 import { type TableId, tableName } from '../model/table.ts';
 import type { Settings } from '../settings/settings.ts';
+import { declaredOf } from './enrichment.ts';
 
 /** The topic a table's records go to. */
 export function topicOf(settings: Settings, id: TableId): string {
@@ -29,6 +30,7 @@ export function topicsOf(settings: Settings, tables: readonly TableId[]): readon
     ...new Set([
       ...tables.map((id) => topicOf(settings, id)),
       deadLetterTopicOf(settings),
+      ...(declaredOf(settings)?.topics ?? []),
       ...(emit.heartbeatMs === null ? [] : [heartbeatTopic(name)]),
       ...(emit.transactionMetadata ? [transactionTopic(name)] : []),
       ...(emit.schemaChanges && source.connector !== 'postgresql' ? [schemaChangeTopic(name)] : []),

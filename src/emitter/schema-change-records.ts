@@ -4,7 +4,7 @@ import type { TableId } from '../model/table.ts';
 import { type ConnectSchema, INT64, OPTIONAL_STRING, STRING, struct } from '../schema/connect-schema.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding } from './encoders/encoder.ts';
-import type { KeyAndValue } from './side-records.ts';
+import { encodersOf, type KeyAndValue } from './side-records.ts';
 
 const INT32: ConnectSchema = { type: 'int32', optional: false };
 const OPTIONAL_INT32: ConnectSchema = { type: 'int32', optional: true };
@@ -47,17 +47,15 @@ export type SchemaChangeRecords<S extends SourceInfo> = (
   nowMs: number,
 ) => KeyAndValue;
 
-export function schemaChangeRecords<S extends SourceInfo>(
+export async function schemaChangeRecords<S extends SourceInfo>(
   encoding: Encoding,
   block: SourceBlock<S>,
-  connector: SourceInfo['connector'],
-): SchemaChangeRecords<S> {
+  { connector, topic }: { readonly connector: SourceInfo['connector']; readonly topic: string },
+): Promise<SchemaChangeRecords<S>> {
   const base = `io.debezium.connector.${connector}`;
-  const key = encoding.struct(
-    struct({ name: `${base}.SchemaChangeKey`, version: 1 }, [['databaseName', STRING]]),
-  );
-  const value = encoding.struct(
-    struct({ name: `${base}.SchemaChangeValue`, version: 1 }, [
+  const { key, value } = await encodersOf(encoding, topic, {
+    key: struct({ name: `${base}.SchemaChangeKey`, version: 1 }, [['databaseName', STRING]]),
+    value: struct({ name: `${base}.SchemaChangeValue`, version: 1 }, [
       ['source', block.schema],
       ['ts_ms', INT64],
       ['databaseName', OPTIONAL_STRING],
@@ -65,7 +63,7 @@ export function schemaChangeRecords<S extends SourceInfo>(
       ['ddl', OPTIONAL_STRING],
       ['tableChanges', { type: 'array', optional: false, items: CHANGE }],
     ]),
-  );
+  });
   return (change, description, nowMs) => {
     const { id, at, ddl, previous } = change;
     const type = description === null ? 'DROP' : previous === null ? 'CREATE' : 'ALTER';

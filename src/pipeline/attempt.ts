@@ -8,9 +8,9 @@ import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
-import { SOURCE_KEY } from '../state/checkpoint.ts';
+import { ENRICH_KEY, SOURCE_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
-import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
+import type { AttemptParts, Enrichment, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
 import type { PipelineControl } from './control.ts';
 import { watchHead } from './head-watch.ts';
@@ -97,8 +97,10 @@ export async function runAttempt<P, S extends SourceInfo>(
         signal,
       );
       failpoint('slot-created');
+      const records = await parts.openRecords(restored, signal);
       const { from, known, state, notices } = startPoint(opened, checkpoint, restored, {
         name: parts.name,
+        resumed: records.resumed,
         onGap: parts.onGap,
         codec: reader.codec,
         log,
@@ -108,18 +110,44 @@ export async function runAttempt<P, S extends SourceInfo>(
         board.quarantine(id, error);
         log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
       };
-      const emitter = parts.createEmitter(sink, (id, error) => {
-        const table = tableName(id);
-        if (!monitor.deadLetter(table, error)) return;
-        log.error({ table, code: error.code, advice: error.advice }, error.message);
+      const emitter = records.createEmitter(sink, {
+        onPaused: onTableError,
+        onDeadLetter: (id, error) => {
+          const table = tableName(id);
+          if (!monitor.deadLetter(table, error)) return;
+          log.error({ table, code: error.code, advice: error.advice }, error.message);
+        },
       });
+      const source = reader.snapshotSource();
+      const enrichment =
+        parts.enrichment === null
+          ? null
+          : resources.use(
+              await parts.enrichment.open(
+                {
+                  sink,
+                  codec: reader.codec,
+                  source,
+                  captured: tables.map(({ id }) => id),
+                  topicOf: (id) => parts.topicOf(id),
+                  known,
+                  continuous: opened.continuity.kind === 'continuous',
+                  interrupted: opened.interrupted ?? [],
+                  log,
+                  first: monitor.attempts === 1,
+                },
+                signal,
+              ),
+            );
       const snapshot = createSnapshot<P, S>({
         ...parts.snapshot,
-        source: reader.snapshotSource(),
+        source,
         codec: reader.codec,
         tables,
         restored: known,
         freshStart: opened.continuity.kind !== 'continuous',
+        first: parts.enrichment?.replicas ?? new Set(),
+        onFirstRead: async (names) => enrichment?.snapshotRead(names),
         retainedBytes: async () => (await reader.head(signal)).retainedBytes,
         onTableError,
         log,
@@ -166,7 +194,12 @@ export async function runAttempt<P, S extends SourceInfo>(
       for (const notice of notices) await emitter.notify(notice, Date.now());
       // The position of a new or broken-off log is durable before anything is read from it.
       committer.add(
-        { changes: [], bytes: 0, resume: from, state: new Map([...edits, ...state]) },
+        {
+          changes: [],
+          bytes: 0,
+          resume: from,
+          state: new Map([...edits, ...withImage(state, restored, enrichment)]),
+        },
         notices.length,
       );
 
@@ -178,6 +211,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         reader,
         sink,
         emitter,
+        enrichment,
         snapshot,
         committer,
         monitor,
@@ -190,6 +224,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         monitor.enter('snapshotting');
         await deliver(run, snapshot.readView(signal));
       }
+      if (!signal.aborted) await enrichment?.load(source, signal);
       let complete = parts.snapshot.mode === 'initial_only' && snapshot.done;
       if (!complete && !signal.aborted) {
         monitor.enter('streaming');
@@ -250,6 +285,7 @@ async function makeEdits<P>(committer: Committer<P>, control: PipelineControl): 
 interface Run<P, S extends SourceInfo> {
   readonly sink: Sink;
   readonly emitter: Emitter;
+  readonly enrichment: Enrichment<P, S> | null;
   readonly snapshot: Snapshot<P, S>;
   readonly committer: Committer<P>;
   readonly monitor: PipelineMonitor;
@@ -264,18 +300,37 @@ async function deliver<P, S extends SourceInfo>(
   batches: AsyncIterable<Batch<P, S>>,
   passed?: (position: P) => void,
 ): Promise<void> {
-  const { emitter, committer, sink, monitor } = run;
-  for await (const batch of batches) {
-    const preparing = emitter.prepare(batch);
+  const { emitter, enrichment, committer, sink, monitor } = run;
+  for await (const read of batches) {
+    const preparing = emitter.prepare(read);
     if (preparing !== undefined) await preparing;
-    const counts = emitter.emit(batch);
-    committer.add(batch, counts.records + run.heartbeat(Date.now()));
+    const counts = emitter.emit(read);
+    let batch = read;
+    if (enrichment !== null) {
+      const absorbed = await enrichment.absorb(read);
+      ({ batch } = absorbed);
+      counts.records += absorbed.records;
+    }
+    const heartbeats = run.heartbeat(Date.now());
+    const state = emitter.takeState();
+    if (state !== undefined) committer.note(state);
+    committer.add(batch, counts.records + heartbeats);
     monitor.count(batch, counts);
     if (batch.resume !== null) passed?.(batch.resume);
     const full = sink.ready();
     if (full !== undefined) await full;
     if (run.signal.aborted) break;
   }
+}
+
+/** What the checkpoint says of the joined tables from the start: without statements, that there are none. */
+function withImage(
+  state: ReadonlyMap<string, string | null>,
+  restored: ReadonlyMap<string, string>,
+  enrichment: { readonly reference: string } | null,
+): ReadonlyMap<string, string | null> {
+  if (enrichment === null && !restored.has(ENRICH_KEY)) return state;
+  return new Map([...state, [ENRICH_KEY, enrichment?.reference ?? null]]);
 }
 
 /** The reader reports progress at least every few seconds, so no timer of its own is needed. */

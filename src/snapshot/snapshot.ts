@@ -12,7 +12,7 @@ import { decodeSnapshotRecord, Ledger, type SnapshotRecord } from './ledger.ts';
 import { Markers } from './markers.ts';
 import { ProgressMeter, snapshotProgress, type TableProgress, tableProgress } from './progress.ts';
 import { decodeRequest } from './request.ts';
-import type { SnapshotSource } from './snapshot-source.ts';
+import type { SnapshotSource, SnapshotView } from './snapshot-source.ts';
 import { type Delivery, readFromView } from './view-phase.ts';
 import { mergeWindows } from './window-phase.ts';
 
@@ -41,6 +41,10 @@ export interface SnapshotOptions<P, S extends SourceInfo> {
    * later one is this very process's, in a former attempt.
    */
   readonly beganBefore?: number;
+  /** Tables (`schema.table`) that are read from the view before any other. */
+  readonly first?: ReadonlySet<string>;
+  /** They are complete, all of their rows have been taken, and no other row has been read from the view. */
+  readonly onFirstRead?: (tables: ReadonlySet<string>) => Promise<void>;
   /** A table that cannot be read; the others go on. Tried again at the next start. */
   readonly onTableError: (table: TableId, error: HeadwaterError) => void;
   readonly log: Log;
@@ -152,15 +156,37 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
   }
 
   async *readView(signal: AbortSignal): AsyncGenerator<Batch<P, S>> {
-    const { source, freshStart, parallelism, chunkRows, walLimitBytes, retainedBytes, log } = this.#options;
+    const { source, freshStart, parallelism, first, onFirstRead } = this.#options;
     if (!freshStart || !this.pending || this.#paused) return;
     const view = await source.openView({ parallelism }, signal);
     if (view === null) return;
     await using _closing = view;
+    const pending = this.#tables.filter((table) => table.pending);
+    const foremost = pending.filter(({ name }) => first?.has(name) === true);
+    if (foremost.length > 0) {
+      yield* this.#readTables(view, foremost, signal);
+      // Where reading broke off the others wait for the windows.
+      if (!foremost.every((table) => table.done && table.failure === null)) return;
+      await onFirstRead?.(new Set(foremost.map(({ name }) => name)));
+    }
+    yield* this.#readTables(
+      view,
+      pending.filter((table) => !foremost.includes(table)),
+      signal,
+    );
+    this.#finished = !this.pending;
+  }
+
+  async *#readTables(
+    view: SnapshotView<P, S>,
+    tables: readonly TableSnapshot[],
+    signal: AbortSignal,
+  ): AsyncGenerator<Batch<P, S>> {
+    const { parallelism, chunkRows, walLimitBytes, retainedBytes, log } = this.#options;
     const deliveries = readFromView<P, S>(
       {
         view,
-        tables: this.#tables.filter((table) => table.pending),
+        tables,
         parallelism,
         chunkRows,
         walLimitBytes,
@@ -183,7 +209,6 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
       held = batch;
     }
     if (held !== null) yield this.#complete ? this.#final(held) : held;
-    this.#finished = !this.pending;
   }
 
   merge(

@@ -67,12 +67,17 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     control: new PipelineControl(),
     openReader: () => reader,
     openSink: () => Promise.resolve(sink),
-    createEmitter: () =>
-      ({
-        prepare: () => undefined,
-        emit: (batch: Batch<unknown>) => ({ ...counts, records: batch.changes.length }),
-        tables: () => [],
-      }) as unknown as Emitter,
+    openRecords: () =>
+      Promise.resolve({
+        resumed: [],
+        createEmitter: () =>
+          ({
+            prepare: () => undefined,
+            emit: (batch: Batch<unknown>) => ({ ...counts, records: batch.changes.length }),
+            tables: () => [],
+            takeState: () => undefined,
+          }) as unknown as Emitter,
+      }),
     topicOf: () => 't',
     topicsOf: () => [],
     snapshot: {
@@ -88,6 +93,7 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     maxTransactionRows: 1000,
     maxTransactionMs: 1000,
     heartbeatMs: null,
+    enrichment: null,
     retainedBudgetBytes: null,
     untilCaughtUp: false,
   };
