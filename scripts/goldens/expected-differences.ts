@@ -288,11 +288,11 @@ function isAdjustedYear(theirs: Json | undefined, mine: Json | undefined): boole
   return trueYear >= 0 && trueYear < 100 && year - trueYear === (trueYear < 70 ? 2000 : 1900);
 }
 
-/** Its own spelling of spaces, of large numbers, of a fraction's zeros, and of a negative TIME, which it garbles. */
+/** Its own spelling of bytes, of spaces, of large numbers, of a fraction's zeros, and of a negative TIME, which it garbles. */
 function isSameJson(theirs: Json | undefined, mine: Json | undefined): boolean {
   if (typeof theirs !== 'string' || typeof mine !== 'string') return false;
   const plain = (text: string): string =>
-    JSON.stringify(JSON.parse(text))
+    JSON.stringify(JSON.parse(text.replaceAll(/base64:type\d+:/g, '')))
       .replaceAll(/\d+:0?-\d+:0?-\d+\.0*-?\d*|-\d\d:\d\d:\d\d\.\d+/g, '(negative time)')
       .replaceAll(/(:\d\d\.\d*?)0+(?=\\?")/g, '$1');
   try {

@@ -36,14 +36,16 @@ export async function runFlow(options: FlowOptions): Promise<readonly GoldenReco
     const daemon = startDaemon(file);
     try {
       await daemon.until((log) => log.includes('"snapshot complete"'));
-      for (const script of recording.during) await source.run(script);
-      await source.run({ sql: `INSERT INTO ${source.marker} VALUES (1);\n` });
       const marker = `${recording.prefix}.${source.marker}`;
       let records: readonly GoldenRecord[] = [];
-      await daemon.until(async () => {
-        records = await recordsIn(join(folder, 'out'));
-        return records.some(({ topic }) => topic === marker);
-      });
+      for (const [i, script] of recording.during.entries()) {
+        await source.run(script);
+        await source.run({ sql: `INSERT INTO ${source.marker} VALUES (${i});\n` });
+        await daemon.until(async () => {
+          records = await recordsIn(join(folder, 'out'));
+          return records.filter(({ topic }) => topic === marker).length > i;
+        });
+      }
       return withoutMarker(records, marker);
     } finally {
       await daemon.stop();
@@ -63,7 +65,7 @@ async function recordsIn(out: string): Promise<readonly GoldenRecord[]> {
   return records;
 }
 
-/** And without the transaction that it was written by. PostgreSQL's ids have a place in the log behind them. */
+/** Without the marker, and the transactions that wrote it. PostgreSQL's ids have a place in the log behind them. */
 function withoutMarker(records: readonly GoldenRecord[], marker: string): readonly GoldenRecord[] {
   const idOf = (json: unknown): string => (typeof json === 'string' ? json.split(/:(?=\d+$)/)[0]! : '');
   const isPostgres = marker.includes('.public.');
