@@ -36,7 +36,7 @@ test('a server as it should be, and users who may not', async () => {
   );
   expect(poor.of('snapshot')[0]).toMatchObject({
     level: 'warning',
-    fix: "GRANT RELOAD ON *.* TO 'o''neil'@'%';",
+    fix: "GRANT LOCK TABLES ON `shop`.* TO 'o''neil'@'%';",
   });
   await server.query(`CREATE USER blind@'%'; GRANT INSERT ON shop.orders TO blind@'%'`);
   const blind = await check(server.urlFor({ user: 'blind', password: '' }), { tables: ['shop.orders'] });

@@ -1,6 +1,7 @@
 /** Tables read at one position and in windows, on real servers. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import type { TableId } from '../../src/model/table.ts';
 import { valuesOf } from '../../src/model/text-row.ts';
 import type { Row } from '../../src/model/value.ts';
 import { takeSnapshot } from '../../src/readers/mysql/snapshot-lock.ts';
@@ -35,8 +36,12 @@ function sourceOf(connect: Connect, taken: Awaited<ReturnType<typeof takeSnapsho
   });
 }
 
-async function viewOf(connect: Connect, sessions: number): Promise<SnapshotView<unknown>> {
-  const taken = await takeSnapshot({ connect, sessions }, never);
+async function viewOf(
+  connect: Connect,
+  sessions: number,
+  tables: readonly TableId[],
+): Promise<SnapshotView<unknown>> {
+  const taken = await takeSnapshot({ connect, sessions, tables, longLived: true }, never);
   const view = await sourceOf(connect, taken).openView({ parallelism: sessions }, never);
   if (view === null) throw new Error('No view could be opened.');
   return view;
@@ -88,7 +93,8 @@ describe.each(SERVERS)('$product', ({ open }) => {
     await database.query("INSERT INTO t VALUES (1, 'a'), (2, 'b')");
     await database.query('INSERT INTO nokey VALUES (1), (1)');
     const connect = connecting(database.url);
-    await using view = await viewOf(connect, 2);
+    const ids = ['t', 'nokey'].map((table) => ({ schema: name, table }));
+    await using view = await viewOf(connect, 2, ids);
     await database.query("INSERT INTO t VALUES (3, 'later')");
     const plan = await view.plan({ schema: name, table: 't' }, { chunkRows: 100, ...ALL }, never);
     expect(await readAll(view, plan)).toEqual([
@@ -158,8 +164,8 @@ describe.each(SERVERS)('$product', ({ open }) => {
     await database.query(`CREATE TABLE ${quoted} (${quoted} varchar(20) PRIMARY KEY, \`select\` int)`);
     await database.query(`INSERT INTO ${quoted} VALUES ('x', 1), ('y', 2)`);
     const connect = connecting(database.url);
-    await using view = await viewOf(connect, 1);
     const id = { schema: database.name, table: odd };
+    await using view = await viewOf(connect, 1, [id]);
     const plan = await view.plan(id, { chunkRows: 1, where: `${quoted} <> 'y'` }, never);
     expect(plan.schema.columns.map((column) => column.name)).toEqual([odd, 'select']);
     expect(await readAll(view, plan)).toEqual([['x', 1]]);
@@ -204,6 +210,8 @@ test('no writer waits for long while a lock is asked for that is not to be had',
   await using server = await startMysql({ version: '9' });
   await server.query('CREATE DATABASE d; CREATE TABLE d.t (id int AUTO_INCREMENT PRIMARY KEY, v int)');
   const connect = connecting(server.url);
+  const tables = [{ schema: 'd', table: 't' }];
+  const options = { connect, sessions: 2, tables, longLived: true };
   let longest = 0;
   const writing = new AbortController();
   const writer = (async () => {
@@ -213,13 +221,17 @@ test('no writer waits for long while a lock is asked for that is not to be had',
       longest = Math.max(longest, performance.now() - begun);
     }
   })();
-  // The global lock waits for statements that write.
+  // The lock waits for statements that write to the table.
   const slow = server.query('INSERT INTO d.t (v) SELECT SLEEP(8)');
   await sleep(300);
-  expect(await takeSnapshot({ connect, sessions: 2 }, never)).toBeNull();
+  expect(await takeSnapshot(options, never)).toBeNull();
   await slow;
-  await using taken = await takeSnapshot({ connect, sessions: 2 }, never);
+  // A report that reads the table for long is in nobody's way.
+  const report = server.query('SELECT SLEEP(5) FROM d.t LIMIT 1');
+  await sleep(300);
+  await using taken = await takeSnapshot(options, never);
   expect(taken?.sessions.length).toBe(2);
+  await report;
   writing.abort();
   await writer;
   // The request is taken back after one second; the limit of two is what is promised.
@@ -237,7 +249,9 @@ test('without the right to lock, tables are read in windows; without GTIDs too, 
   const id = { schema: 'd', table: 't' };
   const limit = { maxRows: 100, maxBytes: 1_000_000 };
   const reader = connecting(server.urlFor({ user: 'reader' }));
-  expect(await takeSnapshot({ connect: reader, sessions: 1 }, never)).toBeNull();
+  expect(
+    await takeSnapshot({ connect: reader, sessions: 1, tables: [id], longLived: true }, never),
+  ).toBeNull();
   const refused = await sourceOf(reader).openWindows({ parallelism: 1 }, never);
   const plan = await refused.plan(id, { chunkRows: 10, ...ALL }, never);
   await expect(refused.chunk(plan, { from: null, to: null }, limit, never)).rejects.toMatchObject({

@@ -20,7 +20,7 @@ const PROGRESS_MS = 1_000;
 const IDLE_MS = 3_000;
 const TICK_MS = 250;
 /** The server sends a heartbeat so often when it has nothing else. */
-export const HEARTBEAT_SECONDS = 10;
+export const HEARTBEAT_SECONDS = 1;
 /** Silence after which the server is taken for gone. */
 const GONE_MS = 60_000;
 

@@ -120,7 +120,7 @@ export class Tables {
 
   /** The table as the rows behind the table map have it; null where nothing says that. */
   #exact(map: TableMap, known: Known | undefined, present: MysqlTable | null): MysqlTable | null {
-    const names = known?.certain === true ? known.table.columns.map((column) => column.name) : null;
+    const names = known?.certain === true ? namesOf(known.table) : null;
     if (known !== undefined && agrees(known.table, map)) return known.table;
     if (present !== null && agrees(present, map) && (names === null || sameNames(present, names)))
       return present;
@@ -139,6 +139,8 @@ export class Tables {
         return [];
       case 'tables':
         return this.#changed(statement.ids, { verb: statement.verb, ddl: query.sql }, place);
+      case 'renames':
+        return this.#renamed(statement.pairs, query.sql, place);
       case 'drop-database':
         return this.#changed(
           this.#allKnown().filter(({ schema }) => schema === statement.schema),
@@ -152,8 +154,8 @@ export class Tables {
         const id = this.#spelled(statement.id);
         const known = this.#known.get(tableName(id));
         if (known === undefined) return [];
-        const tx = place.tx();
-        return [{ kind: 'truncate', table: known.schema, tx, seq: place.nextSeq(), at: place.at() }];
+        // As a statement of its own it belongs to no transaction.
+        return [{ kind: 'truncate', table: known.schema, tx: null, seq: 0, at: place.at() }];
       }
       case 'partitions':
         for (const id of this.#captured(statement.ids)) {
@@ -182,7 +184,7 @@ export class Tables {
    */
   async #changed(
     ids: readonly TableId[],
-    { verb, ddl }: { readonly verb: 'create' | 'alter' | 'rename' | 'drop'; readonly ddl: string | null },
+    { verb, ddl }: { readonly verb: 'create' | 'alter' | 'drop'; readonly ddl: string | null },
     place: StreamPlace,
   ): Promise<readonly Change<MysqlSource>[]> {
     const changes: Change<MysqlSource>[] = [];
@@ -190,27 +192,20 @@ export class Tables {
       const name = tableName(id);
       const known = this.#known.get(name);
       const present = verb === 'drop' ? null : await this.#options.describe(id);
-      if (present === null) {
-        if (known === undefined || verb === 'alter' || verb === 'create') continue;
+      if (verb === 'drop') {
+        if (known === undefined) continue;
         this.#known.delete(name);
         this.#options.history.record(id, null);
         changes.push(schemaChange(id, null, known, { place, ddl }));
         continue;
       }
-      const said = this.#said({ verb, ddl }, known, present);
-      if (
-        said !== null &&
-        !sameNames(
-          present,
-          said.columns.map((column) => column.name),
-        )
-      ) {
+      const said = this.#said(id, { verb, ddl }, known, present);
+      if (said !== null && (present === null || !sameNames(present, namesOf(said)))) {
         // The catalogue is ahead; the rest comes with the first row.
-        const schema = known?.schema ?? schemaOf(said, this.#options.types);
-        this.#known.set(name, { table: said, schema, certain: true, unsaid: ddl });
-        this.#options.history.record(id, said);
+        this.#await(said, known, ddl);
         continue;
       }
+      if (present === null) continue;
       const now = this.#remember(present, place.position(), { certain: said !== null });
       this.#options.history.record(id, present);
       const same = known !== undefined && shapeOf(known.schema) === shapeOf(now.schema);
@@ -219,29 +214,72 @@ export class Tables {
     return changes;
   }
 
+  /** One after the other: what was `from` is `to`, unless another table has the name again by now. */
+  async #renamed(
+    pairs: readonly (readonly [TableId, TableId])[],
+    ddl: string,
+    place: StreamPlace,
+  ): Promise<readonly Change<MysqlSource>[]> {
+    const { describe, history } = this.#options;
+    const changes: Change<MysqlSource>[] = [];
+    for (const [from, to] of pairs) {
+      const [source] = this.#captured([from]);
+      const [target] = this.#captured([to]);
+      const known = source === undefined ? undefined : this.#known.get(tableName(source));
+      if (source !== undefined && known !== undefined && (await describe(source)) === null) {
+        this.#known.delete(tableName(source));
+        history.record(source, null);
+        // One record says it, that of the new name, where there is one.
+        const gone = schemaChange(source, null, known, { place, ddl });
+        if (target === undefined) changes.push(gone);
+        else
+          changes.push({
+            kind: 'schema',
+            id: source,
+            table: null,
+            previous: known.schema,
+            ddl,
+            tx: gone.tx,
+            at: gone.at,
+          });
+      }
+      if (target === undefined) continue;
+      const present = await describe(target);
+      if (present === null) {
+        if (known !== undefined) this.#await({ ...known.table, id: target }, undefined, ddl);
+        continue;
+      }
+      const before = known ?? this.#known.get(tableName(target)) ?? null;
+      const certain = known?.certain === true && sameNames(present, namesOf(known.table));
+      const now = this.#remember(present, place.position(), { certain });
+      history.record(target, present);
+      changes.push(schemaChange(target, now, before, { place, ddl }));
+    }
+    return changes;
+  }
+
+  /** The names of the columns are known, their types come with the first row. */
+  #await(said: MysqlTable, known: Known | undefined, ddl: string | null): void {
+    const schema = known?.schema ?? schemaOf(said, this.#options.types);
+    this.#known.set(tableName(said.id), { table: said, schema, certain: true, unsaid: ddl });
+    this.#options.history.record(said.id, said);
+  }
+
   /** What the statement alone makes of the table, with the types that are known; null where it is not understood. */
   #said(
+    id: TableId,
     { verb, ddl }: { readonly verb: string; readonly ddl: string | null },
     known: Known | undefined,
-    present: MysqlTable,
+    present: MysqlTable | null,
   ): MysqlTable | null {
     if (ddl === null) return null;
     if (verb === 'create') {
-      const names = createdNames(ddl);
-      return names === null
-        ? null
-        : tableOf(
-            present,
-            names.map((name) => ({ name, was: null, redefined: true })),
-            present,
-          );
+      const columns = createdNames(ddl)?.map((name) => ({ name, was: null, redefined: true }));
+      return columns === undefined ? null : tableOf(id, columns, { before: null, present });
     }
     if (verb !== 'alter' || known?.certain !== true) return null;
-    const columns = alteredColumns(
-      ddl,
-      known.table.columns.map((column) => column.name),
-    );
-    return columns === null ? null : tableOf(known.table, columns, present);
+    const columns = alteredColumns(ddl, namesOf(known.table));
+    return columns === null ? null : tableOf(id, columns, { before: known.table, present });
   }
 
   #captured(ids: readonly TableId[]): readonly TableId[] {
@@ -352,18 +390,35 @@ function sameNames({ columns }: MysqlTable, names: readonly string[]): boolean {
   return columns.length === names.length && columns.every(({ name }, i) => name === names[i]);
 }
 
+function namesOf({ columns }: MysqlTable): readonly string[] {
+  return columns.map(({ name }) => name);
+}
+
 /** Columns as a statement leaves them; of those that are gone by now the type is open until a table map says it. */
-function tableOf(before: MysqlTable, columns: readonly AlteredColumn[], present: MysqlTable): MysqlTable {
+function tableOf(
+  id: TableId,
+  columns: readonly AlteredColumn[],
+  { before, present }: { readonly before: MysqlTable | null; readonly present: MysqlTable | null },
+): MysqlTable {
   const all = columns.map(({ name, was, redefined }): MysqlColumn => {
-    const old = before.columns.find((column) => column.name === was);
-    const now = present.columns.find((column) => column.name === name);
+    const old = before?.columns.find((column) => column.name === was);
+    const now = present?.columns.find((column) => column.name === name);
     const best = redefined ? (now ?? old) : (old ?? now);
     return best === undefined ? openColumn(name) : { ...best, name };
   });
-  const keyOf = ({ key, columns: own }: MysqlTable): readonly number[] =>
-    key.map((i) => all.findIndex(({ name }) => name === own[i]!.name));
-  const key = [keyOf(present), keyOf(before)].find((each) => !each.includes(-1)) ?? [];
-  return { id: before.id, columns: all, key, charset: before.charset, comment: before.comment };
+  const keys = [present, before].map((table) =>
+    table === null
+      ? [-1]
+      : table.key.map((i) => all.findIndex(({ name }) => name === table.columns[i]!.name)),
+  );
+  const base = present ?? before;
+  return {
+    id,
+    columns: all,
+    key: keys.find((each) => !each.includes(-1)) ?? [],
+    charset: base?.charset ?? null,
+    comment: base?.comment ?? null,
+  };
 }
 
 function schemaChange(

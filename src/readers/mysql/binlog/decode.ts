@@ -74,7 +74,6 @@ export class BinlogDecoder {
   /** What was decoded since `reset`. */
   changes: Change<MysqlSource>[] = [];
   bytes = 0;
-  heartbeats = 0;
 
   constructor(options: DecoderOptions) {
     this.#options = options;
@@ -310,8 +309,8 @@ export class BinlogDecoder {
         this.forgetTables();
         break;
       case EVENT.heartbeat:
-      case EVENT.heartbeatV2:
-        this.heartbeats++;
+        // Where the server stands: it may have passed over transactions that we have already.
+        if (!this.#inside && cursor.utf8(cursor.left) === place.file) place.catchUp(low);
         return null;
       case EVENT.previousGtids:
       case EVENT.gtidList:
@@ -558,7 +557,6 @@ export class BinlogDecoder {
     }
     const query = readQuery(cursor, type === EVENT.compressedQuery ? inflateEvent : null);
     if (!this.#inside) this.#openWithoutGtid(start);
-    this.#thread ??= query.thread;
     const { sql } = query;
     const xa = /^\s*XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+([^]*?)\s*;?\s*$/i.exec(sql);
     if (xa !== null) {

@@ -154,7 +154,6 @@ export function readGtidList(cursor: ByteCursor): MariadbGtidSet {
 }
 
 export interface QueryEvent {
-  readonly thread: number;
   /** The default database of the statement. */
   readonly database: string;
   readonly sql: string;
@@ -162,16 +161,15 @@ export interface QueryEvent {
 
 /** `inflated`: the statement where the event holds it compressed. */
 export function readQuery(cursor: ByteCursor, inflate: ((bytes: Buffer) => Buffer) | null): QueryEvent {
-  const thread = cursor.uint32();
-  cursor.take(4);
+  cursor.take(8);
   const databaseLength = cursor.uint8();
   cursor.take(2);
   cursor.take(cursor.uint16());
   const database = cursor.utf8(databaseLength);
   cursor.take(1);
-  if (inflate === null) return { thread, database, sql: cursor.utf8(cursor.left) };
+  if (inflate === null) return { database, sql: cursor.utf8(cursor.left) };
   const sql = inflate(cursor.bytes(cursor.left));
-  return { thread, database, sql: sql.utf8Slice(0, sql.length) };
+  return { database, sql: sql.utf8Slice(0, sql.length) };
 }
 
 /** The first word of a statement without copying it: BEGIN and COMMIT are half of all queries. */
