@@ -216,9 +216,8 @@ class RecordEmitter<S extends SourceInfo> {
       } else if (change.kind === 'message') {
         if (messages) this.#need(messageTopic(name), 'message', waiting, this.#openMessage);
       } else if (change.kind === 'schema') {
-        if (this.#isRecord(change)) {
+        if (this.#isRecord(change))
           this.#need(schemaChangeTopic(name), 'schema', waiting, this.#openSchemaChange);
-        }
       } else if (transactionMetadata) {
         this.#need(transactionTopic(name), 'transaction', waiting, this.#openTransaction);
       }

@@ -39,7 +39,7 @@ function text(value: unknown): string {
   if (value === null) return 'NULL';
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
   if (value instanceof Date) return String(value.getTime());
-  return String(value);
+  return typeof value === 'object' ? JSON.stringify(value) : `${value as string | number}`;
 }
 
 /** Their forms: decimals and big numbers as text, dates as Date, a set as a list, times as text. */

@@ -9,10 +9,9 @@ const UUIDS = ['3e11fa47-71ca-11e1-9e33-c80aa9429562', '3e11fa47-71ca-11e1-9e33-
 const SOURCES = [...UUIDS, `${UUIDS[0]}:blue`, `${UUIDS[0]}:green_2`];
 type Member = readonly [string, number];
 
-const members = fc.array(
-  fc.tuple(fc.constantFrom(...SOURCES), fc.integer({ min: 1, max: 60 })) as fc.Arbitrary<Member>,
-  { maxLength: 80 },
-);
+const members = fc.array(fc.tuple(fc.constantFrom(...SOURCES), fc.integer({ min: 1, max: 60 })), {
+  maxLength: 80,
+});
 
 function grown(list: readonly Member[]): MysqlGtidSet {
   const set = new GrowingMysqlGtidSet(MysqlGtidSet.EMPTY);
