@@ -466,8 +466,7 @@ export const CATALOGUE = {
     fate: 'halt',
     exit: 3,
     summary: 'The server offers no way to read tables at a known position of its log.',
-    advice:
-      'GRANT LOCK TABLES on the captured databases to the user of source.url, or turn gtid_mode on.',
+    advice: 'GRANT LOCK TABLES on the captured databases to the user of source.url, or turn gtid_mode on.',
   },
   'snapshot.where-invalid': {
     fate: 'quarantine',

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { Utf8Writer } from '../../src/emitter/encoders/utf8-writer.ts';
 import { mysqlSourceBlock } from '../../src/readers/mysql/source-block.ts';
 import type { MysqlSource, MysqlTx } from '../../src/readers/mysql/source-info.ts';
 
@@ -27,10 +28,12 @@ test('a streamed row', () => {
   );
 });
 
-test('what changes from row to row is in both forms, whatever was before', () => {
+test('what changes from row to row is in all forms, whatever was before', () => {
   const block = mysqlSourceBlock('my', 'mariadb');
   const text = block.forTable(TABLE);
   const values = block.valuesForTable(TABLE);
+  const write = block.writerForTable!(TABLE);
+  const out = new Utf8Writer(64);
   const names = block.schema.fields!.map(({ field }) => field);
   const other: MysqlTx = {
     ...TX,
@@ -50,6 +53,9 @@ test('what changes from row to row is in both forms, whatever was before', () =>
   ];
   for (const at of rows) {
     for (const snapshot of [null, 'true'] as const) {
+      out.begin();
+      write(at, snapshot, out);
+      expect(out.end().toString()).toBe(text(at, snapshot));
       const parsed = JSON.parse(text(at, snapshot)) as Record<string, unknown>;
       const expected = values(at, snapshot).map((value) =>
         typeof value === 'bigint' ? Number(value) : value,
