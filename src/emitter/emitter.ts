@@ -216,8 +216,14 @@ class RecordEmitter<S extends SourceInfo> {
       } else if (change.kind === 'message') {
         if (messages) this.#need(messageTopic(name), 'message', waiting, this.#openMessage);
       } else if (change.kind === 'schema') {
+<<<<<<< HEAD
         if (this.#isRecord(change))
           this.#need(schemaChangeTopic(name), 'schema', waiting, this.#openSchemaChange);
+=======
+        if (this.#isRecord(change)) {
+          this.#need(schemaChangeTopic(name), 'schema', waiting, this.#openSchemaChange);
+        }
+>>>>>>> mysql
       } else if (transactionMetadata) {
         this.#need(transactionTopic(name), 'transaction', waiting, this.#openTransaction);
       }
