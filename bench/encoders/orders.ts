@@ -2,7 +2,7 @@
  * Time per event of decoding an orders row's text and of encoding its record, without reader or sink:
  * `node bench/encoders/orders.ts`. Each figure is the best of five rounds.
  */
-import { createEmitter } from '../../src/emitter/emitter.ts';
+import { createEmitter } from '../../src/emitter/record-emitter.ts';
 import { NO_TRANSFORMS } from '../../test/support/no-transforms.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import type { Sink } from '../../src/emitter/sink.ts';

@@ -1,4 +1,4 @@
-import { createEmitter } from '../emitter/emitter.ts';
+import { createEmitter } from '../emitter/record-emitter.ts';
 import { PausedTables } from '../emitter/paused-tables.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { createEmitter, type Emitter, type EmitterOptions } from '../../src/emitter/emitter.ts';
+import type { Emitter, EmitterOptions } from '../../src/emitter/emitter.ts';
+import { createEmitter } from '../../src/emitter/record-emitter.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';

@@ -1,6 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { createEmitter, type EmitterOptions } from '../../src/emitter/emitter.ts';
+import type { EmitterOptions } from '../../src/emitter/emitter.ts';
+import { createEmitter } from '../../src/emitter/record-emitter.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
 import type { ColumnRules } from '../../src/emitter/transforms/column-rules.ts';
