@@ -99,9 +99,9 @@ test.each(CASES)(
     }
     expect(failures).toEqual([]);
     expect(replay.reads).toBeGreaterThan(ROWS / 2);
-    const keyed = await database.query<Record<string, unknown>>('SELECT a, b, v FROM keyed ORDER BY b, a');
+    const keyed = await database.query('SELECT a, b, v FROM keyed ORDER BY b, a');
     expect(replay.keyed()).toEqual(keyed.map(({ a, b, v }) => [b, a, v].join(' ')).sort());
-    const keyless = await database.query<Record<string, unknown>>('SELECT v, n FROM keyless');
+    const keyless = await database.query('SELECT v, n FROM keyless');
     expect(replay.keyless()).toEqual(keyless.map(({ v, n }) => [v, n].join(' ')).sort());
   },
   120_000,
