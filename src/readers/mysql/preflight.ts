@@ -3,7 +3,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { tableName } from '../../model/table.ts';
 import type { Finding } from '../reader.ts';
 import type { TablePatterns } from '../table-patterns.ts';
-import { type ListedTable, listTables, type Query } from './catalogue.ts';
+import { isTransactional, type ListedTable, listTables, type Query } from './catalogue.ts';
 import { mapMysqlError } from './errors.ts';
 import { readGrants, type Grants } from './grants.ts';
 import type { MysqlReaderOptions } from './settings.ts';
@@ -18,7 +18,6 @@ const HOUR = 3600;
 const ENOUGH_SECONDS = 72 * HOUR;
 /** Access denied: for a statement, to a database, to a table, to columns. */
 const DENIED: ReadonlySet<number> = new Set([1227, 1044, 1142, 1143]);
-const TRANSACTIONAL: ReadonlySet<string> = new Set(['innodb', 'rocksdb', 'tokudb', 'ndbcluster']);
 
 interface Checked {
   readonly query: Query;
@@ -414,7 +413,7 @@ function checkSnapshot(
       ),
     );
   }
-  const neither = keyless.filter(({ engine }) => !TRANSACTIONAL.has(engine.toLowerCase()));
+  const neither = keyless.filter(({ engine }) => !isTransactional(engine));
   if (neither.length > 0) {
     findings.push(
       warning(
