@@ -22,11 +22,12 @@ describe.each<[string, () => Promise<TestMysql>]>([
     await db.query(
       "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20)); INSERT INTO t VALUES (1, 'a'), (2, 'b')",
     );
+    const name = `${kafka.prefix}-${product}-files`;
     const dir = files.path(`${product}-files`);
     const file = await files.write(
       `${product}-files.yaml`,
       pipelineFile({
-        name: `${kafka.prefix}-${product}-files`,
+        name,
         url: db.url,
         tables: [`${db.name}.t`],
         path: dir,
@@ -41,9 +42,14 @@ describe.each<[string, () => Promise<TestMysql>]>([
     await db.query('ALTER TABLE t DROP COLUMN v; INSERT INTO t VALUES (4, 2)');
     const finished = await runToEnd(file);
     expect([finished.exit, finished.stderr]).toEqual([0, expect.any(String)]);
-    const records = await readFiles(dir);
+    const all = await readFiles(dir);
+    const records = all.filter(({ topic }) => topic !== name);
     expect(summary(records)).toEqual(['r:1', 'r:2', 'u:1', 'd:2', '-', 'c:3', 'c:4']);
     expect(records.at(-1)!.value!.after).toEqual({ id: 4, w: 2 });
+    const statements = all.filter(({ topic }) => topic === name);
+    expect(statements.map(({ key, value }) => [key, value])).toMatchObject([
+      [{ databaseName: db.name }, { ddl: 'ALTER TABLE t DROP COLUMN v', tableChanges: [{ type: 'ALTER' }] }],
+    ]);
   });
 
   test('a daemon that is killed again and again delivers everything once to Kafka', async () => {

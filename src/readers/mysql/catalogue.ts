@@ -46,6 +46,13 @@ const MAX_ATTEMPTS = 5;
 
 const SYSTEM = `('mysql', 'information_schema', 'performance_schema', 'sys')`;
 
+const TRANSACTIONAL: ReadonlySet<string> = new Set(['innodb', 'rocksdb', 'tokudb', 'ndbcluster']);
+
+/** Whether tables of the engine can be seen as they were at one moment. */
+export function isTransactional(engine: string): boolean {
+  return TRANSACTIONAL.has(engine.toLowerCase());
+}
+
 /** All tables that hold rows and that the user can see, but those of the server itself. */
 export async function listTables(query: Query): Promise<readonly ListedTable[]> {
   const tables = await query(

@@ -17,6 +17,7 @@ import { mapping } from './errors.ts';
 import { type GtidSet, parseGtidSet } from './gtid/gtid-set.ts';
 import { currentPosition, type LogPlaceInFile, mariadbPosition } from './log-status.ts';
 import type { MysqlPosition } from './position.ts';
+import { queryOf } from './snapshot-plan.ts';
 import { MysqlConnectionError, MysqlError } from './wire/mysql-error.ts';
 import { quoteTable } from './wire/quoting.ts';
 import type { RowSession } from './wire/row-session.ts';
@@ -208,10 +209,6 @@ async function snapshotOf(
 export async function serverTimeUs(session: RowSession, signal: AbortSignal): Promise<number> {
   const [row] = await session.query('SELECT UNIX_TIMESTAMP()', signal);
   return Number(row?.[0]) * 1_000_000;
-}
-
-function queryOf(session: RowSession, signal: AbortSignal): Query {
-  return (sql) => session.query(sql, signal);
 }
 
 async function closeAll(sessions: readonly RowSession[]): Promise<void> {

@@ -1,7 +1,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
-import { describeTables, type MysqlTable, type Query, schemaOf } from './catalogue.ts';
+import { describeTables, isTransactional, type MysqlTable, type Query, schemaOf } from './catalogue.ts';
 import { boundItem, boundOf, isIntegerKey, isOrderable, rangeConditions } from './key-bounds.ts';
 import { cellDecoder, type DecodeCell, selectItem } from './types/decode-text.ts';
 import type { MysqlColumn, MysqlTypeOptions } from './types/mysql-column.ts';
@@ -29,8 +29,6 @@ export interface MysqlPlan extends TablePlan {
   /** Bytes of a row, roughly; null where unknown. */
   readonly rowBytes: number | null;
 }
-
-const TRANSACTIONAL: ReadonlySet<string> = new Set(['innodb', 'rocksdb', 'tokudb', 'ndbcluster']);
 
 export interface PlannerOptions {
   readonly types: MysqlTypeOptions;
@@ -132,7 +130,7 @@ async function readFacts(query: Query, id: TableId): Promise<Facts> {
   return {
     rows: row?.[0] === null || row?.[0] === undefined ? null : Number(row[0]),
     rowBytes: rowBytes > 0 ? rowBytes : null,
-    transactional: TRANSACTIONAL.has((row?.[2] ?? '').toLowerCase()),
+    transactional: isTransactional(row?.[2] ?? ''),
   };
 }
 
@@ -148,11 +146,6 @@ async function checkWhere(query: Query, id: TableId, where: string): Promise<voi
       { details: { table: name, errno: cause.errno }, cause },
     );
   }
-}
-
-/** A bound of what was selected as `plan.items`. */
-export function boundIn(plan: Omit<MysqlPlan, 'chunks'>, cells: readonly Buffer[]): string {
-  return boundOf(plan.keyColumns, cells);
 }
 
 /** The SELECT of a part of a table; by key in its order, of `limit` rows at most. */

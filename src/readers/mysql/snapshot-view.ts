@@ -12,9 +12,10 @@ import type { Query } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { containsGtid } from './gtid/gtid-set.ts';
 import type { MysqlPosition } from './position.ts';
+import { boundOf } from './key-bounds.ts';
 import { isChanged, rewritten, tableError } from './snapshot-errors.ts';
 import type { TakenSnapshot } from './snapshot-lock.ts';
-import { boundIn, type MysqlPlan, type Planner, rowSelect } from './snapshot-plan.ts';
+import { type MysqlPlan, type Planner, rowSelect } from './snapshot-plan.ts';
 import { TextRowReader } from './snapshot-rows.ts';
 import type { MysqlSource } from './source-info.ts';
 import { MysqlConnectionError } from './wire/mysql-error.ts';
@@ -160,12 +161,12 @@ export class MysqlView implements SnapshotView<MysqlPosition, MysqlSource> {
         count += chunk.frames.length >> 1;
         bytes += chunk.frames[chunk.frames.length - 1]! - chunk.frames[0]!;
         if (rows.rows.length >= BLOCK_ROWS) {
-          const lastKey = boundIn(plan, rows.lastCells(plan.boundCells));
+          const lastKey = boundOf(plan.keyColumns, rows.lastCells(plan.boundCells));
           blocks.push({ ...rows.take(), lastKey });
         }
       }
       if (rows.rows.length > 0) {
-        blocks.push({ lastKey: boundIn(plan, rows.lastCells(plan.boundCells)), ...rows.take() });
+        blocks.push({ lastKey: boundOf(plan.keyColumns, rows.lastCells(plan.boundCells)), ...rows.take() });
       }
       await session.query(RELEASE, signal);
       if (count > 0) this.#rowBytes.set(name, bytes / count);

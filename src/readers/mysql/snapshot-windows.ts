@@ -16,9 +16,10 @@ import { containsGtid } from './gtid/gtid-set.ts';
 import { logEnd } from './log-end.ts';
 import { currentPosition, executedGtids, type LogPlaceInFile } from './log-status.ts';
 import { compareFiles, type MysqlPosition } from './position.ts';
+import { boundOf } from './key-bounds.ts';
 import { isChanged, tableError } from './snapshot-errors.ts';
 import { begin, serverTimeUs, snapshotPlace, takeSnapshot } from './snapshot-lock.ts';
-import { boundIn, chunkKey, type MysqlPlan, type Planner, queryOf, rowSelect } from './snapshot-plan.ts';
+import { chunkKey, type MysqlPlan, type Planner, queryOf, rowSelect } from './snapshot-plan.ts';
 import { TextRowReader } from './snapshot-rows.ts';
 import { containsTx, pageRows, snapshotOrigin } from './snapshot-view.ts';
 import type { MysqlSource } from './source-info.ts';
@@ -131,7 +132,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
       // The rows read hold the table's definition fast.
       if (!(await this.#isAsPlanned(reader, plan, signal))) return null;
       const more = rows.rows.length >= wanted;
-      const lastKey = more ? boundIn(plan, rows.lastCells(plan.boundCells)) : null;
+      const lastKey = more ? boundOf(plan.keyColumns, rows.lastCells(plan.boundCells)) : null;
       const { rows: found, bytes } = rows.take();
       if (found.length > 0) this.#rowBytes.set(tableName(plan.id), bytes / found.length);
       const high = mark.high ?? (await endOfLog(query, reader));

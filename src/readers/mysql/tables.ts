@@ -24,6 +24,7 @@ import { type SchemaHistory, shapeOf } from './schema-history.ts';
 import type { MysqlSource, MysqlTx } from './source-info.ts';
 import { binlogDecoder, type Decode } from './types/decode-binlog.ts';
 import type { MysqlColumn, MysqlTypeOptions } from './types/mysql-column.ts';
+import { quoteTable } from './wire/quoting.ts';
 
 export interface TablesOptions {
   readonly isCaptured: (id: TableId) => boolean;
@@ -196,7 +197,9 @@ export class Tables {
         if (known === undefined) continue;
         this.#known.delete(name);
         this.#options.history.record(id, null);
-        changes.push(schemaChange(id, null, known, { place, ddl }));
+        // One statement may drop several tables, and each record is about one.
+        const own = /^\s*DROP\s+TABLE/i.test(ddl ?? '') ? `DROP TABLE ${quoteTable(id)}` : ddl;
+        changes.push(schemaChange(id, null, known, { place, ddl: own }));
         continue;
       }
       const said = this.#said(id, { verb, ddl }, known, present);
@@ -432,7 +435,8 @@ function schemaChange(
     id,
     table: now?.schema ?? null,
     previous: before?.schema ?? null,
-    ddl,
+    // MySQL's mark of CREATE TABLE … SELECT is no part of what was asked for.
+    ddl: ddl?.replace(/ START TRANSACTION$/, '') ?? null,
     description: now === null ? null : describeTable(now.table),
     tx: place.tx(),
     at: place.at(),

@@ -1,6 +1,6 @@
-import type { Code } from '../../errors/catalogue.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { tableName } from '../../model/table.ts';
+import { failed, ok, warning } from '../finding.ts';
 import type { Finding } from '../reader.ts';
 import { capturedTables, limitationOf, listTables, type SourceTable } from './captured-tables.ts';
 import { mapPgError } from './errors.ts';
@@ -318,17 +318,4 @@ function checkRetention({ options, facts, findings }: Checked): void {
   } else {
     findings.push(ok('retention', `The server keeps up to ${keepBytes} bytes of WAL for the slot.`));
   }
-}
-
-function ok(check: string, message: string): Finding {
-  return { check, level: 'ok', message };
-}
-
-function warning(check: string, message: string, fix?: string): Finding {
-  return fix === undefined ? { check, level: 'warning', message } : { check, level: 'warning', message, fix };
-}
-
-function failed(check: string, code: Code, message: string, fix?: string): Finding {
-  const finding = { check, level: 'error', message, code } as const;
-  return fix === undefined ? finding : { ...finding, fix };
 }

@@ -20,11 +20,12 @@ import {
 } from './events.ts';
 import { LogPlace } from './log-place.ts';
 import { inflateEvent, inflateRows } from './mariadb-compression.ts';
-import { PreparedTransactions } from './prepared-transactions.ts';
+import { committed, PreparedTransactions } from './prepared-transactions.ts';
 import { isRowsEvent, operationOf, readRowsHead, RowReader, type RowsHead } from './rows.ts';
-import { readTableMap, readTableName } from './table-map.ts';
+import { isTable, readTableMap, readTableName } from './table-map.ts';
 import type { CapturedState, TableState } from './table-state.ts';
 import { readPayload } from './transaction-payload.ts';
+import { TransactionIdentity } from './transaction-identity.ts';
 import { TransactionProgress } from './transaction-progress.ts';
 
 /** Larger text is not sliced out of one string. */
@@ -50,11 +51,7 @@ export class BinlogDecoder {
   #checksum = false;
 
   #inside = false;
-  #gtid: Gtid | null = null;
-  #gtidText: string | null = null;
-  #commitTimeUs: number | null = null;
-  #tx: MysqlTx | null = null;
-  #thread: number | null = null;
+  readonly #identity = new TransactionIdentity();
   #seq = 0;
   #beginGiven = false;
   #split = false;
@@ -105,7 +102,6 @@ export class BinlogDecoder {
 
   /** The server's clock of the last event, seconds since the epoch. */
   #timestamp = 0;
-  #serverId = 0;
 
   reset(): void {
     this.#split = this.#inside;
@@ -126,14 +122,7 @@ export class BinlogDecoder {
   }
 
   transaction(): MysqlTx {
-    this.#tx ??= {
-      id: this.#gtidText ?? `file=${this.#place.doneFile},pos=${this.#place.donePos}`,
-      gtid: this.#gtidText,
-      commitTimeUs: this.#commitTimeUs ?? this.#timestamp * 1_000_000,
-      serverId: this.#serverId,
-      thread: this.#thread,
-    };
-    return this.#tx;
+    return this.#identity.tx(this.#place, this.#timestamp);
   }
 
   /** Ordinal for a change that is made from a statement. */
@@ -257,19 +246,19 @@ export class BinlogDecoder {
       case EVENT.gtid:
       case EVENT.anonymousGtid: {
         const event = readGtid(cursor, type === EVENT.anonymousGtid);
-        this.#serverId = buffer.readUInt32LE(start + 5);
+        this.#identity.serverId = buffer.readUInt32LE(start + 5);
         this.#open(event.gtid, event.text, event.commitTimeUs, eventStart);
         break;
       }
       case EVENT.taggedGtid: {
         const event = readTaggedGtid(cursor);
-        this.#serverId = buffer.readUInt32LE(start + 5);
+        this.#identity.serverId = buffer.readUInt32LE(start + 5);
         this.#open(event.gtid, event.text, event.commitTimeUs, eventStart);
         break;
       }
       case EVENT.mariadbGtid: {
-        this.#serverId = buffer.readUInt32LE(start + 5);
-        const event = readMariadbGtid(cursor, this.#serverId);
+        this.#identity.serverId = buffer.readUInt32LE(start + 5);
+        const event = readMariadbGtid(cursor, this.#identity.serverId);
         this.#open(event.gtid, event.text, null, eventStart);
         this.#began = !event.standalone;
         if (event.preparedXa) this.#held = [];
@@ -341,12 +330,8 @@ export class BinlogDecoder {
   #open(gtid: Gtid | null, text: string | null, commitTimeUs: number | null, start: number): void {
     if (this.#inside) throw misplaced('a GTID inside of a transaction');
     this.#inside = true;
-    this.#gtid = gtid;
-    this.#gtidText = text;
-    this.#commitTimeUs = commitTimeUs;
+    this.#identity.begin(gtid, text, commitTimeUs);
     this.#progress.begin(text ?? `${this.#place.file}:${start}`, gtid === null);
-    this.#tx = null;
-    this.#thread = null;
     this.#began = false;
     this.#seq = 0;
     this.#split = false;
@@ -360,18 +345,17 @@ export class BinlogDecoder {
   #end(end: number): void {
     this.#progress.end();
     if (this.#beginGiven) this.changes.push({ kind: 'end', tx: this.transaction(), at: this.here() });
-    if (this.#gtid !== null) this.#place.add(this.#gtid);
+    const { gtid } = this.#identity;
+    if (gtid !== null) this.#place.add(gtid);
     this.#place.pass(end);
     this.#close();
   }
 
   #close(): void {
     this.#inside = false;
-    this.#gtid = null;
-    this.#gtidText = null;
+    this.#identity.end();
     this.#held = null;
     this.#query = null;
-    this.#tx = null;
   }
 
   #tableMap(frame: number): Stop | null {
@@ -382,7 +366,7 @@ export class BinlogDecoder {
     const known = this.#tables.get(tableId);
     if (known !== undefined) {
       const { map } = known;
-      if (map === null ? sameName(known, cursor) : map.compare(buffer, at, end) === 0) return null;
+      if (map === null ? isTable(known.id, cursor) : map.compare(buffer, at, end) === 0) return null;
     }
     this.#verify();
     const named = readTableName(cursor);
@@ -545,9 +529,9 @@ export class BinlogDecoder {
     const cursor = this.#cursor;
     const { buffer, at } = cursor;
     if (type === EVENT.query && isWord(cursor, '\0BEGIN')) {
-      this.#thread = buffer.readUInt32LE(at);
+      this.#identity.thread = buffer.readUInt32LE(at);
       // Before 5.6, and without GTIDs on MariaDB, this is where a transaction begins.
-      if (!this.#inside) this.#openWithoutGtid(start);
+      if (!this.#inside) this.#open(null, null, null, start);
       this.#began = true;
       return null;
     }
@@ -556,7 +540,7 @@ export class BinlogDecoder {
       return null;
     }
     const query = readQuery(cursor, type === EVENT.compressedQuery ? inflateEvent : null);
-    if (!this.#inside) this.#openWithoutGtid(start);
+    if (!this.#inside) this.#open(null, null, null, start);
     const { sql } = query;
     const xa = /^\s*XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+([^]*?)\s*;?\s*$/i.exec(sql);
     if (xa !== null) {
@@ -569,10 +553,6 @@ export class BinlogDecoder {
       return null;
     }
     return { frame: frame + 1, ...FULL_BATCH, statement: query };
-  }
-
-  #openWithoutGtid(start: number): void {
-    this.#open(null, null, null, start);
   }
 
   /** Whether the statement that was stopped at is a transaction of its own, rather than inside of one. */
@@ -605,14 +585,8 @@ export class BinlogDecoder {
     }
   }
 
-  /** Changes that were only prepared are committed now. */
   #release(changes: readonly Change<MysqlSource>[]): void {
-    const [first] = changes;
-    if (first === undefined || first.kind !== 'row' || first.tx === null) return;
-    const { at, tx } = first;
-    if (this.#options.transactionMarkers) this.changes.push({ kind: 'begin', tx, at });
-    for (const change of changes) this.changes.push(change);
-    if (this.#options.transactionMarkers) this.changes.push({ kind: 'end', tx, at });
+    for (const change of committed(changes, this.#options.transactionMarkers)) this.changes.push(change);
   }
 
   #xaPrepare(end: number): void {
@@ -623,14 +597,7 @@ export class BinlogDecoder {
       this.#end(end);
       return;
     }
-    this.#prepared.add(xid, { gtid: this.#gtid, changes: held });
+    this.#prepared.add(xid, { gtid: this.#identity.gtid, changes: held });
     this.#close();
   }
-}
-
-function sameName(known: TableState, cursor: ByteCursor): boolean {
-  const { at } = cursor;
-  const { id } = readTableName(cursor);
-  cursor.at = at;
-  return id.table === known.id.table && id.schema === known.id.schema;
 }

@@ -51,6 +51,17 @@ export class PreparedTransactions {
   }
 }
 
+/** Changes that were only prepared, now that they are committed. */
+export function committed(
+  changes: readonly Change<MysqlSource>[],
+  markers: boolean,
+): readonly Change<MysqlSource>[] {
+  const [first] = changes;
+  if (!markers || first?.kind !== 'row' || first.tx === null) return changes;
+  const { at, tx } = first;
+  return [{ kind: 'begin', tx, at }, ...changes, { kind: 'end', tx, at }];
+}
+
 function normalised(xid: string): string {
   return xid.replaceAll(/\s/g, '').toLowerCase();
 }

@@ -44,6 +44,14 @@ export function readTableName(cursor: ByteCursor): { readonly tableId: number; r
   return { tableId, id: { schema, table } };
 }
 
+/** Whether the table map at the cursor, which stays there, is of this table. */
+export function isTable(id: TableId, cursor: ByteCursor): boolean {
+  const { at } = cursor;
+  const { id: named } = readTableName(cursor);
+  cursor.at = at;
+  return named.table === id.table && named.schema === id.schema;
+}
+
 /** Table_map_event, from behind its header to `cursor.end` (without the checksum). */
 export function readTableMap(cursor: ByteCursor): TableMap {
   const { tableId, id } = readTableName(cursor);
