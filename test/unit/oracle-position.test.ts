@@ -10,7 +10,7 @@ import {
 } from '../../src/readers/oracle/position.ts';
 import { xid } from '../support/oracle/redo-script.ts';
 
-const { encode, decode, compare, insideTransaction } = ORACLE_POSITIONS;
+const codec = ORACLE_POSITIONS;
 const scn = fc.bigInt({ min: 0n, max: 2n ** 63n });
 const positions: fc.Arbitrary<OraclePosition> = fc
   .tuple(
@@ -39,10 +39,10 @@ const positions: fc.Arbitrary<OraclePosition> = fc
 test('what is encoded is decoded the same', () => {
   fc.assert(
     fc.property(positions, (position) => {
-      const again = decode(JSON.parse(JSON.stringify(encode(position))) as JsonValue);
+      const again = codec.decode(JSON.parse(JSON.stringify(codec.encode(position))) as JsonValue);
       expect(again).toEqual(position);
-      expect(compare(position, again)).toBe(0);
-      expect(insideTransaction(again)).toBe(position.mid !== null);
+      expect(codec.compare(position, again)).toBe(0);
+      expect(codec.insideTransaction(again)).toBe(position.mid !== null);
     }),
   );
 });
@@ -59,11 +59,11 @@ test('each further commit is a step ahead, also at the same SCN and on another t
     const commit = { scn: at, thread, xid: xid(n) };
     expect(isDelivered(position, commit)).toBe(false);
     const next = { ...position, commits: withCommit(position.commits, commit) };
-    expect(compare(position, next)).toBeLessThan(0);
+    expect(codec.compare(position, next)).toBeLessThan(0);
     expect(isDelivered(next, commit)).toBe(true);
     position = next;
   }
-  expect(compare(position, positionAt(106n))).toBeLessThan(0);
+  expect(codec.compare(position, positionAt(106n))).toBeLessThan(0);
 });
 
 test.each<[string, JsonValue]>([
@@ -78,5 +78,5 @@ test.each<[string, JsonValue]>([
     { scn: '1', read: '1', up_to: '1', commit_scn: '', mid: { tx_id: xid(1), done: 0, filter: '' } },
   ],
 ])('%s is refused', (_, json) => {
-  expect(() => decode(json)).toThrow(/An Oracle position has the form/);
+  expect(() => codec.decode(json)).toThrow(/An Oracle position has the form/);
 });
