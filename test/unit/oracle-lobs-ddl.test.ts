@@ -293,6 +293,28 @@ describe('DDL in the stream', () => {
     await expect(h.poll(2030n)).rejects.toMatchObject({ code: 'source.redo-unreadable' });
   });
 
+  test('the catalogue cannot be read just then: the attempt ends, and nothing of the transaction is lost', async () => {
+    const server = scripted(
+      new RedoScript()
+        .insert(A, 'Q.ORD', { ID: '1' })
+        .insert(A, 'Q.ORD', { ID: '2', COLOUR: 'red' })
+        .commit(A),
+    );
+    const h = run(server);
+    await h.open();
+    server.tables[1]!.columns = [...server.tables[1]!.columns, fakeColumn('COLOUR', 'VARCHAR2(9)')];
+    server.faults.push({
+      on: 'SQL',
+      within: 'FROM ALL_TAB_COLS',
+      message: 'ORA-00604: recursive SQL',
+      times: 1,
+    });
+    await expect(h.poll(2030n)).rejects.toMatchObject({ code: 'source.query-interrupted' });
+    await h.restart();
+    await h.poll(2030n);
+    expect(h.events.map(({ after }) => after?.['ID'])).toEqual(['1', '2']);
+  });
+
   const nameless = (): RedoScript =>
     new RedoScript()
       .other(

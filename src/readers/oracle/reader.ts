@@ -228,7 +228,8 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
         utility,
         collector: this.#collector(utility),
         history: this.#history!,
-        describe: (id) => describeTable(catalogue, id),
+        // As a failure of its own: it must not look like one of the window that is being read.
+        describe: (id) => mapping('Reading the catalogue', () => describeTable(catalogue, id)),
         buffer,
         decode: this.#decode,
         flush: this.#flush,

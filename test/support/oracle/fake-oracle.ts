@@ -94,7 +94,7 @@ export interface FakeTable {
 }
 
 export interface Fault {
-  /** CONNECT, START_LOGMNR, ADD_LOGFILE, FETCH (of redo), READ (of a table), FLUSH, or a text in the statement. */
+  /** CONNECT, START_LOGMNR, ADD_LOGFILE, FETCH (of redo), READ (of a table), FLUSH, or SQL (any statement). */
   readonly on: string;
   /** Rows that come before it. */
   readonly afterRows?: number;

@@ -81,7 +81,7 @@ export class FakeSession implements OracleSession {
       const match = pattern.exec(sql);
       if (match === null) continue;
       try {
-        server.raise(sql, sql);
+        server.raise('SQL', sql);
         return handler.call(this, match, binds, sql);
       } catch (error) {
         if (error instanceof OracleError && error.has(3113, 3135, 28)) this.broken = true;

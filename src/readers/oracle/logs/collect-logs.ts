@@ -75,8 +75,8 @@ export class LogCollector {
     throw await this.missing(start, gap);
   }
 
-  /** How far can be read now: what every instance has flushed, or has archived. */
-  async edge(): Promise<bigint | null> {
+  /** How far can be read now: what every instance has flushed, or has archived behind `read`. */
+  async edge(read = 0n): Promise<bigint | null> {
     const { archiveOnly } = this.#options;
     const threads = (await readThreads(this.#session)).filter(
       ({ open, enabled }) => open && enabled === 'PUBLIC',
@@ -86,7 +86,7 @@ export class LogCollector {
       return threads.reduce((edge, { last }) => (last !== null && last - 1n < edge ? last - 1n : edge), scn);
     }
     const rows = await this.#session.query(
-      logFilesStatement(0n, { destinations: await this.destinations(), archiveOnly }),
+      logFilesStatement(read, { destinations: await this.destinations(), archiveOnly }),
     );
     const files = rows.map(logFileOf);
     let edge: bigint | null = null;

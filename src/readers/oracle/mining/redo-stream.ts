@@ -143,7 +143,7 @@ export class RedoStream {
     try {
       while (!signal.aborted) {
         await this.#lookAtClock();
-        const edge = await collector.edge();
+        const edge = await collector.edge(this.#read);
         const start = this.#sessionStart();
         if (start !== this.#lastStart) this.#extraLogs = 0;
         this.#lastStart = start;
@@ -179,8 +179,8 @@ export class RedoStream {
         this.#windowDone(upper, atEdge);
         if (!atEdge) this.#window.took(performance.now() - begun);
         yield* this.#progress();
+        await this.#rotate();
         if (atEdge) {
-          await this.#rotate();
           await this.#flushRedo(signal);
           await sleep(archiveOnly ? limits.archivePollMs : limits.idleMs);
         }
