@@ -39,6 +39,7 @@ export function benchEncoders({
       topic: 'shop.public.orders',
       source: block.schema,
       writeSource: () => {},
+      envelope: 'full',
     });
     const sourceOf = block.forTable(ORDERS.id);
     const envelope: Envelope = {

@@ -25,7 +25,7 @@ const INTERFACES: readonly RegExp[] = [
   /^snapshot\/snapshot-source\.ts$/,
   /^emitter\/sink\.ts$/,
   /^state\/checkpoint\.ts$/,
-  /^schema\/(connect-schema|column-schema|table-form|source-block|integer-text)\.ts$/,
+  /^schema\/(connect-schema|column-schema|table-form|source-block|integer-text|schema-names|avro-schema|json-schema|protobuf-schema|registry\/named-schema)\.ts$/,
 ];
 
 /** Settings are data: their types may be named anywhere of the same rank, but nothing of theirs called. */

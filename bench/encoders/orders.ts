@@ -149,9 +149,7 @@ for (const profile of ['debezium', 'safe'] as const) {
           throw error;
         },
       },
-      jsonEncoding({ profile, withSchema }),
-      postgresSourceBlock('bench', 'bench'),
-      sink,
+      { encoding: jsonEncoding({ profile, withSchema }), block: postgresSourceBlock('bench', 'bench'), sink },
     );
     const batch = { changes, bytes: 0, resume: null };
     await emitter.prepare(batch);

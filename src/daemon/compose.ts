@@ -1,12 +1,14 @@
 import { createEmitter } from '../emitter/emitter.ts';
-import { jsonEncoding } from '../emitter/encoders/json.ts';
+import { PausedTables } from '../emitter/paused-tables.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
-import { enrichmentPart } from './enrichment.ts';
+import { openEncoding } from './encodings.ts';
+import { enrichmentParts } from './enrichment.ts';
+import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
 import { retainedBudgetBytes, type Source, withSource } from './sources.ts';
 import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
@@ -30,56 +32,68 @@ function partsOf<P, S extends SourceInfo>(
   { openReader, block }: Source<P, S>,
 ): AttemptParts<P, S> {
   const { emit, snapshot, source } = settings;
-  const encoding = jsonEncoding({
-    profile: emit.profile,
-    withSchema: emit.format === 'json-with-schema',
-    rows: emit.sink.kind === 'kafka' ? 'bytes' : 'text',
-  });
   return {
     name: settings.name,
     control: run.control,
     openReader,
     openSink: (signal) => openSink(settings, run.log, signal),
-    createEmitter: (sink, onDeadLetter) =>
-      createEmitter(
-        {
-          ...topicNaming(settings),
-          connector: source.connector,
-          envelope: emit.envelope,
-          unwrapped: emit.unwrapped,
-          skipOperations: emit.skipOperations,
-          skipUnchanged: emit.skipUnchanged,
-          headers: emit.headers,
-          hashKey: emit.hashKey?.reveal() ?? null,
-          outbox: settings.outbox,
-          tombstones: emit.tombstones,
-          transactionMetadata: emit.transactionMetadata,
-          truncates: emit.truncates,
-          messages: emit.messages,
-          deadLetterTopic: deadLetterTopicOf(settings),
-          heartbeats: emit.heartbeatMs !== null,
-          tables: new Map(
-            [...settings.tables].map(([table, { key, topic, columns, headers }]) => [
-              table,
-              {
-                key: key ?? undefined,
-                topic: topic ?? undefined,
-                columns: columns ?? undefined,
-                headers,
+    openRecords: async (state, signal) => {
+      const { encoding, refusals } = await openEncoding(settings, { state, signal, log: run.log });
+      const filters = await rowFilters(settings);
+      const { tables: paused, resumed } = await PausedTables.restore(state, refusals);
+      return {
+        resumed,
+        createEmitter: (sink, { onDeadLetter, onPaused }) =>
+          createEmitter(
+            {
+              ...topicNaming(settings),
+              connector: source.connector,
+              envelope: emit.envelope,
+              unwrapped: emit.unwrapped,
+              skipOperations: emit.skipOperations,
+              skipUnchanged: emit.skipUnchanged,
+              headers: emit.headers,
+              hashKey: emit.hashKey?.reveal() ?? null,
+              outbox: settings.outbox,
+              tombstones: emit.tombstones,
+              transactionMetadata: emit.transactionMetadata,
+              truncates: emit.truncates,
+              messages: emit.messages,
+              deadLetterTopic: deadLetterTopicOf(settings),
+              heartbeats: emit.heartbeatMs !== null,
+              tables: new Map(
+                [...settings.tables].map(([table, { key, topic, columns, headers }]) => [
+                  table,
+                  {
+                    key: key ?? undefined,
+                    topic: topic ?? undefined,
+                    columns: columns ?? undefined,
+                    headers,
+                    filter: filters.get(table),
+                  },
+                ]),
+              ),
+              onUnusedRules: (table, rules) =>
+                run.log.warn(
+                  { table: tableName(table), rules: rules.join(', ') },
+                  'the settings have rules for columns that this table does not have',
+                ),
+              onDeadLetter,
+            },
+            {
+              encoding,
+              block,
+              sink,
+              pausing: {
+                tables: paused,
+                state,
+                onPaused,
+                onIncompatible: emit.registry?.onIncompatible === 'new_topic' ? 'new_topic' : 'pause',
               },
-            ]),
+            },
           ),
-          onUnusedRules: (table, rules) =>
-            run.log.warn(
-              { table: tableName(table), rules: rules.join(', ') },
-              'the settings have rules for columns that this table does not have',
-            ),
-          onDeadLetter,
-        },
-        encoding,
-        block,
-        sink,
-      ),
+      };
+    },
     topicOf: (id) => topicOf(settings, id),
     topicsOf: (tables) => topicsOf(settings, tables),
     snapshot: {
@@ -91,7 +105,7 @@ function partsOf<P, S extends SourceInfo>(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
-    enrichment: enrichmentPart(settings, block),
+    enrichment: enrichmentParts(settings, block),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',

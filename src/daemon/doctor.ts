@@ -5,6 +5,7 @@ import { asHeadwaterError } from '../errors/headwater-error.ts';
 import { SILENT } from '../observability/log.ts';
 import type { Finding } from '../readers/reader.ts';
 import type { Settings } from '../settings/settings.ts';
+import { registryClient } from './encodings.ts';
 import { readOffsets } from './offsets.ts';
 import { topicsOf } from './topics.ts';
 import { kafkaOptions } from './sinks.ts';
@@ -15,8 +16,12 @@ import { openReader } from './sources.ts';
  * never throws for what it can describe.
  */
 export async function diagnose(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
-  const [source, sink] = await Promise.all([checkSource(settings, signal), checkSink(settings, signal)]);
-  return [...source, ...sink].map(withAdvice);
+  const findings = await Promise.all([
+    checkSource(settings, signal),
+    checkSink(settings, signal),
+    checkRegistry(settings, signal),
+  ]);
+  return findings.flat().map(withAdvice);
 }
 
 async function checkSource(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
@@ -62,6 +67,18 @@ async function checkSink(settings: Settings, signal: AbortSignal): Promise<reado
       return [await checkDirectory('sink', sink.path)];
     case 'stdout':
       return [await checkDirectory('state', settings.stateDir)];
+  }
+}
+
+async function checkRegistry({ emit }: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
+  const { registry, format } = emit;
+  if (registry === null) return [];
+  try {
+    const client = await registryClient(registry, SILENT);
+    await client.check(signal);
+    return [{ check: 'registry', level: 'ok', message: `The schema registry answers; format ${format}.` }];
+  } catch (error) {
+    return [findingOf('registry', error)];
   }
 }
 

@@ -19,17 +19,27 @@ import { type Image, TextRow, valueOf, valuesOf } from '../model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
+import type { PausedTables } from './paused-tables.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
 import {
   heartbeatRecords,
   type KeyAndValue,
+  type MessageRecord,
   messageRecords,
   type Notification,
+  type NotificationRecord,
   notificationRecords,
+  type TransactionRecords,
   transactionRecords,
 } from './side-records.ts';
 import type { Sink, SinkRecord, TopicHandle, TopicPurpose } from './sink.ts';
-import { type RouteOptions, type TableRoute, TableRoutes, type TableTotals } from './table-routes.ts';
+import {
+  type Pausing,
+  type RouteOptions,
+  type TableRoute,
+  TableRoutes,
+  type TableTotals,
+} from './table-routes.ts';
 import {
   deadLetterTopic,
   heartbeatTopic,
@@ -97,16 +107,24 @@ export interface Emitter {
   notify(notification: Notification, nowMs: number): Promise<void>;
   /** Events and topic of each table met so far, for status. */
   tables(): Iterable<Readonly<TableTotals>>;
+  /** State that has to become durable with what was emitted so far. */
+  takeState(): ReadonlyMap<string, string | null> | undefined;
+}
+
+export interface EmitterParts<S extends SourceInfo> {
+  readonly encoding: Encoding;
+  readonly block: SourceBlock<S>;
+  readonly sink: Sink;
+  /** Left out where the encoding refuses no schema. */
+  readonly pausing?: Pausing;
 }
 
 export function createEmitter<S extends SourceInfo>(
   options: EmitterOptions,
-  encoding: Encoding,
-  sourceBlock: SourceBlock<S>,
-  sink: Sink,
+  parts: EmitterParts<S>,
 ): Emitter {
   // Batches are typed by the reader's source at the pipeline; the emitter sees only its own block's.
-  return new RecordEmitter<S>(options, encoding, sourceBlock, sink);
+  return new RecordEmitter<S>(options, parts);
 }
 
 class RecordEmitter<S extends SourceInfo> {
@@ -121,6 +139,7 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #headers: readonly Header[] | null;
   readonly #skipped: ReadonlySet<RowChange['op']>;
   readonly #routes: TableRoutes<S>;
+  readonly #paused: PausedTables | null;
   readonly #order: TransactionOrder;
   readonly #record: SinkRecord = { key: null, value: null, plain: false, headers: null, timestamp: 0 };
   readonly #envelope: Envelope = {
@@ -135,10 +154,12 @@ class RecordEmitter<S extends SourceInfo> {
     place: null,
     timeUs: 0,
   };
-  readonly #heartbeat: (nowMs: number) => KeyAndValue;
-  readonly #message: ReturnType<typeof messageRecords<S>>;
-  readonly #transaction: ReturnType<typeof transactionRecords<S>>;
-  readonly #notification: ReturnType<typeof notificationRecords>;
+  readonly #encoding: Encoding;
+  // Each is there once its topic has been prepared.
+  #heartbeat: ((nowMs: number) => KeyAndValue) | null = null;
+  #message: MessageRecord<S> | null = null;
+  #transaction: TransactionRecords<S> | null = null;
+  #notification: NotificationRecord | null = null;
   readonly #deadLetterTopic: string;
   readonly #deadLetter: (letter: DeadLetter) => KeyAndValue;
   readonly #topics = new Map<string, TopicHandle>();
@@ -147,8 +168,10 @@ class RecordEmitter<S extends SourceInfo> {
   /** For each record of a transaction of which a part has been committed; null in all others. */
   #splitHeader: Header | null = null;
 
-  constructor(options: EmitterOptions, encoding: Encoding, block: SourceBlock<S>, sink: Sink) {
+  constructor(options: EmitterOptions, parts: EmitterParts<S>) {
+    const { encoding, block, sink, pausing = null } = parts;
     this.#options = options;
+    this.#paused = pausing?.tables ?? null;
     this.#sink = sink;
     this.#block = block;
     const added = new UnwrappedFields(options.unwrapped, block.schema);
@@ -157,12 +180,9 @@ class RecordEmitter<S extends SourceInfo> {
     this.#outbox = options.outbox === null ? null : new Outbox(options.outbox, encoding.profile);
     this.#headers = options.headers.size === 0 ? null : [...options.headers];
     this.#skipped = new Set(options.skipOperations);
-    this.#routes = new TableRoutes(options, { encoding, block, sink, unwrapped: this.#unwrapped });
+    this.#routes = new TableRoutes(options, { encoding, block, sink, pausing, unwrapped: this.#unwrapped });
     this.#order = new TransactionOrder();
-    this.#heartbeat = heartbeatRecords(encoding, options.name);
-    this.#message = messageRecords(encoding, block, options.connector);
-    this.#transaction = transactionRecords(encoding, block);
-    this.#notification = notificationRecords(encoding);
+    this.#encoding = encoding;
     this.#deadLetter = deadLetters(options.name);
     this.#deadLetterTopic = options.deadLetterTopic ?? deadLetterTopic(options.name);
   }
@@ -170,8 +190,10 @@ class RecordEmitter<S extends SourceInfo> {
   prepare(batch: Batch<unknown, S>): Promise<void> | undefined {
     const { heartbeats, messages, name, transactionMetadata } = this.#options;
     const waiting: Promise<unknown>[] = [];
+    const retrying = this.#paused?.retry();
+    if (retrying !== undefined) waiting.push(retrying);
     // Needed without a change of theirs in the batch: heartbeats come by time, dead letters by surprise.
-    if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting);
+    if (heartbeats) this.#need(heartbeatTopic(name), 'heartbeat', waiting, this.#openHeartbeat);
     let last: TableSchema | null = null;
     for (const change of batch.changes) {
       if (change.kind === 'row' || change.kind === 'truncate') {
@@ -185,9 +207,9 @@ class RecordEmitter<S extends SourceInfo> {
         if (opening !== undefined) waiting.push(opening);
         this.#need(this.#deadLetterTopic, 'dead-letter', waiting);
       } else if (change.kind === 'message') {
-        if (messages) this.#need(messageTopic(name), 'message', waiting);
+        if (messages) this.#need(messageTopic(name), 'message', waiting, this.#openMessage);
       } else if (change.kind !== 'schema' && transactionMetadata) {
-        this.#need(transactionTopic(name), 'transaction', waiting);
+        this.#need(transactionTopic(name), 'transaction', waiting, this.#openTransaction);
       }
     }
     return waiting.length === 0 ? undefined : Promise.all(waiting).then(() => undefined);
@@ -219,20 +241,26 @@ class RecordEmitter<S extends SourceInfo> {
 
   heartbeat(nowMs: number): void {
     this.#record.timestamp = Math.floor(nowMs);
-    this.#apart(this.#topic(heartbeatTopic(this.#options.name)), this.#heartbeat(nowMs));
+    this.#apart(this.#topic(heartbeatTopic(this.#options.name)), prepared(this.#heartbeat)(nowMs));
   }
 
   async notify(notification: Notification, nowMs: number): Promise<void> {
     const name = notificationTopic(this.#options.name);
     const waiting: Promise<unknown>[] = [];
-    this.#need(name, 'notification', waiting);
+    this.#need(name, 'notification', waiting, this.#openNotification);
     await Promise.all(waiting);
     this.#record.timestamp = Math.floor(nowMs);
-    this.#apart(this.#topic(name), this.#notification(notification, randomUUID(), nowMs));
+    this.#apart(this.#topic(name), prepared(this.#notification)(notification, randomUUID(), nowMs));
   }
 
   tables(): Iterable<Readonly<TableTotals>> {
     return this.#routes.all();
+  }
+
+  takeState(): ReadonlyMap<string, string | null> | undefined {
+    const parts = [this.#routes.takeChanged(), this.#paused?.takeChanged(), this.#encoding.takeState?.()];
+    const changed = parts.filter((part) => part !== undefined);
+    return changed.length === 0 ? undefined : new Map(changed.flatMap((part) => [...part]));
   }
 
   #emitChange(change: Exclude<Change<S>, { kind: 'schema' }>): void {
@@ -288,11 +316,15 @@ class RecordEmitter<S extends SourceInfo> {
       return;
     }
     const route = this.#routes.of(change.table);
+    if (route.paused) {
+      counts.filtered++;
+      return;
+    }
     route.totals.events++;
     route.totals.lastEventAt = this.#record.timestamp;
     this.#setBlocks(route, change, change.snapshot);
     const { op } = change;
-    const { project } = route;
+    const { project, filter } = route;
     const before =
       project === null || change.before === null ? change.before : project(valuesOf(change.before));
     const after = project === null || change.after === null ? change.after : project(valuesOf(change.after));
@@ -300,6 +332,7 @@ class RecordEmitter<S extends SourceInfo> {
       this.#refuse(route, change, asHeadwaterError(change.unreadable));
       return;
     }
+    const verdict = filter === null ? 'keep' : filter(op, valuesOf(change.before), valuesOf(change.after));
     switch (op) {
       case 'c':
         counts.creates++;
@@ -309,6 +342,7 @@ class RecordEmitter<S extends SourceInfo> {
         break;
       case 'u':
         counts.updates++;
+        if (verdict !== 'keep') break;
         if (before !== null && after !== null && keyChanged(route.key, before, after)) {
           if (this.#skipped.has('u')) break;
           this.#emitKeyChange(route, change, before, after);
@@ -319,13 +353,28 @@ class RecordEmitter<S extends SourceInfo> {
         counts.deletes++;
         break;
     }
-    if (this.#skips(route, op, before, after)) {
+    if (verdict === 'leave') {
+      this.#emitLeaving(route, change, before ?? after!);
+      return;
+    }
+    if (verdict === 'skip' || this.#skips(route, op, before, after)) {
       counts.filtered++;
       return;
     }
     if (!this.#encode(route, change, op, before, after)) return;
     this.#append(route.topic);
     if (op === 'd') this.#appendTombstone(route.topic, null);
+  }
+
+  /** A row that no longer satisfies the table's filter: to the topic's readers it is gone. */
+  #emitLeaving(route: TableRoute<S>, change: RowChange<S>, was: Image): void {
+    if (this.#skips(route, 'd', was, null)) {
+      this.#counts.filtered++;
+      return;
+    }
+    if (!this.#encode(route, change, 'd', was, null)) return;
+    this.#append(route.topic);
+    this.#appendTombstone(route.topic, null);
   }
 
   /** A changed key is a delete of the old and a create of the new, each pointing to the other. */
@@ -459,6 +508,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#counts.truncates++;
     const route = this.#routes.of(change.table);
     const envelope = this.#envelope;
+    if (route.paused) return;
     this.#setBlocks(route, change, null);
     if (!this.#options.truncates || this.#options.envelope === 'unwrapped') return;
     envelope.op = 't';
@@ -472,13 +522,13 @@ class RecordEmitter<S extends SourceInfo> {
     if (!this.#options.messages) return;
     const transaction = placeJson(this.#placeOf(change, null));
     const topic = this.#topic(messageTopic(this.#options.name));
-    this.#side(topic, this.#message(change, transaction, this.#envelope.timeUs));
+    this.#side(topic, prepared(this.#message)(change, transaction, this.#envelope.timeUs));
   }
 
   #emitMarker(marker: TxMarker<S>): void {
     if (!this.#options.transactionMetadata) return;
     const topic = this.#topic(transactionTopic(this.#options.name));
-    this.#side(topic, this.#transaction(marker, this.#order));
+    this.#side(topic, prepared(this.#transaction)(marker, this.#order));
   }
 
   #setBlocks(
@@ -555,14 +605,41 @@ class RecordEmitter<S extends SourceInfo> {
     throw new HeadwaterError('internal.bug', `The topic ${name} was not prepared.`);
   }
 
-  #need(name: string, purpose: TopicPurpose, waiting: Promise<unknown>[]): void {
+  #need(
+    name: string,
+    purpose: TopicPurpose,
+    waiting: Promise<unknown>[],
+    prepare?: (topic: string) => Promise<void>,
+  ): void {
     if (this.#topics.has(name)) return;
     waiting.push(
-      this.#sink.topic(name, purpose).then((handle) => {
+      Promise.all([this.#sink.topic(name, purpose), prepare?.(name)]).then(([handle]) => {
         this.#topics.set(name, handle);
       }),
     );
   }
+
+  readonly #openHeartbeat = async (topic: string): Promise<void> => {
+    this.#heartbeat = await heartbeatRecords(this.#encoding, { name: this.#options.name, topic });
+  };
+
+  readonly #openMessage = async (topic: string): Promise<void> => {
+    const { connector } = this.#options;
+    this.#message = await messageRecords(this.#encoding, this.#block, { connector, topic });
+  };
+
+  readonly #openTransaction = async (topic: string): Promise<void> => {
+    this.#transaction = await transactionRecords(this.#encoding, this.#block, topic);
+  };
+
+  readonly #openNotification = async (topic: string): Promise<void> => {
+    this.#notification = await notificationRecords(this.#encoding, topic);
+  };
+}
+
+function prepared<T>(records: T | null): T {
+  if (records !== null) return records;
+  throw new HeadwaterError('internal.bug', 'A side record was asked for before its topic was prepared.');
 }
 
 interface SideContent {

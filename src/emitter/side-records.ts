@@ -6,7 +6,7 @@ import type { MessageChange, SourceInfo, TxMarker } from '../model/change.ts';
 import { type ConnectSchema, INT64, OPTIONAL_INT64, STRING, struct } from '../schema/connect-schema.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import { TRANSACTION_BLOCK } from '../schema/table-form.ts';
-import type { Encoding } from './encoders/encoder.ts';
+import type { Encoding, StructEncoder } from './encoders/encoder.ts';
 
 export interface KeyAndValue {
   readonly key: string | Uint8Array;
@@ -44,12 +44,27 @@ export type TransactionRecords<S extends SourceInfo> = (
   counts: TransactionCounts,
 ) => KeyAndValue;
 
-export function transactionRecords<S extends SourceInfo>(
+/** The encoders of a side topic's keys and values. */
+async function encodersOf(
+  encoding: Encoding,
+  topic: string,
+  schemas: { readonly key: ConnectSchema; readonly value: ConnectSchema },
+): Promise<{ readonly key: StructEncoder; readonly value: StructEncoder }> {
+  return {
+    key: await encoding.struct(schemas.key, { topic, part: 'key' }),
+    value: await encoding.struct(schemas.value, { topic, part: 'value' }),
+  };
+}
+
+export async function transactionRecords<S extends SourceInfo>(
   encoding: Encoding,
   block: SourceBlock<S>,
-): TransactionRecords<S> {
-  const key = encoding.struct(TRANSACTION_KEY);
-  const value = encoding.struct(TRANSACTION_VALUE);
+  topic: string,
+): Promise<TransactionRecords<S>> {
+  const { key, value } = await encodersOf(encoding, topic, {
+    key: TRANSACTION_KEY,
+    value: TRANSACTION_VALUE,
+  });
   return (marker, counts) => {
     const id = JSON.stringify(block.transactionId(marker.at));
     const ended = marker.kind === 'end';
@@ -98,14 +113,12 @@ export type MessageRecord<S extends SourceInfo> = (
   timeUs: number,
 ) => KeyAndValue;
 
-export function messageRecords<S extends SourceInfo>(
+export async function messageRecords<S extends SourceInfo>(
   encoding: Encoding,
   block: SourceBlock<S>,
-  connector: string,
-): MessageRecord<S> {
-  const schemas = messageSchemas(connector, block.schema);
-  const key = encoding.struct(schemas.key);
-  const value = encoding.struct(schemas.value);
+  { connector, topic }: { readonly connector: string; readonly topic: string },
+): Promise<MessageRecord<S>> {
+  const { key, value } = await encodersOf(encoding, topic, messageSchemas(connector, block.schema));
   const source = block.forTable(null);
   return (change, transaction, timeUs) => {
     const prefix = JSON.stringify(change.prefix);
@@ -119,13 +132,19 @@ export function messageRecords<S extends SourceInfo>(
   };
 }
 
-export function heartbeatRecords(encoding: Encoding, name: string): (nowMs: number) => KeyAndValue {
-  const key = encoding.struct(
-    struct({ name: 'io.debezium.connector.common.ServerNameKey', version: 1 }, [['serverName', STRING]]),
-  );
-  const value = encoding.struct(
-    struct({ name: 'io.debezium.connector.common.Heartbeat', version: 1 }, [['ts_ms', INT64]]),
-  );
+const HEARTBEAT_KEY = struct({ name: 'io.debezium.connector.common.ServerNameKey', version: 1 }, [
+  ['serverName', STRING],
+]);
+
+const HEARTBEAT_VALUE = struct({ name: 'io.debezium.connector.common.Heartbeat', version: 1 }, [
+  ['ts_ms', INT64],
+]);
+
+export async function heartbeatRecords(
+  encoding: Encoding,
+  { name, topic }: { readonly name: string; readonly topic: string },
+): Promise<(nowMs: number) => KeyAndValue> {
+  const { key, value } = await encodersOf(encoding, topic, { key: HEARTBEAT_KEY, value: HEARTBEAT_VALUE });
   const keyText = key.encode(`{"serverName":${JSON.stringify(name)}}`);
   return (nowMs) => ({ key: keyText, value: value.encode(`{"ts_ms":${Math.floor(nowMs)}}`) });
 }
@@ -149,11 +168,13 @@ export interface Notification {
   readonly data: Readonly<Record<string, string>>;
 }
 
-export function notificationRecords(
-  encoding: Encoding,
-): (notification: Notification, id: string, nowMs: number) => KeyAndValue {
-  const key = encoding.struct(NOTIFICATION_KEY);
-  const value = encoding.struct(NOTIFICATION_VALUE);
+export type NotificationRecord = (notification: Notification, id: string, nowMs: number) => KeyAndValue;
+
+export async function notificationRecords(encoding: Encoding, topic: string): Promise<NotificationRecord> {
+  const { key, value } = await encodersOf(encoding, topic, {
+    key: NOTIFICATION_KEY,
+    value: NOTIFICATION_VALUE,
+  });
   return ({ aggregateType, type, data }, id, nowMs) => {
     const idText = JSON.stringify(id);
     return {

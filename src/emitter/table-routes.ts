@@ -1,9 +1,12 @@
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SnapshotMarker, SourceInfo } from '../model/change.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
+import type { RowFilter } from '../model/row-verdict.ts';
 import type { Row } from '../model/value.ts';
 import type { BlockValue, SourceBlock, WriteBlock } from '../schema/source-block.ts';
 import type { Encoding, TableEncoder } from './encoders/encoder.ts';
+import { TOPIC_PREFIX } from '../state/checkpoint.ts';
+import { type PausedTables, pausesTable } from './paused-tables.ts';
 import type { Sink, TopicHandle } from './sink.ts';
 import { type TableTopic, type TopicNaming, tableTopic } from './topic-names.ts';
 import { type ColumnHeader, columnHeaders } from './transforms/added-headers.ts';
@@ -19,6 +22,8 @@ export interface TableSettings {
   readonly columns?: ColumnRules | undefined;
   /** Header → column. */
   readonly headers?: ReadonlyMap<string, string> | undefined;
+  /** Made for each version of the table: which changes its topic holds. */
+  readonly filter?: ((table: TableSchema) => RowFilter) | undefined;
 }
 
 /** Where one version of one table goes, and how. */
@@ -37,17 +42,21 @@ export interface TableRoute<S extends SourceInfo> {
   readonly fields: readonly number[];
   /** From the database's row to the one that is encoded; null where they are the same. */
   readonly project: ((row: Row) => Row) | null;
+  /** Asked with images before they are projected; null: every row. */
+  readonly filter: RowFilter | null;
   /** Null where columns give no headers. */
   readonly headers: readonly ColumnHeader[] | null;
   readonly source: (at: S, snapshot: SnapshotMarker | null) => string;
   readonly sourceValues: (at: S, snapshot: SnapshotMarker | null) => readonly BlockValue[];
   /** Shared by all versions of the table. */
   readonly totals: TableTotals;
+  /** Changes of the table are left out. */
+  readonly paused: boolean;
 }
 
 export interface TableTotals {
   readonly id: TableId;
-  readonly topic: string;
+  topic: string;
   events: number;
   /** Milliseconds since the epoch; 0 before the first. */
   lastEventAt: number;
@@ -55,10 +64,21 @@ export interface TableTotals {
 
 export interface RouteOptions extends TopicNaming {
   readonly tables: ReadonlyMap<string, TableSettings>;
+  readonly envelope: 'full' | 'unwrapped';
   /** Of masks by hash. */
   readonly hashKey: string | null;
   /** Rules that name a column which the table does not have: masks, perhaps, that mask nothing. */
   readonly onUnusedRules: (table: TableId, rules: readonly string[]) => void;
+}
+
+/** What becomes of tables whose schemas are refused, and became of them before. */
+export interface Pausing {
+  readonly tables: PausedTables;
+  readonly onIncompatible: 'pause' | 'new_topic';
+  /** The table's changes are left out from now on. */
+  readonly onPaused: (table: TableId, error: HeadwaterError) => void;
+  /** The durable state as restored. */
+  readonly state: ReadonlyMap<string, string>;
 }
 
 /** Compiles a table's encoder and finds its topic when the table's version is first met. */
@@ -72,6 +92,10 @@ export class TableRoutes<S extends SourceInfo> {
   readonly #latest = new Map<string, TableSchema>();
   readonly #totals = new Map<string, TableTotals>();
   readonly #handles = new Map<string, Promise<TopicHandle>>();
+  readonly #pausing: Pausing | null;
+  /** Tables that go on in another topic than the settings say. */
+  readonly #moved: Map<string, string>;
+  #changed: Map<string, string | null> | null = null;
   #last: TableSchema | null = null;
   #lastRoute: TableRoute<S> | null = null;
 
@@ -82,6 +106,7 @@ export class TableRoutes<S extends SourceInfo> {
       readonly block: SourceBlock<S>;
       readonly sink: Sink;
       readonly unwrapped: UnwrappedFields | null;
+      readonly pausing: Pausing | null;
     },
   ) {
     this.#options = options;
@@ -89,6 +114,8 @@ export class TableRoutes<S extends SourceInfo> {
     this.#block = parts.block;
     this.#sink = parts.sink;
     this.#unwrapped = parts.unwrapped;
+    this.#pausing = parts.pausing;
+    this.#moved = movedTopics(parts.pausing?.state ?? new Map());
   }
 
   /** Undefined where the table's route is there already. */
@@ -123,22 +150,15 @@ export class TableRoutes<S extends SourceInfo> {
   async #open(table: TableSchema): Promise<void> {
     const name = tableName(table.id);
     const settings = this.#options.tables.get(name);
-    const { topic, keyField } = tableTopic(this.#options, table.id, settings?.topic);
-    let handle = this.#handles.get(topic);
-    if (handle === undefined) this.#handles.set(topic, (handle = this.#sink.topic(topic, 'table')));
+    const { topic: usual, keyField } = tableTopic(this.#options, table.id, settings?.topic);
     const shape = this.#shape(table, settings, keyField);
     const { key, fields } = shape;
     const source = this.#block.forTable(table.id);
-    const encoder = this.#encoding.table({
-      table: shape.table,
-      key,
-      fields,
-      topic,
-      source: this.#block.schema,
-      // Given nothing but what this source's own changes say of where they come from.
-      writeSource: (this.#block.writerForTable?.(table.id) ?? textWriter(source)) as WriteBlock<SourceInfo>,
-    });
+    const { encoder, topic } = await this.#encoder(shape, table, usual, source);
+    let handle = this.#handles.get(topic);
+    if (handle === undefined) this.#handles.set(topic, (handle = this.#sink.topic(topic, 'table')));
     const totals = this.totalsOf(table.id, topic);
+    totals.topic = topic;
     const route: TableRoute<S> = {
       id: table.id,
       name,
@@ -149,6 +169,7 @@ export class TableRoutes<S extends SourceInfo> {
       columns: shape.table.columns.map((column) => column.name),
       fields,
       project: shape.project,
+      filter: settings?.filter?.(table) ?? null,
       headers:
         settings?.headers === undefined || settings.headers.size === 0
           ? null
@@ -156,9 +177,68 @@ export class TableRoutes<S extends SourceInfo> {
       source,
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
+      paused: encoder === UNWRITABLE,
     };
     this.#routes.set(table, route);
     this.#forgetOld(name, table);
+  }
+
+  /** The encoder of a version, and the topic its records go to. */
+  async #encoder(
+    shape: TableShape,
+    { id }: TableSchema,
+    usual: string,
+    source: TableRoute<S>['source'],
+  ): Promise<{ readonly encoder: TableEncoder; readonly topic: string }> {
+    const name = tableName(id);
+    const { envelope } = this.#options;
+    const pausing = this.#pausing;
+    const compile = (topic: string): TableEncoder | Promise<TableEncoder> =>
+      this.#encoding.table({
+        table: shape.table,
+        key: shape.key,
+        fields: shape.fields,
+        topic,
+        source: this.#block.schema,
+        // Given nothing but what this source's own changes say of where they come from.
+        writeSource: (this.#block.writerForTable?.(id) ?? textWriter(source)) as WriteBlock<SourceInfo>,
+        envelope,
+      });
+    let topic = this.#moved.get(name) ?? usual;
+    for (;;) {
+      try {
+        const encoder = await compile(topic);
+        if (pausing === null || pausing.tables.reason(name) === null) return { encoder, topic };
+        // What was left out has to be read first.
+        pausing.tables.accept(name);
+        return { encoder: UNWRITABLE, topic };
+      } catch (thrown) {
+        const error = pausesTable(thrown);
+        if (error === null || pausing === null) throw thrown;
+        if (error.code === 'schema.incompatible' && pausing.onIncompatible === 'new_topic') {
+          topic = nextTopic(usual, topic);
+          this.#move(name, topic);
+          continue;
+        }
+        pausing.tables.pause(name, error);
+        pausing.onPaused(id, error);
+        return { encoder: UNWRITABLE, topic };
+      }
+    }
+  }
+
+  /** The table goes on in another topic, also after a restart. */
+  #move(name: string, topic: string): void {
+    this.#moved.set(name, topic);
+    this.#changed ??= new Map();
+    this.#changed.set(TOPIC_PREFIX + name, JSON.stringify({ v: 1, topic }));
+  }
+
+  /** What became new since the last call, to be made durable with the records. */
+  takeChanged(): ReadonlyMap<string, string | null> | undefined {
+    const changed = this.#changed;
+    this.#changed = null;
+    return changed ?? undefined;
   }
 
   #shape(
@@ -199,4 +279,33 @@ export class TableRoutes<S extends SourceInfo> {
 
 function textWriter<S extends SourceInfo>(text: TableRoute<S>['source']): WriteBlock<S> {
   return (at, snapshot, out) => out.text(text(at, snapshot));
+}
+
+/** `shop.public.orders`, then `shop.public.orders.v2`, `.v3` and so on. */
+function nextTopic(usual: string, current: string): string {
+  const version = current === usual ? 1 : Number(current.slice(usual.length + 2));
+  return `${usual}.v${version + 1}`;
+}
+
+function movedTopics(state: ReadonlyMap<string, string>): Map<string, string> {
+  const moved = new Map<string, string>();
+  for (const [key, text] of state) {
+    if (!key.startsWith(TOPIC_PREFIX)) continue;
+    const parsed: unknown = JSON.parse(text);
+    const topic = typeof parsed === 'object' && parsed !== null && 'topic' in parsed ? parsed.topic : null;
+    if (typeof topic === 'string') moved.set(key.slice(TOPIC_PREFIX.length), topic);
+  }
+  return moved;
+}
+
+/** Of a paused table: nothing is written with it. */
+const UNWRITABLE: TableEncoder = {
+  key: refuseToWrite,
+  value: refuseToWrite,
+  row: refuseToWrite,
+  takeHeaders: () => null,
+};
+
+function refuseToWrite(): never {
+  throw new HeadwaterError('internal.bug', 'A change of a paused table was to be written.');
 }

@@ -43,7 +43,9 @@ export async function startContainer(
         ? `127.0.0.1:${kafkaPort}`
         : product === 'postgres'
           ? `postgres://postgres:postgres@${await portOf('5432')}/postgres`
-          : `${product}://root:${product}@${await portOf('3306')}/`;
+          : product === 'registry'
+            ? `http://${await portOf('8080')}/apis/ccompat/v7`
+            : `${product}://root:${product}@${await portOf('3306')}/`;
     return { address, [Symbol.asyncDispose]: remove };
   } catch (error) {
     await remove().catch(() => {}); // what went wrong first is told

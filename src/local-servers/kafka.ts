@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Certificates, makeCertificates } from './certificates.ts';
 import { kafkaLibraries } from './downloads.ts';
-import { ServerUnavailable } from './missing-server.ts';
-import { freePort, onPath, run, type ServerProcess, startServerProcess } from './processes.ts';
+import { requireJava } from './java.ts';
+import { freePort, run, type ServerProcess, startServerProcess } from './processes.ts';
 
 export type KafkaListener = 'SASL_PLAINTEXT' | 'SASL_SSL' | 'SSL';
 
@@ -85,7 +85,7 @@ logger.started.level=info
 
 /** Throws ServerUnavailable if this machine cannot run Kafka. `signal` ends starting, not what has started. */
 export async function startKafka(options: KafkaOptions = {}, signal?: AbortSignal): Promise<KafkaServer> {
-  await requireJava();
+  await requireJava('Kafka');
   const libraries = await kafkaLibraries(signal);
   const scratch = await mkdtemp(join(options.parentDir ?? tmpdir(), 'headwater-kafka-'));
   try {
@@ -112,16 +112,6 @@ export async function startKafka(options: KafkaOptions = {}, signal?: AbortSigna
     await rm(scratch, { recursive: true, force: true });
     throw error;
   }
-}
-
-async function requireJava(): Promise<void> {
-  const missing = 'Kafka needs Java 17 or later (java) on the PATH';
-  if (!(await onPath('java'))) throw new ServerUnavailable('missing', `${missing}.`);
-  // `openjdk version "17.0.9" …`, on standard error; where java is only a signpost (macOS) it fails.
-  const { stderr } = await run('java', ['-version']).catch(() => ({ stderr: '' }));
-  const major = Number(/version "(\d+)/.exec(stderr)?.[1] ?? Number.NaN);
-  if (Number.isNaN(major)) throw new ServerUnavailable('missing', `${missing}, and the java there is none.`);
-  if (major < 17) throw new ServerUnavailable('missing', `${missing}, and the java there is ${major}.`);
 }
 
 async function newPort(taken: ReadonlyMap<string, number>): Promise<number> {

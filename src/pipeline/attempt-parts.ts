@@ -17,7 +17,8 @@ export interface AttemptParts<P, S extends SourceInfo> {
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
-  createEmitter(sink: Sink, onDeadLetter: TableErrorHandler): Emitter;
+  /** Recovers how records are written from the durable state; asks the schema registry where there is one. */
+  openRecords(state: ReadonlyMap<string, string>, signal: AbortSignal): Promise<Records>;
   topicOf(id: TableId): string;
   /** All topics that are written for these tables, side topics included. */
   topicsOf(tables: readonly TableId[]): readonly string[];
@@ -34,13 +35,28 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly heartbeatMs: number | null;
   readonly retainedBudgetBytes: number | null;
   /** Null where there are no statements. */
-  readonly enrichment: EnrichmentPart<P, S> | null;
+  readonly enrichment: EnrichmentParts<P, S> | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
   readonly untilCaughtUp: boolean;
 }
 
-export interface EnrichmentPart<P, S extends SourceInfo> {
-  /** Tables (`schema.table`) that are joined: the snapshot reads them before others. */
+/** How an attempt writes records. */
+export interface Records {
+  /** `schema.table` of those that waited for the registry, which now accepts their schemas: they are read anew. */
+  readonly resumed: readonly string[];
+  createEmitter(sink: Sink, on: EmitterEvents): Emitter;
+}
+
+/** What becomes of a table whose records cannot be written. */
+export interface EmitterEvents {
+  /** One change lies in the dead-letter topic; the others go on. */
+  readonly onDeadLetter: TableErrorHandler;
+  /** The table's changes are left out from here on. */
+  readonly onPaused: TableErrorHandler;
+}
+
+export interface EnrichmentParts<P, S extends SourceInfo> {
+  /** `schema.table` of the tables that are joined to others: their snapshot comes first. */
   readonly replicas: ReadonlySet<string>;
   open(context: OpenContext<P, S>, signal: AbortSignal): Promise<RunningEnrichment<P, S>>;
 }

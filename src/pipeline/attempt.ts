@@ -98,8 +98,10 @@ export async function runAttempt<P, S extends SourceInfo>(
         signal,
       );
       failpoint('slot-created');
+      const records = await parts.openRecords(restored, signal);
       const { from, known, state, notices } = startPoint(opened, checkpoint, restored, {
         name: parts.name,
+        resumed: records.resumed,
         onGap: parts.onGap,
         codec: reader.codec,
         log,
@@ -109,10 +111,13 @@ export async function runAttempt<P, S extends SourceInfo>(
         board.quarantine(id, error);
         log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
       };
-      const emitter = parts.createEmitter(sink, (id, error) => {
-        const table = tableName(id);
-        if (!monitor.deadLetter(table, error)) return;
-        log.error({ table, code: error.code, advice: error.advice }, error.message);
+      const emitter = records.createEmitter(sink, {
+        onPaused: onTableError,
+        onDeadLetter: (id, error) => {
+          const table = tableName(id);
+          if (!monitor.deadLetter(table, error)) return;
+          log.error({ table, code: error.code, advice: error.advice }, error.message);
+        },
       });
       const source = reader.snapshotSource();
       const enrichment =
@@ -309,7 +314,10 @@ async function deliver<P, S extends SourceInfo>(
       ({ batch } = absorbed);
       counts.records += absorbed.records;
     }
-    committer.add(batch, counts.records + run.heartbeat(Date.now()));
+    const heartbeats = run.heartbeat(Date.now());
+    const state = emitter.takeState();
+    if (state !== undefined) committer.note(state);
+    committer.add(batch, counts.records + heartbeats);
     monitor.count(batch, counts);
     if (batch.resume !== null) passed?.(batch.resume);
     const full = sink.ready();

@@ -61,6 +61,11 @@ export class Committer<P> {
     this.#lastCommitAt = options.now();
   }
 
+  /** State that becomes durable with the batch added next. */
+  note(state: ReadonlyMap<string, string | null>): void {
+    for (const [key, value] of state) this.#state.set(key, value);
+  }
+
   /** Call after the batch's records have been appended to the sink. */
   add(batch: Batch<P>, rows: number): void {
     if (this.#rows === 0 && this.#state.size === 0) this.#since = this.#options.now();

@@ -4,7 +4,7 @@ import type { PositionCodec } from '../model/position.ts';
 import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { Opened } from '../readers/reader.ts';
-import { SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
+import { PAUSED_PREFIX, SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
 import type { Checkpoint } from '../state/durable-state.ts';
 
 /** Where an attempt begins, and what has to be said and forgotten before. */
@@ -20,6 +20,8 @@ export interface StartPoint<P> {
 
 export interface StartOptions<P> {
   readonly name: string;
+  /** `schema.table` of those whose changes were left out, and are to be read anew. */
+  readonly resumed: readonly string[];
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
   readonly codec: PositionCodec<P>;
   readonly log: Log;
@@ -33,7 +35,7 @@ export function startPoint<P>(
   opened: Opened<P>,
   checkpoint: Checkpoint<P>,
   restored: ReadonlyMap<string, string>,
-  { name, onGap, codec, log }: StartOptions<P>,
+  { name, resumed, onGap, codec, log }: StartOptions<P>,
 ): StartPoint<P> {
   const { continuity, identity } = opened;
   // With `fail` the reader has refused to open.
@@ -76,6 +78,13 @@ export function startPoint<P>(
       const data = { pipeline: name, tables: interrupted.join(', '), reason: 'not published' };
       notices.push({ aggregateType: 'Gap', type: 'SKIPPED', data });
     }
+  }
+  for (const table of resumed) {
+    log.warn({ table }, 'the registry accepts the schema of the table again; it is read anew');
+    forget.add(PAUSED_PREFIX + table).add(TABLE_PREFIX + table);
+    // Rows deleted meanwhile are nobody's to tell: consumers have to compare.
+    const data = { pipeline: name, tables: table, reason: 'schema refused' };
+    notices.push({ aggregateType: 'Gap', type: 'SKIPPED', data });
   }
   const from = continuity.kind === 'continuous' ? checkpoint.position : continuity.start;
   if (from === null) {

@@ -4,6 +4,7 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import { errnoReason } from './errno.ts';
 import { durationInMs, sizeInBytes } from './leaves.ts';
 import type { ResolveContext } from './resolve.ts';
+import { resolveRegistry } from './resolve-registry.ts';
 import { resolveTls } from './resolve-tls.ts';
 import { resolveEmitTransforms } from './resolve-transforms.ts';
 import type { FileShape } from './schema.ts';
@@ -29,6 +30,7 @@ export async function resolveEmit(shape: FileShape, context: ResolveContext): Pr
   return {
     sink,
     format: emit.format,
+    registry: await resolveRegistry(emit, context),
     topic: emit.topic,
     delivery: sink.kind === 'stdout' ? 'at-least-once' : emit.delivery,
     profile: emit.profile,

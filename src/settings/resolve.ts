@@ -30,9 +30,10 @@ export interface ResolveContext {
 export async function resolveSettings(shape: FileShape, context: ResolveContext): Promise<Settings> {
   const { document, directory, environment } = context;
   const { name, snapshot } = shape;
+  const enrich = await resolveEnrich(shape, context);
   return {
     file: document.file,
-    fingerprint: hash('sha256', JSON.stringify(shape)),
+    fingerprint: hash('sha256', JSON.stringify([shape, enrich])),
     name,
     source: await resolveSource(shape, context),
     snapshot: {
@@ -45,7 +46,7 @@ export async function resolveSettings(shape: FileShape, context: ResolveContext)
     emit: await resolveEmit(shape, context),
     tables: resolveTables(shape, document),
     outbox: resolveOutbox(shape, document),
-    enrich: await resolveEnrich(shape, context),
+    enrich,
     http: resolveHttp(shape, document),
     stateDir: resolvePath(directory, shape.state.dir ?? environment.STATE_DIRECTORY ?? '.headwater'),
     shutdownTimeoutMs: durationInMs(shape.shutdown.timeout),
@@ -105,6 +106,11 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
   };
 }
 
+/** The same at every start, different for other names, and above the small numbers that people give to replicas. */
+function derivedServerId(name: string): number {
+  return 1_000_000_000 + (crc32(name) % 1_000_000_000);
+}
+
 /** What ends in .sql and has no blank in it is a file's name. */
 async function resolveEnrich({ enrich }: FileShape, context: ResolveContext): Promise<EnrichSettings | null> {
   if (enrich === undefined) return null;
@@ -123,11 +129,6 @@ async function resolveEnrich({ enrich }: FileShape, context: ResolveContext): Pr
     }),
   );
   return { texts, dialect: enrich.dialect };
-}
-
-/** The same at every start, different for other names, and above the small numbers that people give to replicas. */
-function derivedServerId(name: string): number {
-  return 1_000_000_000 + (crc32(name) % 1_000_000_000);
 }
 
 function checkPatterns(patterns: readonly string[], document: SettingsDocument): void {

@@ -4,24 +4,10 @@
  */
 import * as z from 'zod';
 import { block, duration, flag, list, matching, oneOf, secret, size, text, whole } from './leaves.ts';
+import { registry } from './registry-schema.ts';
 import { parseSourceUrl } from './source-url.ts';
+import { tls } from './tls-schema.ts';
 import { EMIT_TRANSFORMS, OUTBOX, TABLE_NAME, TABLE_TRANSFORMS } from './transform-schema.ts';
-
-const tls = block({
-  mode: oneOf(['disable', 'require', 'verify-ca', 'verify-full'], {
-    prefer: 'there is no silent fallback to plain text: write disable or require',
-    allow: 'there is no silent fallback to plain text: write disable or require',
-  })
-    .default('verify-full')
-    .describe(
-      'verify-full checks certificate and host name, verify-ca the certificate only, require nothing (it only encrypts).',
-    ),
-  ca: text('the path of a PEM file')
-    .optional()
-    .describe('File with the CA certificates to trust, instead of the system’s.'),
-  cert: text('the path of a PEM file').optional().describe('File with the client certificate.'),
-  key: text('the path of a PEM file').optional().describe('File with the key of the client certificate.'),
-});
 
 const source = block({
   url: secret('a URL such as postgres://user@host:5432/database')
@@ -201,13 +187,14 @@ const emit = block({
     .optional()
     .describe('Deliver to files, one JSON object a line.'),
   stdout: block({}).optional().describe('Deliver to standard output, one JSON object a line: `stdout: {}`.'),
-  format: oneOf(['json', 'json-with-schema'], {
-    avro: 'this version has no avro',
-    protobuf: 'this version has no protobuf',
-    'json-schema': 'this version has no json-schema with a registry',
-  })
+  format: oneOf(['json', 'json-with-schema', 'avro', 'protobuf', 'json-schema'])
     .default('json')
-    .describe('json, or json-with-schema as Kafka Connect writes it with schemas.enable.'),
+    .describe(
+      'json; json-with-schema as Kafka Connect writes it with schemas.enable; avro, protobuf and json-schema with their schemas in emit.registry.',
+    ),
+  registry: registry
+    .optional()
+    .describe('The schema registry of the formats avro, protobuf and json-schema.'),
   topic: text('a template such as {name}.{schema}.{table}')
     .default('{name}.{schema}.{table}')
     .describe('Topic of a table; {name}, {schema} and {table} are filled in.'),
@@ -321,5 +308,4 @@ export type FileShape = z.output<typeof FILE_SCHEMA>;
 export const NOT_IN_THIS_VERSION: ReadonlyMap<string, string> = new Map([
   ['source.oracle', 'this version reads PostgreSQL, MySQL and MariaDB only'],
   ['source.poll', 'this version has no polling'],
-  ['emit.registry', 'this version has no schema registry; emit.format is json or json-with-schema'],
 ]);

@@ -98,7 +98,9 @@ export interface SnapshotSettings {
 
 export interface EmitSettings {
   readonly sink: KafkaSettings | FileSettings | StdoutSettings;
-  readonly format: 'json' | 'json-with-schema';
+  readonly format: 'json' | 'json-with-schema' | 'avro' | 'protobuf' | 'json-schema';
+  /** Null with the formats that need none. */
+  readonly registry: RegistrySettings | null;
   /** Template with {name}, {schema} and {table}. */
   readonly topic: string;
   readonly delivery: 'exactly-once' | 'at-least-once';
@@ -142,6 +144,33 @@ export interface UnwrappedSettings {
   /** Names such as `op` and `source.ts_ms`. */
   readonly fields: readonly string[];
   readonly headers: readonly string[];
+}
+
+export interface RegistrySettings {
+  /** With any base path; tried in order. */
+  readonly urls: readonly string[];
+  readonly auth:
+    | { readonly kind: 'none' }
+    | { readonly kind: 'basic'; readonly username: string; readonly password: Secret }
+    /** A fresh token for each request: `token_file` is read every time. */
+    | { readonly kind: 'bearer'; readonly token: () => Promise<string> };
+  readonly tls: TlsSettings;
+  readonly subject: 'topic' | 'record' | 'topic-record';
+  readonly register: 'auto' | 'latest';
+  /** Null: the registry's own level. */
+  readonly compatibility:
+    | 'NONE'
+    | 'BACKWARD'
+    | 'BACKWARD_TRANSITIVE'
+    | 'FORWARD'
+    | 'FORWARD_TRANSITIVE'
+    | 'FULL'
+    | 'FULL_TRANSITIVE'
+    | null;
+  readonly onIncompatible: 'pause_table' | 'new_topic' | 'set_none' | 'fail';
+  readonly names: 'none' | 'avro' | 'avro_unicode';
+  readonly references: boolean;
+  readonly timeoutMs: number;
 }
 
 export interface KafkaSettings {
@@ -204,6 +233,8 @@ export interface TableSettings {
   readonly columns: ColumnSettings | null;
   /** Header → column. */
   readonly headers: ReadonlyMap<string, string>;
+  /** SQL condition; null: all rows. */
+  readonly filter: string | null;
 }
 
 /** By the names that columns have in the database. */

@@ -13,6 +13,9 @@
  * | `schema/<schema>.<table>` | the table's schema version as last used (schema/) |
  * | `enrich` | ImageReference: which file in state.dir holds the joined tables, and how much of it counts |
  * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/aggregation.ts) |
+ * | `registry/<subject>` | id and hash of the schema last written under a registry's subject (schema/registry/) |
+ * | `paused/<schema>.<table>` | why the table's changes are left out (emitter/paused-tables.ts) |
+ * | `topic/<schema>.<table>` | the topic the table goes on in after an incompatible change |
  */
 import type { JsonValue } from '../model/position.ts';
 
@@ -24,6 +27,9 @@ export const REQUEST_PREFIX = 'request/';
 export const SNAPSHOT_PAUSED_KEY = 'snapshot-paused';
 export const SCHEMA_PREFIX = 'schema/';
 export const ENRICH_KEY = 'enrich';
+export const REGISTRY_PREFIX = 'registry/';
+export const PAUSED_PREFIX = 'paused/';
+export const TOPIC_PREFIX = 'topic/';
 
 export interface PositionRecord {
   readonly v: 1;

@@ -91,6 +91,7 @@ describe.each([
       topic: 'a.s.t',
       source,
       writeSource,
+      envelope: 'full' as const,
     };
     const asText = jsonEncoding({ profile, withSchema }).table(options);
     const asBytes = jsonEncoding({ profile, withSchema, rows: 'bytes' }).table(options);

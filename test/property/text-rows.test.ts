@@ -192,6 +192,7 @@ describe.each([
       topic: 'a.s.t',
       source: struct({ name: 'source', version: 1 }, [['name', STRING]]),
       writeSource: () => {},
+      envelope: 'full' as const,
     };
     const asText = jsonEncoding({ profile, withSchema }).table(options);
     const asBytes = jsonEncoding({ profile, withSchema, rows: 'bytes' }).table(options);

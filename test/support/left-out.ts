@@ -14,9 +14,12 @@ export async function leftOut(): Promise<readonly LeftOut[]> {
   if (process.env['CI'] === 'true') return [];
   const found: LeftOut[] = [];
   const kafka = await withoutKafka();
-  if (kafka !== null) found.push({ pattern: '**/*.kafka.test.ts', reason: kafka });
+  if (kafka !== null) found.push({ pattern: '**/*.kafka{.registry,}.test.ts', reason: kafka });
+  const registry = await withoutRegistry();
+  if (registry !== null) found.push({ pattern: '**/*.registry.test.ts', reason: registry });
   const postgres = await withoutPostgres();
-  if (postgres !== null) found.push({ pattern: '**/*.postgres{.kafka,}.test.ts', reason: postgres });
+  if (postgres !== null)
+    found.push({ pattern: '**/*.postgres{.kafka,}{.registry,}.test.ts', reason: postgres });
   for (const product of ['mysql', 'mariadb'] as const) {
     const reason = await withoutMysql(product);
     if (reason !== null) found.push({ pattern: `**/*.${product}{.kafka,}.test.ts`, reason });
@@ -41,6 +44,15 @@ async function withoutKafka(): Promise<string | null> {
   }
   if (await engineRuns()) return null;
   return 'Kafka needs Java 17 and, once, Maven; or a container engine; or TEST_KAFKA=host:port.';
+}
+
+async function withoutRegistry(): Promise<string | null> {
+  if (process.env['TEST_REGISTRY_URL'] !== undefined) return null;
+  if (await onPath('java')) {
+    if ((await isCached('apicurio-3.0.9')) || (await onPath('mvn'))) return null;
+  }
+  if (await engineRuns()) return null;
+  return 'The schema registry needs Java 17 and, once, Maven; or a container engine; or TEST_REGISTRY_URL.';
 }
 
 async function withoutPostgres(): Promise<string | null> {

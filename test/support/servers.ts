@@ -17,10 +17,12 @@ import { startKafka } from '../../src/local-servers/kafka.ts';
 import { type MariadbVersion, startMariadb } from '../../src/local-servers/mariadb.ts';
 import { startMysql } from '../../src/local-servers/mysql.ts';
 import { lastRows } from '../../src/local-servers/mysql-server.ts';
+import { startRegistry } from '../../src/local-servers/registry.ts';
 import { ServerUnavailable } from '../../src/local-servers/missing-server.ts';
 import { sharedAddress } from './shared-servers.ts';
 
-export { startKafka, startMariadb, startMysql, startPostgres };
+export { startKafka, startMariadb, startMysql, startPostgres, startRegistry };
+export type { RegistryServer } from '../../src/local-servers/registry.ts';
 export type { KafkaListener, KafkaOptions, KafkaServer } from '../../src/local-servers/kafka.ts';
 export type { MariadbOptions, MariadbVersion } from '../../src/local-servers/mariadb.ts';
 export type { MysqlOptions, MysqlServer } from '../../src/local-servers/mysql.ts';
@@ -176,6 +178,39 @@ async function queryMysql<R>(url: string, sql: string, parameters: readonly unkn
   } finally {
     await connection.end();
   }
+}
+
+export interface TestRegistry {
+  /** Of Confluent's API, base path included. */
+  readonly url: string;
+  /** Begin topics with it: subjects are made of them. Ends with a letter or a digit. */
+  readonly prefix: string;
+  /** JSON from the API, whatever the status. */
+  ask(path: string, request?: { readonly method: string; readonly body: unknown }): Promise<unknown>;
+}
+
+export async function testRegistry(): Promise<TestRegistry> {
+  return askRegistry(await requestServer('registry'));
+}
+
+export function askRegistry(url: string): TestRegistry {
+  return {
+    url,
+    prefix: `t${randomBytes(6).toString('hex')}`,
+    async ask(path, request) {
+      const response = await fetch(
+        url + path,
+        request === undefined
+          ? {}
+          : {
+              method: request.method,
+              body: JSON.stringify(request.body),
+              headers: { 'content-type': 'application/json' },
+            },
+      );
+      return await response.json();
+    },
+  };
 }
 
 export interface TestKafka {

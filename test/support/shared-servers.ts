@@ -7,6 +7,7 @@ import { startMariadb } from '../../src/local-servers/mariadb.ts';
 import { ServerUnavailable } from '../../src/local-servers/missing-server.ts';
 import { startMysql } from '../../src/local-servers/mysql.ts';
 import { type PostgresVersion, startPostgres } from '../../src/local-servers/postgres.ts';
+import { startRegistry } from '../../src/local-servers/registry.ts';
 
 interface Shared extends AsyncDisposable {
   readonly address: string;
@@ -14,7 +15,7 @@ interface Shared extends AsyncDisposable {
 
 const servers = new Map<string, Promise<Shared>>();
 
-/** @param name `postgres/18`, `mysql/9`, `mariadb/11.8` …: a superuser's URL; `kafka`: host:port */
+/** @param name `postgres/18`, `mysql/9`, `mariadb/11.8` …: a superuser's URL; `kafka`: host:port; `registry`: its URL */
 export async function sharedAddress(name: string): Promise<string> {
   let server = servers.get(name);
   if (server === undefined) {
@@ -51,7 +52,7 @@ async function start(name: string): Promise<Shared> {
 async function fromEnvironment(name: string): Promise<string | null> {
   const [product = '', version] = name.split('/');
   const given = process.env[product === 'kafka' ? 'TEST_KAFKA' : `TEST_${product.toUpperCase()}_URL`];
-  if (given === undefined || product === 'kafka') return given ?? null;
+  if (given === undefined || product === 'kafka' || product === 'registry') return given ?? null;
   return (await versionAt(product, given)) === version ? given : null;
 }
 
@@ -79,6 +80,7 @@ async function versionAt(product: string, url: string): Promise<string> {
 async function startLocally(name: string): Promise<Shared> {
   const [product, version] = name.split('/');
   if (product === 'kafka') return shared(await startKafka(), ({ brokers }) => brokers);
+  if (product === 'registry') return shared(await startRegistry(), ({ url }) => url);
   if (product === 'postgres') {
     const server = await startPostgres({ version: Number(version) as PostgresVersion });
     return shared(server, ({ url }) => url);

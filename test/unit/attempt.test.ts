@@ -67,12 +67,17 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     control: new PipelineControl(),
     openReader: () => reader,
     openSink: () => Promise.resolve(sink),
-    createEmitter: () =>
-      ({
-        prepare: () => undefined,
-        emit: (batch: Batch<unknown>) => ({ ...counts, records: batch.changes.length }),
-        tables: () => [],
-      }) as unknown as Emitter,
+    openRecords: () =>
+      Promise.resolve({
+        resumed: [],
+        createEmitter: () =>
+          ({
+            prepare: () => undefined,
+            emit: (batch: Batch<unknown>) => ({ ...counts, records: batch.changes.length }),
+            tables: () => [],
+            takeState: () => undefined,
+          }) as unknown as Emitter,
+      }),
     topicOf: () => 't',
     topicsOf: () => [],
     snapshot: {

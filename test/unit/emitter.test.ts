@@ -60,9 +60,11 @@ function emitterWith(
       onDeadLetter: (table, error) => failures.push({ table, error }),
       ...options,
     },
-    jsonEncoding({ profile: 'debezium', withSchema: format === 'json-with-schema' }),
-    postgresSourceBlock('shop', 'shopdb'),
-    fakeSink(),
+    {
+      encoding: jsonEncoding({ profile: 'debezium', withSchema: format === 'json-with-schema' }),
+      block: postgresSourceBlock('shop', 'shopdb'),
+      sink: fakeSink(),
+    },
   );
 }
 

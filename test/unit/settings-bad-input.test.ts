@@ -98,10 +98,28 @@ const BAD: readonly Bad[] = [
     says: 'enrich.sql[0]: a.sql: there is no such file',
   },
   {
-    what: 'a format of a later version',
+    what: 'a format that needs a registry, without one',
     yaml: `${GOOD}  format: avro\n`,
     line: 7,
-    says: 'emit.format must be json or json-with-schema; this version has no avro',
+    says: 'emit.format avro needs emit.registry with a url',
+  },
+  {
+    what: 'a registry for a format that has none',
+    yaml: `${GOOD}  registry: { url: 'http://r:8081' }\n`,
+    line: 7,
+    says: 'emit.registry is for the formats avro, protobuf and json-schema; emit.format is json',
+  },
+  {
+    what: 'a password in the registry’s URL',
+    yaml: `${GOOD}  format: avro\n  registry: { url: 'http://me:hunter2@r:8081' }\n`,
+    line: 8,
+    says: 'emit.registry.url holds a user or password; they stand in emit.registry.auth',
+  },
+  {
+    what: 'half a login at the registry',
+    yaml: `${GOOD}  format: avro\n  registry: { url: 'http://r:8081', auth: { username: me } }\n`,
+    line: 8,
+    says: 'emit.registry.auth takes username and password, or one of token and token_file',
   },
   {
     what: 'polling',

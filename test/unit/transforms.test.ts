@@ -105,9 +105,11 @@ async function emit(
       onDeadLetter: () => {},
       ...options,
     },
-    jsonEncoding({ profile: 'debezium', ...format }),
-    postgresSourceBlock('shop', 'shopdb'),
-    sink,
+    {
+      encoding: jsonEncoding({ profile: 'debezium', ...format }),
+      block: postgresSourceBlock('shop', 'shopdb'),
+      sink,
+    },
   );
   const batch: Batch<unknown> = { changes, bytes: 0, resume: null };
   await emitter.prepare(batch);

@@ -3,6 +3,7 @@ import type { SnapshotMarker, SourceInfo } from '../../model/change.ts';
 import type { Image } from '../../model/text-row.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
+import type { SchemaPlace } from '../../schema/registry/named-schema.ts';
 import type { BlockValue, WriteBlock } from '../../schema/source-block.ts';
 
 /** Header of a record: name and value. */
@@ -59,6 +60,8 @@ export interface TableEncoderOptions {
   readonly source: ConnectSchema;
   /** Writes the source block of a change; used by encodings that take blocks as `bytes`. */
   readonly writeSource: WriteBlock<SourceInfo>;
+  /** What values are: the envelope, or the row alone. */
+  readonly envelope: 'full' | 'unwrapped';
 }
 
 /** A record that is not a row: transaction metadata, heartbeats, messages. */
@@ -72,6 +75,12 @@ export interface Encoding {
   readonly profile: Profile;
   /** In which form envelopes carry the source and transaction blocks. */
   readonly blocks: 'text' | 'values' | 'bytes';
-  table(options: TableEncoderOptions): TableEncoder;
-  struct(schema: ConnectSchema): StructEncoder;
+  /**
+   * A promise where the schemas must be made known to a registry first. Throws codes `schema.…`, of which those
+   * with the fate quarantine are about this table alone.
+   */
+  table(options: TableEncoderOptions): TableEncoder | Promise<TableEncoder>;
+  struct(schema: ConnectSchema, place: SchemaPlace): StructEncoder | Promise<StructEncoder>;
+  /** What it has to find again after a restart, and became new since the last call. */
+  takeState?(): ReadonlyMap<string, string | null> | undefined;
 }

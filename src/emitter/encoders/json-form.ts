@@ -10,7 +10,10 @@ import { type RowNotes, valueWriter, type WriteValue } from './value-json.ts';
 
 export interface JsonOptions {
   readonly profile: Profile;
+  /** Records are such as a schema describes: no null where it has none, arrays nested as deep as it says. */
   readonly withSchema: boolean;
+  /** The schema lies in a registry, not in the record. */
+  readonly registered?: boolean;
   /**
    * `bytes`: keys and values of rows are UTF-8 in buffers that are used again, valid until the encoder's next
    * record; for sinks that take bytes anyway. Otherwise text, the same JSON.
@@ -61,7 +64,8 @@ export function jsonForm(
     key: fields(table, key, writers),
     notes,
   };
-  if (!json.withSchema) return { ...parts, keyOpen: '', valueOpen: '', rowOpen: '', close: '' };
+  if (!json.withSchema || json.registered === true)
+    return { ...parts, keyOpen: '', valueOpen: '', rowOpen: '', close: '' };
   const defaults = table.columns.map((column) => columnDefaultJson(column, json.profile));
   const form = tableForm({ table, key, fields: shown, topic, profile: json.profile, source, defaults });
   return {

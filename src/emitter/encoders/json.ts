@@ -5,7 +5,14 @@
 import { type Image, valuesOf } from '../../model/text-row.ts';
 import type { Row, Value } from '../../model/value.ts';
 import { type ConnectSchema, renderConnectSchema } from '../../schema/connect-schema.ts';
-import type { Encoding, Envelope, Header, StructEncoder, TableEncoder } from './encoder.ts';
+import type {
+  Encoding,
+  Envelope,
+  Header,
+  StructEncoder,
+  TableEncoder,
+  TableEncoderOptions,
+} from './encoder.ts';
 import { JsonBytesEncoder } from './json-bytes.ts';
 import {
   type FieldWriter,
@@ -16,7 +23,13 @@ import {
   timesText,
 } from './json-form.ts';
 
-export function jsonEncoding(options: JsonOptions): Encoding {
+/** Needs no registry, so its encoders are there at once. */
+export interface JsonEncoding extends Encoding {
+  table(options: TableEncoderOptions): TableEncoder;
+  struct(schema: ConnectSchema): StructEncoder;
+}
+
+export function jsonEncoding(options: JsonOptions): JsonEncoding {
   return {
     profile: options.profile,
     blocks: options.rows === 'bytes' ? 'bytes' : 'text',
@@ -26,7 +39,7 @@ export function jsonEncoding(options: JsonOptions): Encoding {
         ? new JsonBytesEncoder(form, table.writeSource)
         : new JsonTableEncoder(form);
     },
-    struct: (schema) => (options.withSchema ? new Wrapped(schema) : BARE),
+    struct: (schema) => (options.withSchema && options.registered !== true ? new Wrapped(schema) : BARE),
   };
 }
 

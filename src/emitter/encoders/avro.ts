@@ -1,0 +1,365 @@
+/**
+ * Avro binary, compiled per table version: one writer a column, chosen by the column's type. What is rare goes
+ * the long way, over the JSON form of the value (see connect-json.ts), and is the same in all formats therefore.
+ */
+import type { ColumnType } from '../../model/table.ts';
+import { type Image, valuesOf } from '../../model/text-row.ts';
+import type { Row, Value } from '../../model/value.ts';
+import type { Profile } from '../../schema/column-schema.ts';
+import type { ConnectSchema } from '../../schema/connect-schema.ts';
+import { nullComesFirst } from '../../schema/avro-schema.ts';
+import type { BlockValue } from '../../schema/source-block.ts';
+import { BinaryWriter } from './binary-writer.ts';
+import { bytesOf, floatOf, type JsonTree, parseExact, refuseNull } from './connect-json.ts';
+import { BlockCache } from './block-cache.ts';
+import { unscaled } from './decimal-bytes.ts';
+import type { Envelope, Header, StructEncoder, TableEncoder } from './encoder.ts';
+import { notedHeaders } from './json-form.ts';
+import type { RowField, RowForm } from './row-fields.ts';
+import { isShort } from './time-precision.ts';
+
+type WriteValue = (value: Value, out: BinaryWriter) => void;
+interface Field {
+  readonly index: number;
+  readonly write: WriteValue;
+}
+
+type WriteJson = (json: JsonTree, out: BinaryWriter) => void;
+
+/** One record at a time is under way in the process. */
+const keys = new BinaryWriter(1024);
+const values = new BinaryWriter(16 * 1024);
+
+/** Index of a branch of a two-branch union, as Avro writes it. */
+const FIRST = 0;
+const SECOND = 2;
+
+/** What stands before each record: the magic byte and the id of its schema in the registry. */
+export interface AvroPrefixes {
+  readonly key: Uint8Array;
+  /** Of the envelope, or of the row where records are unwrapped. */
+  readonly value: Uint8Array;
+}
+
+export class AvroTableEncoder implements TableEncoder {
+  readonly #form: RowForm;
+  readonly #prefixes: AvroPrefixes;
+  readonly #profile: Profile;
+  readonly #row: readonly Field[];
+  readonly #key: readonly Field[];
+  readonly #source: BlockCache;
+  /** ts_ms, ts_us and ts_ns of the last record: neighbours share them. */
+  #times: Buffer = Buffer.alloc(0);
+  #timeUs = NaN;
+
+  constructor(form: RowForm, prefixes: AvroPrefixes, profile: Profile) {
+    this.#form = form;
+    this.#prefixes = prefixes;
+    this.#profile = profile;
+    this.#row = form.row.map((field) => this.#column(field));
+    this.#key = form.key.map((field) => this.#column(field));
+    const source = form.form.envelope.fields!.find(({ field }) => field === 'source')!;
+    this.#source = new BlockCache((source.schema.fields ?? []).map(({ schema }) => blockWriter(schema)));
+  }
+
+  key(row: Image): Uint8Array | null {
+    if (this.#key.length === 0) return null;
+    keys.begin();
+    keys.bytes(this.#prefixes.key);
+    writeFields(this.#key, valuesOf(row), keys);
+    return keys.end();
+  }
+
+  value(envelope: Envelope): Uint8Array {
+    const out = values;
+    out.begin();
+    out.bytes(this.#prefixes.value);
+    this.#image(valuesOf(envelope.before), out);
+    this.#image(valuesOf(envelope.after), out);
+    this.#source.write(envelope.sourceValues, out);
+    const { place } = envelope;
+    if (place === null) {
+      out.byte(FIRST);
+    } else {
+      out.byte(SECOND);
+      out.string(place.id, 1);
+      out.zigzag(place.totalOrder);
+      out.zigzag(place.collectionOrder);
+    }
+    out.byte(2); // a string of one byte
+    out.byte(envelope.op.charCodeAt(0));
+    if (envelope.timeUs !== this.#timeUs) this.#keepTimes(envelope.timeUs);
+    out.bytes(this.#times);
+    return out.end();
+  }
+
+  row(row: Image): Uint8Array {
+    values.begin();
+    values.bytes(this.#prefixes.value);
+    writeFields(this.#row, valuesOf(row), values);
+    return values.end();
+  }
+
+  takeHeaders(): readonly Header[] | null {
+    return notedHeaders(this.#form.notes);
+  }
+
+  #image(row: Row | null, out: BinaryWriter): void {
+    if (row === null) {
+      out.byte(FIRST);
+      return;
+    }
+    out.byte(SECOND);
+    writeFields(this.#row, row, out);
+  }
+
+  #keepTimes(timeUs: number): void {
+    const out = new BinaryWriter(64);
+    out.begin();
+    out.byte(SECOND);
+    out.zigzag(Math.floor(timeUs / 1000));
+    out.byte(SECOND);
+    out.zigzag(timeUs);
+    out.byte(SECOND);
+    out.zigzagBig(BigInt(timeUs) * 1000n);
+    this.#times = out.copyFrom(0);
+    this.#timeUs = timeUs;
+  }
+
+  #column({ index, column, schema, json }: RowField): Field {
+    const rare = jsonWriter(schema, column.name);
+    const other: WriteValue = (value, out) => rare(parseExact(json(value)), out);
+    return { index, write: usualWriter(column.type, { profile: this.#profile, schema, other }) };
+  }
+}
+
+function writeFields(fields: readonly Field[], row: Row, out: BinaryWriter): void {
+  const count = fields.length;
+  for (let i = 0; i < count; i++) {
+    const field = fields[i]!;
+    field.write(row[field.index]!, out);
+  }
+}
+
+/** Records that are not rows: their JSON form, parsed. */
+export class AvroStructEncoder implements StructEncoder {
+  readonly #prefix: Uint8Array;
+  readonly #write: WriteJson;
+
+  constructor(schema: ConnectSchema, prefix: Uint8Array) {
+    this.#prefix = prefix;
+    this.#write = jsonWriter(schema, schema.name ?? '');
+  }
+
+  encode(payload: string): Uint8Array {
+    const out = new BinaryWriter(256);
+    out.begin();
+    out.bytes(this.#prefix);
+    this.#write(parseExact(payload), out);
+    return out.copyFrom(0);
+  }
+}
+
+interface ColumnContext {
+  readonly profile: Profile;
+  readonly schema: ConnectSchema;
+  /** Null, placeholders, specials. */
+  readonly other: WriteValue;
+}
+
+/** The usual value of the types that tables mostly consist of; all else goes to `other`. */
+function usualWriter(type: ColumnType, { profile, schema, other }: ColumnContext): WriteValue {
+  const branch = schema.optional ? (nullComesFirst(schema) ? SECOND : FIRST) : null;
+  switch (type.kind) {
+    case 'boolean':
+      return (v, out) => {
+        if (typeof v !== 'boolean') return other(v, out);
+        if (branch !== null) out.byte(branch);
+        out.byte(v ? 1 : 0);
+      };
+    case 'int8':
+    case 'int16':
+    case 'int32':
+    case 'int64':
+    case 'year':
+      return integerWriter(branch, other);
+    case 'float32':
+      return (v, out) => {
+        if (typeof v !== 'number') return other(v, out);
+        if (branch !== null) out.byte(branch);
+        out.float(v);
+      };
+    case 'float64':
+      return (v, out) => {
+        if (typeof v !== 'number') return other(v, out);
+        if (branch !== null) out.byte(branch);
+        out.double(v);
+      };
+    case 'string':
+    case 'xml':
+    case 'uuid':
+    case 'enum':
+    case 'set':
+    case 'ltree':
+    case 'tsvector':
+    case 'json':
+    case 'hstore':
+      return stringWriter(branch, other);
+    case 'bytes':
+      return (v, out) => {
+        if (!(v instanceof Uint8Array)) return other(v, out);
+        if (branch !== null) out.byte(branch);
+        out.blob(v, 1);
+      };
+    case 'decimal':
+      if (profile === 'safe') return stringWriter(branch, other);
+      return type.scale === null ? other : decimalWriter(type.scale, branch, other);
+    case 'date':
+      return profile === 'safe' ? other : integerWriter(branch, other);
+    case 'time':
+      if (profile === 'safe' || isShort(type.precision)) return other;
+      return integerWriter(branch, other);
+    case 'timestamp':
+      if (profile === 'safe') return instantWriter(type.precision, branch, other);
+      return isShort(type.precision) ? other : integerWriter(branch, other);
+    case 'timestamptz':
+      return instantWriter(type.precision, branch, other);
+    default:
+      return other;
+  }
+}
+
+function integerWriter(branch: number | null, other: WriteValue): WriteValue {
+  return (v, out) => {
+    if (typeof v !== 'number' || !Number.isFinite(v)) return other(v, out);
+    if (branch !== null) out.byte(branch);
+    out.zigzag(v);
+  };
+}
+
+function stringWriter(branch: number | null, other: WriteValue): WriteValue {
+  return (v, out) => {
+    if (typeof v !== 'string') return other(v, out);
+    if (branch !== null) out.byte(branch);
+    out.string(v, 1);
+  };
+}
+
+function instantWriter(precision: number | null, branch: number | null, other: WriteValue): WriteValue {
+  const digits = precision ?? 6;
+  return (v, out) => {
+    if (typeof v !== 'number' || !Number.isFinite(v)) return other(v, out);
+    if (branch !== null) out.byte(branch);
+    out.instant(v, digits, 1);
+  };
+}
+
+function decimalWriter(scale: number, branch: number | null, other: WriteValue): WriteValue {
+  return (v, out) => {
+    // NaN and the infinities end in a letter.
+    if (typeof v !== 'string' || v.charCodeAt(v.length - 1) > 57) return other(v, out);
+    const digits = smallUnscaled(v, scale);
+    if (branch !== null) out.byte(branch);
+    if (digits === digits) out.twosComplement(digits, 1);
+    else out.blob(bigBytes(unscaled(v, scale)), 1);
+  };
+}
+
+/** The text's value times ten to the `scale`, NaN where it is not of that scale or has more than 15 digits. */
+export function smallUnscaled(text: string, scale: number): number {
+  const { length } = text;
+  if (length > 15) return NaN;
+  const negative = text.charCodeAt(0) === 45;
+  let n = 0;
+  let fraction = 0;
+  let inFraction = 0;
+  for (let i = negative ? 1 : 0; i < length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 46) {
+      inFraction = 1;
+    } else {
+      n = n * 10 + (c - 48);
+      fraction += inFraction;
+    }
+  }
+  if (fraction !== scale) return NaN;
+  return negative ? -n : n;
+}
+
+export function bigBytes(n: bigint): Uint8Array {
+  let length = 1;
+  while (BigInt.asIntN(length * 8, n) !== n) length++;
+  const hex = BigInt.asUintN(length * 8, n)
+    .toString(16)
+    .padStart(length * 2, '0');
+  return Buffer.from(hex, 'hex');
+}
+
+/** A value of `schema` from its JSON form. `place` is said where the schema has no null. */
+function jsonWriter(schema: ConnectSchema, place: string): WriteJson {
+  const write = requiredJsonWriter(schema, place);
+  if (!schema.optional) {
+    return (json, out) => (json === null ? refuseNull(place, 'Avro') : write(json, out));
+  }
+  const [nullBranch, branch] = nullComesFirst(schema) ? [FIRST, SECOND] : [SECOND, FIRST];
+  return (json, out) => {
+    out.byte(json === null ? nullBranch : branch);
+    if (json !== null) write(json, out);
+  };
+}
+
+function requiredJsonWriter(schema: ConnectSchema, place: string): WriteJson {
+  switch (schema.type) {
+    case 'boolean':
+      return (json, out) => out.byte(json === true ? 1 : 0);
+    case 'int8':
+    case 'int16':
+    case 'int32':
+    case 'int64':
+      return (json, out) => (typeof json === 'bigint' ? out.zigzagBig(json) : out.zigzag(json as number));
+    case 'float':
+      return (json, out) => out.float(floatOf(json));
+    case 'double':
+      return (json, out) => out.double(floatOf(json));
+    case 'string':
+      return (json, out) => out.string(json as string, 1);
+    case 'bytes':
+      return (json, out) => out.blob(bytesOf(json), 1);
+    case 'array': {
+      const write = jsonWriter(schema.items!, place);
+      return (json, out) => {
+        const items = json as readonly JsonTree[];
+        if (items.length > 0) out.length(items.length, 1);
+        for (const item of items) write(item, out);
+        out.byte(0);
+      };
+    }
+    case 'map': {
+      const write = jsonWriter(schema.items!, place);
+      return (json, out) => {
+        const entries = Object.entries(json as { readonly [key: string]: JsonTree });
+        if (entries.length > 0) out.length(entries.length, 1);
+        for (const [name, item] of entries) {
+          out.string(name, 1);
+          write(item, out);
+        }
+        out.byte(0);
+      };
+    }
+    case 'struct': {
+      const fields = (schema.fields ?? []).map(({ field, schema: type }) => ({
+        field,
+        write: jsonWriter(type, place),
+      }));
+      return (json, out) => {
+        const object = json as { readonly [key: string]: JsonTree };
+        for (const { field, write } of fields) write(object[field] ?? null, out);
+      };
+    }
+  }
+}
+
+function blockWriter(schema: ConnectSchema): (value: BlockValue, out: BinaryWriter) => void {
+  const rare = jsonWriter(schema, 'source');
+  return (value, out) => rare(value, out);
+}

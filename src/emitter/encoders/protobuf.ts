@@ -1,0 +1,400 @@
+/**
+ * Protobuf, compiled per table version: one writer a column. What is rare goes the long way, over the JSON form of
+ * the value, as in Avro. Message layout: src/schema/protobuf-schema.ts.
+ */
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import type { ColumnType } from '../../model/table.ts';
+import { type Image, valuesOf } from '../../model/text-row.ts';
+import type { Row, Value } from '../../model/value.ts';
+import type { Profile } from '../../schema/column-schema.ts';
+import type { ConnectSchema } from '../../schema/connect-schema.ts';
+import { CONNECT_DECIMAL } from '../../schema/protobuf-schema.ts';
+import { BinaryWriter } from './binary-writer.ts';
+import { BlockCache } from './block-cache.ts';
+import { bytesOf, floatOf, type JsonTree, parseExact, refuseNull } from './connect-json.ts';
+import type { Envelope, Header, StructEncoder, TableEncoder } from './encoder.ts';
+import { notedHeaders } from './json-form.ts';
+import type { RowField, RowForm } from './row-fields.ts';
+import { isShort } from './time-precision.ts';
+
+type WriteValue = (value: Value, out: BinaryWriter) => void;
+type WriteJson = (json: JsonTree, out: BinaryWriter) => void;
+
+/** Wire types, the low bits of a field's tag. */
+const VARINT = 0;
+const FIXED64 = 1;
+const LENGTH = 2;
+const FIXED32 = 5;
+
+/** One record at a time is under way in the process. */
+const keys = new BinaryWriter(1024);
+const values = new BinaryWriter(16 * 1024);
+
+interface Field {
+  readonly index: number;
+  readonly write: WriteValue;
+}
+
+/** What stands before each record: the magic byte, the id of its schema, and which message of the file it is. */
+export interface ProtobufPrefixes {
+  readonly key: Uint8Array;
+  /** Of the envelope, or of the row where records are unwrapped. */
+  readonly value: Uint8Array;
+}
+
+/** Numbers of the envelope's fields. */
+const BEFORE = 1;
+const AFTER = 2;
+const SOURCE = 3;
+const TRANSACTION = 4;
+const OP = 5;
+const TS_MS = 6;
+const TS_US = 7;
+const TS_NS = 8;
+
+export class ProtobufTableEncoder implements TableEncoder {
+  readonly #form: RowForm;
+  readonly #prefixes: ProtobufPrefixes;
+  readonly #row: readonly Field[];
+  readonly #key: readonly Field[];
+  readonly #source: BlockCache;
+  /** ts_ms, ts_us and ts_ns of the last record: neighbours share them. */
+  #times: Buffer = Buffer.alloc(0);
+  #timeUs = NaN;
+
+  constructor(form: RowForm, prefixes: ProtobufPrefixes, profile: Profile) {
+    this.#form = form;
+    this.#prefixes = prefixes;
+    this.#row = form.row.map((field, i) => columnField(field, i + 1, profile));
+    this.#key = form.key.map((field, i) => columnField(field, i + 1, profile));
+    const source = form.form.envelope.fields!.find(({ field }) => field === 'source')!;
+    this.#source = new BlockCache(
+      (source.schema.fields ?? []).map(({ schema }, i) => {
+        const write = jsonField(schema, i + 1, 'source');
+        return (value, out) => write(value, out);
+      }),
+    );
+  }
+
+  key(row: Image): Uint8Array | null {
+    if (this.#key.length === 0) return null;
+    keys.begin();
+    keys.bytes(this.#prefixes.key);
+    writeFields(this.#key, valuesOf(row), keys);
+    return keys.end();
+  }
+
+  value(envelope: Envelope): Uint8Array {
+    const out = values;
+    out.begin();
+    out.bytes(this.#prefixes.value);
+    if (envelope.before !== null) this.#image(BEFORE, valuesOf(envelope.before), out);
+    if (envelope.after !== null) this.#image(AFTER, valuesOf(envelope.after), out);
+    tag(SOURCE, LENGTH, out);
+    const source = out.at;
+    this.#source.write(envelope.sourceValues, out);
+    out.prefix(source);
+    const { place } = envelope;
+    if (place !== null) {
+      tag(TRANSACTION, LENGTH, out);
+      const start = out.at;
+      tag(1, LENGTH, out);
+      out.string(place.id, 0);
+      tag(2, VARINT, out);
+      out.varint(place.totalOrder);
+      tag(3, VARINT, out);
+      out.varint(place.collectionOrder);
+      out.prefix(start);
+    }
+    tag(OP, LENGTH, out);
+    out.byte(1);
+    out.byte(envelope.op.charCodeAt(0));
+    if (envelope.timeUs !== this.#timeUs) this.#keepTimes(envelope.timeUs);
+    out.bytes(this.#times);
+    return out.end();
+  }
+
+  row(row: Image): Uint8Array {
+    values.begin();
+    values.bytes(this.#prefixes.value);
+    writeFields(this.#row, valuesOf(row), values);
+    return values.end();
+  }
+
+  takeHeaders(): readonly Header[] | null {
+    return notedHeaders(this.#form.notes);
+  }
+
+  #image(number: number, row: Row, out: BinaryWriter): void {
+    tag(number, LENGTH, out);
+    const start = out.at;
+    writeFields(this.#row, row, out);
+    out.prefix(start);
+  }
+
+  #keepTimes(timeUs: number): void {
+    const out = new BinaryWriter(64);
+    tag(TS_MS, VARINT, out);
+    out.varint(Math.floor(timeUs / 1000));
+    tag(TS_US, VARINT, out);
+    out.varint(timeUs);
+    tag(TS_NS, VARINT, out);
+    out.varintBig(BigInt(timeUs) * 1000n);
+    this.#times = out.copyFrom(0);
+    this.#timeUs = timeUs;
+  }
+}
+
+/** Records that are not rows: their JSON form, parsed. */
+export class ProtobufStructEncoder implements StructEncoder {
+  readonly #prefix: Uint8Array;
+  readonly #write: WriteJson;
+
+  constructor(schema: ConnectSchema, prefix: Uint8Array) {
+    this.#prefix = prefix;
+    this.#write = structBody(schema, schema.name ?? '');
+  }
+
+  encode(payload: string): Uint8Array {
+    const out = new BinaryWriter(256);
+    out.bytes(this.#prefix);
+    this.#write(parseExact(payload), out);
+    return out.copyFrom(0);
+  }
+}
+
+function writeFields(fields: readonly Field[], row: Row, out: BinaryWriter): void {
+  const count = fields.length;
+  for (let i = 0; i < count; i++) {
+    const field = fields[i]!;
+    field.write(row[field.index]!, out);
+  }
+}
+
+function tag(number: number, wire: number, out: BinaryWriter): void {
+  const value = number * 8 + wire;
+  if (value < 128) out.byte(value);
+  else out.varint(value);
+}
+
+function columnField({ index, column, schema, json }: RowField, number: number, profile: Profile): Field {
+  const rare = jsonField(schema, number, column.name);
+  const other: WriteValue = (value, out) => rare(parseExact(json(value)), out);
+  return { index, write: usualWriter(column.type, { profile, number, other }) };
+}
+
+interface ColumnContext {
+  readonly profile: Profile;
+  readonly number: number;
+  /** Null, placeholders, specials. */
+  readonly other: WriteValue;
+}
+
+/**
+ * The usual value of the types that tables mostly consist of; all else goes to `other`. Zero and empty are written
+ * also where a reader would take their absence for them.
+ */
+function usualWriter(type: ColumnType, { profile, number, other }: ColumnContext): WriteValue {
+  switch (type.kind) {
+    case 'boolean':
+      return (v, out) => {
+        if (typeof v !== 'boolean') return other(v, out);
+        tag(number, VARINT, out);
+        out.byte(v ? 1 : 0);
+      };
+    case 'int8':
+    case 'int16':
+    case 'int32':
+    case 'int64':
+    case 'year':
+      return integerWriter(number, other);
+    case 'float32':
+      return (v, out) => {
+        if (typeof v !== 'number') return other(v, out);
+        tag(number, FIXED32, out);
+        out.float(v);
+      };
+    case 'float64':
+      return (v, out) => {
+        if (typeof v !== 'number') return other(v, out);
+        tag(number, FIXED64, out);
+        out.double(v);
+      };
+    case 'string':
+    case 'xml':
+    case 'uuid':
+    case 'enum':
+    case 'set':
+    case 'ltree':
+    case 'tsvector':
+    case 'json':
+    case 'hstore':
+      return stringWriter(number, other);
+    case 'bytes':
+      return (v, out) => {
+        if (!(v instanceof Uint8Array)) return other(v, out);
+        tag(number, LENGTH, out);
+        out.blob(v, 0);
+      };
+    case 'decimal':
+      return profile === 'safe' ? stringWriter(number, other) : other;
+    case 'date':
+      return profile === 'safe' ? other : integerWriter(number, other);
+    case 'time':
+      return profile === 'safe' || isShort(type.precision) ? other : integerWriter(number, other);
+    case 'timestamp':
+      if (profile === 'safe') return instantWriter(type.precision, number, other);
+      return isShort(type.precision) ? other : integerWriter(number, other);
+    case 'timestamptz':
+      return instantWriter(type.precision, number, other);
+    default:
+      return other;
+  }
+}
+
+function integerWriter(number: number, other: WriteValue): WriteValue {
+  return (v, out) => {
+    if (typeof v !== 'number' || !Number.isFinite(v)) return other(v, out);
+    tag(number, VARINT, out);
+    out.varint(v);
+  };
+}
+
+function stringWriter(number: number, other: WriteValue): WriteValue {
+  return (v, out) => {
+    if (typeof v !== 'string') return other(v, out);
+    tag(number, LENGTH, out);
+    out.string(v, 0);
+  };
+}
+
+function instantWriter(precision: number | null, number: number, other: WriteValue): WriteValue {
+  const digits = precision ?? 6;
+  return (v, out) => {
+    if (typeof v !== 'number' || !Number.isFinite(v)) return other(v, out);
+    tag(number, LENGTH, out);
+    out.instant(v, digits, 0);
+  };
+}
+
+/** A field of `schema` from the JSON form of its value; nothing for null. */
+function jsonField(schema: ConnectSchema, number: number, place: string): WriteJson {
+  if (schema.type === 'array') return repeatedField(schema, number, place);
+  if (schema.type === 'map') return mapField(schema, number, place);
+  const write = singleField(schema, number, place);
+  return (json, out) => {
+    if (json !== null) write(json, out);
+    else if (!schema.optional) refuseNull(place, 'Protobuf');
+  };
+}
+
+function singleField(schema: ConnectSchema, number: number, place: string): WriteJson {
+  if (schema.name === CONNECT_DECIMAL) return decimalField(schema, number);
+  switch (schema.type) {
+    case 'boolean':
+      return (json, out) => {
+        tag(number, VARINT, out);
+        out.byte(json === true ? 1 : 0);
+      };
+    case 'float':
+      return (json, out) => {
+        tag(number, FIXED32, out);
+        out.float(floatOf(json));
+      };
+    case 'double':
+      return (json, out) => {
+        tag(number, FIXED64, out);
+        out.double(floatOf(json));
+      };
+    case 'string':
+      return (json, out) => {
+        tag(number, LENGTH, out);
+        out.string(json as string, 0);
+      };
+    case 'bytes':
+      return (json, out) => {
+        tag(number, LENGTH, out);
+        out.blob(bytesOf(json), 0);
+      };
+    case 'struct': {
+      const body = structBody(schema, place);
+      return (json, out) => {
+        tag(number, LENGTH, out);
+        const start = out.at;
+        body(json, out);
+        out.prefix(start);
+      };
+    }
+    default:
+      return (json, out) => {
+        tag(number, VARINT, out);
+        if (typeof json === 'bigint') out.varintBig(json);
+        else out.varint(json as number);
+      };
+  }
+}
+
+/** confluent.type.Decimal: the unscaled value, precision and scale. */
+function decimalField({ parameters = {} }: ConnectSchema, number: number): WriteJson {
+  const precision = Number(parameters['connect.decimal.precision'] ?? 0);
+  const scale = Number(parameters['scale'] ?? 0);
+  return (json, out) => {
+    tag(number, LENGTH, out);
+    const start = out.at;
+    tag(1, LENGTH, out);
+    out.blob(bytesOf(json), 0);
+    if (precision !== 0) {
+      tag(2, VARINT, out);
+      out.varint(precision);
+    }
+    if (scale !== 0) {
+      tag(3, VARINT, out);
+      out.varint(scale);
+    }
+    out.prefix(start);
+  };
+}
+
+/** Elements one by one; a null array looks like an empty one, and an element cannot be null. */
+function repeatedField(schema: ConnectSchema, number: number, place: string): WriteJson {
+  const write = singleField(schema.items!, number, place);
+  return (json, out) => {
+    if (json === null) return;
+    for (const item of json as readonly JsonTree[]) {
+      if (item !== null) {
+        write(item, out);
+        continue;
+      }
+      throw new HeadwaterError(
+        'schema.value-unrepresentable',
+        `An array in the column ${place} has an element that is null, which Protobuf cannot say.`,
+        { details: { column: place } },
+      );
+    }
+  };
+}
+
+function mapField(schema: ConnectSchema, number: number, place: string): WriteJson {
+  const write = singleField(schema.items!, 2, place);
+  return (json, out) => {
+    for (const [name, item] of Object.entries((json ?? {}) as { readonly [key: string]: JsonTree })) {
+      tag(number, LENGTH, out);
+      const start = out.at;
+      tag(1, LENGTH, out);
+      out.string(name, 0);
+      write(item, out);
+      out.prefix(start);
+    }
+  };
+}
+
+function structBody(schema: ConnectSchema, place: string): WriteJson {
+  const fields = (schema.fields ?? []).map(({ field, schema: type }, i) => ({
+    field,
+    write: jsonField(type, i + 1, place),
+  }));
+  return (json, out) => {
+    const object = json as { readonly [key: string]: JsonTree };
+    for (const { field, write } of fields) write(object[field] ?? null, out);
+  };
+}

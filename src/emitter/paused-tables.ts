@@ -1,0 +1,149 @@
+/**
+ * Tables whose records cannot be written, because the registry refuses their schema or the format has no name for
+ * it. Their changes are left out while the others go on; once the schema is accepted they are read anew
+ * (docs/decisions/0006-incompatible-schemas.md).
+ */
+import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
+import type { NamedSchema } from '../schema/registry/named-schema.ts';
+import { PAUSED_PREFIX } from '../state/checkpoint.ts';
+import type { Code } from '../errors/catalogue.ts';
+import { CATALOGUE } from '../errors/catalogue.ts';
+
+/** Checkpoint key `paused/<schema>.<table>`. */
+interface PausedRecord {
+  readonly v: 1;
+  readonly code: Code;
+  readonly message: string;
+  /** ISO 8601. */
+  readonly since: string;
+  /** What the registry refused, to be offered again; null where it was not the registry. */
+  readonly refused: { readonly subject: string; readonly schema: NamedSchema } | null;
+  /** The schema has been accepted since: the next start reads the table anew. */
+  readonly accepted: boolean;
+}
+
+/** Offers refused schemas again. */
+export interface Refusals {
+  /** What was refused with this error; null where it was something else. */
+  refusedBy(error: unknown): PausedRecord['refused'];
+  /** Null where the registry accepts it now, else why not. */
+  offer(subject: string, schema: NamedSchema): Promise<HeadwaterError | null>;
+}
+
+const RETRY_MS = 10_000;
+/** From acceptance until the attempt ends for it: time for the note of it to become durable. */
+const SETTLE_MS = 6_000;
+
+export class PausedTables {
+  readonly #refusals: Refusals | null;
+  readonly #now: () => number;
+  readonly #paused = new Map<string, PausedRecord>();
+  #changed: Map<string, string | null> | null = null;
+  #nextRetry = 0;
+  #acceptedAt: number | null = null;
+
+  private constructor(refusals: Refusals | null, now: () => number) {
+    this.#refusals = refusals;
+    this.#now = now;
+  }
+
+  /**
+   * `resumed`: tables whose schemas have been accepted since; they are no longer paused, and to be read anew in the
+   * same commit that forgets their keys.
+   */
+  static async restore(
+    state: ReadonlyMap<string, string>,
+    refusals: Refusals | null,
+    now: () => number = Date.now,
+  ): Promise<{ readonly tables: PausedTables; readonly resumed: readonly string[] }> {
+    const tables = new PausedTables(refusals, now);
+    const resumed: string[] = [];
+    for (const [key, text] of state) {
+      if (!key.startsWith(PAUSED_PREFIX)) continue;
+      const table = key.slice(PAUSED_PREFIX.length);
+      const record = recordOf(text);
+      const error = record === null ? null : await tables.#offer(record);
+      if (error === null) resumed.push(table);
+      else tables.#paused.set(table, record!);
+    }
+    return { tables, resumed };
+  }
+
+  /** Why a table is paused; null where it is not. */
+  reason(table: string): HeadwaterError | null {
+    const record = this.#paused.get(table);
+    return record === undefined ? null : new HeadwaterError(record.code, record.message);
+  }
+
+  pause(table: string, error: HeadwaterError): void {
+    const { code, message } = error;
+    const since = this.#paused.get(table)?.since ?? new Date(this.#now()).toISOString();
+    const refused = this.#refusals?.refusedBy(error) ?? null;
+    this.#set(table, { v: 1, code, message, since, refused, accepted: false });
+    this.#nextRetry = this.#now() + RETRY_MS;
+  }
+
+  /** A later version of a paused table has been accepted. */
+  accept(table: string): void {
+    const record = this.#paused.get(table);
+    if (record === undefined || record.accepted) return;
+    this.#set(table, { ...record, accepted: true });
+    this.#acceptedAt ??= this.#now();
+  }
+
+  /** Offers what was refused again, now and then. Throws `schema.accepted` where reading a table anew can begin. */
+  retry(): Promise<void> | undefined {
+    if (this.#paused.size === 0) return undefined;
+    const now = this.#now();
+    if (this.#acceptedAt !== null && now - this.#acceptedAt >= SETTLE_MS) {
+      const tables = [...this.#paused].flatMap(([table, { accepted }]) => (accepted ? [table] : []));
+      throw new HeadwaterError(
+        'schema.accepted',
+        `The registry now accepts the schema of ${tables.join(', ')}; what was left out is read anew.`,
+      );
+    }
+    if (now < this.#nextRetry) return undefined;
+    this.#nextRetry = now + RETRY_MS;
+    return this.#offerAll();
+  }
+
+  takeChanged(): ReadonlyMap<string, string | null> | undefined {
+    const changed = this.#changed;
+    this.#changed = null;
+    return changed ?? undefined;
+  }
+
+  async #offerAll(): Promise<void> {
+    for (const [table, record] of this.#paused) {
+      // What was not refused by the registry changes only with the settings, and so with a start.
+      if (record.refused === null || record.accepted) continue;
+      if ((await this.#offer(record)) === null) this.accept(table);
+    }
+  }
+
+  async #offer({ refused, accepted }: PausedRecord): Promise<HeadwaterError | null> {
+    if (accepted || refused === null || this.#refusals === null) return null;
+    return await this.#refusals.offer(refused.subject, refused.schema);
+  }
+
+  #set(table: string, record: PausedRecord): void {
+    this.#paused.set(table, record);
+    this.#changed ??= new Map();
+    this.#changed.set(PAUSED_PREFIX + table, JSON.stringify(record));
+  }
+}
+
+/** Whether an error is about one table's schema alone. */
+export function pausesTable(thrown: unknown): HeadwaterError | null {
+  const error = asHeadwaterError(thrown);
+  return error.code.startsWith('schema.') && error.entry.fate === 'quarantine' ? error : null;
+}
+
+/** Null for what this version has not written. */
+function recordOf(text: string): PausedRecord | null {
+  const parsed: unknown = JSON.parse(text);
+  if (typeof parsed !== 'object' || parsed === null) return null;
+  const record = parsed as Partial<PausedRecord>;
+  const known = record.v === 1 && record.code !== undefined && Object.hasOwn(CATALOGUE, record.code);
+  return known ? (record as PausedRecord) : null;
+}
