@@ -141,6 +141,7 @@ for (const profile of ['debezium', 'safe'] as const) {
         tombstones: true,
         transactionMetadata: false,
         truncates: false,
+        schemaChanges: false,
         messages: false,
         heartbeats: false,
         tables: new Map(),

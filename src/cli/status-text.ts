@@ -36,6 +36,11 @@ function pipelineText(pipeline: PipelineStatus, now: number): string {
       pipeline.retainedBudgetBytes === null ? '' : ` of ${formatBytes(pipeline.retainedBudgetBytes)} allowed`;
     lines.push(`  the source keeps ${formatBytes(pipeline.retainedBytes)} of log${budget}`);
   }
+  if (pipeline.headroomMs !== null) {
+    lines.push(
+      `  the source keeps what is not delivered for ${formatDuration(Math.max(0, pipeline.headroomMs))} more`,
+    );
+  }
   if (snapshot !== null) {
     const left = snapshot.remainingMs === null ? '' : `, about ${formatDuration(snapshot.remainingMs)} left`;
     lines.push(

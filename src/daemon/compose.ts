@@ -10,7 +10,7 @@ import { openEncoding } from './encodings.ts';
 import { enrichmentParts } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
-import { retainedBudgetBytes, type Source, withSource } from './sources.ts';
+import { type Source, withSource } from './sources.ts';
 import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
 
 /** One attempt's parts, made by hand from one settings file. */
@@ -58,6 +58,7 @@ function partsOf<P, S extends SourceInfo>(
               tombstones: emit.tombstones,
               transactionMetadata: emit.transactionMetadata,
               truncates: emit.truncates,
+              schemaChanges: emit.schemaChanges,
               messages: emit.messages,
               deadLetterTopic: deadLetterTopicOf(settings),
               heartbeats: emit.heartbeatMs !== null,
@@ -112,7 +113,6 @@ function partsOf<P, S extends SourceInfo>(
     maxTransactionRows: emit.maxTransactionRows,
     maxTransactionMs: emit.maxTransactionMs,
     heartbeatMs: emit.heartbeatMs,
-    retainedBudgetBytes: retainedBudgetBytes(settings),
     untilCaughtUp: run.untilCaughtUp,
   };
 }

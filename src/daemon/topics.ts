@@ -1,6 +1,7 @@
 import {
   deadLetterTopic,
   heartbeatTopic,
+  schemaChangeTopic,
   tableTopic,
   type TopicNaming,
   transactionTopic,
@@ -24,7 +25,7 @@ export function deadLetterTopicOf({ name, emit }: Settings): string {
 
 /** All topics that are written for these tables; that of logical messages only when there is one. */
 export function topicsOf(settings: Settings, tables: readonly TableId[]): readonly string[] {
-  const { name, emit } = settings;
+  const { name, emit, source } = settings;
   return [
     ...new Set([
       ...tables.map((id) => topicOf(settings, id)),
@@ -32,6 +33,7 @@ export function topicsOf(settings: Settings, tables: readonly TableId[]): readon
       ...(declaredOf(settings)?.topics ?? []),
       ...(emit.heartbeatMs === null ? [] : [heartbeatTopic(name)]),
       ...(emit.transactionMetadata ? [transactionTopic(name)] : []),
+      ...(emit.schemaChanges && source.connector !== 'postgresql' ? [schemaChangeTopic(name)] : []),
     ]),
   ];
 }

@@ -9,6 +9,7 @@ import type {
   Change,
   MessageChange,
   RowChange,
+  SchemaChange,
   SourceInfo,
   TruncateChange,
   Tx,
@@ -21,6 +22,7 @@ import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
 import type { PausedTables } from './paused-tables.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
+import { type SchemaChangeRecords, schemaChangeRecords } from './schema-change-records.ts';
 import {
   heartbeatRecords,
   type KeyAndValue,
@@ -45,6 +47,7 @@ import {
   heartbeatTopic,
   messageTopic,
   notificationTopic,
+  schemaChangeTopic,
   transactionTopic,
 } from './topic-names.ts';
 import { placeJson, TransactionOrder } from './transaction-order.ts';
@@ -69,6 +72,8 @@ export interface EmitterOptions extends RouteOptions {
   readonly transactionMetadata: boolean;
   /** Whether TRUNCATE makes a record; consumers of table topics mostly stumble over it. */
   readonly truncates: boolean;
+  /** Whether changes of tables go to `<name>`, from sources that describe them. */
+  readonly schemaChanges: boolean;
   /** Whether logical messages go to `<name>.message`. */
   readonly messages: boolean;
   readonly heartbeats: boolean;
@@ -158,6 +163,7 @@ class RecordEmitter<S extends SourceInfo> {
   // Each is there once its topic has been prepared.
   #heartbeat: ((nowMs: number) => KeyAndValue) | null = null;
   #message: MessageRecord<S> | null = null;
+  #schemaChange: SchemaChangeRecords<S> | null = null;
   #transaction: TransactionRecords<S> | null = null;
   #notification: NotificationRecord | null = null;
   readonly #deadLetterTopic: string;
@@ -189,6 +195,7 @@ class RecordEmitter<S extends SourceInfo> {
 
   prepare(batch: Batch<unknown, S>): Promise<void> | undefined {
     const { heartbeats, messages, name, transactionMetadata } = this.#options;
+    this.#routes.forgetOutdated();
     const waiting: Promise<unknown>[] = [];
     const retrying = this.#paused?.retry();
     if (retrying !== undefined) waiting.push(retrying);
@@ -208,7 +215,10 @@ class RecordEmitter<S extends SourceInfo> {
         this.#need(this.#deadLetterTopic, 'dead-letter', waiting);
       } else if (change.kind === 'message') {
         if (messages) this.#need(messageTopic(name), 'message', waiting, this.#openMessage);
-      } else if (change.kind !== 'schema' && transactionMetadata) {
+      } else if (change.kind === 'schema') {
+        if (this.#isRecord(change))
+          this.#need(schemaChangeTopic(name), 'schema', waiting, this.#openSchemaChange);
+      } else if (transactionMetadata) {
         this.#need(transactionTopic(name), 'transaction', waiting, this.#openTransaction);
       }
     }
@@ -221,7 +231,11 @@ class RecordEmitter<S extends SourceInfo> {
     this.#envelope.timeUs = nowUs;
     this.#record.timestamp = Math.floor(nowUs / 1000);
     for (const change of batch.changes) {
-      if (change.kind === 'schema') continue; // the next row carries it
+      if (change.kind === 'schema') {
+        // The next row carries it.
+        if (this.#isRecord(change)) this.#emitSchemaChange(change);
+        continue;
+      }
       if (change.tx !== this.#lastTx) {
         this.#lastTx = change.tx;
         if (change.tx !== null) counts.transactions++;
@@ -525,6 +539,16 @@ class RecordEmitter<S extends SourceInfo> {
     this.#side(topic, prepared(this.#message)(change, transaction, this.#envelope.timeUs));
   }
 
+  #isRecord({ description }: SchemaChange<S>): boolean {
+    return this.#options.schemaChanges && description !== undefined;
+  }
+
+  #emitSchemaChange(change: SchemaChange<S>): void {
+    const topic = this.#topic(schemaChangeTopic(this.#options.name));
+    const record = prepared(this.#schemaChange);
+    this.#apart(topic, record(change, change.description ?? null, this.#record.timestamp));
+  }
+
   #emitMarker(marker: TxMarker<S>): void {
     if (!this.#options.transactionMetadata) return;
     const topic = this.#topic(transactionTopic(this.#options.name));
@@ -626,6 +650,11 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #openMessage = async (topic: string): Promise<void> => {
     const { connector } = this.#options;
     this.#message = await messageRecords(this.#encoding, this.#block, { connector, topic });
+  };
+
+  readonly #openSchemaChange = async (topic: string): Promise<void> => {
+    const { connector } = this.#options;
+    this.#schemaChange = await schemaChangeRecords(this.#encoding, this.#block, { connector, topic });
   };
 
   readonly #openTransaction = async (topic: string): Promise<void> => {

@@ -90,6 +90,7 @@ export class TableRoutes<S extends SourceInfo> {
   readonly #sink: Sink;
   readonly #routes = new Map<TableSchema, TableRoute<S>>();
   readonly #latest = new Map<string, TableSchema>();
+  readonly #outdated: TableSchema[] = [];
   readonly #totals = new Map<string, TableTotals>();
   readonly #handles = new Map<string, Promise<TopicHandle>>();
   readonly #pausing: Pausing | null;
@@ -180,7 +181,7 @@ export class TableRoutes<S extends SourceInfo> {
       paused: encoder === UNWRITABLE,
     };
     this.#routes.set(table, route);
-    this.#forgetOld(name, table);
+    this.#outdate(name, table);
   }
 
   /** The encoder of a version, and the topic its records go to. */
@@ -260,19 +261,19 @@ export class TableRoutes<S extends SourceInfo> {
     });
   }
 
-  /** Changes of the version before may still be in the same batch, so the one before that goes. */
-  #forgetOld(name: string, table: TableSchema): void {
+  /** Before a batch is prepared: what only changes of batches before could still have needed goes. */
+  forgetOutdated(): void {
+    for (const table of this.#outdated) this.#routes.delete(table);
+    this.#outdated.length = 0;
+  }
+
+  /** Changes of any version before may still be in the same batch; of the last one also in the next. */
+  #outdate(name: string, table: TableSchema): void {
     const previous = this.#latest.get(name);
     this.#latest.set(name, table);
     for (const known of this.#routes.keys()) {
-      if (
-        tableName(known.id) === name &&
-        known !== table &&
-        known !== previous &&
-        known.version < table.version - 1
-      ) {
-        this.#routes.delete(known);
-      }
+      const older = known !== previous && known.version < table.version - 1;
+      if (older && known !== table && tableName(known.id) === name) this.#outdated.push(known);
     }
   }
 }

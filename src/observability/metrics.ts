@@ -204,6 +204,11 @@ export const METRICS: readonly Metric[] = [
     ({ retainedBudgetBytes }) => retainedBudgetBytes,
   ),
   gauge(
+    'headwater_headroom_hours',
+    'Hours until the source may delete log that was not delivered (MySQL and MariaDB).',
+    ({ headroomMs }) => (headroomMs === null ? null : headroomMs / 3_600_000),
+  ),
+  gauge(
     'headwater_events_per_second',
     'Records a second over the last ten.',
     (status) => status.eventsPerSecond,

@@ -33,6 +33,8 @@ export interface PipelineStatus {
   /** Bytes of log the source keeps because of us. */
   readonly retainedBytes: number | null;
   readonly retainedBudgetBytes: number | null;
+  /** Until the source may delete log that was not delivered, at this lag; null where it keeps it for us or for ever. */
+  readonly headroomMs: number | null;
   /** Wall clock minus commit time of the last delivered transaction; 0 when caught up. */
   readonly lagMs: number | null;
   readonly caughtUp: boolean;

@@ -33,7 +33,6 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly maxTransactionRows: number;
   readonly maxTransactionMs: number;
   readonly heartbeatMs: number | null;
-  readonly retainedBudgetBytes: number | null;
   /** Null where there are no statements. */
   readonly enrichment: EnrichmentParts<P, S> | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */

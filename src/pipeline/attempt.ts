@@ -14,7 +14,7 @@ import { readCheckpoint } from '../state/durable-state.ts';
 import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
 import type { PipelineControl } from './control.ts';
-import { watchHead } from './head-watch.ts';
+import { noteRetained, watchHead } from './head-watch.ts';
 import type { PipelineMonitor } from './monitor.ts';
 import { startPoint } from './start-point.ts';
 import { TableBoard } from './table-board.ts';
@@ -51,12 +51,16 @@ export async function runAttempt<P, S extends SourceInfo>(
     try {
       const reader = resources.use(parts.openReader());
       await refuseOnErrors(reader, signal);
+      // Here too: the log piles up while the sink is away and no attempt gets any further.
+      noteRetained((await reader.head(signal)).retainedBytes, monitor, log);
       const sink = resources.use(await parts.openSink(signal));
       sink.failed.catch(fail);
       const stored = await sink.restore({
         signal,
         onWaiting: () => {
           monitor.enter('standby');
+          // Another instance looks after it.
+          monitor.sawRetained(null);
           log.info({}, 'another instance is running; waiting as a warm standby');
         },
       });

@@ -51,6 +51,7 @@ export class PipelineMonitor {
   confirmed: JsonValue = null;
   sourceHead: JsonValue = null;
   retainedBytes: number | null = null;
+  retentionMs: number | null = null;
   retainedBudgetBytes: number | null = null;
   lastCommitTimeUs: number | null = null;
   /** Commits that delivered something or moved the position: what back-off starts anew by. */
@@ -67,6 +68,7 @@ export class PipelineMonitor {
   /** Since when the source has been ahead of us without any delivery; null when it isn't. */
   #behindSince: number | null = null;
   #rate: { at: number; records: number }[] = [];
+  #overBudget = false;
   #caughtUp = false;
   /** When it was last known that nothing was outstanding. */
   #caughtUpAt: number | null = null;
@@ -165,10 +167,18 @@ export class PipelineMonitor {
     total.sourceBytes += batch.bytes;
   }
 
+  /** Bytes of log the source keeps for us; answers whether they have come to be more than the budget just now. */
+  sawRetained(bytes: number | null): boolean {
+    const was = this.#overBudget;
+    this.retainedBytes = bytes;
+    this.#overBudget =
+      bytes !== null && this.retainedBudgetBytes !== null && bytes > this.retainedBudgetBytes;
+    return this.#overBudget && !was;
+  }
+
   /** From the head poll: whether the source's log is ahead of what has been delivered. */
-  sawHead(head: JsonValue, ahead: boolean, retainedBytes: number | null): void {
+  sawHead(head: JsonValue, ahead: boolean): void {
     this.sourceHead = head;
-    this.retainedBytes = retainedBytes;
     this.caughtUp = !ahead;
     if (!ahead) this.#behindSince = null;
     else this.#behindSince ??= this.#now();
@@ -207,6 +217,7 @@ export class PipelineMonitor {
       sourceHead: this.sourceHead,
       retainedBytes: this.retainedBytes,
       retainedBudgetBytes: this.retainedBudgetBytes,
+      headroomMs: this.retentionMs === null || lagMs === null ? null : this.retentionMs - lagMs,
       lagMs,
       caughtUp: this.caughtUp,
       progressing: this.#behindSince === null || now - this.#behindSince < this.#progressTimeoutMs,

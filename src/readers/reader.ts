@@ -38,6 +38,8 @@ export interface Head<P> {
   readonly position: P;
   /** Bytes between the confirmed position and the log's end; null where the source has no such figure. */
   readonly retainedBytes: number | null;
+  /** How long the source keeps what it has logged, whoever has read it; null: for ever. Left out by others. */
+  readonly retentionMs?: number | null;
 }
 
 /**

@@ -221,6 +221,9 @@ const emit = block({
   transaction_metadata: flag()
     .default(false)
     .describe('The transaction block in each record, and BEGIN and END on <name>.transaction.'),
+  schema_changes: flag()
+    .default(true)
+    .describe('CREATE, ALTER, DROP and the like of captured tables go to <name>, from MySQL and MariaDB.'),
   messages: flag().default(true).describe('Logical messages (pg_logical_emit_message) go to <name>.message.'),
   truncates: flag().default(false).describe('TRUNCATE becomes a record with op t.'),
   heartbeat: duration(100)

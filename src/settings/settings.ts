@@ -119,6 +119,8 @@ export interface EmitSettings {
   readonly hashKey: Secret | null;
   readonly tombstones: boolean;
   readonly transactionMetadata: boolean;
+  /** Changes of tables become records, from sources that have them in their log. */
+  readonly schemaChanges: boolean;
   /** Logical messages (pg_logical_emit_message) become records. */
   readonly messages: boolean;
   /** TRUNCATE becomes a record; off, as in Debezium, where it is in skipped.operations. */

@@ -1,7 +1,7 @@
 /** A MySQL or MariaDB reader as a test uses it: act, read until something is seen, stop, assert. */
 import type { Change, RowChange } from '../../src/model/change.ts';
 import { valuesOf } from '../../src/model/text-row.ts';
-import { ABSENT, UNCHANGED } from '../../src/model/value.ts';
+import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { MysqlPosition } from '../../src/readers/mysql/position.ts';
 import { createMysqlReader } from '../../src/readers/mysql/reader.ts';
@@ -121,18 +121,26 @@ export async function changesOf(
   return await readToEnd(reader, continuity.start);
 }
 
-export function rowsOf(changes: readonly MysqlChange[]): readonly RowChange<MysqlSource>[] {
-  return changes.filter((change) => change.kind === 'row');
+export type MysqlRow = Omit<RowChange<MysqlSource>, 'before' | 'after'> & {
+  readonly before: Row | null;
+  readonly after: Row | null;
+};
+
+/** The row changes, with their values. */
+export function rowsOf(changes: readonly MysqlChange[]): readonly MysqlRow[] {
+  return changes
+    .filter((change) => change.kind === 'row')
+    .map((change) => ({ ...change, before: valuesOf(change.before), after: valuesOf(change.after) }));
 }
 
 /** `op before → after`, with columns by name: for assertions. */
 export function plainRows(changes: readonly MysqlChange[]): readonly unknown[] {
   return rowsOf(changes).map(({ op, table, before, after, unreadable }) => {
-    const named = (row: typeof before): unknown =>
+    const named = (row: Row | null): unknown =>
       row === null
         ? null
         : Object.fromEntries(
-            valuesOf(row).map((value, i) => [
+            row.map((value, i) => [
               table.columns[i]!.name,
               value === ABSENT ? 'ABSENT' : value === UNCHANGED ? 'UNCHANGED' : value,
             ]),

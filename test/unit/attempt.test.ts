@@ -34,6 +34,7 @@ interface Fake {
   disposeSink?: () => Promise<void>;
   mode?: 'initial' | 'no_data';
   restore?: () => Promise<ReadonlyMap<string, string>>;
+  openSink?: () => Promise<Sink>;
 }
 
 function partsOf(fake: Fake): AttemptParts<Position, Source> {
@@ -66,7 +67,7 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     name: 'p',
     control: new PipelineControl(),
     openReader: () => reader,
-    openSink: () => Promise.resolve(sink),
+    openSink: fake.openSink ?? (() => Promise.resolve(sink)),
     openRecords: () =>
       Promise.resolve({
         resumed: [],
@@ -94,7 +95,6 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     maxTransactionMs: 1000,
     heartbeatMs: null,
     enrichment: null,
-    retainedBudgetBytes: null,
     untilCaughtUp: false,
   };
 }
@@ -131,8 +131,12 @@ describe('runAttempt', () => {
 
   it('throws what broke the stream, not what a poll of the head met while it was being closed', async () => {
     let failPoll = (_: unknown): void => {};
+    let asked = 0;
     const parts = partsOf({
-      head: () => new Promise((_, reject) => (failPoll = reject)),
+      head: () =>
+        asked++ === 0
+          ? Promise.resolve({ position: 10, retainedBytes: null })
+          : new Promise((_, reject) => (failPoll = reject)),
       read: async function* () {
         await Promise.resolve();
         setTimeout(() => failPoll(lost('The session is gone.')), 20);
@@ -159,6 +163,36 @@ describe('runAttempt', () => {
     });
     expect(await runAttempt(parts, monitor, stop.signal, SILENT)).toBe('stopped');
     expect(monitor.status()).toMatchObject({ sourceHead: 99, retainedBytes: 12_345 });
+  });
+});
+
+describe('the log budget', () => {
+  it('is watched while the sink is away too, and its alarm raised once', async () => {
+    const monitor = monitorOf();
+    monitor.retainedBudgetBytes = 1_000;
+    let retainedBytes: number | null = 900;
+    const warnings: unknown[] = [];
+    const log: Log = { ...SILENT, warn: (fields) => warnings.push(fields) };
+    const attempt = async (): Promise<void> => {
+      const parts = partsOf({
+        head: () => Promise.resolve({ position: 10, retainedBytes }),
+        openSink: () => Promise.reject(new HeadwaterError('delivery.unreachable', 'No broker answers.')),
+      });
+      const code = { code: 'delivery.unreachable' };
+      await expect(runAttempt(parts, monitor, never, log)).rejects.toMatchObject(code);
+    };
+    await attempt();
+    expect([monitor.status().retainedBytes, warnings]).toEqual([900, []]);
+    retainedBytes = 1_100;
+    await attempt();
+    await attempt();
+    expect(monitor.status().retainedBytes).toBe(1_100);
+    expect(warnings).toEqual([{ retainedBytes: 1_100, budgetBytes: 1_000 }]);
+    retainedBytes = null;
+    await attempt();
+    retainedBytes = 1_100;
+    await attempt();
+    expect(warnings).toHaveLength(2);
   });
 });
 

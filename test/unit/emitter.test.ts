@@ -4,7 +4,7 @@ import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
-import type { Change, RowChange } from '../../src/model/change.ts';
+import type { Change, RowChange, TableDescription } from '../../src/model/change.ts';
 import type { Column, ColumnType, TableId, TableSchema } from '../../src/model/table.ts';
 import { type Image, type TextFormat, TextRow } from '../../src/model/text-row.ts';
 import { ABSENT, UNCHANGED } from '../../src/model/value.ts';
@@ -53,6 +53,7 @@ function emitterWith(
       tombstones: true,
       transactionMetadata: false,
       truncates: false,
+      schemaChanges: true,
       messages: true,
       heartbeats: true,
       tables: new Map(),
@@ -529,4 +530,69 @@ test('snapshot rows carry their marker and no transaction', async () => {
     ['first', '[null,"50"]', null],
     ['last', '[null,"50"]', null],
   ]);
+});
+
+describe('changes of tables', () => {
+  const schema = (description: TableDescription | null | undefined): Change<PostgresSource> => ({
+    kind: 'schema',
+    id: { schema: 'shop', table: 'a "b"' },
+    table: description == null ? null : ORDERS,
+    previous: null,
+    ddl: 'CREATE TABLE …',
+    ...(description === undefined ? {} : { description }),
+    tx: null,
+    at: at(1),
+  });
+  const description: TableDescription = {
+    defaultCharset: 'utf8mb4',
+    key: ['id'],
+    comment: null,
+    columns: [
+      {
+        name: 'id',
+        jdbcType: 4,
+        typeName: 'INT',
+        charset: null,
+        length: null,
+        scale: null,
+        optional: false,
+        autoIncremented: true,
+        generated: false,
+        comment: null,
+        defaultExpression: null,
+        enumValues: null,
+      },
+    ],
+  };
+
+  test('are records of the topic that has the pipeline’s name, as Debezium writes them', async () => {
+    await emit(emitterWith(), schema(description), schema(null));
+    expect(written.map(({ topic, key }) => [topic, key])).toEqual([
+      ['shop', { databaseName: 'shop' }],
+      ['shop', { databaseName: 'shop' }],
+    ]);
+    expect(written[0]!.value).toMatchObject({
+      databaseName: 'shop',
+      schemaName: null,
+      ddl: 'CREATE TABLE …',
+      tableChanges: [
+        {
+          type: 'CREATE',
+          id: '"shop"."a ""b"""',
+          table: {
+            defaultCharsetName: 'utf8mb4',
+            primaryKeyColumnNames: ['id'],
+            columns: [{ name: 'id', jdbcType: 4, nativeType: null, typeExpression: 'INT', position: 1 }],
+          },
+        },
+      ],
+    });
+    expect(written[1]!.value.tableChanges).toEqual([{ type: 'DROP', id: '"shop"."a ""b"""', table: null }]);
+  });
+
+  test('are none where the settings or the source have none', async () => {
+    await emit(emitterWith({ schemaChanges: false }), schema(description));
+    await emit(emitterWith(), schema(undefined));
+    expect(written).toEqual([]);
+  });
 });

@@ -27,6 +27,7 @@ const RUNNING: PipelineStatus = {
   sourceHead: { lsn: '0/2' },
   retainedBytes: 4096,
   retainedBudgetBytes: null,
+  headroomMs: null,
   lagMs: 12,
   caughtUp: false,
   progressing: true,
@@ -308,7 +309,7 @@ describe('what it shows', () => {
   });
 
   test('/metrics has every metric with the status’s figures', async () => {
-    const get = await serve([{ ...RUNNING, retainedBudgetBytes: 8192 }]);
+    const get = await serve([{ ...RUNNING, retainedBudgetBytes: 8192, headroomMs: 5_400_000 }]);
     const { text, headers } = await get('/metrics');
     expect(headers.get('content-type')).toContain('text/plain');
     const sample = (name: string, labels = ''): string | undefined =>
@@ -319,6 +320,7 @@ describe('what it shows', () => {
     expect(sample('headwater_total_number_of_events_seen')).toBe('21');
     expect(sample('headwater_milliseconds_behind_source')).toBe('12');
     expect(sample('headwater_remaining_table_count')).toBe('2');
+    expect(sample('headwater_headroom_hours')).toBe('1.5');
     expect(sample('headwater_state', ',state="streaming"')).toBe('1');
     expect(sample('headwater_state', ',state="failed"')).toBe('0');
     expect(sample('headwater_table_events_total', ',table="public\\.\\\\"or\\\\"ders"')).toBe('21');

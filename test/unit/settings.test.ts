@@ -223,6 +223,19 @@ describe('source URLs', () => {
     });
   });
 
+  test('MySQL needs no database', () => {
+    expect(parseSourceUrl('mysql://root@db')).toMatchObject({
+      connector: 'mysql',
+      hosts: [{ host: 'db', port: 3306 }],
+      database: null,
+    });
+    expect(parseSourceUrl('mariadb://root@db:3307/shop')).toMatchObject({
+      connector: 'mariadb',
+      hosts: [{ host: 'db', port: 3307 }],
+      database: 'shop',
+    });
+  });
+
   test('a socket directory', () => {
     expect(parseSourceUrl('postgres://u@/d?host=/var/run/postgresql')).toMatchObject({
       hosts: [{ host: '/var/run/postgresql', port: 5432 }],

@@ -97,6 +97,7 @@ async function emit(
       tombstones: true,
       transactionMetadata: false,
       truncates: false,
+      schemaChanges: true,
       messages: true,
       heartbeats: false,
       tables: new Map(),

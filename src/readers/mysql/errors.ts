@@ -44,6 +44,7 @@ const CODES: ReadonlyMap<number, Code> = new Map<number, Code>([
   [1969, 'source.query-interrupted'], // MariaDB: max_statement_time
   [3024, 'source.query-interrupted'],
   [3159, 'source.tls-failed'], // require_secure_transport
+  [4052, 'source.server-id-clash'], // MariaDB
   [FATAL_READING_BINLOG, 'source.connection-lost'],
 ]);
 

@@ -6,7 +6,6 @@ import { type LogServer, logEnd } from './log-end.ts';
 import type { Query } from './catalogue.ts';
 import type { ServerInfo } from './wire/server-info.ts';
 import type { MysqlPosition } from './position.ts';
-import { FIRST_EVENT } from './wire/dump-commands.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 
 /** A server that is asked about its log. */
@@ -70,9 +69,10 @@ async function purgedSet({ query, info }: AskedServer): Promise<GtidSet | null> 
   }
   const [first] = await query('SHOW BINARY LOGS');
   if (first?.[0] == null) return null;
-  // MariaDB's first file begins with where the purged ones have ended.
-  const [row] = await query(`SELECT BINLOG_GTID_POS(${quoteLiteral(first[0])}, ${FIRST_EVENT})`);
-  return MariadbGtidSet.parse(row?.[0] ?? '');
+  // A file of MariaDB's begins with where the one before has ended, as `[0-1-5,7-1-1]`.
+  const events = await query(`SHOW BINLOG EVENTS IN ${quoteLiteral(first[0])} LIMIT 3`);
+  const list = events.find(([, , type]) => type === 'Gtid_list')?.[5];
+  return MariadbGtidSet.parse(list?.replaceAll(/[[\]]/g, '') ?? '');
 }
 
 function missing(wanted: GtidSet, have: GtidSet): string {
@@ -85,17 +85,14 @@ async function isReplica({ query, info }: AskedServer): Promise<boolean> {
   return (await query(renamed ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS')).length > 0;
 }
 
-/** Hours until the server may purge what was written at `writtenAt`; null where it keeps everything. */
-export async function hoursOfHeadroom(
-  { query, info }: AskedServer,
-  writtenAtMs: number,
-): Promise<number | null> {
+/** How long the server keeps a file of its log; null: for ever. */
+export async function logRetentionMs({ query, info }: AskedServer): Promise<number | null> {
   const bySeconds = info.flavour === 'mysql' ? info.version >= 80_001 : info.version >= 100_601;
   const [row] = await query(
     `SELECT @@global.${bySeconds ? 'binlog_expire_logs_seconds' : 'expire_logs_days'}`,
   );
-  const kept = Number(row?.[0] ?? 0) * (bySeconds ? 1 : 86_400);
-  return kept === 0 ? null : (writtenAtMs + kept * 1000 - Date.now()) / 3_600_000;
+  const kept = Number(row?.[0] ?? 0) * (bySeconds ? 1000 : 86_400_000);
+  return kept === 0 ? null : kept;
 }
 
 /** Whether another reader or replica is registered under our server id. */

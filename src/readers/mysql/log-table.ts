@@ -1,9 +1,11 @@
 /** Holds a table map against what is known of the table, and makes a table of what it says where that is enough. */
 import { TYPE } from './binlog/event-types.ts';
 import type { LogColumn, LogMetadata, TableMap } from './binlog/table-map.ts';
+import type { SystemVersions } from './binlog/table-state.ts';
 import type { MysqlTable } from './catalogue.ts';
 import { decoderOf } from './types/charsets.ts';
 import { charsetOfCollation } from './types/collations.ts';
+import { binlogDecoder, type Decode } from './types/decode-binlog.ts';
 import type { MysqlColumn } from './types/mysql-column.ts';
 
 /** The collation of bytes. */
@@ -12,7 +14,7 @@ const BINARY = 63;
 /** Whether the log's rows of this table have the columns that are known: as far as the server says it. */
 export function agrees(table: MysqlTable, map: TableMap): boolean {
   return (
-    table.columns.length === map.columns.length &&
+    (table.columns.length === map.columns.length || systemVersions(table, map) !== null) &&
     table.columns.every((column, i) => columnAgrees(column, map.columns[i]!, map.metadata, i))
   );
 }
@@ -150,8 +152,9 @@ function labelsOf(labels: readonly string[], charset: string | null): readonly s
  * of that name and type. Null where the server sends no names.
  */
 export function tableFromLog(map: TableMap, base: MysqlTable | null): MysqlTable | null {
-  const { names, key } = map.metadata;
-  if (names === null) return null;
+  const { names: all, key } = map.metadata;
+  if (all === null) return null;
+  const names = hasImplicitVersions(map) ? all.slice(0, -2) : all;
   const columns = names.map((name, i) => {
     const log = map.columns[i]!;
     const known = base?.columns.find((column) => column.name === name);
@@ -177,6 +180,40 @@ export function tableFromLog(map: TableMap, base: MysqlTable | null): MysqlTable
 export function anonymousTable(map: TableMap): MysqlTable {
   const columns = map.columns.map((_, i) => columnFromLog(`@${i + 1}`, map, i));
   return { id: map.id, columns, key: [], charset: null, comment: null };
+}
+
+const SEQUENCE: readonly number[] = [8, 8, 8, 8, 8, 8, 1, 8];
+
+/** MariaDB logs NEXT VALUE of a sequence as a row: of eight columns that it always has. */
+export function isSequence({ columns, metadata: { names } }: TableMap): boolean {
+  return (
+    columns.length === SEQUENCE.length &&
+    columns.every(({ type, nullable }, i) => type === SEQUENCE[i] && !nullable) &&
+    (names === null || names[0] === 'next_not_cached_value')
+  );
+}
+
+/**
+ * MariaDB's tables WITH SYSTEM VERSIONING have two more columns in the log than in the catalogue, unless they were
+ * declared: from when and until when the row was true.
+ */
+export function systemVersions(table: MysqlTable, map: TableMap): SystemVersions | null {
+  const columns = table.columns.length;
+  if (map.columns.length !== columns + 2 || !hasImplicitVersions(map)) return null;
+  return { columns, end: columns + 1 };
+}
+
+function hasImplicitVersions({ columns, metadata: { names } }: TableMap): boolean {
+  const [start, end] = columns.slice(-2);
+  const isPeriod = (log: LogColumn | undefined): boolean =>
+    log !== undefined && log.type === TYPE.timestamp2 && log.meta === 6 && !log.nullable;
+  if (!isPeriod(start) || !isPeriod(end)) return false;
+  return names === null || (names.at(-2) === 'row_start' && names.at(-1) === 'row_end');
+}
+
+export function versionDecoders(map: TableMap): readonly Decode[] {
+  const first = map.columns.length - 2;
+  return [first, first + 1].map((i) => binlogDecoder(columnFromLog('', map, i), map.columns[i]!));
 }
 
 const GEOMETRIES: readonly string[] = [

@@ -9,7 +9,7 @@ import { compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
 import { describeTables, listTables, type ListedTable, type MysqlTable, type Query } from './catalogue.ts';
 import { FATAL_READING_BINLOG, mapMysqlError, mapping } from './errors.ts';
 import { describeLogServer, logEnd } from './log-end.ts';
-import { type AskedServer, findGap, serverIdTaken } from './log-gap.ts';
+import { type AskedServer, findGap, logRetentionMs, serverIdTaken } from './log-gap.ts';
 import { openLog } from './open-log.ts';
 import { MYSQL_POSITIONS, type MysqlPosition } from './position.ts';
 import { preflight } from './preflight.ts';
@@ -108,8 +108,12 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
 
   async head(signal: AbortSignal): Promise<Head<MysqlPosition>> {
     return mapping('Asking for the log’s end', async () => {
-      const { query, info, gtids } = await this.#logServer(signal);
-      return { position: await logEnd(query, info, gtids), retainedBytes: null };
+      const server = await this.#logServer(signal);
+      return {
+        position: await logEnd(server.query, server.info, server.gtids),
+        retainedBytes: null,
+        retentionMs: await logRetentionMs(server),
+      };
     });
   }
 

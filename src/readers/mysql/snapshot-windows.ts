@@ -57,7 +57,6 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
   readonly #pool: SessionPool<RowSession>;
   /** Bytes of a row, as measured in the table's last chunk. */
   readonly #rowBytes = new Map<string, number>();
-  #gtids = false;
 
   constructor(options: WindowsOptions) {
     this.#options = options;
@@ -162,12 +161,11 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
     // What is in the log of a table without transactions is in the table.
     if (!plan.transactional) return { session, mark: { high: null, sees: () => true }, end };
     const executed = await executedGtids(query, session.server);
-    this.#gtids = executed !== null;
     const before = await endOfLog(query, session);
     await begin(session, signal);
     if ((await snapshotPlace(query)) !== null) {
       const place = await this.#placeBehind(session, before, signal);
-      const shown = { gtids: executed, ...place, mid: null };
+      const shown = { file: place.file, pos: place.pos, gtids: executed, mid: null };
       const high = { ...shown, gtids: null };
       return { session, mark: { high, sees: (tx) => containsTx(shown, tx) }, end };
     }
@@ -210,7 +208,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
   }
 
   async settled(ageMs: number, signal: AbortSignal): Promise<MysqlPosition | null> {
-    if (ageMs < SETTLED_MS || !this.#gtids) return null;
+    if (ageMs < SETTLED_MS) return null;
     return mapping('Asking for the log’s end', () =>
       this.#pool.use(signal, async (session) => {
         const query = queryOf(session, signal);

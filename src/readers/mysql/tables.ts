@@ -9,7 +9,15 @@ import type { TableMap } from './binlog/table-map.ts';
 import type { TableState } from './binlog/table-state.ts';
 import { type MysqlTable, schemaOf } from './catalogue.ts';
 import { recognise } from './ddl/statement.ts';
-import { agrees, anonymousTable, tableFromLog } from './log-table.ts';
+import { describeTable } from './describe-table.ts';
+import {
+  agrees,
+  anonymousTable,
+  isSequence,
+  systemVersions,
+  tableFromLog,
+  versionDecoders,
+} from './log-table.ts';
 import { type SchemaHistory, shapeOf } from './schema-history.ts';
 import type { MysqlSource, MysqlTx } from './source-info.ts';
 import { binlogDecoder } from './types/decode-binlog.ts';
@@ -78,6 +86,12 @@ export class Tables {
       return { state: this.#state(map, body, known, null), changes: [] };
     }
     const present = await describe(map.id);
+    if (present === null && known === undefined && isSequence(map)) {
+      return {
+        state: { tableId: map.tableId, id: map.id, map: Buffer.from(body), captured: null },
+        changes: [],
+      };
+    }
     const exact =
       present !== null && agrees(present, map) ? present : tableFromLog(map, present ?? known?.table ?? null);
     if (exact === null) {
@@ -93,9 +107,7 @@ export class Tables {
     const now = this.#remember(exact, place.position());
     history.record(map.id, exact);
     const same = known !== undefined && shapeOf(known.schema) === shapeOf(now.schema);
-    const changes = same
-      ? []
-      : [schemaChange(now.schema.id, now.schema, known?.schema ?? null, { place, ddl: null })];
+    const changes = same ? [] : [schemaChange(map.id, now, known ?? null, { place, ddl: null })];
     return { state: this.#state(map, body, now, null), changes };
   }
 
@@ -162,14 +174,13 @@ export class Tables {
         if (known === undefined || verb === 'alter' || verb === 'create') continue;
         this.#known.delete(name);
         this.#options.history.record(id, null);
-        changes.push(schemaChange(id, null, known.schema, { place, ddl }));
+        changes.push(schemaChange(id, null, known, { place, ddl }));
         continue;
       }
       const now = this.#remember(present, place.position());
       this.#options.history.record(id, present);
       const same = known !== undefined && shapeOf(known.schema) === shapeOf(now.schema);
-      if (!same || ddl !== null)
-        changes.push(schemaChange(id, now.schema, known?.schema ?? null, { place, ddl }));
+      if (!same || ddl !== null) changes.push(schemaChange(id, now, known ?? null, { place, ddl }));
     }
     return changes;
   }
@@ -230,13 +241,18 @@ export class Tables {
     { table, schema }: Known,
     unreadable: HeadwaterError | null,
   ): TableState {
+    const versions = systemVersions(table, map);
     return {
       tableId: map.tableId,
       id: map.id,
       map: Buffer.from(body),
       captured: {
         schema,
-        decoders: table.columns.map((column, i) => binlogDecoder(column, map.columns[i]!)),
+        decoders: [
+          ...table.columns.map((column, i) => binlogDecoder(column, map.columns[i]!)),
+          ...(versions === null ? [] : versionDecoders(map)),
+        ],
+        versions,
         json: map.columns.flatMap(({ type }, i) => (type === TYPE.json ? [i] : [])),
         unreadable,
       },
@@ -252,9 +268,18 @@ export class Tables {
 
 function schemaChange(
   id: TableId,
-  table: TableSchema | null,
-  previous: TableSchema | null,
+  now: Known | null,
+  before: Known | null,
   { place, ddl }: { readonly place: StreamPlace; readonly ddl: string | null },
 ): SchemaChange<MysqlSource> {
-  return { kind: 'schema', id, table, previous, ddl, tx: place.tx(), at: place.at() };
+  return {
+    kind: 'schema',
+    id,
+    table: now?.schema ?? null,
+    previous: before?.schema ?? null,
+    ddl,
+    description: now === null ? null : describeTable(now.table),
+    tx: place.tx(),
+    at: place.at(),
+  };
 }

@@ -238,11 +238,12 @@ function stringDecoder(column: MysqlColumn, { type, meta }: LogColumn): Decode {
         return prefixed(width, padded(4, addressText));
     }
   }
-  if (column.charset === null) return prefixed(width, copy);
+  if (column.charset === null) return prefixed(width, content(column));
   return textDecoder(column.charset, width);
 }
 
 function content(column: MysqlColumn): Content {
+  if (column.dataType === 'vector') return vectorValue; // MariaDB's is a VARBINARY in the log
   return column.charset === null ? copy : decoderOf(column.charset);
 }
 
