@@ -107,7 +107,7 @@ export function partsOf<P, S extends SourceInfo>(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
-    enrichment: enrichmentPart(settings, block),
+    enrichment: enrichmentParts(settings, block),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',

@@ -311,6 +311,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   #row(change: RowChange<S>, bytes: number): void {
     const { replicas, inputs } = this.#use(change.table);
+    if (replicas.length === 0 && inputs.length === 0) return;
     const { op, before, after, seq } = change;
     for (const replica of replicas) {
       // What is read again of a table that is complete says nothing new.

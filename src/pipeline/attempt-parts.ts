@@ -34,7 +34,7 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly maxTransactionMs: number;
   readonly heartbeatMs: number | null;
   /** Null where there are no statements. */
-  readonly enrichment: EnrichmentPart<P, S> | null;
+  readonly enrichment: EnrichmentParts<P, S> | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
   readonly untilCaughtUp: boolean;
 }

@@ -27,7 +27,6 @@ export const COLLECTION_FUNCTIONS: readonly FunctionDefinition[] = [
   }),
   {
     name: 'ARRAY_JOIN',
-    category: 'COLLECTION',
     usage: 'ARRAY_JOIN(array [, separator])',
     bind: (call) => {
       if (call.args.length < 1 || call.args.length > 2)
@@ -70,7 +69,6 @@ function collection(
 ): FunctionDefinition {
   return {
     name,
-    category: 'COLLECTION',
     usage,
     bind: (call) => {
       if (call.args.length !== count) throw wrongCount(call, usage);

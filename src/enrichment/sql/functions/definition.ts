@@ -15,13 +15,9 @@ import {
 } from '../sql-type.ts';
 import type { SqlValue } from '../value.ts';
 
-export type Category =
-  'GENERAL' | 'STRING' | 'MATHEMATICAL' | 'DATE / TIME' | 'COLLECTION' | 'CHANGE' | 'JSON';
-
 export interface FunctionDefinition {
   readonly name: string;
-  readonly category: Category;
-  /** How it is called, for errors and DESCRIBE FUNCTION. */
+  /** How it is called, for errors. */
   readonly usage: string;
   bind(call: Call): Typed;
 }
@@ -129,13 +125,11 @@ export function signature<const T extends readonly Kind[]>(
 /** A function whose signatures differ in their number of arguments. */
 export function scalarFunction(
   name: string,
-  category: Category,
   usage: string,
   signatures: readonly Signature[],
 ): FunctionDefinition {
   return {
     name,
-    category,
     usage,
     bind: (call) => {
       const found = signatures.find(({ count }) => count === call.args.length);

@@ -24,7 +24,6 @@ export const GENERAL_FUNCTIONS: readonly FunctionDefinition[] = [
   ),
   {
     name: 'AS_VALUE',
-    category: 'GENERAL',
     usage: 'AS_VALUE(key column)',
     bind: (call) => {
       const [value] = call.args;
@@ -42,7 +41,6 @@ function general(
 ): FunctionDefinition {
   return {
     name,
-    category: 'GENERAL',
     usage,
     bind: (call) => {
       if (call.args.length < count.min || call.args.length > count.max) throw wrongCount(call, usage);

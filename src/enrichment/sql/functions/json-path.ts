@@ -13,7 +13,7 @@ const extract = signature(
 
 /** `$.a.b[0]`, `$['a']`; the value found is text, objects and arrays as JSON. */
 export const JSON_FUNCTIONS: readonly FunctionDefinition[] = [
-  scalarFunction('EXTRACTJSONFIELD', 'JSON', "EXTRACTJSONFIELD(text, '$.path')", [
+  scalarFunction('EXTRACTJSONFIELD', "EXTRACTJSONFIELD(text, '$.path')", [
     {
       count: 2,
       bind: (call) => {

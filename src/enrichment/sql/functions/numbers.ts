@@ -33,10 +33,8 @@ export const NUMBER_FUNCTIONS: readonly FunctionDefinition[] = [
     whole: (n) => (n > 0 ? 1 : n < 0 ? -1 : 0),
     decimal: ({ coefficient }) => (coefficient > 0n ? 1 : coefficient < 0n ? -1 : 0),
   }),
-  scalarFunction('SQRT', 'MATHEMATICAL', 'SQRT(number)', [
-    signature(['DOUBLE'], DOUBLE, (n) => Math.sqrt(n)),
-  ]),
-  { name: 'ROUND', category: 'MATHEMATICAL', usage: 'ROUND(number [, digits])', bind: round },
+  scalarFunction('SQRT', 'SQRT(number)', [signature(['DOUBLE'], DOUBLE, (n) => Math.sqrt(n))]),
+  { name: 'ROUND', usage: 'ROUND(number [, digits])', bind: round },
 ];
 
 interface Forms {
@@ -49,7 +47,6 @@ function numeric(name: string, typeOf: (type: SqlType) => SqlType, forms: Forms)
   const usage = `${name}(number)`;
   return {
     name,
-    category: 'MATHEMATICAL',
     usage,
     bind: (call) => {
       if (call.args.length !== 1) throw wrongCount(call, usage);

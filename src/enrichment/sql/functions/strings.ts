@@ -9,7 +9,6 @@ const MAX_PADDED = 1_000_000;
 export const STRING_FUNCTIONS: readonly FunctionDefinition[] = [
   {
     name: 'CONCAT',
-    category: 'STRING',
     usage: 'CONCAT(text, text, …)',
     bind: (call) => {
       if (call.args.length < 2) throw wrongCount(call, 'CONCAT(text, text, …)');
@@ -28,7 +27,6 @@ export const STRING_FUNCTIONS: readonly FunctionDefinition[] = [
   },
   {
     name: 'CONCAT_WS',
-    category: 'STRING',
     usage: 'CONCAT_WS(separator, text, …)',
     bind: (call) => {
       if (call.args.length < 2) throw wrongCount(call, 'CONCAT_WS(separator, text, …)');
@@ -52,39 +50,35 @@ export const STRING_FUNCTIONS: readonly FunctionDefinition[] = [
       };
     },
   },
-  scalarFunction('INITCAP', 'STRING', 'INITCAP(text)', [
+  scalarFunction('INITCAP', 'INITCAP(text)', [
     signature(['STRING'], STRING, (text) =>
       text.toLowerCase().replaceAll(/(^|\s)(\S)/gu, (_, space: string, c: string) => space + c.toUpperCase()),
     ),
   ]),
-  scalarFunction('INSTR', 'STRING', 'INSTR(text, part [, position [, occurrence]])', [
+  scalarFunction('INSTR', 'INSTR(text, part [, position [, occurrence]])', [
     signature(['STRING', 'STRING'], INTEGER, (text, part) => instr(text, part, 1, 1)),
     signature(['STRING', 'STRING', 'INTEGER'], INTEGER, (text, part, from) => instr(text, part, from, 1)),
     signature(['STRING', 'STRING', 'INTEGER', 'INTEGER'], INTEGER, instr),
   ]),
-  scalarFunction('LCASE', 'STRING', 'LCASE(text)', [
-    signature(['STRING'], STRING, (text) => text.toLowerCase()),
-  ]),
-  scalarFunction('UCASE', 'STRING', 'UCASE(text)', [
-    signature(['STRING'], STRING, (text) => text.toUpperCase()),
-  ]),
-  scalarFunction('LEN', 'STRING', 'LEN(text)', [signature(['STRING'], INTEGER, (text) => text.length)]),
-  scalarFunction('TRIM', 'STRING', 'TRIM(text)', [signature(['STRING'], STRING, (text) => text.trim())]),
-  scalarFunction('LPAD', 'STRING', 'LPAD(text, length, padding)', [
+  scalarFunction('LCASE', 'LCASE(text)', [signature(['STRING'], STRING, (text) => text.toLowerCase())]),
+  scalarFunction('UCASE', 'UCASE(text)', [signature(['STRING'], STRING, (text) => text.toUpperCase())]),
+  scalarFunction('LEN', 'LEN(text)', [signature(['STRING'], INTEGER, (text) => text.length)]),
+  scalarFunction('TRIM', 'TRIM(text)', [signature(['STRING'], STRING, (text) => text.trim())]),
+  scalarFunction('LPAD', 'LPAD(text, length, padding)', [
     signature(['STRING', 'INTEGER', 'STRING'], STRING, (text, length, padding) =>
       padded(text, length, padding, (padding) => padding + text),
     ),
   ]),
-  scalarFunction('RPAD', 'STRING', 'RPAD(text, length, padding)', [
+  scalarFunction('RPAD', 'RPAD(text, length, padding)', [
     signature(['STRING', 'INTEGER', 'STRING'], STRING, (text, length, padding) =>
       padded(text, length, padding, (padding) => text + padding),
     ),
   ]),
-  scalarFunction('REGEXP_EXTRACT', 'STRING', 'REGEXP_EXTRACT(pattern, text [, group])', [
+  scalarFunction('REGEXP_EXTRACT', 'REGEXP_EXTRACT(pattern, text [, group])', [
     signature(['STRING', 'STRING'], STRING, (pattern, text) => extract(pattern, text, 0), 'pattern'),
     signature(['STRING', 'STRING', 'INTEGER'], STRING, extract, 'pattern'),
   ]),
-  scalarFunction('REGEXP_REPLACE', 'STRING', 'REGEXP_REPLACE(text, pattern, replacement)', [
+  scalarFunction('REGEXP_REPLACE', 'REGEXP_REPLACE(text, pattern, replacement)', [
     signature(
       ['STRING', 'STRING', 'STRING'],
       STRING,
@@ -95,17 +89,17 @@ export const STRING_FUNCTIONS: readonly FunctionDefinition[] = [
       'pattern',
     ),
   ]),
-  scalarFunction('REPLACE', 'STRING', 'REPLACE(text, old, new)', [
+  scalarFunction('REPLACE', 'REPLACE(text, old, new)', [
     signature(['STRING', 'STRING', 'STRING'], STRING, (text, old, by) =>
       old === '' ? text : text.split(old).join(by),
     ),
   ]),
-  scalarFunction('SPLIT', 'STRING', 'SPLIT(text, separator)', [
+  scalarFunction('SPLIT', 'SPLIT(text, separator)', [
     signature(['STRING', 'STRING'], STRINGS, (text, separator) =>
       separator === '' ? Array.from(text) : text.split(separator),
     ),
   ]),
-  scalarFunction('SUBSTRING', 'STRING', 'SUBSTRING(text, position [, length])', [
+  scalarFunction('SUBSTRING', 'SUBSTRING(text, position [, length])', [
     signature(['STRING', 'INTEGER'], STRING, (text, from) => text.slice(startOf(text, from))),
     signature(['STRING', 'INTEGER', 'INTEGER'], STRING, (text, from, length) => {
       const start = startOf(text, from);

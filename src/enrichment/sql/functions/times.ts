@@ -17,7 +17,6 @@ const MAX_MS = 8.64e15;
 export const TIME_FUNCTIONS: readonly FunctionDefinition[] = [
   {
     name: 'UNIX_TIMESTAMP',
-    category: 'DATE / TIME',
     usage: 'UNIX_TIMESTAMP(timestamp)',
     bind: (call) =>
       withoutClock(
@@ -27,7 +26,6 @@ export const TIME_FUNCTIONS: readonly FunctionDefinition[] = [
   },
   {
     name: 'UNIX_DATE',
-    category: 'DATE / TIME',
     usage: 'UNIX_DATE(date)',
     bind: (call) =>
       withoutClock(
@@ -35,12 +33,11 @@ export const TIME_FUNCTIONS: readonly FunctionDefinition[] = [
         signature(['DATE'], INTEGER, (days) => days),
       ),
   },
-  scalarFunction('FROM_UNIXTIME', 'DATE / TIME', 'FROM_UNIXTIME(milliseconds)', [
+  scalarFunction('FROM_UNIXTIME', 'FROM_UNIXTIME(milliseconds)', [
     signature(['BIGINT'], TIMESTAMP, instant, 'time'),
   ]),
   scalarFunction(
     'STRINGTOTIMESTAMP',
-    'DATE / TIME',
     'STRINGTOTIMESTAMP(text, pattern [, zone])',
     checked(1, 2, [
       signature(
@@ -54,7 +51,6 @@ export const TIME_FUNCTIONS: readonly FunctionDefinition[] = [
   ),
   scalarFunction(
     'PARSE_TIMESTAMP',
-    'DATE / TIME',
     'PARSE_TIMESTAMP(text, pattern [, zone])',
     checked(1, 2, [
       signature(
@@ -68,7 +64,6 @@ export const TIME_FUNCTIONS: readonly FunctionDefinition[] = [
   ),
   scalarFunction(
     'TIMESTAMPTOSTRING',
-    'DATE / TIME',
     'TIMESTAMPTOSTRING(milliseconds, pattern [, zone])',
     checked(1, 2, [
       signature(['BIGINT', 'STRING'], STRING, (ms, pattern) => formatInstant(ms, pattern, UTC_NAME), 'time'),
@@ -77,7 +72,6 @@ export const TIME_FUNCTIONS: readonly FunctionDefinition[] = [
   ),
   scalarFunction(
     'FORMAT_TIMESTAMP',
-    'DATE / TIME',
     'FORMAT_TIMESTAMP(timestamp, pattern [, zone])',
     checked(1, 2, [
       signature(
@@ -91,29 +85,25 @@ export const TIME_FUNCTIONS: readonly FunctionDefinition[] = [
   ),
   scalarFunction(
     'STRINGTODATE',
-    'DATE / TIME',
     'STRINGTODATE(text, pattern)',
     checked(1, null, [signature(['STRING', 'STRING'], INTEGER, parseDays, 'time')]),
   ),
   scalarFunction(
     'PARSE_DATE',
-    'DATE / TIME',
     'PARSE_DATE(text, pattern)',
     checked(1, null, [signature(['STRING', 'STRING'], DATE, parseDays, 'time')]),
   ),
   scalarFunction(
     'DATETOSTRING',
-    'DATE / TIME',
     'DATETOSTRING(days, pattern)',
     checked(1, null, [signature(['INTEGER', 'STRING'], STRING, formatDays, 'time')]),
   ),
   scalarFunction(
     'FORMAT_DATE',
-    'DATE / TIME',
     'FORMAT_DATE(date, pattern)',
     checked(1, null, [signature(['DATE', 'STRING'], STRING, formatDays, 'time')]),
   ),
-  scalarFunction('CONVERT_TZ', 'DATE / TIME', 'CONVERT_TZ(timestamp, from, to)', [
+  scalarFunction('CONVERT_TZ', 'CONVERT_TZ(timestamp, from, to)', [
     signature(
       ['TIMESTAMP', 'STRING', 'STRING'],
       TIMESTAMP,
