@@ -1,10 +1,11 @@
 import type { DaemonProcess } from './daemon-process.ts';
+import type { SourceAddress } from './source.ts';
 
 /** What one run of a contender works on. */
 export interface RunSpec {
   /** Unique; the prefix of its topics and the name of its slot and publication. */
   readonly id: string;
-  readonly databaseUrl: string;
+  readonly source: SourceAddress;
   readonly broker: string;
   /** Whether rows that are there at the first start are read. */
   readonly snapshot: boolean;
@@ -25,5 +26,5 @@ export interface Contender {
 }
 
 export function topicOf(spec: RunSpec): string {
-  return `${spec.id}.public.orders`;
+  return `${spec.id}.${spec.source.schema}.orders`;
 }

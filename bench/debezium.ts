@@ -1,5 +1,5 @@
 /**
- * The peer: Debezium's PostgreSQL connector in Kafka Connect standalone, both from Maven Central.
+ * The peer: Debezium's connectors in Kafka Connect standalone, both from Maven Central.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -7,13 +7,18 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { randomInt } from 'node:crypto';
 import type { Contender, RunSpec } from './contender.ts';
 import { startProcess } from './daemon-process.ts';
 import { PROJECT_ROOT } from './headwater.ts';
+import type { Product } from './source.ts';
 
 export const CONNECT_VERSION = '4.3.1';
-/** The newest that resolves. */
-export const DEBEZIUM_VERSION = '3.7.0.Final';
+/** The newest that resolve. */
+export const DEBEZIUM_VERSIONS: Readonly<Record<Product, string>> = {
+  postgres: '3.7.0.Final',
+  mysql: '3.6.1.Final',
+};
 
 export type PeerName = 'default' | 'tuned' | 'small' | 'poll5';
 
@@ -25,7 +30,7 @@ export interface PeerFiles {
 }
 
 /** Downloads the peer once, into .cache. Needs Java 17 and Maven. */
-export async function preparePeer(): Promise<PeerFiles> {
+export async function preparePeer(product: Product): Promise<PeerFiles> {
   const cache = join(PROJECT_ROOT, '.cache', 'bench');
   await mkdir(cache, { recursive: true });
   const connect = join(cache, `connect-${CONNECT_VERSION}`);
@@ -42,9 +47,10 @@ export async function preparePeer(): Promise<PeerFiles> {
       '-DincludeScope=runtime',
     ]);
   });
-  const plugins = join(cache, `debezium-${DEBEZIUM_VERSION}`);
+  const version = DEBEZIUM_VERSIONS[product];
+  const plugins = join(cache, `debezium-${product}-${version}`);
   await once(plugins, async (directory) => {
-    const artifact = `io.debezium:debezium-connector-postgres:${DEBEZIUM_VERSION}:tar.gz:plugin`;
+    const artifact = `io.debezium:debezium-connector-${product}:${version}:tar.gz:plugin`;
     const download = `${directory}-download`;
     const pom = join(import.meta.dirname, 'peer', 'pom.xml');
     await run('mvn', [
@@ -165,24 +171,41 @@ function workerSettings({ broker, directory }: RunSpec, { plugins }: PeerFiles):
   };
 }
 
-function connectorSettings({ id, databaseUrl, snapshot }: RunSpec): Record<string, string> {
-  const url = new URL(databaseUrl);
+function connectorSettings({ id, source, snapshot, directory }: RunSpec): Record<string, string> {
+  const url = new URL(source.databaseUrl);
   return {
     name: id,
-    'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
     'tasks.max': '1',
     'database.hostname': url.hostname,
     'database.port': url.port,
     'database.user': decodeURIComponent(url.username),
     'database.password': decodeURIComponent(url.password),
-    'database.dbname': url.pathname.slice(1),
     'topic.prefix': id,
-    'table.include.list': 'public.orders',
+    'table.include.list': `${source.schema}.orders`,
+    'snapshot.mode': snapshot ? 'initial' : 'no_data',
+    ...(source.product === 'postgres' ? postgresSettings(id, url) : mysqlSettings(directory)),
+  };
+}
+
+function postgresSettings(id: string, url: URL): Record<string, string> {
+  return {
+    'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
+    'database.dbname': url.pathname.slice(1),
     'plugin.name': 'pgoutput',
     'slot.name': id,
     'publication.name': id,
     'publication.autocreate.mode': 'filtered',
-    'snapshot.mode': snapshot ? 'initial' : 'no_data',
+  };
+}
+
+function mysqlSettings(directory: string): Record<string, string> {
+  return {
+    'connector.class': 'io.debezium.connector.mysql.MySqlConnector',
+    'database.server.id': String(randomInt(10_000, 1_000_000)),
+    'database.ssl.mode': 'disabled',
+    'schema.history.internal': 'io.debezium.storage.file.history.FileSchemaHistory',
+    'schema.history.internal.file.filename': join(directory, 'schema-history'),
+    'schema.history.internal.store.only.captured.tables.ddl': 'true',
   };
 }
 

@@ -70,6 +70,7 @@ export async function benchEncoders({
       fields: ORDERS.columns.map((_, i) => i),
       topic: 'shop.public.orders',
       source: block.schema,
+      writeSource: () => {},
       envelope: 'full',
     });
     const sourceText = block.forTable(ORDERS.id);
@@ -80,6 +81,8 @@ export async function benchEncoders({
       before: null,
       after: null,
       source: '',
+      at: null,
+      snapshot: null,
       transaction: 'null',
       sourceValues: [],
       place: null,

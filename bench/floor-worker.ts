@@ -2,8 +2,14 @@
  * One floor in a process of its own: `node bench/floor-worker.ts JSON`. Prints what it cost as JSON. The
  * figures begin after imports and logins, since they are to be the least that is possible.
  */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { SILENT } from '../src/observability/log.ts';
+import type { MysqlConnectOptions } from '../src/readers/mysql/wire/connect-options.ts';
 import type { PgConnection } from '../src/readers/postgres/wire/connection.ts';
 import { usageOf } from './process-usage.ts';
 import { sampleEvents } from './sample-event.ts';
@@ -25,12 +31,34 @@ export type FloorTask =
     }
   | { readonly kind: 'copy'; readonly databaseUrl: string; readonly rows: number }
   | {
+      readonly kind: 'binlog';
+      readonly databaseUrl: string;
+      readonly start: LogStart;
+      /** Each is an event of its own. */
+      readonly changes: number;
+    }
+  | {
+      readonly kind: 'mysqlbinlog';
+      readonly databaseUrl: string;
+      readonly start: LogStart;
+      readonly end: LogStart;
+      readonly command: string;
+      readonly first: readonly string[];
+    }
+  | { readonly kind: 'select'; readonly databaseUrl: string; readonly rows: number }
+  | {
       readonly kind: 'producer';
       readonly broker: string;
       readonly name: string;
       readonly delivery: 'exactly-once' | 'at-least-once';
       readonly records: number;
     };
+
+/** A place in the binlog. */
+export interface LogStart {
+  readonly file: string;
+  readonly pos: number;
+}
 
 export interface FloorCost {
   readonly seconds: number;
@@ -42,6 +70,9 @@ const NEVER = new AbortController().signal;
 /** XLogData: 'w', start, end, clock; then the pgoutput message. */
 const XLOG_HEADER = 25;
 const [INSERT, UPDATE, DELETE] = [0x49, 0x55, 0x44];
+/** Of a binlog event: the place of its type, and the types that hold rows. */
+const EVENT_TYPE = 4;
+const [WRITE_ROWS, DELETE_ROWS] = [30, 32];
 const BATCH = 500;
 
 if (process.argv[2] !== undefined) {
@@ -68,6 +99,12 @@ async function run(task: FloorTask): Promise<FloorCost> {
         if (rows !== task.rows) throw new Error(`COPY gave ${rows} rows, not ${task.rows}`);
       });
     }
+    case 'binlog':
+      return await receiveBinlog(task);
+    case 'mysqlbinlog':
+      return await timed(() => receiveWithMysqlbinlog(task));
+    case 'select':
+      return await receiveSelect(task);
     case 'producer':
       return await produce(task);
   }
@@ -118,6 +155,90 @@ async function receiveWal(
       if (type === INSERT || type === UPDATE || type === DELETE) seen++;
     }
   }
+}
+
+async function receiveBinlog(task: Extract<FloorTask, { kind: 'binlog' }>): Promise<FloorCost> {
+  const { connectMysql } = await import('../src/readers/mysql/wire/connection.ts');
+  const { dumpCommands, dumpStatements } = await import('../src/readers/mysql/wire/dump-commands.ts');
+  await using connection = await connectMysql(mysqlOptions(task.databaseUrl), NEVER);
+  const { file, pos } = task.start;
+  const start = {
+    server: connection.server,
+    serverId: 1_000_000 + process.pid,
+    name: 'bench',
+    gtids: null,
+    file,
+    pos,
+    heartbeatSeconds: 10,
+    uuid: randomUUID(),
+  };
+  for (const statement of dumpStatements(start)) await connection.query(statement, NEVER);
+  return await timed(async () => {
+    const stream = await connection.dump(dumpCommands(start), NEVER);
+    for (let seen = 0; seen < task.changes;) {
+      const chunk = stream.take() ?? (await stream.next());
+      if (chunk === null) throw new Error('The server ended the stream');
+      const { buffer, frames } = chunk;
+      for (let i = 0; i < frames.length; i += 2) {
+        const type = buffer[frames[i]! + EVENT_TYPE]!;
+        if (type >= WRITE_ROWS && type <= DELETE_ROWS) seen++;
+      }
+    }
+    stream.close();
+  });
+}
+
+async function receiveSelect(task: Extract<FloorTask, { kind: 'select' }>): Promise<FloorCost> {
+  const { connectRows } = await import('../src/readers/mysql/wire/row-session.ts');
+  await using session = await connectRows(mysqlOptions(task.databaseUrl), NEVER);
+  return await timed(async () => {
+    let rows = 0;
+    for await (const { frames } of session.rows('SELECT * FROM orders', NEVER)) rows += frames.length / 2;
+    if (rows !== task.rows) throw new Error(`SELECT gave ${rows} rows, not ${task.rows}`);
+  });
+}
+
+function mysqlOptions(databaseUrl: string): MysqlConnectOptions {
+  const url = new URL(databaseUrl);
+  return {
+    hosts: [{ host: url.hostname, port: Number(url.port) }],
+    database: url.pathname.slice(1),
+    user: decodeURIComponent(url.username),
+    password: url.password === '' ? null : decodeURIComponent(url.password),
+    tls: { mode: 'disable', ca: null, cert: null, key: null },
+    connectTimeoutMs: 10_000,
+  };
+}
+
+/** Writes the log's files as they are: --raw. */
+async function receiveWithMysqlbinlog(task: Extract<FloorTask, { kind: 'mysqlbinlog' }>): Promise<void> {
+  const { start, end, command, first } = task;
+  const url = new URL(task.databaseUrl);
+  const directory = await mkdtemp(join(tmpdir(), 'headwater-binlog-'));
+  const files = filesBetween(start.file, end.file);
+  const login = [
+    `--host=${url.hostname}`,
+    `--port=${url.port}`,
+    `--user=${decodeURIComponent(url.username)}`,
+  ];
+  const args = [...first, '--no-defaults', ...login, '--read-from-remote-server', '--raw'];
+  try {
+    await promisify(execFile)(command, [...args, `--result-file=${directory}/`, ...files], {
+      env: { ...process.env, MYSQL_PWD: decodeURIComponent(url.password) },
+    });
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+/** `binlog.000007`, `binlog.000009`: with the one between. */
+function filesBetween(first: string, last: string): readonly string[] {
+  const [name = '', from = ''] = first.split('.');
+  const count = Number(last.split('.')[1]) - Number(from) + 1;
+  return Array.from(
+    { length: count },
+    (_, i) => `${name}.${String(Number(from) + i).padStart(from.length, '0')}`,
+  );
 }
 
 function receiveWithTool(task: Extract<FloorTask, { kind: 'pg_recvlogical' }>): Promise<void> {

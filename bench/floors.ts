@@ -2,36 +2,29 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Client } from 'pg';
 import type { FloorCost, FloorTask } from './floor-worker.ts';
-import { createOrders, writeChangeLog } from './orders.ts';
-import { startServers, type BenchServers } from './servers.ts';
+import { startKafkaBroker } from './servers.ts';
+import { type Product, startSource } from './source.ts';
 import { printTable } from './table.ts';
-import { openDatabase } from './orders.ts';
-
-export const COPY_FLOOR = 'COPY received';
-export const WAL_FLOOR = 'WAL received';
+import { waitForRecords } from './topic-watch.ts';
 
 export interface Floor extends FloorCost {
   readonly name: string;
   readonly events: number;
+  /** The scenario whose reading this is the least of; null of one that is there for comparison. */
+  readonly floorOf: 'snapshot' | 'catchup' | null;
 }
 
 /** Measures all floors on `rows` rows and as many changes, and prints them. */
-export async function benchFloors({ rows }: { readonly rows: number }): Promise<void> {
-  await using servers = await startServers();
-  const client = await openDatabase(servers.databaseUrl);
-  try {
-    await createOrders(client, rows, 'default');
-    const snapshot = await measureCopyFloor(servers, rows);
-    const prepared = await prepareWalFloor(client);
-    await writeChangeLog(client, { rows, changes: rows });
-    const floors = [snapshot, ...(await measureWalFloors(client, servers, { ...prepared, changes: rows }))];
-    floors.push(...(await measureProducerFloors(servers, rows)));
-    printFloors(floors);
-  } finally {
-    await client.end();
-  }
+export async function benchFloors(product: Product, { rows }: { readonly rows: number }): Promise<void> {
+  await using source = await startSource(product, 'default');
+  await using kafka = await startKafkaBroker();
+  await source.createOrders(rows);
+  const floors = [await source.measureTableFloor(rows)];
+  const measureLogFloors = await source.prepareLogFloors();
+  await source.writeChangeLog({ rows, changes: rows });
+  floors.push(...(await measureLogFloors(rows)), ...(await measureProducerFloors(kafka.broker, rows)));
+  printFloors(floors);
 }
 
 export function printFloors(floors: readonly Floor[]): void {
@@ -49,71 +42,38 @@ export function printFloors(floors: readonly Floor[]): void {
   );
 }
 
-export async function measureCopyFloor(servers: BenchServers, rows: number): Promise<Floor> {
-  const { databaseUrl } = servers;
-  return { name: COPY_FLOOR, events: rows, ...(await inProcess({ kind: 'copy', databaseUrl, rows })) };
-}
-
-interface WalSlots {
-  readonly publication: string;
-  readonly slots: readonly [own: string, tool: string];
-}
-
-/** Call before the change log is written. */
-export async function prepareWalFloor(client: Client): Promise<WalSlots> {
-  const name = `bench_floor_${process.pid}`;
-  const slots = [`${name}_own`, `${name}_tool`] as const;
-  await client.query(`CREATE PUBLICATION ${name} FOR TABLE orders`);
-  for (const slot of slots) {
-    await client.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [slot]);
-  }
-  return { publication: name, slots };
-}
-
-/** Receives the change log with our wire layer and, where it is installed, with pg_recvlogical. */
-export async function measureWalFloors(
-  client: Client,
-  { databaseUrl }: BenchServers,
-  { publication, slots, changes }: WalSlots & { readonly changes: number },
-): Promise<Floor[]> {
-  const floors: Floor[] = [];
-  const [own, tool] = slots;
-  try {
-    const wal: FloorTask = { kind: 'wal', databaseUrl, slot: own, publication, changes };
-    floors.push({ name: WAL_FLOOR, events: changes, ...(await inProcess(wal)) });
-    if (await onPath('pg_recvlogical')) {
-      const { rows } = await client.query<{ lsn: string }>('SELECT pg_current_wal_flush_lsn() AS lsn');
-      const endLsn = rows[0]!.lsn;
-      const task: FloorTask = { kind: 'pg_recvlogical', databaseUrl, slot: tool, publication, endLsn };
-      floors.push({ name: 'WAL by pg_recvlogical', events: changes, ...(await inProcess(task)) });
-    }
-  } finally {
-    for (const slot of slots) await client.query('SELECT pg_drop_replication_slot($1)', [slot]);
-    await client.query(`DROP PUBLICATION ${publication}`);
-  }
-  return floors;
-}
-
 /** Appends ready-made events to our Kafka sink. */
-export async function measureProducerFloors({ broker }: BenchServers, records: number): Promise<Floor[]> {
+export async function measureProducerFloors(broker: string, records: number): Promise<Floor[]> {
   const floors: Floor[] = [];
   for (const delivery of ['exactly-once', 'at-least-once'] as const) {
     const name = `bench-floor-${process.pid}-${delivery}`;
     const cost = await inProcess({ kind: 'producer', broker, name, delivery, records });
-    floors.push({ name: `Producer alone, ${delivery}`, events: records, ...cost });
+    floors.push({ name: `Producer alone, ${delivery}`, floorOf: null, events: records, ...cost });
   }
   return floors;
 }
 
-async function inProcess(task: FloorTask): Promise<FloorCost> {
+/** What warms a broker up: so many records, written and read, bring its figures to where they stay. */
+const WARM_UP_RECORDS = 500_000;
+
+/**
+ * Writes and reads ready-made events, in transactions and without, so that the first contender does not pay for the
+ * broker's own start: its compiler, its log segments, its coordinator.
+ */
+export async function warmBroker(
+  { broker }: { readonly broker: string },
+  signal: AbortSignal,
+): Promise<void> {
+  for (const delivery of ['at-least-once', 'exactly-once'] as const) {
+    const name = `bench-warm-up-${process.pid}-${delivery}`;
+    await inProcess({ kind: 'producer', broker, name, delivery, records: WARM_UP_RECORDS });
+    const topic = { broker, topic: `${name}.public.orders`, partitions: 3 };
+    await waitForRecords(topic, { skip: 0, records: WARM_UP_RECORDS }, signal);
+  }
+}
+
+export async function inProcess(task: FloorTask): Promise<FloorCost> {
   const worker = join(import.meta.dirname, 'floor-worker.ts');
   const { stdout } = await promisify(execFile)(process.execPath, [worker, JSON.stringify(task)]);
   return JSON.parse(stdout) as FloorCost;
-}
-
-async function onPath(program: string): Promise<boolean> {
-  return await promisify(execFile)(program, ['--version']).then(
-    () => true,
-    () => false,
-  );
 }

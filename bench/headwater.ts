@@ -46,13 +46,13 @@ export function headwater(
   };
 }
 
-function settings({ id, databaseUrl, broker, snapshot, directory }: RunSpec, delivery: Delivery): string {
+function settings({ id, source, broker, snapshot, directory }: RunSpec, delivery: Delivery): string {
+  const own = source.product === 'postgres' ? `  postgres: { slot: ${id}, publication: ${id} }\n` : '';
   return `name: ${id}
 source:
-  url: ${databaseUrl}
-  tables: [public.orders]
-  postgres: { slot: ${id}, publication: ${id} }
-snapshot:
+  url: ${source.databaseUrl}
+  tables: [${source.schema}.orders]
+${own}snapshot:
   mode: ${snapshot ? 'initial' : 'no_data'}
 emit:
   kafka: { brokers: ['${broker}'], producer: { compression: lz4 } }

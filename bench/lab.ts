@@ -1,22 +1,18 @@
-/** The place the contenders run in: one database, one broker, topics and slots made and removed for each run. */
+/** The place the contenders run in: one source, one broker, topics and slots made and removed for each run. */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Admin } from '@platformatic/kafka';
-import type { Client } from 'pg';
 import { topicOf, type Contender, type RunSpec } from './contender.ts';
-import { insertRow, openDatabase, type Identity } from './orders.ts';
-import type { BenchServers } from './servers.ts';
+import { startKafkaBroker } from './servers.ts';
+import { type BenchSource, type Identity, type Product, startSource } from './source.ts';
 import { countRecords, waitForRow, type WatchedTopic } from './topic-watch.ts';
 
 export interface Lab extends AsyncDisposable {
-  readonly databaseUrl: string;
+  readonly source: BenchSource;
   readonly broker: string;
-  /** REPLICA IDENTITY DEFAULT: the log holds the key of a deleted row and nothing else. */
-  readonly keyOnlyBefore: boolean;
-  /** A session for set-up work. */
-  readonly client: Client;
+  readonly kafkaVersion: string;
   /** A topic, a name and a directory of its own. */
   newRun(contender: Contender, options: { readonly snapshot: boolean }): Promise<RunSpec>;
   watch(spec: RunSpec): WatchedTopic;
@@ -37,29 +33,42 @@ export interface Lab extends AsyncDisposable {
 /** Ids of rows that were written by themselves are above this, and above every id of the change log. */
 export const FIRST_SINGLE_ID = 1_000_000_000_000;
 
-export async function openLab(
-  servers: BenchServers,
-  { partitions, identity }: { readonly partitions: number; readonly identity: Identity },
-): Promise<Lab> {
+/** Starts the servers too. */
+export async function openLab({
+  product,
+  partitions,
+  identity,
+}: {
+  readonly product: Product;
+  readonly partitions: number;
+  readonly identity: Identity;
+}): Promise<Lab> {
+  await using stack = new AsyncDisposableStack();
+  const source = stack.use(await startSource(product, identity));
+  const kafka = stack.use(await startKafkaBroker());
+  const writer = await source.openWriter();
+  stack.defer(() => writer.close());
   const directory = await mkdtemp(join(tmpdir(), 'headwater-bench-'));
-  const client = await openDatabase(servers.databaseUrl);
-  const admin = new Admin({ clientId: 'headwater-bench', bootstrapBrokers: [servers.broker] });
+  if (process.env['BENCH_KEEP'] === undefined)
+    stack.defer(() => rm(directory, { recursive: true, force: true }));
+  const admin = new Admin({ clientId: 'headwater-bench', bootstrapBrokers: [kafka.broker] });
+  stack.defer(() => admin.close());
   let runs = 0;
   let singleId = FIRST_SINGLE_ID;
   const suffix = randomBytes(3).toString('hex');
 
+  const rest = stack.move();
   const lab: Lab = {
-    databaseUrl: servers.databaseUrl,
-    broker: servers.broker,
-    keyOnlyBefore: identity === 'default',
-    client,
-    watch: (spec) => ({ broker: servers.broker, topic: topicOf(spec), partitions }),
+    source,
+    broker: kafka.broker,
+    kafkaVersion: kafka.version,
+    watch: (spec) => ({ broker: kafka.broker, topic: topicOf(spec), partitions }),
     newRun: async (contender, { snapshot }) => {
       const id = `bench_${contender.slug}_${suffix}_${++runs}`;
       const spec: RunSpec = {
         id,
-        databaseUrl: servers.databaseUrl,
-        broker: servers.broker,
+        source: source.address,
+        broker: kafka.broker,
         snapshot,
         directory: join(directory, id),
       };
@@ -67,29 +76,24 @@ export async function openLab(
       return spec;
     },
     removeRun: async (spec) => {
-      await dropSlot(client, spec.id);
-      await client.query(`DROP PUBLICATION IF EXISTS ${spec.id}`);
+      await source.forget(spec.id);
       await deleteTopics(admin, spec.id);
       if (process.env['BENCH_KEEP'] === undefined) await rm(spec.directory, { recursive: true, force: true });
     },
     prepare: async (contender, spec, signal) => {
       await using daemon = contender.start(spec);
       const either = AbortSignal.any([signal, daemon.ended]);
-      await waitForSlot(client, spec.id, either);
+      await source.untilRead(spec.id, either);
       await deliverOne(lab, spec, either);
       await daemon.stop();
       return countRecords(lab.watch(spec), signal);
     },
     writeRow: async () => {
-      await insertRow(client, ++singleId);
+      await writer.insertRow(++singleId);
       return singleId;
     },
     singles: () => singleId - FIRST_SINGLE_ID,
-    [Symbol.asyncDispose]: async () => {
-      await admin.close();
-      await client.end();
-      if (process.env['BENCH_KEEP'] === undefined) await rm(directory, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };
   return lab;
 }
@@ -109,41 +113,6 @@ export async function deliverOne(lab: Lab, spec: RunSpec, signal: AbortSignal): 
       signal.throwIfAborted();
       if (!patience.aborted) throw error;
     }
-  }
-}
-
-async function waitForSlot(client: Client, slot: string, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    signal.throwIfAborted();
-    const { rowCount } = await client.query(
-      'SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active AND confirmed_flush_lsn IS NOT NULL',
-      [slot],
-    );
-    if (rowCount === 1) return;
-    await sleep(50);
-  }
-}
-
-async function dropSlot(client: Client, slot: string): Promise<void> {
-  for (let attempt = 0; ; attempt++) {
-    const { rows } = await client.query<{ active: boolean }>(
-      'SELECT active FROM pg_replication_slots WHERE slot_name = $1',
-      [slot],
-    );
-    if (rows[0] === undefined) return;
-    if (!rows[0].active) {
-      await client.query('SELECT pg_drop_replication_slot($1)', [slot]);
-      return;
-    }
-    // The server notices that a reader is gone when it next writes to it.
-    if (attempt === 20) {
-      await client.query(
-        'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active',
-        [slot],
-      );
-    }
-    if (attempt > 200) throw new Error(`Replication slot ${slot} stays in use`);
-    await sleep(100);
   }
 }
 

@@ -1,11 +1,10 @@
 /** How long a committed change takes to reach a read_committed consumer. */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
-import type { Client } from 'pg';
 import type { Contender } from './contender.ts';
 import { deliverOne, sleep, type Lab } from './lab.ts';
 import { FIRST_LATENCY_ID, type Sighting } from './latency-consumer.ts';
-import { insertRow, openDatabase } from './orders.ts';
+import type { BenchSource, Writer } from './source.ts';
 import type { WatchedTopic } from './topic-watch.ts';
 
 export interface Percentiles {
@@ -51,7 +50,7 @@ export async function measureLatency(
     await using consumer = startConsumer(lab.watch(spec));
     const warmUp = Math.round(changesPerSecond * WARM_UP_SECONDS);
     const changes = Math.round(changesPerSecond * seconds);
-    await write(lab.databaseUrl, {
+    await write(lab.source, {
       firstId: FIRST_LATENCY_ID,
       changes: warmUp,
       changesPerSecond,
@@ -60,13 +59,13 @@ export async function measureLatency(
     const usageBefore = daemon.usage();
     const firstId = FIRST_LATENCY_ID + warmUp;
     const started = performance.now();
-    const commits = await write(lab.databaseUrl, { firstId, changes, changesPerSecond, signal: either });
+    const commits = await write(lab.source, { firstId, changes, changesPerSecond, signal: either });
     const elapsed = (performance.now() - started) / 1000;
     const usage = daemon.usage();
     await consumer.waitFor(warmUp + changes, either);
     const seen = await consumer.stop();
     await daemon.stop();
-    await lab.client.query('DELETE FROM orders WHERE id >= $1', [FIRST_LATENCY_ID]);
+    await lab.source.deleteFrom(FIRST_LATENCY_ID);
     return {
       contender: contender.name,
       changes,
@@ -115,9 +114,9 @@ interface WriteOptions {
 }
 
 /** Single-row transactions at an even rate; each commit is flushed. Returns when each was known to be done. */
-async function write(databaseUrl: string, options: WriteOptions): Promise<Float64Array> {
+async function write(source: BenchSource, options: WriteOptions): Promise<Float64Array> {
   const { firstId, changes, changesPerSecond, signal } = options;
-  const idle: Client[] = await Promise.all(Array.from({ length: WRITERS }, () => openDatabase(databaseUrl)));
+  const idle: Writer[] = await Promise.all(Array.from({ length: WRITERS }, () => source.openWriter()));
   const all = [...idle];
   const commits = new Float64Array(changes);
   const running = new Set<Promise<void>>();
@@ -130,15 +129,15 @@ async function write(databaseUrl: string, options: WriteOptions): Promise<Float6
         Math.floor(((performance.now() - started) / 1000) * changesPerSecond) + 1,
       );
       while (next < due) {
-        const client = idle.pop();
-        if (client === undefined) {
+        const writer = idle.pop();
+        if (writer === undefined) {
           await Promise.race(running);
           continue;
         }
         const ordinal = next++;
-        const insert = insertRow(client, firstId + ordinal).then(() => {
+        const insert = writer.insertRow(firstId + ordinal).then(() => {
           commits[ordinal] = performance.timeOrigin + performance.now();
-          idle.push(client);
+          idle.push(writer);
           running.delete(insert);
         });
         running.add(insert);
@@ -147,7 +146,7 @@ async function write(databaseUrl: string, options: WriteOptions): Promise<Float6
     }
     await Promise.all(running);
   } finally {
-    await Promise.all(all.map((client) => client.end()));
+    await Promise.all(all.map((writer) => writer.close()));
   }
   return commits;
 }

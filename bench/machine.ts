@@ -1,9 +1,8 @@
 import { execFile } from 'node:child_process';
 import { cpus, release, totalmem, type as systemName } from 'node:os';
 import { promisify } from 'node:util';
-import type { Client } from 'pg';
-import { CONNECT_VERSION, DEBEZIUM_VERSION } from './debezium.ts';
-import type { BenchServers } from './servers.ts';
+import { CONNECT_VERSION, DEBEZIUM_VERSIONS } from './debezium.ts';
+import type { Lab } from './lab.ts';
 
 /** What the figures were measured on. */
 export interface Machine {
@@ -14,21 +13,14 @@ export interface Machine {
   readonly node: string;
   /** Null where there is none. */
   readonly java: string | null;
-  readonly postgres: string;
-  readonly postgresSettings: Readonly<Record<string, string>>;
+  /** Product, version and telling settings of the database. */
+  readonly source: string;
   readonly kafka: string;
   readonly debezium: string;
   readonly connect: string;
 }
 
-const TELLING_SETTINGS = ['shared_buffers', 'fsync', 'logical_decoding_work_mem', 'max_wal_size'];
-
-export async function machine(client: Client, servers: BenchServers): Promise<Machine> {
-  const { rows: versions } = await client.query<{ server_version: string }>('SHOW server_version');
-  const { rows } = await client.query<{ name: string; value: string }>(
-    'SELECT name, current_setting(name) AS value FROM pg_settings WHERE name = ANY($1) ORDER BY name',
-    [TELLING_SETTINGS],
-  );
+export async function machine({ source, kafkaVersion }: Lab): Promise<Machine> {
   return {
     processor: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
@@ -36,10 +28,9 @@ export async function machine(client: Client, servers: BenchServers): Promise<Ma
     system: `${systemName()} ${release()}`,
     node: process.version,
     java: await javaVersion(),
-    postgres: versions[0]?.server_version ?? 'unknown',
-    postgresSettings: Object.fromEntries(rows.map(({ name, value }) => [name, value])),
-    kafka: servers.kafkaVersion,
-    debezium: DEBEZIUM_VERSION,
+    source: await source.describe(),
+    kafka: kafkaVersion,
+    debezium: DEBEZIUM_VERSIONS[source.address.product],
     connect: CONNECT_VERSION,
   };
 }

@@ -2,13 +2,14 @@
  * `npm run bench -- COMMAND`. Standard output is the report, standard error the progress. Exits with 1 where
  * contenders that should deliver the same did not.
  */
-import yargs from 'yargs';
+import yargs, { type Argv } from 'yargs';
 import type { PeerName } from './debezium.ts';
 import { benchFloors } from './floors.ts';
 import type { Delivery } from './headwater.ts';
 import { benchLargeTransaction } from './large-transaction.ts';
-import { benchPostgres, SCENARIOS, type Scenario } from './postgres.ts';
+import { benchContest, SCENARIOS, type Scenario } from './contest.ts';
 import { benchProfile } from './profile.ts';
+import type { Identity, Product } from './source.ts';
 
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -30,62 +31,86 @@ function list<T extends string>(allowed: readonly T[]): (text: string) => T[] {
     });
 }
 
+const IDENTITIES: readonly Identity[] = ['default', 'full'];
+
+const SOURCE_OPTION = {
+  choices: ['postgres', 'mysql'] satisfies Product[] as Product[],
+  default: 'postgres' satisfies Product as Product,
+  describe: 'the source',
+};
+
+function contestOptions<T>(command: Argv<T>) {
+  return command
+    .option('rows', { type: 'number', default: 1_000_000, describe: 'rows of the table, and changes' })
+    .option('json', { type: 'string', describe: 'write the result to this file' })
+    .option('only', {
+      type: 'string',
+      default: SCENARIOS.join(','),
+      describe: 'which of the scenarios',
+      coerce: list<Scenario>(SCENARIOS),
+    })
+    .option('peer', {
+      type: 'string',
+      default: PEERS.join(','),
+      describe: 'settings of the peer, or none',
+      coerce: (text: string) => (text === 'none' ? [] : list<(typeof PEERS)[number]>(PEERS)(text)),
+    })
+    .option('ours', { type: 'boolean', default: true, describe: '--no-ours: the peer alone' })
+    .option('repeat', { type: 'number', default: 1, describe: 'runs of each; the median counts' })
+    .option('partitions', { type: 'number', default: 3, describe: 'of each topic' })
+    .option('rate', { type: 'number', default: 500, describe: 'changes per second for the latency' })
+    .option('seconds', { type: 'number', default: 20, describe: 'how long latency is measured' });
+}
+
+type ContestFlags = Awaited<ReturnType<typeof contestOptions<object>>['argv']>;
+
+async function contest(product: Product, identity: Identity, flags: ContestFlags): Promise<void> {
+  const agreed = await benchContest(
+    {
+      product,
+      identity,
+      rows: flags.rows,
+      only: flags.only,
+      peers: flags.peer,
+      ours: flags.ours,
+      repeat: flags.repeat,
+      partitions: flags.partitions,
+      changesPerSecond: flags.rate,
+      latencySeconds: flags.seconds,
+      json: flags.json ?? null,
+    },
+    signal,
+  );
+  if (!agreed) process.exitCode = 1;
+}
+
 await yargs(process.argv.slice(2))
   .scriptName('npm run bench --')
   .command(
     'postgres',
     'Headwater and Debezium on the same PostgreSQL work',
     (command) =>
-      command
-        .option('rows', { type: 'number', default: 1_000_000, describe: 'rows of the table, and changes' })
-        .option('json', { type: 'string', describe: 'write the result to this file' })
-        .option('only', {
-          type: 'string',
-          default: SCENARIOS.join(','),
-          describe: 'which of the scenarios',
-          coerce: list<Scenario>(SCENARIOS),
-        })
-        .option('peer', {
-          type: 'string',
-          default: PEERS.join(','),
-          describe: 'settings of the peer, or none',
-          coerce: (text: string) => (text === 'none' ? [] : list<(typeof PEERS)[number]>(PEERS)(text)),
-        })
-        .option('ours', { type: 'boolean', default: true, describe: '--no-ours: the peer alone' })
-        .option('repeat', { type: 'number', default: 1, describe: 'runs of each; the median counts' })
+      contestOptions(command)
         .option('identity', {
-          choices: ['default', 'full'] as const,
-          default: 'default' as const,
+          choices: IDENTITIES,
+          default: 'default' as const satisfies Identity,
           describe: 'REPLICA IDENTITY of the table',
         })
-        .option('partitions', { type: 'number', default: 3, describe: 'of each topic' })
-        .option('rate', { type: 'number', default: 500, describe: 'changes per second for the latency' })
-        .option('seconds', { type: 'number', default: 20, describe: 'how long latency is measured' })
         .example('npm run bench -- postgres --rows 100000 --only snapshot --peer tuned', 'a quick look'),
-    async (options) => {
-      const agreed = await benchPostgres(
-        {
-          rows: options.rows,
-          only: options.only,
-          peers: options.peer,
-          ours: options.ours,
-          repeat: options.repeat,
-          identity: options.identity,
-          partitions: options.partitions,
-          changesPerSecond: options.rate,
-          latencySeconds: options.seconds,
-          json: options.json ?? null,
-        },
-        signal,
-      );
-      if (!agreed) process.exitCode = 1;
-    },
+    ({ identity, ...options }) => contest('postgres', identity, options),
+  )
+  .command(
+    'mysql',
+    'Headwater and Debezium on the same MySQL work',
+    (command) => contestOptions(command),
+    (options) => contest('mysql', 'full', options),
   )
   .command(
     'floors',
     'what receiving the log, receiving a table and producing cost by themselves',
-    (command) => command.option('rows', { type: 'number', default: 1_000_000 }),
-    ({ rows }) => benchFloors({ rows }),
+    (command) =>
+      command.option('rows', { type: 'number', default: 1_000_000 }).option('source', SOURCE_OPTION),
+    ({ rows, source }) => benchFloors(source, { rows }),
   )
   .command(
     'encoders',
@@ -104,9 +129,12 @@ await yargs(process.argv.slice(2))
     'large-transaction',
     'one transaction of many rows: memory has to stay flat',
     (command) =>
-      command.option('rows', { type: 'number', default: 5_000_000 }).option('delivery', DELIVERY_OPTION),
-    async ({ rows, delivery }) => {
-      if (!(await benchLargeTransaction({ rows, delivery }, signal))) process.exitCode = 1;
+      command
+        .option('rows', { type: 'number', default: 5_000_000 })
+        .option('delivery', DELIVERY_OPTION)
+        .option('source', SOURCE_OPTION),
+    async ({ rows, delivery, source }) => {
+      if (!(await benchLargeTransaction({ product: source, rows, delivery }, signal))) process.exitCode = 1;
     },
   )
   .command(
@@ -117,10 +145,11 @@ await yargs(process.argv.slice(2))
         .positional('scenario', { choices: ['snapshot', 'catchup'] as const, demandOption: true })
         .option('rows', { type: 'number', default: 300_000 })
         .option('delivery', DELIVERY_OPTION)
+        .option('source', SOURCE_OPTION)
         .option('top', { type: 'number', default: 30, describe: 'how many functions' })
         .option('keep', { type: 'string', describe: 'leave the .cpuprofile file in this directory' }),
-    ({ scenario, rows, delivery, top, keep }) =>
-      benchProfile({ scenario, rows, delivery, top, keep: keep ?? null }, signal),
+    ({ scenario, rows, delivery, source, top, keep }) =>
+      benchProfile({ product: source, scenario, rows, delivery, top, keep: keep ?? null }, signal),
   )
   .demandCommand(1, 'Name what to measure')
   .strict()

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildHeadwater, headwater, type Delivery } from './headwater.ts';
 import { openLab } from './lab.ts';
-import { createOrders, writeChangeLog } from './orders.ts';
-import { startServers } from './servers.ts';
+import type { Product } from './source.ts';
 import { printTable } from './table.ts';
 import { measureCatchUp, measureSnapshot, type ThroughputRun } from './throughput.ts';
 
 export interface ProfileOptions {
+  readonly product: Product;
   readonly scenario: 'snapshot' | 'catchup';
   readonly rows: number;
   readonly delivery: Delivery;
@@ -19,13 +19,12 @@ export interface ProfileOptions {
 }
 
 export async function benchProfile(options: ProfileOptions, signal: AbortSignal): Promise<void> {
-  const { scenario, rows, delivery, top } = options;
+  const { product, scenario, rows, delivery, top } = options;
   await buildHeadwater();
   const directory = options.keep ?? (await mkdtemp(join(tmpdir(), 'headwater-profile-')));
   const before = new Set(await profilesIn(directory));
-  await using servers = await startServers();
-  await using lab = await openLab(servers, { partitions: 3, identity: 'default' });
-  await createOrders(lab.client, rows, 'default');
+  await using lab = await openLab({ product, partitions: 3, identity: 'default' });
+  await lab.source.createOrders(rows);
   const flags = ['--cpu-prof', `--cpu-prof-dir=${directory}`, '--cpu-prof-interval=500'];
   const profiled = headwater(delivery, { nodeFlags: flags });
   let run: ThroughputRun;
@@ -38,7 +37,7 @@ export async function benchProfile(options: ProfileOptions, signal: AbortSignal)
       const contender = headwater(delivery);
       const delivered = await lab.prepare(contender, spec, signal);
       const prepared = { contender: profiled, spec, before: delivered, singles: lab.singles() };
-      const counts = await writeChangeLog(lab.client, { rows, changes: Math.floor(rows / 100) * 100 });
+      const counts = await lab.source.writeChangeLog({ rows, changes: Math.floor(rows / 100) * 100 });
       run = await measureCatchUp(lab, prepared, { counts, signal });
     } finally {
       await lab.removeRun(spec);

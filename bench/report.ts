@@ -1,17 +1,16 @@
-import { COPY_FLOOR, printFloors, WAL_FLOOR } from './floors.ts';
+import { type Floor, printFloors } from './floors.ts';
 import type { Percentiles } from './latency.ts';
-import type { ContenderResult, PostgresBenchResult } from './postgres.ts';
+import type { ContenderResult, ContestResult } from './contest.ts';
 import { printTable } from './table.ts';
 import type { ThroughputRun } from './throughput.ts';
 
 /** Prints the tables of a whole benchmark to standard output. */
-export function printReport(result: PostgresBenchResult): void {
+export function printReport(result: ContestResult): void {
   const { machine, options } = result;
-  const settings = Object.entries(machine.postgresSettings).map(([name, value]) => `${name} ${value}`);
   console.log(`
 ${result.at}, ${machine.processor}, ${machine.cores} cores, ${machine.memoryGb} GiB, ${machine.system}
-Node ${machine.node}, ${machine.java ?? 'no Java'}, PostgreSQL ${machine.postgres} (${settings.join(', ')}), Kafka ${machine.kafka}
-Debezium ${machine.debezium} in Kafka Connect ${machine.connect} standalone; ${options.partitions} partitions, replica identity ${options.identity}
+Node ${machine.node}, ${machine.java ?? 'no Java'}, ${machine.source}, Kafka ${machine.kafka}
+Debezium ${machine.debezium} in Kafka Connect ${machine.connect} standalone; ${options.partitions} partitions
 Median of ${options.repeat} run(s), in turns. Everything runs on this one machine.`);
   for (const { name, settings: says } of result.contenders) console.log(`  ${name}: ${says}`);
 
@@ -111,9 +110,9 @@ function printStartUp(results: readonly ContenderResult[]): void {
 }
 
 /** CPU time of our runs against what reading and writing alone cost. */
-function printDistance({ contenders, floors, options, counts }: PostgresBenchResult): void {
-  const cpuOf = (name: string): number => {
-    const floor = floors.find((each) => each.name === name);
+function printDistance({ contenders, floors, options, counts }: ContestResult): void {
+  const cpuOf = (is: (floor: Floor) => boolean): number => {
+    const floor = floors.find(is);
     return floor === undefined ? NaN : floor.cpuSeconds / floor.events;
   };
   const rows = contenders
@@ -123,8 +122,9 @@ function printDistance({ contenders, floors, options, counts }: PostgresBenchRes
         .filter((scenario) => ours[scenario].length > 0)
         .map((scenario) => {
           const events = scenario === 'snapshot' ? options.rows : counts.catchup.events;
-          const producer = cpuOf(ours.name.replace('Headwater', 'Producer alone,'));
-          const floor = (cpuOf(scenario === 'snapshot' ? COPY_FLOOR : WAL_FLOOR) + producer) * 1e6;
+          const name = ours.name.replace('Headwater', 'Producer alone,');
+          const producer = cpuOf((floor) => floor.name === name);
+          const floor = (cpuOf(({ floorOf }) => floorOf === scenario) + producer) * 1e6;
           const cpu = (medians(ours[scenario]).cpuSeconds / events) * 1e6;
           return [`${ours.name}, ${scenario}`, cpu.toFixed(2), floor.toFixed(2), times(cpu / floor)];
         }),

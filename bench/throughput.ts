@@ -2,7 +2,7 @@
 import type { Contender, RunSpec } from './contender.ts';
 import type { Lab } from './lab.ts';
 import { FIRST_SINGLE_ID, sleep } from './lab.ts';
-import type { ChangeLogCounts } from './orders.ts';
+import type { ChangeLogCounts } from './source.ts';
 import { readContents, waitForRecords, type TopicContents } from './topic-watch.ts';
 
 export interface ThroughputRun {
@@ -81,7 +81,7 @@ async function measure(
   await daemon.stop();
   const contents = await readContents(
     topic,
-    { below: FIRST_SINGLE_ID, keyOnlyBefore: lab.keyOnlyBefore },
+    { below: FIRST_SINGLE_ID, keyOnlyBefore: lab.source.keyOnlyBefore },
     signal,
   );
   const seconds = (last - daemon.startedAt) / 1000;

@@ -1,15 +1,15 @@
 /**
- * `npm run goldens -- DIR [--keep]`: runs the SQL of a folder of Debezium's recordings through Headwater and compares.
+ * `npm run goldens -- DIR`: runs the SQL of a folder of Debezium's recordings through Headwater and compares.
  * Prints each expected difference once per kind, every other one in full; exit code 1 if there is any of those.
  */
 import { parseArgs } from 'node:util';
-import { testDatabase } from '../test/support/servers.ts';
 import { stopSharedServers } from '../test/support/shared-servers.ts';
 import { compare } from './goldens/compare.ts';
 import { show } from './goldens/exact-json.ts';
 import type { Difference } from './goldens/expected-differences.ts';
 import { readRecording } from './goldens/recording.ts';
 import { runFlow } from './goldens/run-flow.ts';
+import { emptySource } from './goldens/source.ts';
 
 const { positionals } = parseArgs({ allowPositionals: true });
 const folder = positionals[0];
@@ -26,9 +26,9 @@ if (folder === undefined) {
 
 async function main(directory: string): Promise<void> {
   const recording = await readRecording(directory);
-  await using database = await testDatabase(15);
+  await using source = await emptySource(recording.product);
   const ours = await runFlow({
-    databaseUrl: database.url,
+    source,
     recording,
     profile: 'debezium',
     format: 'json-with-schema',

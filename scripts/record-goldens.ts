@@ -1,19 +1,21 @@
 /**
- * `npm run record-goldens`: runs test/fixtures/goldens/postgres/*.sql through a real Debezium and stores what it
- * emits beside them, once with its defaults (recorded-a) and once with replace.null.with.default=false
- * (recorded-n). The recordings are committed; this is run again only when the SQL changes.
+ * `npm run record-goldens -- postgres|mysql|mariadb`: runs test/fixtures/goldens/<product>/*.sql through a real
+ * Debezium and stores what it emits beside them, once with its defaults (recorded-a) and once with
+ * replace.null.with.default=false (recorded-n). The recordings are committed; this is run again only when the SQL
+ * changes.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { Kafka, logLevel } from 'kafkajs';
-import pg from 'pg';
-import { testDatabase, testKafka } from '../test/support/servers.ts';
+import { testKafka } from '../test/support/servers.ts';
 import { stopSharedServers } from '../test/support/shared-servers.ts';
 import { startConnect } from './goldens/debezium.ts';
+import type { RunningConnect } from '../src/local-servers/connect.ts';
+import { emptySource, type GoldenProduct, type GoldenSource } from './goldens/source.ts';
 
-const FOLDER = join(import.meta.dirname, '../test/fixtures/goldens/postgres');
+const FOLDER = join(import.meta.dirname, '../test/fixtures/goldens');
 /** The topic prefix in the stored recordings, whatever it was while recording. */
 const STORED_PREFIX = 'golden';
 const PATIENCE_MS = 180_000;
@@ -24,99 +26,105 @@ interface Recorded {
   readonly line: string;
 }
 
-const { values: flags } = parseArgs({ options: { keep: { type: 'boolean' } } });
+const VARIANTS = [
+  { letter: 'a', settings: {} },
+  {
+    letter: 'n',
+    settings: {
+      'key.converter': 'org.apache.kafka.connect.json.JsonConverter',
+      'value.converter': 'org.apache.kafka.connect.json.JsonConverter',
+      'key.converter.replace.null.with.default': 'false',
+      'value.converter.replace.null.with.default': 'false',
+    },
+  },
+];
 
-try {
-  await record();
-} finally {
-  await stopSharedServers();
+const product = parseArgs({ allowPositionals: true }).positionals[0];
+if (product === 'postgres' || product === 'mysql' || product === 'mariadb') {
+  try {
+    await record(product);
+  } finally {
+    await stopSharedServers();
+  }
+} else {
+  process.stderr.write('Usage: npm run record-goldens -- postgres|mysql|mariadb\n');
+  process.exitCode = 2;
 }
 
-async function record(): Promise<void> {
-  await using database = await testDatabase(15);
+async function record(product: GoldenProduct): Promise<void> {
+  await using source = await emptySource(product);
   const { brokers, prefix } = await testKafka();
-  const client = new pg.Client({ connectionString: database.url });
-  await client.connect();
-  await runFile(client, '1-tables.sql');
-  const id = database.name;
-  await client.query(`CREATE PUBLICATION ${id} FOR ALL TABLES WITH (publish_via_partition_root = true)`);
-  const variants = [
-    { letter: 'a', settings: {} },
-    {
-      letter: 'n',
-      settings: {
-        'key.converter': 'org.apache.kafka.connect.json.JsonConverter',
-        'value.converter': 'org.apache.kafka.connect.json.JsonConverter',
-        'key.converter.replace.null.with.default': 'false',
-        'value.converter.replace.null.with.default': 'false',
-      },
-    },
-  ].map((variant) => ({ ...variant, prefix: `${prefix}${variant.letter}` }));
+  const folder = join(FOLDER, product);
+  await runFile(source, folder, '1-tables.sql');
+  const publication = `p${prefix}`;
+  if (product === 'postgres')
+    await source.query(
+      `CREATE PUBLICATION ${publication} FOR ALL TABLES WITH (publish_via_partition_root = true)`,
+    );
+  const variants = VARIANTS.map((variant) => ({ ...variant, prefix: `${prefix}${variant.letter}` }));
   const connect = await startConnect(
     brokers,
     variants.map((variant) => ({
+      product,
       prefix: variant.prefix,
-      databaseUrl: database.url,
-      slot: variant.prefix,
-      publication: id,
-      settings: variant.settings,
+      databaseUrl: source.url,
+      settings: {
+        ...(product === 'postgres' ? { 'slot.name': variant.prefix, 'publication.name': publication } : {}),
+        ...variant.settings,
+      },
     })),
   );
   try {
-    await untilStreaming(client, variants.length);
+    await untilStreaming(source, connect, variants.length);
     process.stdout.write('streaming\n');
-    await runFile(client, '2-changes.sql');
+    await runFile(source, folder, '2-changes.sql');
     for (const variant of variants) {
-      const lines = await consume(brokers, variant.prefix);
-      const file = join(FOLDER, `recorded-${variant.letter}.jsonl.gz`);
+      const lines = await consume(brokers, connect, variant.prefix);
+      const file = join(folder, `recorded-${variant.letter}.jsonl.gz`);
       await writeFile(file, gzipSync(`${lines.join('\n')}\n`, { level: 9 }));
       process.stdout.write(`${file}: ${lines.length} records\n`);
     }
-  } catch (error) {
-    process.stderr.write((await readFile(connect.logFile, 'utf8')).slice(-6000));
-    throw error;
   } finally {
-    if (!flags.keep) await connect[Symbol.asyncDispose]();
-    await client.end();
+    await connect[Symbol.asyncDispose]();
   }
 }
 
-/** Statement by statement, so that each is a transaction of its own. */
-async function runFile(client: pg.Client, name: string): Promise<void> {
-  const text = await readFile(join(FOLDER, name), 'utf8');
-  for (const statement of text.split(/;[ \t]*\n/)) {
-    if (statement.replaceAll(/^--.*$/gm, '').trim() !== '') await client.query(statement);
-  }
+async function runFile(source: GoldenSource, folder: string, name: string): Promise<void> {
+  await source.run({ sql: await readFile(join(folder, name), 'utf8') });
 }
 
-/** Debezium begins to stream when its snapshot is done: then its slots are in use and have moved on. */
-async function untilStreaming(client: pg.Client, slots: number): Promise<void> {
+/** Debezium begins to stream when its snapshot is done: then its slots are in use, or the server sends it the log. */
+async function untilStreaming(source: GoldenSource, connect: RunningConnect, readers: number): Promise<void> {
+  const sql =
+    source.product === 'postgres'
+      ? 'SELECT 1 FROM pg_stat_replication r JOIN pg_replication_slots s ON s.active_pid = r.pid WHERE s.database = current_database()'
+      : "SELECT 1 FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'";
   const deadline = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const { rows } = await client.query(
-      'SELECT 1 FROM pg_stat_replication r JOIN pg_replication_slots s ON s.active_pid = r.pid WHERE s.database = current_database()',
-    );
-    if (rows.length === slots) return;
+  while ((await source.query(sql)).length !== readers) {
+    await connect.check();
     if (Date.now() > deadline) throw new Error('Debezium does not stream.');
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
 }
 
 /** Everything up to the last transaction's END, sorted by topic and offset. */
-async function consume(brokers: string, prefix: string): Promise<readonly string[]> {
+async function consume(brokers: string, connect: RunningConnect, prefix: string): Promise<readonly string[]> {
   const kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
   await admin.connect();
   const records: Recorded[] = [];
   const deadline = Date.now() + PATIENCE_MS;
   try {
-    while (!(await admin.listTopics()).includes(`${prefix}.public.the_end`)) {
+    const isLast = (topic: string): boolean => topic.startsWith(`${prefix}.`) && topic.endsWith('.the_end');
+    while (!(await admin.listTopics()).some(isLast)) {
+      await connect.check();
       if (Date.now() > deadline) throw new Error('The last row has not arrived.');
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
     await new Promise((resolve) => setTimeout(resolve, 3000)); // END of that transaction, heartbeats
     const topics = (await admin.listTopics()).filter(
-      (topic) => topic.startsWith(`${prefix}.`) || topic === `__debezium-heartbeat.${prefix}`,
+      (topic) =>
+        topic === prefix || topic.startsWith(`${prefix}.`) || topic === `__debezium-heartbeat.${prefix}`,
     );
     const expected = new Map<string, number>();
     for (const topic of topics) {

@@ -141,11 +141,12 @@ for (const profile of ['debezium', 'safe'] as const) {
         tombstones: true,
         transactionMetadata: false,
         truncates: false,
+        schemaChanges: false,
         messages: false,
         heartbeats: false,
         tables: new Map(),
         ...NO_TRANSFORMS,
-        onTableError: (_, error) => {
+        onDeadLetter: (_, error) => {
           throw error;
         },
       },

@@ -2,16 +2,18 @@
  * A real Debezium 3.2.0.Final in Kafka Connect standalone, as the recorder runs it. Needs Java 17, and Maven once.
  */
 import { debeziumPlugin, type RunningConnect, startConnectWorker } from '../../src/local-servers/connect.ts';
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import type { GoldenProduct } from './source.ts';
 
 export const DEBEZIUM_VERSION = '3.2.0.Final';
 
 export interface RecorderConnector {
+  readonly product: GoldenProduct;
   readonly prefix: string;
   readonly databaseUrl: string;
-  readonly slot: string;
-  readonly publication: string;
   /** Over the settings below. */
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 /** Resolves when the worker runs; its connectors take their snapshots then. */
@@ -19,30 +21,25 @@ export async function startConnect(
   brokers: string,
   connectors: readonly RecorderConnector[],
 ): Promise<RunningConnect> {
+  const products = new Set(connectors.map(({ product }) => product));
   return startConnectWorker({
     brokers,
-    plugins: [await debeziumPlugin('postgres', DEBEZIUM_VERSION)],
+    plugins: await Promise.all([...products].map((product) => debeziumPlugin(product, DEBEZIUM_VERSION))),
     discovery: 'service_load',
-    connectors: connectors.map(connectorSettings),
+    connectors: (scratch) => connectors.map((connector) => connectorSettings(connector, scratch)),
   });
 }
 
-function connectorSettings(connector: RecorderConnector): Record<string, string> {
+function connectorSettings(connector: RecorderConnector, scratch: string): Record<string, string> {
   const url = new URL(connector.databaseUrl);
   return {
     name: connector.prefix,
-    'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
     'tasks.max': '1',
     'database.hostname': url.hostname,
     'database.port': url.port,
     'database.user': decodeURIComponent(url.username),
     'database.password': decodeURIComponent(url.password),
-    'database.dbname': url.pathname.slice(1),
     'topic.prefix': connector.prefix,
-    'plugin.name': 'pgoutput',
-    'slot.name': connector.slot,
-    'publication.name': connector.publication,
-    'publication.autocreate.mode': 'disabled',
     'snapshot.mode': 'initial',
     'provide.transaction.metadata': 'true',
     'skipped.operations': 'none',
@@ -51,6 +48,31 @@ function connectorSettings(connector: RecorderConnector): Record<string, string>
     'topic.creation.default.replication.factor': '1',
     // Headers as JSON: Connect's own default prints a struct with toString.
     'header.converter': 'org.apache.kafka.connect.json.JsonConverter',
+    ...(connector.product === 'postgres'
+      ? postgresSettings(url)
+      : mysqlSettings(connector.product, join(scratch, `${connector.prefix}.history`))),
     ...connector.settings,
+  };
+}
+
+function postgresSettings(url: URL): Record<string, string> {
+  return {
+    'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
+    'database.dbname': url.pathname.slice(1),
+    'plugin.name': 'pgoutput',
+    'publication.autocreate.mode': 'disabled',
+  };
+}
+
+function mysqlSettings(product: 'mysql' | 'mariadb', historyFile: string): Record<string, string> {
+  const name = product === 'mysql' ? 'mysql.MySqlConnector' : 'mariadb.MariaDbConnector';
+  return {
+    'connector.class': `io.debezium.connector.${name}`,
+    'database.server.id': String(randomInt(10_000, 1_000_000)),
+    'include.query': 'true',
+    'schema.history.internal': 'io.debezium.storage.file.history.FileSchemaHistory',
+    'schema.history.internal.file.filename': historyFile,
+    // The server may have no TLS.
+    'database.ssl.mode': product === 'mysql' ? 'disabled' : 'disable',
   };
 }

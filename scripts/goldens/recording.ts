@@ -1,9 +1,10 @@
-/** A folder of recordings, in the form of ours (test/fixtures/goldens/postgres) or with expected_*.jsonl.gz. */
+/** A folder of recordings, in the form of ours (test/fixtures/goldens/*) or with expected_*.jsonl.gz. */
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { type Json, parseExact } from './exact-json.ts';
+import type { GoldenProduct, Script } from './source.ts';
 
 export interface GoldenRecord {
   readonly topic: string;
@@ -13,15 +14,16 @@ export interface GoldenRecord {
 }
 
 export interface Recording {
+  readonly product: GoldenProduct;
   /** Debezium's defaults: a NULL shows as the column's default. */
   readonly withDefaults: readonly GoldenRecord[];
   /** replace.null.with.default=false: the same, with NULLs and without the default of source.snapshot. */
   readonly withNulls: readonly GoldenRecord[];
   /** The topic prefix. */
   readonly prefix: string;
-  /** Statements before the start, and while streaming. */
-  readonly before: readonly string[];
-  readonly during: readonly string[];
+  /** What runs before the start, and while streaming. */
+  readonly before: readonly Script[];
+  readonly during: readonly Script[];
 }
 
 export async function readRecording(folder: string): Promise<Recording> {
@@ -32,17 +34,23 @@ export async function readRecording(folder: string): Promise<Recording> {
   const sqlFolder = ours ? folder : join(folder, 'sql');
   const files = (await readdir(sqlFolder)).filter((file) => file.endsWith('.sql')).sort();
   const texts = await Promise.all(files.map((file) => readFile(join(sqlFolder, file), 'utf8')));
-  const scripts = texts.map(statements);
-  const last = scripts.at(-1) ?? [];
+  const { prefix, product } = sourceOf(withNulls);
+  const scripts = texts.map((sql): Script => ({ sql }));
+  const inOrder = { before: scripts.slice(0, -1), during: scripts.slice(-1) };
+  const recorded = { product, withDefaults, withNulls, prefix };
+  if (ours) return { ...recorded, ...inOrder };
   // Debezium's own test SQL was run before the start too, where the recording has rows of a snapshot.
-  const repeated = !ours && withNulls.some((record) => opOf(record) === 'r') ? last : [];
-  return {
-    withDefaults,
-    withNulls,
-    prefix: prefixOf(withNulls),
-    before: [...scripts.slice(0, -1).flat(), ...repeated],
-    during: last,
-  };
+  if (product === 'postgres') {
+    const repeated = withNulls.some((record) => opOf(record) === 'r') ? inOrder.during : [];
+    return { ...recorded, before: [...inOrder.before, ...repeated], during: inOrder.during };
+  }
+  // Of MySQL each file was run in a database of its own, once before the start and once while streaming.
+  const inDatabases = (kind: 'snap' | 'str'): readonly Script[] =>
+    texts.map((sql, i) => {
+      const database = `\`${kind}_${files[i]!.slice(0, -'.sql'.length)}\``;
+      return { sql: `CREATE DATABASE ${database};\nUSE ${database};\n${sql}`, force: true };
+    });
+  return { ...recorded, before: inDatabases('snap'), during: inDatabases('str') };
 }
 
 /** The op of a record, or null of a tombstone or a side record. */
@@ -86,17 +94,15 @@ async function readLines(path: string): Promise<readonly GoldenRecord[]> {
     .map(parseRecord);
 }
 
-function prefixOf(records: readonly GoldenRecord[]): string {
+/** Every event's source block says who it is from. */
+function sourceOf(records: readonly GoldenRecord[]): { prefix: string; product: GoldenProduct } {
   for (const record of records) {
-    const name = fieldOf(fieldOf(fieldOf(record.value, 'payload'), 'source'), 'name');
-    if (typeof name === 'string') return name;
+    const source = fieldOf(fieldOf(record.value, 'payload'), 'source');
+    const name = fieldOf(source, 'name');
+    const connector = fieldOf(source, 'connector');
+    if (typeof name !== 'string') continue;
+    if (connector === 'mysql' || connector === 'mariadb') return { prefix: name, product: connector };
+    return { prefix: name, product: 'postgres' };
   }
   throw new Error('The recording holds no event with a source.');
-}
-
-/** Statement by statement, so that each is a transaction of its own. A `;` ends one at the end of a line. */
-export function statements(sql: string): readonly string[] {
-  return sql
-    .split(/;[ \t]*(?:\n|$)/)
-    .filter((statement) => statement.replaceAll(/^--.*$/gm, '').trim() !== '');
 }

@@ -4,29 +4,27 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import pg from 'pg';
 import { type GoldenRecord, parseRecord, type Recording } from './recording.ts';
+import type { GoldenSource } from './source.ts';
 
 export interface FlowOptions {
-  /** An empty database of PostgreSQL 15 with contrib; superuser. */
-  readonly databaseUrl: string;
-  readonly recording: Recording;
+  /** Empty as yet. */
+  readonly source: GoldenSource;
+  readonly recording: Pick<Recording, 'prefix' | 'before' | 'during'>;
   readonly profile: 'debezium' | 'safe';
   readonly format: 'json' | 'json-with-schema';
 }
 
 /** The records in the order Headwater wrote them. */
 export async function runFlow(options: FlowOptions): Promise<readonly GoldenRecord[]> {
-  const { recording } = options;
+  const { recording, source } = options;
   const folder = await mkdtemp(join(tmpdir(), 'headwater-goldens-'));
-  const client = new pg.Client({ connectionString: options.databaseUrl });
-  await client.connect();
   try {
     const file = join(folder, 'pipeline.yaml');
     await writeFile(file, settings(options, folder));
-    for (const statement of recording.before) await client.query(statement);
+    for (const script of recording.before) await source.run(script);
     await runToTheEnd(file);
-    for (const statement of recording.during) await client.query(statement);
+    for (const script of recording.during) await source.run(script);
     await runToTheEnd(file);
     const records: GoldenRecord[] = [];
     const out = join(folder, 'out');
@@ -36,20 +34,14 @@ export async function runFlow(options: FlowOptions): Promise<readonly GoldenReco
     }
     return records;
   } finally {
-    await client.end();
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function settings({ databaseUrl, recording, profile, format }: FlowOptions, folder: string): string {
-  // Slots belong to the whole server.
-  const own = new URL(databaseUrl).pathname.slice(1);
+function settings({ source, recording, profile, format }: FlowOptions, folder: string): string {
   return `name: ${recording.prefix}
 source:
-  url: ${databaseUrl}
-  tables: ['/.*/']
-  postgres: { slot: ${own}, publication: ${own} }
-emit:
+${source.settings.map((line) => `  ${line}\n`).join('')}emit:
   file: { path: ${join(folder, 'out')} }
   format: ${format}
   profile: ${profile}

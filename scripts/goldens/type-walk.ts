@@ -1,15 +1,16 @@
 /**
  * Walks types through Headwater: for each a table with one column, a row before the snapshot and one while
- * streaming, in both profiles. docs/type-mapping/postgres.md is made of and checked by this.
+ * streaming, in both profiles. docs/type-mapping/* are checked by this.
  */
 import { exactText, type Json } from './exact-json.ts';
 import { fieldOf, type GoldenRecord, opOf } from './recording.ts';
 import { runFlow } from './run-flow.ts';
+import type { GoldenSource, Script } from './source.ts';
 
 export interface TypeLine {
   /** As in CREATE TABLE. */
   readonly type: string;
-  /** SQL expression. */
+  /** SQL expression, of that type by itself or when it is stored. */
   readonly example: string;
 }
 
@@ -22,29 +23,36 @@ export interface WalkedType {
   readonly streamedValue: string;
 }
 
-/** `preamble` creates the types that the lines use. One result per line. */
+/** `preamble` creates what the lines use, also the schema or database they are in. One result per line. */
 export async function walkTypes(
-  databaseUrl: string,
+  source: GoldenSource,
   profile: 'debezium' | 'safe',
-  walk: { readonly preamble: readonly string[]; readonly lines: readonly TypeLine[] },
+  walk: {
+    readonly schema: string;
+    readonly preamble: readonly string[];
+    readonly lines: readonly TypeLine[];
+  },
 ): Promise<readonly WalkedType[]> {
-  const creates = walk.lines.map(({ type }, i) => `CREATE TABLE t${i} (id int PRIMARY KEY, v ${type})`);
+  const creates = walk.lines.map(
+    ({ type }, i) => `CREATE TABLE ${walk.schema}.t${i} (id int PRIMARY KEY, v ${type})`,
+  );
   const inserts = (id: number): readonly string[] =>
-    walk.lines.map(({ type, example }, i) => `INSERT INTO t${i} VALUES (${id}, (${example})::${type})`);
+    walk.lines.map(({ example }, i) => `INSERT INTO ${walk.schema}.t${i} VALUES (${id}, ${example})`);
+  const script = (statements: readonly string[]): Script => ({
+    sql: statements.map((statement) => `${statement};\n`).join(''),
+  });
   const records = await runFlow({
-    databaseUrl,
+    source,
     profile,
     format: 'json-with-schema',
     recording: {
       prefix: 'walk',
-      withDefaults: [],
-      withNulls: [],
-      before: [...walk.preamble, ...creates, ...inserts(1)],
-      during: inserts(2),
+      before: [script([...walk.preamble, ...creates, ...inserts(1)])],
+      during: [script(inserts(2))],
     },
   });
   return walk.lines.map((line, i) => {
-    const ofTable = records.filter(({ topic }) => topic === `walk.public.t${i}`);
+    const ofTable = records.filter(({ topic }) => topic === `walk.${walk.schema}.t${i}`);
     const snapshot = ofTable.find((record) => opOf(record) === 'r');
     const streamed = ofTable.find((record) => opOf(record) === 'c');
     if (snapshot === undefined || streamed === undefined)

@@ -32,6 +32,31 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/status.ts')).command,
   },
   {
+    usage: 'snapshot <file> [tables..]',
+    summary: 'Read tables again while the pipeline streams, or hold or end what is being read',
+    load: async () => (await import('./commands/snapshot.ts')).command,
+  },
+  {
+    usage: 'resync <file> <tables..>',
+    summary: 'Forget what is known of tables and read them again, while the pipeline streams',
+    load: async () => (await import('./commands/resync.ts')).command,
+  },
+  {
+    usage: 'pause <file>',
+    summary: 'Stop a running pipeline from reading and delivering',
+    load: async () => (await import('./commands/pause.ts')).command,
+  },
+  {
+    usage: 'resume <file>',
+    summary: 'Let a paused pipeline go on',
+    load: async () => (await import('./commands/resume.ts')).command,
+  },
+  {
+    usage: 'reload [file]',
+    summary: 'Let the running daemon read its settings files again',
+    load: async () => (await import('./commands/reload.ts')).command,
+  },
+  {
     usage: 'offsets <action> <file> [position]',
     summary: 'Show, export or set the position a pipeline resumes at',
     load: async () => (await import('./commands/offsets.ts')).command,

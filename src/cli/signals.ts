@@ -12,6 +12,8 @@ export interface StopSignals {
 
 export interface StopOptions {
   readonly onStop?: (signal: EndingSignal) => void;
+  /** What SIGHUP asks for instead of stopping. */
+  readonly onHangup?: () => void;
   /** After the first signal there is this much time to end; Infinity without a limit. */
   readonly timeoutMs?: number;
   readonly onTimeout?: () => void;
@@ -26,7 +28,7 @@ export function exitCodeFor(signal: EndingSignal): number {
   return 128 + constants.signals[signal];
 }
 
-/** The first SIGTERM, SIGINT or SIGHUP asks to stop, the second (or the time-out) ends the process at once. */
+/** The first SIGTERM, SIGINT or SIGHUP (unless that has a use of its own) asks to stop, the second (or the time-out) ends the process at once. */
 export function onStopSignals(options: StopOptions = {}): StopSignals {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
@@ -46,12 +48,16 @@ export function onStopSignals(options: StopOptions = {}): StopSignals {
     }
     controller.abort();
   };
-  for (const name of ENDING) process.on(name, listener);
+  const ending = ENDING.filter((name) => name !== 'SIGHUP' || options.onHangup === undefined);
+  for (const name of ending) process.on(name, listener);
+  const hangup = options.onHangup;
+  if (hangup !== undefined) process.on('SIGHUP', hangup);
   return {
     stop: controller.signal,
     dispose() {
       clearTimeout(timer);
-      for (const name of ENDING) process.off(name, listener);
+      for (const name of ending) process.off(name, listener);
+      if (hangup !== undefined) process.off('SIGHUP', hangup);
     },
   };
 }

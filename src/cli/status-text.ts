@@ -1,4 +1,5 @@
 import { isReady } from '../observability/metrics.ts';
+import { deadLetterText } from '../observability/dead-letter-text.ts';
 import { formatBytes, formatCount, formatDuration } from '../observability/quantities.ts';
 import type { PipelineStatus, TableStatus } from '../observability/status.ts';
 import type { DaemonStatus } from './daemon-client.ts';
@@ -24,6 +25,7 @@ function pipelineText(pipeline: PipelineStatus, now: number): string {
     const again = retryInMs === null ? '' : `, tries again in ${formatDuration(retryInMs)}`;
     lines.push(`  ! ${lastError.code}, ${ago(lastError.at, now)} ago${again}: ${lastError.message}`);
   }
+  for (const warning of pipeline.warnings) lines.push(`  ! ${warning}`);
   const lag = lagMs === null ? 'unknown' : pipeline.caughtUp ? 'none' : formatDuration(lagMs);
   const changes = counters.creates + counters.updates + counters.deletes + counters.truncates;
   lines.push(
@@ -33,6 +35,11 @@ function pipelineText(pipeline: PipelineStatus, now: number): string {
     const budget =
       pipeline.retainedBudgetBytes === null ? '' : ` of ${formatBytes(pipeline.retainedBudgetBytes)} allowed`;
     lines.push(`  the source keeps ${formatBytes(pipeline.retainedBytes)} of log${budget}`);
+  }
+  if (pipeline.headroomMs !== null) {
+    lines.push(
+      `  the source keeps what is not delivered for ${formatDuration(Math.max(0, pipeline.headroomMs))} more`,
+    );
   }
   if (snapshot !== null) {
     const left = snapshot.remainingMs === null ? '' : `, about ${formatDuration(snapshot.remainingMs)} left`;
@@ -50,7 +57,7 @@ function tableText(table: TableStatus, width: number, now: number): readonly str
   const lines = [
     `  ${table.table.padEnd(width)}  ${table.state.padEnd(12)} ${formatCount(table.events).padStart(12)} records, ${last}`,
   ];
-  for (const sentence of [table.reason, table.limitation])
+  for (const sentence of [table.reason, deadLetterText(table, now), table.limitation])
     if (sentence !== null) lines.push(`    ! ${sentence}`);
   return lines;
 }

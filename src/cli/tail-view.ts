@@ -1,3 +1,6 @@
+import type { ColumnTypes } from '../daemon/column-types.ts';
+import { readableDecimals } from './readable-decimals.ts';
+
 /** One delivered record, for people: what happened to which row, and what it was before. */
 export interface DeliveredRecord {
   readonly topic: string;
@@ -31,18 +34,29 @@ const LONGEST_VALUE = 60;
 /** Table and key on one line, so that what follows stands in a column. */
 const BRIEF_WIDTH = 26;
 
+/** Finds the types of a table's columns; undefined where they are not known. */
+export type TypesOf = (table: string) => ColumnTypes | undefined;
+
 /** Text of one or more lines, or null for what says nothing of its own (the tombstone after a delete). */
-export function describeRecord(record: DeliveredRecord, colour: boolean): string | null {
+export function describeRecord(
+  record: DeliveredRecord,
+  colour: boolean,
+  typesOf: TypesOf = () => undefined,
+): string | null {
   if (record.value === null) return null;
   const paint = (code: string, text: string): string => (colour ? `${code}${text}${RESET}` : text);
   const time = new Date(record.timestamp).toISOString().slice(11, 23);
-  const key = parse(record.key);
-  const value = parse(record.value);
-  const op = isRow(value) && typeof value.op === 'string' ? value.op : null;
-  if (!isRow(value) || op === null) {
-    return `${paint(DIM, time)} ${record.topic} ${shorten(JSON.stringify(value) ?? 'not JSON')}\n`;
+  const event = parse(record.value);
+  const op = isRow(event) && typeof event.op === 'string' ? event.op : null;
+  if (!isRow(event) || op === null) {
+    return `${paint(DIM, time)} ${record.topic} ${shorten(JSON.stringify(event) ?? 'not JSON')}\n`;
   }
-  const table = tableOf(value) ?? record.topic;
+  const table = tableOf(event) ?? record.topic;
+  const types = typesOf(table);
+  const decimals = (row: unknown): unknown =>
+    types !== undefined && isRow(row) ? readableDecimals(row, types) : row;
+  const key = decimals(parse(record.key));
+  const value = { ...event, before: decimals(event.before), after: decimals(event.after) };
   const head = `${paint(DIM, time)} ${paint(COLOURS[op] ?? '', (WORDS[op] ?? op).padEnd(6))} ${table}${keyText(key)}`;
   return `${head}${rowLines(value, paint)}\n`;
 }

@@ -1,38 +1,49 @@
 import { createEmitter } from '../emitter/emitter.ts';
 import { PausedTables } from '../emitter/paused-tables.ts';
+import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
-import type { PostgresPosition } from '../readers/postgres/position.ts';
-import type { PostgresSource } from '../readers/postgres/source-info.ts';
+import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openEncoding } from './encodings.ts';
+import { enrichmentParts } from './enrichment.ts';
+import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
-import { sourceOf } from './sources.ts';
+import { type Source, withSource } from './sources.ts';
 import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
 
 /** One attempt's parts, made by hand from one settings file. */
-export function attemptParts(
+export function attemptParts(settings: Settings, run: RunOptions): AttemptParts<unknown, SourceInfo> {
+  return withSource(settings, run.log, (source) => partsOf(settings, run, source));
+}
+
+interface RunOptions {
+  readonly untilCaughtUp: boolean;
+  readonly startedAt: number;
+  readonly lost: string | null;
+  readonly log: Log;
+  readonly control: PipelineControl;
+}
+
+function partsOf<P, S extends SourceInfo>(
   settings: Settings,
-  run: {
-    readonly untilCaughtUp: boolean;
-    readonly startedAt: number;
-    readonly lost: string | null;
-    readonly log: Log;
-  },
-): AttemptParts<PostgresPosition, PostgresSource> {
+  run: RunOptions,
+  { openReader, block }: Source<P, S>,
+): AttemptParts<P, S> {
   const { emit, snapshot, source } = settings;
-  const { openReader, block } = sourceOf(settings, run.log);
   return {
     name: settings.name,
+    control: run.control,
     openReader,
     openSink: (signal) => openSink(settings, run.log, signal),
     openRecords: async (state, signal) => {
       const { encoding, refusals } = await openEncoding(settings, { state, signal, log: run.log });
+      const filters = await rowFilters(settings);
       const { tables: paused, resumed } = await PausedTables.restore(state, refusals);
       return {
         resumed,
-        createEmitter: (sink, onTableError) =>
+        createEmitter: (sink, { onDeadLetter, onPaused }) =>
           createEmitter(
             {
               ...topicNaming(settings),
@@ -47,6 +58,7 @@ export function attemptParts(
               tombstones: emit.tombstones,
               transactionMetadata: emit.transactionMetadata,
               truncates: emit.truncates,
+              schemaChanges: emit.schemaChanges,
               messages: emit.messages,
               deadLetterTopic: deadLetterTopicOf(settings),
               heartbeats: emit.heartbeatMs !== null,
@@ -58,6 +70,7 @@ export function attemptParts(
                     topic: topic ?? undefined,
                     columns: columns ?? undefined,
                     headers,
+                    filter: filters.get(table),
                   },
                 ]),
               ),
@@ -66,7 +79,7 @@ export function attemptParts(
                   { table: tableName(table), rules: rules.join(', ') },
                   'the settings have rules for columns that this table does not have',
                 ),
-              onTableError,
+              onDeadLetter,
             },
             {
               encoding,
@@ -75,7 +88,7 @@ export function attemptParts(
               pausing: {
                 tables: paused,
                 state,
-                onPaused: onTableError,
+                onPaused,
                 onIncompatible: emit.registry?.onIncompatible === 'new_topic' ? 'new_topic' : 'pause',
               },
             },
@@ -93,13 +106,13 @@ export function attemptParts(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
+    enrichment: enrichmentParts(settings, block),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',
     maxTransactionRows: emit.maxTransactionRows,
     maxTransactionMs: emit.maxTransactionMs,
     heartbeatMs: emit.heartbeatMs,
-    retainedBudgetBytes: source.postgres.walBudgetBytes,
     untilCaughtUp: run.untilCaughtUp,
   };
 }

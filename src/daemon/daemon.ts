@@ -2,12 +2,9 @@ import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { ExitCode } from '../errors/catalogue.ts';
 import type { Log } from '../observability/log.ts';
 import type { PipelineStatus } from '../observability/status.ts';
-import { runAttempt } from '../pipeline/attempt.ts';
-import { PipelineMonitor } from '../pipeline/monitor.ts';
 import type { Settings } from '../settings/settings.ts';
-import { attemptParts } from './compose.ts';
-import { errorFields } from './error-fields.ts';
-import { type Outcome, supervise } from './supervisor.ts';
+import { errorsOf, PipelineTask } from './pipeline-task.ts';
+import type { Outcome } from './supervisor.ts';
 
 export interface DaemonOptions {
   readonly settings: readonly Settings[];
@@ -19,8 +16,19 @@ export interface DaemonOptions {
 export interface Daemon {
   /** One entry a pipeline, in the order of the settings. */
   status(): readonly PipelineStatus[];
+  /** Null where the daemon has no such pipeline. */
+  pipeline(name: string): PipelineTask | null;
+  /** Goes on with other settings: pipelines that are new start, those that are gone end, changed ones begin anew. */
+  reload(settings: readonly Settings[]): ReloadSummary;
   /** Resolves when every pipeline has ended; never rejects. */
   readonly finished: Promise<DaemonResult>;
+}
+
+/** Names of pipelines. */
+export interface ReloadSummary {
+  readonly started: readonly string[];
+  readonly changed: readonly string[];
+  readonly stopped: readonly string[];
 }
 
 export interface DaemonResult {
@@ -29,64 +37,89 @@ export interface DaemonResult {
   readonly errors: readonly HeadwaterError[];
 }
 
-/** The source has been ahead for this long without a delivery: the pipeline is not ready. */
-const PROGRESS_TIMEOUT_MS = 60_000;
-
 /**
  * Starts every pipeline and supervises it until `stop` aborts, all are complete, or all have failed. A pipeline
  * that fails does not stop the others.
  */
 export function startDaemon(options: DaemonOptions, stop: AbortSignal): Daemon {
-  const pipelines = options.settings.map((settings) => ({
-    settings,
-    monitor: new PipelineMonitor({
-      name: settings.name,
-      connector: settings.source.connector,
-      progressTimeoutMs: PROGRESS_TIMEOUT_MS,
-      now: Date.now,
-    }),
-  }));
-  const startedAt = Date.now();
-  const running = pipelines.map(async ({ settings, monitor }): Promise<Outcome> => {
-    const log = options.log.child({ pipeline: settings.name });
-    monitor.retainedBudgetBytes = settings.source.postgres.walBudgetBytes;
-    const outcome = await supervise(
-      {
-        attempt: (signal, lost) => {
-          const parts = attemptParts(settings, {
-            untilCaughtUp: options.untilCaughtUp,
-            startedAt,
-            lost,
-            log,
-          });
-          return runAttempt(parts, monitor, signal, log);
-        },
-        monitor,
-        log,
-        // One beside others is retried: they may work, or wait for the same server to come up.
-        retryBeforeFirstProgress: pipelines.length > 1,
-        mendsGaps: settings.source.onGap !== 'fail',
-        random: Math.random,
-      },
-      stop,
-    );
-    if (outcome.kind === 'failed') {
-      const { error } = outcome;
-      log.error(errorFields(error), error.message);
-    } else if (outcome.kind === 'complete') {
-      log.info({}, 'complete: everything there was to deliver has been delivered');
-    } else {
-      log.info({}, 'stopped: what was read has been delivered');
-    }
-    return outcome;
-  });
-  return {
-    status: () => pipelines.map(({ monitor }) => monitor.status()),
-    finished: Promise.all(running).then(resultOf),
-  };
+  return new RunningDaemon(options, stop);
 }
 
-function resultOf(outcomes: readonly Outcome[]): DaemonResult {
-  const errors = outcomes.flatMap((outcome) => (outcome.kind === 'failed' ? [outcome.error] : []));
-  return { exitCode: errors[0]?.entry.exit ?? 0, errors };
+class RunningDaemon implements Daemon {
+  readonly finished: Promise<DaemonResult>;
+  readonly #options: DaemonOptions;
+  readonly #stop: AbortSignal;
+  #tasks: Map<string, PipelineTask>;
+  /** What pipelines that are no longer in the settings wait for to end. */
+  #leaving: Promise<Outcome>[] = [];
+
+  constructor(options: DaemonOptions, stop: AbortSignal) {
+    this.#options = options;
+    this.#stop = stop;
+    this.#tasks = new Map(options.settings.map((settings) => [settings.name, this.#start(settings)]));
+    this.finished = this.#finish();
+  }
+
+  status(): readonly PipelineStatus[] {
+    return [...this.#tasks.values()].map((task) => task.status());
+  }
+
+  pipeline(name: string): PipelineTask | null {
+    return this.#tasks.get(name) ?? null;
+  }
+
+  reload(settings: readonly Settings[]): ReloadSummary {
+    const summary = { started: [] as string[], changed: [] as string[], stopped: [] as string[] };
+    const before = this.#tasks;
+    this.#tasks = new Map(
+      settings.map((each) => {
+        const task = before.get(each.name);
+        before.delete(each.name);
+        if (task === undefined || isOver(task)) {
+          summary.started.push(each.name);
+          return [each.name, this.#start(each)];
+        }
+        if (task.settings.fingerprint !== each.fingerprint) {
+          summary.changed.push(each.name);
+          task.reload(each);
+        }
+        return [each.name, task];
+      }),
+    );
+    for (const [name, task] of before) {
+      summary.stopped.push(name);
+      task.stop();
+      this.#leaving.push(task.finished);
+    }
+    return summary;
+  }
+
+  #start(settings: Settings): PipelineTask {
+    const { log, untilCaughtUp } = this.#options;
+    return new PipelineTask(
+      settings,
+      { log, untilCaughtUp, alone: this.#options.settings.length === 1 },
+      this.#stop,
+    );
+  }
+
+  /** Pipelines that a reload has started meanwhile are waited for too. */
+  async #finish(): Promise<DaemonResult> {
+    let outcomes: readonly Outcome[] = [];
+    let waited: readonly PipelineTask[] = [];
+    while ([...this.#tasks.values()].some((task) => !waited.includes(task)) || this.#leaving.length > 0) {
+      waited = [...this.#tasks.values()];
+      const leaving = this.#leaving;
+      this.#leaving = [];
+      outcomes = await Promise.all(waited.map(({ finished }) => finished));
+      await Promise.all(leaving);
+    }
+    const errors = errorsOf(outcomes);
+    return { exitCode: errors[0]?.entry.exit ?? 0, errors };
+  }
+}
+
+function isOver(task: PipelineTask): boolean {
+  const { state } = task.status();
+  return state === 'stopped' || state === 'failed';
 }

@@ -6,9 +6,10 @@ import { SILENT } from '../observability/log.ts';
 import type { Finding } from '../readers/reader.ts';
 import type { Settings } from '../settings/settings.ts';
 import { registryClient } from './encodings.ts';
+import { readOffsets } from './offsets.ts';
 import { topicsOf } from './topics.ts';
 import { kafkaOptions } from './sinks.ts';
-import { sourceOf } from './sources.ts';
+import { openReader } from './sources.ts';
 
 /**
  * Everything that can be known to go wrong before it does. Changes nothing at the source and creates no topic;
@@ -24,12 +25,30 @@ export async function diagnose(settings: Settings, signal: AbortSignal): Promise
 }
 
 async function checkSource(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
-  await using reader = sourceOf(settings, SILENT).openReader();
+  await using reader = openReader(settings, SILENT);
   try {
-    return await reader.preflight(signal);
+    const findings = await reader.preflight(signal);
+    const gone = findings.some(({ code }) => code === 'settings.no-table-matches');
+    const others = findings.some(
+      ({ check, code }) => check === 'tables' && code !== 'settings.no-table-matches',
+    );
+    return gone && others && (await hasRun(settings, signal)) ? findings.map(asGone) : findings;
   } catch (error) {
     return [findingOf('source', error)];
   }
+}
+
+/** A sink that cannot be asked is told of by its own check. */
+async function hasRun(settings: Settings, signal: AbortSignal): Promise<boolean> {
+  const offsets = await readOffsets(settings, signal).catch(() => null);
+  return offsets !== null && offsets.position !== null;
+}
+
+/** A pipeline with a checkpoint goes on without a table that was dropped. */
+function asGone(finding: Finding): Finding {
+  if (finding.code !== 'settings.no-table-matches') return finding;
+  const { check, message } = finding;
+  return { check, level: 'warning', message, fix: 'Take it out of source.tables if it is gone for good.' };
 }
 
 async function checkSink(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
@@ -65,7 +84,7 @@ async function checkRegistry({ emit }: Settings, signal: AbortSignal): Promise<r
 
 /** As far as the source can be asked: without it the cluster alone is checked. */
 async function topicNamesOf(settings: Settings, signal: AbortSignal): Promise<readonly string[]> {
-  await using reader = sourceOf(settings, SILENT).openReader();
+  await using reader = openReader(settings, SILENT);
   const tables = await reader.tables(signal).catch(() => []);
   return topicsOf(
     settings,

@@ -50,7 +50,7 @@ export async function writeOffsets(
   position: JsonValue,
   signal: AbortSignal,
 ): Promise<void> {
-  const normal = normalisePosition(position);
+  const normal = normalisePosition(settings, position);
   await using owned = await ownState(settings, 'its position cannot be set', signal);
   const { sink, state } = owned;
   const known = state.get(POSITION_KEY);

@@ -1,44 +1,91 @@
+import type { SourceInfo } from '../model/change.ts';
 import type { JsonValue } from '../model/position.ts';
 import type { Log } from '../observability/log.ts';
-import { POSTGRES_POSITIONS, type PostgresPosition } from '../readers/postgres/position.ts';
+import { MYSQL_POSITIONS } from '../readers/mysql/position.ts';
+import { createMysqlReader } from '../readers/mysql/reader.ts';
+import type { MysqlReaderOptions } from '../readers/mysql/settings.ts';
+import { mysqlSourceBlock } from '../readers/mysql/source-block.ts';
+import { POSTGRES_POSITIONS } from '../readers/postgres/position.ts';
 import { createPostgresReader } from '../readers/postgres/reader.ts';
-import { postgresSourceBlock } from '../readers/postgres/source-block.ts';
 import type { PostgresReaderOptions } from '../readers/postgres/settings.ts';
-import type { PostgresSource } from '../readers/postgres/source-info.ts';
+import { postgresSourceBlock } from '../readers/postgres/source-block.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
-import type { Settings } from '../settings/settings.ts';
+import type { Settings, SourceSettings } from '../settings/settings.ts';
 
-/** The one place that knows which connector a settings file asks for. */
-export interface Source {
-  readonly openReader: () => Reader<PostgresPosition, PostgresSource>;
-  readonly block: SourceBlock<PostgresSource>;
+/** What the daemon needs of a kind of source. */
+export interface Source<P, S extends SourceInfo> {
+  readonly openReader: () => Reader<P, S>;
+  readonly block: SourceBlock<S>;
 }
 
-export function sourceOf(settings: Settings, log: Log): Source {
-  return {
-    openReader: () => createPostgresReader(postgresOptions(settings), log),
-    block: postgresSourceBlock(settings.name, settings.source.database),
-  };
+/**
+ * The one place that knows which source a settings file asks for, and the list to extend for another one. `use` is
+ * given a source whose position and source block fit together, whatever they are.
+ */
+export function withSource<T>(
+  settings: Settings,
+  log: Log,
+  use: <P, S extends SourceInfo>(source: Source<P, S>) => T,
+): T {
+  const { connector } = settings.source;
+  switch (connector) {
+    case 'postgresql':
+      return use({
+        openReader: () => createPostgresReader(postgresOptions(settings), log),
+        block: postgresSourceBlock(settings.name, settings.source.database),
+      });
+    case 'mysql':
+    case 'mariadb':
+      return use({
+        openReader: () => createMysqlReader(mysqlOptions(settings, connector), log),
+        block: mysqlSourceBlock(settings.name, connector),
+      });
+  }
+}
+
+/** For what needs no source block. */
+export function openReader(settings: Settings, log: Log): Reader<unknown> {
+  return withSource<Reader<unknown>>(settings, log, (source) => source.openReader());
 }
 
 /** The position as its source would write it; throws `state.position-invalid` on anything else. */
-export function normalisePosition(position: JsonValue): JsonValue {
-  return POSTGRES_POSITIONS.encode(POSTGRES_POSITIONS.decode(position));
+export function normalisePosition(settings: Settings, position: JsonValue): JsonValue {
+  switch (settings.source.connector) {
+    case 'postgresql':
+      return POSTGRES_POSITIONS.encode(POSTGRES_POSITIONS.decode(position));
+    case 'mysql':
+    case 'mariadb':
+      return MYSQL_POSITIONS.encode(MYSQL_POSITIONS.decode(position));
+  }
+}
+
+/** Log kept for us above which an alarm is due; null: no alarm, or a source that keeps none for us. */
+export function retainedBudgetBytes({ source }: Settings): number | null {
+  return source.connector === 'postgresql' ? source.postgres.walBudgetBytes : null;
+}
+
+function connectOptions({ hosts, user, password, tls, connectTimeoutMs }: SourceSettings): {
+  readonly hosts: SourceSettings['hosts'];
+  readonly user: string;
+  readonly password: string | null;
+  readonly tls: PostgresReaderOptions['connect']['tls'];
+  readonly connectTimeoutMs: number;
+} {
+  return {
+    hosts,
+    user,
+    password: password?.reveal() ?? null,
+    tls: { mode: tls.mode, ca: tls.ca, cert: tls.cert, key: tls.key?.reveal() ?? null },
+    connectTimeoutMs,
+  };
 }
 
 function postgresOptions({ name, source, emit }: Settings): PostgresReaderOptions {
-  const { tls, postgres } = source;
+  const { postgres } = source;
   return {
     name,
-    connect: {
-      hosts: source.hosts,
-      database: source.database,
-      user: source.user,
-      password: source.password?.reveal() ?? null,
-      tls: { mode: tls.mode, ca: tls.ca, cert: tls.cert, key: tls.key?.reveal() ?? null },
-      connectTimeoutMs: source.connectTimeoutMs,
-    },
+    connect: { ...connectOptions(source), database: source.database },
     tables: source.tables,
     slot: postgres.slot,
     publication: postgres.publication,
@@ -47,5 +94,24 @@ function postgresOptions({ name, source, emit }: Settings): PostgresReaderOption
     walBudgetBytes: postgres.walBudgetBytes,
     transactionMetadata: emit.transactionMetadata,
     messages: emit.messages,
+  };
+}
+
+function mysqlOptions(
+  { name, source, emit, snapshot }: Settings,
+  connector: MysqlReaderOptions['connector'],
+): MysqlReaderOptions {
+  const { mysql } = source;
+  return {
+    name,
+    connector,
+    connect: { ...connectOptions(source), database: source.database === '' ? null : source.database },
+    tables: source.tables,
+    serverId: mysql.serverId,
+    onGap: source.onGap,
+    transactionMetadata: emit.transactionMetadata,
+    includeQuery: mysql.includeQuery,
+    types: { zeroDates: mysql.zeroDates, unsignedOverflow: mysql.unsignedOverflow },
+    snapshotParallelism: snapshot.mode === 'no_data' ? 0 : snapshot.parallelism,
   };
 }

@@ -1,11 +1,13 @@
 import { asHeadwaterError, type HeadwaterError } from '../errors/headwater-error.ts';
 import type { Log } from '../observability/log.ts';
+import type { PipelineControl } from '../pipeline/control.ts';
 import type { PipelineMonitor } from '../pipeline/monitor.ts';
 import { errorFields } from './error-fields.ts';
 
 export interface SuperviseOptions {
   /** One attempt; see pipeline/attempt.ts. `lost`: why the one before found the position lost. */
   readonly attempt: (stop: AbortSignal, lost: string | null) => Promise<'stopped' | 'complete'>;
+  readonly control: PipelineControl;
   readonly monitor: PipelineMonitor;
   readonly log: Log;
   /**
@@ -29,16 +31,22 @@ const LONGEST_DELAY_MS = 30_000;
  * exponential with jitter and starts anew after progress, not after a mere connection.
  */
 export async function supervise(options: SuperviseOptions, stop: AbortSignal): Promise<Outcome> {
-  const { monitor, log } = options;
+  const { control, monitor, log } = options;
   let failures = 0;
   let lost: string | null = null;
   for (;;) {
+    if (control.paused) {
+      monitor.enter('paused');
+      await control.running(stop);
+    }
     monitor.attempts++;
     monitor.enter('starting');
     const { progress: progressBefore } = monitor;
     const { commits: commitsBefore } = monitor.counters;
     try {
-      const kind = await options.attempt(stop, lost);
+      const kind = await options.attempt(AbortSignal.any([stop, control.beginAttempt()]), lost);
+      // Ended for an operator's sake.
+      if (kind === 'stopped' && !stop.aborted) continue;
       monitor.enter('stopped');
       return { kind };
     } catch (thrown) {
@@ -66,7 +74,7 @@ export async function supervise(options: SuperviseOptions, stop: AbortSignal): P
       log.warn({ ...errorFields(error), retryInMs: delay }, error.message);
       monitor.retryAt = Date.now() + delay;
       monitor.enter('backing-off');
-      await sleep(delay, stop);
+      await sleep(delay, AbortSignal.any([stop, control.beginAttempt()]));
       monitor.retryAt = null;
       if (stop.aborted) return { kind: 'stopped' };
     }

@@ -8,7 +8,7 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import { SILENT } from '../observability/log.ts';
 import type { Settings } from '../settings/settings.ts';
 import { kafkaOptions } from './sinks.ts';
-import { sourceOf } from './sources.ts';
+import { openReader } from './sources.ts';
 import { topicOf } from './topics.ts';
 
 export interface TailOptions {
@@ -71,7 +71,7 @@ async function topicsOf(
   table: string | null,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  await using reader = sourceOf(settings, SILENT).openReader();
+  await using reader = openReader(settings, SILENT);
   const captured = await reader.tables(signal);
   const wanted = captured.filter(({ id }) => table === null || table === `${id.schema}.${id.table}`);
   if (wanted.length > 0) return wanted.map(({ id }) => topicOf(settings, id));

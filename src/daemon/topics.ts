@@ -1,12 +1,14 @@
 import {
   deadLetterTopic,
   heartbeatTopic,
+  schemaChangeTopic,
   tableTopic,
   type TopicNaming,
   transactionTopic,
 } from '../emitter/topic-names.ts';
 import { type TableId, tableName } from '../model/table.ts';
 import type { Settings } from '../settings/settings.ts';
+import { declaredOf } from './enrichment.ts';
 
 /** The topic a table's records go to. */
 export function topicOf(settings: Settings, id: TableId): string {
@@ -23,13 +25,15 @@ export function deadLetterTopicOf({ name, emit }: Settings): string {
 
 /** All topics that are written for these tables; that of logical messages only when there is one. */
 export function topicsOf(settings: Settings, tables: readonly TableId[]): readonly string[] {
-  const { name, emit } = settings;
+  const { name, emit, source } = settings;
   return [
     ...new Set([
       ...tables.map((id) => topicOf(settings, id)),
       deadLetterTopicOf(settings),
+      ...(declaredOf(settings)?.topics ?? []),
       ...(emit.heartbeatMs === null ? [] : [heartbeatTopic(name)]),
       ...(emit.transactionMetadata ? [transactionTopic(name)] : []),
+      ...(emit.schemaChanges && source.connector !== 'postgresql' ? [schemaChangeTopic(name)] : []),
     ]),
   ];
 }

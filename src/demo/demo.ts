@@ -217,6 +217,7 @@ async function startPipeline({ settings, options, httpPort, stack }: Start): Pro
       token: null,
       version: options.version,
       status: () => status(),
+      administration: null,
       log: SILENT,
     }),
   );

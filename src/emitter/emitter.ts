@@ -9,17 +9,20 @@ import type {
   Change,
   MessageChange,
   RowChange,
+  SchemaChange,
   SourceInfo,
   TruncateChange,
   Tx,
   TxMarker,
 } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
+import { type Image, TextRow, valueOf, valuesOf } from '../model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
 import type { PausedTables } from './paused-tables.ts';
 import { type DeadLetter, deadLetters } from './dead-letter.ts';
+import { type SchemaChangeRecords, schemaChangeRecords } from './schema-change-records.ts';
 import {
   heartbeatRecords,
   type KeyAndValue,
@@ -44,6 +47,7 @@ import {
   heartbeatTopic,
   messageTopic,
   notificationTopic,
+  schemaChangeTopic,
   transactionTopic,
 } from './topic-names.ts';
 import { placeJson, TransactionOrder } from './transaction-order.ts';
@@ -68,13 +72,15 @@ export interface EmitterOptions extends RouteOptions {
   readonly transactionMetadata: boolean;
   /** Whether TRUNCATE makes a record; consumers of table topics mostly stumble over it. */
   readonly truncates: boolean;
+  /** Whether changes of tables go to `<name>`, from sources that describe them. */
+  readonly schemaChanges: boolean;
   /** Whether logical messages go to `<name>.message`. */
   readonly messages: boolean;
   readonly heartbeats: boolean;
   /** `<name>.dead-letter` unless given. */
   readonly deadLetterTopic?: string;
-  /** A table's change could not be encoded; it lies in the dead-letter topic, and the others go on. */
-  readonly onTableError: (table: TableId, error: HeadwaterError) => void;
+  /** A change could not be encoded and lies in the dead-letter topic; the table goes on. Called for each. */
+  readonly onDeadLetter: (table: TableId, error: HeadwaterError) => void;
 }
 
 /** What a batch made. */
@@ -98,6 +104,8 @@ export interface Emitter {
   prepare(batch: Batch<unknown>): Promise<void> | undefined;
   /** Encodes and appends everything in the batch, in order. Call `prepare` for the batch first. */
   emit(batch: Batch<unknown>): EmitCounts;
+  /** What has been emitted is committed, and what follows of the same transaction will be apart from it. */
+  split(): void;
   /** Appends a heartbeat record. */
   heartbeat(nowMs: number): void;
   /** Appends a notification to `<name>.notification`. */
@@ -128,7 +136,7 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #options: EmitterOptions;
   readonly #sink: Sink;
   readonly #block: SourceBlock<S>;
-  readonly #asText: boolean;
+  readonly #blocks: Encoding['blocks'];
   /** Null where records are whole envelopes, or rows with nothing added. */
   readonly #unwrapped: UnwrappedFields | null;
   readonly #outbox: Outbox | null;
@@ -145,6 +153,8 @@ class RecordEmitter<S extends SourceInfo> {
     after: null,
     source: '',
     sourceValues: [],
+    at: null,
+    snapshot: null,
     transaction: 'null',
     place: null,
     timeUs: 0,
@@ -153,6 +163,7 @@ class RecordEmitter<S extends SourceInfo> {
   // Each is there once its topic has been prepared.
   #heartbeat: ((nowMs: number) => KeyAndValue) | null = null;
   #message: MessageRecord<S> | null = null;
+  #schemaChange: SchemaChangeRecords<S> | null = null;
   #transaction: TransactionRecords<S> | null = null;
   #notification: NotificationRecord | null = null;
   readonly #deadLetterTopic: string;
@@ -160,6 +171,8 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #topics = new Map<string, TopicHandle>();
   #counts: EmitCounts = emptyCounts();
   #lastTx: Tx | null = null;
+  /** For each record of a transaction of which a part has been committed; null in all others. */
+  #splitHeader: Header | null = null;
 
   constructor(options: EmitterOptions, parts: EmitterParts<S>) {
     const { encoding, block, sink, pausing = null } = parts;
@@ -169,7 +182,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#block = block;
     const added = new UnwrappedFields(options.unwrapped, block.schema);
     this.#unwrapped = options.envelope === 'unwrapped' && added.any ? added : null;
-    this.#asText = encoding.blocks === 'text' && this.#unwrapped === null;
+    this.#blocks = this.#unwrapped === null ? encoding.blocks : 'values';
     this.#outbox = options.outbox === null ? null : new Outbox(options.outbox, encoding.profile);
     this.#headers = options.headers.size === 0 ? null : [...options.headers];
     this.#skipped = new Set(options.skipOperations);
@@ -182,8 +195,8 @@ class RecordEmitter<S extends SourceInfo> {
 
   prepare(batch: Batch<unknown, S>): Promise<void> | undefined {
     const { heartbeats, messages, name, transactionMetadata } = this.#options;
+    this.#routes.forgetOutdated();
     const waiting: Promise<unknown>[] = [];
-    this.#routes.forgetOld();
     const retrying = this.#paused?.retry();
     if (retrying !== undefined) waiting.push(retrying);
     // Needed without a change of theirs in the batch: heartbeats come by time, dead letters by surprise.
@@ -202,7 +215,10 @@ class RecordEmitter<S extends SourceInfo> {
         this.#need(this.#deadLetterTopic, 'dead-letter', waiting);
       } else if (change.kind === 'message') {
         if (messages) this.#need(messageTopic(name), 'message', waiting, this.#openMessage);
-      } else if (change.kind !== 'schema' && transactionMetadata) {
+      } else if (change.kind === 'schema') {
+        if (this.#isRecord(change))
+          this.#need(schemaChangeTopic(name), 'schema', waiting, this.#openSchemaChange);
+      } else if (transactionMetadata) {
         this.#need(transactionTopic(name), 'transaction', waiting, this.#openTransaction);
       }
     }
@@ -215,19 +231,31 @@ class RecordEmitter<S extends SourceInfo> {
     this.#envelope.timeUs = nowUs;
     this.#record.timestamp = Math.floor(nowUs / 1000);
     for (const change of batch.changes) {
+      if (change.kind === 'schema') {
+        // The next row carries it.
+        if (this.#isRecord(change)) this.#emitSchemaChange(change);
+        continue;
+      }
       if (change.tx !== this.#lastTx) {
         this.#lastTx = change.tx;
         if (change.tx !== null) counts.transactions++;
         this.#order.begin();
+        this.#splitHeader = null;
+        // After a restart inside of a transaction its rest comes first, numbered on.
+        if ('seq' in change && change.seq > 0) this.split();
       }
       this.#emitChange(change);
     }
     return counts;
   }
 
+  split(): void {
+    if (this.#lastTx !== null) this.#splitHeader = ['__headwater.split', this.#lastTx.id];
+  }
+
   heartbeat(nowMs: number): void {
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(heartbeatTopic(this.#options.name)), prepared(this.#heartbeat)(nowMs));
+    this.#apart(this.#topic(heartbeatTopic(this.#options.name)), prepared(this.#heartbeat)(nowMs));
   }
 
   async notify(notification: Notification, nowMs: number): Promise<void> {
@@ -236,7 +264,7 @@ class RecordEmitter<S extends SourceInfo> {
     this.#need(name, 'notification', waiting, this.#openNotification);
     await Promise.all(waiting);
     this.#record.timestamp = Math.floor(nowMs);
-    this.#side(this.#topic(name), prepared(this.#notification)(notification, randomUUID(), nowMs));
+    this.#apart(this.#topic(name), prepared(this.#notification)(notification, randomUUID(), nowMs));
   }
 
   tables(): Iterable<Readonly<TableTotals>> {
@@ -249,7 +277,7 @@ class RecordEmitter<S extends SourceInfo> {
     return changed.length === 0 ? undefined : new Map(changed.flatMap((part) => [...part]));
   }
 
-  #emitChange(change: Change<S>): void {
+  #emitChange(change: Exclude<Change<S>, { kind: 'schema' }>): void {
     switch (change.kind) {
       case 'row':
         this.#emitRow(change);
@@ -263,8 +291,6 @@ class RecordEmitter<S extends SourceInfo> {
       case 'begin':
       case 'end':
         this.#emitMarker(change);
-        break;
-      case 'schema': // the next row carries it
         break;
     }
   }
@@ -290,7 +316,7 @@ class RecordEmitter<S extends SourceInfo> {
     }
     const record = this.#record;
     const { timestamp } = record;
-    outbox.write(change.table, change.after, record);
+    outbox.write(change.table, valuesOf(change.after), record);
     record.plain = true;
     this.#append(this.#topic(topic));
     record.plain = false;
@@ -312,13 +338,15 @@ class RecordEmitter<S extends SourceInfo> {
     route.totals.lastEventAt = this.#record.timestamp;
     this.#setBlocks(route, change, change.snapshot);
     const { op } = change;
-    const { project } = route;
-    const before = project === null || change.before === null ? change.before : project(change.before);
-    const after = project === null || change.after === null ? change.after : project(change.after);
+    const { project, filter } = route;
+    const before =
+      project === null || change.before === null ? change.before : project(valuesOf(change.before));
+    const after = project === null || change.after === null ? change.after : project(valuesOf(change.after));
     if (change.unreadable !== undefined) {
       this.#refuse(route, change, asHeadwaterError(change.unreadable));
       return;
     }
+    const verdict = filter === null ? 'keep' : filter(op, valuesOf(change.before), valuesOf(change.after));
     switch (op) {
       case 'c':
         counts.creates++;
@@ -328,6 +356,7 @@ class RecordEmitter<S extends SourceInfo> {
         break;
       case 'u':
         counts.updates++;
+        if (verdict !== 'keep') break;
         if (before !== null && after !== null && keyChanged(route.key, before, after)) {
           if (this.#skipped.has('u')) break;
           this.#emitKeyChange(route, change, before, after);
@@ -338,7 +367,11 @@ class RecordEmitter<S extends SourceInfo> {
         counts.deletes++;
         break;
     }
-    if (this.#skips(route, op, before, after)) {
+    if (verdict === 'leave') {
+      this.#emitLeaving(route, change, before ?? after!);
+      return;
+    }
+    if (verdict === 'skip' || this.#skips(route, op, before, after)) {
       counts.filtered++;
       return;
     }
@@ -347,8 +380,19 @@ class RecordEmitter<S extends SourceInfo> {
     if (op === 'd') this.#appendTombstone(route.topic, null);
   }
 
+  /** A row that no longer satisfies the table's filter: to the topic's readers it is gone. */
+  #emitLeaving(route: TableRoute<S>, change: RowChange<S>, was: Image): void {
+    if (this.#skips(route, 'd', was, null)) {
+      this.#counts.filtered++;
+      return;
+    }
+    if (!this.#encode(route, change, 'd', was, null)) return;
+    this.#append(route.topic);
+    this.#appendTombstone(route.topic, null);
+  }
+
   /** A changed key is a delete of the old and a create of the new, each pointing to the other. */
-  #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Row, after: Row): void {
+  #emitKeyChange(route: TableRoute<S>, change: RowChange<S>, before: Image, after: Image): void {
     const record = this.#record;
     if (!this.#encode(route, change, 'c', null, after)) return;
     const { headers: createdHeaders } = record;
@@ -386,8 +430,8 @@ class RecordEmitter<S extends SourceInfo> {
     route: TableRoute<S>,
     change: RowChange<S>,
     op: Envelope['op'],
-    before: Row | null,
-    after: Row | null,
+    before: Image | null,
+    after: Image | null,
   ): boolean {
     const { encoder } = route;
     const record = this.#record;
@@ -416,36 +460,37 @@ class RecordEmitter<S extends SourceInfo> {
     }
   }
 
-  #skips(route: TableRoute<S>, op: RowChange['op'], before: Row | null, after: Row | null): boolean {
+  #skips(route: TableRoute<S>, op: RowChange['op'], before: Image | null, after: Image | null): boolean {
     if (this.#skipped.has(op)) return true;
     if (op === 'd') {
       return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'drop';
     }
     if (op !== 'u' || !this.#options.skipUnchanged) return false;
-    return before !== null && after !== null && unchanged(route.fields, before, after);
+    return before !== null && after !== null && unchanged(route.fields, valuesOf(before), valuesOf(after));
   }
 
   #unwrappedValue(
     route: TableRoute<S>,
     op: Envelope['op'],
-    before: Row | null,
-    after: Row | null,
+    before: Image | null,
+    after: Image | null,
   ): SinkRecord['value'] {
-    const row = op === 'd' && this.#options.unwrapped.deletes === 'rewrite' ? before : after;
-    if (row === null) return null;
-    return route.encoder.row(this.#unwrapped === null ? row : this.#unwrapped.extend(row, this.#parts(op)));
+    const image = op === 'd' && this.#options.unwrapped.deletes === 'rewrite' ? before : after;
+    if (image === null) return null;
+    const row = this.#unwrapped === null ? image : this.#unwrapped.extend(valuesOf(image), this.#parts(op));
+    return route.encoder.row(row);
   }
 
   #allHeaders(
     route: TableRoute<S>,
     op: Envelope['op'],
-    row: Row | null,
+    row: Image | null,
     noted: readonly Header[] | null,
   ): readonly Header[] {
     return [
       ...(noted ?? []),
       ...(this.#headers ?? []),
-      ...(route.headers === null || row === null ? [] : headersOf(route.headers, row)),
+      ...(route.headers === null || row === null ? [] : headersOf(route.headers, valuesOf(row))),
       ...(this.#unwrapped?.headers(this.#parts(op)) ?? []),
     ];
   }
@@ -456,22 +501,21 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   #refuse(route: TableRoute<S>, change: RowChange<S>, error: HeadwaterError): void {
+    // Half a row would be taken for the whole.
+    const readable = error.code !== 'source.value-unreadable';
     const letter = this.#deadLetter({
       table: route.name,
       topic: route.topic.name,
       op: change.op,
       source: route.source(change.at, change.snapshot),
       columns: route.fields.map((i) => route.columns[i]!),
-      // Half a row would be taken for the whole.
-      before: change.unreadable === undefined ? shownRow(route, change.before) : null,
-      after: change.unreadable === undefined ? shownRow(route, change.after) : null,
+      before: readable ? shownRow(route, change.before) : null,
+      after: readable ? shownRow(route, change.after) : null,
       error,
       timeMs: this.#record.timestamp,
     });
     this.#side(this.#topic(this.#deadLetterTopic), letter);
-    if (route.reported) return;
-    route.reported = true;
-    this.#options.onTableError(route.id, error);
+    this.#options.onDeadLetter(route.id, error);
   }
 
   #emitTruncate(change: TruncateChange<S>): void {
@@ -495,6 +539,16 @@ class RecordEmitter<S extends SourceInfo> {
     this.#side(topic, prepared(this.#message)(change, transaction, this.#envelope.timeUs));
   }
 
+  #isRecord({ description }: SchemaChange<S>): boolean {
+    return this.#options.schemaChanges && description !== undefined;
+  }
+
+  #emitSchemaChange(change: SchemaChange<S>): void {
+    const topic = this.#topic(schemaChangeTopic(this.#options.name));
+    const record = prepared(this.#schemaChange);
+    this.#apart(topic, record(change, change.description ?? null, this.#record.timestamp));
+  }
+
   #emitMarker(marker: TxMarker<S>): void {
     if (!this.#options.transactionMetadata) return;
     const topic = this.#topic(transactionTopic(this.#options.name));
@@ -506,14 +560,18 @@ class RecordEmitter<S extends SourceInfo> {
     change: RowChange<S> | TruncateChange<S>,
     snapshot: RowChange<S>['snapshot'],
   ): void {
-    if (this.#asText) this.#envelope.source = route.source(change.at, snapshot);
-    else this.#envelope.sourceValues = route.sourceValues(change.at, snapshot);
+    const envelope = this.#envelope;
+    if (this.#blocks === 'bytes') {
+      envelope.at = change.at;
+      envelope.snapshot = snapshot;
+    } else if (this.#blocks === 'text') envelope.source = route.source(change.at, snapshot);
+    else envelope.sourceValues = route.sourceValues(change.at, snapshot);
     this.#setPlace(this.#placeOf(change, route.name));
   }
 
   #setPlace(place: TransactionPlace | null): void {
-    if (this.#asText) this.#envelope.transaction = placeJson(place);
-    else this.#envelope.place = place;
+    if (this.#blocks === 'values') this.#envelope.place = place;
+    else this.#envelope.transaction = placeJson(place);
   }
 
   /** Counts the change: once for each record. */
@@ -526,7 +584,11 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   #append(topic: TopicHandle): void {
-    this.#sink.append(topic, this.#record);
+    const record = this.#record;
+    const { headers } = record;
+    if (this.#splitHeader !== null) record.headers = [...(headers ?? []), this.#splitHeader];
+    this.#sink.append(topic, record);
+    record.headers = headers;
     this.#counts.records++;
   }
 
@@ -543,14 +605,22 @@ class RecordEmitter<S extends SourceInfo> {
     return this.#options.envelope === 'unwrapped' && this.#options.unwrapped.deletes === 'tombstone';
   }
 
-  #side(
-    topic: TopicHandle,
-    { key, value }: { key: KeyAndValue['key'] | null; value: KeyAndValue['value'] },
-  ): void {
+  #side(topic: TopicHandle, content: SideContent): void {
+    this.#fill(content);
+    this.#append(topic);
+  }
+
+  /** A record that belongs to no transaction. */
+  #apart(topic: TopicHandle, content: KeyAndValue): void {
+    this.#fill(content);
+    this.#sink.append(topic, this.#record);
+    this.#counts.records++;
+  }
+
+  #fill({ key, value }: SideContent): void {
     this.#record.key = key;
     this.#record.value = value;
     this.#record.headers = null;
-    this.#append(topic);
   }
 
   #topic(name: string): TopicHandle {
@@ -582,6 +652,11 @@ class RecordEmitter<S extends SourceInfo> {
     this.#message = await messageRecords(this.#encoding, this.#block, { connector, topic });
   };
 
+  readonly #openSchemaChange = async (topic: string): Promise<void> => {
+    const { connector } = this.#options;
+    this.#schemaChange = await schemaChangeRecords(this.#encoding, this.#block, { connector, topic });
+  };
+
   readonly #openTransaction = async (topic: string): Promise<void> => {
     this.#transaction = await transactionRecords(this.#encoding, this.#block, topic);
   };
@@ -594,6 +669,11 @@ class RecordEmitter<S extends SourceInfo> {
 function prepared<T>(records: T | null): T {
   if (records !== null) return records;
   throw new HeadwaterError('internal.bug', 'A side record was asked for before its topic was prepared.');
+}
+
+interface SideContent {
+  readonly key: KeyAndValue['key'] | null;
+  readonly value: KeyAndValue['value'];
 }
 
 function emptyCounts(): EmitCounts {
@@ -618,9 +698,9 @@ function kept(encoded: SinkRecord['key']): SinkRecord['key'] {
 /** A key of the settings that the old row does not hold: with nulls in its stead nobody would delete anything. */
 function refuseUnknownKey<S extends SourceInfo>(
   { key, name, columns }: Pick<TableRoute<S>, 'key' | 'name' | 'columns'>,
-  before: Row,
+  before: Image,
 ): void {
-  const missing = key.find((column) => before[column] === ABSENT);
+  const missing = key.find((column) => valueOf(before, column) === ABSENT);
   if (missing === undefined) return;
   const column = columns[missing] ?? null;
   throw new HeadwaterError(
@@ -630,18 +710,21 @@ function refuseUnknownKey<S extends SourceInfo>(
   );
 }
 
-function keyChanged(key: readonly number[], before: Row, after: Row): boolean {
+function keyChanged(key: readonly number[], before: Image, after: Image): boolean {
+  const texts = before instanceof TextRow && after instanceof TextRow;
   for (const column of key) {
-    const was = before[column]!;
-    const is = after[column]!;
+    if (texts && before.sameText(after, column)) continue;
+    const was = valueOf(before, column);
+    const is = valueOf(after, column);
     if (was !== ABSENT && is !== UNCHANGED && !sameValue(was, is)) return true;
   }
   return false;
 }
 
 /** Of a row that goes to the dead-letter topic only what its record would have shown. */
-function shownRow<S extends SourceInfo>({ project, fields }: TableRoute<S>, row: Row | null): Row | null {
-  if (row === null) return null;
+function shownRow<S extends SourceInfo>({ project, fields }: TableRoute<S>, image: Image | null): Row | null {
+  if (image === null) return null;
+  const row = valuesOf(image);
   const shown = project === null ? row : project(row);
   return fields.map((i) => shown[i] ?? null);
 }

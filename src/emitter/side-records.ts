@@ -45,7 +45,7 @@ export type TransactionRecords<S extends SourceInfo> = (
 ) => KeyAndValue;
 
 /** The encoders of a side topic's keys and values. */
-async function encodersOf(
+export async function encodersOf(
   encoding: Encoding,
   topic: string,
   schemas: { readonly key: ConnectSchema; readonly value: ConnectSchema },

@@ -1,8 +1,9 @@
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SnapshotMarker, SourceInfo } from '../model/change.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
+import type { RowFilter } from '../model/row-verdict.ts';
 import type { Row } from '../model/value.ts';
-import type { BlockValue, SourceBlock } from '../schema/source-block.ts';
+import type { BlockValue, SourceBlock, WriteBlock } from '../schema/source-block.ts';
 import type { Encoding, TableEncoder } from './encoders/encoder.ts';
 import { TOPIC_PREFIX } from '../state/checkpoint.ts';
 import { type PausedTables, pausesTable } from './paused-tables.ts';
@@ -21,6 +22,8 @@ export interface TableSettings {
   readonly columns?: ColumnRules | undefined;
   /** Header → column. */
   readonly headers?: ReadonlyMap<string, string> | undefined;
+  /** Made for each version of the table: which changes its topic holds. */
+  readonly filter?: ((table: TableSchema) => RowFilter) | undefined;
 }
 
 /** Where one version of one table goes, and how. */
@@ -39,14 +42,14 @@ export interface TableRoute<S extends SourceInfo> {
   readonly fields: readonly number[];
   /** From the database's row to the one that is encoded; null where they are the same. */
   readonly project: ((row: Row) => Row) | null;
+  /** Asked with images before they are projected; null: every row. */
+  readonly filter: RowFilter | null;
   /** Null where columns give no headers. */
   readonly headers: readonly ColumnHeader[] | null;
   readonly source: (at: S, snapshot: SnapshotMarker | null) => string;
   readonly sourceValues: (at: S, snapshot: SnapshotMarker | null) => readonly BlockValue[];
   /** Shared by all versions of the table. */
   readonly totals: TableTotals;
-  /** Whether a failure of this version has been reported. */
-  reported: boolean;
   /** Changes of the table are left out. */
   readonly paused: boolean;
 }
@@ -86,9 +89,10 @@ export class TableRoutes<S extends SourceInfo> {
   readonly #block: SourceBlock<S>;
   readonly #sink: Sink;
   readonly #routes = new Map<TableSchema, TableRoute<S>>();
-  /** Of tables that got a route since the last `forgetOld`. */
+  /** Of each table, the version that is or was opened last. */
   readonly #opening = new Map<string, Promise<void>>();
   readonly #latest = new Map<string, TableSchema>();
+  readonly #outdated: TableSchema[] = [];
   readonly #totals = new Map<string, TableTotals>();
   readonly #handles = new Map<string, Promise<TopicHandle>>();
   readonly #pausing: Pausing | null;
@@ -127,21 +131,6 @@ export class TableRoutes<S extends SourceInfo> {
     return opening;
   }
 
-  /** Call between batches: a batch may hold changes of any number of versions of a table. */
-  forgetOld(): void {
-    if (this.#opening.size === 0) return;
-    for (const name of this.#opening.keys()) {
-      const latest = this.#latest.get(name);
-      if (latest === undefined) continue;
-      for (const known of this.#routes.keys()) {
-        // The one before may still come: a snapshot reads what the stream has left behind.
-        if (tableName(known.id) === name && known !== latest && known.version < latest.version - 1)
-          this.#routes.delete(known);
-      }
-    }
-    this.#opening.clear();
-  }
-
   /** The route of a prepared table. */
   of(table: TableSchema): TableRoute<S> {
     if (table === this.#last) return this.#lastRoute!;
@@ -172,7 +161,8 @@ export class TableRoutes<S extends SourceInfo> {
     const { topic: usual, keyField } = tableTopic(this.#options, table.id, settings?.topic);
     const shape = this.#shape(table, settings, keyField);
     const { key, fields } = shape;
-    const { encoder, topic } = await this.#encoder(shape, table, usual);
+    const source = this.#block.forTable(table.id);
+    const { encoder, topic } = await this.#encoder(shape, table, usual, source);
     let handle = this.#handles.get(topic);
     if (handle === undefined) this.#handles.set(topic, (handle = this.#sink.topic(topic, 'table')));
     const totals = this.totalsOf(table.id, topic);
@@ -187,18 +177,18 @@ export class TableRoutes<S extends SourceInfo> {
       columns: shape.table.columns.map((column) => column.name),
       fields,
       project: shape.project,
+      filter: settings?.filter?.(table) ?? null,
       headers:
         settings?.headers === undefined || settings.headers.size === 0
           ? null
           : columnHeaders(table, settings.headers, this.#encoding.profile),
-      source: this.#block.forTable(table.id),
+      source,
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
-      reported: false,
       paused: encoder === UNWRITABLE,
     };
     this.#routes.set(table, route);
-    this.#latest.set(name, table);
+    this.#outdate(name, table);
   }
 
   /** The encoder of a version, and the topic its records go to. */
@@ -206,6 +196,7 @@ export class TableRoutes<S extends SourceInfo> {
     shape: TableShape,
     { id }: TableSchema,
     usual: string,
+    source: TableRoute<S>['source'],
   ): Promise<{ readonly encoder: TableEncoder; readonly topic: string }> {
     const name = tableName(id);
     const { envelope } = this.#options;
@@ -217,6 +208,8 @@ export class TableRoutes<S extends SourceInfo> {
         fields: shape.fields,
         topic,
         source: this.#block.schema,
+        // Given nothing but what this source's own changes say of where they come from.
+        writeSource: (this.#block.writerForTable?.(id) ?? textWriter(source)) as WriteBlock<SourceInfo>,
         envelope,
       });
     let topic = this.#moved.get(name) ?? usual;
@@ -274,6 +267,26 @@ export class TableRoutes<S extends SourceInfo> {
       added: this.#unwrapped?.columns ?? [],
     });
   }
+
+  /** Before a batch is prepared: what only changes of batches before could still have needed goes. */
+  forgetOutdated(): void {
+    for (const table of this.#outdated) this.#routes.delete(table);
+    this.#outdated.length = 0;
+  }
+
+  /** Changes of any version before may still be in the same batch; of the last one also in the next. */
+  #outdate(name: string, table: TableSchema): void {
+    const previous = this.#latest.get(name);
+    this.#latest.set(name, table);
+    for (const known of this.#routes.keys()) {
+      const older = known !== previous && known.version < table.version - 1;
+      if (older && known !== table && tableName(known.id) === name) this.#outdated.push(known);
+    }
+  }
+}
+
+function textWriter<S extends SourceInfo>(text: TableRoute<S>['source']): WriteBlock<S> {
+  return (at, snapshot, out) => out.text(text(at, snapshot));
 }
 
 /** `shop.public.orders`, then `shop.public.orders.v2`, `.v3` and so on. */

@@ -63,6 +63,7 @@ export function tableTopic(naming: TopicNaming, id: TableId, own: string | null 
   };
 }
 
+export const schemaChangeTopic = (name: string): string => sanitizeTopic(name);
 export const transactionTopic = (name: string): string => sanitizeTopic(`${name}.transaction`);
 export const messageTopic = (name: string): string => sanitizeTopic(`${name}.message`);
 export const heartbeatTopic = (name: string): string => sanitizeTopic(`__debezium-heartbeat.${name}`);

@@ -211,6 +211,39 @@ export const CATALOGUE = {
     advice:
       'Give this pipeline another number in source.mysql.server_id; each replica and reader needs its own.',
   },
+  'source.binlog-off': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server writes no binary log.',
+    advice: 'Set log_bin (and on MariaDB server_id) in the server’s configuration and restart it.',
+  },
+  'source.binlog-format': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server logs statements instead of the rows that they change.',
+    advice: 'Set binlog_format = ROW globally; sessions that are open already keep their own.',
+  },
+  'source.schema-unknown': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'Rows in the log cannot be read, because the columns the table had then are not known.',
+    advice:
+      'Read the table again (remove its entry from the state, or use a new pipeline name). Set binlog_row_metadata = FULL: then the log itself names the columns.',
+  },
+  'source.statement-logged': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'A statement is in the log instead of the rows it changed.',
+    advice:
+      'Set binlog_format = ROW globally, find the session that sets another one, and read the table again.',
+  },
+  'source.behind': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'The server has not all transactions yet that were delivered from another one.',
+    advice:
+      'Wait until the replica has caught up. If it never will, because they were lost, stop its replication: then the gap is answered by source.on_gap.',
+  },
   'source.xa-too-large': {
     fate: 'halt',
     exit: 1,
@@ -403,6 +436,12 @@ export const CATALOGUE = {
     advice:
       'Grant SELECT on the table, or take it out of source.tables; it is tried again at the next start.',
   },
+  'snapshot.table-locked': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'A table is locked by somebody else and cannot be read for the moment.',
+    advice: 'Nothing to do: the other tables are read first, and this one when the lock is gone.',
+  },
   'snapshot.table-rewritten': {
     fate: 'quarantine',
     exit: 1,
@@ -415,6 +454,20 @@ export const CATALOGUE = {
     summary: 'A table changes in a way that keeps its snapshot from being joined with the stream.',
     advice:
       'It is tried again at the next start; give a table without a key a primary key, or start when it is quiet.',
+  },
+  'snapshot.incomplete': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A run that ends by itself has delivered everything but the snapshot of some tables.',
+    advice:
+      'The log says above why each was given up. Mend that and start again: only those tables are read then.',
+  },
+  'snapshot.no-common-position': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The server offers no way to read tables at a known position of its log.',
+    advice:
+      'GRANT RELOAD ON *.* (or, on MySQL 8 and later, FLUSH_TABLES), or GRANT LOCK TABLES on the captured databases, or turn gtid_mode on.',
   },
   'snapshot.where-invalid': {
     fate: 'quarantine',
@@ -511,6 +564,25 @@ export const CATALOGUE = {
     summary: 'A statement of enrich.sql asks for something this version does not do.',
     advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
   },
+  'enrich.table-changed': {
+    fate: 'halt',
+    exit: 1,
+    summary:
+      'A column that enrich.sql uses was dropped, or has a type that its former one does not widen to.',
+    advice: 'Change the statements of enrich.sql to the table as it is now, and start again.',
+  },
+  'enrich.table-unreadable': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'A table that enrich.sql joins with cannot be read, or is not captured.',
+    advice: 'Grant SELECT on it and list it in source.tables; a join without its table would be wrong.',
+  },
+  'enrich.row-failed': {
+    fate: 'halt',
+    exit: 1,
+    summary: "An expression failed for a row, and the query's ON_ERROR is STOP.",
+    advice: 'Correct the statement or the row, or leave ON_ERROR out: then it is logged and counted.',
+  },
   'http.port-in-use': {
     fate: 'halt',
     exit: 3,
@@ -534,6 +606,37 @@ export const CATALOGUE = {
     exit: 3,
     summary: 'The running daemon wants another token.',
     advice: 'Use the settings file the daemon runs with, or set HEADWATER_TOKEN.',
+  },
+  'request.no-such-pipeline': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'The running daemon has no pipeline of that name.',
+    advice: 'Use the settings file of a pipeline that the daemon runs.',
+  },
+  'request.no-such-table': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A table that is asked for is not one the pipeline captures.',
+    advice: 'Write it as schema.table; add it to source.tables and reload where it is to be captured.',
+  },
+  'request.not-running': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'The pipeline is in no state to do what it is asked for.',
+    advice: '`headwater status` says what it does; ask again when it streams.',
+  },
+  'request.timed-out': {
+    fate: 'halt',
+    exit: 1,
+    summary:
+      'The pipeline has taken the request and not come to it in time; it is done as soon as it can be.',
+    advice: 'Look at `headwater status`: a pipeline that backs off or waits for Kafka comes to it later.',
+  },
+  'request.invalid': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A request to the daemon is not one it understands.',
+    advice: 'Use the command line of the same version as the daemon.',
   },
   'demo.no-postgres': {
     fate: 'halt',

@@ -27,6 +27,8 @@ function reasonOf({ name, state, progressing, lastError }: PipelineStatus): stri
       return `${name} waits before it tries again${code}`;
     case 'failed':
       return `${name} has failed${code}`;
+    case 'paused':
+      return `${name} is paused by an operator`;
     case 'stopping':
       return `${name} is stopping`;
     case 'standby':

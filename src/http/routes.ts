@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type FastifyReply, fastify } from 'fastify';
+import { adminRoutes } from './admin.ts';
 import { carriesToken, isPlainHost } from './access.ts';
 import { readinessOf, verboseHealth } from './health.ts';
 import { createMetricsText } from './metrics-text.ts';
@@ -9,7 +10,7 @@ import { statusPage } from './status-page.ts';
 /** Open to all, so that probes need no secret. */
 const HEALTH_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/healthz']);
 
-/** Everything that answers. Read-only: nothing here changes a pipeline. */
+/** Everything that answers. */
 export async function createRoutes(
   options: HttpServerOptions,
 ): Promise<(request: IncomingMessage, response: ServerResponse) => void> {
@@ -65,6 +66,7 @@ export async function createRoutes(
       .type('text/html; charset=utf-8')
       .send(statusPage({ version, startedAt, pipelines: status(), now: Date.now() })),
   );
+  if (options.administration !== null) adminRoutes(app, options.administration);
   app.setNotFoundHandler((_request, reply) =>
     reply
       .code(404)

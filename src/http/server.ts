@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Log } from '../observability/log.ts';
+import type { Administration } from './admin.ts';
 import type { PipelineStatus } from '../observability/status.ts';
 
 export interface HttpServerOptions {
@@ -11,6 +12,8 @@ export interface HttpServerOptions {
   readonly token: string | null;
   readonly version: string;
   readonly status: () => readonly PipelineStatus[];
+  /** Null: nothing can be changed. */
+  readonly administration: Administration | null;
   readonly log: Log;
 }
 

@@ -1,3 +1,4 @@
+import { deadLetterText } from '../observability/dead-letter-text.ts';
 import { isReady } from '../observability/metrics.ts';
 import { formatBytes, formatCount, formatDuration } from '../observability/quantities.ts';
 import type { PipelineStatus, SnapshotProgress, TableStatus } from '../observability/status.ts';
@@ -50,6 +51,7 @@ function pipelineSection(pipeline: PipelineStatus, now: number): string {
     fact('Position', text(pipeline.position)),
   ];
   const warnings = [
+    ...pipeline.warnings,
     pipeline.progressing ? null : 'The source advances and nothing is delivered.',
     overBudget(pipeline) ? 'The source keeps more log than source.postgres.wal_budget allows.' : null,
     lastError === null
@@ -79,7 +81,7 @@ function snapshotBar(snapshot: SnapshotProgress): string {
 function tablesTable(tables: readonly TableStatus[], now: number): string {
   const rows = tables.map(
     (table) => `<tr${table.state === 'quarantined' ? ' class="bad"' : ''}>
-<td>${escape(table.table)}${note(table.reason)}${note(table.limitation)}</td><td>${escape(table.topic)}</td><td>${escape(table.state)}</td>
+<td>${escape(table.table)}${note(table.reason)}${note(deadLetterText(table, now))}${note(table.limitation)}</td><td>${escape(table.topic)}</td><td>${escape(table.state)}</td>
 <td class="n">${formatCount(table.rowsSnapshotted)}${table.estimatedRows === null || table.state !== 'snapshotting' ? '' : ` of ~${formatCount(table.estimatedRows)}`}</td>
 <td class="n">${formatCount(table.events)}</td><td>${ago(table.lastEventAt, now)}</td></tr>`,
   );

@@ -63,9 +63,13 @@ export async function serverPrograms(
   };
 }
 
-/** mysqlbinlog of MySQL 9, with its first arguments. */
-export async function mysqlbinlog(signal?: AbortSignal): Promise<readonly [string, ...string[]]> {
-  return commandInTree(await debianTree(DEBIAN['9'], signal), 'usr/bin/mysqlbinlog');
+/** One of `commands` above: itself with its first arguments. */
+export async function mysqlTool(
+  version: '9' | MariadbVersion,
+  command: string,
+  signal?: AbortSignal,
+): Promise<readonly [string, ...string[]]> {
+  return commandInTree(await debianTree(DEBIAN[version], signal), `usr/bin/${command}`);
 }
 
 async function oldMysql(user: ServerUser, signal?: AbortSignal): Promise<ServerPrograms> {

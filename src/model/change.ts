@@ -1,4 +1,4 @@
-import type { Row } from './value.ts';
+import type { Image } from './text-row.ts';
 import type { TableId, TableSchema } from './table.ts';
 
 /** One source transaction. The object is shared by all its changes. */
@@ -24,8 +24,8 @@ export interface RowChange<S extends SourceInfo = SourceInfo> {
   readonly op: 'c' | 'u' | 'd' | 'r';
   readonly table: TableSchema;
   /** Null where the log holds none. Columns that the log leaves out are ABSENT. */
-  readonly before: Row | null;
-  readonly after: Row | null;
+  readonly before: Image | null;
+  readonly after: Image | null;
   /** Null for snapshot rows. */
   readonly tx: Tx | null;
   /** Ordinal of this change within its transaction, from 0, counted over the captured tables' changes. */
@@ -57,6 +57,33 @@ export interface MessageChange<S extends SourceInfo = SourceInfo> {
   readonly at: S;
 }
 
+/** A table as its database declares it, for the schema-change topic (Debezium's io.debezium.connector.schema.Table). */
+export interface TableDescription {
+  readonly defaultCharset: string | null;
+  /** Columns of the primary key. */
+  readonly key: readonly string[];
+  readonly comment: string | null;
+  readonly columns: readonly ColumnDescription[];
+}
+
+export interface ColumnDescription {
+  readonly name: string;
+  /** Of java.sql.Types. */
+  readonly jdbcType: number;
+  /** In capitals, with attributes: `INT UNSIGNED`. */
+  readonly typeName: string;
+  readonly charset: string | null;
+  readonly length: number | null;
+  readonly scale: number | null;
+  readonly optional: boolean;
+  readonly autoIncremented: boolean;
+  readonly generated: boolean;
+  readonly comment: string | null;
+  readonly defaultExpression: string | null;
+  /** As SQL literals: `'a'`. */
+  readonly enumValues: readonly string[] | null;
+}
+
 /** A table has a new shape from here on; every later change of that table carries `table`. */
 export interface SchemaChange<S extends SourceInfo = SourceInfo> {
   readonly kind: 'schema';
@@ -65,6 +92,8 @@ export interface SchemaChange<S extends SourceInfo = SourceInfo> {
   readonly table: TableSchema | null;
   readonly previous: TableSchema | null;
   readonly ddl: string | null;
+  /** Of `table`, from sources whose changes of tables are records too; left out by others. Null with it. */
+  readonly description?: TableDescription | null;
   readonly tx: Tx | null;
   readonly at: S;
 }

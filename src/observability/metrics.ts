@@ -204,6 +204,11 @@ export const METRICS: readonly Metric[] = [
     ({ retainedBudgetBytes }) => retainedBudgetBytes,
   ),
   gauge(
+    'headwater_headroom_hours',
+    'Hours until the source may delete log that was not delivered (MySQL and MariaDB).',
+    ({ headroomMs }) => (headroomMs === null ? null : headroomMs / 3_600_000),
+  ),
+  gauge(
     'headwater_events_per_second',
     'Records a second over the last ten.',
     (status) => status.eventsPerSecond,
@@ -234,8 +239,16 @@ export const METRICS: readonly Metric[] = [
     labels: ['table'],
   },
   {
-    ...gauge('headwater_table_quarantined', '1 while a table is set aside because of an error.', (status) =>
+    ...gauge('headwater_table_quarantined', '1 where the snapshot of a table was given up.', (status) =>
       byTable(status, (table) => (table.state === 'quarantined' ? 1 : 0)),
+    ),
+    labels: ['table'],
+  },
+  {
+    ...counter(
+      'headwater_table_dead_letters_total',
+      'Changes of a table that went to the dead-letter topic.',
+      (status) => byTable(status, (table) => table.deadLetters),
     ),
     labels: ['table'],
   },

@@ -10,6 +10,7 @@ export type PipelineState =
   | 'snapshotting' // phase A: the stream has not begun
   | 'streaming'
   | 'backing-off'
+  | 'paused' // by an operator
   | 'stopping'
   | 'stopped'
   | 'failed';
@@ -21,6 +22,8 @@ export interface PipelineStatus {
   readonly since: string;
   /** The last error that ended an attempt: catalogue code and sentence. */
   readonly lastError: { readonly code: string; readonly message: string; readonly at: string } | null;
+  /** What is not as the settings ask for and does not keep the rest from going on. Sentences. */
+  readonly warnings: readonly string[];
   readonly attempts: number;
   /** Milliseconds until the next attempt while backing off. */
   readonly retryInMs: number | null;
@@ -30,6 +33,8 @@ export interface PipelineStatus {
   /** Bytes of log the source keeps because of us. */
   readonly retainedBytes: number | null;
   readonly retainedBudgetBytes: number | null;
+  /** Until the source may delete log that was not delivered, at this lag; null where it keeps it for us or for ever. */
+  readonly headroomMs: number | null;
   /** Wall clock minus commit time of the last delivered transaction; 0 when caught up. */
   readonly lagMs: number | null;
   readonly caughtUp: boolean;
@@ -61,6 +66,8 @@ export interface PipelineCounters {
 
 export interface SnapshotProgress {
   readonly running: boolean;
+  /** By an operator; the stream goes on. */
+  readonly paused: boolean;
   readonly startedAt: string;
   readonly completedAt: string | null;
   readonly tablesTotal: number;
@@ -71,12 +78,23 @@ export interface SnapshotProgress {
   readonly remainingMs: number | null;
 }
 
+export interface DeadLetterStatus {
+  readonly code: string;
+  readonly message: string;
+  readonly at: string;
+}
+
 export interface TableStatus {
   /** schema.table */
   readonly table: string;
   readonly topic: string;
+  /** `quarantined`: its snapshot was given up; changes are delivered all the same. */
   readonly state: 'waiting' | 'snapshotting' | 'streaming' | 'quarantined';
+  /** Why it is quarantined. */
   readonly reason: string | null;
+  /** Changes that could not be encoded and went to the dead-letter topic, since the process started. */
+  readonly deadLetters: number;
+  readonly lastDeadLetter: DeadLetterStatus | null;
   /** What is not captured and why, with the statement that changes it. */
   readonly limitation: string | null;
   readonly rowsSnapshotted: number;

@@ -4,11 +4,15 @@ import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
 import type { Reader } from '../readers/reader.ts';
+import type { OpenContext } from '../enrichment/enrichment.ts';
+import type { EnrichmentStage } from '../enrichment/stage.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
+import type { PipelineControl } from './control.ts';
 
 /** Everything one attempt is made of; the daemon puts it together from the settings. */
 export interface AttemptParts<P, S extends SourceInfo> {
   readonly name: string;
+  readonly control: PipelineControl;
   /** Makes a reader that has done nothing yet. */
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */
@@ -29,7 +33,8 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly maxTransactionRows: number;
   readonly maxTransactionMs: number;
   readonly heartbeatMs: number | null;
-  readonly retainedBudgetBytes: number | null;
+  /** Null where there are no statements. */
+  readonly enrichment: EnrichmentParts<P, S> | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
   readonly untilCaughtUp: boolean;
 }
@@ -38,7 +43,25 @@ export interface AttemptParts<P, S extends SourceInfo> {
 export interface Records {
   /** `schema.table` of those that waited for the registry, which now accepts their schemas: they are read anew. */
   readonly resumed: readonly string[];
-  createEmitter(sink: Sink, onTableError: TableErrorHandler): Emitter;
+  createEmitter(sink: Sink, on: EmitterEvents): Emitter;
 }
+
+/** What becomes of a table whose records cannot be written. */
+export interface EmitterEvents {
+  /** One change lies in the dead-letter topic; the others go on. */
+  readonly onDeadLetter: TableErrorHandler;
+  /** The table's changes are left out from here on. */
+  readonly onPaused: TableErrorHandler;
+}
+
+export interface EnrichmentParts<P, S extends SourceInfo> {
+  /** `schema.table` of the tables that are joined to others: their snapshot comes first. */
+  readonly replicas: ReadonlySet<string>;
+  open(context: OpenContext<P, S>, signal: AbortSignal): Promise<Enrichment<P, S>>;
+}
+
+/** What the pipeline knows of the stage. */
+export type Enrichment<P, S extends SourceInfo> = AsyncDisposable &
+  Pick<EnrichmentStage<P, S>, 'absorb' | 'load' | 'reference' | 'snapshotRead'>;
 
 export type TableErrorHandler = (table: TableId, error: HeadwaterError) => void;

@@ -8,11 +8,12 @@ import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
-import { SOURCE_KEY } from '../state/checkpoint.ts';
+import { ENRICH_KEY, SOURCE_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
-import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
+import type { AttemptParts, Enrichment, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
-import { watchHead } from './head-watch.ts';
+import type { PipelineControl } from './control.ts';
+import { noteRetained, watchHead } from './head-watch.ts';
 import type { PipelineMonitor } from './monitor.ts';
 import { startPoint } from './start-point.ts';
 import { TableBoard } from './table-board.ts';
@@ -49,19 +50,31 @@ export async function runAttempt<P, S extends SourceInfo>(
     try {
       const reader = resources.use(parts.openReader());
       await refuseOnErrors(reader, signal);
+      // Here too: the log piles up while the sink is away and no attempt gets any further.
+      noteRetained((await reader.head(signal)).retainedBytes, monitor, log);
       const sink = resources.use(await parts.openSink(signal));
       sink.failed.catch(fail);
-      const restored = await sink.restore({
+      const stored = await sink.restore({
         signal,
         onWaiting: () => {
           monitor.enter('standby');
+          // Another instance looks after it.
+          monitor.sawRetained(null);
           log.info({}, 'another instance is running; waiting as a warm standby');
         },
       });
       monitor.enter('starting');
+      const { edits } = parts.control;
+      const restored = edited(stored, edits);
       const checkpoint = readCheckpoint(restored, reader.codec);
       const epoch = checkpoint.epoch + 1;
-      const tables = await reader.tables(signal);
+      // A table that was dropped is no reason to stop the others, which have been going on ever since.
+      const unmatched: string[] = [];
+      const tables = await reader.tables(
+        signal,
+        checkpoint.position === null ? undefined : (message) => unmatched.push(message),
+      );
+      for (const message of monitor.warn(unmatched)) log.warn({}, message);
       if (monitor.attempts === 1) {
         for (const { id, limitation } of tables) {
           if (limitation !== null) log.warn({ table: tableName(id) }, limitation);
@@ -98,17 +111,47 @@ export async function runAttempt<P, S extends SourceInfo>(
       });
 
       const onTableError: TableErrorHandler = (id, error) => {
-        if (!board.quarantine(id, error)) return;
+        board.quarantine(id, error);
         log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
       };
-      const emitter = records.createEmitter(sink, onTableError);
+      const emitter = records.createEmitter(sink, {
+        onPaused: onTableError,
+        onDeadLetter: (id, error) => {
+          const table = tableName(id);
+          if (!monitor.deadLetter(table, error)) return;
+          log.error({ table, code: error.code, advice: error.advice }, error.message);
+        },
+      });
+      const source = reader.snapshotSource();
+      const enrichment =
+        parts.enrichment === null
+          ? null
+          : resources.use(
+              await parts.enrichment.open(
+                {
+                  sink,
+                  codec: reader.codec,
+                  source,
+                  captured: tables.map(({ id }) => id),
+                  topicOf: (id) => parts.topicOf(id),
+                  known,
+                  continuous: opened.continuity.kind === 'continuous',
+                  interrupted: opened.interrupted ?? [],
+                  log,
+                  first: monitor.attempts === 1,
+                },
+                signal,
+              ),
+            );
       const snapshot = createSnapshot<P, S>({
         ...parts.snapshot,
-        source: reader.snapshotSource(),
+        source,
         codec: reader.codec,
         tables,
         restored: known,
         freshStart: opened.continuity.kind !== 'continuous',
+        first: parts.enrichment?.replicas ?? new Set(),
+        onFirstRead: async (names) => enrichment?.snapshotRead(names),
         retainedBytes: async () => (await reader.head(signal)).retainedBytes,
         onTableError,
         log,
@@ -117,10 +160,12 @@ export async function runAttempt<P, S extends SourceInfo>(
         topicOf: (id) => parts.topicOf(id),
         progress: () => snapshot.tableProgress(),
         emitted: () => emitter.tables(),
+        deadLetters: monitor.deadLetters,
       });
       monitor.snapshotProgress = () => snapshot.progress();
       monitor.tableStatus = () => board.status();
       let countedBytes = 0;
+      const commitsBefore = monitor.counters.commits;
       const committer = new Committer<P>(
         {
           sink,
@@ -132,8 +177,11 @@ export async function runAttempt<P, S extends SourceInfo>(
           idleMs: IDLE_COMMIT_MS,
           now: Date.now,
           onFailure: fail,
+          onSplit: () => emitter.split(),
           onDurable: ({ position, commitTimeUs, rows }) => {
             reader.confirm(position);
+            // Part of the first commit.
+            if (monitor.counters.commits === commitsBefore) parts.control.made(edits);
             monitor.counters.commits++;
             if (rows > 0 || reader.codec.compare(position, from) !== 0) monitor.progress++;
             const sentBytes = sink.stats().bytes;
@@ -149,7 +197,15 @@ export async function runAttempt<P, S extends SourceInfo>(
       );
       for (const notice of notices) await emitter.notify(notice, Date.now());
       // The position of a new or broken-off log is durable before anything is read from it.
-      committer.add({ changes: [], bytes: 0, resume: from, state }, notices.length);
+      committer.add(
+        {
+          changes: [],
+          bytes: 0,
+          resume: from,
+          state: new Map([...edits, ...withImage(state, restored, enrichment)]),
+        },
+        notices.length,
+      );
 
       const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
       const heartbeat = heartbeats(emitter, parts.heartbeatMs);
@@ -159,6 +215,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         reader,
         sink,
         emitter,
+        enrichment,
         snapshot,
         committer,
         monitor,
@@ -171,6 +228,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         monitor.enter('snapshotting');
         await deliver(run, snapshot.readView(signal));
       }
+      if (!signal.aborted) await enrichment?.load(source, signal);
       let complete = parts.snapshot.mode === 'initial_only' && snapshot.done;
       if (!complete && !signal.aborted) {
         monitor.enter('streaming');
@@ -187,8 +245,10 @@ export async function runAttempt<P, S extends SourceInfo>(
       if (failure === null) {
         if (stop.aborted) monitor.enter('stopping');
         await committer.drain();
+        await makeEdits(committer, parts.control);
       }
       if (failure !== null) throw (failure as { error: unknown }).error;
+      if (complete) refuseIncomplete(board.quarantined);
       return complete ? 'complete' : 'stopped';
     } catch (error) {
       // Noted before anything is closed: what closing breaks must not look like the cause.
@@ -206,9 +266,30 @@ export async function runAttempt<P, S extends SourceInfo>(
   }
 }
 
+/** The state as the operator wants it to have been found. */
+function edited(
+  state: ReadonlyMap<string, string>,
+  edits: ReadonlyMap<string, string | null>,
+): ReadonlyMap<string, string> {
+  if (edits.size === 0) return state;
+  const result = new Map(state);
+  for (const [key, value] of edits) {
+    if (value === null) result.delete(key);
+    else result.set(key, value);
+  }
+  return result;
+}
+
+/** Requests that ended the attempt become durable with it, so that whichever instance goes on finds them. */
+async function makeEdits<P>(committer: Committer<P>, control: PipelineControl): Promise<void> {
+  const { edits } = control;
+  if (edits.size > 0 && (await committer.amend(edits))) control.made(edits);
+}
+
 interface Run<P, S extends SourceInfo> {
   readonly sink: Sink;
   readonly emitter: Emitter;
+  readonly enrichment: Enrichment<P, S> | null;
   readonly snapshot: Snapshot<P, S>;
   readonly committer: Committer<P>;
   readonly monitor: PipelineMonitor;
@@ -223,11 +304,17 @@ async function deliver<P, S extends SourceInfo>(
   batches: AsyncIterable<Batch<P, S>>,
   passed?: (position: P) => void,
 ): Promise<void> {
-  const { emitter, committer, sink, monitor } = run;
-  for await (const batch of batches) {
-    const preparing = emitter.prepare(batch);
+  const { emitter, enrichment, committer, sink, monitor } = run;
+  for await (const read of batches) {
+    const preparing = emitter.prepare(read);
     if (preparing !== undefined) await preparing;
-    const counts = emitter.emit(batch);
+    const counts = emitter.emit(read);
+    let batch = read;
+    if (enrichment !== null) {
+      const absorbed = await enrichment.absorb(read);
+      ({ batch } = absorbed);
+      counts.records += absorbed.records;
+    }
     const heartbeats = run.heartbeat(Date.now());
     const state = emitter.takeState();
     if (state !== undefined) committer.note(state);
@@ -238,6 +325,16 @@ async function deliver<P, S extends SourceInfo>(
     if (full !== undefined) await full;
     if (run.signal.aborted) break;
   }
+}
+
+/** What the checkpoint says of the joined tables from the start: without statements, that there are none. */
+function withImage(
+  state: ReadonlyMap<string, string | null>,
+  restored: ReadonlyMap<string, string>,
+  enrichment: { readonly reference: string } | null,
+): ReadonlyMap<string, string | null> {
+  if (enrichment === null && !restored.has(ENRICH_KEY)) return state;
+  return new Map([...state, [ENRICH_KEY, enrichment?.reference ?? null]]);
 }
 
 /** The reader reports progress at least every few seconds, so no timer of its own is needed. */
@@ -256,10 +353,22 @@ async function refuseOnErrors<P, S extends SourceInfo>(
   signal: AbortSignal,
 ): Promise<void> {
   for (const finding of await reader.preflight(signal)) {
+    // Whether that is one depends on the checkpoint, and `tables` is asked again when it is known.
+    if (finding.code === 'settings.no-table-matches') continue;
     if (finding.level === 'error') {
       throw new HeadwaterError(finding.code ?? 'internal.bug', finding.message, { fix: finding.fix });
     }
   }
+}
+
+/** A run that was to end with everything delivered has not done its work. */
+function refuseIncomplete(givenUp: readonly string[]): void {
+  if (givenUp.length === 0) return;
+  throw new HeadwaterError(
+    'snapshot.incomplete',
+    `All is delivered but the snapshot of ${givenUp.join(', ')}, which was given up; the log says why.`,
+    { details: { tables: givenUp.join(', ') } },
+  );
 }
 
 /** What closing threw afterwards is no more than an echo either. */

@@ -19,6 +19,8 @@ export interface CommitterOptions<P> {
   readonly idleMs: number;
   /** Called in order, after the commit is durable (INV-2: persist, then confirm). */
   readonly onDurable: (commit: DurableCommit<P>) => void;
+  /** Called when a source transaction is split: what is added from now on comes apart from what was before. */
+  readonly onSplit: () => void;
   /** Called once; the committer does nothing afterwards. */
   readonly onFailure: (error: unknown) => void;
   readonly now: () => number;
@@ -90,6 +92,17 @@ export class Committer<P> {
     await this.#settled();
   }
 
+  /**
+   * Makes state durable at the position of the last batch; false where that lies inside a transaction, or a commit
+   * has failed. For the end of an attempt, after `drain`.
+   */
+  async amend(state: ReadonlyMap<string, string | null>): Promise<boolean> {
+    if (this.#failed || this.#resume === null || this.#inside) return false;
+    for (const [key, value] of state) this.#state.set(key, value);
+    await this.drain();
+    return !this.#failed;
+  }
+
   #settled(): Promise<void> | void {
     if (this.#inFlight === 0) return;
     return new Promise((resolve) => {
@@ -116,6 +129,7 @@ export class Committer<P> {
   }
 
   #commit(): void {
+    if (this.#inside) this.#options.onSplit();
     const position = this.#resume!;
     const commitTimeUs = this.#commitTimeUs;
     const rows = this.#rows;

@@ -18,13 +18,21 @@ export interface HeadWatch<P> extends AsyncDisposable {
 }
 
 interface Watched<P, S extends SourceInfo> {
-  readonly parts: { readonly retainedBudgetBytes: number | null };
   readonly reader: Reader<P, S>;
   readonly snapshot: Snapshot<P, S>;
   readonly monitor: PipelineMonitor;
   readonly ending: AbortController;
   readonly signal: AbortSignal;
   readonly log: Log;
+}
+
+/** Raises the alarm of the log budget, once. */
+export function noteRetained(bytes: number | null, monitor: PipelineMonitor, log: Log): void {
+  if (!monitor.sawRetained(bytes)) return;
+  log.warn(
+    { retainedBytes: bytes, budgetBytes: monitor.retainedBudgetBytes },
+    'the source keeps more log for this pipeline than its budget allows',
+  );
 }
 
 /**
@@ -39,23 +47,15 @@ export function watchHead<P, S extends SourceInfo>(
   let at: P | null = null;
   let target: { readonly position: P; readonly onReached: () => void } | null = null;
   let head: P | null = null;
-  let overBudget = false;
   let tablesSeenAt = performance.now();
   const reached = (position: P): boolean => at !== null && (reader.codec.compare(at, position) ?? -1) >= 0;
 
   const poll = async (): Promise<void> => {
-    const { position, retainedBytes } = await reader.head(run.signal);
+    const { position, retainedBytes, retentionMs = null } = await reader.head(run.signal);
     head = position;
-    monitor.sawHead(reader.codec.encode(position), !reached(position), retainedBytes);
-    const budget = run.parts.retainedBudgetBytes;
-    const over = budget !== null && retainedBytes !== null && retainedBytes > budget;
-    if (over && !overBudget) {
-      run.log.warn(
-        { retainedBytes, budgetBytes: budget },
-        'the source keeps more log for this pipeline than its budget allows',
-      );
-    }
-    overBudget = over;
+    monitor.sawHead(reader.codec.encode(position), !reached(position));
+    noteRetained(retainedBytes, monitor, run.log);
+    monitor.retentionMs = retentionMs;
     // Not while tables are read: a new attempt would begin some of them again.
     if (target !== null || !snapshot.done || performance.now() - tablesSeenAt < TABLES_MS) return;
     tablesSeenAt = performance.now();

@@ -3,6 +3,7 @@ import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { JsonValue } from '../model/position.ts';
 import type {
+  DeadLetterStatus,
   PipelineCounters,
   PipelineState,
   PipelineStatus,
@@ -14,6 +15,13 @@ import type {
 export type MutableCounters = { -readonly [K in keyof PipelineCounters]: number };
 
 const RATE_WINDOW_MS = 10_000;
+
+export interface DeadLetterTally {
+  count: number;
+  last: DeadLetterStatus;
+  /** Codes that have been told of. */
+  readonly codes: Set<string>;
+}
 
 /** What one pipeline says of itself over all its attempts; `status()` makes the public value of it. */
 export class PipelineMonitor {
@@ -37,10 +45,13 @@ export class PipelineMonitor {
   /** The current attempt's snapshot, asked at each status. */
   snapshotProgress: () => SnapshotProgress | null = () => null;
   tableStatus: () => readonly TableStatus[] = () => [];
+  /** By `schema.table`. */
+  readonly deadLetters = new Map<string, DeadLetterTally>();
   position: JsonValue = null;
   confirmed: JsonValue = null;
   sourceHead: JsonValue = null;
   retainedBytes: number | null = null;
+  retentionMs: number | null = null;
   retainedBudgetBytes: number | null = null;
   lastCommitTimeUs: number | null = null;
   /** Commits that delivered something or moved the position: what back-off starts anew by. */
@@ -52,10 +63,12 @@ export class PipelineMonitor {
   #state: PipelineState = 'starting';
   #since: number;
   #lastError: PipelineStatus['lastError'] = null;
+  #warnings: readonly string[] = [];
   #lastDeliveryAt: number | null = null;
   /** Since when the source has been ahead of us without any delivery; null when it isn't. */
   #behindSince: number | null = null;
   #rate: { at: number; records: number }[] = [];
+  #overBudget = false;
   #caughtUp = false;
   /** When it was last known that nothing was outstanding. */
   #caughtUpAt: number | null = null;
@@ -102,6 +115,28 @@ export class PipelineMonitor {
     };
   }
 
+  /** Takes the place of the warnings before; answers those that are new. */
+  warn(warnings: readonly string[]): readonly string[] {
+    const news = warnings.filter((warning) => !this.#warnings.includes(warning));
+    this.#warnings = warnings;
+    return news;
+  }
+
+  /** A change of the table lies in the dead-letter topic; answers whether that is news of its kind. */
+  deadLetter(table: string, { code, message }: HeadwaterError): boolean {
+    const last = { code, message, at: new Date(this.#now()).toISOString() };
+    const tally = this.deadLetters.get(table);
+    if (tally === undefined) {
+      this.deadLetters.set(table, { count: 1, last, codes: new Set([code]) });
+      return true;
+    }
+    tally.count++;
+    tally.last = last;
+    const news = !tally.codes.has(code);
+    tally.codes.add(code);
+    return news;
+  }
+
   /** The attempt is over: what it showed last stays, without holding on to the attempt itself. */
   settle(): void {
     const snapshot = this.snapshotProgress();
@@ -132,10 +167,18 @@ export class PipelineMonitor {
     total.sourceBytes += batch.bytes;
   }
 
+  /** Bytes of log the source keeps for us; answers whether they have come to be more than the budget just now. */
+  sawRetained(bytes: number | null): boolean {
+    const was = this.#overBudget;
+    this.retainedBytes = bytes;
+    this.#overBudget =
+      bytes !== null && this.retainedBudgetBytes !== null && bytes > this.retainedBudgetBytes;
+    return this.#overBudget && !was;
+  }
+
   /** From the head poll: whether the source's log is ahead of what has been delivered. */
-  sawHead(head: JsonValue, ahead: boolean, retainedBytes: number | null): void {
+  sawHead(head: JsonValue, ahead: boolean): void {
     this.sourceHead = head;
-    this.retainedBytes = retainedBytes;
     this.caughtUp = !ahead;
     if (!ahead) this.#behindSince = null;
     else this.#behindSince ??= this.#now();
@@ -166,6 +209,7 @@ export class PipelineMonitor {
       state: this.#state,
       since: new Date(this.#since).toISOString(),
       lastError: this.#lastError,
+      warnings: this.#warnings,
       attempts: this.attempts,
       retryInMs: this.retryAt === null ? null : Math.max(0, Math.round(this.retryAt - now)),
       position: this.position,
@@ -173,6 +217,7 @@ export class PipelineMonitor {
       sourceHead: this.sourceHead,
       retainedBytes: this.retainedBytes,
       retainedBudgetBytes: this.retainedBudgetBytes,
+      headroomMs: this.retentionMs === null || lagMs === null ? null : this.retentionMs - lagMs,
       lagMs,
       caughtUp: this.caughtUp,
       progressing: this.#behindSince === null || now - this.#behindSince < this.#progressTimeoutMs,

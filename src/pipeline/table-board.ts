@@ -4,6 +4,7 @@ import { type TableId, tableName } from '../model/table.ts';
 import type { TableStatus } from '../observability/status.ts';
 import type { CapturedTable } from '../readers/reader.ts';
 import type { TableProgress } from '../snapshot/progress.ts';
+import type { DeadLetterTally } from './monitor.ts';
 
 /** What is known of each captured table in one attempt: from the source, the snapshot and the emitter. */
 export class TableBoard {
@@ -12,6 +13,7 @@ export class TableBoard {
   readonly #quarantined = new Map<string, HeadwaterError>();
   readonly #progress: () => readonly TableProgress[];
   readonly #emitted: () => ReturnType<Emitter['tables']>;
+  readonly #deadLetters: ReadonlyMap<string, DeadLetterTally>;
 
   constructor(
     tables: readonly CapturedTable[],
@@ -19,20 +21,25 @@ export class TableBoard {
       readonly topicOf: (id: TableId) => string;
       readonly progress: () => readonly TableProgress[];
       readonly emitted: () => ReturnType<Emitter['tables']>;
+      /** By `schema.table`; asked at each status. */
+      readonly deadLetters: ReadonlyMap<string, DeadLetterTally>;
     },
   ) {
     this.#tables = tables;
     this.#topicOf = ask.topicOf;
     this.#progress = ask.progress;
     this.#emitted = ask.emitted;
+    this.#deadLetters = ask.deadLetters;
   }
 
-  /** Answers whether this is news. */
-  quarantine(id: TableId, error: HeadwaterError): boolean {
-    const name = tableName(id);
-    if (this.#quarantined.has(name)) return false;
-    this.#quarantined.set(name, error);
-    return true;
+  /** The table's snapshot was given up. */
+  quarantine(id: TableId, error: HeadwaterError): void {
+    this.#quarantined.set(tableName(id), error);
+  }
+
+  /** `schema.table`, in the order of the captured tables. */
+  get quarantined(): readonly string[] {
+    return this.#tables.map(({ id }) => tableName(id)).filter((name) => this.#quarantined.has(name));
   }
 
   status(): readonly TableStatus[] {
@@ -43,6 +50,7 @@ export class TableBoard {
       const read = progress.get(table);
       const sent = emitted.get(table);
       const error = this.#quarantined.get(table);
+      const letters = this.#deadLetters.get(table);
       return {
         table,
         topic: sent?.topic ?? this.#topicOf(id),
@@ -55,6 +63,8 @@ export class TableBoard {
                 ? 'waiting'
                 : 'streaming',
         reason: error?.message ?? null,
+        deadLetters: letters?.count ?? 0,
+        lastDeadLetter: letters?.last ?? null,
         limitation,
         rowsSnapshotted: read?.rows ?? 0,
         estimatedRows: read?.estimatedRows ?? estimatedRows,

@@ -38,6 +38,8 @@ export interface Head<P> {
   readonly position: P;
   /** Bytes between the confirmed position and the log's end; null where the source has no such figure. */
   readonly retainedBytes: number | null;
+  /** How long the source keeps what it has logged, whoever has read it; null: for ever. Left out by others. */
+  readonly retentionMs?: number | null;
 }
 
 /**
@@ -48,8 +50,11 @@ export interface Reader<P, S extends SourceInfo = SourceInfo> extends AsyncDispo
   readonly codec: PositionCodec<P>;
   /** Connects, checks, never changes anything at the source. Does not throw for what it can describe. */
   preflight(signal: AbortSignal): Promise<readonly Finding[]>;
-  /** The captured tables, resolved against the catalogue. Throws `settings.no-table-matches`. */
-  tables(signal: AbortSignal): Promise<readonly CapturedTable[]>;
+  /**
+   * The captured tables, resolved against the catalogue. Throws `settings.no-table-matches` where one of the
+   * settings' patterns matches none; with `onUnmatched`, which is told so instead, only where none is left at all.
+   */
+  tables(signal: AbortSignal, onUnmatched?: (message: string) => void): Promise<readonly CapturedTable[]>;
   /**
    * Makes the source keep its log for us from some position on (slot, publication) and tells how that relates
    * to what is stored. Nothing is created before `recordIntent` has resolved, so that a crash in between does

@@ -8,7 +8,7 @@ import { type Environment, followReferences } from './references.ts';
 import { resolveSettings } from './resolve.ts';
 import { FILE_SCHEMA } from './schema.ts';
 import { schemaAt } from './schema-walk.ts';
-import type { HttpSettings, Settings } from './settings.ts';
+import type { HttpSettings, Settings, SourceSettings } from './settings.ts';
 
 /**
  * Reads and checks the files. Everything that is wrong is found in one go: throws a HeadwaterError, or an
@@ -72,7 +72,7 @@ async function loadFile(
 /** What one process cannot have twice. */
 function conflicts(files: readonly LoadedFile[]): readonly HeadwaterError[] {
   const names = new Map<string, LoadedFile>();
-  const slots = new Map<string, LoadedFile>();
+  const readings = new Map<string, LoadedFile>();
   let http: LoadedFile | null = null;
   for (const each of files) {
     const { settings, document } = each;
@@ -87,15 +87,16 @@ function conflicts(files: readonly LoadedFile[]): readonly HeadwaterError[] {
       );
       return document.errors();
     }
-    const slot = `${source.hosts.map(({ host, port }) => `${host}:${port}`).join(',')} ${source.postgres.slot}`;
-    const sameSlot = slots.get(slot);
-    slots.set(slot, sameSlot ?? each);
-    if (sameSlot !== undefined) {
+    const reading = readingOf(source);
+    const place = `${source.hosts.map(({ host, port }) => `${host}:${port}`).join(',')} ${reading.what}`;
+    const same = readings.get(place);
+    readings.set(place, same ?? each);
+    if (same !== undefined) {
       document.problem(
         'settings.duplicate-name',
-        ['source', 'postgres', 'slot'],
-        `the replication slot ${source.postgres.slot} is also that of ${sameSlot.settings.file}`,
-        { fix: 'Give one of the pipelines another source.postgres.slot.' },
+        reading.key,
+        `the ${reading.what} is also that of ${same.settings.file}`,
+        { fix: `Give one of the pipelines another ${reading.key.join('.')}.` },
       );
       return document.errors();
     }
@@ -112,6 +113,16 @@ function conflicts(files: readonly LoadedFile[]): readonly HeadwaterError[] {
     http ??= each;
   }
   return [];
+}
+
+/** What two pipelines cannot share at one server. */
+function readingOf({ connector, mysql, postgres }: SourceSettings): {
+  readonly what: string;
+  readonly key: readonly string[];
+} {
+  return connector === 'postgresql'
+    ? { what: `replication slot ${postgres.slot}`, key: ['source', 'postgres', 'slot'] }
+    : { what: `server id ${mysql.serverId}`, key: ['source', 'mysql', 'server_id'] };
 }
 
 function httpText({ listen, token }: HttpSettings): string {

@@ -38,6 +38,7 @@ export async function resolveEmit(shape: FileShape, context: ResolveContext): Pr
     envelope: emit.envelope,
     tombstones: emit.tombstones,
     transactionMetadata: emit.transaction_metadata,
+    schemaChanges: emit.schema_changes,
     messages: emit.messages,
     truncates: emit.truncates,
     heartbeatMs: emit.heartbeat === undefined ? null : durationInMs(emit.heartbeat),

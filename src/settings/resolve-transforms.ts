@@ -44,7 +44,7 @@ export function resolveTables(
   document: SettingsDocument,
 ): ReadonlyMap<string, TableSettings> {
   return new Map(
-    Object.entries(shape.tables).map(([table, { key, topic, columns, headers }]) => [
+    Object.entries(shape.tables).map(([table, { key, topic, columns, headers, filter }]) => [
       table,
       {
         key: key ?? null,
@@ -52,6 +52,7 @@ export function resolveTables(
         columns:
           columns === undefined ? null : resolveColumns(columns, ['tables', table, 'columns'], document),
         headers: new Map(Object.entries(headers)),
+        filter: filter ?? null,
       },
     ]),
   );

@@ -1,6 +1,10 @@
+import { hash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { resolve as resolvePath } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SettingsDocument } from './document.ts';
+import { errnoReason } from './errno.ts';
 import { durationInMs, sizeInBytes } from './leaves.ts';
 import { DEFAULT_LISTEN, isLoopback, parseListen } from './listen.ts';
 import type { Environment } from './references.ts';
@@ -8,7 +12,7 @@ import { resolveEmit } from './resolve-emit.ts';
 import { PLAIN_TEXT, resolveTls } from './resolve-tls.ts';
 import type { FileShape } from './schema.ts';
 import { Secret } from './secret.ts';
-import type { HttpSettings, Settings, SourceSettings } from './settings.ts';
+import type { EnrichSettings, HttpSettings, Settings, SourceSettings } from './settings.ts';
 import { parseSourceUrl } from './source-url.ts';
 import { resolveOutbox, resolveTables } from './resolve-transforms.ts';
 
@@ -26,8 +30,10 @@ export interface ResolveContext {
 export async function resolveSettings(shape: FileShape, context: ResolveContext): Promise<Settings> {
   const { document, directory, environment } = context;
   const { name, snapshot } = shape;
+  const enrich = await resolveEnrich(shape, context);
   return {
     file: document.file,
+    fingerprint: hash('sha256', JSON.stringify([shape, enrich])),
     name,
     source: await resolveSource(shape, context),
     snapshot: {
@@ -40,6 +46,7 @@ export async function resolveSettings(shape: FileShape, context: ResolveContext)
     emit: await resolveEmit(shape, context),
     tables: resolveTables(shape, document),
     outbox: resolveOutbox(shape, document),
+    enrich,
     http: resolveHttp(shape, document),
     stateDir: resolvePath(directory, shape.state.dir ?? environment.STATE_DIRECTORY ?? '.headwater'),
     shutdownTimeoutMs: durationInMs(shape.shutdown.timeout),
@@ -67,12 +74,12 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
     );
   }
   checkPatterns(source.tables, document);
-  const { postgres } = source;
+  const { mysql, postgres } = source;
   const derived = `headwater_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`;
   return {
-    connector: 'postgresql',
+    connector: url.connector,
     hosts: url.hosts,
-    database: url.database,
+    database: url.database ?? '',
     user: url.user,
     password: password === null ? null : new Secret(password),
     mode: source.mode,
@@ -89,8 +96,39 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       walBudgetBytes: postgres.wal_budget === undefined ? null : sizeInBytes(postgres.wal_budget),
       onWalBudget: postgres.on_wal_budget,
     },
+    mysql: {
+      serverId: mysql.server_id ?? derivedServerId(name),
+      includeQuery: mysql.include_query,
+      zeroDates: mysql.zero_dates,
+      unsignedOverflow: mysql.unsigned_overflow,
+    },
     onGap: source.on_gap,
   };
+}
+
+/** The same at every start, different for other names, and above the small numbers that people give to replicas. */
+function derivedServerId(name: string): number {
+  return 1_000_000_000 + (crc32(name) % 1_000_000_000);
+}
+
+/** What ends in .sql and has no blank in it is a file's name. */
+async function resolveEnrich({ enrich }: FileShape, context: ResolveContext): Promise<EnrichSettings | null> {
+  if (enrich === undefined) return null;
+  const { document, directory } = context;
+  const texts = await Promise.all(
+    enrich.sql.map(async (entry, i) => {
+      const name = `enrich.sql[${i}]`;
+      if (!/^\S+\.sql$/.test(entry)) return { name: `${document.file}, ${name}`, text: entry };
+      try {
+        return { name: entry, text: await readFile(resolvePath(directory, entry), 'utf8') };
+      } catch (error) {
+        const reason = errnoReason(error);
+        document.problem('settings.invalid', ['enrich', 'sql', i], `${name}: ${entry}: ${reason}`);
+        return { name, text: '' };
+      }
+    }),
+  );
+  return { texts, dialect: enrich.dialect };
 }
 
 function checkPatterns(patterns: readonly string[], document: SettingsDocument): void {

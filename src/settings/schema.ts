@@ -16,16 +16,20 @@ const source = block({
       if (typeof parsed === 'string') context.addIssue({ code: 'custom', message: parsed });
     })
     .describe(
-      'postgres://user@host:port/database. Several hosts, separated by commas, are tried in order; `sslmode`, `connect_timeout` and `host` are understood.',
+      'postgres://user@host:port/database, or mysql:// or mariadb://user@host:port. Several hosts, separated by commas, are tried in order; `sslmode`, `connect_timeout` and `host` are understood.',
     ),
   password: secret().optional().describe('The password, best as ${file:…} or ${env:…}.'),
   mode: oneOf(['auto', 'log'], { poll: 'this version has no polling' })
     .default('auto')
-    .describe('How changes are found: auto and log both read the write-ahead log.'),
+    .describe(
+      'How changes are found: auto and log both read the log (PostgreSQL’s write-ahead log, MySQL’s and MariaDB’s binary log).',
+    ),
   tables: list(
     text('a pattern such as public.orders'),
     'a list of patterns such as [public.orders, sales.*]',
-  ).describe('What to capture: globs of schema.table; "!pattern" excludes; /regex/ is a regular expression.'),
+  ).describe(
+    'What to capture: globs of schema.table (database.table on MySQL and MariaDB); "!pattern" excludes; /regex/ is a regular expression.',
+  ),
   tls: tls.optional().describe('Encryption of the database connection. Without this block there is none.'),
   connect_timeout: duration(100).default('10s').describe('How long one attempt to connect may take.'),
   postgres: block({
@@ -46,6 +50,28 @@ const source = block({
   })
     .prefault({})
     .describe('What only PostgreSQL has.'),
+  mysql: block({
+    server_id: whole(1, 4_294_967_295)
+      .optional()
+      .describe(
+        'Server id under which the log is read, as a replica has one: no other may have it. Derived from the name unless said otherwise.',
+      ),
+    include_query: flag()
+      .default(false)
+      .describe('The statement in source.query, where the server logs it (binlog_rows_query_log_events).'),
+    zero_dates: oneOf(['null', 'epoch', 'string'])
+      .default('null')
+      .describe(
+        'For dates such as 0000-00-00: null (the epoch where the column is NOT NULL), always the epoch, or text where the form of dates is text.',
+      ),
+    unsigned_overflow: oneOf(['quarantine', 'string', 'wrap'])
+      .default('quarantine')
+      .describe(
+        'For BIGINT UNSIGNED past 9223372036854775807: the row goes to the dead-letter topic, the column is text, or the number turns negative as with Debezium.',
+      ),
+  })
+    .prefault({})
+    .describe('What only MySQL and MariaDB have.'),
   on_gap: oneOf(['resnapshot', 'fail', 'skip_with_marker'])
     .default('resnapshot')
     .describe(
@@ -64,7 +90,7 @@ const snapshot = block({
   })
     .default('initial')
     .describe(
-      'initial: once. initial_only: and then end. no_data: never. when_needed: also when the log no longer reaches back. always: at each start.',
+      'initial: once. initial_only: and then end, with 1 where a table had to be given up. no_data: never. when_needed: also when the log no longer reaches back. always: at each start.',
     ),
   parallelism: whole(1, 64).default(2).describe('Connections that read at once.'),
   chunk_rows: whole(100, 100_000_000).default(100_000).describe('Rows of one chunk, about.'),
@@ -195,6 +221,9 @@ const emit = block({
   transaction_metadata: flag()
     .default(false)
     .describe('The transaction block in each record, and BEGIN and END on <name>.transaction.'),
+  schema_changes: flag()
+    .default(true)
+    .describe('CREATE, ALTER, DROP and the like of captured tables go to <name>, from MySQL and MariaDB.'),
   messages: flag().default(true).describe('Logical messages (pg_logical_emit_message) go to <name>.message.'),
   truncates: flag().default(false).describe('TRUNCATE becomes a record with op t.'),
   heartbeat: duration(100)
@@ -233,6 +262,21 @@ export const FILE_SCHEMA = block({
     .default({})
     .describe('What is different for single tables, by schema.table.'),
   outbox: OUTBOX,
+  enrich: block({
+    sql: list(
+      text('a file such as enrich/orders.sql, or statements'),
+      'a list of files and statements',
+    ).describe(
+      'Files with SQL statements, relative to this file (a name that ends in .sql), or the statements themselves; docs/enrichment.md.',
+    ),
+    dialect: oneOf(['friendly', 'ksqldb'])
+      .default('friendly')
+      .describe(
+        'friendly lets pass, with a warning, what slides and older versions show; ksqldb refuses it.',
+      ),
+  })
+    .optional()
+    .describe('Streams joined with captured tables, in SQL.'),
   http: block({
     listen: text('host:port, or off')
       .optional()
@@ -265,8 +309,6 @@ export type FileShape = z.output<typeof FILE_SCHEMA>;
 
 /** Keys of later versions: refused with a sentence of their own instead of a guess at the spelling. */
 export const NOT_IN_THIS_VERSION: ReadonlyMap<string, string> = new Map([
-  ['source.mysql', 'this version reads PostgreSQL only'],
-  ['source.oracle', 'this version reads PostgreSQL only'],
+  ['source.oracle', 'this version reads PostgreSQL, MySQL and MariaDB only'],
   ['source.poll', 'this version has no polling'],
-  ['enrich', 'this version has no enrichment'],
 ]);

@@ -7,6 +7,8 @@ import type { Secret } from './secret.ts';
 export interface Settings {
   /** The file as it was named on the command line: for messages. */
   readonly file: string;
+  /** The same for two files that say the same, secrets included. */
+  readonly fingerprint: string;
   /** Topic prefix, part of slot, group and transactional id, and the label of the metrics. */
   readonly name: string;
   readonly source: SourceSettings;
@@ -15,6 +17,8 @@ export interface Settings {
   /** `schema.table` → what differs for that table. */
   readonly tables: ReadonlyMap<string, TableSettings>;
   readonly outbox: OutboxSettings | null;
+  /** Null where there are no statements. */
+  readonly enrich: EnrichSettings | null;
   readonly http: HttpSettings;
   /** Directory for local state (the checkpoint of the stdout sink). */
   readonly stateDir: string;
@@ -22,20 +26,32 @@ export interface Settings {
   readonly shutdownTimeoutMs: number;
 }
 
+export interface EnrichSettings {
+  /** Files that have been read, and statements from the settings themselves. */
+  readonly texts: readonly {
+    /** What errors begin with: the file's name or the setting's. */
+    readonly name: string;
+    readonly text: string;
+  }[];
+  readonly dialect: 'friendly' | 'ksqldb';
+}
+
 export interface SourceSettings {
-  readonly connector: 'postgresql';
+  readonly connector: 'postgresql' | 'mysql' | 'mariadb';
   /** Tried in order. */
   readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  /** Empty where source.url names none (MySQL and MariaDB). */
   readonly database: string;
   readonly user: string;
   readonly password: Secret | null;
-  /** `auto` is the log on PostgreSQL. */
+  /** `auto` is the log. */
   readonly mode: 'auto' | 'log';
-  /** Globs of `schema.table`; `!pattern` excludes; `/regex/` is a regular expression. At least one includes. */
+  /** Globs of `schema.table` (of `database.table` on MySQL and MariaDB); `!pattern` excludes; `/regex/` is a regular expression. At least one includes. */
   readonly tables: readonly string[];
   readonly tls: TlsSettings;
   readonly connectTimeoutMs: number;
   readonly postgres: PostgresSettings;
+  readonly mysql: MysqlSettings;
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
 }
 
@@ -56,6 +72,18 @@ export interface PostgresSettings {
   /** Retained WAL above this is an alarm; null: no alarm. */
   readonly walBudgetBytes: number | null;
   readonly onWalBudget: 'alert';
+}
+
+/** MariaDB too. */
+export interface MysqlSettings {
+  /** As a replica has it. */
+  readonly serverId: number;
+  /** The statement goes into the source block, where the server logs it. */
+  readonly includeQuery: boolean;
+  /** What a record holds for a date that no calendar has. */
+  readonly zeroDates: 'null' | 'epoch' | 'string';
+  /** What a record holds for an unsigned bigint past 2^63-1. */
+  readonly unsignedOverflow: 'quarantine' | 'string' | 'wrap';
 }
 
 export interface SnapshotSettings {
@@ -91,6 +119,8 @@ export interface EmitSettings {
   readonly hashKey: Secret | null;
   readonly tombstones: boolean;
   readonly transactionMetadata: boolean;
+  /** Changes of tables become records, from sources that have them in their log. */
+  readonly schemaChanges: boolean;
   /** Logical messages (pg_logical_emit_message) become records. */
   readonly messages: boolean;
   /** TRUNCATE becomes a record; off, as in Debezium, where it is in skipped.operations. */
@@ -205,6 +235,8 @@ export interface TableSettings {
   readonly columns: ColumnSettings | null;
   /** Header → column. */
   readonly headers: ReadonlyMap<string, string>;
+  /** SQL condition; null: all rows. */
+  readonly filter: string | null;
 }
 
 /** By the names that columns have in the database. */

@@ -1,7 +1,12 @@
-/** `postgres://user:password@host:port,host2:port/database?sslmode=…`, with several hosts as libpq has them. */
+/**
+ * `postgres://user:password@host:port,host2:port/database?sslmode=…`, with several hosts as libpq has them; the same
+ * with `mysql://` and `mariadb://`, where the database may be left out.
+ */
 export interface SourceUrl {
+  readonly connector: 'postgresql' | 'mysql' | 'mariadb';
   readonly hosts: readonly { readonly host: string; readonly port: number }[];
-  readonly database: string;
+  /** Null where the URL names none. */
+  readonly database: string | null;
   readonly user: string;
   readonly password: string | null;
   readonly tlsMode: 'disable' | 'require' | 'verify-ca' | 'verify-full' | null;
@@ -10,38 +15,40 @@ export interface SourceUrl {
 
 const PARTS = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(?:([^/?#]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/;
 const HOST = /^(\[[0-9A-Fa-f:.%]+\]|[^:[\]\s]*)(?::(\d*))?$/;
-const DEFAULT_PORT = 5432;
+const DEFAULT_PORTS = { postgresql: 5432, mysql: 3306, mariadb: 3306 } as const;
+const EXAMPLES = {
+  postgresql: 'postgres://user@host:5432/database',
+  mysql: 'mysql://user@host:3306',
+  mariadb: 'mariadb://user@host:3306',
+} as const;
 
 /** The parts, or what is wrong as the end of a sentence that begins with the key; never with any of the text. */
 export function parseSourceUrl(url: string): SourceUrl | string {
   const parts = PARTS.exec(url.trim());
   if (parts === null) return 'is not a URL such as postgres://user@host:5432/database';
   const [, scheme = '', credentials, authority = '', path = '', query = ''] = parts;
-  switch (scheme.toLowerCase()) {
-    case 'postgres':
-    case 'postgresql':
-      break;
-    case 'mysql':
-    case 'mariadb':
-    case 'oracle':
-      return `begins with ${scheme.toLowerCase()}://, and this version reads PostgreSQL only`;
-    default:
-      return 'has to begin with postgres://';
+  const connector = connectorOf(scheme.toLowerCase());
+  if (connector === null) {
+    return scheme.toLowerCase() === 'oracle'
+      ? 'begins with oracle://, and this version reads PostgreSQL, MySQL and MariaDB only'
+      : 'has to begin with postgres://, mysql:// or mariadb://';
   }
+  const example = EXAMPLES[connector];
   try {
     const parameters = readParameters(query);
     if (typeof parameters === 'string') return parameters;
     const [user = '', ...password] = (credentials ?? '').split(':');
-    if (user === '') return 'names no user; write postgres://user@host:5432/database';
+    if (user === '') return `names no user; write ${example}`;
     const database = decodeURIComponent(path);
-    if (database === '') return 'names no database; write postgres://user@host:5432/database';
+    if (database === '' && connector === 'postgresql') return `names no database; write ${example}`;
     if (database.includes('/'))
       return 'has more than one part after the host; only the database stands there';
-    const hosts = readHosts(parameters.host ?? authority);
+    const hosts = readHosts(parameters.host ?? authority, connector);
     if (typeof hosts === 'string') return hosts;
     return {
+      connector,
       hosts,
-      database,
+      database: database === '' ? null : database,
       user: decodeURIComponent(user),
       password: password.length === 0 ? null : decodeURIComponent(password.join(':')),
       tlsMode: parameters.tlsMode,
@@ -52,7 +59,12 @@ export function parseSourceUrl(url: string): SourceUrl | string {
   }
 }
 
-function readHosts(authority: string): SourceUrl['hosts'] | string {
+function connectorOf(scheme: string): SourceUrl['connector'] | null {
+  if (scheme === 'postgres' || scheme === 'postgresql') return 'postgresql';
+  return scheme === 'mysql' || scheme === 'mariadb' ? scheme : null;
+}
+
+function readHosts(authority: string, connector: SourceUrl['connector']): SourceUrl['hosts'] | string {
   const hosts: { host: string; port: number }[] = [];
   for (const part of authority.split(',')) {
     const match = HOST.exec(part);
@@ -60,8 +72,8 @@ function readHosts(authority: string): SourceUrl['hosts'] | string {
       return 'has a host that cannot be read; write host:port, and percent-encode @ : / in the password';
     }
     const host = decodeURIComponent(match[1]!.replace(/^\[(.*)\]$/, '$1'));
-    if (host === '') return 'names no host; write postgres://user@host:5432/database';
-    const port = match[2] === undefined || match[2] === '' ? DEFAULT_PORT : Number(match[2]);
+    if (host === '') return `names no host; write ${EXAMPLES[connector]}`;
+    const port = match[2] === undefined || match[2] === '' ? DEFAULT_PORTS[connector] : Number(match[2]);
     if (port < 1 || port > 65_535) return 'has a port that is not between 1 and 65535';
     hosts.push({ host, port });
   }

@@ -92,6 +92,9 @@ export const TABLE_TRANSFORMS = {
   headers: textBlock('a block of header: column')
     .default({})
     .describe('Headers with the value of a column; of the old row for deletes.'),
+  filter: text('a condition such as status <> ’draft’')
+    .optional()
+    .describe('SQL condition (docs/transforms.md): the topic holds only rows that satisfy it.'),
 };
 
 export const OUTBOX = block({

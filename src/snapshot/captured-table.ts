@@ -9,6 +9,8 @@ export class TableSnapshot {
   readonly id: TableId;
   readonly name: string;
   readonly where: string | null;
+  /** Whether an operator asked for it: that is forgotten when it is done. */
+  readonly requested: boolean;
   /** Null until the table has been planned for the first time. */
   ledger: Ledger | null;
   plan: TablePlan | null = null;
@@ -16,11 +18,15 @@ export class TableSnapshot {
   reading = false;
   #estimatedRows: number | null;
 
-  constructor(table: CapturedTable, where: string | null, ledger: Ledger | null) {
+  constructor(
+    table: CapturedTable,
+    stored: { readonly where: string | null; readonly requested: boolean; readonly ledger: Ledger | null },
+  ) {
     this.id = table.id;
     this.name = tableName(table.id);
-    this.where = where;
-    this.ledger = ledger;
+    this.where = stored.where;
+    this.requested = stored.requested;
+    this.ledger = stored.ledger;
     this.#estimatedRows = table.estimatedRows;
   }
 

@@ -1,11 +1,14 @@
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import type { RowChange, SourceInfo, TruncateChange } from '../model/change.ts';
+import type { PositionCodec } from '../model/position.ts';
 import type { TableSnapshot } from './captured-table.ts';
 import type { SnapshotSource, SnapshotView } from './snapshot-source.ts';
 import { TableFeed } from './table-feed.ts';
 import type { Delivery } from './view-phase.ts';
 
 const MAX_OPENINGS = 20;
+/** Transactions that are remembered one by one while a view opens; of more only how far they reach. */
+const MAX_LEFT_OUT = 10_000;
 /** While the view opens the stream may wait this long, so that nothing newer than the view goes by. */
 const HOLD_STREAM_MS = 300;
 
@@ -22,9 +25,12 @@ export interface KeylessReadOptions {
  */
 export class KeylessRead<P, S extends SourceInfo> {
   readonly table: TableSnapshot;
+  readonly #codec: PositionCodec<P>;
   readonly #notify: () => void;
   #state: 'queued' | 'opening' | 'catching-up' | 'reading' | 'over' = 'queued';
   #leftOut = new Set<string>();
+  /** Everything left out that is not in `#leftOut` had committed by this position of the stream. */
+  #leftOutUpTo: P | null = null;
   #view: SnapshotView<P, S> | null = null;
   #openings = 0;
   #holdUntil = 0;
@@ -36,8 +42,9 @@ export class KeylessRead<P, S extends SourceInfo> {
   #options: KeylessReadOptions | null = null;
   #work: Promise<void> = Promise.resolve();
 
-  constructor(table: TableSnapshot, notify: () => void) {
+  constructor(table: TableSnapshot, codec: PositionCodec<P>, notify: () => void) {
     this.table = table;
+    this.#codec = codec;
     this.#notify = notify;
   }
 
@@ -81,21 +88,30 @@ export class KeylessRead<P, S extends SourceInfo> {
     }
   }
 
+  /** The stream stands between two transactions, here, and all up to here has been asked about. */
+  passed(position: P): void {
+    // A view opens when transactions that run have ended, which can take days.
+    if (this.#leftOut.size <= MAX_LEFT_OUT) return;
+    this.#leftOutUpTo = position;
+    this.#leftOut.clear();
+  }
+
   /** Opens the view. Nothing of the stream may be half processed. */
   start(source: SnapshotSource<P, S>, signal: AbortSignal): void {
     this.#state = 'opening';
     this.#openings++;
     this.#leftOut.clear();
+    this.#leftOutUpTo = null;
     this.#holdUntil = Date.now() + HOLD_STREAM_MS;
     const timer = setTimeout(this.#notify, HOLD_STREAM_MS);
     this.#run(async () => {
       try {
-        this.#view = await source.openOwnView({ parallelism: 1 }, signal);
+        this.#view = await source.openOwnView({ parallelism: 1, tables: [this.table.id] }, signal);
       } finally {
         clearTimeout(timer);
       }
       const view = this.#view;
-      if ([...this.#leftOut].every((tx) => view.sees(tx))) {
+      if (this.#showsLeftOut(view)) {
         this.#state = 'catching-up';
         return;
       }
@@ -109,6 +125,13 @@ export class KeylessRead<P, S extends SourceInfo> {
       }
       this.#state = 'queued';
     });
+  }
+
+  #showsLeftOut(view: SnapshotView<P, S>): boolean {
+    const upTo = this.#leftOutUpTo;
+    if (upTo !== null && (this.#codec.compare(upTo, view.position) ?? 1) > 0) return false;
+    for (const tx of this.#leftOut) if (!view.sees(tx)) return false;
+    return true;
   }
 
   /** The position the stream must pass before rows are read. Only while catching up. */

@@ -44,7 +44,7 @@ export class ProgressMeter {
 export function snapshotProgress(
   tables: readonly TableSnapshot[],
   meter: ProgressMeter,
-  times: { readonly startedAt: string; readonly completedAt: string | null; readonly running: boolean },
+  times: Pick<SnapshotProgress, 'startedAt' | 'completedAt' | 'running' | 'paused'>,
 ): SnapshotProgress {
   let rows = 0;
   let done = 0;
@@ -59,6 +59,7 @@ export function snapshotProgress(
   const left = estimated === null ? null : Math.max(0, estimated - rows);
   return {
     running: times.running,
+    paused: times.paused,
     startedAt: times.startedAt,
     completedAt: times.completedAt,
     tablesTotal: tables.length,

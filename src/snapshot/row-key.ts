@@ -1,5 +1,6 @@
 import type { Column, TableSchema } from '../model/table.ts';
-import { ABSENT, type Row, UNCHANGED, type Value } from '../model/value.ts';
+import { type Image, valueOf } from '../model/text-row.ts';
+import { ABSENT, UNCHANGED, type Value } from '../model/value.ts';
 
 /** Something a Map can be keyed by: the value itself where it is a primitive, else a text made of it. */
 export type RowKey = string | number | bigint | boolean | null;
@@ -11,15 +12,15 @@ export type RowKey = string | number | bigint | boolean | null;
  * whether the old key is logged), and two live versions cannot differ in print alone, since the index is
  * unique. So citext, `1.0` and `1.00`, or nondeterministic collations need nothing special.
  */
-export function rowKey(row: Row, key: readonly number[]): RowKey | undefined {
+export function rowKey(row: Image, key: readonly number[]): RowKey | undefined {
   if (key.length === 1) {
-    const value = row[key[0]!];
+    const value = valueOf(row, key[0]!);
     if (value === undefined || value === UNCHANGED || value === ABSENT) return undefined;
     return typeof value === 'object' && value !== null ? textOf(value) : value;
   }
   const parts: Value[] = [];
   for (const index of key) {
-    const value = row[index];
+    const value = valueOf(row, index);
     if (value === undefined || value === UNCHANGED || value === ABSENT) return undefined;
     parts.push(value);
   }

@@ -12,7 +12,8 @@ import type { TableId, TableSchema } from '../model/table.ts';
  * Chunk bounds are opaque text made and compared by the server, never by JavaScript (collations).
  *
  * Errors: whatever concerns one table alone (gone, not readable) has a code whose fate is `quarantine`;
- * `snapshot.table-rewritten` says that the view can no longer show the table as it was.
+ * `snapshot.table-rewritten` says that the view can no longer show the table as it was, `snapshot.table-locked` that
+ * somebody keeps everyone from it: it is asked for again when the others are through.
  */
 export interface SnapshotSource<P, S extends SourceInfo = SourceInfo> {
   /**
@@ -29,6 +30,8 @@ export interface SnapshotSource<P, S extends SourceInfo = SourceInfo> {
 export interface ReadOptions {
   /** How many reads run at once at most, each on a connection of its own. */
   readonly parallelism: number;
+  /** Of an own view: what it is opened for. A source that needs a lock for a moment locks nothing else. */
+  readonly tables?: readonly TableId[];
 }
 
 /**
@@ -57,7 +60,7 @@ export interface TablePlan {
 }
 
 export interface RowBlock<S extends SourceInfo = SourceInfo> {
-  /** op 'r', snapshot marker 'true', tx null. */
+  /** op 'r', snapshot marker 'true', tx null. May be made only when asked for: waiting blocks then cost bytes alone. */
   readonly rows: readonly RowChange<S>[];
   readonly bytes: number;
   /** Where a read of this chunk can go on after the block's last row; null for `by: 'block'`. */
@@ -102,6 +105,13 @@ export interface WindowChunk<P, S extends SourceInfo = SourceInfo> {
 export interface WindowReader<P, S extends SourceInfo = SourceInfo> extends AsyncDisposable {
   /** Which of the tables have a key that windows can use; tables that are gone count as such. */
   keyed(ids: readonly TableId[], signal: AbortSignal): Promise<readonly boolean[]>;
+  /**
+   * Transactions (Tx.id) that are not visible yet although the log has them since before now: those that wait for
+   * a synchronous standby. What an earlier process has delivered may be among them, so no chunk counts that does
+   * not see them. Where the source does not tell, all that may be; they need not commit. Left out where there are
+   * none.
+   */
+  unseen?(signal: AbortSignal): Promise<readonly string[]>;
   /** Always by key. */
   plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan>;
   /** Reads about `maxRows` rows or `maxBytes` of the range at most, in key order. */

@@ -6,12 +6,13 @@ import { type TableId, tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { SnapshotProgress } from '../observability/status.ts';
 import type { CapturedTable } from '../readers/reader.ts';
-import { SNAPSHOT_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
+import { REQUEST_PREFIX, SNAPSHOT_KEY, SNAPSHOT_PAUSED_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
 import { TableSnapshot } from './captured-table.ts';
 import { decodeSnapshotRecord, Ledger, type SnapshotRecord } from './ledger.ts';
 import { Markers } from './markers.ts';
 import { ProgressMeter, snapshotProgress, type TableProgress, tableProgress } from './progress.ts';
-import type { SnapshotSource } from './snapshot-source.ts';
+import { decodeRequest } from './request.ts';
+import type { SnapshotSource, SnapshotView } from './snapshot-source.ts';
 import { type Delivery, readFromView } from './view-phase.ts';
 import { mergeWindows } from './window-phase.ts';
 
@@ -40,6 +41,10 @@ export interface SnapshotOptions<P, S extends SourceInfo> {
    * later one is this very process's, in a former attempt.
    */
   readonly beganBefore?: number;
+  /** Tables (`schema.table`) that are read from the view before any other. */
+  readonly first?: ReadonlySet<string>;
+  /** They are complete, all of their rows have been taken, and no other row has been read from the view. */
+  readonly onFirstRead?: (tables: ReadonlySet<string>) => Promise<void>;
   /** A table that cannot be read; the others go on. Tried again at the next start. */
   readonly onTableError: (table: TableId, error: HeadwaterError) => void;
   readonly log: Log;
@@ -81,6 +86,8 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
   readonly #markers: Markers;
   readonly #meter: ProgressMeter;
   #record: SnapshotRecord;
+  /** By an operator: what is pending waits, and the stream goes on. */
+  readonly #paused: boolean;
   /** Not the same as nothing pending: the last rows may still be on their way out. */
   #finished: boolean;
   /** State that belongs to no row and leaves with the next batch. */
@@ -108,15 +115,25 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
         known = undefined;
       }
       let ledger = known === undefined ? null : Ledger.decode(known, key);
-      if (skip && ledger?.completed !== true) {
+      const asked = options.restored.get(REQUEST_PREFIX + name);
+      const request = asked === undefined ? null : decodeRequest(asked, REQUEST_PREFIX + name);
+      if (skip && request === null && ledger?.completed !== true) {
         ledger = Ledger.skipped(this.#date());
         this.#unsaved.set(key, ledger.encode());
       }
-      return new TableSnapshot(table, options.where.get(name) ?? null, ledger);
+      return new TableSnapshot(table, {
+        where: request?.where === undefined ? (options.where.get(name) ?? null) : request.where,
+        requested: request !== null,
+        ledger,
+      });
     });
-    const captured = new Set(this.#tables.map((table) => TABLE_PREFIX + table.name));
+    this.#paused = options.restored.has(SNAPSHOT_PAUSED_KEY);
+    const captured = new Set(
+      this.#tables.flatMap(({ name }) => [TABLE_PREFIX + name, REQUEST_PREFIX + name]),
+    );
     for (const key of options.restored.keys()) {
-      if (key.startsWith(TABLE_PREFIX) && !captured.has(key)) this.#unsaved.set(key, null);
+      const ofTable = key.startsWith(TABLE_PREFIX) || key.startsWith(REQUEST_PREFIX);
+      if (ofTable && !captured.has(key)) this.#unsaved.set(key, null);
     }
     this.#markers = new Markers(this.#tables.some((table) => table.rows > 0));
     const pending = this.#tables.some((table) => table.pending);
@@ -139,15 +156,37 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
   }
 
   async *readView(signal: AbortSignal): AsyncGenerator<Batch<P, S>> {
-    const { source, freshStart, parallelism, chunkRows, walLimitBytes, retainedBytes, log } = this.#options;
-    if (!freshStart || !this.pending) return;
+    const { source, freshStart, parallelism, first, onFirstRead } = this.#options;
+    if (!freshStart || !this.pending || this.#paused) return;
     const view = await source.openView({ parallelism }, signal);
     if (view === null) return;
     await using _closing = view;
+    const pending = this.#tables.filter((table) => table.pending);
+    const foremost = pending.filter(({ name }) => first?.has(name) === true);
+    if (foremost.length > 0) {
+      yield* this.#readTables(view, foremost, signal);
+      // Where reading broke off the others wait for the windows.
+      if (!foremost.every((table) => table.done && table.failure === null)) return;
+      await onFirstRead?.(new Set(foremost.map(({ name }) => name)));
+    }
+    yield* this.#readTables(
+      view,
+      pending.filter((table) => !foremost.includes(table)),
+      signal,
+    );
+    this.#finished = !this.pending;
+  }
+
+  async *#readTables(
+    view: SnapshotView<P, S>,
+    tables: readonly TableSnapshot[],
+    signal: AbortSignal,
+  ): AsyncGenerator<Batch<P, S>> {
+    const { parallelism, chunkRows, walLimitBytes, retainedBytes, log } = this.#options;
     const deliveries = readFromView<P, S>(
       {
         view,
-        tables: this.#tables.filter((table) => table.pending),
+        tables,
         parallelism,
         chunkRows,
         walLimitBytes,
@@ -170,7 +209,6 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
       held = batch;
     }
     if (held !== null) yield this.#complete ? this.#final(held) : held;
-    this.#finished = !this.pending;
   }
 
   merge(
@@ -179,7 +217,7 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
     signal: AbortSignal,
   ): AsyncIterable<Batch<P, S>> {
     const { source, codec, parallelism, chunkRows, log, mode } = this.#options;
-    if (!this.pending) return this.#unsaved.size === 0 ? stream : this.#save(stream);
+    if (!this.pending || this.#paused) return this.#unsaved.size === 0 ? stream : this.#save(stream);
     const merged = mergeWindows<P, S>(
       {
         stream,
@@ -206,7 +244,13 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
 
   progress(): SnapshotProgress {
     const { startedAt, completedAt } = this.#record;
-    return snapshotProgress(this.#tables, this.#meter, { startedAt, completedAt, running: !this.#finished });
+    const running = !this.#finished && !this.#paused;
+    return snapshotProgress(this.#tables, this.#meter, {
+      startedAt,
+      completedAt,
+      running,
+      paused: this.#paused,
+    });
   }
 
   tableProgress(): readonly TableProgress[] {
@@ -232,6 +276,7 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
     if (delivery.last) rows = this.#markers.lastOfTable(rows);
     this.#meter.add(rows.length);
     const state = new Map([[TABLE_PREFIX + table.name, table.ledger?.encode() ?? null]]);
+    if (table.requested && table.done) state.set(REQUEST_PREFIX + table.name, null);
     const batch = { changes: rows, bytes, resume, state };
     return this.#unsaved.size === 0 ? batch : this.#withUnsaved(batch);
   }

@@ -152,16 +152,20 @@ interface ChunkTask {
   readonly plan: TablePlan;
   readonly chunk: number;
   readonly range: ChunkRange;
+  /** Whether some of its rows have been passed on: then it cannot begin again. */
+  begun: boolean;
 }
 
-/** Hands out chunks of planned tables first, then tables to plan. */
+/** Hands out chunks of planned tables first, then tables to plan, and last what was locked when its turn came. */
 class ChunkQueue {
   readonly #tables: TableSnapshot[];
   readonly #chunks: ChunkTask[] = [];
+  readonly #postponed: (ChunkTask | TableSnapshot)[] = [];
   #planning = 0;
   #closed = false;
   #waiting: (() => void)[] = [];
   readonly #abandoned = new Set<TableSnapshot>();
+  readonly #wereLocked = new Set<TableSnapshot>();
 
   constructor(tables: readonly TableSnapshot[]) {
     this.#tables = [...tables];
@@ -170,15 +174,11 @@ class ChunkQueue {
   async next(): Promise<ChunkTask | TableSnapshot | null> {
     for (;;) {
       if (this.#closed) return null;
-      const chunk = this.#chunks.shift();
-      if (chunk !== undefined) {
-        if (this.#abandoned.has(chunk.table)) continue;
-        return chunk;
-      }
-      const table = this.#tables.shift();
-      if (table !== undefined) {
-        this.#planning++;
-        return table;
+      const task = this.#chunks.shift() ?? this.#tables.shift() ?? this.#postponed.shift();
+      if (task !== undefined) {
+        if (!('chunk' in task)) this.#planning++;
+        else if (this.#abandoned.has(task.table)) continue;
+        return task;
       }
       if (this.#planning === 0) return null;
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -190,6 +190,17 @@ class ChunkQueue {
     this.#planning--;
     this.#chunks.push(...tasks);
     this.#wake();
+  }
+
+  /** A task that `next` has answered could not be done yet. Answers whether that is the first of its table. */
+  postpone(task: ChunkTask | TableSnapshot): boolean {
+    if (!('chunk' in task)) this.#planning--;
+    this.#postponed.push(task);
+    this.#wake();
+    const table = 'chunk' in task ? task.table : task;
+    if (this.#wereLocked.has(table)) return false;
+    this.#wereLocked.add(table);
+    return true;
   }
 
   abandon(table: TableSnapshot): void {
@@ -230,9 +241,15 @@ async function readChunks<P, S extends SourceInfo>(
             : await planTable(options, work, task, queue, signal);
         if (!open) return;
       } catch (error) {
+        const known = asHeadwaterError(error);
+        if (known.code === 'snapshot.table-locked' && !('chunk' in task && task.begun)) {
+          if (work.postpone(task)) {
+            options.log.info({ table: table.name }, 'the table is locked; the others are read first');
+          }
+          continue;
+        }
         if (!('chunk' in task)) work.planned([]);
         if (signal.aborted) return;
-        const known = asHeadwaterError(error);
         if (known.entry.fate !== 'quarantine') throw error;
         work.abandon(table);
         if (!(await queue.push({ kind: 'failed', table, error: known }, 0))) return;
@@ -265,7 +282,7 @@ async function planTable<P, S extends SourceInfo>(
   const tasks: ChunkTask[] = [];
   plan.chunks.forEach((whole, chunk) => {
     const range = goOn === null ? whole : goOn.remaining(chunk);
-    if (range !== null) tasks.push({ table, plan, chunk, range });
+    if (range !== null) tasks.push({ table, plan, chunk, range, begun: false });
   });
   // Queued before the first block can be: the consumer must know the ledger first.
   const open = await queue.push({ kind: 'planned', table, plan }, 0);
@@ -276,12 +293,14 @@ async function planTable<P, S extends SourceInfo>(
 async function readChunk<P, S extends SourceInfo>(
   view: SnapshotView<P, S>,
   work: ChunkQueue,
-  { table, plan, chunk, range }: ChunkTask,
+  task: ChunkTask,
   queue: ByteQueue<Item<S>>,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const { table, plan, chunk, range } = task;
   for await (const block of view.rows(plan, range, signal)) {
     if (work.abandoned(table)) return true;
+    task.begun = true;
     if (!(await queue.push({ kind: 'block', table, chunk, block }, block.bytes))) return false;
   }
   // A read that was cut off by the signal has not seen the chunk's end.

@@ -1,5 +1,6 @@
 import type { RowChange, SchemaChange, SourceInfo, TruncateChange } from '../model/change.ts';
 import type { TableSchema } from '../model/table.ts';
+import { type Image, TextRow, valueOf } from '../model/text-row.ts';
 import { type Row, UNCHANGED, type Value } from '../model/value.ts';
 import type { TableSnapshot } from './captured-table.ts';
 import { keyIn, type RowKey, rowKey, sameShape } from './row-key.ts';
@@ -98,8 +99,8 @@ export class Window<P, S extends SourceInfo> {
     else this.#touched.set(newKey, image);
   }
 
-  #image(key: RowKey, after: Row): Row | null {
-    if (!after.includes(UNCHANGED)) return null;
+  #image(key: RowKey, after: Image): Row | null {
+    if (after instanceof TextRow || !after.includes(UNCHANGED)) return null;
     const earlier = this.#touched.get(key);
     if (earlier === undefined) return after;
     if (earlier === null) return null;
@@ -130,7 +131,7 @@ export class Window<P, S extends SourceInfo> {
         kept.push(row);
       } else if (image !== null) {
         if (!sameShape(this.#keySchema!, plan.schema)) return null;
-        const after = image.map((value, i) => (value === UNCHANGED ? row.after![i]! : value));
+        const after = image.map((value, i) => (value === UNCHANGED ? valueOf(row.after!, i) : value));
         kept.push({ ...row, after });
       }
     }

@@ -15,7 +15,9 @@ beforeAll(async () => {
   kafka = await testKafka();
   database = await testDatabase();
   name = `${kafka.prefix}-op`;
-  await database.query('CREATE TABLE t (id int PRIMARY KEY, text text); INSERT INTO t VALUES (1)');
+  await database.query(
+    'CREATE TABLE t (id int PRIMARY KEY, text text, price numeric(8, 2)); INSERT INTO t VALUES (1, null, -12.50)',
+  );
   file = await files.write(
     'op.yaml',
     pipelineFile({
@@ -45,6 +47,7 @@ describe('beside a running daemon', () => {
       .map((line) => JSON.parse(line) as { check: string; level: string });
     expect(findings.filter(({ level }) => level === 'error')).toEqual([]);
     expect(findings.map(({ check }) => check)).toContain('kafka.transactions');
+    expect(findings).toContainEqual(expect.objectContaining({ check: 'http.listen', level: 'ok' }));
     expect(exit).toBe(0);
     expect(
       await database.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [database.name]),
@@ -80,6 +83,20 @@ describe('beside a running daemon', () => {
     });
     expect((await headwater(['status', file])).stdout).toContain(name);
 
+    const doctor = await headwater(['doctor', file]);
+    expect(doctor.stdout).toMatch(/✓ http\.listen: The daemon that runs .*-op listens on/);
+    expect(doctor.exit, doctor.stdout).toBe(0);
+    const other = pipelineFile({
+      name: `${name}-other`,
+      url: database.url,
+      tables: ['public.t'],
+      brokers: kafka.brokers,
+      http: (await run.address()).replace('http://', ''),
+    });
+    const taken = await headwater(['doctor', await files.write('other.yaml', other)]);
+    expect(taken.stdout).toMatch(/✗ http\.listen: .*another process listens/);
+    expect(taken.exit).toBe(3);
+
     const shown = await headwater(['offsets', 'show', file]);
     expect(shown.stdout).toMatch(new RegExp(`^${name} resumes at \\{"lsn":"[0-9A-F]+/[0-9A-F]+"`));
     const refused = await headwater(['offsets', 'set', file, '{"lsn":"0/1","mid":null}', '--yes']);
@@ -90,6 +107,10 @@ describe('beside a running daemon', () => {
     const lines = await tail.output((text) => text.split('\n').length > 2);
     expect(lines).toContain(`"topic":"${name}.public.t"`);
     expect((await tail.stop()).exit).toBe(0);
+    // The profile writes -12.50 as base64; the type is known from the durable state.
+    await using view = new Headwater(['tail', '--from-beginning', file]);
+    expect(await view.output((text) => text.includes('price='))).toContain('price=-12.50');
+    expect((await view.stop()).exit).toBe(0);
     expect((await run.stop()).exit).toBe(0);
   });
 

@@ -1,7 +1,7 @@
 /** The set of captured tables changes, or one of them cannot be read: the others never notice. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type TestDatabase, testDatabase, type TestKafka, testKafka } from '../support/servers.ts';
-import { Headwater, pipelineFile, runToEnd, type Workspace, workspace } from './headwater.ts';
+import { Headwater, headwater, pipelineFile, runToEnd, type Workspace, workspace } from './headwater.ts';
 import { readUntil, sentinel, summary } from './topic-records.ts';
 
 let files: Workspace;
@@ -99,6 +99,92 @@ describe('a table that goes wrong', () => {
     expect((await run.stop()).exit).toBe(0);
     expect((await runToEnd(await file(['public.*']))).exit).toBe(0);
   });
+
+  it('dropped though the settings name it: a warning, and the others go on; a new pipeline is refused', async () => {
+    const settings = await file(['public.a', 'public.b']);
+    expect((await runToEnd(settings)).exit).toBe(0);
+    await database.query('DROP TABLE b; INSERT INTO a VALUES (2)');
+    const gone = /public\.b matches no table/;
+    await using run = new Headwater(['run', settings]);
+    expect(summary(await readUntil(kafka.brokers, [topic('a')], sentinel(2)))).toEqual(['r:1', 'c:2']);
+    const [status] = await run.status();
+    expect(status).toMatchObject({ state: 'streaming', attempts: 1, lastError: null });
+    expect(status!.warnings).toEqual([expect.stringMatching(gone)]);
+    expect(status!.tables.map(({ table }) => table)).toEqual(['public.a']);
+    expect(run.log.filter(({ level, msg }) => level === 'warn' && gone.test(msg))).toHaveLength(1);
+    expect((await run.stop()).exit).toBe(0);
+    const doctor = await headwater(['doctor', settings]);
+    expect(doctor.stdout).toMatch(gone);
+    expect(doctor.exit, doctor.stdout).toBe(0);
+
+    // It comes back, and is read like one that is new.
+    await database.query('CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b VALUES (7)');
+    expect((await runToEnd(settings)).exit).toBe(0);
+    expect(summary(await readUntil(kafka.brokers, [topic('b')], sentinel(7)))).toEqual([
+      ...['r:1', 'r:2', 'r:3'],
+      'r:7',
+    ]);
+
+    name = `${name}-new`;
+    await database.query('DROP TABLE b');
+    const { exit, stderr } = await runToEnd(await file(['public.a', 'public.b']));
+    expect(exit).toBe(2);
+    expect(stderr).toMatch(gone);
+  });
+
+  it('a change that cannot be encoded is counted, and the table is not said to stand still', async () => {
+    const own = ['tables: { public.b: { key: [code] } }'];
+    await database.query('ALTER TABLE b ADD code text');
+    await using run = new Headwater(['run', await file(['public.b'], own)]);
+    await run.until(({ state, confirmed }) => state === 'streaming' && confirmed !== null);
+    // The log holds no `code` of the old row, so the delete has no key.
+    await database.query(
+      "DELETE FROM b WHERE id = 1; DELETE FROM b WHERE id = 2; INSERT INTO b VALUES (9, 'x')",
+    );
+    await readUntil(kafka.brokers, [topic('b')], sentinel(9));
+    const [status] = await run.status();
+    expect(status!.tables).toMatchObject([
+      {
+        state: 'streaming',
+        reason: null,
+        deadLetters: 2,
+        lastDeadLetter: {
+          code: 'delivery.key-unknown',
+          message: expect.stringContaining('code of rows deleted from public.b') as string,
+        },
+      },
+    ]);
+    expect(run.log.filter(({ code }) => code === 'delivery.key-unknown')).toHaveLength(1);
+    expect((await run.get('/metrics')).body).toMatch(
+      /headwater_table_dead_letters_total\{[^}]*public\.b[^}]*\} 2/,
+    );
+    expect((await run.get('/')).body).toContain('2 changes in the dead-letter topic');
+    expect((await run.stop()).exit).toBe(0);
+  });
+
+  it.each(['--until-caught-up', 'initial_only'])(
+    'given up by a run that ends by itself (%s): all else is delivered, and it ends with 1',
+    async (how) => {
+      const mode = how === 'initial_only' ? 'mode: initial_only, ' : '';
+      const where = [`snapshot: { ${mode}where: { public.b: "nonsense = 1" } }`];
+      const settings = await file(['public.a', 'public.b'], where);
+      const run = how === 'initial_only' ? headwater(['run', settings]) : runToEnd(settings);
+      const { exit, stderr } = await run;
+      expect(exit, stderr).toBe(1);
+      expect(stderr).toContain('All is delivered but the snapshot of public.b, which was given up');
+      expect(summary(await readUntil(kafka.brokers, [topic('a')], sentinel(1)))).toEqual(['r:1']);
+      const mended = await file(
+        ['public.a', 'public.b'],
+        mode === '' ? [] : ['snapshot: { mode: initial_only }'],
+      );
+      expect((await (how === 'initial_only' ? headwater(['run', mended]) : runToEnd(mended))).exit).toBe(0);
+      expect(summary(await readUntil(kafka.brokers, [topic('b')], sentinel(3)))).toEqual([
+        'r:1',
+        'r:2',
+        'r:3',
+      ]);
+    },
+  );
 
   it.each([
     ['a condition the server does not know', 'nonsense = 1', /public\.b/],

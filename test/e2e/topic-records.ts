@@ -15,6 +15,8 @@ export interface Delivered {
   readonly key: Readonly<Record<string, unknown>> | null;
   /** Null for a tombstone. */
   readonly value: Envelope | null;
+  /** With the file sink. */
+  readonly headers?: Readonly<Record<string, string>> | null;
 }
 
 const AGAIN_MS = 300;

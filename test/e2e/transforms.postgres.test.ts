@@ -62,3 +62,42 @@ it('changes columns and topics alike in snapshot and stream, and sends what is i
   expect(created!.value.after).toEqual({ customer: 2, email: '***', notes: 'anothe' });
   expect(message).toMatchObject({ key: 'no 17', value: '{"a": 1}', headers: { eventType: 'Created' } });
 });
+
+it('keeps only the rows that satisfy a filter in the topic', async () => {
+  await using database = await testDatabase();
+  await using files = await workspace();
+  await database.query(`
+    CREATE TABLE orders (id int PRIMARY KEY, status text);
+    INSERT INTO orders VALUES (1, 'paid'), (2, 'new')`);
+  const dir = files.path('out');
+  const pipeline = (filter: string): string =>
+    pipelineFile({
+      name: 'shop',
+      url: database.url,
+      tables: ['public.orders'],
+      path: dir,
+      source: [`postgres: { slot: ${database.name} }`],
+      more: [`tables: { public.orders: { filter: "${filter}" } }`],
+    });
+  const wrong = await runToEnd(await files.write('wrong.yaml', pipeline("stauts = 'paid'")));
+  expect(wrong.exit).toBe(2);
+  expect(wrong.stderr).toContain(
+    'The filter of public.orders, line 1:1: there is no column STAUTS in public.orders; did you mean STATUS?',
+  );
+  const file = await files.write('shop.yaml', pipeline("status = 'paid'"));
+  expect(await runToEnd(file)).toMatchObject({ exit: 0 });
+  await database.query("UPDATE orders SET status = 'paid' WHERE id = 2");
+  await database.query("UPDATE orders SET status = 'void' WHERE id = 1");
+  await database.query("INSERT INTO orders VALUES (3, 'new'); DELETE FROM orders WHERE id = 2");
+  expect(await runToEnd(file)).toMatchObject({ exit: 0 });
+  expect(
+    (await linesIn(dir)).map(({ key, value }) => [(key as { id: number }).id, value?.op ?? null]),
+  ).toEqual([
+    [1, 'r'],
+    [2, 'u'],
+    [1, 'd'],
+    [1, null],
+    [2, 'd'],
+    [2, null],
+  ]);
+});

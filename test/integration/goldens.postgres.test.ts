@@ -4,6 +4,7 @@ import { compare } from '../../scripts/goldens/compare.ts';
 import { exactText, parseExact, show } from '../../scripts/goldens/exact-json.ts';
 import { readRecording } from '../../scripts/goldens/recording.ts';
 import { runFlow } from '../../scripts/goldens/run-flow.ts';
+import { postgresSource } from '../../scripts/goldens/source.ts';
 import { testDatabase } from '../support/servers.ts';
 
 const FOLDER = join(import.meta.dirname, '../fixtures/goldens/postgres');
@@ -12,8 +13,9 @@ const FOLDER = join(import.meta.dirname, '../fixtures/goldens/postgres');
 test('the records are those of a recorded Debezium, but for its listed defects', async () => {
   const recording = await readRecording(FOLDER);
   await using database = await testDatabase(15);
+  await using source = await postgresSource(database.url);
   const ours = await runFlow({
-    databaseUrl: database.url,
+    source,
     recording,
     profile: 'debezium',
     format: 'json-with-schema',

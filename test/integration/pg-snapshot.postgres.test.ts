@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import pg from 'pg';
 import type { Change, RowChange } from '../../src/model/change.ts';
 import { type TableId, tableName } from '../../src/model/table.ts';
+import { valueOf, valuesOf } from '../../src/model/text-row.ts';
 import { type Row, UNCHANGED, type Value } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { PostgresPosition } from '../../src/readers/postgres/position.ts';
@@ -11,6 +12,8 @@ import type { PostgresSource } from '../../src/readers/postgres/source-info.ts';
 import { connectPg } from '../../src/readers/postgres/wire/connection.ts';
 import type { PgConnectOptions } from '../../src/readers/postgres/wire/connect-options.ts';
 import { createSnapshot, type SnapshotMode } from '../../src/snapshot/snapshot.ts';
+import type { TablePlan } from '../../src/snapshot/snapshot-source.ts';
+import { makeReader, openReader } from '../support/postgres-reader.ts';
 import { postgresVersions, testDatabase } from '../support/servers.ts';
 
 type Database = Awaited<ReturnType<typeof testDatabase>>;
@@ -129,6 +132,38 @@ describe.each(postgresVersions)('the snapshot of PostgreSQL %i', (version) => {
     await run.expectEqual(['items', 'moving']);
     await run.drop();
     await db.query('DROP TABLE moving');
+  });
+
+  test('a table that somebody has locked keeps nobody else waiting in the view', async () => {
+    await db.query('CREATE TABLE busy (id int PRIMARY KEY); INSERT INTO busy VALUES (1)');
+    const reader = makeReader(db, { tables: ['public.busy', 'public.items'], slot: `${db.name}_busy` });
+    await reader.tables(new AbortController().signal);
+    await openReader(reader);
+    const signal = new AbortController().signal;
+    await using view = (await reader.snapshotSource().openView({ parallelism: 1 }, signal))!;
+    const plan = (table: string) =>
+      view.plan({ schema: 'public', table }, { chunkRows: 100_000, where: null }, signal);
+    const rowsOf = async (planned: TablePlan): Promise<number> => {
+      let rows = 0;
+      for await (const block of view.rows(planned, planned.chunks[0]!, signal)) rows += block.rows.length;
+      return rows;
+    };
+    const before = await plan('busy');
+    const lock = new pg.Client({ connectionString: db.url });
+    await lock.connect();
+    await lock.query('BEGIN; LOCK TABLE busy');
+    const refused = { code: 'snapshot.table-locked' };
+    const both = [plan('busy'), plan('items')] as const;
+    await expect(both[0]).rejects.toMatchObject(refused);
+    expect(await rowsOf(await both[1])).toBe(5000);
+    await expect(rowsOf(before)).rejects.toMatchObject(refused);
+    await lock.query('ROLLBACK');
+    await lock.end();
+    expect(await rowsOf(await plan('busy'))).toBe(1);
+    expect(await rowsOf(before)).toBe(1);
+    await reader[Symbol.asyncDispose]();
+    await db.query(`SELECT pg_drop_replication_slot('${db.name}_busy')`);
+    await db.query('DROP TABLE busy');
   });
 
   test('with a condition of the operator', async () => {
@@ -370,7 +405,7 @@ class Run {
     const rows: string[] = [];
     for (const chunk of plan.chunks) {
       for await (const block of view.rows(plan, chunk, signal)) {
-        rows.push(...block.rows.map((change) => rowText(change.after!)));
+        rows.push(...block.rows.map((change) => rowText(valuesOf(change.after!))));
       }
     }
     return rows.toSorted();
@@ -392,7 +427,9 @@ class Run {
       for (const change of this.records) {
         if (change.kind !== 'row' || change.op !== 'r' || change.table.id.table !== table) continue;
         const { key } = change.table;
-        const id = rowText(key.length === 0 ? change.after! : key.map((i) => change.after![i]!));
+        const id = rowText(
+          key.length === 0 ? valuesOf(change.after!) : key.map((i) => valueOf(change.after!, i)),
+        );
         expect(seen.has(id), `${table} ${id}`).toBe(false);
         seen.add(id);
       }
@@ -420,7 +457,10 @@ function replay(changes: readonly RowChange<PostgresSource>[]): string[] {
   const count = (row: Row | null, n: number): void => {
     if (row !== null) counts.set(rowText(row), (counts.get(rowText(row)) ?? 0) + n);
   };
-  for (const { before, after, table } of changes) {
+  for (const change of changes) {
+    const { table } = change;
+    const before = valuesOf(change.before);
+    const after = valuesOf(change.after);
     if (!keyed) {
       count(before, -1);
       count(after, 1);

@@ -2,6 +2,7 @@
 import type { Pgoutput } from 'pg-logical-replication';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Column, tableName, type TableSchema } from '../../src/model/table.ts';
+import { valuesOf } from '../../src/model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED, type Value } from '../../src/model/value.ts';
 import { makeReader, openReader, type PostgresChange, readToEnd } from '../support/postgres-reader.ts';
 import { postgresVersions, testDatabase, type TestDatabase } from '../support/servers.ts';
@@ -105,7 +106,9 @@ async function witness(db: TestDatabase, count: number): Promise<readonly Line[]
 function lineOfOurs(change: PostgresChange): readonly Line[] {
   if (change.kind === 'truncate') return [truncated(tableName(change.table.id))];
   if (change.kind !== 'row') return [];
-  const { table, before, after, op } = change;
+  const { table, op } = change;
+  const before = valuesOf(change.before);
+  const after = valuesOf(change.after);
   const what = op === 'c' ? 'insert' : op === 'u' ? 'update' : 'delete';
   const whole = before !== null && !before.includes(ABSENT);
   return [

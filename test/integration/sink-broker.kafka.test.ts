@@ -14,7 +14,7 @@ import { openKafkaSink } from '../../src/emitter/sinks/kafka/kafka-sink.ts';
 import type { KafkaSinkOptions, KafkaTls } from '../../src/emitter/sinks/kafka/options.ts';
 import { tailKafka } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
 import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
-import { SILENT } from '../../src/observability/log.ts';
+import { type Log, SILENT } from '../../src/observability/log.ts';
 import { type KafkaServer, startKafka } from '../support/servers.ts';
 
 const never = new AbortController().signal;
@@ -188,6 +188,31 @@ describe('a broker with logins, TLS and ACLs', () => {
       'delivery.topic-denied',
     ]);
   });
+});
+
+describe('a broker without a transaction log', () => {
+  it('is named as what it is where transactions are needed, and serves at-least-once unfenced', async () => {
+    await using server = await startKafka({ settings: { 'transaction.state.log.replication.factor': '3' } });
+    const options: KafkaSinkOptions = {
+      name: 'no-log',
+      brokers: [server.brokers],
+      topics: { partitions: 1 },
+    };
+    const refusal = { code: 'delivery.transactions-unsupported' };
+    await expect(start(options)).rejects.toMatchObject(refusal);
+    expect(await checkKafka(options, never)).toContainEqual(expect.objectContaining(refusal));
+
+    const warnings: unknown[] = [];
+    const log: Log = { ...SILENT, warn: (_, message) => warnings.push(message) };
+    const sink = await openKafkaSink({ ...options, delivery: 'at-least-once' }, log);
+    opened.push(sink);
+    await sink.restore({ onWaiting: () => {}, signal: never });
+    expect(warnings).toEqual([expect.stringContaining('at-least-once without a transactional id')]);
+    const topic = await sink.topic('no-log.t', 'table');
+    sink.append(topic, record('1'));
+    await sink.commit(new Map([['position', '1']]));
+    expect(await values(options, 'no-log.t', 1)).toEqual(['1']);
+  }, 90_000);
 });
 
 describe('a broker that goes away', () => {

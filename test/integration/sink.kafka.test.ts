@@ -5,10 +5,14 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { checkKafka } from '../../src/emitter/sinks/kafka/check-kafka.ts';
 import { Cluster } from '../../src/emitter/sinks/kafka/cluster.ts';
 import { TransactionCoordinator } from '../../src/emitter/sinks/kafka/coordinator.ts';
+import { Fence } from '../../src/emitter/sinks/kafka/fence.ts';
 import { openKafkaSink } from '../../src/emitter/sinks/kafka/kafka-sink.ts';
+import { Lease } from '../../src/emitter/sinks/kafka/lease.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from '../../src/emitter/sinks/kafka/options.ts';
+import { offsetRange } from '../../src/emitter/sinks/kafka/partition-reader.ts';
 import { readState, writeState } from '../../src/emitter/sinks/kafka/state-access.ts';
 import { tailKafka, type TailRecord } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
+import { openTopic, recordTopicPlan } from '../../src/emitter/sinks/kafka/topics.ts';
 import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { testKafka } from '../support/servers.ts';
@@ -116,6 +120,63 @@ describe('Kafka sink', () => {
     await expect(sink.failed).rejects.toMatchObject({ code: 'delivery.fenced' });
     expect((await take(options, [topic.name], 1)).map(({ value }) => text(value))).toEqual(['1']);
     expect((await readState(options, never)).get('position')).toBe('1');
+  });
+
+  it('at least once is fenced too: what a predecessor sends late is refused in every topic', async () => {
+    const options = await newOptions({ delivery: 'at-least-once', topics: { partitions: 3 } });
+    const { sink } = await start(options);
+    const names = [`${options.name}.t`, `${options.name}.u`];
+    const topics = await Promise.all(names.map((name) => sink.topic(name, 'table')));
+    for (const topic of topics) for (let i = 0; i < 20; i++) sink.append(topic, record('1', `${i}`));
+    await sink.commit(new Map([['position', '1']]));
+    // The successor's first steps, while the predecessor's lease is as good as ever: its clock does not stop it.
+    await using cluster = new Cluster(resolveKafkaOptions(options));
+    const fence = new Fence(new TransactionCoordinator(cluster, never));
+    await fence.init();
+    const found = names.map((name) => openTopic(cluster, recordTopicPlan(cluster, name), never));
+    for (const topic of await Promise.all(found)) await fence.raise(topic);
+    for (const topic of topics) for (let i = 0; i < 20; i++) sink.append(topic, record('2', `${i}`));
+    await expect(sink.commit(new Map([['position', '2']]))).rejects.toMatchObject({
+      code: 'delivery.fenced',
+    });
+    await expect(sink.failed).rejects.toMatchObject({ code: 'delivery.fenced' });
+    const seen = await take(options, names, 40);
+    expect(new Set(seen.map(({ value }) => text(value)))).toEqual(new Set(['1']));
+    expect((await readState(options, never)).get('position')).toBe('1');
+  });
+
+  it('at least once, a process that was stopped for longer than its session writes nothing when it wakes', async () => {
+    const options = await newOptions({ delivery: 'at-least-once', sessionTimeoutMs: 6000 });
+    const child = spawn(
+      process.execPath,
+      [new URL('kafka-sink-child.ts', import.meta.url).pathname, options.brokers[0]!, options.name, '6000'],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    try {
+      let said = '';
+      child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      await expect.poll(() => said, { timeout: 30_000 }).toContain('going');
+      await using cluster = new Cluster(resolveKafkaOptions(options));
+      const topics = [`${options.name}.t`, cluster.options.stateTopic];
+      await cluster.metadata(topics);
+      const end = async (): Promise<number> => {
+        const ranges = await Promise.all(topics.map((name) => offsetRange(cluster, name, 0, false)));
+        return ranges.reduce((sum, range) => sum + range.end, 0);
+      };
+      const before = await end();
+      await expect.poll(end, { timeout: 30_000 }).toBeGreaterThan(before + 100);
+      child.kill('SIGSTOP');
+      // One that only holds the lease: it fences nobody.
+      await using lease = new Lease(cluster, SILENT, { onLost: () => {}, onRenewed: () => {} });
+      await lease.acquire(() => {}, never);
+      const stopped = await end();
+      child.kill('SIGCONT');
+      await once(child, 'exit');
+      expect(said).toContain('delivery.lease-lost');
+      expect(await end()).toBe(stopped);
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 
   it('of three instances exactly one runs, and the holder stays while others come and go', async () => {

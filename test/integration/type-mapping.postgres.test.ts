@@ -1,17 +1,9 @@
 /** docs/type-mapping/postgres.md, line by line, on real servers. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { postgresSource } from '../../scripts/goldens/source.ts';
 import { walkTypes } from '../../scripts/goldens/type-walk.ts';
+import { documentedTypes } from '../support/documented-types.ts';
 import { testDatabase } from '../support/servers.ts';
-
-interface DocumentedType {
-  readonly section: string;
-  readonly type: string;
-  readonly example: string;
-  readonly debezium: { readonly schema: string; readonly value: string };
-  readonly safe: { readonly schema: string; readonly value: string };
-}
 
 const OWN_TYPES = [
   "CREATE TYPE mood AS ENUM ('sad', 'a,b')",
@@ -21,9 +13,7 @@ const OWN_TYPES = [
 ];
 const EXTENSIONS = ['citext', 'ltree', 'hstore', 'isn'].map((name) => `CREATE EXTENSION ${name}`);
 
-const documented = parse(
-  await readFile(join(import.meta.dirname, '../../docs/type-mapping/postgres.md'), 'utf8'),
-);
+const documented = await documentedTypes('postgres');
 
 /** Contrib comes with Debian's 15; what npm has of 18 is without. */
 const SERVERS = [
@@ -40,7 +30,9 @@ describe.each(SERVERS)('PostgreSQL $version', ({ version, preamble, lines }) => 
     'profile %s is as documented, snapshot and stream',
     async (profile) => {
       await using database = await testDatabase(version);
-      const walked = await walkTypes(database.url, profile, { preamble, lines });
+      await using source = await postgresSource(database.url);
+      const cast = lines.map(({ type, example }) => ({ type, example: `(${example})::${type}` }));
+      const walked = await walkTypes(source, profile, { schema: 'public', preamble, lines: cast });
       const found = lines.map(({ type, example }, i) => ({ type, example, ...walked[i]! }));
       const expected = lines.map((line) => ({
         type: line.type,
@@ -75,24 +67,3 @@ test('every base type of the server is documented', async () => {
   const types = new Set(documented.map(({ type }) => type));
   expect(rows.map(({ name }) => names[name] ?? name).filter((name) => !types.has(name))).toEqual([]);
 });
-
-function parse(markdown: string): readonly DocumentedType[] {
-  const found: DocumentedType[] = [];
-  let section = '';
-  for (const line of markdown.split('\n')) {
-    if (line.startsWith('## ')) section = line.slice(3);
-    const cells = line.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll('\\|', '|'));
-    if (cells.length !== 8 || !cells[1]!.startsWith('`')) continue;
-    const [type, example, schema, value, safeSchema, safeValue] = cells
-      .slice(1, 7)
-      .map((cell) => cell.slice(1, -1));
-    found.push({
-      section,
-      type: type!,
-      example: example!,
-      debezium: { schema: schema!, value: value! },
-      safe: { schema: safeSchema!, value: safeValue! },
-    });
-  }
-  return found;
-}

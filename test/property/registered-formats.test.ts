@@ -6,10 +6,12 @@ import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import { registeredEncoding, type RegisteredOptions } from '../../src/emitter/encoders/registered.ts';
 import { tableFormOf } from '../../src/emitter/encoders/row-fields.ts';
 import { placeJson } from '../../src/emitter/transaction-order.ts';
+import type { SourceInfo } from '../../src/model/change.ts';
 import { ABSENT, type Row, UNCHANGED, type Value } from '../../src/model/value.ts';
 import { postgresSourceBlock } from '../../src/readers/postgres/source-block.ts';
 import type { PostgresSource, PostgresTx } from '../../src/readers/postgres/source-info.ts';
 import { type ConnectSchema, INT64, STRING, struct } from '../../src/schema/connect-schema.ts';
+import type { WriteBlock } from '../../src/schema/source-block.ts';
 import { type Tree, treeOfJson } from '../support/connect-trees.ts';
 import { readerOf } from '../support/format-readers.ts';
 import { EVERY_KIND, rows } from '../support/table-arbitraries.ts';
@@ -17,12 +19,16 @@ import { EVERY_KIND, rows } from '../support/table-arbitraries.ts';
 const ID = 0x01_02_83_04;
 const block = postgresSourceBlock('shop', 'shopdb');
 
+const writeSource: WriteBlock<SourceInfo> = (at, snapshot, out) =>
+  out.text(block.forTable(EVERY_KIND.id)(at as PostgresSource, snapshot));
+
 const options = {
   table: EVERY_KIND,
   key: EVERY_KIND.key,
   fields: EVERY_KIND.columns.map((_, i) => i),
   topic: 'shop.public.kinds',
   source: block.schema,
+  writeSource,
   envelope: 'full' as const,
 };
 
@@ -124,6 +130,8 @@ describe.each(CASES)('%s, profile %s', (format, profile) => {
             after,
             source: sourceText(at, null),
             sourceValues: values(at, null),
+            at,
+            snapshot: null,
             transaction: placeJson(place),
             place,
           };

@@ -2,6 +2,7 @@ import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange, SourceInfo } from '../../src/model/change.ts';
 import type { JsonValue, PositionCodec } from '../../src/model/position.ts';
 import { type Column, type TableSchema, tableName } from '../../src/model/table.ts';
+import { valuesOf } from '../../src/model/text-row.ts';
 import { type Row, UNCHANGED, type Value } from '../../src/model/value.ts';
 import type {
   ChunkLimit,
@@ -97,11 +98,14 @@ export class ModelDatabase {
   readonly random: Random;
   insert = 100;
   flushed = 100;
+  /** Of a hundred steps, how many make a transaction visible: few where it waits for a standby. */
+  readonly #visibility: number;
   #nextXid = 1;
   #nextValue = 1;
   #steps: number;
 
-  constructor(tables: readonly TableSchema[], seed: number, steps: number) {
+  constructor(tables: readonly TableSchema[], seed: number, steps: number, visibility = 30) {
+    this.#visibility = visibility;
     this.tables = tables;
     this.random = new Random(seed);
     this.#steps = steps;
@@ -129,7 +133,7 @@ export class ModelDatabase {
     const { random } = this;
     if (random.chance(40)) this.flushed = this.insert;
     for (const transaction of this.log)
-      if (!transaction.visible && random.chance(30)) transaction.visible = true;
+      if (!transaction.visible && random.chance(this.#visibility)) transaction.visible = true;
     if (this.#steps <= 0) {
       this.flushed = this.insert;
       return;
@@ -272,6 +276,7 @@ export class ModelSnapshotSource implements SnapshotSource<ModelPosition, ModelS
         return this.#plan(this.#schema(id), options);
       },
       chunk: (plan, range, limit) => this.#chunk(plan, range, limit),
+      unseen: () => Promise.resolve(this.#db.log.filter(({ visible }) => !visible).map(({ id }) => id)),
       settled: () => Promise.resolve(null),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     });
@@ -372,7 +377,8 @@ export function replay(state: Map<string, Map<string, Row>>, changes: readonly C
       rows.clear();
       continue;
     }
-    const { before, after } = change;
+    const before = valuesOf(change.before);
+    const after = valuesOf(change.after);
     const oldKey = before === null ? null : String(before[0]);
     const newKey = after === null ? null : String(after[0]);
     const old = rows.get(oldKey ?? newKey!);

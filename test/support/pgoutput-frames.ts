@@ -62,6 +62,17 @@ export function updateOf(
   );
 }
 
+/** A transactional logical message. */
+export function logicalMessage(prefix: string, content: string, lsn: number): Buffer {
+  const head = Buffer.alloc(10);
+  head[0] = 0x4d;
+  head[1] = 1;
+  head.writeBigUInt64BE(BigInt(lsn), 2);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(content.length);
+  return frame(lsn, Buffer.concat([head, Buffer.from(`${prefix}\0`), length, Buffer.from(content)]));
+}
+
 function rowHead(type: number, oid: number): Buffer {
   const head = Buffer.alloc(5);
   head[0] = type;

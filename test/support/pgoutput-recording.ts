@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Change } from '../../src/model/change.ts';
 import type { TableId } from '../../src/model/table.ts';
+import { valuesOf } from '../../src/model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 import { PgoutputDecoder, type DecoderOptions } from '../../src/readers/postgres/pgoutput/decode.ts';
 import { parseLsn } from '../../src/readers/postgres/position.ts';
@@ -107,7 +108,9 @@ export async function decodeChunks(
 export function lineOf(change: Change<PostgresSource>): string {
   switch (change.kind) {
     case 'row': {
-      const parts = [rowText(change.before), rowText(change.after)].filter((text) => text !== '');
+      const parts = [rowText(valuesOf(change.before)), rowText(valuesOf(change.after))].filter(
+        (text) => text !== '',
+      );
       return `${change.op} ${change.table.id.table} ${parts.join(' → ')}`;
     }
     case 'truncate':

@@ -9,6 +9,7 @@ import type { Log } from '../../src/observability/log.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { AttemptParts } from '../../src/pipeline/attempt-parts.ts';
 import { runAttempt } from '../../src/pipeline/attempt.ts';
+import { PipelineControl } from '../../src/pipeline/control.ts';
 import { PipelineMonitor } from '../../src/pipeline/monitor.ts';
 import type { Reader } from '../../src/readers/reader.ts';
 import type { SnapshotSource } from '../../src/snapshot/snapshot-source.ts';
@@ -33,6 +34,7 @@ interface Fake {
   disposeSink?: () => Promise<void>;
   mode?: 'initial' | 'no_data';
   restore?: () => Promise<ReadonlyMap<string, string>>;
+  openSink?: () => Promise<Sink>;
 }
 
 function partsOf(fake: Fake): AttemptParts<Position, Source> {
@@ -63,8 +65,9 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
   const counts = { creates: 0, updates: 0, deletes: 0, reads: 0, truncates: 0, messages: 0, transactions: 0 };
   return {
     name: 'p',
+    control: new PipelineControl(),
     openReader: () => reader,
-    openSink: () => Promise.resolve(sink),
+    openSink: fake.openSink ?? (() => Promise.resolve(sink)),
     openRecords: () =>
       Promise.resolve({
         resumed: [],
@@ -91,7 +94,7 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     maxTransactionRows: 1000,
     maxTransactionMs: 1000,
     heartbeatMs: null,
-    retainedBudgetBytes: null,
+    enrichment: null,
     untilCaughtUp: false,
   };
 }
@@ -128,8 +131,12 @@ describe('runAttempt', () => {
 
   it('throws what broke the stream, not what a poll of the head met while it was being closed', async () => {
     let failPoll = (_: unknown): void => {};
+    let asked = 0;
     const parts = partsOf({
-      head: () => new Promise((_, reject) => (failPoll = reject)),
+      head: () =>
+        asked++ === 0
+          ? Promise.resolve({ position: 10, retainedBytes: null })
+          : new Promise((_, reject) => (failPoll = reject)),
       read: async function* () {
         await Promise.resolve();
         setTimeout(() => failPoll(lost('The session is gone.')), 20);
@@ -159,6 +166,36 @@ describe('runAttempt', () => {
   });
 });
 
+describe('the log budget', () => {
+  it('is watched while the sink is away too, and its alarm raised once', async () => {
+    const monitor = monitorOf();
+    monitor.retainedBudgetBytes = 1_000;
+    let retainedBytes: number | null = 900;
+    const warnings: unknown[] = [];
+    const log: Log = { ...SILENT, warn: (fields) => warnings.push(fields) };
+    const attempt = async (): Promise<void> => {
+      const parts = partsOf({
+        head: () => Promise.resolve({ position: 10, retainedBytes }),
+        openSink: () => Promise.reject(new HeadwaterError('delivery.unreachable', 'No broker answers.')),
+      });
+      const code = { code: 'delivery.unreachable' };
+      await expect(runAttempt(parts, monitor, never, log)).rejects.toMatchObject(code);
+    };
+    await attempt();
+    expect([monitor.status().retainedBytes, warnings]).toEqual([900, []]);
+    retainedBytes = 1_100;
+    await attempt();
+    await attempt();
+    expect(monitor.status().retainedBytes).toBe(1_100);
+    expect(warnings).toEqual([{ retainedBytes: 1_100, budgetBytes: 1_000 }]);
+    retainedBytes = null;
+    await attempt();
+    retainedBytes = 1_100;
+    await attempt();
+    expect(warnings).toHaveLength(2);
+  });
+});
+
 describe('supervise with runAttempt', () => {
   async function delaysOf(batches: readonly Batch<Position, Source>[]): Promise<readonly number[]> {
     const delays: number[] = [];
@@ -175,6 +212,7 @@ describe('supervise with runAttempt', () => {
       {
         attempt: (signal) =>
           runAttempt(partsOf({ read: () => stream([...batches, lost()]) }), monitor, signal, SILENT),
+        control: new PipelineControl(),
         monitor,
         log,
         retryBeforeFirstProgress: false,

@@ -5,11 +5,15 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { errorsOf, exitCodeOf, formatErrors } from '../../src/cli/print-error.ts';
 import { statusText } from '../../src/cli/status-text.ts';
+import { readableDecimals } from '../../src/cli/readable-decimals.ts';
 import { describeRecord } from '../../src/cli/tail-view.ts';
+import { decimalBase64 } from '../../src/emitter/encoders/decimal-bytes.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import type { ColumnType } from '../../src/model/table.ts';
 import { createPinoLog } from '../../src/observability/pino-log.ts';
 import { formatBytes, formatCount, formatDuration } from '../../src/observability/quantities.ts';
 import { redact, Secret } from '../../src/settings/secret.ts';
@@ -242,6 +246,46 @@ describe('delivered records for people', () => {
     );
   });
 
+  test('decimals of Debezium’s profile as numbers, where the types are known', () => {
+    const decimal = (scale: number | null): ColumnType => ({ kind: 'decimal', precision: null, scale });
+    const types = new Map<string, ColumnType>([
+      ['id', decimal(0)],
+      ['price', decimal(2)],
+      ['any', decimal(null)],
+      ['many', { kind: 'array', element: decimal(1) }],
+      ['note', { kind: 'string' }],
+    ]);
+    const shown = (after: object): string | null =>
+      describeRecord(
+        {
+          topic: 'shop.public.t',
+          key: bytes({ id: 'AQ==' }),
+          value: bytes({ before: null, after, source, op: 'c' }),
+          timestamp: 0,
+        },
+        false,
+        (table) => (table === 'public.t' ? types : undefined),
+      );
+    const any = { scale: -2, value: 'AQ==' };
+    expect(shown({ price: '+x4=', any, many: ['BQ==', null], note: 'AQ==' })).toBe(
+      '00:00:00.000 insert public.t [id=1]  price=-12.50 any=100 many=["0.5",null] note=AQ==\n',
+    );
+    // Not what the profile writes: shown as it is.
+    expect(shown({ price: 'NaN!', any: { scale: 'x' } })).toContain('price=NaN! any={"scale":"x"}');
+    fc.assert(
+      fc.property(
+        fc.bigInt({ min: -(10n ** 40n), max: 10n ** 40n }),
+        fc.integer({ min: 0, max: 30 }),
+        (n, scale) => {
+          const digits = String(n < 0n ? -n : n).padStart(scale + 1, '0');
+          const text = `${n < 0n ? '-' : ''}${scale === 0 ? digits : `${digits.slice(0, -scale)}.${digits.slice(-scale)}`}`;
+          const row = { price: decimalBase64(text, scale) };
+          expect(readableDecimals(row, new Map([['price', decimal(scale)]]))).toEqual({ price: text });
+        },
+      ),
+    );
+  });
+
   test('with a schema the payload', () => {
     const payload = { before: null, after: { id: 1 }, source, op: 'r' };
     expect(describeEvent({ schema: {}, payload }, { schema: {}, payload: { id: 1 } })).toContain(
@@ -274,6 +318,7 @@ test('status for people names what is wrong', () => {
           connector: 'postgresql',
           state: 'backing-off',
           since: '2026-01-01T00:00:00Z',
+          warnings: ['source.tables: public.gone matches no table in database shop.'],
           lastError: { code: 'source.unreachable', message: 'Nothing answers.', at: '2026-01-01T00:00:00Z' },
           attempts: 1,
           retryInMs: 4000,
@@ -282,6 +327,7 @@ test('status for people names what is wrong', () => {
           sourceHead: null,
           retainedBytes: null,
           retainedBudgetBytes: null,
+          headroomMs: 7_200_000,
           lagMs: null,
           caughtUp: false,
           progressing: false,
@@ -303,7 +349,21 @@ test('status for people names what is wrong', () => {
           },
           eventsPerSecond: 0,
           snapshot: null,
-          tables: [],
+          tables: [
+            {
+              table: 'public.a',
+              topic: 'shop.public.a',
+              state: 'streaming',
+              reason: null,
+              deadLetters: 2,
+              lastDeadLetter: { code: 'internal.bug', message: 'What is this?', at: '2026-01-01T00:00:00Z' },
+              limitation: null,
+              rowsSnapshotted: 0,
+              estimatedRows: null,
+              events: 3,
+              lastEventAt: null,
+            },
+          ],
         },
       ],
     },
@@ -312,6 +372,11 @@ test('status for people names what is wrong', () => {
   expect(text).toContain('○ shop (postgresql): backing-off since 10 s');
   expect(text).toContain('! source.unreachable, 10 s ago, tries again in 4.0 s: Nothing answers.');
   expect(text).toContain('! the source advances and nothing is delivered');
+  expect(text).toContain('the source keeps what is not delivered for 2 h 0 min more');
+  expect(text).toContain('! source.tables: public.gone matches no table in database shop.');
+  expect(text).toContain(
+    '! 2 changes in the dead-letter topic, the last 10 s ago (internal.bug): What is this?',
+  );
 });
 
 test('figures', () => {

@@ -26,6 +26,7 @@ function setUp(options: { maxInFlight?: number; maxRows?: number; idleMs?: numbe
   const commits: PendingCommit[] = [];
   const durable: DurableCommit<At>[] = [];
   const failures: unknown[] = [];
+  const splits: number[] = [];
   const clock = { now: 0 };
   const sink = {
     commit: (state: ReadonlyMap<string, string | null>) =>
@@ -42,12 +43,13 @@ function setUp(options: { maxInFlight?: number; maxRows?: number; idleMs?: numbe
       idleMs: options.idleMs ?? 5000,
       onDurable: (commit) => durable.push(commit),
       onFailure: (error) => failures.push(error),
+      onSplit: () => splits.push(commits.length),
       now: () => clock.now,
     },
     { lsn: 1, done: 0 },
     null,
   );
-  return { commits, durable, failures, clock, committer };
+  return { commits, durable, failures, splits, clock, committer };
 }
 
 function batch(resume: At | null, state?: Map<string, string>): Batch<At> {
@@ -85,12 +87,19 @@ describe('Committer', () => {
     expect(commits).toHaveLength(1);
   });
 
-  it('splits a transaction that takes too long', () => {
-    const { committer, commits, clock } = setUp();
+  it('splits a transaction that takes too long, and says so', () => {
+    const { committer, commits, clock, splits } = setUp({ maxInFlight: 9 });
+    committer.add(batch({ lsn: 1, done: 0 }), 1);
+    expect(commits.splice(0)).toHaveLength(1);
     committer.add(batch({ lsn: 2, done: 1 }), 1);
+    expect(splits).toEqual([]);
     clock.now = 10_001;
     committer.add(batch({ lsn: 2, done: 2 }), 1);
     expect(commits).toHaveLength(1);
+    expect(splits).toEqual([0]);
+    committer.add(batch({ lsn: 3, done: 0 }), 1);
+    expect(commits).toHaveLength(2);
+    expect(splits).toEqual([0]);
   });
 
   it('counts the age of a transaction from its first batch, also where that brings state alone', async () => {

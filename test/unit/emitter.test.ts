@@ -4,9 +4,10 @@ import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
-import type { Change, RowChange } from '../../src/model/change.ts';
+import type { Change, RowChange, TableDescription } from '../../src/model/change.ts';
 import type { Column, ColumnType, TableId, TableSchema } from '../../src/model/table.ts';
-import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
+import { type Image, type TextFormat, TextRow } from '../../src/model/text-row.ts';
+import { ABSENT, UNCHANGED } from '../../src/model/value.ts';
 import { postgresSourceBlock } from '../../src/readers/postgres/source-block.ts';
 import type { PostgresSource, PostgresTx } from '../../src/readers/postgres/source-info.ts';
 import { NO_TRANSFORMS } from '../support/no-transforms.ts';
@@ -52,11 +53,12 @@ function emitterWith(
       tombstones: true,
       transactionMetadata: false,
       truncates: false,
+      schemaChanges: true,
       messages: true,
       heartbeats: true,
       tables: new Map(),
       ...NO_TRANSFORMS,
-      onTableError: (table, error) => failures.push({ table, error }),
+      onDeadLetter: (table, error) => failures.push({ table, error }),
       ...options,
     },
     {
@@ -97,12 +99,38 @@ const at = (lsn: number): PostgresSource => ({ connector: 'postgresql', lsn, tx:
 
 function row(
   op: RowChange['op'],
-  before: Row | null,
-  after: Row | null,
+  before: Image | null,
+  after: Image | null,
   seq = 0,
   of = ORDERS,
 ): RowChange<PostgresSource> {
   return { kind: 'row', op, table: of, before, after, tx: TX, seq, at: at(600 + seq), snapshot: null };
+}
+
+const TEXT: TextFormat = {
+  decoders: [
+    Number,
+    (text) => text,
+    (text) => {
+      if (/^\d+$/.test(text)) return Number(text);
+      throw new HeadwaterError('source.value-unreadable', 'A value is not an int4.');
+    },
+  ],
+  locate(bytes, start, end, into) {
+    let from = start;
+    for (let i = 0; i < 3; i++) {
+      const comma = bytes.indexOf(',', from);
+      into[2 * i] = from;
+      into[2 * i + 1] = (i === 2 ? end : comma) - from;
+      from = comma + 1;
+    }
+  },
+};
+
+/** `id,note,qty` that nobody has decoded. */
+function textRow(line: string): TextRow {
+  const bytes = Buffer.from(line);
+  return new TextRow(bytes, 0, bytes.length, TEXT);
 }
 
 async function emit(emitter: Emitter, ...changes: Change<PostgresSource>[]) {
@@ -298,7 +326,7 @@ describe('a row that cannot be encoded', () => {
       after: { id: 1, note: 'fine', qty: 'not a number' },
       cause: { code: 'internal.bug' },
     });
-    expect(failures).toHaveLength(1);
+    expect(failures).toHaveLength(2);
     expect(failures[0]!.table).toEqual(ORDERS.id);
     expect(failures[0]!.error.message).not.toContain('not a number');
     expect(counts.records).toBe(3);
@@ -324,6 +352,67 @@ describe('a row that could not be read', () => {
     });
     expect(failures).toEqual([{ table: ORDERS.id, error: unreadable }]);
     expect(counts).toMatchObject({ updates: 0, creates: 1, records: 2 });
+  });
+
+  test('lies there too where its text was to be encoded as it is', async () => {
+    await emit(emitterWith(), row('c', null, textRow('1,x,secret')), row('c', null, textRow('2,y,3'), 1));
+    expect(written.map(({ topic }) => topic)).toEqual(['shop.dead-letter', 'shop.public.orders']);
+    expect(written[0]!.value).toMatchObject({ op: 'c', before: null, after: null });
+    expect(JSON.stringify(written[0])).not.toContain('secret');
+    expect(written[1]).toMatchObject({ key: { id: 2 }, value: { after: { id: 2, note: 'y', qty: 3 } } });
+    expect(failures).toMatchObject([{ table: ORDERS.id, error: { code: 'source.value-unreadable' } }]);
+  });
+});
+
+describe('rows as text', () => {
+  test('are updated where the key is the same, and deleted and created where it is another', async () => {
+    await emit(
+      emitterWith(),
+      row('u', textRow('1,a,1'), textRow('1,b,2')),
+      row('u', textRow('1,b,2'), textRow('2,b,2'), 1),
+      row('u', [2, 'b', 2], textRow('3,b,2'), 2),
+      row('u', textRow('3,b,2'), textRow('03,c,2'), 3),
+    );
+    expect(written.map(({ key, value }) => [(key as { id: number }).id, value?.op ?? null])).toEqual([
+      [1, 'u'],
+      ...[
+        [1, 'd'],
+        [1, null],
+        [2, 'c'],
+      ],
+      ...[
+        [2, 'd'],
+        [2, null],
+        [3, 'c'],
+      ],
+      [3, 'u'],
+    ]);
+  });
+});
+
+describe('a transaction that is delivered in several pieces', () => {
+  const mark = { '__headwater.split': 7 }; // text that the fake sink reads as JSON
+  const headers = (): unknown[] => written.map((each) => each.headers);
+
+  test('says so from the second on, in all its records and in no other', async () => {
+    const emitter = emitterWith();
+    await emit(emitter, row('c', null, [1, 'x', 1]));
+    emitter.split();
+    await emit(emitter, row('u', null, [1, UNCHANGED, 2], 1), row('d', [1, ABSENT, ABSENT], null, 2));
+    const unavailable = { '__headwater.unavailable': ['note'] };
+    expect(headers()).toEqual([{}, { ...unavailable, ...mark }, mark, mark]);
+    written.length = 0;
+    emitter.heartbeat(1);
+    await emit(emitter, { ...row('c', null, [2, 'x', 1]), tx: { ...TX, id: '8' } });
+    await emit(emitter, { ...row('r', null, [3, 'x', 1]), tx: null });
+    expect(headers()).toEqual([{}, {}, {}]);
+  });
+
+  test('and so does its rest after a restart', async () => {
+    const schema = { kind: 'schema', id: ORDERS.id, table: ORDERS, previous: null, ddl: null } as const;
+    const next = { ...row('c', null, [4, 'x', 4]), tx: { ...TX, id: '8' } };
+    await emit(emitterWith(), { ...schema, tx: TX, at: at(600) }, row('c', null, [1, 'x', 1], 5), next);
+    expect(headers()).toEqual([mark, {}]);
   });
 });
 
@@ -449,4 +538,69 @@ test('snapshot rows carry their marker and no transaction', async () => {
     ['first', '[null,"50"]', null],
     ['last', '[null,"50"]', null],
   ]);
+});
+
+describe('changes of tables', () => {
+  const schema = (description: TableDescription | null | undefined): Change<PostgresSource> => ({
+    kind: 'schema',
+    id: { schema: 'shop', table: 'a "b"' },
+    table: description == null ? null : ORDERS,
+    previous: null,
+    ddl: 'CREATE TABLE …',
+    ...(description === undefined ? {} : { description }),
+    tx: null,
+    at: at(1),
+  });
+  const description: TableDescription = {
+    defaultCharset: 'utf8mb4',
+    key: ['id'],
+    comment: null,
+    columns: [
+      {
+        name: 'id',
+        jdbcType: 4,
+        typeName: 'INT',
+        charset: null,
+        length: null,
+        scale: null,
+        optional: false,
+        autoIncremented: true,
+        generated: false,
+        comment: null,
+        defaultExpression: null,
+        enumValues: null,
+      },
+    ],
+  };
+
+  test('are records of the topic that has the pipeline’s name, as Debezium writes them', async () => {
+    await emit(emitterWith(), schema(description), schema(null));
+    expect(written.map(({ topic, key }) => [topic, key])).toEqual([
+      ['shop', { databaseName: 'shop' }],
+      ['shop', { databaseName: 'shop' }],
+    ]);
+    expect(written[0]!.value).toMatchObject({
+      databaseName: 'shop',
+      schemaName: null,
+      ddl: 'CREATE TABLE …',
+      tableChanges: [
+        {
+          type: 'CREATE',
+          id: '"shop"."a ""b"""',
+          table: {
+            defaultCharsetName: 'utf8mb4',
+            primaryKeyColumnNames: ['id'],
+            columns: [{ name: 'id', jdbcType: 4, nativeType: null, typeExpression: 'INT', position: 1 }],
+          },
+        },
+      ],
+    });
+    expect(written[1]!.value.tableChanges).toEqual([{ type: 'DROP', id: '"shop"."a ""b"""', table: null }]);
+  });
+
+  test('are none where the settings or the source have none', async () => {
+    await emit(emitterWith({ schemaChanges: false }), schema(description));
+    await emit(emitterWith(), schema(undefined));
+    expect(written).toEqual([]);
+  });
 });

@@ -34,7 +34,6 @@ function setUp() {
   const ending = new AbortController();
   const watch = watchHead<number, SourceInfo>(
     {
-      parts: { retainedBudgetBytes: null },
       reader,
       snapshot: snapshot as Snapshot<number, SourceInfo>,
       monitor: new PipelineMonitor({

@@ -2,6 +2,9 @@ import { get as httpGet } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { PipelineRequest } from '../../src/daemon/requests.ts';
+import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import type { Administration } from '../../src/http/admin.ts';
 import { type HttpServer, startHttp } from '../../src/http/server.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { METRICS } from '../../src/observability/metrics.ts';
@@ -24,6 +27,7 @@ const RUNNING: PipelineStatus = {
   sourceHead: { lsn: '0/2' },
   retainedBytes: 4096,
   retainedBudgetBytes: null,
+  headroomMs: null,
   lagMs: 12,
   caughtUp: false,
   progressing: true,
@@ -46,6 +50,7 @@ const RUNNING: PipelineStatus = {
   eventsPerSecond: 13,
   snapshot: {
     running: true,
+    paused: false,
     startedAt: '2026-01-01T00:00:00.000Z',
     completedAt: null,
     tablesTotal: 3,
@@ -55,12 +60,15 @@ const RUNNING: PipelineStatus = {
     rowsPerSecond: 10,
     remainingMs: 5000,
   },
+  warnings: ['source.tables: public.<b>gone</b> matches no table.'],
   tables: [
     {
       table: 'public."or"ders',
       topic: 'shop.public.orders',
       state: 'quarantined',
       reason: 'it is <i>gone</i>',
+      deadLetters: 2,
+      lastDeadLetter: { code: 'internal.bug', message: 'What is this?', at: '2026-01-01T00:00:00Z' },
       limitation: null,
       rowsSnapshotted: 50,
       estimatedRows: 100,
@@ -85,17 +93,27 @@ interface Answer {
 async function serve(
   status: readonly PipelineStatus[],
   token: string | null = null,
-): Promise<(path: string, headers?: Record<string, string>) => Promise<Answer>> {
+  administration: Administration | null = null,
+): Promise<(path: string, headers?: Record<string, string>, post?: object) => Promise<Answer>> {
   const server = await startHttp({
     listen: { host: '127.0.0.1', port: 0 },
     token,
     version: '1.2.3',
     status: () => status,
+    administration,
     log: SILENT,
   });
   servers.push(server);
-  return async (path, headers = {}) => {
-    const response = await fetch(`http://127.0.0.1:${server.port}${path}`, { headers });
+  return async (path, headers = {}, post) => {
+    const request =
+      post === undefined
+        ? { headers }
+        : {
+            method: 'POST',
+            headers: { 'content-type': 'application/json', ...headers },
+            body: JSON.stringify(post),
+          };
+    const response = await fetch(`http://127.0.0.1:${server.port}${path}`, request);
     return { status: response.status, text: await response.text(), headers: response.headers };
   };
 }
@@ -159,6 +177,89 @@ describe('readiness is progress', () => {
   });
 });
 
+describe('what changes something', () => {
+  const asked: { name: string; request: PipelineRequest }[] = [];
+  const administration: Administration = {
+    carryOut: (name, request) => {
+      asked.push({ name, request });
+      if (name === 'none') {
+        return Promise.reject(
+          new HeadwaterError('request.no-such-pipeline', 'The daemon runs shop, and not none.'),
+        );
+      }
+      return Promise.resolve({ pipeline: name, action: request.action, tables: [] });
+    },
+    reload: () =>
+      Promise.reject(
+        new AggregateError([
+          new HeadwaterError('settings.invalid', 'a.yaml:1: one'),
+          new HeadwaterError('settings.invalid', 'a.yaml:2: two'),
+        ]),
+      ),
+  };
+  const path = '/admin/pipelines/shop/snapshot';
+
+  test('is asked for by POST, as JSON', async () => {
+    const ask = await serve([RUNNING], null, administration);
+    expect(JSON.parse((await ask(path, {}, { tables: ['a.b'] })).text)).toEqual({
+      pipeline: 'shop',
+      action: 'snapshot',
+      tables: [],
+    });
+    expect(asked.at(-1)).toEqual({
+      name: 'shop',
+      request: { action: 'snapshot', tables: ['a.b'], where: null },
+    });
+    expect((await ask(path)).status).toBe(404); // GET changes nothing
+    expect((await ask(path, { 'content-type': 'text/plain' }, { tables: ['a.b'] })).status).toBe(415);
+  });
+
+  test('needs the token like all else', async () => {
+    const ask = await serve([RUNNING], 'a long enough token', administration);
+    expect((await ask(path, {}, { tables: ['a.b'] })).status).toBe(401);
+    const headers = { authorization: 'Bearer a long enough token' };
+    expect((await ask(path, headers, { tables: ['a.b'] })).status).toBe(200);
+  });
+
+  test('is not done for another site’s page', async () => {
+    const ask = await serve([RUNNING], null, administration);
+    const before = asked.length;
+    for (const headers of [
+      { origin: 'http://evil.example' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+    ]) {
+      expect((await ask(path, headers, { tables: ['a.b'] })).status).toBe(403);
+    }
+    expect(asked).toHaveLength(before);
+    expect((await ask(path, { 'sec-fetch-site': 'same-origin' }, { tables: ['a.b'] })).status).toBe(200);
+  });
+
+  test.each([
+    ['/admin/pipelines/shop/dance', {}, 422, 'There is no action "dance".'],
+    [path, {}, 422, 'The body of snapshot is not one: tables: '],
+    [path, { tables: [] }, 422, 'The body of snapshot is not one: tables: '],
+    ['/admin/pipelines/none/pause', {}, 404, 'The daemon runs shop, and not none.'],
+    ['/admin/pipelines/shop/pause', { x: 1 }, 422, 'The body of pause is not one: '],
+  ])('%s with %j is answered with what is wrong', async (place, body, status, message) => {
+    const ask = await serve([RUNNING], null, administration);
+    const answer = await ask(place, {}, body);
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.text).errors[0].message).toContain(message);
+  });
+
+  test('mistakes in settings files are all told', async () => {
+    const ask = await serve([RUNNING], null, administration);
+    const { status, text } = await ask('/admin/reload', {}, {});
+    expect(status).toBe(422);
+    expect(JSON.parse(text).errors).toMatchObject([
+      { code: 'settings.invalid', message: 'a.yaml:1: one' },
+      { message: 'a.yaml:2: two' },
+    ]);
+  });
+});
+
 describe('with a token', () => {
   const token = 'a long enough token';
 
@@ -208,7 +309,7 @@ describe('what it shows', () => {
   });
 
   test('/metrics has every metric with the status’s figures', async () => {
-    const get = await serve([{ ...RUNNING, retainedBudgetBytes: 8192 }]);
+    const get = await serve([{ ...RUNNING, retainedBudgetBytes: 8192, headroomMs: 5_400_000 }]);
     const { text, headers } = await get('/metrics');
     expect(headers.get('content-type')).toContain('text/plain');
     const sample = (name: string, labels = ''): string | undefined =>
@@ -219,6 +320,7 @@ describe('what it shows', () => {
     expect(sample('headwater_total_number_of_events_seen')).toBe('21');
     expect(sample('headwater_milliseconds_behind_source')).toBe('12');
     expect(sample('headwater_remaining_table_count')).toBe('2');
+    expect(sample('headwater_headroom_hours')).toBe('1.5');
     expect(sample('headwater_state', ',state="streaming"')).toBe('1');
     expect(sample('headwater_state', ',state="failed"')).toBe('0');
     expect(sample('headwater_table_events_total', ',table="public\\.\\\\"or\\\\"ders"')).toBe('21');
@@ -244,7 +346,8 @@ describe('what it shows', () => {
     expect(headers.get('content-security-policy')).toContain("default-src 'none'");
     expect(text).toContain('&lt;b&gt;db&lt;/b&gt;:5432');
     expect(text).toContain('it is &lt;i&gt;gone&lt;/i&gt;');
-    expect(text).not.toMatch(/<b>db|<i>gone|<script|src=/);
+    expect(text).toContain('public.&lt;b&gt;gone&lt;/b&gt; matches no table.');
+    expect(text).not.toMatch(/<b>db|<b>gone|<i>gone|<script|src=/);
     expect(text).toContain('<progress max="100" value="50">');
   });
 
@@ -263,7 +366,7 @@ describe('an address that cannot be had', () => {
     const { port } = other.address() as AddressInfo;
     const listen = { host: '127.0.0.1', port };
     await expect(
-      startHttp({ listen, token: null, version: '', status: () => [], log: SILENT }),
+      startHttp({ listen, token: null, version: '', status: () => [], administration: null, log: SILENT }),
     ).rejects.toMatchObject({
       code: 'http.port-in-use',
       message: `http.listen: another process listens on 127.0.0.1:${port} already.`,
@@ -274,7 +377,7 @@ describe('an address that cannot be had', () => {
   test('not of this machine', async () => {
     const listen = { host: '192.0.2.1', port: 0 };
     await expect(
-      startHttp({ listen, token: null, version: '', status: () => [], log: SILENT }),
+      startHttp({ listen, token: null, version: '', status: () => [], administration: null, log: SILENT }),
     ).rejects.toMatchObject({ code: 'http.cannot-listen' });
   });
 });

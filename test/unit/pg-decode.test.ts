@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { valueOf } from '../../src/model/text-row.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import type { Change } from '../../src/model/change.ts';
 import type { PostgresPosition } from '../../src/readers/postgres/position.ts';
+import type { PostgresSource } from '../../src/readers/postgres/source-info.ts';
+import { begin, commit, insert, logicalMessage, relation } from '../support/pgoutput-frames.ts';
 import { chunkOf, decodeChunks, lineOf, loadRecording } from '../support/pgoutput-recording.ts';
 
 /** test/fixtures/postgres/pgoutput-*.json, statement by statement. */
@@ -111,13 +115,13 @@ describe.each([15, 18] as const)('pgoutput of PostgreSQL %i, recorded', (version
     const first = changes.find((change) => change.kind === 'row')!;
     const resumed = await decodeChunks(recording, [chunkOf(recording.frames)], {
       markers: true,
-      from: { lsn: 0, mid: { commitLsn: first.at.tx.commitLsn, done: 1 } },
+      from: { lsn: 0, mid: { commitLsn: first.at.tx.commitLsn, done: 1, messages: 0 } },
     });
     expect(resumed.changes.map(({ kind }) => kind).slice(0, 4)).toEqual(['schema', 'row', 'end', 'begin']);
   });
 
   it('refuses a checkpoint inside of another transaction', async () => {
-    const from = { lsn: 0, mid: { commitLsn: 1, done: 1 } };
+    const from = { lsn: 0, mid: { commitLsn: 1, done: 1, messages: 0 } };
     await expect(decodeChunks(recording, [chunkOf(recording.frames)], { from })).rejects.toMatchObject({
       code: 'source.position-lost',
     });
@@ -193,3 +197,66 @@ function since(frames: readonly Buffer[], lsn: number): readonly Buffer[] {
 function uint64(buffer: Buffer, at: number): number {
   return Number(buffer.readBigUInt64BE(at));
 }
+
+describe('a checkpoint inside of a transaction with messages', () => {
+  /** m messages, r rows: what the transaction holds, in order. */
+  const content = ['m1', 'm2', 'r1', 'r2', 'm3', 'm4', 'r3', 'm5'];
+  const framesOf = (asked: boolean): readonly Buffer[] => [
+    begin(900, 7, 100),
+    relation(1, 't', ['id'], [25]),
+    ...content
+      .filter((each) => asked || each.startsWith('r'))
+      .map((each, i) =>
+        each.startsWith('m') ? logicalMessage(each, '', 200 + i) : insert(1, [each], 200 + i),
+      ),
+    commit(900, 950),
+  ];
+  const decode = (asked: boolean, setup: Parameters<typeof decodeChunks>[2]) =>
+    decodeChunks(
+      { server: 180_000, start: '0/0', types: {}, frames: framesOf(asked) },
+      [chunkOf(framesOf(asked))],
+      setup,
+    );
+  const namesOf = (changes: readonly Change<PostgresSource>[]): readonly string[] =>
+    changes.flatMap((change) =>
+      change.kind === 'message'
+        ? [change.prefix]
+        : change.kind === 'row'
+          ? [String(valueOf(change.after!, 0))]
+          : [],
+    );
+
+  it.each([
+    [true, true],
+    [true, false],
+    [false, true],
+    [false, false],
+  ])('means the same whether messages are asked for (then %s, now %s)', async (before, after) => {
+    const stops: { readonly position: PostgresPosition; readonly passed: readonly string[] }[] = [];
+    const passed: string[] = [];
+    await decode(before, {
+      maxChanges: 1,
+      onStop: (decoder) => {
+        passed.push(...namesOf(decoder.changes));
+        stops.push({ position: decoder.position, passed: [...passed] });
+      },
+    });
+    const inside = stops.filter(({ position }) => position.mid !== null);
+    const different = new Set(inside.map(({ position }) => JSON.stringify(position)));
+    expect(different.size).toBe(before ? content.length : 3);
+    for (const { position, passed: done } of inside) {
+      const { changes, decoder } = await decode(after, { from: position });
+      const last = content.indexOf(done.at(-1)!);
+      const rest = content.slice(last + 1);
+      expect(namesOf(changes)).toEqual(after ? rest : rest.filter((each) => each.startsWith('r')));
+      expect(decoder.position).toEqual({ lsn: 950, mid: null });
+      // Resumed, and stopped again behind what comes first: the count goes on.
+      const positions: PostgresPosition[] = [];
+      await decode(after, { from: position, maxChanges: 1, onStop: (each) => positions.push(each.position) });
+      if (before === after) {
+        const known = stops.map((each) => each.position);
+        for (const each of positions) expect(known).toContainEqual(each);
+      }
+    }
+  });
+});

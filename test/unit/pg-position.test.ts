@@ -5,9 +5,10 @@ import { decodeIdentity, encodeIdentity } from '../../src/readers/postgres/log-i
 import { formatLsn, parseLsn, POSTGRES_POSITIONS as codec } from '../../src/readers/postgres/position.ts';
 
 const lsn = fc.integer({ min: 1, max: 2 ** 52 });
-const position = fc.record({ lsn, done: fc.integer({ min: 0, max: 2 ** 40 }), ahead: fc.nat() }).map((p) => ({
+const count = fc.integer({ min: 0, max: 2 ** 40 });
+const position = fc.record({ lsn, done: count, messages: count, ahead: fc.nat() }).map((p) => ({
   lsn: p.lsn,
-  mid: p.done === 0 ? null : { commitLsn: p.lsn + p.ahead, done: p.done },
+  mid: p.done + p.messages === 0 ? null : { commitLsn: p.lsn + p.ahead, done: p.done, messages: p.messages },
 }));
 
 describe('PostgreSQL positions', () => {
@@ -35,10 +36,11 @@ describe('PostgreSQL positions', () => {
 
   it('are ordered by what has been delivered', () => {
     const before = { lsn: 100, mid: null };
-    const inside = { lsn: 100, mid: { commitLsn: 150, done: 1 } };
-    const further = { lsn: 100, mid: { commitLsn: 150, done: 2 } };
+    const inside = { lsn: 100, mid: { commitLsn: 150, done: 1, messages: 0 } };
+    const message = { lsn: 100, mid: { commitLsn: 150, done: 1, messages: 1 } };
+    const further = { lsn: 100, mid: { commitLsn: 150, done: 2, messages: 0 } };
     const after = { lsn: 160, mid: null };
-    const ordered = [before, inside, further, after];
+    const ordered = [before, inside, message, further, after];
     ordered.forEach((a, i) => {
       ordered.forEach((b, j) => expect(Math.sign(codec.compare(a, b)!)).toBe(Math.sign(i - j)));
     });
@@ -60,6 +62,7 @@ describe('PostgreSQL positions', () => {
       { lsn: '0/10', mid: { commit_lsn: '0/0F', done: 1 } },
       { lsn: '0/10', mid: { commit_lsn: '0/20', done: 0 } },
       { lsn: '0/10', mid: { commit_lsn: '0/20', done: 1.5 } },
+      { lsn: '0/10', mid: { commit_lsn: '0/20', done: 1, messages: -1 } },
       { lsn: 16 },
     ]) {
       expect(() => codec.decode(json)).toThrow(expect.objectContaining({ code: 'state.position-invalid' }));

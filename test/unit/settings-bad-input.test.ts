@@ -47,7 +47,7 @@ const BAD: readonly Bad[] = [
     what: 'a key unlike any other',
     yaml: `${GOOD}zzzzzz: 1\n`,
     line: 7,
-    says: 'unknown key zzzzzz; known here: name, source, snapshot, emit, tables, outbox, http, state, shutdown',
+    says: 'unknown key zzzzzz; known here: name, source, snapshot, emit, tables, outbox, enrich, http, state, shutdown',
   },
   {
     what: 'a key of a table that is misspelt',
@@ -81,21 +81,21 @@ const BAD: readonly Bad[] = [
   },
   {
     what: 'another source',
-    yaml: change('postgres://headwater@db:5432', 'mysql://headwater@db'),
+    yaml: change('postgres://headwater@db:5432', 'oracle://headwater@db'),
     line: 3,
-    says: 'source.url begins with mysql://, and this version reads PostgreSQL only',
+    says: 'source.url begins with oracle://, and this version reads PostgreSQL, MySQL and MariaDB only',
   },
   {
     what: 'a block of another source',
     yaml: GOOD.replace('emit:', '  oracle: { pdb: x }\nemit:'),
     line: 5,
-    says: 'source.oracle cannot be used: this version reads PostgreSQL only',
+    says: 'source.oracle cannot be used: this version reads PostgreSQL, MySQL and MariaDB only',
   },
   {
-    what: 'a stage of a later version',
+    what: 'a file of statements that is not there',
     yaml: `${GOOD}enrich:\n  sql: [a.sql]\n`,
-    line: 7,
-    says: 'enrich cannot be used: this version has no enrichment',
+    line: 8,
+    says: 'enrich.sql[0]: a.sql: there is no such file',
   },
   {
     what: 'a format that needs a registry, without one',

@@ -202,6 +202,7 @@ describe('source URLs', () => {
     expect(
       parseSourceUrl('postgresql://us%40er:p%2Fw@a,[::1]:6000/my%20db?sslmode=require&connect_timeout=3'),
     ).toEqual({
+      connector: 'postgresql',
       hosts: [
         { host: 'a', port: 5432 },
         { host: '::1', port: 6000 },
@@ -211,6 +212,27 @@ describe('source URLs', () => {
       password: 'p/w',
       tlsMode: 'require',
       connectTimeoutMs: 3000,
+    });
+    expect(parseSourceUrl('mysql://u@a,b:3307')).toMatchObject({
+      connector: 'mysql',
+      hosts: [
+        { host: 'a', port: 3306 },
+        { host: 'b', port: 3307 },
+      ],
+      database: null,
+    });
+  });
+
+  test('MySQL needs no database', () => {
+    expect(parseSourceUrl('mysql://root@db')).toMatchObject({
+      connector: 'mysql',
+      hosts: [{ host: 'db', port: 3306 }],
+      database: null,
+    });
+    expect(parseSourceUrl('mariadb://root@db:3307/shop')).toMatchObject({
+      connector: 'mariadb',
+      hosts: [{ host: 'db', port: 3307 }],
+      database: 'shop',
     });
   });
 

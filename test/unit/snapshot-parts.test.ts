@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { asHeadwaterError, HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { RowChange } from '../../src/model/change.ts';
+import { valuesOf } from '../../src/model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 import { ByteQueue } from '../../src/snapshot/byte-queue.ts';
 import { TableSnapshot } from '../../src/snapshot/captured-table.ts';
@@ -110,8 +111,7 @@ describe('Window', () => {
     };
     const snapshot = new TableSnapshot(
       { id: table.id, key: ['id'], estimatedRows: null, limitation: null },
-      null,
-      null,
+      { where: null, requested: false, ledger: null },
     );
     const window = new Window<ModelPosition, ModelSource>({
       table: snapshot,
@@ -132,7 +132,7 @@ describe('Window', () => {
     return window;
   };
   const left = (window: Window<ModelPosition, ModelSource>): readonly (Row | null)[] | null =>
-    window.survivors()?.map((row) => row.after) ?? null;
+    window.survivors()?.map((row) => valuesOf(row.after)) ?? null;
 
   test('drops what the stream touched, under the old key and the new', () => {
     const window = opened([
@@ -265,7 +265,7 @@ describe('rows of COPY', () => {
           for (let frame = 0; frame < table.length;) {
             frame = rows.push(chunk, frame, step);
             expect(rows.lastTexts([0, 2])[0]).toBe(table[frame - 1]![0] ?? 'N');
-            got.push(...rows.take().rows.map((row) => row.after));
+            got.push(...rows.take(null).rows.map((row) => valuesOf(row.after)));
           }
           expect(got).toEqual(table);
         },
@@ -274,11 +274,17 @@ describe('rows of COPY', () => {
   });
 
   test('of the wrong width are refused, and garbage never makes another error', () => {
-    expect(() => new CopyRows(format).push(chunkOf([Buffer.from('a\tb\n')]), 0, 9)).toThrow(HeadwaterError);
+    const valuesIn = (line: Uint8Array): readonly (Row | null)[] => {
+      const rows = new CopyRows(format);
+      rows.push(chunkOf([line]), 0, 9);
+      return rows.take(null).rows.map(({ after }) => valuesOf(after));
+    };
+    expect(() => valuesIn(Buffer.from('a\tb\n'))).toThrow(HeadwaterError);
+    expect(() => valuesIn(Buffer.from('a\tb\tc\td\n'))).toThrow(HeadwaterError);
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1 }), (bytes) => {
         try {
-          new CopyRows(format).push(chunkOf([bytes]), 0, 9);
+          valuesIn(bytes);
         } catch (error) {
           expect(error).toBe(asHeadwaterError(error));
         }

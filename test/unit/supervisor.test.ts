@@ -3,6 +3,7 @@ import { supervise } from '../../src/daemon/supervisor.ts';
 import { CATALOGUE, type Code, type Fate } from '../../src/errors/catalogue.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { SILENT } from '../../src/observability/log.ts';
+import { PipelineControl } from '../../src/pipeline/control.ts';
 import { PipelineMonitor } from '../../src/pipeline/monitor.ts';
 
 function codeWith(fate: Fate): Code {
@@ -25,6 +26,7 @@ function setUp(
     supervise(
       {
         attempt: async (_, lost) => attempts[calls++]!(lost),
+        control: new PipelineControl(),
         monitor,
         log: SILENT,
         retryBeforeFirstProgress,

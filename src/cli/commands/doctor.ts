@@ -2,6 +2,7 @@ import { diagnose } from '../../daemon/doctor.ts';
 import { entryOf } from '../../errors/catalogue.ts';
 import type { Finding } from '../../readers/reader.ts';
 import { redact } from '../../settings/secret.ts';
+import { checkListen } from '../check-listen.ts';
 import { defineCommand } from '../command.ts';
 import { loadFiles } from '../load-files.ts';
 import { onStopSignals } from '../signals.ts';
@@ -20,8 +21,11 @@ export const command = defineCommand({
     const signals = onStopSignals();
     let worst = 0;
     try {
-      for (const each of settings) {
-        const findings = await diagnose(each, signals.stop);
+      for (const [i, each] of settings.entries()) {
+        const findings = [...(await diagnose(each, signals.stop))];
+        // One process has one, however many files.
+        const listen = i === 0 ? await checkListen(each.http, each.name, signals.stop) : null;
+        if (listen !== null) findings.push(listen);
         if (!json) process.stdout.write(`${each.file}: pipeline ${each.name}\n`);
         for (const finding of findings) {
           process.stdout.write(

@@ -1,16 +1,20 @@
-import { startDaemon } from '../../daemon/daemon.ts';
-import { asHeadwaterError } from '../../errors/headwater-error.ts';
-import { type HttpServer, startHttp } from '../../http/server.ts';
+import { type Daemon, type ReloadSummary, startDaemon } from '../../daemon/daemon.ts';
+import { carryOut } from '../../daemon/requests.ts';
+import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
+import { type HttpServer, type HttpServerOptions, startHttp } from '../../http/server.ts';
 import type { Log } from '../../observability/log.ts';
 import { createPinoLog } from '../../observability/pino-log.ts';
-import type { PipelineStatus } from '../../observability/status.ts';
 import { redact } from '../../settings/secret.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
 import { loadFiles } from '../load-files.ts';
+import { errorsOf } from '../print-error.ts';
 import { createProgress } from '../progress.ts';
 import { onStopSignals } from '../signals.ts';
 import { VERSION } from '../version.ts';
+
+/** A request waits this long for the pipeline to come to a transaction's end, and to begin anew. */
+const REQUEST_TIMEOUT_MS = 60_000;
 
 export const command = defineCommand({
   build: (yargs) =>
@@ -31,7 +35,7 @@ export const command = defineCommand({
       .example('$0 run shop.yaml crm.yaml', 'Two pipelines in one process')
       .example('$0 run --until-caught-up shop.yaml', 'As a job')
       .epilogue(
-        'SIGTERM or Ctrl-C delivers what has been read and ends; a second one ends at once. Logs go to standard error.',
+        'SIGTERM or Ctrl-C delivers what has been read and ends; a second one ends at once. SIGHUP reads the settings files again (on a terminal it ends). Logs go to standard error.',
       ),
   async run({ files, untilCaughtUp, json, logLevel }) {
     const settings = await loadFiles(files);
@@ -45,19 +49,41 @@ export const command = defineCommand({
       write: (line) => progress.writeLine(line),
     });
     const timeoutMs = Math.max(...settings.map(({ shutdownTimeoutMs }) => shutdownTimeoutMs));
+    const reload = async (): Promise<ReloadSummary> => {
+      const summary = running().reload(await loadFiles(files));
+      log.info({ ...summary }, 'settings read again');
+      return summary;
+    };
     const signals = onStopSignals({
       timeoutMs,
+      // Closing a terminal ends what runs in it.
+      ...(process.stderr.isTTY
+        ? {}
+        : { onHangup: () => void reload().catch((error) => logErrors(log, error)) }),
       onStop: (signal) => log.info({ signal }, 'stopping: what has been read is delivered first'),
       onTimeout: () =>
         log.error({ timeoutMs }, 'shutdown.timeout is over; the next start resumes at the last commit'),
     });
-    let status = (): readonly PipelineStatus[] => [];
+    let daemon: Daemon | null = null;
+    const running = (): Daemon => {
+      if (daemon !== null) return daemon;
+      throw new HeadwaterError('request.not-running', 'The daemon is starting.');
+    };
     // First, so that a port that is taken is found before anything is made at the source.
-    const http = await serve(settings, () => status(), log);
+    const http = await serve(
+      settings,
+      {
+        status: () => daemon?.status() ?? [],
+        administration: {
+          carryOut: (name, request) => carryOut(running(), name, request, REQUEST_TIMEOUT_MS),
+          reload,
+        },
+      },
+      log,
+    );
     try {
-      const daemon = startDaemon({ settings, log, untilCaughtUp }, signals.stop);
-      status = () => daemon.status();
-      progress.start(status, log);
+      daemon = startDaemon({ settings, log, untilCaughtUp }, signals.stop);
+      progress.start(() => running().status(), log);
       const { exitCode } = await daemon.finished;
       progress.stop();
       return exitCode;
@@ -71,7 +97,7 @@ export const command = defineCommand({
 
 async function serve(
   settings: readonly Settings[],
-  status: () => readonly PipelineStatus[],
+  daemon: Pick<HttpServerOptions, 'status' | 'administration'>,
   log: Log,
 ): Promise<HttpServer | null> {
   const http = settings[0]?.http;
@@ -82,7 +108,7 @@ async function serve(
       listen,
       token: http.token?.reveal() ?? null,
       version: VERSION,
-      status,
+      ...daemon,
       log,
     });
     log.info({ host: server.host, port: server.port }, 'HTTP interface is up');
@@ -92,5 +118,12 @@ async function serve(
     const error = asHeadwaterError(thrown);
     log.warn({ code: error.code, advice: error.advice }, 'no HTTP interface: its default address is taken');
     return null;
+  }
+}
+
+/** Settings that cannot be read leave the daemon as it is. */
+function logErrors(log: Log, thrown: unknown): void {
+  for (const error of errorsOf(thrown)) {
+    log.error({ code: error.code, advice: error.advice }, error.message);
   }
 }

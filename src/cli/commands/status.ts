@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
-import { DEFAULT_LISTEN } from '../../settings/listen.ts';
 import { redact } from '../../settings/secret.ts';
 import { defineCommand } from '../command.ts';
-import { type DaemonAddress, type DaemonStatus, fetchStatus } from '../daemon-client.ts';
-import { loadOneFile } from '../load-files.ts';
+import { type DaemonStatus, fetchStatus } from '../daemon-client.ts';
+import { whereToAsk } from '../where-to-ask.ts';
 import { onStopSignals } from '../signals.ts';
 import { statusText } from '../status-text.ts';
 
@@ -43,19 +42,6 @@ export const command = defineCommand({
     return 0;
   },
 });
-
-async function whereToAsk(
-  file: string | undefined,
-): Promise<{ readonly address: DaemonAddress; readonly only: string | null }> {
-  if (file === undefined) {
-    return { address: { listen: DEFAULT_LISTEN, token: process.env.HEADWATER_TOKEN ?? null }, only: null };
-  }
-  const { name, http } = await loadOneFile(file);
-  if (http.listen === null) {
-    throw new HeadwaterError('http.no-daemon', `${file}: http.listen is off, so there is nobody to ask.`);
-  }
-  return { address: { listen: http.listen, token: http.token?.reveal() ?? null }, only: name };
-}
 
 function onlyPipeline(status: DaemonStatus, name: string): DaemonStatus {
   const pipelines = status.pipelines.filter((pipeline) => pipeline.name === name);

@@ -1,3 +1,4 @@
+import { type ColumnTypes, readColumnTypes } from '../../daemon/column-types.ts';
 import { tailRecords } from '../../daemon/tail.ts';
 import { defineCommand } from '../command.ts';
 import { loadOneFile } from '../load-files.ts';
@@ -20,12 +21,26 @@ export const command = defineCommand({
     const settings = await loadOneFile(file);
     const signals = onStopSignals();
     const colour = process.stdout.isTTY && process.env.NO_COLOR === undefined;
+    // Asked for again with each table that is new.
+    const asked = new Set<string>();
+    let types: ReadonlyMap<string, ColumnTypes> = new Map();
+    let unknown = false;
+    const typesOf = (table: string): ColumnTypes | undefined => {
+      unknown ||= settings.emit.profile === 'debezium' && !types.has(table) && !asked.has(table);
+      asked.add(table);
+      return types.get(table);
+    };
     try {
       const request = { table: table ?? null, fromBeginning };
       for await (const record of tailRecords(settings, request, signals.stop)) {
-        const text = json
+        let text = json
           ? `${JSON.stringify({ ...record, key: textOf(record.key), value: textOf(record.value) })}\n`
-          : describeRecord(record, colour);
+          : describeRecord(record, colour, typesOf);
+        if (unknown) {
+          unknown = false;
+          types = await readColumnTypes(settings, signals.stop).catch(() => types);
+          text = describeRecord(record, colour, typesOf);
+        }
         if (text !== null) process.stdout.write(text);
       }
     } catch (error) {

@@ -1,3 +1,4 @@
+import { declaredOf } from '../../daemon/enrichment.ts';
 import { defineCommand } from '../command.ts';
 import { loadFiles } from '../load-files.ts';
 
@@ -9,12 +10,14 @@ export const command = defineCommand({
       .example('$0 validate shop.yaml', 'Every mistake with file, line and what was probably meant'),
   async run({ files, json }) {
     const settings = await loadFiles(files);
+    // Statements are read here too; whether their tables have such columns only the database can tell.
+    for (const each of settings) declaredOf(each);
     for (const { file, name, source, emit } of settings) {
       const host = source.hosts.map(({ host, port }) => `${host}:${port}`).join(',');
       process.stdout.write(
         json
           ? `${JSON.stringify({ file, name, valid: true })}\n`
-          : `${file}: valid; pipeline ${name} reads ${source.database} at ${host} and writes to ${emit.sink.kind}\n`,
+          : `${file}: valid; pipeline ${name} reads ${source.database === '' ? source.connector : source.database} at ${host} and writes to ${emit.sink.kind}\n`,
       );
     }
     return 0;

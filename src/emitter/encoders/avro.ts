@@ -3,6 +3,7 @@
  * the long way, over the JSON form of the value (see connect-json.ts), and is the same in all formats therefore.
  */
 import type { ColumnType } from '../../model/table.ts';
+import { type Image, valuesOf } from '../../model/text-row.ts';
 import type { Row, Value } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
@@ -61,11 +62,11 @@ export class AvroTableEncoder implements TableEncoder {
     this.#source = new BlockCache((source.schema.fields ?? []).map(({ schema }) => blockWriter(schema)));
   }
 
-  key(row: Row): Uint8Array | null {
+  key(row: Image): Uint8Array | null {
     if (this.#key.length === 0) return null;
     keys.begin();
     keys.bytes(this.#prefixes.key);
-    writeFields(this.#key, row, keys);
+    writeFields(this.#key, valuesOf(row), keys);
     return keys.end();
   }
 
@@ -73,8 +74,8 @@ export class AvroTableEncoder implements TableEncoder {
     const out = values;
     out.begin();
     out.bytes(this.#prefixes.value);
-    this.#image(envelope.before, out);
-    this.#image(envelope.after, out);
+    this.#image(valuesOf(envelope.before), out);
+    this.#image(valuesOf(envelope.after), out);
     this.#source.write(envelope.sourceValues, out);
     const { place } = envelope;
     if (place === null) {
@@ -92,10 +93,10 @@ export class AvroTableEncoder implements TableEncoder {
     return out.end();
   }
 
-  row(row: Row): Uint8Array {
+  row(row: Image): Uint8Array {
     values.begin();
     values.bytes(this.#prefixes.value);
-    writeFields(this.#row, row, values);
+    writeFields(this.#row, valuesOf(row), values);
     return values.end();
   }
 

@@ -4,14 +4,16 @@
  */
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-/** Two base64 characters for each 12 bits. */
-const PAIRS: readonly string[] = Array.from(
-  { length: 4096 },
-  (_, bits) => `${ALPHABET[bits >>> 6]}${ALPHABET[bits & 63]}`,
-);
+const CODES = Uint8Array.from(ALPHABET, (char) => char.charCodeAt(0));
+const PAD = 61;
+/** Room for what `writeBase64` writes. */
+export const BASE64_ROOM = 8;
+/** Integers up to here, of either sign, have 47 bits and their sign. */
+const LIMIT = 140_737_488_355_328;
+const scratch = Buffer.alloc(BASE64_ROOM);
 
-/** Base64 of an integer of at most 47 bits and its sign. */
-function base64OfInteger(n: number): string {
+/** Base64 of an integer of at most 47 bits and its sign, written at `at`; answers where it ends. */
+export function writeBase64(n: number, buffer: Uint8Array, at: number): number {
   let length = 1;
   let limit = 128;
   while (n < -limit || n >= limit) {
@@ -22,15 +24,43 @@ function base64OfInteger(n: number): string {
   const padding = (3 - (length % 3)) % 3;
   if (padding === 1) bits *= 256;
   else if (padding === 2) bits *= 65_536;
-  let text = '';
+  let end = at;
   if (length > 3) {
     const high = Math.floor(bits / 16_777_216);
-    text = PAIRS[high >>> 12]! + PAIRS[high & 4095]!;
+    end = writeTriple(high, buffer, end);
     bits -= high * 16_777_216;
   }
-  if (padding === 0) return text + PAIRS[bits >>> 12]! + PAIRS[bits & 4095]!;
-  if (padding === 1) return `${text}${PAIRS[bits >>> 12]!}${ALPHABET[(bits >>> 6) & 63]}=`;
-  return `${text}${PAIRS[bits >>> 12]!}==`;
+  end = writeTriple(bits, buffer, end);
+  if (padding > 0) buffer[end - 1] = PAD;
+  if (padding > 1) buffer[end - 2] = PAD;
+  return end;
+}
+
+/** Three bytes as four characters. */
+function writeTriple(bits: number, buffer: Uint8Array, at: number): number {
+  buffer[at] = CODES[bits >>> 18]!;
+  buffer[at + 1] = CODES[(bits >>> 12) & 63]!;
+  buffer[at + 2] = CODES[(bits >>> 6) & 63]!;
+  buffer[at + 3] = CODES[bits & 63]!;
+  return at + 4;
+}
+
+/**
+ * The unscaled value of decimal text in `bytes` at `scale` fraction digits, where `writeBase64` can take it; NaN
+ * otherwise.
+ */
+export function shortUnscaled(bytes: Uint8Array, from: number, to: number, scale: number): number {
+  const negative = bytes[from] === 45;
+  const first = negative ? from + 1 : from;
+  const point = scale > 0 ? to - scale - 1 : to;
+  if (to - from > 15 || point <= first) return NaN;
+  let n = 0;
+  for (let i = first; i < to; i++) {
+    const digit = bytes[i]! - 48;
+    if (i === point ? digit !== -2 : digit >>> 0 > 9) return NaN;
+    if (i !== point) n = n * 10 + digit;
+  }
+  return n < LIMIT ? (negative ? -n : n) : NaN;
 }
 
 /** Base64 of the unscaled value of finite decimal text at `scale` fraction digits. */
@@ -49,7 +79,9 @@ export function decimalBase64(text: string, scale: number): string {
         fraction += inFraction;
       }
     }
-    if (fraction === scale && n < 140_737_488_355_328) return base64OfInteger(negative ? -n : n);
+    if (fraction === scale && n < LIMIT) {
+      return scratch.latin1Slice(0, writeBase64(negative ? -n : n, scratch, 0));
+    }
   }
   return base64OfBigInt(unscaled(text, scale));
 }

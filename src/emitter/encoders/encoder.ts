@@ -1,9 +1,10 @@
 import type { TableSchema } from '../../model/table.ts';
-import type { Row } from '../../model/value.ts';
+import type { SnapshotMarker, SourceInfo } from '../../model/change.ts';
+import type { Image } from '../../model/text-row.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
 import type { SchemaPlace } from '../../schema/registry/named-schema.ts';
-import type { BlockValue } from '../../schema/source-block.ts';
+import type { BlockValue, WriteBlock } from '../../schema/source-block.ts';
 
 /** Header of a record: name and value. */
 export type Header = readonly [name: string, value: string | Uint8Array];
@@ -18,15 +19,18 @@ export interface TransactionPlace {
 /** One record's envelope around the row. The emitter reuses the object. */
 export interface Envelope {
   op: 'c' | 'u' | 'd' | 'r' | 't';
-  before: Row | null;
-  after: Row | null;
-  /** JSON text of the source block; left empty where the encoding takes blocks as `values`. */
+  before: Image | null;
+  after: Image | null;
+  /** JSON text of the source block; left empty where the encoding does not take blocks as `text`. */
   source: string;
   /** Values of the source block's fields, in order; left empty where it takes them as `text`. */
   sourceValues: readonly BlockValue[];
+  /** What the source block is about; for encodings that take it as `bytes`, by `TableEncoderOptions.writeSource`. */
+  at: SourceInfo | null;
+  snapshot: SnapshotMarker | null;
   /** JSON text of the transaction block, or `null`; always that where the encoding takes `values`. */
   transaction: string;
-  /** The transaction block; always null where the encoding takes `text`. */
+  /** The transaction block; always null where the encoding takes `text` or `bytes`. */
   place: TransactionPlace | null;
   /** Microseconds since the epoch: when Headwater made the record. */
   timeUs: number;
@@ -38,10 +42,10 @@ export interface Envelope {
  */
 export interface TableEncoder {
   /** The key of the row; null for a table without a key. */
-  key(row: Row): string | Uint8Array | null;
+  key(row: Image): string | Uint8Array | null;
   value(envelope: Envelope): string | Uint8Array;
   /** The row alone, for unwrapped records. */
-  row(row: Row): string | Uint8Array;
+  row(row: Image): string | Uint8Array;
   /** Headers about what the last `value` or `row` could not say; null mostly. Asking forgets them. */
   takeHeaders(): readonly Header[] | null;
 }
@@ -54,6 +58,8 @@ export interface TableEncoderOptions {
   readonly fields: readonly number[];
   readonly topic: string;
   readonly source: ConnectSchema;
+  /** Writes the source block of a change; used by encodings that take blocks as `bytes`. */
+  readonly writeSource: WriteBlock<SourceInfo>;
   /** What values are: the envelope, or the row alone. */
   readonly envelope: 'full' | 'unwrapped';
 }
@@ -68,7 +74,7 @@ export interface StructEncoder {
 export interface Encoding {
   readonly profile: Profile;
   /** In which form envelopes carry the source and transaction blocks. */
-  readonly blocks: 'text' | 'values';
+  readonly blocks: 'text' | 'values' | 'bytes';
   /**
    * A promise where the schemas must be made known to a registry first. Throws codes `schema.…`, of which those
    * with the fate quarantine are about this table alone.

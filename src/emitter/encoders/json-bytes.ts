@@ -1,20 +1,29 @@
 /**
  * The same JSON as `json.ts` makes, written as bytes into buffers that are used again: no text is put together
  * per record, which is half of what a record costs. The types that tables mostly consist of are written digit
- * by digit here; all others, and null, placeholders and specials of any type, by the functions for text.
+ * by digit here, from Values or, without making any, from the source's text (model/text-row.ts); all others, and
+ * null, placeholders and specials of any type, by the functions for text.
  */
+import type { SnapshotMarker, SourceInfo } from '../../model/change.ts';
+import { type Image, TextRow } from '../../model/text-row.ts';
 import type { Row, Value } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
+import type { WriteBlock } from '../../schema/source-block.ts';
 import type { Envelope, Header, TableEncoder } from './encoder.ts';
 import { type FieldWriter, type JsonForm, notedHeaders, timesText } from './json-form.ts';
 import { Utf8Writer } from './utf8-writer.ts';
 
 type WriteField = (value: Value, out: Utf8Writer) => void;
 
+/** False, with nothing written, where the Value has to be made first. */
+type WriteText = (source: Buffer, from: number, to: number, out: Utf8Writer) => boolean;
+
 interface Field {
   readonly column: number;
   readonly lead: Buffer;
   readonly write: WriteField;
+  /** Null where a Value is always made. */
+  readonly writeText: WriteText | null;
 }
 
 /** One record at a time is under way in the process. */
@@ -25,9 +34,11 @@ const NULL = Buffer.from('null');
 const EMPTY = Buffer.from('{}');
 const CLOSE = Buffer.from('}');
 const AFTER = Buffer.from(',"after":');
+const SOURCE = Buffer.from(',"source":');
 
 export class JsonBytesEncoder implements TableEncoder {
   readonly #form: JsonForm;
+  readonly #writeSource: WriteBlock<SourceInfo>;
   readonly #row: readonly Field[];
   readonly #key: readonly Field[];
   readonly #keyOpen: Buffer;
@@ -35,15 +46,19 @@ export class JsonBytesEncoder implements TableEncoder {
   readonly #rowOpen: Buffer;
   readonly #close: Buffer;
   readonly #times: (timeUs: number) => string;
-  /** The end of the last envelope, from `source` on: rows of a snapshot share theirs. */
-  #tail = EMPTY;
-  #tailSource = '';
-  #tailTransaction = '';
-  #tailOp = '';
-  #tailTimeUs = NaN;
+  /** The end of the last envelope, from `source` on: rows of a snapshot share theirs. Null before it was seen twice. */
+  #tail: Uint8Array | null = null;
+  #tailAt: SourceInfo | null = null;
+  #tailSnapshot: SnapshotMarker | null = null;
+  /** Its end, from `transaction` on: neighbours share it, whatever their source block. */
+  #closing = EMPTY;
+  #closingTransaction = '';
+  #closingOp = '';
+  #closingTimeUs = NaN;
 
-  constructor(form: JsonForm) {
+  constructor(form: JsonForm, writeSource: WriteBlock<SourceInfo>) {
     this.#form = form;
+    this.#writeSource = writeSource;
     this.#row = form.row.map((field) => byteField(field, form.profile));
     this.#key = form.key.map((field) => byteField(field, form.profile));
     this.#keyOpen = Buffer.from(form.keyOpen);
@@ -53,11 +68,11 @@ export class JsonBytesEncoder implements TableEncoder {
     this.#times = timesText(form.close);
   }
 
-  key(row: Row): Uint8Array | null {
+  key(row: Image): Uint8Array | null {
     if (this.#key.length === 0) return null;
     keys.begin();
     keys.bytes(this.#keyOpen);
-    writeFields(this.#key, row, keys);
+    writeImage(this.#key, row, keys);
     keys.bytes(this.#close);
     return keys.end();
   }
@@ -67,39 +82,50 @@ export class JsonBytesEncoder implements TableEncoder {
     values.begin();
     values.bytes(this.#valueOpen);
     if (before === null) values.bytes(NULL);
-    else writeFields(this.#row, before, values);
+    else writeImage(this.#row, before, values);
     values.bytes(AFTER);
     if (after === null) values.bytes(NULL);
-    else writeFields(this.#row, after, values);
+    else writeImage(this.#row, after, values);
     this.#writeTail(envelope);
     return values.end();
   }
 
   #writeTail(envelope: Envelope): void {
-    const { source, transaction, op, timeUs } = envelope;
-    if (source === this.#tailSource && transaction === this.#tailTransaction) {
-      if (op !== this.#tailOp || timeUs !== this.#tailTimeUs) {
-        this.#tailOp = op;
-        this.#tailTimeUs = timeUs;
-        this.#tail = Buffer.from(this.#tailText(envelope));
-      }
+    const { at, snapshot } = envelope;
+    const same = this.#sameClosing(envelope) && at === this.#tailAt && snapshot === this.#tailSnapshot;
+    if (same && this.#tail !== null) {
       values.bytes(this.#tail);
       return;
     }
-    this.#tailSource = source;
-    this.#tailTransaction = transaction;
-    this.#tailOp = '';
-    values.text(this.#tailText(envelope));
+    const from = values.length;
+    values.bytes(SOURCE);
+    this.#writeSource(at!, snapshot, values);
+    values.bytes(this.#closing);
+    this.#tailAt = at;
+    this.#tailSnapshot = snapshot;
+    this.#tail = same ? values.copyFrom(from) : null;
   }
 
-  #tailText({ source, transaction, op, timeUs }: Envelope): string {
-    return ',"source":' + source + ',"transaction":' + transaction + ',"op":"' + op + this.#times(timeUs);
+  /** Whether `#closing` was the envelope's already; else makes it so. */
+  #sameClosing({ transaction, op, timeUs }: Envelope): boolean {
+    if (
+      timeUs === this.#closingTimeUs &&
+      op === this.#closingOp &&
+      transaction === this.#closingTransaction
+    ) {
+      return true;
+    }
+    this.#closingTransaction = transaction;
+    this.#closingOp = op;
+    this.#closingTimeUs = timeUs;
+    this.#closing = Buffer.from(`,"transaction":${transaction},"op":"${op}${this.#times(timeUs)}`);
+    return false;
   }
 
-  row(row: Row): Uint8Array {
+  row(row: Image): Uint8Array {
     values.begin();
     values.bytes(this.#rowOpen);
-    writeFields(this.#row, row, values);
+    writeImage(this.#row, row, values);
     values.bytes(this.#close);
     return values.end();
   }
@@ -109,25 +135,50 @@ export class JsonBytesEncoder implements TableEncoder {
   }
 }
 
-function writeFields(fields: readonly Field[], row: Row, out: Utf8Writer): void {
-  const count = fields.length;
-  if (count === 0) {
+function writeImage(fields: readonly Field[], image: Image, out: Utf8Writer): void {
+  if (fields.length === 0) {
     out.bytes(EMPTY);
     return;
   }
+  if (image instanceof TextRow) writeText(fields, image, out);
+  else writeValues(fields, image, out);
+  out.bytes(CLOSE);
+}
+
+function writeValues(fields: readonly Field[], row: Row, out: Utf8Writer): void {
+  const count = fields.length;
   for (let i = 0; i < count; i++) {
     const field = fields[i]!;
     out.bytes(field.lead);
     field.write(row[field.column] as Value, out);
   }
-  out.bytes(CLOSE);
+}
+
+function writeText(fields: readonly Field[], row: TextRow, out: Utf8Writer): void {
+  const { bytes } = row;
+  const cells = row.cells();
+  const count = fields.length;
+  for (let i = 0; i < count; i++) {
+    const { column, lead, write, writeText: direct } = fields[i]!;
+    out.bytes(lead);
+    const from = cells[2 * column]!;
+    const length = cells[2 * column + 1]!;
+    if (length < 0 || direct === null || !direct(bytes, from, from + length, out)) {
+      write(row.value(column), out);
+    }
+  }
 }
 
 function byteField({ column, lead, type, write }: FieldWriter, profile: Profile): Field {
-  return { column, lead: Buffer.from(lead), write: byteWriter(type, write, profile) };
+  return {
+    column,
+    lead: Buffer.from(lead),
+    write: valueWriter(type, write, profile),
+    writeText: textWriter(type, profile),
+  };
 }
 
-function byteWriter(type: FieldWriter['type'], text: FieldWriter['write'], profile: Profile): WriteField {
+function valueWriter(type: FieldWriter['type'], text: FieldWriter['write'], profile: Profile): WriteField {
   switch (type.kind) {
     case 'int8':
     case 'int16':
@@ -158,4 +209,37 @@ function byteWriter(type: FieldWriter['type'], text: FieldWriter['write'], profi
 function instant(digits: number, text: FieldWriter['write']): WriteField {
   return (v, out) =>
     typeof v === 'number' && Number.isFinite(v) ? out.instant(v, digits) : out.text(text(v));
+}
+
+/** For types whose JSON is, in the usual case, their text or close to it. */
+function textWriter(type: FieldWriter['type'], profile: Profile): WriteText | null {
+  switch (type.kind) {
+    case 'int16':
+    case 'int32':
+    case 'int64':
+      return (source, from, to, out) => out.integerText(source, from, to);
+    case 'string':
+    case 'xml':
+    case 'enum':
+    case 'ltree':
+    case 'tsvector':
+    case 'uuid':
+      return (source, from, to, out) => out.quotedText(source, from, to);
+    case 'decimal': {
+      const { scale } = type;
+      if (profile === 'safe' || scale === null) return null;
+      return (source, from, to, out) => out.decimalText(source, from, to, scale);
+    }
+    case 'timestamp': {
+      if (profile !== 'safe') return null;
+      const form = { digits: type.precision ?? 6, zoned: false };
+      return (source, from, to, out) => out.instantText(source, from, to, form);
+    }
+    case 'timestamptz': {
+      const form = { digits: type.precision ?? 6, zoned: true };
+      return (source, from, to, out) => out.instantText(source, from, to, form);
+    }
+    default:
+      return null;
+  }
 }

@@ -2,6 +2,7 @@
  * JSON, bare (`json`) or as `{"schema","payload"}` (`json-with-schema`, Connect's JsonConverter). Everything
  * that doesn't change between rows is text made once per table version.
  */
+import { type Image, valuesOf } from '../../model/text-row.ts';
 import type { Row, Value } from '../../model/value.ts';
 import { type ConnectSchema, renderConnectSchema } from '../../schema/connect-schema.ts';
 import type {
@@ -31,10 +32,12 @@ export interface JsonEncoding extends Encoding {
 export function jsonEncoding(options: JsonOptions): JsonEncoding {
   return {
     profile: options.profile,
-    blocks: 'text',
+    blocks: options.rows === 'bytes' ? 'bytes' : 'text',
     table: (table) => {
       const form = jsonForm(table, options);
-      return options.rows === 'bytes' ? new JsonBytesEncoder(form) : new JsonTableEncoder(form);
+      return options.rows === 'bytes'
+        ? new JsonBytesEncoder(form, table.writeSource)
+        : new JsonTableEncoder(form);
     },
     struct: (schema) => (options.withSchema && options.registered !== true ? new Wrapped(schema) : BARE),
   };
@@ -63,14 +66,15 @@ class JsonTableEncoder implements TableEncoder {
     this.#times = timesText(form.close);
   }
 
-  key(row: Row): string | null {
+  key(row: Image): string | null {
     const { key, keyOpen, close } = this.#form;
-    return key.length === 0 ? null : keyOpen + writeFields(key, row) + close;
+    return key.length === 0 ? null : keyOpen + writeFields(key, valuesOf(row)) + close;
   }
 
   value(envelope: Envelope): string {
     const { row, valueOpen } = this.#form;
-    const { before, after } = envelope;
+    const before = valuesOf(envelope.before);
+    const after = valuesOf(envelope.after);
     return (
       valueOpen +
       '{"before":' +
@@ -87,9 +91,9 @@ class JsonTableEncoder implements TableEncoder {
     );
   }
 
-  row(row: Row): string {
+  row(row: Image): string {
     const { row: writers, rowOpen, close } = this.#form;
-    return rowOpen + writeFields(writers, row) + close;
+    return rowOpen + writeFields(writers, valuesOf(row)) + close;
   }
 
   takeHeaders(): readonly Header[] | null {

@@ -4,6 +4,7 @@
  */
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { ColumnType } from '../../model/table.ts';
+import { type Image, valuesOf } from '../../model/text-row.ts';
 import type { Row, Value } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
@@ -76,11 +77,11 @@ export class ProtobufTableEncoder implements TableEncoder {
     );
   }
 
-  key(row: Row): Uint8Array | null {
+  key(row: Image): Uint8Array | null {
     if (this.#key.length === 0) return null;
     keys.begin();
     keys.bytes(this.#prefixes.key);
-    writeFields(this.#key, row, keys);
+    writeFields(this.#key, valuesOf(row), keys);
     return keys.end();
   }
 
@@ -88,8 +89,8 @@ export class ProtobufTableEncoder implements TableEncoder {
     const out = values;
     out.begin();
     out.bytes(this.#prefixes.value);
-    if (envelope.before !== null) this.#image(BEFORE, envelope.before, out);
-    if (envelope.after !== null) this.#image(AFTER, envelope.after, out);
+    if (envelope.before !== null) this.#image(BEFORE, valuesOf(envelope.before), out);
+    if (envelope.after !== null) this.#image(AFTER, valuesOf(envelope.after), out);
     tag(SOURCE, LENGTH, out);
     const source = out.at;
     this.#source.write(envelope.sourceValues, out);
@@ -114,10 +115,10 @@ export class ProtobufTableEncoder implements TableEncoder {
     return out.end();
   }
 
-  row(row: Row): Uint8Array {
+  row(row: Image): Uint8Array {
     values.begin();
     values.bytes(this.#prefixes.value);
-    writeFields(this.#row, row, values);
+    writeFields(this.#row, valuesOf(row), values);
     return values.end();
   }
 

@@ -145,7 +145,7 @@ function jsonSchemaEncoding({ profile, registrar }: RegisteredOptions): Encoding
   const json = jsonEncoding({ profile, withSchema: true, registered: true, rows: 'bytes' });
   return {
     profile,
-    blocks: 'text',
+    blocks: json.blocks,
     async table(table: TableEncoderOptions) {
       const { topic, envelope } = table;
       // JSON has any name.

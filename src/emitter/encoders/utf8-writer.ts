@@ -3,7 +3,10 @@
  * a record is short and ASCII, and for that a loop over char codes is cheaper than a native call, and far
  * cheaper than a string that is put together only to be written and thrown away.
  */
+import { isUtf8 } from 'node:buffer';
+import { BASE64_ROOM, shortUnscaled, writeBase64 } from './decimal-bytes.ts';
 import { isoDate } from './iso-time.ts';
+import type { BytesOut } from '../../schema/source-block.ts';
 import { quote } from './json-text.ts';
 
 /** Node's own method behind `buffer.write`, without its handling of arguments; not in the type definitions. */
@@ -13,12 +16,25 @@ interface WritableBuffer extends Buffer {
 
 /** Past this many characters or bytes a native call is cheaper than a loop. */
 const LOOP = 48;
+/** Cells up to so many bytes are looked at byte by byte. */
+const SHORT_CELL = 256;
 const KEPT_DAYS = 64;
 const US_PER_DAY = 86_400_000_000;
 /** Views of the buffer are kept by their length, up to this one: most records of a table differ little in it. */
 const KEPT_VIEWS = 8192;
 
-export class Utf8Writer {
+/** What stands between the digits of `2016-11-04 11:51:30.123456`; 0 where digits stand. */
+const SEPARATORS = Uint8Array.from('0000-00-00 00:00:00.000000', (char) =>
+  char === '0' ? 0 : char.charCodeAt(0),
+);
+
+export interface InstantForm {
+  /** Of the second, to be written. */
+  readonly digits: number;
+  readonly zoned: boolean;
+}
+
+export class Utf8Writer implements BytesOut {
   #buffer: WritableBuffer;
   #views: (Buffer | undefined)[] = [];
   #at = 0;
@@ -145,6 +161,96 @@ export class Utf8Writer {
     }
     this.#buffer[this.#at++] = 90;
     this.#buffer[this.#at++] = 34;
+  }
+
+  /** How much has been written since `begin`. */
+  get length(): number {
+    return this.#at;
+  }
+
+  /** What was written since `length` was `from`, copied. */
+  copyFrom(from: number): Uint8Array {
+    return Uint8Array.prototype.slice.call(this.#buffer, from, this.#at);
+  }
+
+  // What follows takes values as text from `source` and answers false, having written nothing, where the text
+  // is not in the usual form: then the value has to be made of it.
+
+  /** A JSON string of UTF-8 that needs no escaping. */
+  quotedText(source: Uint8Array, from: number, to: number): boolean {
+    const length = to - from;
+    if (length > SHORT_CELL) return false;
+    if (this.#buffer.length - this.#at < length + 2) this.#grow(length + 2);
+    const buffer = this.#buffer;
+    let at = this.#at;
+    let bits = 0;
+    buffer[at++] = 34;
+    for (let i = from; i < to; i++) {
+      const c = source[i]!;
+      if (c < 32 || c === 34 || c === 92) return false;
+      bits |= c;
+      buffer[at++] = c;
+    }
+    // A database that knows no encoding lets anything through.
+    if (bits > 0x7f && !isUtf8(source.subarray(from, to))) return false;
+    buffer[at++] = 34;
+    this.#at = at;
+    return true;
+  }
+
+  /** An integer of up to 19 digits. */
+  integerText(source: Uint8Array, from: number, to: number): boolean {
+    const negative = source[from] === 45;
+    const first = negative ? from + 1 : from;
+    const digits = to - first;
+    if (digits < 1 || digits > 19 || (source[first] === 48 && (digits > 1 || negative))) return false;
+    if (this.#buffer.length - this.#at < 20) this.#grow(20);
+    const buffer = this.#buffer;
+    let at = this.#at;
+    if (negative) buffer[at++] = 45;
+    for (let i = first; i < to; i++) {
+      const c = source[i]!;
+      if ((c - 48) >>> 0 > 9) return false;
+      buffer[at++] = c;
+    }
+    this.#at = at;
+    return true;
+  }
+
+  /** Decimal text as Connect's Decimal in JSON. */
+  decimalText(source: Uint8Array, from: number, to: number, scale: number): boolean {
+    const n = shortUnscaled(source, from, to, scale);
+    if (n !== n) return false;
+    if (this.#buffer.length - this.#at < BASE64_ROOM + 2) this.#grow(BASE64_ROOM + 2);
+    this.#buffer[this.#at++] = 34;
+    this.#at = writeBase64(n, this.#buffer, this.#at);
+    this.#buffer[this.#at++] = 34;
+    return true;
+  }
+
+  /** `2016-11-04 11:51:30.123` as `instant` writes it; with `zoned` followed by `+00`. */
+  instantText(source: Uint8Array, from: number, to: number, form: InstantForm): boolean {
+    const end = form.zoned ? to - 3 : to;
+    const length = end - from;
+    if (length < 19 || length === 20 || length > 26) return false;
+    if (form.zoned && (source[end] !== 43 || source[end + 1] !== 48 || source[end + 2] !== 48)) return false;
+    if (this.#buffer.length - this.#at < 32) this.#grow(32);
+    const buffer = this.#buffer;
+    const { digits } = form;
+    const start = this.#at;
+    buffer[start] = 34;
+    const written = digits === 0 ? 19 : 20 + digits;
+    for (let i = 0; i < length; i++) {
+      const c = source[from + i]!;
+      if (SEPARATORS[i] === 0 ? (c - 48) >>> 0 > 9 : c !== SEPARATORS[i]) return false;
+      buffer[start + 1 + i] = c;
+    }
+    buffer[start + 11] = 84;
+    for (let i = length; i < written; i++) buffer[start + 1 + i] = i === 19 ? 46 : 48;
+    buffer[start + 1 + written] = 90;
+    buffer[start + 2 + written] = 34;
+    this.#at = start + 3 + written;
+    return true;
   }
 
   #small(n: number): void {

@@ -5,6 +5,7 @@
  */
 import type { RowChange } from '../../model/change.ts';
 import { type TableSchema, tableName } from '../../model/table.ts';
+import { valuesOf } from '../../model/text-row.ts';
 import type { Row } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { SinkRecord } from '../sink.ts';
@@ -71,7 +72,9 @@ export class Outbox {
   topicOf({ op, table, after }: RowChange): string | null {
     if (after === null || op === 'u') return null;
     const { route } = this.#of(table);
-    return sanitizeTopic(this.#options.topic.replaceAll('{route}', () => String(read(route, after) ?? '')));
+    return sanitizeTopic(
+      this.#options.topic.replaceAll('{route}', () => String(read(route, valuesOf(after)) ?? '')),
+    );
   }
 
   /** Fills the record. A change that `topicOf` finds none for has no message. */

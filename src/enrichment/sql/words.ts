@@ -11,9 +11,12 @@ const PLAIN = /^(?:[A-Z_][A-Z0-9_$@]*|[0-9]+[A-Z_][A-Z0-9_$@]*)$/;
 /** What reads as a number although it holds a letter. */
 const EXPONENT = /^[0-9]+E[0-9]+$/;
 
+/** Names that begin a value where `[` or `(` follows. */
+const CONSTRUCTORS: ReadonlySet<string> = new Set(['ARRAY', 'MAP', 'STRUCT']);
+
 /** The name as it has to be written to be read back. */
 export function nameText(name: string): string {
-  if (PLAIN.test(name) && !RESERVED.has(name) && !EXPONENT.test(name)) return name;
+  if (PLAIN.test(name) && !RESERVED.has(name) && !CONSTRUCTORS.has(name) && !EXPONENT.test(name)) return name;
   return '`' + name.replaceAll('`', '``') + '`';
 }
 

@@ -39,13 +39,15 @@ export interface ListedTable {
   readonly key: readonly string[] | null;
 }
 
+/** Neither views nor sequences. */
+const ROW_TABLES = `'BASE TABLE', 'SYSTEM VERSIONED'`;
 const SYSTEM = `('mysql', 'information_schema', 'performance_schema', 'sys')`;
 
 /** All tables that hold rows and that the user can see, but those of the server itself. */
 export async function listTables(query: Query): Promise<readonly ListedTable[]> {
   const tables = await query(
     `SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS FROM information_schema.TABLES
-     WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND TABLE_SCHEMA NOT IN ${SYSTEM}
+     WHERE TABLE_TYPE IN (${ROW_TABLES}) AND TABLE_SCHEMA NOT IN ${SYSTEM}
      ORDER BY TABLE_SCHEMA, TABLE_NAME`,
   );
   const keys = groupKeys(await query(keyQuery(`TABLE_SCHEMA NOT IN ${SYSTEM}`)));
@@ -90,7 +92,8 @@ async function describe(query: Query, server: ServerInfo, where: string): Promis
      FROM information_schema.COLUMNS WHERE ${where} ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION`,
   );
   const tables = await query(
-    `SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_COLLATION, TABLE_COMMENT FROM information_schema.TABLES WHERE ${where}`,
+    `SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_COLLATION, TABLE_COMMENT FROM information_schema.TABLES
+     WHERE TABLE_TYPE IN (${ROW_TABLES}) AND ${where}`,
   );
   const keys = groupKeys(await query(keyQuery(where)));
   return tables.map(([schema, table, collation, comment]) => {

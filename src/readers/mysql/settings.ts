@@ -19,4 +19,6 @@ export interface MysqlReaderOptions {
   /** Put the statement into the source block, where the server logs it. */
   readonly includeQuery: boolean;
   readonly types: MysqlTypeOptions;
+  /** Connections of the snapshot, which `open` takes at the position where the log begins; 0: there is none. */
+  readonly snapshotParallelism: number;
 }

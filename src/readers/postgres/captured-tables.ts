@@ -107,27 +107,24 @@ function tableIds(json: string | null | undefined): readonly TableId[] {
   return (JSON.parse(json) as [string, string][]).map(([schema, table]) => ({ schema, table }));
 }
 
-/** Those the patterns match. Throws `settings.no-table-matches`, also for one pattern among many. */
+/** Those the patterns match, and `settings.no-table-matches` where one pattern, or all, match none. */
 export function capturedTables(
   all: readonly SourceTable[],
   patterns: TablePatterns,
   place: string,
-): readonly SourceTable[] {
-  const captured = all.filter(({ id }) => patterns.matches(id));
-  const unmatched = patterns.unmatched(all.map(({ id }) => id));
-  if (unmatched.length > 0 || captured.length === 0) {
-    const which =
-      unmatched.length > 0 ? `source.tables: ${unmatched.join(', ')} matches` : 'source.tables matches';
-    throw new HeadwaterError('settings.no-table-matches', `${which} no table in ${place}.`, {
-      details: {
-        visible: all
-          .slice(0, 20)
-          .map(({ id }) => tableName(id))
-          .join(', '),
-      },
-    });
-  }
-  return captured;
+): { readonly tables: readonly SourceTable[]; readonly unmatched: HeadwaterError | null } {
+  const tables = all.filter(({ id }) => patterns.matches(id));
+  const without = patterns.unmatched(all.map(({ id }) => id));
+  if (without.length === 0 && tables.length > 0) return { tables, unmatched: null };
+  const which = without.length > 0 ? `source.tables: ${without.join(', ')} matches` : 'source.tables matches';
+  const visible = all
+    .slice(0, 20)
+    .map(({ id }) => tableName(id))
+    .join(', ');
+  const unmatched = new HeadwaterError('settings.no-table-matches', `${which} no table in ${place}.`, {
+    details: { visible },
+  });
+  return { tables, unmatched };
 }
 
 /** What cannot be captured of a table and the statement that changes it; null for a table without limits. */

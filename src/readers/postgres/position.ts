@@ -5,14 +5,16 @@ import type { JsonValue, PositionCodec } from '../../model/position.ts';
  * Where the log is resumed (docs/decisions: position format).
  *
  * `lsn` is the end of the last whole transaction that was delivered: every transaction that commits behind it
- * is still to come. `mid` says how many changes of the transaction whose COMMIT record starts at `commitLsn`
- * were passed beyond that: row changes, truncated tables and messages as the server sends them, captured or
- * not, so that the number means the same after the settings have changed.
+ * is still to come. `mid` says how much of the transaction whose COMMIT record starts at `commitLsn` was passed
+ * beyond that: `done` row changes and truncated tables as the server sends them, captured or not, and `messages`
+ * logical messages behind the last of these. The server sends messages only where they are asked for, so they
+ * are counted apart: both numbers mean the same after the settings have changed
+ * (docs/decisions/0012-messages-in-positions.md).
  */
 export interface PostgresPosition {
   /** Bytes, exact to 2^53. */
   readonly lsn: number;
-  readonly mid: { readonly commitLsn: number; readonly done: number } | null;
+  readonly mid: { readonly commitLsn: number; readonly done: number; readonly messages: number } | null;
 }
 
 const LSN = /^([0-9A-F]{1,8})\/([0-9A-F]{1,8})$/i;
@@ -39,13 +41,15 @@ export function serverLsn(text: string | null | undefined): number {
 }
 
 /**
- * JSON form: `{"lsn":"0/16B3748"}`, inside a transaction also `"mid":{"commit_lsn":"0/16B4000","done":1200}`.
+ * JSON form: `{"lsn":"0/16B3748"}`, inside a transaction also `"mid":{"commit_lsn":"0/16B4000","done":1200}`, with
+ * `"messages":2` where there are any.
  */
 export const POSTGRES_POSITIONS: PositionCodec<PostgresPosition> = {
   encode({ lsn, mid }) {
-    return mid === null
-      ? { lsn: formatLsn(lsn) }
-      : { lsn: formatLsn(lsn), mid: { commit_lsn: formatLsn(mid.commitLsn), done: mid.done } };
+    if (mid === null) return { lsn: formatLsn(lsn) };
+    const { commitLsn, done, messages } = mid;
+    const counts = messages === 0 ? { done } : { done, messages };
+    return { lsn: formatLsn(lsn), mid: { commit_lsn: formatLsn(commitLsn), ...counts } };
   },
   decode(json) {
     if (!isRecord(json) || typeof json['lsn'] !== 'string') throw invalid();
@@ -56,16 +60,17 @@ export const POSTGRES_POSITIONS: PositionCodec<PostgresPosition> = {
     if (!isRecord(mid) || typeof mid['commit_lsn'] !== 'string') throw invalid();
     const commitLsn = parseLsn(mid['commit_lsn']);
     const done = mid['done'];
-    if (commitLsn === null || typeof done !== 'number' || !Number.isSafeInteger(done) || done < 1) {
-      throw invalid();
-    }
-    if (commitLsn < lsn) throw invalid();
-    return { lsn, mid: { commitLsn, done } };
+    const messages = mid['messages'] ?? 0;
+    if (commitLsn === null || commitLsn < lsn || !isCount(done) || !isCount(messages)) throw invalid();
+    if (done + messages < 1) throw invalid();
+    return { lsn, mid: { commitLsn, done, messages } };
   },
   compare(a, b) {
     if (a.lsn !== b.lsn) return a.lsn - b.lsn;
     const commits = (a.mid?.commitLsn ?? 0) - (b.mid?.commitLsn ?? 0);
-    return commits !== 0 ? commits : (a.mid?.done ?? 0) - (b.mid?.done ?? 0);
+    if (commits !== 0) return commits;
+    const done = (a.mid?.done ?? 0) - (b.mid?.done ?? 0);
+    return done !== 0 ? done : (a.mid?.messages ?? 0) - (b.mid?.messages ?? 0);
   },
   insideTransaction({ mid }) {
     return mid !== null;
@@ -74,6 +79,10 @@ export const POSTGRES_POSITIONS: PositionCodec<PostgresPosition> = {
 
 function isRecord(json: JsonValue): json is { readonly [key: string]: JsonValue } {
   return typeof json === 'object' && json !== null && !Array.isArray(json);
+}
+
+function isCount(json: JsonValue | undefined): json is number {
+  return typeof json === 'number' && Number.isSafeInteger(json) && json >= 0;
 }
 
 function invalid(): HeadwaterError {

@@ -209,14 +209,9 @@ async function checkTables(
   patterns: TablePatterns,
   place: string,
 ): Promise<readonly SourceTable[] | null> {
-  let tables: readonly SourceTable[];
-  try {
-    tables = capturedTables(await listTables(query), patterns, place);
-  } catch (error) {
-    if (!(error instanceof HeadwaterError)) throw error;
-    findings.push(failed('tables', error.code, error.message, error.fix));
-    return null;
-  }
+  const { tables, unmatched } = capturedTables(await listTables(query), patterns, place);
+  if (unmatched !== null) findings.push(failed('tables', unmatched.code, unmatched.message, unmatched.fix));
+  if (tables.length === 0) return null;
   const role = quoteIdent(facts.user);
   const statements: string[] = [];
   for (const schema of new Set(tables.filter((t) => !t.schemaUsable).map((t) => t.id.schema))) {

@@ -63,11 +63,19 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
     return preflight(this.#options, this.#patterns, signal);
   }
 
-  async tables(signal: AbortSignal): Promise<readonly CapturedTable[]> {
+  async tables(
+    signal: AbortSignal,
+    onUnmatched?: (message: string) => void,
+  ): Promise<readonly CapturedTable[]> {
     return mapping('Listing the tables', async () => {
       const all = await listTables(await this.#queries(signal));
-      const { connect } = this.#options;
-      this.#tables = capturedTables(all, this.#patterns, `database ${connect.database}`);
+      const place = `database ${this.#options.connect.database}`;
+      const { tables, unmatched } = capturedTables(all, this.#patterns, place);
+      if (unmatched !== null) {
+        if (onUnmatched === undefined || tables.length === 0) throw unmatched;
+        onUnmatched(unmatched.message);
+      }
+      this.#tables = tables;
       return this.#tables.map(describeCaptured);
     });
   }

@@ -6,10 +6,12 @@ import {
   tableName,
   type TableSchema,
 } from '../../model/table.ts';
+import { isTextual } from '../../model/text-row.ts';
 import type { PgTable } from './catalogue.ts';
 import type { RelationColumn, RelationMessage } from './pgoutput/messages.ts';
 import { type Decode, isWide, type RelationState } from './pgoutput/relation-state.ts';
 import { formatLsn } from './position.ts';
+import { TextTuple } from './pgoutput/text-tuple.ts';
 import { type SchemaVersions, shapeOf } from './schema-versions.ts';
 import type { PostgresSource } from './source-info.ts';
 import type { ColumnTypeInfo, TypeRegistry } from './types/type-registry.ts';
@@ -128,14 +130,20 @@ export class Relations {
       return type.kind === 'enum' ? this.#enumDecoder(type.values, schema, i, labels) : usual;
     });
     this.#decoders.set(schema, decoders);
+    const identity = message.columns.map((column) => column.identity);
+    const patchy = pg?.relkind === 'p' && message.replicaIdentity === 'f';
+    const textual = !patchy && columns.every(({ type }) => isTextual(type));
     return {
       oid: message.oid,
       captured: true,
       schema,
       decoders,
       wide: columns.map(({ type }) => isWide(type)),
-      identity: message.columns.map(({ identity }) => identity),
-      patchy: pg?.relkind === 'p' && message.replicaIdentity === 'f',
+      text: textual ? { whole: new TextTuple(decoders, null), key: new TextTuple(decoders, identity) } : null,
+      // A label that the enum has not got must be noticed here.
+      checked: columns.flatMap(({ type }, i) => (type.kind === 'enum' ? [i] : [])),
+      identity,
+      patchy,
       labels,
       message,
     };
@@ -185,6 +193,8 @@ function passedOver(message: RelationMessage, id: TableId): RelationState {
     schema: { id, version: 0, columns: [], key: [] },
     decoders: [],
     wide: [],
+    text: null,
+    checked: [],
     identity: [],
     patchy: false,
     labels: { unknown: false },

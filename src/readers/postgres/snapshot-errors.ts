@@ -7,6 +7,8 @@ import { quoteTable } from './wire/quoting.ts';
 /** What concerns this table alone: it is gone, may not be read, or its pages cannot be. */
 const TABLE_STATES = new Set(['42P01', '3F000', '42809', 'XX001', 'XX002']);
 const PRIVILEGE = '42501';
+/** lock_timeout has passed. */
+const LOCK_NOT_AVAILABLE = '55P03';
 /** undefined_column, datatype_mismatch …: the table is not what the catalogue said a moment ago. */
 export const CHANGED_STATES: ReadonlySet<string> = new Set(['42703', '42883', '42804', '42704', '0A000']);
 
@@ -19,6 +21,12 @@ export function tableError(error: unknown, id: TableId): unknown {
     return new HeadwaterError('snapshot.table-unreadable', `The role may not read the table ${name}.`, {
       details,
       fix: `GRANT USAGE ON SCHEMA ${quoteTable(id).split('.')[0]!} TO CURRENT_USER; GRANT SELECT ON ${quoteTable(id)} TO CURRENT_USER (with the role of source.url)`,
+      cause: error,
+    });
+  }
+  if (error.sqlstate === LOCK_NOT_AVAILABLE) {
+    return new HeadwaterError('snapshot.table-locked', `The table ${name} is locked.`, {
+      details,
       cause: error,
     });
   }

@@ -3,7 +3,16 @@ import { isAscii } from 'node:buffer';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { RowChange } from '../../model/change.ts';
 import type { TableSchema } from '../../model/table.ts';
+import {
+  type Image,
+  isTextual,
+  NULL_CELL,
+  OTHER_CELL,
+  type TextFormat,
+  TextRow,
+} from '../../model/text-row.ts';
 import type { Value } from '../../model/value.ts';
+import type { RowBlock } from '../../snapshot/snapshot-source.ts';
 import type { PostgresSource } from './source-info.ts';
 import type { CopyChunk } from './wire/copy-queue.ts';
 
@@ -17,30 +26,57 @@ export interface RowFormat {
 }
 
 const TAB = '\t';
+const TAB_BYTE = 9;
+const LINE_FEED = 10;
 const BACKSLASH = 92;
+const CAPITAL_N = 78;
+
+/** Frames of a chunk, by number. */
+interface Line {
+  readonly chunk: CopyChunk;
+  readonly from: number;
+  readonly to: number;
+}
 
 /**
- * Rows out of COPY … TO STDOUT (format text: columns apart by tabs, `\N` for NULL, backslash escapes). One
- * latin1 string is made of a chunk, values are slices of it; only values with bytes past ASCII are read again as
- * UTF-8, and only those with a backslash are unescaped.
+ * Rows out of COPY … TO STDOUT (format text: columns apart by tabs, `\N` for NULL, backslash escapes). They stay
+ * text where they may (model/text-row.ts), and are made of the lines only when somebody looks at them, so that
+ * nothing but bytes waits its turn. Of the others' chunk one latin1 string is made, values are slices of it; only
+ * values with bytes past ASCII are read again as UTF-8, and only those with a backslash are unescaped.
  */
 export class CopyRows {
   readonly #format: RowFormat;
-  rows: RowChange<PostgresSource>[] = [];
+  readonly #text: TextLine | null;
+  #lines: Line[] = [];
+  #rows: RowChange<PostgresSource>[] = [];
+  #last: Line | null = null;
+  /** How many rows lie here, and their bytes. */
+  count = 0;
   bytes = 0;
-  #last: { readonly chunk: CopyChunk; readonly frame: number } | null = null;
 
   constructor(format: RowFormat) {
     this.#format = format;
+    const { columns } = format.schema;
+    const textual = columns.length > 0 && columns.every(({ type }) => isTextual(type));
+    this.#text = textual ? new TextLine(format) : null;
   }
 
-  /** Decodes from frame number `from` on until `maxRows` rows lie here; answers the frame to go on with. */
+  /** Takes rows from frame number `from` on until `maxRows` rows lie here; answers the frame to go on with. */
   push(chunk: CopyChunk, from: number, maxRows: number): number {
-    const { buffer, frames } = chunk;
-    const count = frames.length >> 1;
-    const to = Math.min(count, from + maxRows - this.rows.length);
+    const { frames } = chunk;
+    const to = Math.min(frames.length >> 1, from + maxRows - this.count);
     if (to <= from) return from;
-    const { schema, decoders, wide, at } = this.#format;
+    const line: Line = { chunk, from, to };
+    if (this.#text === null) this.#decode(line);
+    else this.#lines.push(line);
+    this.count += to - from;
+    this.bytes += frames[to * 2 - 1]! - frames[from * 2]!;
+    this.#last = line;
+    return to;
+  }
+
+  #decode({ chunk: { buffer, frames }, from, to }: Line): void {
+    const { schema, decoders, wide } = this.#format;
     const start = frames[from * 2]!;
     const end = frames[to * 2 - 1]!;
     const text = buffer.latin1Slice(start, end);
@@ -68,45 +104,133 @@ export class CopyRows {
         }
         field = ++fieldEnd;
       }
-      this.rows.push({
-        kind: 'row',
-        op: 'r',
-        table: schema,
-        before: null,
-        after,
-        tx: null,
-        seq: 0,
-        at,
-        snapshot: 'true',
-      });
+      this.#rows.push(readRow(this.#format, after));
     }
-    this.bytes += end - start;
-    this.#last = { chunk, frame: to - 1 };
-    return to;
   }
 
   #escaped(text: string, start: number, end: number, column: number): Value {
-    if (end - start === 2 && text.charCodeAt(start) === BACKSLASH && text.charCodeAt(start + 1) === 78) {
+    if (
+      end - start === 2 &&
+      text.charCodeAt(start) === BACKSLASH &&
+      text.charCodeAt(start + 1) === CAPITAL_N
+    ) {
       return null;
     }
     return this.#format.decoders[column]!(unescape(text.slice(start, end)));
   }
 
-  /** Server's own text of columns of the last row. */
+  /** Server's own text of columns of the last row; they are not NULL. */
   lastTexts(columns: readonly number[]): readonly string[] {
-    const { chunk, frame } = this.#last!;
-    const line = chunk.buffer.latin1Slice(chunk.frames[frame * 2]!, chunk.frames[frame * 2 + 1]! - 1);
+    const { chunk, to } = this.#last!;
+    const line = chunk.buffer.latin1Slice(chunk.frames[to * 2 - 2]!, chunk.frames[to * 2 - 1]! - 1);
     const fields = line.split(TAB);
     return columns.map((column) => unescape(fields[column]!));
   }
 
   /** Hands the rows over and begins with none. */
-  take(): { readonly rows: readonly RowChange<PostgresSource>[]; readonly bytes: number } {
-    const taken = { rows: this.rows, bytes: this.bytes };
-    this.rows = [];
+  take(lastKey: string | null): RowBlock<PostgresSource> {
+    const { bytes } = this;
+    const taken =
+      this.#text === null
+        ? { rows: this.#rows, bytes, lastKey }
+        : new TextBlock(this.#format, this.#text, { lines: this.#lines, bytes, lastKey });
+    this.#lines = [];
+    this.#rows = [];
+    this.count = 0;
     this.bytes = 0;
     return taken;
   }
+}
+function readRow({ schema, at }: RowFormat, after: Image): RowChange<PostgresSource> {
+  return {
+    kind: 'row',
+    op: 'r',
+    table: schema,
+    before: null,
+    after,
+    tx: null,
+    seq: 0,
+    at,
+    snapshot: 'true',
+  };
+}
+
+class TextBlock implements RowBlock<PostgresSource> {
+  readonly bytes: number;
+  readonly lastKey: string | null;
+  readonly #format: RowFormat;
+  readonly #text: TextLine;
+  readonly #lines: readonly Line[];
+  #rows: readonly RowChange<PostgresSource>[] | null = null;
+
+  constructor(
+    format: RowFormat,
+    text: TextLine,
+    of: { readonly lines: readonly Line[]; readonly bytes: number; readonly lastKey: string | null },
+  ) {
+    this.#format = format;
+    this.#text = text;
+    this.#lines = of.lines;
+    this.bytes = of.bytes;
+    this.lastKey = of.lastKey;
+  }
+
+  get rows(): readonly RowChange<PostgresSource>[] {
+    return (this.#rows ??= this.#made());
+  }
+
+  #made(): readonly RowChange<PostgresSource>[] {
+    const rows: RowChange<PostgresSource>[] = [];
+    for (const { chunk, from, to } of this.#lines) {
+      const { buffer, frames } = chunk;
+      for (let frame = from; frame < to; frame++) {
+        const row = new TextRow(buffer, frames[frame * 2]!, frames[frame * 2 + 1]! - 1, this.#text);
+        rows.push(readRow(this.#format, row));
+      }
+    }
+    return rows;
+  }
+}
+
+/** A line without its line feed. */
+class TextLine implements TextFormat {
+  readonly decoders: RowFormat['decoders'];
+  readonly #schema: TableSchema;
+
+  constructor({ schema, decoders }: RowFormat) {
+    this.#schema = schema;
+    this.decoders = decoders;
+  }
+
+  locate(bytes: Buffer, start: number, end: number, into: Int32Array): void {
+    const last = 2 * (this.decoders.length - 1);
+    let cell = 0;
+    let from = start;
+    let escaped = false;
+    for (let i = start; i <= end; i++) {
+      const c = i === end ? TAB_BYTE : bytes[i]!;
+      if (c === BACKSLASH) escaped = true;
+      else if (c === TAB_BYTE) {
+        if ((i === end) !== (cell === last)) throw malformed(this.#schema);
+        into[cell] = from;
+        into[cell + 1] = !escaped ? i - from : isNull(bytes, from, i) ? NULL_CELL : OTHER_CELL;
+        from = i + 1;
+        cell += 2;
+        escaped = false;
+      }
+    }
+  }
+
+  /** Tabs and line feeds in a field are escaped. */
+  decodeOther(bytes: Buffer, from: number, column: number): Value {
+    let end = from;
+    while (bytes[end] !== TAB_BYTE && bytes[end] !== LINE_FEED) end++;
+    return this.decoders[column]!(unescape(bytes.latin1Slice(from, end)));
+  }
+}
+
+function isNull(bytes: Buffer, start: number, end: number): boolean {
+  return end - start === 2 && bytes[start] === BACKSLASH && bytes[start + 1] === CAPITAL_N;
 }
 
 function isAsciiText(text: string): boolean {

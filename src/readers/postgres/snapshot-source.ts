@@ -15,6 +15,9 @@ import type { PgConnection } from './wire/connection.ts';
 import { PgConnectionError } from './wire/pg-error.ts';
 import { quoteIdent } from './wire/quoting.ts';
 
+/** So long a table is waited for before the others have their turn; the server logs each time that it was in vain. */
+const LOCK_TIMEOUT_MS = 1_000;
+
 export interface PgSnapshotOptions {
   /** A plain session. Throws PgError or PgConnectionError. */
   readonly connect: (signal: AbortSignal) => Promise<PgConnection>;
@@ -58,7 +61,10 @@ class PgSnapshotSource implements SnapshotSource<PostgresPosition, PostgresSourc
     const exported = this.#exported;
     this.#exported = null;
     if (exported === null) return null;
-    return openPgView({ ...exported, parallelism, connect, planner: this.#planner() }, signal);
+    return openPgView(
+      { ...exported, parallelism, lockTimeoutMs: LOCK_TIMEOUT_MS, connect, planner: this.#planner() },
+      signal,
+    );
   }
 
   async openOwnView(
@@ -78,7 +84,10 @@ class PgSnapshotSource implements SnapshotSource<PostgresPosition, PostgresSourc
       const position: PostgresPosition = { lsn: serverLsn(row?.[1]), mid: null };
       const snapshotName = row?.[2] ?? '';
       const planner = this.#planner();
-      const view = await openPgView({ position, snapshotName, parallelism, connect, planner }, signal);
+      const view = await openPgView(
+        { position, snapshotName, parallelism, lockTimeoutMs: null, connect, planner },
+        signal,
+      );
       if (view === null) {
         throw new PgConnectionError('lost', 'The session that exported a snapshot ended too early');
       }

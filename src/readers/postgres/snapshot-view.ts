@@ -10,7 +10,7 @@ import { mapping } from './errors.ts';
 import type { PostgresPosition } from './position.ts';
 import { CHANGED_STATES, isState, rewritten, tableError } from './snapshot-errors.ts';
 import { chunkSelect, type PgPlan, type Planner, rewrittenSince } from './snapshot-plan.ts';
-import { SessionPool } from './snapshot-pool.ts';
+import { SessionPool } from '../session-pool.ts';
 import { CopyRows } from './snapshot-rows.ts';
 import { Visibility } from './snapshot-visibility.ts';
 import type { PostgresSource } from './source-info.ts';
@@ -31,6 +31,8 @@ export interface ViewOptions {
   /** Exported by a session that keeps its transaction open until this function has resolved. */
   readonly snapshotName: string;
   readonly parallelism: number;
+  /** After this long a locked table is `snapshot.table-locked`. Null: locks are waited for. */
+  readonly lockTimeoutMs: number | null;
   readonly connect: (signal: AbortSignal) => Promise<PgConnection>;
   readonly planner: Planner;
 }
@@ -51,7 +53,7 @@ export async function openPgView(
   return mapping('Opening the snapshot', async () => {
     const keeper = await options.connect(signal);
     try {
-      await begin(keeper, options.snapshotName, signal);
+      await begin(keeper, options.snapshotName, options.lockTimeoutMs, signal);
       const [row] = await keeper.query(
         `SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text,
           pg_catalog.floor(1000000 * extract(epoch FROM pg_catalog.clock_timestamp()))::bigint`,
@@ -71,11 +73,17 @@ export async function openPgView(
   });
 }
 
-async function begin(session: PgConnection, snapshotName: string, signal: AbortSignal): Promise<void> {
+async function begin(
+  session: PgConnection,
+  snapshotName: string,
+  lockTimeoutMs: number | null,
+  signal: AbortSignal,
+): Promise<void> {
   // One message each: a multi-statement message would be parsed before the snapshot is set.
   await session.command('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', signal);
   await session.command(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshotName)}`, signal);
   await session.command(QUIET, signal);
+  if (lockTimeoutMs !== null) await session.command(`SET LOCAL lock_timeout = ${lockTimeoutMs}`, signal);
 }
 
 /** What rows of one snapshot share as their origin: Debezium's txId and lsn of the snapshot. */
@@ -103,7 +111,7 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
   readonly position: PostgresPosition;
   readonly #keeper: PgConnection;
   readonly #planner: Planner;
-  readonly #pool: SessionPool;
+  readonly #pool: SessionPool<PgConnection>;
   readonly #visibility: Visibility;
   readonly #at: PostgresSource;
   #planning: Promise<unknown> = Promise.resolve();
@@ -121,7 +129,7 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
     this.#pool = new SessionPool(options.parallelism, async (signal) => {
       const session = await options.connect(signal);
       try {
-        await begin(session, snapshot.name, signal);
+        await begin(session, snapshot.name, options.lockTimeoutMs, signal);
         await session.command('SAVEPOINT unread', signal);
         return session;
       } catch (error) {
@@ -188,18 +196,16 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
   ): AsyncGenerator<RowBlock<PostgresSource>> {
     const { table, schema, wide, by, key } = plan;
     const rows = new CopyRows({ schema, decoders: table.decoders, wide, at: this.#at });
-    const block = (): RowBlock<PostgresSource> => {
-      const lastKey = by === 'key' ? JSON.stringify(rows.lastTexts(key)) : null;
-      return { ...rows.take(), lastKey };
-    };
+    const block = (): RowBlock<PostgresSource> =>
+      rows.take(by === 'key' ? JSON.stringify(rows.lastTexts(key)) : null);
     for await (const chunk of session.copyOut(`COPY (${chunkSelect(plan, range, null)}) TO STDOUT`, signal)) {
       const count = chunk.frames.length >> 1;
       for (let frame = 0; frame < count;) {
         frame = rows.push(chunk, frame, BLOCK_ROWS);
-        if (rows.rows.length >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield block();
+        if (rows.count >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield block();
       }
     }
-    if (rows.rows.length > 0) yield block();
+    if (rows.count > 0) yield block();
   }
 
   /** Here a column that is gone means that the table was altered after the view was taken. */

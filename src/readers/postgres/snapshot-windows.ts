@@ -20,7 +20,7 @@ import {
   type Planner,
   rewrittenSince,
 } from './snapshot-plan.ts';
-import { SessionPool } from './snapshot-pool.ts';
+import { SessionPool } from '../session-pool.ts';
 import { CopyRows } from './snapshot-rows.ts';
 import { QUIET, snapshotOrigin } from './snapshot-view.ts';
 import { Visibility } from './snapshot-visibility.ts';
@@ -33,6 +33,20 @@ const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${QUIET}`;
 /** With so few bytes a row its overhead outweighs it. */
 const MIN_ROW_BYTES = 64;
 
+/**
+ * They are in the log, and locked out of sight until the standby has confirmed. A role without pg_read_all_stats sees
+ * who has a transaction, and of others not even what they are: then it may be any. COMMIT PREPARED has no number of its own.
+ */
+const AWAITING_STANDBY = `WITH busy AS (
+    SELECT backend_xid, backend_type IS NULL OR wait_event IS NOT DISTINCT FROM 'SyncRep' AS waits
+    FROM pg_catalog.pg_stat_activity)
+  SELECT x.xid FROM (
+    SELECT backend_xid::text AS xid FROM busy WHERE waits AND backend_xid IS NOT NULL
+    UNION ALL
+    SELECT transaction::text FROM pg_catalog.pg_prepared_xacts
+    WHERE EXISTS (SELECT FROM busy WHERE waits AND backend_xid IS NULL)) x
+  WHERE pg_catalog.current_setting('synchronous_standby_names') <> '' AND NOT pg_catalog.pg_is_in_recovery()`;
+
 export interface WindowsOptions {
   readonly parallelism: number;
   readonly connect: (signal: AbortSignal) => Promise<PgConnection>;
@@ -42,7 +56,7 @@ export interface WindowsOptions {
 /** Chunks, each in a short transaction of its own. */
 export class PgWindows implements WindowReader<PostgresPosition, PostgresSource> {
   readonly #planner: Planner;
-  readonly #pool: SessionPool;
+  readonly #pool: SessionPool<PgConnection>;
   /** Bytes of a row, as measured in the table's last chunk. */
   readonly #rowBytes = new Map<string, number>();
 
@@ -59,6 +73,13 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
     );
     const keyed = new Map(tables.map((table) => [tableName(table.schema.id), chunkKey(table).length > 0]));
     return ids.map((id) => keyed.get(tableName(id)) ?? true);
+  }
+
+  async unseen(signal: AbortSignal): Promise<readonly string[]> {
+    const rows = await mapping('Asking for transactions that wait for a standby', () =>
+      this.#pool.use(signal, (session) => session.query(AWAITING_STANDBY, signal)),
+    );
+    return rows.map((row) => row[0] ?? '');
   }
 
   async plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
@@ -143,9 +164,9 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
         break;
       }
     }
-    const more = full || rows.rows.length >= wanted;
+    const more = full || rows.count >= wanted;
     const lastKey = more ? JSON.stringify(rows.lastTexts(plan.key)) : null;
-    const { rows: found, bytes } = rows.take();
+    const { rows: found, bytes } = rows.take(lastKey);
     if (found.length > 0) this.#rowBytes.set(tableName(plan.id), bytes / found.length);
     if (!full) {
       const [closing] = await session.query(`SELECT ${rewrittenSince(table)}; COMMIT`, signal);

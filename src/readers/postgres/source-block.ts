@@ -4,38 +4,23 @@
  */
 import type { SnapshotMarker } from '../../model/change.ts';
 import type { TableId } from '../../model/table.ts';
-import {
-  type ConnectSchema,
-  INT64,
-  OPTIONAL_INT64,
-  OPTIONAL_STRING,
-  STRING,
-  struct,
-} from '../../schema/connect-schema.ts';
+import { INT64, OPTIONAL_INT64, OPTIONAL_STRING, STRING, struct } from '../../schema/connect-schema.ts';
 import { integerWriter } from '../../schema/integer-text.ts';
-import type { BlockValue, SourceBlock } from '../../schema/source-block.ts';
+import {
+  type BlockValue,
+  type SourceBlock,
+  FORMAT_VERSION,
+  SNAPSHOT_FIELD,
+  type WriteBlock,
+} from '../../schema/source-block.ts';
 import type { PostgresSource, PostgresTx } from './source-info.ts';
-
-/** The Debezium version whose format this is; consumers switch on it. */
-const FORMAT_VERSION = '3.2.0.Final';
-
-const SNAPSHOT: ConnectSchema = {
-  type: 'string',
-  optional: true,
-  name: 'io.debezium.data.Enum',
-  version: 1,
-  parameters: {
-    allowed: 'true,first,first_in_data_collection,last_in_data_collection,last,false,incremental',
-  },
-  defaultJson: '"false"',
-};
 
 const SCHEMA = struct({ name: 'io.debezium.connector.postgresql.Source', version: 1 }, [
   ['version', STRING],
   ['connector', STRING],
   ['name', STRING],
   ['ts_ms', INT64],
-  ['snapshot', SNAPSHOT],
+  ['snapshot', SNAPSHOT_FIELD],
   ['db', STRING],
   ['sequence', OPTIONAL_STRING],
   ['ts_us', OPTIONAL_INT64],
@@ -55,8 +40,35 @@ export function postgresSourceBlock(name: string, database: string): SourceBlock
     schema: SCHEMA,
     forTable: (table) => tableBlock(head, db, table),
     valuesForTable: (table) => tableValues(name, database, table),
+    writerForTable: (table) => tableWriter(head, db, table),
     transactionId: (at) => `${at.tx.xid}:${at.lsn}`,
     commitTimeMs: (at) => Math.floor(at.tx.commitTimeUs / 1000),
+  };
+}
+
+/** The block without its two LSNs. Both ways of writing it keep these for the rows of a transaction. */
+interface Pieces {
+  readonly before: string;
+  readonly between: string;
+  readonly end: string;
+}
+
+function piecesOf(
+  head: string,
+  db: string,
+  table: TableId | null,
+): (tx: PostgresTx, snapshot: SnapshotMarker | null) => Pieces {
+  const names = `,"schema":${JSON.stringify(table?.schema ?? '')},"table":${JSON.stringify(table?.table ?? '')},"txId":`;
+  return (tx, snapshot) => {
+    const us = tx.commitTimeUs;
+    const committed = tx.lastCommitLsn === null ? 'null' : `\\"${tx.lastCommitLsn}\\"`;
+    // Rows of an incremental snapshot and messages outside transactions belong to none of the log.
+    const xid = snapshot === 'incremental' || tx.xid === 0 ? 'null' : String(tx.xid);
+    return {
+      before: `${head}${Math.floor(us / 1000)},"snapshot":"${snapshot ?? 'false'}"${db}${committed},\\"`,
+      between: `\\"]","ts_us":${us},"ts_ns":${us}000${names}${xid},"lsn":`,
+      end: ',"xmin":null}',
+    };
   };
 }
 
@@ -65,15 +77,13 @@ function tableBlock(
   db: string,
   table: TableId | null,
 ): (at: PostgresSource, snapshot: SnapshotMarker | null) => string {
-  const names = `,"schema":${JSON.stringify(table?.schema ?? '')},"table":${JSON.stringify(table?.table ?? '')},"txId":`;
+  const pieces = piecesOf(head, db, table);
   const lsnText = integerWriter();
   let lastTx: PostgresTx | null = null;
   let lastSnapshot: SnapshotMarker | null = null;
   let lastAt: PostgresSource | null = null;
   let text = '';
-  let before = '';
-  let between = '';
-  let end = '';
+  let kept: Pieces = { before: '', between: '', end: '' };
   return (at, snapshot) => {
     // Rows of a snapshot share their origin.
     if (at === lastAt && snapshot === lastSnapshot) return text;
@@ -82,19 +92,41 @@ function tableBlock(
     if (tx !== lastTx || snapshot !== lastSnapshot) {
       lastTx = tx;
       lastSnapshot = snapshot;
-      const us = tx.commitTimeUs;
-      const committed = tx.lastCommitLsn === null ? 'null' : `\\"${tx.lastCommitLsn}\\"`;
-      before = `${head}${Math.floor(us / 1000)},"snapshot":"${snapshot ?? 'false'}"${db}${committed},\\"`;
-      // Rows of an incremental snapshot and messages outside transactions belong to none of the log.
-      const xid = snapshot === 'incremental' || tx.xid === 0 ? 'null' : String(tx.xid);
-      between = `\\"]","ts_us":${us},"ts_ns":${us}000${names}${xid},"lsn":`;
-      end = ',"xmin":null}';
+      kept = pieces(tx, snapshot);
     }
     const lsn = lsnText(at.lsn);
-    text = before + lsn + between + (snapshot === 'incremental' ? 'null' : lsn) + end;
+    text = kept.before + lsn + kept.between + (snapshot === 'incremental' ? 'null' : lsn) + kept.end;
     return text;
   };
 }
+
+function tableWriter(head: string, db: string, table: TableId | null): WriteBlock<PostgresSource> {
+  const pieces = piecesOf(head, db, table);
+  let lastTx: PostgresTx | null = null;
+  let lastSnapshot: SnapshotMarker | null = null;
+  let before = NULL;
+  let between = NULL;
+  let end = NULL;
+  return (at, snapshot, out) => {
+    const { tx, lsn } = at;
+    if (tx !== lastTx || snapshot !== lastSnapshot) {
+      lastTx = tx;
+      lastSnapshot = snapshot;
+      const texts = pieces(tx, snapshot);
+      before = Buffer.from(texts.before);
+      between = Buffer.from(texts.between);
+      end = Buffer.from(texts.end);
+    }
+    out.bytes(before);
+    out.integer(lsn);
+    out.bytes(between);
+    if (snapshot === 'incremental') out.bytes(NULL);
+    else out.integer(lsn);
+    out.bytes(end);
+  };
+}
+
+const NULL = Buffer.from('null');
 
 /** Indexes into SCHEMA's fields of what changes with the transaction, and of what with each row. */
 const TS_MS = 3;

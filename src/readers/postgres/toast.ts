@@ -1,5 +1,6 @@
 import type { Change, RowChange } from '../../model/change.ts';
 import { type ColumnType, type TableSchema, tableName } from '../../model/table.ts';
+import { type Image, TextRow, valueOf } from '../../model/text-row.ts';
 import { type Row, UNCHANGED, type Value } from '../../model/value.ts';
 import type { PostgresSource } from './source-info.ts';
 import type { Decode } from './pgoutput/relation-state.ts';
@@ -64,12 +65,13 @@ export function createToastReader(options: ToastOptions): ToastReader {
 }
 
 function lacksValues(change: Change<PostgresSource>): change is Missing {
+  if (change.kind !== 'row' || change.table.key.length === 0) return false;
+  const { after } = change;
   return (
-    change.kind === 'row' &&
-    change.after !== null &&
-    change.table.key.length > 0 &&
-    change.after.includes(UNCHANGED) &&
-    change.table.key.every((i) => change.after![i] !== UNCHANGED)
+    after !== null &&
+    !(after instanceof TextRow) &&
+    after.includes(UNCHANGED) &&
+    change.table.key.every((i) => after[i] !== UNCHANGED)
   );
 }
 
@@ -88,8 +90,8 @@ function keyOf(change: Missing): string {
   return keyText(change, change.after);
 }
 
-function keyText(change: RowChange<PostgresSource>, row: Row): string {
-  return `${change.tx?.id ?? ''}\0${tableName(change.table.id)}\0${change.table.key.map((i) => printed(row[i]!)).join('\0')}`;
+function keyText(change: RowChange<PostgresSource>, row: Image): string {
+  return `${change.tx?.id ?? ''}\0${tableName(change.table.id)}\0${change.table.key.map((i) => printed(valueOf(row, i))).join('\0')}`;
 }
 
 function printed(value: Value): string {

@@ -2,6 +2,7 @@ import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Finding } from '../../../readers/reader.ts';
 import { DESCRIBE_GROUPS } from './apis.ts';
 import { Cluster } from './cluster.ts';
+import { withoutTransactions } from './coordinator.ts';
 import { asFault, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
 import { checkStateTopic, checkTopic, contextFor, recordTopicPlan, stateTopicPlan } from './topics.ts';
@@ -100,9 +101,7 @@ async function checkTransactions(cluster: Cluster): Promise<string> {
         await new Promise((resolve) => setTimeout(resolve, 250));
         continue;
       }
-      throw new HeadwaterError('delivery.transactions-unsupported', 'No broker coordinates transactions.', {
-        fix: 'Look at topic __transaction_state: transaction.state.log.replication.factor must not be above the number of brokers.',
-      });
+      throw withoutTransactions();
     }
   }
 }

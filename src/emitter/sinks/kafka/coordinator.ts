@@ -1,8 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { ADD_PARTITIONS, INIT_PRODUCER_ID } from './apis.ts';
 import type { Cluster } from './cluster.ts';
 import { asFault, checkCode, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { END_TXN_KEY, END_TXN_VERSION, endTxnRequest } from './txn-requests.ts';
+
+/** Where the broker keeps its transactions: made when somebody first looks for a coordinator. */
+const TRANSACTION_LOG = '__transaction_state';
+const LOG_PATIENCE_MS = 10_000;
 
 export interface ProducerIdentity {
   readonly producerId: bigint;
@@ -24,9 +29,9 @@ export class TransactionCoordinator {
   }
 
   /** A new epoch for the transactional id: fences its predecessor and ends the transaction that left open. */
-  async init(): Promise<ProducerIdentity> {
+  async init(patienceMs = this.#cluster.options.deliveryTimeoutMs): Promise<ProducerIdentity> {
     const { transactionalId, transactionTimeoutMs } = this.#cluster.options;
-    return this.#retrying('Becoming the producer of this pipeline', async (broker) => {
+    const attempt = async (broker: number): Promise<ProducerIdentity> => {
       const response = await this.#cluster.request(
         { broker, purpose: 'control' },
         INIT_PRODUCER_ID,
@@ -37,7 +42,8 @@ export class TransactionCoordinator {
       );
       checkCode(response.errorCode, 'InitProducerId');
       return { producerId: response.producerId, producerEpoch: response.producerEpoch };
-    });
+    };
+    return this.#retrying('Becoming the producer of this pipeline', attempt, patienceMs);
   }
 
   async addPartitions(
@@ -93,8 +99,19 @@ export class TransactionCoordinator {
     return { doing, topic, transactionalId, principal: sasl?.username, brokers };
   }
 
-  async #retrying<T>(doing: string, attempt: (broker: number) => Promise<T>): Promise<T> {
-    const deadline = Date.now() + this.#cluster.options.deliveryTimeoutMs;
+  /** A log without a leader is waited for; one that cannot be made never comes. */
+  async #refuseWithoutLog(): Promise<void> {
+    const response = await this.#cluster.metadata([TRANSACTION_LOG]).catch(() => null);
+    if (response?.topics[0]?.errorCode === KAFKA.UNKNOWN_TOPIC_OR_PARTITION) throw withoutTransactions();
+  }
+
+  async #retrying<T>(
+    doing: string,
+    attempt: (broker: number) => Promise<T>,
+    patienceMs = this.#cluster.options.deliveryTimeoutMs,
+  ): Promise<T> {
+    const started = Date.now();
+    const deadline = started + patienceMs;
     for (let tries = 0; ; tries++) {
       try {
         this.#broker ??= await this.#cluster.coordinator(
@@ -103,14 +120,13 @@ export class TransactionCoordinator {
         );
         return await attempt(this.#broker);
       } catch (error) {
-        const fault =
-          error instanceof Error && error.name === 'HeadwaterError'
-            ? error
-            : asFault(error, 'the transaction coordinator');
+        const fault = error instanceof HeadwaterError ? error : asFault(error, 'the transaction coordinator');
         if (!(fault instanceof KafkaFault)) throw fault;
         if (!fault.retriable || Date.now() > deadline || this.#signal.aborted) {
           throw faultToError(fault, this.context(doing));
         }
+        if (fault.code === KAFKA.COORDINATOR_NOT_AVAILABLE && Date.now() - started > LOG_PATIENCE_MS)
+          await this.#refuseWithoutLog();
         if (fault.stale) this.#broker = null;
         // The markers of the last transaction are written in about a millisecond; other troubles take longer.
         const wait =
@@ -121,4 +137,10 @@ export class TransactionCoordinator {
       }
     }
   }
+}
+
+export function withoutTransactions(): HeadwaterError {
+  return new HeadwaterError('delivery.transactions-unsupported', 'No broker coordinates transactions.', {
+    fix: `Look at topic ${TRANSACTION_LOG}: transaction.state.log.replication.factor must not be above the number of brokers. Or set emit.delivery: at-least-once.`,
+  });
 }

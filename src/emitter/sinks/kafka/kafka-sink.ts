@@ -18,6 +18,7 @@ import {
   openTopic,
   recordTopicPlan,
   stateTopicPlan,
+  type TopicPlan,
 } from './topics.ts';
 
 /** Connects and looks at the cluster. Throws HeadwaterError `delivery.*` with what is wrong. */
@@ -80,10 +81,19 @@ class KafkaSink implements Sink {
     // Those who wait see it; nobody waiting is no reason to end the process.
     this.failed.catch(() => {});
     this.#producer = new Producer(cluster, {
+      mayWrite: () => this.#lease.certain,
+      onUnfenced: (reason) =>
+        log.warn(
+          { reason: reason.message },
+          'at-least-once without a transactional id: a predecessor that was cut off from Kafka is kept from writing by its own clock alone',
+        ),
       onFailure: (error) => this.#fail(error),
       onOversize: (batch, records) => this.#oversize(batch, records),
     });
-    this.#lease = new Lease(cluster, log, (error) => this.#fail(error));
+    this.#lease = new Lease(cluster, log, {
+      onLost: (error) => this.#fail(error),
+      onRenewed: () => this.#producer.resume(),
+    });
   }
 
   async restore(options: {
@@ -103,11 +113,12 @@ class KafkaSink implements Sink {
     await this.#mapping('Looking at the state topic', async () => {
       if (existed) await checkStateTopic(this.#cluster);
     });
+    // Fences the predecessor and ends its open transaction, so that what is read next is the last word.
+    await this.#producer.init();
+    if (this.#stateTopic !== null) await this.#producer.fence(this.#stateTopic);
     if (this.#options.oversize === 'dead-letter') {
       this.#deadLetterTopic = await this.#openTopic(this.#options.deadLetterTopic);
     }
-    // Fences the predecessor and ends its open transaction, so that what is read next is the last word.
-    await this.#producer.init();
     const values = existed ? await readStateLog(this.#cluster, signal) : new Map<string, string>();
     this.#state = new StateLog(values);
     return values;
@@ -138,10 +149,16 @@ class KafkaSink implements Sink {
   #openTopic(name: string): Promise<KafkaTopic> {
     const known = this.#topics.get(name);
     if (known !== undefined) return known;
-    const opening = openTopic(this.#cluster, recordTopicPlan(this.#cluster, name), this.#closing.signal);
+    const opening = this.#open(recordTopicPlan(this.#cluster, name));
     this.#topics.set(name, opening);
     opening.catch(() => this.#topics.delete(name));
     return opening;
+  }
+
+  async #open(plan: TopicPlan): Promise<KafkaTopic> {
+    const topic = await openTopic(this.#cluster, plan, this.#closing.signal);
+    await this.#producer.fence(topic);
+    return topic;
   }
 
   append(topic: TopicHandle, record: SinkRecord): void {
@@ -159,7 +176,7 @@ class KafkaSink implements Sink {
     }
     // Made as late as this, so that a start that is refused leaves no topic behind.
     if (this.#stateTopic === null) {
-      this.#newStateTopic ??= openTopic(this.#cluster, stateTopicPlan(this.#cluster), this.#closing.signal);
+      this.#newStateTopic ??= this.#open(stateTopicPlan(this.#cluster));
       this.#stateTopic = await this.#newStateTopic;
     }
     const log = this.#state;

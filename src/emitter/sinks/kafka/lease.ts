@@ -13,6 +13,15 @@ const PROTOCOL = 'lease-1';
 const HOLDER = Buffer.from('holder');
 const WAITING = Buffer.alloc(0);
 
+/** So much of the session may pass without a renewal before the lease is in doubt; the rest is for the way. */
+const CERTAIN = 0.9;
+
+export interface LeaseEvents {
+  /** Once, after the lease had been acquired. */
+  readonly onLost: (error: unknown) => void;
+  readonly onRenewed: () => void;
+}
+
 /** What a member tells the others in its join. */
 interface Claim {
   /** The generation in which it has become the holder; 0 for one that waits. */
@@ -28,18 +37,28 @@ interface Claim {
 export class Lease implements AsyncDisposable {
   readonly #cluster: Cluster;
   readonly #log: Log;
-  readonly #onLost: (error: unknown) => void;
+  readonly #events: LeaseEvents;
   readonly #closing = new AbortController();
   #memberId = '';
   #generation = -1;
   #since = 0;
   #broker: number | null = null;
   #acquired = false;
+  /** performance.now() before the request that the broker granted the running session for. */
+  #renewedAt = -Infinity;
 
-  constructor(cluster: Cluster, log: Log, onLost: (error: unknown) => void) {
+  constructor(cluster: Cluster, log: Log, events: LeaseEvents) {
     this.#cluster = cluster;
     this.#log = log;
-    this.#onLost = onLost;
+    this.#events = events;
+  }
+
+  /**
+   * Whether nobody else can have the lease by now, going by our own clock: the broker lets a session run for its
+   * whole length since it heard of us. A process that was paused finds out here before it writes anything.
+   */
+  get certain(): boolean {
+    return performance.now() - this.#renewedAt < CERTAIN * this.#cluster.options.sessionTimeoutMs;
   }
 
   /** Resolves when this instance holds the lease. `onWaiting` is called once if another does. */
@@ -61,7 +80,7 @@ export class Lease implements AsyncDisposable {
       this.#run(settled, () => (this.#acquired ? this.#closing.signal : either)).catch((error: unknown) => {
         const lost = this.#acquired;
         reject(error);
-        if (lost && !this.#closing.signal.aborted) this.#onLost(error);
+        if (lost && !this.#closing.signal.aborted) this.#events.onLost(error);
       });
     });
   }
@@ -91,7 +110,9 @@ export class Lease implements AsyncDisposable {
       await sleep(this.#acquired ? sessionTimeoutMs / 4 : Math.min(500, sessionTimeoutMs / 4), undefined, {
         signal: signal(),
       });
+      let askedAt = 0;
       const code = await this.#ask(signal(), async (broker) => {
+        askedAt = performance.now();
         const response = await this.#cluster.request(
           { broker, purpose: 'group' },
           HEARTBEAT,
@@ -113,6 +134,7 @@ export class Lease implements AsyncDisposable {
         return;
       }
       checkCode(code, 'Heartbeat');
+      this.#renewed(askedAt);
     }
   }
 
@@ -161,8 +183,10 @@ export class Lease implements AsyncDisposable {
             assignment: memberId === holder ? HOLDER : WAITING,
           }))
         : [];
-      const synced = await this.#ask(signal, async (broker) =>
-        this.#cluster
+      let askedAt = 0;
+      const synced = await this.#ask(signal, async (broker) => {
+        askedAt = performance.now();
+        return this.#cluster
           .request(
             { broker, purpose: 'group' },
             SYNC_GROUP,
@@ -177,8 +201,8 @@ export class Lease implements AsyncDisposable {
           .then((response) => {
             if (isPassing(response.errorCode)) checkCode(response.errorCode, 'SyncGroup');
             return response;
-          }),
-      );
+          });
+      });
       if (synced.errorCode === KAFKA.REBALANCE_IN_PROGRESS) continue;
       if (synced.errorCode === KAFKA.UNKNOWN_MEMBER_ID || synced.errorCode === KAFKA.ILLEGAL_GENERATION) {
         if (this.#acquired) throw this.#lost(synced.errorCode);
@@ -188,8 +212,14 @@ export class Lease implements AsyncDisposable {
       if (synced.errorCode !== 0) throw this.#refused(synced.errorCode, 'Joining');
       const held = synced.assignment.equals(HOLDER);
       if (held && !this.#acquired) this.#since = this.#generation;
+      if (held) this.#renewed(askedAt);
       return held;
     }
+  }
+
+  #renewed(askedAt: number): void {
+    this.#renewedAt = askedAt;
+    this.#events.onRenewed();
   }
 
   /**

@@ -1,3 +1,4 @@
+import { asHeadwaterError } from '../../../errors/headwater-error.ts';
 import { failpoint } from '../../../observability/failpoint.ts';
 import type { SinkRecord } from '../../sink.ts';
 import { INIT_PRODUCER_ID } from './apis.ts';
@@ -5,6 +6,7 @@ import { ANY_BROKER, type Cluster } from './cluster.ts';
 import { compress } from './compression.ts';
 import { type ProducerIdentity, TransactionCoordinator } from './coordinator.ts';
 import { asFault, checkCode, type FaultContext, faultToError } from './errors.ts';
+import { Fence } from './fence.ts';
 import {
   type CommitGroup,
   type KafkaTopic,
@@ -24,6 +26,10 @@ const MIN_COMPRESSED = 256;
 const SINGLE_RECORD_OVERHEAD = BATCH_HEADER_BYTES + 32;
 
 export interface ProducerEvents {
+  /** At least once: whether the lease is certain to be ours just now. Call `resume` when it is again. */
+  readonly mayWrite: () => boolean;
+  /** At least once: the broker has no transactional id for us, so predecessors are not fenced. */
+  readonly onUnfenced: (reason: Error) => void;
   /** Called once; nothing is sent afterwards. */
   readonly onFailure: (error: unknown) => void;
   /** A batch of one record that its topic does not take. Returns true where something else went out in its stead. */
@@ -44,6 +50,8 @@ export class Producer {
   readonly #events: ProducerEvents;
   readonly #exactlyOnce: boolean;
   readonly #sender: Sender;
+  /** Null with exactly once, and where the broker does not let us. */
+  #fence: Fence | null = null;
   readonly #pool: BufferPool;
   readonly #closing = new AbortController();
   /** Aborts with the first failure, before the transaction is ended. */
@@ -68,7 +76,7 @@ export class Producer {
       cluster,
       {
         mayBeSent: ({ group, partition }) =>
-          !this.#exactlyOnce || (group === this.#groups[0] && group.added.has(partition)),
+          this.#exactlyOnce ? group === this.#groups[0] && group.added.has(partition) : events.mayWrite(),
         onAcknowledged: (batch, offset) => this.#acknowledge(batch, offset),
         onProgress: () => this.#pump(),
         onFailure: (error) => this.#fail(error),
@@ -82,29 +90,56 @@ export class Producer {
     return this.#pendingBytes;
   }
 
-  /** Gets a producer id; exactly once, this fences the predecessor and ends its open transaction. */
+  /** Gets a producer id. Exactly once, this fences the predecessor and ends its open transaction. */
   async init(): Promise<void> {
-    const { stateTopic } = this.#cluster.options;
-    if (this.#exactlyOnce) this.#who = await this.#coordinator.init();
-    else {
-      try {
-        // A broker that has just started may have no block of ids yet.
-        this.#who = await withFreshLeaders(this.#cluster, stateTopic, this.#closing.signal, async () => {
-          const any = { broker: ANY_BROKER, purpose: 'control' } as const;
-          const response = await this.#cluster.request(any, INIT_PRODUCER_ID, null, 0, -1n, -1);
-          checkCode(response.errorCode, 'InitProducerId');
-          return { producerId: response.producerId, producerEpoch: response.producerEpoch };
-        });
-      } catch (error) {
-        throw faultToError(asFault(error, 'the broker'), this.#context('Getting a producer id'));
-      }
-    }
+    this.#who = this.#exactlyOnce ? await this.#coordinator.init() : await this.#initFenced();
     const version = await this.#cluster
       .version({ broker: ANY_BROKER, purpose: 'control' }, PRODUCE_KEY, PRODUCE_VERSION - 1)
       .catch((error: unknown) => {
         throw faultToError(asFault(error, 'the broker'), this.#context('Asking for API versions'));
       });
     this.#sender.begin(this.#who, version);
+  }
+
+  /** At least once, with the transactional id's epochs where the broker lets us have them. */
+  async #initFenced(): Promise<ProducerIdentity> {
+    const fence = new Fence(this.#coordinator);
+    try {
+      const who = await fence.init();
+      this.#fence = fence;
+      return who;
+    } catch (error) {
+      const reason = asHeadwaterError(error);
+      if (this.#closing.signal.aborted) throw reason;
+      const who = await this.#initIdempotent();
+      this.#events.onUnfenced(reason);
+      return who;
+    }
+  }
+
+  async #initIdempotent(): Promise<ProducerIdentity> {
+    const { stateTopic } = this.#cluster.options;
+    try {
+      // A broker that has just started may have no block of ids yet.
+      return await withFreshLeaders(this.#cluster, stateTopic, this.#closing.signal, async () => {
+        const any = { broker: ANY_BROKER, purpose: 'control' } as const;
+        const response = await this.#cluster.request(any, INIT_PRODUCER_ID, null, 0, -1n, -1);
+        checkCode(response.errorCode, 'InitProducerId');
+        return { producerId: response.producerId, producerEpoch: response.producerEpoch };
+      });
+    } catch (error) {
+      throw faultToError(asFault(error, 'the broker'), this.#context('Getting a producer id'));
+    }
+  }
+
+  /** Before the first record of a topic: from then on nobody before us writes to it. */
+  async fence(topic: KafkaTopic): Promise<void> {
+    await this.#fence?.raise(topic);
+  }
+
+  /** What `mayWrite` answers may have changed. */
+  resume(): void {
+    this.#pump();
   }
 
   append(topic: KafkaTopic, record: SinkRecord): void {
@@ -276,6 +311,7 @@ export class Producer {
     if (smaller) {
       const buffer = this.#pool.take(size);
       compressed.copy(buffer, BATCH_HEADER_BYTES);
+      free(compressed);
       batch.bytes = buffer.subarray(0, size);
       batch.compression = this.#cluster.options.compression;
       batch.release = () => this.#pool.give(buffer);
@@ -417,6 +453,11 @@ export class Producer {
     }
     this.#closing.abort();
   }
+}
+
+/** At once rather than when the collector comes by: such memory hastens it, and there is much of it. */
+function free({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 function roughSize(record: SinkRecord): number {

@@ -1,8 +1,7 @@
-import { crc32, inflateSync } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Change, RowChange } from '../../../model/change.ts';
 import type { TableId } from '../../../model/table.ts';
-import type { Row } from '../../../model/value.ts';
 import type { Gtid } from '../gtid/gtid-set.ts';
 import type { MidTransaction, MysqlPosition } from '../position.ts';
 import type { MysqlSource, MysqlTx } from '../source-info.ts';
@@ -21,8 +20,9 @@ import {
   readXaPrepare,
 } from './events.ts';
 import { LogPlace } from './log-place.ts';
+import { inflateEvent, inflateRows } from './mariadb-compression.ts';
 import { PreparedTransactions } from './prepared-transactions.ts';
-import { lenientDecoders, readImage, readPartialImage, readRowsHead, type RowsHead } from './rows.ts';
+import { isRowsEvent, readRowsHead, RowReader, type RowsHead } from './rows.ts';
 import { readTableMap, readTableName, type TableMap } from './table-map.ts';
 import type { CapturedState, TableState } from './table-state.ts';
 import { readPayload, type TransactionPayload } from './transaction-payload.ts';
@@ -33,6 +33,8 @@ export interface DecoderOptions {
   /** Begin and end of transactions as elements. */
   readonly transactionMarkers: boolean;
   readonly includeQuery: boolean;
+  /** Events end in a checksum also before the first format description says so. */
+  readonly checksum: boolean;
   isCaptured(id: TableId): boolean;
 }
 
@@ -48,8 +50,8 @@ export interface BatchLimits {
 export interface Stop {
   /** The frame to go on with. */
   readonly frame: number;
-  /** This table must be resolved first (`define`); the frame is its table map again. */
-  readonly table: TableMap | null;
+  /** This table must be resolved first (`define`); the frame is its table map again, `body` what stands in it. */
+  readonly table: { readonly map: TableMap; readonly body: Buffer } | null;
   /** A statement that may have changed tables; it has been passed. */
   readonly statement: QueryEvent | null;
   /** Events to be decoded before the frame (with `decode` and `inner`). */
@@ -72,6 +74,7 @@ export class BinlogDecoder {
   readonly #place: LogPlace;
   readonly #tables = new Map<number, TableState>();
   readonly #prepared = new PreparedTransactions();
+  readonly #reader = new RowReader();
   readonly #cursor = new ByteCursor(Buffer.alloc(0), 0, 0);
   #skip: MidTransaction | null;
   #checksum = false;
@@ -99,6 +102,8 @@ export class BinlogDecoder {
   #inEvent: { readonly head: RowsHead; readonly at: number } | null = null;
   #textEnd = 0;
   #lastByte = 0;
+  /** Where the event at hand begins, if it has a checksum that was not looked at. */
+  #unverified = -1;
   /** BEGIN was seen, so that a statement is not a transaction of its own. */
   #began = false;
 
@@ -111,6 +116,7 @@ export class BinlogDecoder {
     this.#options = options;
     this.#place = new LogPlace(options.from);
     this.#skip = options.from.mid;
+    this.#checksum = options.checksum;
   }
 
   /**
@@ -212,8 +218,13 @@ export class BinlogDecoder {
       const type = buffer[start + 4]!;
       cursor.at = start + HEADER;
       cursor.end = end;
-      if (this.#checksum && !inner && type !== EVENT.formatDescription)
-        cursor.end = this.#verified(buffer, start, end);
+      this.#unverified = this.#checksum && !inner && type !== EVENT.formatDescription ? start : -1;
+      if (this.#unverified >= 0) {
+        cursor.end = end - 4;
+        if (cursor.end < cursor.at) throw truncated();
+        // Of most table maps and of rows that nobody wants it does not matter: it is seen to where it does.
+        if (type !== EVENT.tableMap && !isRowsEvent(type)) this.#verify();
+      }
       const stop = this.#event(type, start, { frame, hard, inner });
       if (stop !== null) return stop;
       this.bytes += end - start;
@@ -231,15 +242,16 @@ export class BinlogDecoder {
     this.#textEnd = to;
   }
 
-  #verified(buffer: Buffer, start: number, end: number): number {
-    const body = end - 4;
-    if (body - start < HEADER) throw truncated();
-    if (crc32(buffer.subarray(start, body)) !== buffer.readUInt32LE(body)) {
-      throw misplaced(
-        `an event whose checksum is wrong, before offset ${this.#place.pos} of ${this.#place.file}`,
-      );
-    }
-    return body;
+  /** Holds the event at hand against its checksum, once. */
+  #verify(): void {
+    const start = this.#unverified;
+    if (start < 0) return;
+    this.#unverified = -1;
+    const { buffer, end } = this.#cursor;
+    if (crc32(buffer.subarray(start, end)) === buffer.readUInt32LE(end)) return;
+    throw misplaced(
+      `an event whose checksum is wrong, behind offset ${this.#place.pos} of ${this.#place.file}`,
+    );
   }
 
   #event(
@@ -252,9 +264,12 @@ export class BinlogDecoder {
     const place = this.#place;
     const low = buffer.readUInt32LE(start + 13);
     const flags = buffer.readUInt16LE(start + 17);
-    const artificial = run.inner || low === 0 || (flags & FLAG_ARTIFICIAL) !== 0;
-    const eventEnd = artificial ? place.pos : place.endOf(low);
-    const eventStart = artificial ? place.pos : eventEnd - buffer.readUInt32LE(start + 9);
+    const size = buffer.readUInt32LE(start + 9);
+    // MariaDB leaves the end of events within a transaction open (11.4 and later).
+    const open = low === 0 && this.#inside && !run.inner;
+    const artificial = run.inner || (low === 0 && !open) || (flags & FLAG_ARTIFICIAL) !== 0;
+    const eventEnd = artificial ? place.pos : open ? place.pos + size : place.endOf(low);
+    const eventStart = artificial ? place.pos : eventEnd - size;
     if (!artificial) this.#timestamp = buffer.readUInt32LE(start);
     let stop: Stop | null = null;
     switch (type) {
@@ -428,6 +443,7 @@ export class BinlogDecoder {
       const { map } = known;
       if (map === null ? sameName(known, cursor) : map.compare(buffer, at, end) === 0) return null;
     }
+    this.#verify();
     const named = readTableName(cursor);
     cursor.at = at;
     if (!this.#options.isCaptured(named.id)) {
@@ -435,7 +451,7 @@ export class BinlogDecoder {
       if (this.#last?.tableId === tableId) this.#last = null;
       return null;
     }
-    return { frame, ...STOPPED, table: readTableMap(cursor) };
+    return { frame, ...STOPPED, table: { map: readTableMap(cursor), body: buffer.subarray(at, end) } };
   }
 
   #rowsEvent(
@@ -467,6 +483,7 @@ export class BinlogDecoder {
       this.#passEvent();
       return null;
     }
+    this.#verify();
     if (cursor === this.#cursor && cursor.end > this.#textEnd) this.#cutText(cursor);
     const head = this.#inEvent?.head ?? readRowsHead(type, cursor, captured);
     if (this.#inEvent !== null) cursor.at = this.#inEvent.at;
@@ -509,13 +526,10 @@ export class BinlogDecoder {
   #skippedRows(type: number, cursor: ByteCursor, captured: CapturedState): void {
     this.#beginGiven = this.#options.transactionMarkers;
     const head = readRowsHead(type, cursor, captured);
-    while (cursor.left > 0) {
-      this.#images(head, cursor, captured);
-      this.#seq++;
-    }
+    while (cursor.left > 0) if (this.#reader.read(head, cursor, captured)) this.#seq++;
   }
 
-  /** Null for a row that was delivered before a restart. */
+  /** Null for a row that was delivered before a restart, or is about history only. */
   #row(
     head: RowsHead,
     cursor: ByteCursor,
@@ -523,30 +537,22 @@ export class BinlogDecoder {
     eventStart: number,
   ): RowChange<MysqlSource> | null {
     const row = this.#rows++;
-    const at = cursor.at;
-    let unreadable: Error | null = captured.unreadable;
-    try {
-      this.#images(head, cursor, captured);
-    } catch (error) {
-      if (cursor.at > cursor.end) throw error;
-      cursor.at = at;
-      const lenient = lenientDecoders(captured);
-      this.#images(head, cursor, { ...captured, decoders: lenient.decoders });
-      unreadable = lenient.error();
-    }
+    const reader = this.#reader;
+    const isChange = reader.read(head, cursor, captured);
     if (this.#skipRows > 0) {
       if (--this.#skipRows === 0) this.#skip = null;
-      this.#seq++;
+      if (isChange) this.#seq++;
       this.#beginGiven = this.#options.transactionMarkers;
       return null;
     }
+    if (!isChange) return null;
     const tx = this.transaction();
     const change: RowChange<MysqlSource> = {
       kind: 'row',
-      op: head.op,
+      op: reader.op,
       table: captured.schema,
-      before: this.#before,
-      after: this.#after,
+      before: reader.before,
+      after: reader.after,
       tx,
       seq: this.#seq++,
       at: {
@@ -559,41 +565,17 @@ export class BinlogDecoder {
       },
       snapshot: null,
     };
-    return unreadable === null ? change : { ...change, unreadable };
+    return reader.unreadable === null ? change : { ...change, unreadable: reader.unreadable };
   }
 
-  #before: Row | null = null;
-  #after: Row | null = null;
-
-  #images(head: RowsHead, cursor: ByteCursor, captured: CapturedState): void {
-    const { op, partial } = head;
-    this.#before = op === 'c' ? null : readImage(cursor, captured.decoders, head.before);
-    if (op === 'd') {
-      this.#after = null;
-    } else if (partial && this.#before !== null) {
-      this.#after = readPartialImage(cursor, captured, { present: head.after, before: this.#before });
-    } else {
-      this.#after = readImage(cursor, captured.decoders, head.after);
-    }
-  }
-
-  /** MariaDB's: the head in plain, from the column count on deflated (Rows_log_event, binlog_buf_uncompress). */
+  /** MariaDB's, with log_bin_compress. */
   #compressedRows(
     type: number,
     eventStart: number,
     run: { readonly frame: number; readonly hard: number },
   ): Stop | null {
-    const cursor = this.#cursor;
-    const from = cursor.at;
-    const { buffer } = cursor;
-    cursor.take(8);
-    const secondVersion = type >= EVENT.compressedWriteRows;
-    if (secondVersion) cursor.take(Math.max(0, cursor.uint16() - 2));
-    const columns = cursor.packed();
-    const bitmaps = type === EVENT.compressedUpdateRows || type === EVENT.compressedUpdateRowsV1 ? 2 : 1;
-    cursor.take(((columns + 7) >> 3) * bitmaps);
-    const head = buffer.subarray(from, cursor.at);
-    const plain = Buffer.concat([head, inflateMariadb(cursor.bytes(cursor.left))]);
+    this.#verify();
+    const plain = inflateRows(type, this.#cursor);
     const inflated = new ByteCursor(plain, 0, plain.length);
     if (plain.length <= MAX_TEXT) {
       inflated.text = plain.latin1Slice(0, plain.length);
@@ -616,7 +598,7 @@ export class BinlogDecoder {
       this.#end(end);
       return null;
     }
-    const query = readQuery(cursor, type === EVENT.compressedQuery ? inflateMariadb : null);
+    const query = readQuery(cursor, type === EVENT.compressedQuery ? inflateEvent : null);
     if (!this.#inside) this.#openWithoutGtid(start);
     this.#thread ??= query.thread;
     const { sql } = query;
@@ -695,12 +677,4 @@ function sameName(known: TableState, cursor: ByteCursor): boolean {
   const { id } = readTableName(cursor);
   cursor.at = at;
   return id.table === known.id.table && id.schema === known.id.schema;
-}
-
-/** log_event.cc, binlog_buf_uncompress: 0x80 | bytes of the length, the length big-endian, zlib. */
-function inflateMariadb(bytes: Buffer): Buffer {
-  const width = (bytes[0] ?? 0) & 7;
-  if (width < 1 || width > 4 || bytes.length < 1 + width) throw truncated();
-  const maxOutputLength = Math.max(1, bytes.readUIntBE(1, width));
-  return inflateSync(bytes.subarray(1 + width), { maxOutputLength });
 }

@@ -5,7 +5,7 @@ import type { Decode } from '../types/decode-binlog.ts';
 import { type ByteCursor, misplaced } from './byte-cursor.ts';
 import { EVENT } from './event-types.ts';
 import { applyJsonDiff } from './json-diff.ts';
-import type { CapturedState } from './table-state.ts';
+import type { CapturedState, SystemVersions } from './table-state.ts';
 
 /** The head of a rows event, up to its first row. */
 export interface RowsHead {
@@ -39,6 +39,16 @@ const SECOND_VERSION: ReadonlySet<number> = new Set([
   EVENT.compressedUpdateRows,
   EVENT.compressedDeleteRows,
 ]);
+/** Compressed ones too. */
+export function isRowsEvent(type: number): boolean {
+  return (
+    (type >= EVENT.writeRowsV1 && type <= EVENT.deleteRowsV1) ||
+    (type >= EVENT.writeRows && type <= EVENT.deleteRows) ||
+    type === EVENT.partialUpdateRows ||
+    (type >= EVENT.compressedWriteRowsV1 && type <= EVENT.compressedDeleteRows)
+  );
+}
+
 /** PARTIAL_JSON in the value options of an after image. */
 const OPTION_PARTIAL_JSON = 1;
 
@@ -72,7 +82,7 @@ function presence(cursor: ByteCursor, columns: number): Buffer | null {
 }
 
 /** One row image: a bit per column that is there for NULL, then the values. */
-export function readImage(cursor: ByteCursor, decoders: readonly Decode[], present: Buffer | null): Row {
+function readImage(cursor: ByteCursor, decoders: readonly Decode[], present: Buffer | null): Row {
   const columns = decoders.length;
   if (present !== null) return readPatchyImage(cursor, decoders, present);
   const nulls = cursor.take((columns + 7) >> 3);
@@ -112,7 +122,7 @@ function countBits(bits: Buffer, columns: number): number {
  * the image, in which differences stand in the place of values. What cannot be applied, because the before image
  * has not the value, is ABSENT, never something made up.
  */
-export function readPartialImage(
+function readPartialImage(
   cursor: ByteCursor,
   state: CapturedState,
   { present, before }: { readonly present: Buffer | null; readonly before: Row },
@@ -133,14 +143,72 @@ export function readPartialImage(
   return readImage(cursor, patched, present);
 }
 
-export interface LenientDecoders {
+/**
+ * Reads one row after the other; what the last one held is in its fields. One object a decoder: nothing is made per
+ * row but the row.
+ */
+export class RowReader {
+  op: RowsHead['op'] = 'c';
+  before: Row | null = null;
+  after: Row | null = null;
+  unreadable: Error | null = null;
+
+  /** False for a row that says nothing about the present. Throws `source.protocol`. */
+  read(head: RowsHead, cursor: ByteCursor, captured: CapturedState): boolean {
+    const from = cursor.at;
+    this.op = head.op;
+    this.unreadable = captured.unreadable;
+    try {
+      this.#images(head, cursor, captured);
+    } catch {
+      cursor.at = from;
+      const lenient = lenientDecoders(captured);
+      this.#images(head, cursor, { ...captured, decoders: lenient.decoders });
+      this.unreadable = lenient.error();
+    }
+    return captured.versions === null || this.#present(captured.versions);
+  }
+
+  #images(head: RowsHead, cursor: ByteCursor, captured: CapturedState): void {
+    const { op, partial } = head;
+    this.before = op === 'c' ? null : readImage(cursor, captured.decoders, head.before);
+    if (op === 'd') {
+      this.after = null;
+    } else if (partial && this.before !== null) {
+      this.after = readPartialImage(cursor, captured, { present: head.after, before: this.before });
+    } else {
+      this.after = readImage(cursor, captured.decoders, head.after);
+    }
+  }
+
+  /**
+   * What a change of a table WITH SYSTEM VERSIONING is to the rows that are true now: the server keeps the old row
+   * by an insert, deletes by closing the row, and forgets history by deletes. False where it is only about old rows.
+   */
+  #present({ columns, end }: SystemVersions): boolean {
+    const { before, after } = this;
+    const isTrue = after !== null && isOpen(after[end]);
+    if (!isTrue && (before === null || !isOpen(before[end]))) return false;
+    this.before = before?.slice(0, columns) ?? null;
+    this.after = isTrue ? after.slice(0, columns) : null;
+    if (this.op === 'u' && !isTrue) this.op = 'd';
+    return true;
+  }
+}
+
+/** True now: until the last second that a TIMESTAMP has, of 31 or, from 11.5 on, of 32 bits. */
+function isOpen(until: Value | undefined): boolean {
+  return typeof until === 'number' && until >= 2_147_483_647_999_999;
+}
+
+interface LenientDecoders {
   readonly decoders: readonly Decode[];
   /** Which column it was; for after a row has been read. */
   error(): HeadwaterError;
 }
 
 /** Decoders that give ABSENT for a value they cannot read but whose length they know. */
-export function lenientDecoders({ schema, decoders }: CapturedState): LenientDecoders {
+function lenientDecoders({ schema, decoders }: CapturedState): LenientDecoders {
   let culprit = -1;
   return {
     decoders: decoders.map((decode, i) => (cursor) => {

@@ -117,6 +117,7 @@ const NUMERIC: ReadonlySet<number> = new Set([
   TYPE.newdecimal,
   TYPE.float,
   TYPE.double,
+  TYPE.year,
 ]);
 const TEXT: ReadonlySet<number> = new Set([
   TYPE.string,

@@ -11,12 +11,21 @@ export interface TableState {
   readonly captured: CapturedState | null;
 }
 
+export interface SystemVersions {
+  /** How many columns the schema has. */
+  readonly columns: number;
+  /** Index of the column that says until when a row was true. */
+  readonly end: number;
+}
+
 export interface CapturedState {
   readonly schema: TableSchema;
-  /** One a column, in the order of the log and of the schema. */
+  /** One a column, in the order of the log, which is that of the schema; those of `versions` come last. */
   readonly decoders: readonly Decode[];
   /** Which columns are JSON: what a partial update may hold differences of. */
   readonly json: readonly number[];
+  /** The columns of MariaDB's system versions, which the schema has not, where the table keeps old rows. */
+  readonly versions: SystemVersions | null;
   /** Why the table's rows cannot be read: they go to the dead-letter topic. */
   readonly unreadable: Error | null;
 }

@@ -135,7 +135,7 @@ const DATE_TIME = /^(\d{4})-(\d\d?)-(\d\d?)(?:[ T](\d\d?)(?::(\d\d?)(?::(\d\d?)(
 function dateTimeValue(
   text: string,
   type: ColumnType & { readonly kind: 'date' | 'timestamp' | 'timestamptz' },
-): number | string | undefined {
+): number | bigint | string | undefined {
   if (text === '0') return '0000-00-00';
   const match = DATE_TIME.exec(text);
   if (match === null) return undefined;

@@ -7,7 +7,7 @@ import { TYPE } from '../binlog/event-types.ts';
 import { jsonText } from '../binlog/json-binary.ts';
 import type { LogColumn } from '../binlog/table-map.ts';
 import { decoderOf, isAsciiSuperset } from './charsets.ts';
-import { shortestFloat } from './float-values.ts';
+import { shortestFloat, vectorValue } from './float-values.ts';
 import { geometryValue } from './geometry.ts';
 import type { MysqlColumn } from './mysql-column.ts';
 import { addressText, uuidText } from './mariadb-values.ts';
@@ -238,11 +238,12 @@ function stringDecoder(column: MysqlColumn, { type, meta }: LogColumn): Decode {
         return prefixed(width, padded(4, addressText));
     }
   }
-  if (column.charset === null) return prefixed(width, copy);
+  if (column.charset === null) return prefixed(width, content(column));
   return textDecoder(column.charset, width);
 }
 
 function content(column: MysqlColumn): Content {
+  if (column.dataType === 'vector') return vectorValue; // MariaDB's is a VARBINARY in the log
   return column.charset === null ? copy : decoderOf(column.charset);
 }
 
@@ -281,13 +282,6 @@ function padded(length: number, read: Content): Content {
     buffer.copy(whole, 0, from, to);
     return read(whole, 0, length);
   };
-}
-
-/** Little-endian floats, each in the shortest form that reads back the same. */
-function vectorValue(buffer: Buffer, from: number, to: number): Value {
-  const values: number[] = [];
-  for (let at = from; at + 4 <= to; at += 4) values.push(shortestFloat(buffer.readFloatLE(at)));
-  return values;
 }
 
 /**

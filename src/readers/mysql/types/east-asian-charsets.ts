@@ -23,8 +23,9 @@ const SJIS = '815f:\\〜‖ 817c:− 8191:¢£ 81ca:¬';
 const EUCKR = 'a2e6:€®';
 const UJIS = 'a1c0:\\〜‖ a1dd:− a1f1:¢£ a2cc:¬';
 const UJIS_3 = 'a2b7:~';
+// Compatibility ideographs are escaped: editors like to make them the characters that they stand for.
 const EUCJPMS_3 =
-  'a2c3:￤ f3f3:ⅰⅱⅲⅳⅴⅵⅶⅷⅸⅹⅠⅡ f4a1:ⅢⅣⅤⅥⅦⅧⅨⅩ＇＂㈱№℡炻仼僴凬匇匤﨎咊坙﨏塚增寬峵嵓﨑德悅愠敎昻晥晴朗栁﨓﨔橫櫢淸淲瀨凞猪甁皂皞益礰礼神祥福竧靖精綠緖羽荢﨟薰蘒﨡蠇諸譿賴赶﨣﨤逸郞都鄕﨧﨨閒隆﨩霻靍靑飯飼館馞髙魲鶴黑';
+  'a2c3:￤ f3f3:ⅰⅱⅲⅳⅴⅵⅶⅷⅸⅹⅠⅡ f4a1:ⅢⅣⅤⅥⅦⅧⅨⅩ＇＂㈱№℡炻仼僴凬匇匤\ufa0e咊坙\ufa0f\ufa10增寬峵嵓\ufa11德悅愠敎昻晥\ufa12\uf929栁\ufa13\ufa14橫櫢淸淲瀨\ufa15\ufa16甁皂皞\ufa17礰\ufa18\ufa19\ufa1a\ufa1b竧\ufa1c\ufa1d綠緖\ufa1e荢\ufa1f薰\ufa20\ufa21蠇\ufa22譿賴赶\ufa23\ufa24\ufa25郞\ufa26鄕\ufa27\ufa28閒\uf9dc\ufa29霻靍靑\ufa2a\ufa2b\ufa2c馞髙魲\ufa2d黑';
 
 /** Where users' own characters begin in EUC-JP: ten rows of 94, with and without the prefix 0x8f. */
 const EUCJP_USER = { row: 0xf5, code: 0xe000 };

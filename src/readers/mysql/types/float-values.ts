@@ -15,3 +15,10 @@ export function shortestFloat(float: number): number {
   }
   return Number(float.toPrecision(9));
 }
+
+/** A VECTOR: little-endian floats, in text protocol and binlog alike. */
+export function vectorValue(buffer: Buffer, start: number, end: number): readonly number[] {
+  const values: number[] = [];
+  for (let at = start; at + 4 <= end; at += 4) values.push(shortestFloat(buffer.readFloatLE(at)));
+  return values;
+}

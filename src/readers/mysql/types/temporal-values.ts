@@ -5,6 +5,8 @@
 import { daysFromCivil } from '../../civil-days.ts';
 
 const US_PER_DAY = 86_400_000_000;
+/** Beyond so many days from 1970 microseconds do not fit a double exactly: the years before 1685 and after 2255. */
+const SAFE_DAYS = 104_248;
 const TWO: readonly string[] = Array.from({ length: 100 }, (_, n) => String(n).padStart(2, '0'));
 const DAYS_IN_MONTH: readonly number[] = [0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
@@ -24,17 +26,19 @@ export function dateValue(year: number, month: number, day: number): number | st
 }
 
 /**
- * Microseconds since 1970-01-01T00:00, or the text (with `fraction` digits of the second) where no calendar has
+ * Microseconds since 1970-01-01T00:00 (a bigint where a number is not exact), or the text (with `fraction` digits of the second) where no calendar has
  * the date. `us` is the time of the day.
  */
 export function datetimeValue(
   date: { readonly year: number; readonly month: number; readonly day: number },
   us: number,
   fraction: number,
-): number | string {
+): number | bigint | string {
   const { year, month, day } = date;
   if (isZeroDate(year, month, day)) return `${dateText(year, month, day)} ${timeText(us, fraction)}`;
-  return daysFromCivil(year, month, day) * US_PER_DAY + us;
+  const days = daysFromCivil(year, month, day);
+  if (days > -SAFE_DAYS && days < SAFE_DAYS) return days * US_PER_DAY + us;
+  return BigInt(days) * BigInt(US_PER_DAY) + BigInt(us);
 }
 
 /** A TIMESTAMP of second 0 is MySQL's zero. */

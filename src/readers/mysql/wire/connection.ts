@@ -74,6 +74,8 @@ async function connectHost(
     connectTimeout: options.connectTimeoutMs,
     rowsAsArray: true,
     typeCast: false,
+    // A COM_QUERY is the statement and nothing else: row-session.ts sends its own.
+    flags: ['-CLIENT_QUERY_ATTRIBUTES'],
     connectAttributes: { program_name: 'headwater' },
     authPlugins: { client_ed25519: ed25519Login(options.password ?? '') },
   });

@@ -8,7 +8,7 @@ const COM_BINLOG_DUMP_GTID = 0x1e;
 /** MariaDB: send the statements too. */
 const SEND_ANNOTATE_ROWS = 0x02;
 /** Where the events of a file begin, behind its magic number. */
-export const FIRST_EVENT = 4;
+const FIRST_EVENT = 4;
 
 /** Of the name that SHOW REPLICAS shows; the lists of both servers take so much. */
 const MAX_NAME = 60;

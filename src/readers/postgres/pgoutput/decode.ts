@@ -1,5 +1,6 @@
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Change, RowChange } from '../../../model/change.ts';
+import { type Image, TextRow, valueOf } from '../../../model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED, type Value } from '../../../model/value.ts';
 import { formatLsn, type PostgresPosition } from '../position.ts';
 import type { PostgresSource, PostgresTx } from '../source-info.ts';
@@ -21,6 +22,7 @@ import {
 import type { BatchLimits, Stop } from './batch-limits.ts';
 import type { RelationState } from './relation-state.ts';
 import { fillUnchanged } from './unchanged-values.ts';
+import { tupleEnd } from './text-tuple.ts';
 import { lenient } from './unreadable-row.ts';
 
 export interface DecoderOptions {
@@ -45,8 +47,9 @@ const HEADER = 25;
 /**
  * Turns the frames of a replication stream into changes: synchronous, without a promise or closure per row.
  *
- * One latin1 string is made per chunk and values are slices of it: a byte is a character, so offsets agree,
- * and only values that hold bytes past ASCII are decoded again, as UTF-8.
+ * Rows stay text where they may (model/text-row.ts). Of the others one latin1 string is made per chunk and values
+ * are slices of it: a byte is a character, so offsets agree, and only values that hold bytes past ASCII are
+ * decoded again, as UTF-8.
  */
 export class PgoutputDecoder {
   readonly #markers: boolean;
@@ -59,11 +62,15 @@ export class PgoutputDecoder {
   /** End of the last COMMIT seen. */
   #lastCommitLsn: number;
   #tx: PostgresTx | null = null;
-  /** Changes of the open transaction as the server counts them; see PostgresPosition. */
+  /** Rows and truncated tables of the open transaction as the server counts them; see PostgresPosition. */
   #done = 0;
+  /** Messages behind the change numbered `#messagesBehind`. */
+  #messages = 0;
+  #messagesBehind = 0;
   /** Captured ones among them. */
   #seq = 0;
   #toSkip = 0;
+  #messagesToSkip = 0;
   #beginGiven = false;
   /** A batch has ended inside of the open transaction. */
   #split = false;
@@ -79,12 +86,13 @@ export class PgoutputDecoder {
   /** Highest position the server spoke of. */
   received: number;
 
-  #text = '';
+  #text: string | null = null;
   #textStart = 0;
+  #textEnd = 0;
   #at = 0;
   #sawUnchanged = false;
-  #before: Row | null = null;
-  #after: Row | null = null;
+  #before: Image | null = null;
+  #after: Image | null = null;
 
   constructor({ from, transactionMarkers }: DecoderOptions) {
     this.#markers = transactionMarkers;
@@ -97,8 +105,10 @@ export class PgoutputDecoder {
   /** Where a restart would go on after the last change in `changes`. */
   get position(): PostgresPosition {
     if (this.#skip !== null) return { lsn: this.#lsn, mid: this.#skip };
-    if (this.#tx === null || this.#done === 0) return { lsn: this.#lsn, mid: null };
-    return { lsn: this.#lsn, mid: { commitLsn: this.#tx.commitLsn, done: this.#done } };
+    const done = this.#done;
+    const messages = this.#messagesBehind === done ? this.#messages : 0;
+    if (this.#tx === null || done + messages === 0) return { lsn: this.#lsn, mid: null };
+    return { lsn: this.#lsn, mid: { commitLsn: this.#tx.commitLsn, done, messages } };
   }
 
   get insideTransaction(): boolean {
@@ -143,7 +153,8 @@ export class PgoutputDecoder {
     const count = frames.length >> 1;
     if (from >= count) return null;
     this.#textStart = frames[from * 2]!;
-    this.#text = buffer.latin1Slice(this.#textStart, frames[frames.length - 1]!);
+    this.#textEnd = frames[frames.length - 1]!;
+    this.#text = null;
     const { changes } = this;
     for (let frame = from; frame < count; frame++) {
       const start = frames[frame * 2]!;
@@ -223,6 +234,9 @@ export class PgoutputDecoder {
       lastCommitLsn: this.#lastCommitLsn,
     };
     this.#done = 0;
+    this.#messages = 0;
+    this.#messagesBehind = 0;
+    this.#messagesToSkip = 0;
     this.#seq = 0;
     this.#split = false;
     this.#beginGiven = false;
@@ -235,6 +249,7 @@ export class PgoutputDecoder {
         );
       }
       this.#toSkip = this.#skip.done;
+      if (this.#toSkip === 0) this.#skipMessages(this.#skip.messages);
     }
   }
 
@@ -263,12 +278,41 @@ export class PgoutputDecoder {
     this.#done++;
     const skipped = this.#toSkip > 0;
     if (skipped) {
-      if (--this.#toSkip === 0) this.#skip = null;
+      if (--this.#toSkip === 0) this.#skipMessages(this.#skip!.messages);
       // Its BEGIN went out with it.
       if (captured) this.#beginGiven = true;
     }
     if (skipped && captured) this.#seq++;
     return captured && !skipped;
+  }
+
+  /** All changes that are to be skipped have been; so are as many messages, if they come before the next change. */
+  #skipMessages(count: number): void {
+    this.#skip = null;
+    this.#messagesBehind = this.#done;
+    this.#messages = count;
+    this.#messagesToSkip = count;
+  }
+
+  /** Counts a message of the open transaction; false where it was passed before a restart. */
+  #countsMessage(): boolean {
+    if (this.#toSkip > 0) {
+      this.#seq++;
+      return false;
+    }
+    if (this.#messagesBehind !== this.#done) {
+      this.#messagesBehind = this.#done;
+      this.#messages = 0;
+      this.#messagesToSkip = 0;
+    }
+    if (this.#messagesToSkip > 0) {
+      this.#messagesToSkip--;
+      this.#beginGiven = true;
+      this.#seq++;
+      return false;
+    }
+    this.#messages++;
+    return true;
   }
 
   #giveBegin(tx: PostgresTx): void {
@@ -292,13 +336,15 @@ export class PgoutputDecoder {
     if (!this.#counts(relation.captured)) return null;
     if (this.#markers && !this.#beginGiven) this.#giveBegin(tx);
     let unreadable: HeadwaterError | null = null;
-    try {
-      this.#images(type, relation, { buffer, start: start + 4, end });
-    } catch (error) {
-      if (error instanceof HeadwaterError && error.code === 'source.protocol') throw error;
-      const readable = lenient(relation);
-      this.#images(type, readable.relation, { buffer, start: start + 4, end });
-      unreadable = readable.error();
+    if (!this.#texts(type, relation, { buffer, start: start + 4, end })) {
+      try {
+        this.#images(type, relation, { buffer, start: start + 4, end });
+      } catch (error) {
+        if (error instanceof HeadwaterError && error.code === 'source.protocol') throw error;
+        const readable = lenient(relation);
+        this.#images(type, readable.relation, { buffer, start: start + 4, end });
+        unreadable = readable.error();
+      }
     }
     const before = this.#before;
     const after = this.#after;
@@ -310,7 +356,7 @@ export class PgoutputDecoder {
     if (
       after !== null &&
       this.#sawUnchanged &&
-      (before === null || !fillUnchanged(after as Value[], before))
+      (before === null || !fillUnchanged(after as Value[], before as Row))
     ) {
       this.hasUnchanged = true;
     }
@@ -353,6 +399,34 @@ export class PgoutputDecoder {
     }
   }
 
+  /** As `#images`, without decoding; false where that won't do. */
+  #texts(type: number, { text, decoders, checked }: RelationState, { buffer, start, end }: Span): boolean {
+    if (text === null) return false;
+    const columns = decoders.length;
+    this.#before = null;
+    this.#after = null;
+    this.#sawUnchanged = false;
+    let at = start + 1;
+    let part = buffer[start];
+    if (part === 0x4f || part === 0x4b) {
+      const last = tupleEnd(buffer, at, end, columns);
+      if (last < 0) return false;
+      this.#before = new TextRow(buffer, at, last, part === 0x4b ? text.key : text.whole);
+      part = type === 0x44 ? 0 : buffer[last];
+      at = last + 1;
+    }
+    if (type === 0x44) return this.#before !== null;
+    if (part !== 0x4e) return false;
+    const last = tupleEnd(buffer, at, end, columns);
+    if (last < 0) return false;
+    this.#after = new TextRow(buffer, at, last, text.whole);
+    for (const column of checked) {
+      if (this.#before !== null) valueOf(this.#before, column);
+      this.#after.value(column);
+    }
+    return true;
+  }
+
   #tuple(relation: RelationState, buffer: Buffer, end: number): Value[] {
     const { decoders, wide } = relation;
     const columns = decoders.length;
@@ -360,7 +434,7 @@ export class PgoutputDecoder {
     if (at + 2 > end) throw truncated();
     if (buffer.readUInt16BE(at) !== columns) throw misplaced('a row with another number of columns');
     at += 2;
-    const text = this.#text;
+    const text = (this.#text ??= buffer.latin1Slice(this.#textStart, this.#textEnd));
     const offset = this.#textStart;
     const row: Value[] = new Array<Value>(columns);
     for (let i = 0; i < columns; i++) {
@@ -430,7 +504,7 @@ export class PgoutputDecoder {
     if (transactional) {
       const tx = this.#tx;
       if (tx === null) throw misplaced('A transactional message outside of a transaction');
-      if (!this.#counts(true)) return;
+      if (!this.#countsMessage()) return;
       if (this.#markers && !this.#beginGiven) this.#giveBegin(tx);
       const at: PostgresSource = { connector: 'postgresql', lsn, tx };
       this.changes.push({ kind: 'message', prefix, content, tx, seq: this.#seq++, at });

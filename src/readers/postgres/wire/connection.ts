@@ -22,7 +22,7 @@ export interface PgConnection extends AsyncDisposable {
   command(sql: string, signal?: AbortSignal): Promise<string>;
   /**
    * COPY … TO STDOUT. Chunks hold whole rows; the five bytes before each frame are zeroed, so that a chunk of
-   * ASCII rows is ASCII from its first frame to its last. A chunk is valid until the next one is asked for. Leaving the loop early closes the session.
+   * ASCII rows is ASCII from its first frame to its last. Leaving the loop early closes the session.
    */
   copyOut(sql: string, signal: AbortSignal): AsyncIterable<CopyChunk>;
   /** START_REPLICATION. The session can do nothing else afterwards. */
@@ -32,7 +32,7 @@ export interface PgConnection extends AsyncDisposable {
 
 /** A stream in both directions. */
 export interface CopyStream {
-  /** The next frames (none after `wake`), valid until more are asked for, or null when the server ended the stream. Rejects when it breaks. */
+  /** The next frames (none after `wake`), or null when the server ended the stream. Rejects when it breaks. */
   next(): Promise<CopyChunk | null>;
   /** Resolves a pending `next`. */
   wake(): void;
@@ -88,7 +88,6 @@ class Connection implements PgConnection {
   #last: Promise<unknown> = Promise.resolve();
   #lost: Error | null = null;
   #closed: (() => void) | null = null;
-  readonly #recycle = (buffer: Buffer): void => this.#login.input.buffer.recycle(buffer);
 
   constructor(login: LoggedIn) {
     this.#login = login;
@@ -144,7 +143,7 @@ class Connection implements PgConnection {
   }
 
   async *copyOut(sql: string, signal: AbortSignal): AsyncIterable<CopyChunk> {
-    const queue = new CopyQueue(this.#socket, { zeroHeaders: true, lazy: false, recycle: this.#recycle });
+    const queue = new CopyQueue(this.#socket, { zeroHeaders: true, lazy: false });
     const finished = this.#enqueue(
       signal,
       () =>
@@ -186,7 +185,7 @@ class Connection implements PgConnection {
   }
 
   copyBoth(sql: string, signal: AbortSignal): Promise<CopyStream> {
-    const queue = new CopyQueue(this.#socket, { zeroHeaders: false, lazy: true, recycle: this.#recycle });
+    const queue = new CopyQueue(this.#socket, { zeroHeaders: false, lazy: true });
     return this.#enqueue(
       signal,
       () =>

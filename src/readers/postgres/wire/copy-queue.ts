@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-/** Whole CopyData frames: payload i is `buffer[frames[2i], frames[2i+1])`. They are valid until the next chunk is asked for. */
+/** Whole CopyData frames: payload i is `buffer[frames[2i], frames[2i+1])`. The consumer may keep and change them. */
 export interface CopyChunk {
   readonly buffer: Buffer;
   readonly frames: readonly number[];
@@ -24,9 +24,6 @@ export class CopyQueue {
   lastReceivedAt = performance.now();
   readonly #socket: Socket;
   readonly #lazy: boolean;
-  readonly #recycle: (buffer: Buffer) => void;
-  /** Memory of the chunk that was handed out last. */
-  #inUse: Buffer | null = null;
   #chunks: CopyChunk[] = [];
   #bytes = 0;
   #full = false;
@@ -35,19 +32,10 @@ export class CopyQueue {
   #ended: { readonly error: Error | null } | null = null;
   #waiter: { resolve: (chunk: CopyChunk | null) => void; reject: (error: Error) => void } | null = null;
 
-  constructor(
-    socket: Socket,
-    options: {
-      readonly zeroHeaders: boolean;
-      readonly lazy: boolean;
-      /** Gets memory back that no frame is in any more. */
-      readonly recycle: (buffer: Buffer) => void;
-    },
-  ) {
+  constructor(socket: Socket, options: { readonly zeroHeaders: boolean; readonly lazy: boolean }) {
     this.#socket = socket;
     this.zeroHeaders = options.zeroHeaders;
     this.#lazy = options.lazy;
-    this.#recycle = options.recycle;
   }
 
   get full(): boolean {
@@ -58,7 +46,6 @@ export class CopyQueue {
     if (this.#waiter !== null) {
       const { resolve } = this.#waiter;
       this.#waiter = null;
-      this.#handOut(chunk);
       resolve(chunk);
       return;
     }
@@ -68,13 +55,6 @@ export class CopyQueue {
       this.#full = true;
       this.#socket.pause();
     }
-  }
-
-  /** Whoever asks for a chunk is done with the one before; chunks of one buffer follow one another. */
-  #handOut({ buffer, frames }: CopyChunk): void {
-    if (frames.length === 0 || buffer === this.#inUse) return;
-    if (this.#inUse !== null) this.#recycle(this.#inUse);
-    this.#inUse = buffer;
   }
 
   /** Called once after each read of the socket. */
@@ -97,7 +77,6 @@ export class CopyQueue {
     const chunk = this.#chunks.shift();
     if (chunk === undefined) return null;
     this.#bytes -= size(chunk);
-    this.#handOut(chunk);
     if (this.#full && this.#bytes <= LOW_WATER) {
       this.#full = false;
       if (!this.#resting) this.#socket.resume();

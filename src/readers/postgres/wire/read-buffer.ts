@@ -2,13 +2,9 @@ const CAPACITY = 256 * 1024;
 /** Less room than this behind the data, and the tail moves to a new buffer. */
 const MIN_ROOM = 16 * 1024;
 
-/** Buffers kept for the next need. */
-const SPARE = 2;
-
 /**
- * Bytes from the socket that no frame has been made of yet. Bytes handed out as frames stay valid until their
- * buffer is given back by `recycle`, or else for as long as somebody refers to them: the memory behind them is
- * not written again, another buffer is begun instead.
+ * Bytes from the socket that no frame has been made of yet. Bytes handed out as frames stay as they are for as
+ * long as somebody refers to them: the memory behind them is not written again, another buffer is begun instead.
  */
 export class ReadBuffer {
   #buffer = Buffer.allocUnsafeSlow(CAPACITY);
@@ -16,7 +12,6 @@ export class ReadBuffer {
   #end = 0;
   /** Where the frame ends that is known to be coming. */
   #expected = 0;
-  readonly #spare: Buffer<ArrayBuffer>[] = [];
 
   get buffer(): Buffer {
     return this.#buffer;
@@ -56,18 +51,9 @@ export class ReadBuffer {
     this.#expected = this.#start + bytes;
   }
 
-  /** A buffer behind the present one, no byte of which is needed any more. */
-  recycle(buffer: Buffer): void {
-    if (buffer.length === CAPACITY && buffer !== this.#buffer && this.#spare.length < SPARE) {
-      this.#spare.push(buffer as Buffer<ArrayBuffer>);
-    }
-  }
-
   #grow(more: number): void {
     const kept = this.#end - this.#start;
-    const needed = kept + more;
-    const spare = needed <= CAPACITY ? this.#spare.pop() : undefined;
-    const next = spare ?? Buffer.allocUnsafeSlow(Math.max(CAPACITY, needed));
+    const next = Buffer.allocUnsafeSlow(Math.max(CAPACITY, kept + more));
     this.#buffer.copy(next, 0, this.#start, this.#end);
     this.#buffer = next;
     this.#start = 0;

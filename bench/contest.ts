@@ -1,21 +1,14 @@
-/** `npm run bench -- postgres`: Headwater and its peer on the same work, in one go, on one machine. */
+/** `npm run bench -- postgres|mysql`: Headwater and its peer on the same work, in one go, on one machine. */
 import { writeFile } from 'node:fs/promises';
 import type { Contender, RunSpec } from './contender.ts';
 import { debezium, preparePeer, type PeerName } from './debezium.ts';
-import {
-  measureCopyFloor,
-  measureProducerFloors,
-  measureWalFloors,
-  prepareWalFloor,
-  type Floor,
-} from './floors.ts';
+import { measureProducerFloors, type Floor, warmBroker } from './floors.ts';
 import { buildHeadwater, headwater } from './headwater.ts';
 import { openLab, type Lab } from './lab.ts';
 import { measureLatency, type LatencyRun } from './latency.ts';
 import { machine, type Machine } from './machine.ts';
-import { createOrders, writeChangeLog, type ChangeLogCounts, type Identity } from './orders.ts';
 import { printReport } from './report.ts';
-import { startServers, type BenchServers } from './servers.ts';
+import type { ChangeLogCounts, Identity, Product } from './source.ts';
 import { measureStartUp, type StartUpRun } from './start-up.ts';
 import type { TopicContents } from './topic-watch.ts';
 import { measureCatchUp, measureSnapshot, type PreparedRun, type ThroughputRun } from './throughput.ts';
@@ -23,7 +16,8 @@ import { measureCatchUp, measureSnapshot, type PreparedRun, type ThroughputRun }
 export const SCENARIOS = ['snapshot', 'startup', 'latency', 'catchup', 'floors'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
-export interface PostgresBenchOptions {
+export interface ContestOptions {
+  readonly product: Product;
   readonly rows: number;
   readonly only: readonly Scenario[];
   readonly peers: readonly PeerName[];
@@ -50,10 +44,10 @@ export interface ContenderResult {
   readonly failures: string[];
 }
 
-export interface PostgresBenchResult {
+export interface ContestResult {
   readonly at: string;
   readonly machine: Machine;
-  readonly options: PostgresBenchOptions;
+  readonly options: ContestOptions;
   readonly counts: { readonly snapshot: ChangeLogCounts; readonly catchup: ChangeLogCounts };
   readonly contenders: readonly ContenderResult[];
   readonly floors: readonly Floor[];
@@ -61,9 +55,9 @@ export interface PostgresBenchResult {
   readonly disagreements: readonly string[];
 }
 
-export async function benchPostgres(options: PostgresBenchOptions, signal: AbortSignal): Promise<boolean> {
+export async function benchContest(options: ContestOptions, signal: AbortSignal): Promise<boolean> {
   if (options.ours) await buildHeadwater();
-  const peerFiles = options.peers.length > 0 ? await preparePeer() : null;
+  const peerFiles = options.peers.length > 0 ? await preparePeer(options.product) : null;
   const bulk: Contender[] = options.ours ? [headwater('exactly-once'), headwater('at-least-once')] : [];
   const prompt: Contender[] = [...bulk];
   const restarted: Contender[] = [...bulk];
@@ -73,8 +67,7 @@ export async function benchPostgres(options: PostgresBenchOptions, signal: Abort
     restarted.push(debezium('default', peerFiles));
   }
 
-  await using servers = await startServers();
-  await using lab = await openLab(servers, options);
+  await using lab = await openLab(options);
   const results = new Map<string, ContenderResult>();
   for (const { name, ours, settings } of [...bulk, ...prompt]) {
     const none = { snapshot: [], catchup: [], latency: [], startup: [], failures: [] };
@@ -82,7 +75,6 @@ export async function benchPostgres(options: PostgresBenchOptions, signal: Abort
   }
   const bench: Bench = {
     lab,
-    servers,
     options,
     signal,
     floors: [],
@@ -90,10 +82,12 @@ export async function benchPostgres(options: PostgresBenchOptions, signal: Abort
   };
   const wants = (scenario: Scenario): boolean => options.only.includes(scenario);
 
+  say('Warming the broker up');
+  await warmBroker(lab, signal);
   say(`Making ${options.rows} rows`);
-  await createOrders(lab.client, options.rows, options.identity);
+  await lab.source.createOrders(options.rows);
   if (wants('snapshot')) await snapshots(bench, bulk);
-  if (wants('floors')) bench.floors.push(await measureCopyFloor(servers, options.rows));
+  if (wants('floors')) bench.floors.push(await lab.source.measureTableFloor(options.rows));
   if (wants('startup')) await startUps(bench, restarted);
   if (wants('latency')) await latencies(bench, prompt);
   // Last, because it changes the table.
@@ -101,12 +95,12 @@ export async function benchPostgres(options: PostgresBenchOptions, signal: Abort
   if (wants('catchup') || wants('floors')) {
     await catchUps(bench, wants('catchup') ? bulk : [], changes, wants('floors'));
   }
-  if (wants('floors')) bench.floors.push(...(await measureProducerFloors(servers, options.rows)));
+  if (wants('floors')) bench.floors.push(...(await measureProducerFloors(lab.broker, options.rows)));
 
   const all = [...results.values()];
-  const result: PostgresBenchResult = {
+  const result: ContestResult = {
     at: new Date().toISOString(),
-    machine: await machine(lab.client, servers),
+    machine: await machine(lab),
     options,
     counts: {
       snapshot: { events: options.rows, records: options.rows },
@@ -127,8 +121,7 @@ export async function benchPostgres(options: PostgresBenchOptions, signal: Abort
 
 interface Bench {
   readonly lab: Lab;
-  readonly servers: BenchServers;
-  readonly options: PostgresBenchOptions;
+  readonly options: ContestOptions;
   readonly signal: AbortSignal;
   readonly floors: Floor[];
   resultOf(contender: Contender): ContenderResult;
@@ -169,14 +162,14 @@ async function latencies(bench: Bench, contenders: readonly Contender[]): Promis
   }
 }
 
-/** All contenders get their slots first, so that one log serves them all. */
+/** All contenders get their positions first, so that one log serves them all. */
 async function catchUps(
   bench: Bench,
   contenders: readonly Contender[],
   changes: number,
   floors: boolean,
 ): Promise<void> {
-  const { lab, servers, options, signal } = bench;
+  const { lab, options, signal } = bench;
   const prepared: PreparedRun[] = [];
   const specs: RunSpec[] = [];
   try {
@@ -189,10 +182,10 @@ async function catchUps(
         return 'done';
       });
     }
-    const slots = floors ? await prepareWalFloor(lab.client) : null;
+    const measureLogFloors = floors ? await lab.source.prepareLogFloors() : null;
     say(`Writing ${changes} changes`);
-    const counts = await writeChangeLog(lab.client, { rows: options.rows, changes });
-    await lab.client.query('CHECKPOINT');
+    const counts = await lab.source.writeChangeLog({ rows: options.rows, changes });
+    await lab.source.settle();
     for (const run of prepared) {
       await attempt(bench, { contender: run.contender, what: 'Catch-up' }, async (result) => {
         const throughput = await measureCatchUp(lab, run, { counts, signal });
@@ -200,9 +193,7 @@ async function catchUps(
         return throughputText(throughput);
       });
     }
-    if (slots !== null) {
-      bench.floors.push(...(await measureWalFloors(lab.client, servers, { ...slots, changes })));
-    }
+    if (measureLogFloors !== null) bench.floors.push(...(await measureLogFloors(changes)));
   } finally {
     for (const spec of specs) await lab.removeRun(spec);
   }

@@ -1,20 +1,24 @@
-import type { PgConnection } from './wire/connection.ts';
+/** What a pool keeps. */
+export interface PooledSession {
+  readonly open: boolean;
+  close(): Promise<void>;
+}
 
 /** A bounded number of sessions, opened when they are needed; broken ones are replaced. */
-export class SessionPool implements AsyncDisposable {
-  readonly #open: (signal: AbortSignal) => Promise<PgConnection>;
-  readonly #idle: PgConnection[] = [];
-  readonly #all = new Set<PgConnection>();
+export class SessionPool<S extends PooledSession> implements AsyncDisposable {
+  readonly #open: (signal: AbortSignal) => Promise<S>;
+  readonly #idle: S[] = [];
+  readonly #all = new Set<S>();
   #free: number;
   #waiting: (() => void)[] = [];
 
-  constructor(size: number, open: (signal: AbortSignal) => Promise<PgConnection>) {
+  constructor(size: number, open: (signal: AbortSignal) => Promise<S>) {
     this.#free = Math.max(1, size);
     this.#open = open;
   }
 
   /** Runs `body` with a session of its own. */
-  async use<T>(signal: AbortSignal, body: (session: PgConnection) => Promise<T>): Promise<T> {
+  async use<T>(signal: AbortSignal, body: (session: S) => Promise<T>): Promise<T> {
     const session = await this.acquire(signal);
     try {
       return await body(session);
@@ -23,7 +27,7 @@ export class SessionPool implements AsyncDisposable {
     }
   }
 
-  async acquire(signal: AbortSignal): Promise<PgConnection> {
+  async acquire(signal: AbortSignal): Promise<S> {
     while (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#free--;
     try {
@@ -41,7 +45,7 @@ export class SessionPool implements AsyncDisposable {
     }
   }
 
-  release(session: PgConnection): void {
+  release(session: S): void {
     if (session.open) this.#idle.push(session);
     else this.#all.delete(session);
     this.#give();

@@ -1,0 +1,23 @@
+import { askPipeline } from '../ask-pipeline.ts';
+import { defineCommand } from '../command.ts';
+
+export const command = defineCommand({
+  build: (yargs) =>
+    yargs
+      .positional('file', {
+        type: 'string',
+        demandOption: true,
+        describe: 'Settings file of the running pipeline',
+      })
+      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .example(
+        '$0 pause shop.yaml',
+        'Stop reading and delivering; the source goes on keeping its log for the pipeline',
+      ),
+  run: ({ file, json }) =>
+    askPipeline(
+      file,
+      { action: 'pause' },
+      { json, sentence: (name) => `${name} is paused; the source keeps its log until it is resumed` },
+    ),
+});

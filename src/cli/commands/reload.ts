@@ -1,0 +1,40 @@
+import { defineCommand } from '../command.ts';
+import { postAdmin } from '../daemon-client.ts';
+import { onStopSignals } from '../signals.ts';
+import { whereToAsk } from '../where-to-ask.ts';
+
+export const command = defineCommand({
+  build: (yargs) =>
+    yargs
+      .positional('file', {
+        type: 'string',
+        describe:
+          'Settings file that says where the daemon listens; without it 127.0.0.1:8080 and $HEADWATER_TOKEN',
+      })
+      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .example(
+        '$0 reload shop.yaml',
+        'After source.tables has changed: new tables are read while the others stream',
+      )
+      .epilogue(
+        'The daemon reads the files it was started with; so it does on SIGHUP. A mistake in them changes nothing.',
+      ),
+  async run({ file, json }) {
+    const signals = onStopSignals();
+    try {
+      const { address } = await whereToAsk(file);
+      const answer = await postAdmin(address, 'reload', {}, signals.stop);
+      process.stdout.write(json ? `${JSON.stringify(answer)}\n` : `${summaryText(answer)}\n`);
+      return 0;
+    } finally {
+      signals.dispose();
+    }
+  },
+});
+
+function summaryText(answer: unknown): string {
+  const parts = Object.entries(answer ?? {}).flatMap(([what, names]) =>
+    Array.isArray(names) && names.length > 0 ? [`${what} ${names.join(', ')}`] : [],
+  );
+  return parts.length === 0 ? 'nothing has changed' : parts.join('; ');
+}

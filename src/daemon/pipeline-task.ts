@@ -1,0 +1,111 @@
+import type { HeadwaterError } from '../errors/headwater-error.ts';
+import type { Log } from '../observability/log.ts';
+import type { PipelineStatus } from '../observability/status.ts';
+import { runAttempt } from '../pipeline/attempt.ts';
+import { PipelineControl } from '../pipeline/control.ts';
+import { PipelineMonitor } from '../pipeline/monitor.ts';
+import type { Settings } from '../settings/settings.ts';
+import { attemptParts } from './compose.ts';
+import { errorFields } from './error-fields.ts';
+import { retainedBudgetBytes } from './sources.ts';
+import { type Outcome, supervise } from './supervisor.ts';
+
+/** The source has been ahead for this long without a delivery: the pipeline is not ready. */
+const PROGRESS_TIMEOUT_MS = 60_000;
+
+export interface TaskOptions {
+  readonly log: Log;
+  readonly untilCaughtUp: boolean;
+  /** Whether the process has other pipelines; see SuperviseOptions.retryBeforeFirstProgress. */
+  readonly alone: boolean;
+}
+
+/** One pipeline of the daemon, from its start to its end, over all its attempts. */
+export class PipelineTask {
+  readonly control = new PipelineControl();
+  readonly finished: Promise<Outcome>;
+  readonly #monitor: PipelineMonitor;
+  readonly #log: Log;
+  readonly #stop = new AbortController();
+  #settings: Settings;
+
+  constructor(settings: Settings, options: TaskOptions, stop: AbortSignal) {
+    this.#settings = settings;
+    this.#monitor = new PipelineMonitor({
+      name: settings.name,
+      connector: settings.source.connector,
+      progressTimeoutMs: PROGRESS_TIMEOUT_MS,
+      now: Date.now,
+    });
+    this.#log = options.log.child({ pipeline: settings.name });
+    this.finished = this.#run(options, AbortSignal.any([stop, this.#stop.signal]));
+  }
+
+  get settings(): Settings {
+    return this.#settings;
+  }
+
+  status(): PipelineStatus {
+    return this.#monitor.status();
+  }
+
+  /** The attempt under way ends, and the next goes by these. */
+  reload(settings: Settings): void {
+    this.#settings = settings;
+    this.#log.info({}, 'new settings: the pipeline goes on with them');
+    this.control.restart();
+  }
+
+  /** Ends this pipeline alone, after what was read has been delivered. */
+  stop(): void {
+    this.#log.info({}, 'no longer in the settings: the pipeline ends');
+    this.#stop.abort();
+  }
+
+  async #run({ alone, untilCaughtUp }: TaskOptions, stop: AbortSignal): Promise<Outcome> {
+    const startedAt = Date.now();
+    const log = this.#log;
+    const outcome = await supervise(
+      {
+        attempt: (signal, lost) => {
+          const settings = this.#settings;
+          this.#monitor.retainedBudgetBytes = retainedBudgetBytes(settings);
+          const parts = attemptParts(settings, {
+            untilCaughtUp,
+            startedAt,
+            lost,
+            log,
+            control: this.control,
+          });
+          return runAttempt(parts, this.#monitor, signal, log);
+        },
+        control: this.control,
+        monitor: this.#monitor,
+        log,
+        // One beside others is retried: they may work, or wait for the same server to come up.
+        retryBeforeFirstProgress: !alone,
+        mendsGaps: this.#settings.source.onGap !== 'fail',
+        random: Math.random,
+      },
+      stop,
+    );
+    tell(log, outcome);
+    return outcome;
+  }
+}
+
+function tell(log: Log, outcome: Outcome): void {
+  if (outcome.kind === 'failed') {
+    const { error } = outcome;
+    log.error(errorFields(error), error.message);
+  } else if (outcome.kind === 'complete') {
+    log.info({}, 'complete: everything there was to deliver has been delivered');
+  } else {
+    log.info({}, 'stopped: what was read has been delivered');
+  }
+}
+
+/** Why pipelines failed, at most one a pipeline. */
+export function errorsOf(outcomes: Iterable<Outcome>): readonly HeadwaterError[] {
+  return [...outcomes].flatMap((outcome) => (outcome.kind === 'failed' ? [outcome.error] : []));
+}

@@ -1,0 +1,48 @@
+import type { ProducerIdentity, TransactionCoordinator } from './coordinator.ts';
+import type { KafkaTopic } from './partition-queue.ts';
+
+/** A cluster without a transaction log has no coordinator, however long it is asked for one. */
+const PATIENCE_MS = 5_000;
+
+/**
+ * At least once: keeps a predecessor that was paused, or whose packets were held up, from writing behind us.
+ *
+ * Batches carry the producer id and epoch of the pipeline's transactional id, although they are in no
+ * transaction. Each start gets the next epoch, and aborts a transaction without records in every partition
+ * before it writes there: the marker tells the partition's leader of the epoch, and from then on it refuses
+ * batches of the epochs before (docs/decisions/0011-at-least-once-fencing.md).
+ */
+export class Fence {
+  readonly #coordinator: TransactionCoordinator;
+  #who: ProducerIdentity | null = null;
+  #waiting: KafkaTopic[] = [];
+  #raising: Promise<void> = Promise.resolve();
+
+  constructor(coordinator: TransactionCoordinator) {
+    this.#coordinator = coordinator;
+  }
+
+  /** The identity to write with. Throws HeadwaterError where there is none to be had. */
+  async init(): Promise<ProducerIdentity> {
+    return (this.#who = await this.#coordinator.init(PATIENCE_MS));
+  }
+
+  /** Resolves when no predecessor can write to the topic any more; topics asked for meanwhile share a marker. */
+  raise(topic: KafkaTopic): Promise<void> {
+    this.#waiting.push(topic);
+    this.#raising = this.#raising.then(() => this.#mark());
+    return this.#raising;
+  }
+
+  async #mark(): Promise<void> {
+    const who = this.#who;
+    const topics = this.#waiting;
+    this.#waiting = [];
+    if (who === null || topics.length === 0) return;
+    await this.#coordinator.addPartitions(
+      who,
+      topics.map(({ name, partitions }) => ({ name, partitions: partitions.map(({ index }) => index) })),
+    );
+    await this.#coordinator.end(who, false);
+  }
+}

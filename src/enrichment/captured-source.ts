@@ -1,0 +1,220 @@
+/** A captured table as a statement uses it: only the columns that statements name are read and kept. */
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import { type TableId, type TableSchema, tableName } from '../model/table.ts';
+import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
+import {
+  columnType,
+  type ShownColumn,
+  type ShownColumns,
+  type ValueReader,
+  valueReader,
+} from './captured-columns.ts';
+import { type Converter, widening } from './sql/cast.ts';
+import type { Problem } from './sql/frame.ts';
+import { sameType, type SqlType, typeText } from './sql/sql-type.ts';
+import { keyOf, type KeyValue, type SqlValue } from './sql/value.ts';
+
+export interface SqlColumn {
+  readonly name: string;
+  readonly type: SqlType;
+  readonly key: boolean;
+  /** As the database spells it. */
+  readonly spelling: string;
+}
+
+export class CapturedSource {
+  readonly id: TableId;
+  readonly columns: readonly SqlColumn[];
+  readonly #version: number;
+  readonly #shown: ShownColumns;
+  /** Columns in use: index into `columns` → place in the rows that readers make. */
+  readonly #slots = new Map<number, number>();
+  readonly #readers = new Map<TableSchema, RowReader>();
+  #last: TableSchema | null = null;
+  #lastReader: RowReader | null = null;
+
+  constructor(table: TableSchema, shown: ShownColumns) {
+    this.id = table.id;
+    this.#version = table.version;
+    this.#shown = shown;
+    const columns = shown(table);
+    const folded = columns.map(({ column }) => column.name.toUpperCase());
+    this.columns = columns.map(({ index, column }, i) => {
+      const name = folded[i] ?? column.name;
+      return {
+        // Two columns that differ only in case keep it.
+        name: folded.indexOf(name) === folded.lastIndexOf(name) ? name : column.name,
+        type: columnType(column.type),
+        key: table.key.includes(index),
+        spelling: column.name,
+      };
+    });
+    if (table.key.some((index) => !columns.some((each) => each.index === index))) {
+      throw new HeadwaterError(
+        'settings.invalid',
+        `The settings leave out a key column of ${tableName(table.id)}, which a statement of enrich.sql reads.`,
+      );
+    }
+  }
+
+  get keys(): readonly SqlColumn[] {
+    return this.columns.filter(({ key }) => key);
+  }
+
+  /** Where rows will hold that column. */
+  slot(column: number): number {
+    let slot = this.#slots.get(column);
+    if (slot === undefined) this.#slots.set(column, (slot = this.#slots.size));
+    return slot;
+  }
+
+  /** Columns in use, in the order of their slots. */
+  get used(): readonly SqlColumn[] {
+    return [...this.#slots.keys()].flatMap((index) => this.columns[index] ?? []);
+  }
+
+  /** For rows of that version of the table. Throws `enrich.table-changed`. */
+  reader(table: TableSchema): RowReader {
+    if (table === this.#last && this.#lastReader !== null) return this.#lastReader;
+    let reader = this.#readers.get(table);
+    if (reader === undefined) {
+      if (this.#readers.size > 8) this.#readers.clear();
+      this.#readers.set(table, (reader = this.#makeReader(table)));
+    }
+    this.#last = table;
+    this.#lastReader = reader;
+    return reader;
+  }
+
+  #makeReader(table: TableSchema): RowReader {
+    const shown = this.#shown(table);
+    const byName = new Map(shown.map((each) => [each.column.name, each]));
+    const fields = this.used.map((column) => this.#field(table, column, byName.get(column.spelling)));
+    const keys = this.keys.map((column) => {
+      const field = this.#field(table, column, byName.get(column.spelling));
+      if (field === null) throw this.#changed(column, 'is not there');
+      return { ...field, type: column.type };
+    });
+    return new RowReader(fields, keys);
+  }
+
+  /** Null for a column that rows of an older version do not have yet. */
+  #field(table: TableSchema, column: SqlColumn, found: ShownColumn | undefined): Field | null {
+    if (found === undefined) {
+      if (table.version < this.#version) return null;
+      throw this.#changed(column, 'is gone');
+    }
+    const type = columnType(found.column.type);
+    const convert = sameType(type, column.type) ? null : widening(type, column.type);
+    if (convert === null && !sameType(type, column.type))
+      throw this.#changed(column, `has become ${typeText(type)}`);
+    const { index, write } = found;
+    return { index, write, read: valueReader(found.column.type), convert, key: column.key };
+  }
+
+  #changed(column: SqlColumn, what: string): HeadwaterError {
+    return new HeadwaterError(
+      'enrich.table-changed',
+      `The column ${column.spelling} of ${tableName(this.id)}, which enrich.sql uses, ${what}.`,
+      { details: { table: tableName(this.id), column: column.spelling } },
+    );
+  }
+}
+
+interface Field {
+  readonly index: number;
+  readonly write: ShownColumn['write'];
+  readonly read: ValueReader;
+  readonly convert: Converter | null;
+  readonly key: boolean;
+}
+
+export class RowReader {
+  readonly #fields: readonly (Field | null)[];
+  readonly #keys: readonly (Field & { readonly type: SqlType })[];
+
+  constructor(fields: readonly (Field | null)[], keys: readonly (Field & { readonly type: SqlType })[]) {
+    this.#fields = fields;
+    this.#keys = keys;
+  }
+
+  /**
+   * A row by slots. A value that the log left out is taken from `before`, the row's image before the change, or
+   * from `known`, the row as it was kept; where neither has it, it is NULL with a note.
+   */
+  row(
+    row: Row,
+    { before, known }: { readonly before: Row | null; readonly known: readonly SqlValue[] | null },
+    note: (problem: Problem) => void,
+  ): readonly SqlValue[] {
+    const values: SqlValue[] = [];
+    for (let slot = 0; slot < this.#fields.length; slot++) {
+      const field = this.#fields[slot];
+      if (field == null) values.push(null);
+      else if (isMissing(row[field.index])) {
+        const old = before?.[field.index];
+        if (!isMissing(old)) values.push(readField(field, before ?? [], note));
+        else if (known !== null) values.push(known[slot] ?? null);
+        else {
+          note('value-not-in-log');
+          values.push(null);
+        }
+      } else values.push(readField(field, row, note));
+    }
+    return values;
+  }
+
+  /** The row as it was; null where the log does not hold all of it, so that nothing is taken for NULL. */
+  image(row: Row, note: (problem: Problem) => void): readonly SqlValue[] | null {
+    const whole = this.#fields.every((field) => field !== null && !isMissing(row[field.index]));
+    return whole ? this.row(row, { before: null, known: null }, note) : null;
+  }
+
+  /** Of a deleted row: its key, the other columns NULL. */
+  remains(row: Row, note: (problem: Problem) => void): readonly SqlValue[] {
+    return this.#fields.map((field) =>
+      field === null || !field.key || isMissing(row[field.index]) ? null : readField(field, row, note),
+    );
+  }
+
+  /** Null where the log does not hold the key, or it is none. */
+  key(row: Row, note: (problem: Problem) => void): KeyValue | null {
+    const [first, ...others] = this.#keys;
+    if (first === undefined) return null;
+    if (others.length === 0) {
+      const value = isMissing(row[first.index]) ? null : readField(first, row, note);
+      return value === null ? null : keyOf(first.type, value);
+    }
+    const parts: SqlValue[] = [];
+    for (const field of this.#keys) {
+      const value = isMissing(row[field.index]) ? null : readField(field, row, note);
+      if (value === null) return null;
+      parts.push(value);
+    }
+    return compositeKey(
+      this.#keys.map(({ type }) => type),
+      parts,
+    );
+  }
+}
+
+/** One text for several values; none of them is null. */
+export function compositeKey(types: readonly SqlType[], values: readonly SqlValue[]): string {
+  return JSON.stringify(types.map((type, i) => String(keyOf(type, values[i] ?? null))));
+}
+
+function isMissing(value: Row[number] | undefined): boolean {
+  return value === undefined || value === UNCHANGED || value === ABSENT;
+}
+
+function readField(field: Field, row: Row, note: (problem: Problem) => void): SqlValue {
+  const raw = row[field.index];
+  if (raw == null) return null;
+  const shown = field.write === null ? raw : field.write(raw);
+  const value = shown === null ? null : field.read(shown);
+  if (value === null) return null;
+  const converted = value === undefined || field.convert === null ? value : field.convert(value);
+  if (converted !== undefined) return converted;
+  note('value-not-representable');
+  return null;
+}

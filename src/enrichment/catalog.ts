@@ -1,0 +1,56 @@
+/** The streams and tables that statements can name. */
+import { nearest } from '../errors/nearest.ts';
+import type { CapturedSource, SqlColumn } from './captured-source.ts';
+import { type SourceText, sqlError } from './sql/sql-error.ts';
+
+export interface StreamSource {
+  readonly kind: 'STREAM';
+  readonly name: string;
+  readonly columns: readonly SqlColumn[];
+  /** The captured table whose change events these are; null for the result of a query. */
+  readonly captured: CapturedSource | null;
+  readonly sink: Sinkable | null;
+}
+
+export interface TableSource {
+  readonly kind: 'TABLE';
+  readonly name: string;
+  readonly columns: readonly SqlColumn[];
+  readonly captured: CapturedSource;
+}
+
+export type Source = StreamSource | TableSource;
+
+/** Where the rows of a query's stream go, and how they are written. */
+export interface Sinkable {
+  readonly topic: string;
+  readonly keyFormat: 'KAFKA' | 'JSON' | 'NONE';
+  readonly fieldCase: 'UPPER' | 'LOWER' | 'SOURCE';
+  readonly wrapSingleValue: boolean;
+  /** Index of the column that gives the record's timestamp. */
+  readonly timestampColumn: number | null;
+}
+
+export class Catalog {
+  readonly #sources = new Map<string, Source>();
+
+  get(name: string): Source | undefined {
+    return this.#sources.get(name);
+  }
+
+  add(source: Source): void {
+    this.#sources.set(source.name, source);
+  }
+
+  /** Throws where there is none, with the nearest name. */
+  find(name: string, at: { readonly source: SourceText; readonly offset: number }): Source {
+    const found = this.#sources.get(name);
+    if (found !== undefined) return found;
+    const meant = nearest(name, [...this.#sources.keys()]);
+    throw sqlError(
+      at.source,
+      at.offset,
+      `there is no stream or table ${name}${meant === null ? '; create it before it is used' : `; did you mean ${meant}?`}`,
+    );
+  }
+}

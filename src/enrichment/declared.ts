@@ -1,0 +1,167 @@
+/** What the statements of a settings file name, as far as it can be told without the database. */
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import { type TableId, tableName } from '../model/table.ts';
+import { Properties } from './properties.ts';
+import type { CreateAs, CreateSource, InsertSelect, Statement } from './sql/ast.ts';
+import type { Parsed } from './sql/parse-statement.ts';
+import { parseScript } from './sql/script.ts';
+import { notSupported, sqlError } from './sql/sql-error.ts';
+import type { Dialect } from './sql/token-cursor.ts';
+
+export interface EnrichmentText {
+  /** What errors begin with: the file, or the setting that holds the text. */
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface EnrichmentSettings {
+  readonly texts: readonly EnrichmentText[];
+  readonly dialect: Dialect;
+}
+
+export type Declaring = CreateSource | CreateAs | InsertSelect;
+
+export interface Declared {
+  readonly statement: Declaring;
+  readonly parsed: Parsed;
+  /** The text's name. */
+  readonly origin: string;
+}
+
+export interface DeclaredEnrichment {
+  readonly dialect: Dialect;
+  readonly statements: readonly Declared[];
+  /** Topics that queries write. */
+  readonly topics: readonly string[];
+  /** Captured tables that are named, as `schema.table`. */
+  readonly tables: ReadonlySet<string>;
+  /** Those that are kept as replicas. */
+  readonly replicas: ReadonlySet<string>;
+}
+
+/** Throws HeadwaterError with name, line and column for what is wrong or not in this version. */
+export function declareEnrichment(settings: EnrichmentSettings, pipeline: string): DeclaredEnrichment {
+  const { dialect } = settings;
+  const statements = settings.texts.flatMap(({ name, text }) =>
+    located(name, () =>
+      parseScript(text, dialect).map((parsed): Declared => ({
+        statement: declaring(parsed),
+        parsed,
+        origin: name,
+      })),
+    ),
+  );
+  const topics = new Set<string>();
+  const tables = new Set<string>();
+  const replicas = new Set<string>();
+  for (const each of statements) {
+    const { statement, origin } = each;
+    if (statement.kind === 'createAs') topics.add(located(origin, () => sinkTopic(each, statement)));
+    if (statement.kind !== 'createSource') continue;
+    const id = located(origin, () => capturedTable(each, statement, pipeline));
+    tables.add(tableName(id));
+    if (statement.type === 'TABLE') replicas.add(tableName(id));
+  }
+  return { dialect, statements, topics: [...topics], tables, replicas };
+}
+
+/** Errors inside begin with the text's name. */
+export function located<T>(name: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof HeadwaterError) || error.details.line === undefined) throw error;
+    const { code, details, message, cause, fix } = error;
+    throw new HeadwaterError(code, `${name}, ${message}`, {
+      details: { ...details, text: name },
+      cause,
+      fix,
+    });
+  }
+}
+
+const NOT_HERE: Readonly<Partial<Record<Statement['kind'], string>>> = {
+  insertValues: 'INSERT … VALUES is not in this version',
+  select: 'a SELECT of its own has no one to answer; write CREATE STREAM … AS SELECT',
+  createType: 'CREATE TYPE is not in this version; write the type where it is used',
+  alter: 'a captured table has the columns of the database; ALTER is not in this version',
+};
+
+function declaring({ statement, source }: Parsed): Declaring {
+  switch (statement.kind) {
+    case 'createSource':
+    case 'createAs':
+    case 'insertSelect':
+      return statement;
+    case 'unsupported':
+      throw notSupported(source, statement.at, `${statement.what} is not supported`);
+    default:
+      throw notSupported(
+        source,
+        statement.at,
+        NOT_HERE[statement.kind] ??
+          'this statement asks a running server; enrich.sql holds CREATE STREAM, CREATE TABLE and INSERT INTO … SELECT',
+      );
+  }
+}
+
+export const SOURCE_PROPERTIES = ['CDC_TABLE'] as const;
+export const SINK_PROPERTIES = [
+  'KAFKA_TOPIC',
+  'KEY_FORMAT',
+  'VALUE_FORMAT',
+  'FORMAT',
+  'TIMESTAMP',
+  'WRAP_SINGLE_VALUE',
+  'FIELD_CASE',
+  'ON_ERROR',
+] as const;
+
+const TOPIC_PROPERTIES = ['KAFKA_TOPIC', 'VALUE_FORMAT', 'KEY_FORMAT', 'FORMAT', 'TIMESTAMP', 'PARTITIONS'];
+
+export function sinkProperties({ parsed }: Declared, statement: CreateAs): Properties {
+  return new Properties(parsed.source, statement.at, statement.properties, SINK_PROPERTIES);
+}
+
+/** The topic of a query's result: its upper-case name unless said otherwise. */
+export function sinkTopic(declared: Declared, statement: CreateAs): string {
+  const properties = sinkProperties(declared, statement);
+  const topic = properties.text('KAFKA_TOPIC') ?? statement.name;
+  if (/^[A-Za-z0-9._-]{1,249}$/.test(topic) && topic !== '.' && topic !== '..') return topic;
+  throw properties.error(
+    'KAFKA_TOPIC',
+    `${JSON.stringify(topic)} cannot be the name of a topic (letters, digits, dots, hyphens, underscores); write WITH (KAFKA_TOPIC = '…')`,
+  );
+}
+
+/** The table behind `CDC_TABLE = 'pipeline.schema.table'`. */
+export function capturedTable({ parsed }: Declared, statement: CreateSource, pipeline: string): TableId {
+  const { source } = parsed;
+  const topic = statement.properties.find(({ key }) => TOPIC_PROPERTIES.includes(key));
+  if (topic !== undefined && !statement.properties.some(({ key }) => key === 'CDC_TABLE'))
+    throw notSupported(
+      source,
+      topic.at,
+      "Kafka topics cannot be read in this version; a captured table is WITH (CDC_TABLE = 'pipeline.schema.table')",
+    );
+  const properties = new Properties(source, statement.at, statement.properties, SOURCE_PROPERTIES);
+  const name = properties.text('CDC_TABLE');
+  if (name === null)
+    throw sqlError(source, statement.at, "expected WITH (CDC_TABLE = 'pipeline.schema.table') at the end");
+  const prefix = `${pipeline}.`;
+  const rest = name.startsWith(prefix) ? name.slice(prefix.length) : '';
+  const dot = rest.indexOf('.');
+  if (dot < 1 || dot === rest.length - 1)
+    throw properties.error(
+      'CDC_TABLE',
+      `CDC_TABLE is pipeline.schema.table, and the pipeline here is ${pipeline}: write '${prefix}schema.table'`,
+    );
+  const [column] = statement.columns;
+  if (column !== undefined)
+    throw notSupported(
+      source,
+      column.at,
+      'a captured table has the columns of the database; leave the list of columns out',
+    );
+  return { schema: rest.slice(0, dot), table: rest.slice(dot + 1) };
+}

@@ -1,0 +1,119 @@
+/** The enrichment of a pipeline as the pipeline opens it. */
+import { join } from 'node:path';
+import type { Sink } from '../emitter/sink.ts';
+import type { SourceInfo } from '../model/change.ts';
+import type { PositionCodec } from '../model/position.ts';
+import { type TableId, type TableSchema, tableName } from '../model/table.ts';
+import type { Log } from '../observability/log.ts';
+import type { SourceBlock } from '../schema/source-block.ts';
+import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
+import { ENRICH_KEY } from '../state/checkpoint.ts';
+import type { ShownColumns } from './captured-columns.ts';
+import type { DeclaredEnrichment } from './declared.ts';
+import { explainQuery } from './explain.ts';
+import { parseReference, ReplicaImage } from './image.ts';
+import { ProcessingLog } from './processing-log.ts';
+import { compileProgram, unreadable } from './program.ts';
+import { EnrichmentStage } from './stage.ts';
+
+const SPOOL_BYTES = 64 * 1024 * 1024;
+
+export interface EnrichmentOptions<S extends SourceInfo> {
+  readonly pipeline: string;
+  readonly declared: DeclaredEnrichment;
+  /** The columns of a captured table as its records show them. */
+  readonly shown: ShownColumns;
+  readonly block: SourceBlock<S>;
+  /** Local state: the image of the joined tables, and transactions too large for memory. */
+  readonly stateDir: string;
+  /** Bytes of a transaction's events in memory; for tests. */
+  readonly spoolBytes?: number;
+}
+
+export interface OpenContext<P, S extends SourceInfo> {
+  readonly sink: Sink;
+  readonly codec: PositionCodec<P>;
+  readonly source: SnapshotSource<P, S>;
+  readonly captured: readonly TableId[];
+  readonly topicOf: (table: TableId) => string;
+  /** The durable state, with what no longer holds of it taken out. */
+  readonly known: ReadonlyMap<string, string>;
+  /** Whether the log goes on where the checkpoint stands. */
+  readonly continuous: boolean;
+  /** Tables whose changes were not in the log for a while. */
+  readonly interrupted: readonly TableId[];
+  readonly log: Log;
+  /** Whether what was compiled is worth a line. */
+  readonly first: boolean;
+}
+
+/** Analyses the statements against the tables, restores the joined tables and opens the topics of the results. */
+export async function openEnrichment<P, S extends SourceInfo>(
+  options: EnrichmentOptions<S>,
+  context: OpenContext<P, S>,
+  signal: AbortSignal,
+): Promise<EnrichmentStage<P, S>> {
+  const { pipeline, declared, shown, block, stateDir } = options;
+  const { sink, codec, source, captured, known, continuous, interrupted, log, first } = context;
+  const tables = await describe(declared, source, captured, signal);
+  const dir = join(stateDir, 'enrich');
+  const image = new ReplicaImage(dir, pipeline);
+  const program = compileProgram(declared, {
+    pipeline,
+    describe: (name) => tables.get(name) ?? null,
+    shown,
+    journal: image,
+    tableTopics: new Set(captured.map(context.topicOf)),
+  });
+  if (first) {
+    for (const query of program.queries) {
+      log.info({ query: query.id, plan: explainQuery(query) }, 'query compiled');
+      for (const warning of query.warnings) log.warn({ query: query.id }, `friendly dialect: ${warning}`);
+    }
+  }
+  const stale = new Set(interrupted.map(tableName));
+  const restored = await image.restore(
+    program.replicas,
+    continuous ? parseReference(known.get(ENRICH_KEY)) : null,
+    (replica) => stale.has(tableName(replica.captured.id)),
+  );
+  return EnrichmentStage.open({
+    program,
+    image,
+    restored,
+    sink,
+    codec,
+    block,
+    processing: new ProcessingLog(log),
+    log,
+    spoolDir: dir,
+    spoolBytes: options.spoolBytes ?? SPOOL_BYTES,
+  });
+}
+
+/** The tables that statements name, as they are now; those that are not captured are left out. */
+async function describe<P, S extends SourceInfo>(
+  declared: DeclaredEnrichment,
+  source: SnapshotSource<P, S>,
+  captured: readonly TableId[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, TableSchema>> {
+  const named = captured.filter((id) => declared.tables.has(tableName(id)));
+  await using reader = await source.openWindows({ parallelism: 1 }, signal);
+  const described = new Map<string, TableSchema>();
+  for (const id of named) {
+    try {
+      const whole = [{ from: null, to: null }];
+      const plan = await reader.plan(
+        id,
+        { chunkRows: Number.MAX_SAFE_INTEGER, where: null, chunks: whole },
+        signal,
+      );
+      described.set(tableName(id), plan.schema);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      throw unreadable(tableName(id), error);
+    }
+  }
+  return described;
+}

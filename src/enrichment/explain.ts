@@ -1,0 +1,32 @@
+import { tableName } from '../model/table.ts';
+import type { QueryPlan } from './program.ts';
+import { printExpression } from './sql/print-expression.ts';
+import { typeText } from './sql/sql-type.ts';
+import { nameText } from './sql/words.ts';
+
+/** What a query does, one operator a line, innermost last. */
+export function explainQuery({ input, joins, where, columns, target }: QueryPlan): string {
+  const lines = [
+    `> WRITE ${target.name} to topic ${target.sink?.topic ?? ''}, keys ${target.sink?.keyFormat ?? ''}, values JSON`,
+    `> PROJECT ${columns
+      .map(({ name, type, key }) => `${nameText(name)} ${typeText(type)}${key ? ' KEY' : ''}`)
+      .join(', ')}`,
+  ];
+  if (where !== null) lines.push('> FILTER');
+  for (const { kind, table, replica, asOf, left, right } of joins.toReversed()) {
+    const on = left.map((expr, i) => {
+      const own = right[i];
+      return `${printExpression(expr)} = ${own === undefined ? '' : printExpression(own)}`;
+    });
+    const kept = replica.captured.used.length;
+    lines.push(
+      `> ${kind} JOIN ${table} AS OF ${asOf} ON ${on.join(' AND ')}: one log, no repartitioning; ${kept} of ${replica.captured.columns.length} columns of ${tableName(replica.captured.id)} in memory`,
+    );
+  }
+  const from =
+    input.captured === null
+      ? `the results of ${input.name}`
+      : `the changes of ${tableName(input.captured.id)}`;
+  lines.push(`> READ ${input.name}: ${from}`);
+  return lines.map((line, depth) => `${' '.repeat(depth)}${line}`).join('\n');
+}

@@ -1,0 +1,35 @@
+import type { Log } from '../observability/log.ts';
+import type { Problem } from './sql/frame.ts';
+
+const SENTENCES: Readonly<Record<Problem, string>> = {
+  cast: 'a value could not be cast',
+  'division-by-zero': 'a division by zero',
+  overflow: 'a number did not fit its type',
+  index: 'an array has no item at that position',
+  json: 'a text was not the JSON, or the path not the one, that was expected',
+  time: 'a text was no time of that pattern, or a number no time',
+  pattern: 'a pattern was no regular expression',
+  'value-not-in-log': 'the log does not hold a value that has not changed (REPLICA IDENTITY FULL mends it)',
+  'value-not-representable': 'a value of the database has no equal in SQL (NaN, infinity)',
+};
+
+/**
+ * Counts what gave NULL because it failed, by query and problem, and says so at the first and then ever more rarely:
+ * a million bad rows are not a million lines.
+ */
+export class ProcessingLog {
+  readonly #log: Log;
+  readonly #counts = new Map<string, number>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  note(query: string, problem: Problem): void {
+    const key = `${query} ${problem}`;
+    const count = (this.#counts.get(key) ?? 0) + 1;
+    this.#counts.set(key, count);
+    if (!/^10*$/.test(String(count))) return;
+    this.#log.warn({ query, problem, count }, `enrichment gave NULL: ${SENTENCES[problem]}`);
+  }
+}

@@ -1,0 +1,323 @@
+/** The statements of a settings file, analysed against the captured tables and compiled. */
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import { type TableSchema, tableName } from '../model/table.ts';
+import { CapturedSource } from './captured-source.ts';
+import type { ShownColumns } from './captured-columns.ts';
+import { Catalog, type Sinkable, type StreamSource } from './catalog.ts';
+import {
+  capturedTable,
+  type Declared,
+  type DeclaredEnrichment,
+  located,
+  sinkProperties,
+  sinkTopic,
+} from './declared.ts';
+import { compileJoins, type JoinPlan } from './join-plan.ts';
+import { type KeyRule, type OutputColumn, projectColumns } from './projection.ts';
+import { isKafkaKey } from './record-writer.ts';
+import { Replica, type ReplicaJournal } from './replica.ts';
+import { SelectScope } from './select-scope.ts';
+import type { CreateAs, CreateSource, InsertSelect, Select } from './sql/ast.ts';
+import { compileCondition } from './sql/compile.ts';
+import { tryCoerce } from './sql/coerce.ts';
+import type { Evaluate } from './sql/frame.ts';
+import { nameText } from './sql/words.ts';
+import { printStatement } from './sql/print-statement.ts';
+import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
+import { typeText } from './sql/sql-type.ts';
+import { memoryStore } from './store.ts';
+
+export type OnError = 'LOG' | 'STOP';
+
+export interface QueryPlan {
+  readonly id: string;
+  readonly statement: string;
+  readonly input: StreamSource;
+  readonly joins: readonly JoinPlan[];
+  readonly where: Evaluate | null;
+  readonly columns: readonly OutputColumn[];
+  readonly target: StreamSource;
+  readonly onError: OnError;
+  /** Whether a delete is a row like others, since the query asks what kind of change it sees. */
+  readonly usesChange: boolean;
+  /** What the friendly dialect let pass. */
+  readonly warnings: readonly string[];
+}
+
+export interface Program {
+  readonly queries: readonly QueryPlan[];
+  readonly replicas: readonly Replica[];
+  /** Change streams of captured tables. */
+  readonly streams: readonly CapturedSource[];
+}
+
+export interface ProgramContext {
+  readonly pipeline: string;
+  /** The captured table as it is now; null where it is not captured. */
+  readonly describe: (name: string) => TableSchema | null;
+  readonly shown: ShownColumns;
+  readonly journal: ReplicaJournal;
+  /** Topics of the captured tables' own records. */
+  readonly tableTopics: ReadonlySet<string>;
+}
+
+/** Throws HeadwaterError with the text's name, line and column. */
+export function compileProgram(declared: DeclaredEnrichment, context: ProgramContext): Program {
+  const compiler = new Compiler(declared, context);
+  for (const each of declared.statements) located(each.origin, () => compiler.add(each));
+  return compiler.program;
+}
+
+class Compiler {
+  readonly #dialect: DeclaredEnrichment['dialect'];
+  readonly #context: ProgramContext;
+  readonly #catalog = new Catalog();
+  readonly #queries: QueryPlan[] = [];
+  readonly #replicas = new Map<string, Replica>();
+  readonly #streams: CapturedSource[] = [];
+  readonly #topics = new Set<string>();
+  #numbered = 0;
+
+  constructor({ dialect }: DeclaredEnrichment, context: ProgramContext) {
+    this.#dialect = dialect;
+    this.#context = context;
+  }
+
+  get program(): Program {
+    return { queries: this.#queries, replicas: [...this.#replicas.values()], streams: this.#streams };
+  }
+
+  add(declared: Declared): void {
+    const { statement } = declared;
+    switch (statement.kind) {
+      case 'createSource':
+        this.#createSource(declared, statement);
+        break;
+      case 'createAs':
+        this.#createAs(declared, statement);
+        break;
+      case 'insertSelect':
+        this.#insertSelect(declared, statement);
+        break;
+    }
+  }
+
+  /** Whether the name is free. With IF NOT EXISTS a taken one is left as it is. */
+  #isFree(source: SourceText, statement: CreateSource | CreateAs): boolean {
+    const { name, at, ifNotExists, orReplace, type } = statement;
+    if (orReplace)
+      throw notSupported(
+        source,
+        at,
+        'OR REPLACE means nothing in a settings file: change the statement instead',
+      );
+    const known = this.#catalog.get(name);
+    if (known === undefined) return true;
+    if (ifNotExists && known.kind === type) return false;
+    throw sqlError(source, at, `there is a ${known.kind.toLowerCase()} ${name} already`);
+  }
+
+  #createSource(declared: Declared, statement: CreateSource): void {
+    const { source } = declared.parsed;
+    const id = capturedTable(declared, statement, this.#context.pipeline);
+    if (!this.#isFree(source, statement)) return;
+    const { name, type, at } = statement;
+    const schema = this.#context.describe(tableName(id));
+    if (schema === null)
+      throw sqlError(
+        source,
+        at,
+        `the table ${tableName(id)} is not captured; list it in source.tables, or correct CDC_TABLE`,
+      );
+    const captured = new CapturedSource(schema, this.#context.shown);
+    const { columns } = captured;
+    if (type === 'STREAM') {
+      this.#streams.push(captured);
+      this.#catalog.add({ kind: 'STREAM', name, columns, captured, sink: null });
+      return;
+    }
+    if (captured.keys.length === 0)
+      throw sqlError(
+        source,
+        at,
+        `the table ${tableName(id)} has no primary key, which a TABLE needs; it can be a STREAM`,
+      );
+    const replica = new Replica(this.#replicas.size, captured, memoryStore(), this.#context.journal);
+    this.#replicas.set(name, replica);
+    this.#catalog.add({ kind: 'TABLE', name, columns, captured });
+  }
+
+  #createAs(declared: Declared, statement: CreateAs): void {
+    const { source } = declared.parsed;
+    const { name, type, select, at } = statement;
+    if (type === 'TABLE')
+      throw notSupported(source, at, 'tables made by queries (aggregates) are not in this version');
+    if (!this.#isFree(source, statement)) return;
+    const properties = sinkProperties(declared, statement);
+    const query = this.#select(declared, select);
+    const { columns } = query;
+    const topic = sinkTopic(declared, statement);
+    if (this.#context.tableTopics.has(topic) || this.#topics.has(topic))
+      throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
+    this.#topics.add(topic);
+    const keys = columns.filter(({ key }) => key);
+    const [first] = keys;
+    const kafka = keys.length === 1 && first !== undefined && isKafkaKey(first.type);
+    const keyFormat =
+      properties.format('KEY_FORMAT') ?? (keys.length === 0 ? 'NONE' : kafka ? 'KAFKA' : 'JSON');
+    if (keyFormat === 'KAFKA' && keys.length > 0 && !kafka)
+      throw properties.error(
+        'KEY_FORMAT',
+        "KAFKA holds one key column of type INTEGER, BIGINT, DOUBLE or STRING; write KEY_FORMAT = 'JSON'",
+      );
+    const valueFormat = properties.format('VALUE_FORMAT');
+    if (valueFormat !== null && valueFormat !== 'JSON')
+      throw notSupported(
+        source,
+        properties.at('VALUE_FORMAT'),
+        `values are written as JSON in this version, not ${valueFormat}`,
+      );
+    const timestamp = properties.text('TIMESTAMP')?.toUpperCase() ?? null;
+    const timestampColumn = columns.findIndex((column) => column.name === timestamp);
+    const timestampType = columns[timestampColumn]?.type.kind;
+    if (timestamp !== null && timestampType !== 'BIGINT' && timestampType !== 'TIMESTAMP')
+      throw properties.error('TIMESTAMP', `TIMESTAMP names a BIGINT or TIMESTAMP column of the result`);
+    const sink: Sinkable = {
+      topic,
+      keyFormat,
+      fieldCase: properties.choice('FIELD_CASE', ['UPPER', 'LOWER', 'SOURCE']) ?? 'UPPER',
+      wrapSingleValue: properties.flag('WRAP_SINGLE_VALUE') ?? true,
+      timestampColumn: timestampColumn < 0 ? null : timestampColumn,
+    };
+    const onError = properties.choice('ON_ERROR', ['LOG', 'STOP', 'DLQ']) ?? 'LOG';
+    if (onError === 'DLQ')
+      throw notSupported(source, properties.at('ON_ERROR'), 'ON_ERROR is LOG or STOP in this version');
+    const target: StreamSource = { kind: 'STREAM', name, columns, captured: null, sink };
+    this.#catalog.add(target);
+    this.#query(`CSAS_${name}`, declared, { ...query, target, onError });
+  }
+
+  #insertSelect(declared: Declared, statement: InsertSelect): void {
+    const { source } = declared.parsed;
+    const { name, select, at } = statement;
+    const target = this.#catalog.find(name, { source, offset: at });
+    if (target.kind !== 'STREAM' || target.captured !== null)
+      throw sqlError(
+        source,
+        at,
+        `${name} is a captured table; INSERT INTO writes to a stream made by CREATE STREAM … AS`,
+      );
+    const query = this.#select(declared, select);
+    if (this.#feeds(target, query.input))
+      throw sqlError(source, at, `${name} is what this query reads, so its events would go round for ever`);
+    const columns = target.columns.map((column, i): OutputColumn => {
+      const given = query.columns[i];
+      const value =
+        given === undefined ? null : tryCoerce({ type: given.type, run: given.run, at }, column.type);
+      if (
+        given === undefined ||
+        value === null ||
+        given.key !== column.key ||
+        query.columns.length !== target.columns.length
+      ) {
+        const wanted = signature(target.columns);
+        throw sqlError(
+          source,
+          at,
+          `${name} has the columns ${wanted}, and the SELECT gives ${signature(query.columns)}`,
+        );
+      }
+      return { ...column, run: value.run, explodes: given.explodes };
+    });
+    this.#query(statement.queryId ?? 'INSERTQUERY', declared, { ...query, columns, target, onError: 'LOG' });
+  }
+
+  /** Whether what is written to `from` arrives in `to`. */
+  #feeds(from: StreamSource, to: StreamSource): boolean {
+    if (from === to) return true;
+    return this.#queries.some(({ input, target }) => input === from && this.#feeds(target, to));
+  }
+
+  #query(
+    prefix: string,
+    { parsed, statement }: Declared,
+    plan: Omit<QueryPlan, 'id' | 'statement' | 'warnings'> & { readonly warnings: readonly string[] },
+  ): void {
+    const id = `${prefix}_${this.#numbered++}`;
+    this.#queries.push({
+      ...plan,
+      id,
+      statement: printStatement(statement),
+      warnings: [...parsed.warnings, ...plan.warnings],
+    });
+  }
+
+  #select(
+    { parsed }: Declared,
+    select: Select,
+  ): Pick<QueryPlan, 'input' | 'joins' | 'where' | 'columns' | 'usesChange' | 'warnings'> {
+    const { source } = parsed;
+    refuseLater(source, select);
+    const warnings: string[] = [];
+    const scope = new SelectScope(source, this.#dialect, warnings);
+    const { from } = select;
+    const input = this.#catalog.find(from.name, { source, offset: from.at });
+    if (input.kind === 'TABLE')
+      throw notSupported(
+        source,
+        from.at,
+        `${from.name} is a table, and queries over tables are not in this version; FROM names a stream`,
+      );
+    if (from.asOf !== null)
+      throw sqlError(source, from.at, 'FOR SYSTEM_TIME belongs to the table that is joined');
+    scope.add({ source: input, alias: from.alias ?? from.name }, from.at);
+    const joins = compileJoins(select.joins, {
+      scope,
+      catalog: this.#catalog,
+      replicaOf: (name) => this.#replicas.get(name) ?? null,
+    });
+    const where =
+      select.where === null ? null : compileCondition(select.where, scope, 'the condition of WHERE');
+    const columns = projectColumns(select, scope, keyRule(select, joins, source));
+    return { input, joins, where, columns, usesChange: scope.usesChange, warnings };
+  }
+}
+
+function keyRule(select: Select, joins: readonly JoinPlan[], source: SourceText): KeyRule {
+  const { partitionBy } = select;
+  if (partitionBy !== null) {
+    if (partitionBy.length === 0) throw sqlError(source, select.at, 'PARTITION BY needs an expression');
+    return { kind: 'partition', by: partitionBy };
+  }
+  const last = joins.at(-1);
+  if (last === undefined) return { kind: 'own' };
+  const [left, right, value] = [last.left[0], last.right[0], last.values[0]];
+  // A key of several columns stays that of the stream.
+  if (left === undefined || right === undefined || value === undefined || last.left.length > 1)
+    return { kind: 'own' };
+  return { kind: 'join', left, right, value };
+}
+
+function refuseLater(source: SourceText, select: Select): void {
+  const { groupBy, window, having, emit, limit, at } = select;
+  if (groupBy !== null) throw notSupported(source, at, 'GROUP BY is not in this version');
+  if (window !== null) throw notSupported(source, window.at, 'windows are not in this version');
+  if (having !== null) throw notSupported(source, at, 'HAVING is not in this version');
+  if (emit === 'FINAL') throw notSupported(source, at, 'EMIT FINAL is not in this version');
+  if (limit !== null) throw sqlError(source, at, 'a query that runs for ever cannot have a LIMIT');
+}
+
+function signature(columns: readonly Pick<OutputColumn, 'name' | 'type' | 'key'>[]): string {
+  return columns
+    .map(({ name, type, key }) => `${nameText(name)} ${typeText(type)}${key ? ' KEY' : ''}`)
+    .join(', ');
+}
+
+/** For errors about tables that the source does not let us read. */
+export function unreadable(table: string, cause: unknown): HeadwaterError {
+  return new HeadwaterError(
+    'enrich.table-unreadable',
+    `The table ${table}, which enrich.sql joins with, cannot be read.`,
+    { details: { table }, cause },
+  );
+}

@@ -1,0 +1,100 @@
+/** The properties of WITH, as far as this version follows them. */
+import { nearest } from '../errors/nearest.ts';
+import type { Property } from './sql/ast.ts';
+import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
+
+const FORMATS = ['KAFKA', 'JSON', 'NONE'] as const;
+const LATER_FORMATS: ReadonlySet<string> = new Set([
+  'AVRO',
+  'DELIMITED',
+  'JSON_SR',
+  'PROTOBUF',
+  'PROTOBUF_NOSR',
+]);
+
+/** What section 4 of the dialect knows and this version does not follow. */
+const LATER: ReadonlyMap<string, string> = new Map([
+  ['PARTITIONS', 'topics are created as emit.kafka.topics says'],
+  ['REPLICAS', 'topics are created as emit.kafka.topics says'],
+  ['RETENTION_MS', 'topics are created as emit.kafka.topics says'],
+  ['CLEANUP_POLICY', 'topics are created as emit.kafka.topics says'],
+  ['VALUE_DELIMITER', 'DELIMITED is not in this version'],
+  ['WINDOW_TYPE', 'windows are not in this version'],
+  ['WINDOW_SIZE', 'windows are not in this version'],
+  ['HISTORY', 'tables keep no old versions in this version'],
+  ['TIMESTAMP_FORMAT', 'TIMESTAMP names a BIGINT or TIMESTAMP column in this version'],
+]);
+
+export class Properties {
+  readonly #source: SourceText;
+  readonly #at: number;
+  readonly #values = new Map<string, Property>();
+
+  /** `known`: what is followed here. Throws for anything else. */
+  constructor(source: SourceText, at: number, properties: readonly Property[], known: readonly string[]) {
+    this.#source = source;
+    this.#at = at;
+    for (const property of properties) {
+      const { key } = property;
+      if (!known.includes(key)) throw this.#unknown(property, known);
+      this.#values.set(key, property);
+    }
+  }
+
+  text(key: string): string | null {
+    const property = this.#values.get(key);
+    if (property === undefined) return null;
+    if (typeof property.value === 'string' && property.value !== '') return property.value;
+    throw sqlError(this.#source, property.at, `${key} takes a text in single quotes`);
+  }
+
+  flag(key: string): boolean | null {
+    const property = this.#values.get(key);
+    if (property === undefined) return null;
+    const { value } = property;
+    if (typeof value === 'boolean') return value;
+    if (typeof value === 'string' && /^(true|false)$/i.test(value)) return value.toLowerCase() === 'true';
+    throw sqlError(this.#source, property.at, `${key} takes TRUE or FALSE`);
+  }
+
+  choice<C extends string>(key: string, choices: readonly C[]): C | null {
+    const text = this.text(key)?.toUpperCase();
+    if (text === undefined) return null;
+    const found = choices.find((choice) => choice === text);
+    if (found !== undefined) return found;
+    throw sqlError(this.#source, this.at(key), `${key} is one of ${choices.join(', ')}`);
+  }
+
+  /** KEY_FORMAT, VALUE_FORMAT and FORMAT for both. */
+  format(key: 'KEY_FORMAT' | 'VALUE_FORMAT'): (typeof FORMATS)[number] | null {
+    const both = this.#values.has('FORMAT');
+    if (both && this.#values.has(key))
+      throw sqlError(this.#source, this.at(key), `FORMAT sets ${key} too; keep one of them`);
+    const used = both ? 'FORMAT' : key;
+    const text = this.text(used)?.toUpperCase();
+    if (text === undefined) return null;
+    if (LATER_FORMATS.has(text))
+      throw notSupported(
+        this.#source,
+        this.at(used),
+        `the format ${text} is not in this version; write JSON`,
+      );
+    return this.choice(used, FORMATS);
+  }
+
+  at(key: string): number {
+    return this.#values.get(key)?.at ?? this.#at;
+  }
+
+  error(key: string, sentence: string): Error {
+    return sqlError(this.#source, this.at(key), sentence);
+  }
+
+  #unknown({ key, at }: Property, known: readonly string[]): Error {
+    const later = LATER.get(key);
+    if (later !== undefined) return notSupported(this.#source, at, `${key} cannot be used: ${later}`);
+    const meant = nearest(key, known);
+    const hint = meant === null ? `; known here: ${known.join(', ')}` : `; did you mean ${meant}?`;
+    return sqlError(this.#source, at, `there is no property ${key}${hint}`);
+  }
+}

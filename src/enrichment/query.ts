@@ -1,0 +1,127 @@
+/** A running query: events in, records and events out. Nothing is made per row but the row itself. */
+import type { Sink, SinkRecord, TopicHandle } from '../emitter/sink.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { StreamEvent } from './event.ts';
+import type { ProcessingLog } from './processing-log.ts';
+import type { QueryPlan } from './program.ts';
+import type { RecordWriter } from './record-writer.ts';
+import type { Frame, Problem } from './sql/frame.ts';
+import type { SqlValue } from './sql/value.ts';
+
+/** Of outputs that were joined with a table as a later snapshot shows it. */
+const AS_OF_SNAPSHOT = [['__asof', 'snapshot']] as const;
+
+/** A stream that queries write: its topic, and the queries that read it. */
+export class OutputStream {
+  readonly #sink: Sink;
+  readonly #topic: TopicHandle;
+  readonly #writer: RecordWriter;
+  readonly #record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
+  readonly #readers: Query[] = [];
+  records = 0;
+
+  constructor(sink: Sink, topic: TopicHandle, writer: RecordWriter) {
+    this.#sink = sink;
+    this.#topic = topic;
+    this.#writer = writer;
+  }
+
+  addReader(query: Query): void {
+    this.#readers.push(query);
+  }
+
+  emit(event: StreamEvent, fromSnapshot: boolean): void {
+    const { row, hasValue, time } = event;
+    const record = this.#record;
+    this.#writer.write(record, hasValue ? row : null, row, time);
+    record.headers = fromSnapshot ? AS_OF_SNAPSHOT : null;
+    this.#sink.append(this.#topic, record);
+    this.records++;
+    for (const query of this.#readers) query.process(event, fromSnapshot);
+  }
+}
+
+export class Query {
+  readonly #plan: QueryPlan;
+  readonly #target: OutputStream;
+  readonly #frame: Frame;
+  /** Replicas that show a later state than the log's position. */
+  readonly #ahead: ReadonlySet<number>;
+  readonly #explodes: boolean;
+
+  constructor(plan: QueryPlan, target: OutputStream, log: ProcessingLog, ahead: ReadonlySet<number>) {
+    this.#plan = plan;
+    this.#target = target;
+    this.#ahead = ahead;
+    this.#explodes = plan.columns.some(({ explodes }) => explodes);
+    this.#frame = {
+      rows: [null, ...plan.joins.map(() => null)],
+      time: 0,
+      change: null,
+      note: (problem) => {
+        log.note(plan.id, problem);
+        if (plan.onError === 'STOP') throw stopped(plan, problem);
+      },
+    };
+  }
+
+  process(event: StreamEvent, fromSnapshot: boolean): void {
+    const { joins, where, usesChange } = this.#plan;
+    const frame = this.#frame;
+    frame.rows.fill(null);
+    frame.rows[0] = event.row;
+    frame.time = event.time;
+    frame.change = event.change;
+    const hasValue = event.hasValue || (usesChange && event.change !== null);
+    if (!hasValue && joins.length > 0) return;
+    let ahead = fromSnapshot;
+    for (let i = 0; i < joins.length; i++) {
+      const join = joins[i]!;
+      const key = join.key(frame);
+      const row = key === null ? null : join.replica.lookUp(key, join.asOf, event.seq);
+      if (row === null && join.kind === 'INNER') return;
+      frame.rows[i + 1] = row;
+      ahead ||= this.#ahead.has(join.replica.index);
+    }
+    if (where !== null && where(frame) !== true) return;
+    if (this.#explodes && hasValue) this.#explode(event, ahead);
+    else this.#emit(event, hasValue, this.#project(-1), ahead);
+  }
+
+  #emit(event: StreamEvent, hasValue: boolean, row: readonly SqlValue[], ahead: boolean): void {
+    const { seq, time } = event;
+    this.#target.emit({ row, hasValue, seq, time, change: null }, ahead);
+  }
+
+  /** `item`: of the arrays that EXPLODE takes apart. */
+  #project(item: number): SqlValue[] {
+    const { columns } = this.#plan;
+    const row: SqlValue[] = [];
+    for (const { run, explodes } of columns) {
+      const value = run(this.#frame);
+      row.push(explodes ? ((value as readonly SqlValue[] | null)?.[item] ?? null) : value);
+    }
+    return row;
+  }
+
+  /** Several in one projection run in step; the shorter ones are NULL at the end. */
+  #explode(event: StreamEvent, ahead: boolean): void {
+    let count = 0;
+    for (const { run, explodes } of this.#plan.columns) {
+      if (explodes) count = Math.max(count, (run(this.#frame) as readonly SqlValue[] | null)?.length ?? 0);
+    }
+    const rows: SqlValue[][] = [];
+    for (let item = 0; item < count; item++) rows.push(this.#project(item));
+    for (const row of rows) this.#emit(event, true, row, ahead);
+  }
+}
+
+function stopped({ id }: QueryPlan, problem: Problem): HeadwaterError {
+  return new HeadwaterError(
+    'enrich.row-failed',
+    `The query ${id} met a row for which an expression failed (${problem}).`,
+    {
+      details: { query: id, problem },
+    },
+  );
+}

@@ -1,0 +1,107 @@
+/** Rows of a query's result → records of its topic. */
+import type { SinkRecord } from '../emitter/sink.ts';
+import type { SqlColumn } from './captured-source.ts';
+import type { Sinkable } from './catalog.ts';
+import type { SqlType } from './sql/sql-type.ts';
+import type { SqlValue } from './sql/value.ts';
+import { type JsonWriter, jsonWriter, type Spelling } from './value-json.ts';
+
+interface Field {
+  readonly index: number;
+  readonly lead: string;
+  readonly write: JsonWriter;
+}
+
+/** Whether Kafka's own serializers have a form for keys of that type. */
+export function isKafkaKey(type: SqlType): boolean {
+  return ['INTEGER', 'BIGINT', 'DOUBLE', 'STRING'].includes(type.kind);
+}
+
+export class RecordWriter {
+  readonly #value: readonly Field[];
+  readonly #key: readonly Field[];
+  readonly #keyTypes: readonly SqlType[];
+  readonly #sink: Sinkable;
+  readonly #bare: boolean;
+
+  constructor(columns: readonly SqlColumn[], sink: Sinkable) {
+    const spelling: Spelling = sink.fieldCase === 'LOWER' ? (name) => name.toLowerCase() : (name) => name;
+    const fields = columns.map(({ name, spelling: own, type, key }, index) => ({
+      key,
+      type,
+      index,
+      label: JSON.stringify(sink.fieldCase === 'SOURCE' ? own : spelling(name)),
+      write: jsonWriter(type, spelling),
+    }));
+    const lead = ({ index, label, write }: (typeof fields)[number], i: number): Field => ({
+      index,
+      lead: `${i === 0 ? '{' : ','}${label}:`,
+      write,
+    });
+    const keys = fields.filter(({ key }) => key);
+    this.#key = keys.map(lead);
+    this.#keyTypes = keys.map(({ type }) => type);
+    this.#value = fields.filter(({ key }) => !key).map(lead);
+    this.#sink = sink;
+    this.#bare = !sink.wrapSingleValue && this.#value.length === 1;
+  }
+
+  /** Fills the record; `row` null is a record without value, whose key is `keyed`'s. */
+  write(
+    record: SinkRecord,
+    row: readonly SqlValue[] | null,
+    keyed: readonly SqlValue[],
+    timeMs: number,
+  ): void {
+    record.key = this.#keyOf(keyed);
+    record.value = row === null ? null : this.#valueOf(row);
+    const { timestampColumn } = this.#sink;
+    const own = timestampColumn === null || row === null ? null : row[timestampColumn];
+    record.timestamp = own == null ? timeMs : Number(own);
+  }
+
+  #valueOf(row: readonly SqlValue[]): string {
+    const [only] = this.#value;
+    if (this.#bare && only !== undefined) return only.write(row[only.index] ?? null);
+    return object(this.#value, row);
+  }
+
+  #keyOf(row: readonly SqlValue[]): string | Uint8Array | null {
+    const [first] = this.#key;
+    if (first === undefined || this.#sink.keyFormat === 'NONE') return null;
+    if (this.#key.length > 1) return object(this.#key, row);
+    const value = row[first.index] ?? null;
+    if (value === null) return null;
+    return this.#sink.keyFormat === 'KAFKA' ? kafkaBytes(this.#keyTypes[0], value) : first.write(value);
+  }
+}
+
+function object(fields: readonly Field[], row: readonly SqlValue[]): string {
+  if (fields.length === 0) return '{}';
+  let text = '';
+  for (const { index, lead, write } of fields) text += lead + write(row[index] ?? null);
+  return `${text}}`;
+}
+
+/** As Kafka's IntegerSerializer, LongSerializer, DoubleSerializer and StringSerializer. */
+function kafkaBytes(type: SqlType | undefined, value: SqlValue): Uint8Array {
+  switch (type?.kind) {
+    case 'INTEGER': {
+      const bytes = Buffer.alloc(4);
+      bytes.writeInt32BE(Number(value));
+      return bytes;
+    }
+    case 'BIGINT': {
+      const bytes = Buffer.alloc(8);
+      bytes.writeBigInt64BE(BigInt(value as number | bigint));
+      return bytes;
+    }
+    case 'DOUBLE': {
+      const bytes = Buffer.alloc(8);
+      bytes.writeDoubleBE(Number(value));
+      return bytes;
+    }
+    default:
+      return Buffer.from(value as string);
+  }
+}

@@ -1,0 +1,113 @@
+/** The rows of a captured table as of the log's position, and, within a transaction, as of any of its changes. */
+import type { CapturedSource } from './captured-source.ts';
+import type { AsOf } from './sql/ast.ts';
+import type { KeyValue } from './sql/value.ts';
+import type { StoredRow, TableStore } from './store.ts';
+
+export type JoinAsOf = Exclude<AsOf, 'ROWTIME'>;
+
+/** What became of one key within the transaction under way. */
+interface KeyHistory {
+  readonly before: StoredRow | null;
+  readonly versions: { readonly seq: number; readonly row: StoredRow | null }[];
+}
+
+export interface ReplicaJournal {
+  put(replica: number, key: KeyValue, row: StoredRow): void;
+  delete(replica: number, key: KeyValue): void;
+  clear(replica: number): void;
+}
+
+export class Replica {
+  readonly index: number;
+  readonly captured: CapturedSource;
+  readonly #store: TableStore;
+  readonly #journal: ReplicaJournal;
+  /** Whether a join asks for states within or before a transaction. */
+  historic = false;
+  /** Whether the table is complete: a snapshot has filled it, and the log moves it on. */
+  ready = false;
+  #history = new Map<KeyValue, KeyHistory>();
+
+  constructor(index: number, captured: CapturedSource, store: TableStore, journal: ReplicaJournal) {
+    this.index = index;
+    this.captured = captured;
+    this.#store = store;
+    this.#journal = journal;
+  }
+
+  get size(): number {
+    return this.#store.size;
+  }
+
+  current(key: KeyValue): StoredRow | null {
+    return this.#store.get(key) ?? null;
+  }
+
+  entries(): Iterable<readonly [KeyValue, StoredRow]> {
+    return this.#store.entries();
+  }
+
+  /** As an image has it: nothing of this is news to the journal. */
+  restore(key: KeyValue, row: StoredRow | null): void {
+    if (row === null) this.#store.delete(key);
+    else this.#store.put(key, row);
+  }
+
+  reset(): void {
+    this.#store.clear();
+    this.ready = false;
+  }
+
+  put(key: KeyValue, row: StoredRow, seq: number): void {
+    this.#remember(key, row, seq);
+    this.#store.put(key, row);
+    this.#journal.put(this.index, key, row);
+  }
+
+  delete(key: KeyValue, seq: number): void {
+    this.#remember(key, null, seq);
+    if (this.#store.delete(key)) this.#journal.delete(this.index, key);
+  }
+
+  /** The table was truncated. */
+  clear(seq: number): void {
+    if (this.historic) for (const [key] of this.#store.entries()) this.#remember(key, null, seq);
+    this.#store.clear();
+    this.#journal.clear(this.index);
+  }
+
+  /**
+   * The row that an event with that place in the transaction sees: after the whole transaction, before it, or
+   * after the changes in front of the event.
+   */
+  lookUp(key: KeyValue, asOf: JoinAsOf, seq: number): StoredRow | null {
+    if (asOf !== 'COMMIT') {
+      const history = this.#history.get(key);
+      if (history !== undefined) {
+        let { before: row } = history;
+        if (asOf === 'BEFORE') return row;
+        for (const version of history.versions) {
+          if (version.seq >= seq) break;
+          ({ row } = version);
+        }
+        return row;
+      }
+    }
+    return this.#store.get(key) ?? null;
+  }
+
+  endTransaction(): void {
+    if (this.#history.size > 0) this.#history = new Map();
+  }
+
+  #remember(key: KeyValue, row: StoredRow | null, seq: number): void {
+    if (!this.historic) return;
+    let history = this.#history.get(key);
+    if (history === undefined) {
+      history = { before: this.#store.get(key) ?? null, versions: [] };
+      this.#history.set(key, history);
+    }
+    history.versions.push({ seq, row });
+  }
+}

@@ -1,0 +1,350 @@
+/**
+ * The enrichment of one pipeline, between reader and emitter's sink. Per transaction: its changes move the replicas
+ * on as they arrive, its events wait for its end; then they are joined, each with the state its join asks for
+ * (enrichment.md 7.2), and the records go out with the transaction's own.
+ */
+import type { Sink } from '../emitter/sink.ts';
+import type { Batch } from '../model/batch.ts';
+import type { RowChange, SourceInfo, TruncateChange, Tx } from '../model/change.ts';
+import type { PositionCodec } from '../model/position.ts';
+import { type TableSchema, tableName } from '../model/table.ts';
+import { valuesOf } from '../model/text-row.ts';
+import type { Row } from '../model/value.ts';
+import type { Log } from '../observability/log.ts';
+import type { SourceBlock } from '../schema/source-block.ts';
+import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
+import { ENRICH_KEY } from '../state/checkpoint.ts';
+import type { CapturedSource, RowReader } from './captured-source.ts';
+import type { StreamEvent } from './event.ts';
+import type { ImageReference, ReplicaImage, ReplicaState } from './image.ts';
+import type { ProcessingLog } from './processing-log.ts';
+import { type Program, unreadable } from './program.ts';
+import { OutputStream, Query } from './query.ts';
+import { RecordWriter } from './record-writer.ts';
+import type { Replica } from './replica.ts';
+import { rowCodec } from './row-text.ts';
+import { EventSpool, type SpooledEvent } from './spool.ts';
+import type { Problem } from './sql/frame.ts';
+import type { StreamSource } from './catalog.ts';
+
+/** Events between two looks at the sink's back-pressure. */
+const EVENTS_A_BREATH = 1_000;
+
+export interface StageOptions<P, S extends SourceInfo> {
+  readonly program: Program;
+  readonly image: ReplicaImage;
+  /** Of the replicas that the image restored. */
+  readonly restored: ReadonlyMap<Replica, ReplicaState>;
+  readonly sink: Sink;
+  readonly codec: PositionCodec<P>;
+  readonly block: SourceBlock<S>;
+  readonly processing: ProcessingLog;
+  readonly log: Log;
+  /** For a transaction that is too large for memory. */
+  readonly spoolDir: string;
+  readonly spoolBytes: number;
+}
+
+/** A batch as it may be committed, and how many records enrichment has made of it. */
+export interface Absorbed<P, S extends SourceInfo> {
+  readonly batch: Batch<P, S>;
+  readonly records: number;
+}
+
+/** One change stream of a captured table with the queries that read it. */
+interface Input {
+  readonly index: number;
+  readonly captured: CapturedSource;
+  readonly queries: readonly Query[];
+  readonly usesChange: boolean;
+}
+
+/** What one version of a captured table means to the statements. */
+interface TableUse {
+  readonly replicas: readonly Replica[];
+  readonly inputs: readonly Input[];
+}
+
+export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable {
+  readonly #options: StageOptions<P, S>;
+  readonly #replicas: readonly Replica[];
+  readonly #inputs: readonly Input[];
+  readonly #outputs: readonly OutputStream[];
+  readonly #spool: EventSpool;
+  readonly #note: (problem: Problem) => void;
+  readonly #uses = new Map<TableSchema, TableUse>();
+  /** Replicas that show a later position than the log's, by index. */
+  readonly #ahead = new Map<number, P>();
+  readonly #aheadIndexes = new Set<number>();
+  #tx: Tx | null = null;
+  #counted = 0;
+
+  private constructor(options: StageOptions<P, S>, outputs: ReadonlyMap<StreamSource, OutputStream>) {
+    this.#options = options;
+    const { program, processing, restored, codec } = options;
+    this.#replicas = program.replicas;
+    this.#outputs = [...outputs.values()];
+    this.#note = (problem) => processing.note('captured tables', problem);
+    for (const [replica, { asOf }] of restored) {
+      replica.ready = true;
+      if (asOf !== null) this.#setAhead(replica, codec.decode(asOf));
+    }
+    const queries = program.queries.map((plan) => {
+      const target = outputs.get(plan.target);
+      if (target === undefined) throw new TypeError('Each query has its output.');
+      const query = new Query(plan, target, processing, this.#aheadIndexes);
+      outputs.get(plan.input)?.addReader(query);
+      return { plan, query };
+    });
+    this.#inputs = program.streams.flatMap((captured, index) => {
+      const readers = queries.filter(({ plan }) => plan.input.captured === captured);
+      const usesChange = readers.some(({ plan }) => plan.usesChange);
+      return { index, captured, queries: readers.map(({ query }) => query), usesChange };
+    });
+    this.#spool = new EventSpool(
+      options.spoolDir,
+      options.spoolBytes,
+      this.#inputs.map(({ captured }) => rowCodec(captured.used.map(({ type }) => type))),
+    );
+  }
+
+  /** Opens the topics of the results. */
+  static async open<P, S extends SourceInfo>(options: StageOptions<P, S>): Promise<EnrichmentStage<P, S>> {
+    const outputs = new Map<StreamSource, OutputStream>();
+    for (const { target } of options.program.queries) {
+      const { sink } = target;
+      if (sink === null || outputs.has(target)) continue;
+      const topic = await options.sink.topic(sink.topic, 'table');
+      outputs.set(target, new OutputStream(options.sink, topic, new RecordWriter(target.columns, sink)));
+    }
+    return new EnrichmentStage(options, outputs);
+  }
+
+  /** For the checkpoint with which the attempt begins. */
+  get reference(): string {
+    return JSON.stringify(this.#options.image.reference);
+  }
+
+  /** Whether every joined table is complete. */
+  get ready(): boolean {
+    return this.#replicas.every(({ ready }) => ready);
+  }
+
+  /**
+   * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
+   * appended with its last batch; until then the batch must not be committed.
+   */
+  async absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>> {
+    for (const change of batch.changes) {
+      if (change.kind !== 'row' && change.kind !== 'truncate') continue;
+      if (change.tx !== this.#tx) {
+        if (this.#tx !== null) await this.#endTransaction();
+        this.#tx = change.tx;
+      }
+      if (change.kind === 'truncate') this.#truncate(change);
+      else if (change.unreadable === undefined) this.#row(change, batch.bytes / batch.changes.length);
+    }
+    const { codec } = this.#options;
+    const { resume } = batch;
+    const between = resume !== null && !codec.insideTransaction(resume);
+    if (between && this.ready) {
+      await this.#endTransaction();
+      this.#tx = null;
+      this.#passed(resume);
+    }
+    return this.#absorbed(batch, between);
+  }
+
+  /** A snapshot of the captured tables has been read: those among them that are joined are complete. */
+  async snapshotRead(tables: ReadonlySet<string>): Promise<void> {
+    for (const replica of this.#replicas) {
+      if (!replica.ready && tables.has(tableName(replica.captured.id))) this.#setReady(replica, null);
+    }
+    // Events of tables that are streams too have waited for the others.
+    if (this.ready) await this.#endTransaction();
+  }
+
+  /**
+   * Reads the joined tables that nothing has filled, each as the database shows it now. Until the log has passed
+   * that position, results say that they were joined with a later state.
+   */
+  async load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
+    const missing = this.#replicas.filter(({ ready }) => !ready);
+    if (missing.length === 0) return;
+    const { log, codec } = this.#options;
+    await using view = await source.openOwnView({ parallelism: 1 }, signal);
+    for (const replica of missing) {
+      const { captured } = replica;
+      const table = tableName(captured.id);
+      replica.clear(0);
+      try {
+        const plan = await view.plan(
+          captured.id,
+          { chunkRows: Number.MAX_SAFE_INTEGER, where: null },
+          signal,
+        );
+        for (const range of plan.chunks) {
+          for await (const { rows } of view.rows(plan, range, signal)) {
+            for (const { table, after } of rows)
+              this.#upsert(replica, captured.reader(table), null, valuesOf(after), 0);
+            this.#options.image.flush(false);
+          }
+        }
+      } catch (error) {
+        if (signal.aborted) throw error;
+        throw unreadable(table, error);
+      }
+      signal.throwIfAborted();
+      this.#setReady(replica, view.position);
+      log.info(
+        { table, rows: replica.size, position: codec.encode(view.position) },
+        'a joined table was read from the database',
+      );
+    }
+    await this.#endTransaction();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#spool.close();
+    this.#options.image.close();
+    return Promise.resolve();
+  }
+
+  #absorbed(batch: Batch<P, S>, between: boolean): Absorbed<P, S> {
+    let total = 0;
+    for (const output of this.#outputs) total += output.records;
+    const records = total - this.#counted;
+    this.#counted = total;
+    const reference = this.#options.image.flush(between);
+    // Events that wait are in memory alone: the position must not pass them.
+    const resume = this.#spool.isEmpty && (between || batch.resume === null) ? batch.resume : null;
+    if (reference === null && resume === batch.resume) return { batch, records };
+    return { batch: { ...batch, resume, ...stateOf(batch, reference) }, records };
+  }
+
+  #use(table: TableSchema): TableUse {
+    let use = this.#uses.get(table);
+    if (use === undefined) {
+      const name = tableName(table.id);
+      use = {
+        replicas: this.#replicas.filter(({ captured }) => tableName(captured.id) === name),
+        inputs: this.#inputs.filter(
+          ({ captured, queries }) => queries.length > 0 && tableName(captured.id) === name,
+        ),
+      };
+      // Each version of a table is an object of its own.
+      if (this.#uses.size > 1_000) this.#uses.clear();
+      this.#uses.set(table, use);
+    }
+    return use;
+  }
+
+  #row(change: RowChange<S>, bytes: number): void {
+    const { replicas, inputs } = this.#use(change.table);
+    if (replicas.length === 0 && inputs.length === 0) return;
+    const { op, seq } = change;
+    const before = valuesOf(change.before);
+    const after = valuesOf(change.after);
+    for (const replica of replicas) {
+      // What is read again of a table that is complete says nothing new.
+      if (op === 'r' && replica.ready) continue;
+      this.#upsert(replica, replica.captured.reader(change.table), before, op === 'd' ? null : after, seq);
+    }
+    for (const input of inputs) {
+      const event = this.#event(input, change);
+      if (event !== null) this.#spool.add(input.index, event, bytes);
+    }
+  }
+
+  #upsert(replica: Replica, reader: RowReader, before: Row | null, after: Row | null, seq: number): void {
+    const old = before === null ? null : reader.key(before, this.#note);
+    if (after === null) {
+      if (old !== null) replica.delete(old, seq);
+      return;
+    }
+    const key = reader.key(after, this.#note);
+    const known = replica.current(old ?? key ?? '');
+    if (old !== null && old !== key) replica.delete(old, seq);
+    if (key !== null) replica.put(key, reader.row(after, { before, known }, this.#note), seq);
+  }
+
+  #truncate({ table, seq }: TruncateChange<S>): void {
+    for (const replica of this.#use(table).replicas) replica.clear(seq);
+  }
+
+  /** Null for a change that says nothing of the row. */
+  #event({ captured, usesChange }: Input, change: RowChange<S>): StreamEvent | null {
+    const { table, op, seq, tx, at } = change;
+    const before = valuesOf(change.before);
+    const after = valuesOf(change.after);
+    const image = op === 'd' ? before : after;
+    if (image === null) return null;
+    const { block } = this.#options;
+    const reader = captured.reader(table);
+    return {
+      row:
+        op === 'd'
+          ? reader.remains(image, this.#note)
+          : reader.row(image, { before, known: null }, this.#note),
+      hasValue: op !== 'd',
+      seq,
+      time: block.commitTimeMs(at),
+      change: usesChange
+        ? {
+            op,
+            before: before === null ? null : reader.image(before, this.#note),
+            tx: tx?.id ?? null,
+            position: block.transactionId(at),
+          }
+        : null,
+    };
+  }
+
+  async #endTransaction(): Promise<void> {
+    const events = this.#spool.take();
+    if (events !== null) this.#process(events);
+    else {
+      for await (const some of this.#spool.drain()) {
+        for (let from = 0; from < some.length; from += EVENTS_A_BREATH) {
+          this.#process(some.slice(from, from + EVENTS_A_BREATH));
+          await this.#options.sink.ready();
+        }
+      }
+    }
+    for (const replica of this.#replicas) replica.endTransaction();
+  }
+
+  #process(events: readonly SpooledEvent[]): void {
+    for (const { stream, event } of events) {
+      for (const query of this.#inputs[stream]?.queries ?? []) query.process(event, false);
+    }
+  }
+
+  #setReady(replica: Replica, asOf: P | null): void {
+    replica.ready = true;
+    this.#options.image.ready(replica.index, asOf === null ? null : this.#options.codec.encode(asOf));
+    if (asOf !== null) this.#setAhead(replica, asOf);
+  }
+
+  #setAhead({ index }: Replica, position: P): void {
+    this.#ahead.set(index, position);
+    this.#aheadIndexes.add(index);
+  }
+
+  #passed(resume: P): void {
+    for (const [index, position] of this.#ahead) {
+      if ((this.#options.codec.compare(resume, position) ?? -1) < 0) continue;
+      this.#ahead.delete(index);
+      this.#aheadIndexes.delete(index);
+      this.#options.image.caughtUp(index);
+    }
+  }
+}
+
+function stateOf<P, S extends SourceInfo>(
+  batch: Batch<P, S>,
+  reference: ImageReference | null,
+): { readonly state?: ReadonlyMap<string, string | null> } {
+  if (reference === null) return batch.state === undefined ? {} : { state: batch.state };
+  return { state: new Map([...(batch.state ?? []), [ENRICH_KEY, JSON.stringify(reference)]]) };
+}

@@ -1,0 +1,105 @@
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { containsAll, type GtidSet } from './gtid/gtid-set.ts';
+import { MariadbGtidSet } from './gtid/mariadb-gtid-set.ts';
+import { MysqlGtidSet } from './gtid/mysql-gtid-set.ts';
+import { type LogServer, logEnd } from './log-end.ts';
+import type { Query } from './catalogue.ts';
+import type { ServerInfo } from './wire/server-info.ts';
+import type { MysqlPosition } from './position.ts';
+import { quoteLiteral } from './wire/quoting.ts';
+
+/** A server that is asked about its log. */
+export interface AskedServer extends LogServer {
+  readonly query: Query;
+  readonly info: ServerInfo;
+}
+
+/**
+ * Why the log cannot be read on from the position; null where it can. `sameServer`: the position was reached on this
+ * one. Throws `source.behind` where waiting may help.
+ */
+export async function findGap(
+  server: AskedServer,
+  position: MysqlPosition,
+  sameServer: boolean,
+): Promise<string | null> {
+  const { gtids } = position;
+  if (gtids === null || !server.gtids) return findFileGap(server, position, sameServer);
+  if (gtids instanceof MysqlGtidSet !== (server.info.flavour === 'mysql')) {
+    return 'the position holds GTIDs of another kind of server';
+  }
+  const end = await logEnd(server.query, server.info, true);
+  const purged = await purgedSet(server);
+  if (purged !== null && !containsAll(gtids, purged)) {
+    return `the server has purged transactions that were not delivered yet: ${missing(purged, gtids)}`;
+  }
+  if (end.gtids === null || containsAll(end.gtids, gtids)) return null;
+  const ahead = `the server has not the transactions ${missing(gtids, end.gtids)}, which were delivered`;
+  if (sameServer) return `${ahead}: its log was reset`;
+  if (await isReplica(server)) {
+    throw new HeadwaterError('source.behind', `The server is a replica that lags behind: ${ahead}.`);
+  }
+  return ahead;
+}
+
+async function findFileGap(
+  { query, uuid }: AskedServer,
+  { file, pos, gtids }: MysqlPosition,
+  sameServer: boolean,
+): Promise<string | null> {
+  if (!sameServer) {
+    return gtids === null
+      ? 'file and offset mean nothing on another server'
+      : 'the server has gtid_mode other than ON, and is not the one that was read';
+  }
+  const files = await query('SHOW BINARY LOGS');
+  const found = files.find(([name]) => name === file);
+  if (found === undefined) return `the server has no longer the file ${file}`;
+  if (Number(found[1]) < pos) {
+    return `the file ${file} ends at ${Number(found[1])}, before the checkpoint ${pos}: the log of ${uuid} was reset`;
+  }
+  return null;
+}
+
+/** The transactions that are no longer in the server's files. */
+async function purgedSet({ query, info }: AskedServer): Promise<GtidSet | null> {
+  if (info.flavour === 'mysql') {
+    const [row] = await query('SELECT @@global.gtid_purged');
+    return MysqlGtidSet.parse(row?.[0] ?? '');
+  }
+  const [first] = await query('SHOW BINARY LOGS');
+  if (first?.[0] == null) return null;
+  // A file of MariaDB's begins with where the one before has ended, as `[0-1-5,7-1-1]`.
+  const events = await query(`SHOW BINLOG EVENTS IN ${quoteLiteral(first[0])} LIMIT 3`);
+  const list = events.find(([, , type]) => type === 'Gtid_list')?.[5];
+  return MariadbGtidSet.parse(list?.replaceAll(/[[\]]/g, '') ?? '');
+}
+
+function missing(wanted: GtidSet, have: GtidSet): string {
+  if (wanted instanceof MysqlGtidSet && have instanceof MysqlGtidSet) return wanted.minus(have).toString();
+  return wanted.toString();
+}
+
+async function isReplica({ query, info }: AskedServer): Promise<boolean> {
+  const renamed = info.flavour === 'mysql' ? info.version >= 80_022 : info.version >= 100_501;
+  return (await query(renamed ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS')).length > 0;
+}
+
+/** How long the server keeps a file of its log; null: for ever. */
+export async function logRetentionMs({ query, info }: AskedServer): Promise<number | null> {
+  const bySeconds = info.flavour === 'mysql' ? info.version >= 80_001 : info.version >= 100_601;
+  const [row] = await query(
+    `SELECT @@global.${bySeconds ? 'binlog_expire_logs_seconds' : 'expire_logs_days'}`,
+  );
+  const kept = Number(row?.[0] ?? 0) * (bySeconds ? 1000 : 86_400_000);
+  return kept === 0 ? null : kept;
+}
+
+/** Whether another reader or replica is registered under our server id. */
+export async function serverIdTaken({ query, info }: AskedServer, serverId: number): Promise<boolean> {
+  const renamed = info.flavour === 'mysql' ? info.version >= 80_022 : info.version >= 100_501;
+  const rows = await query(
+    renamed ? (info.flavour === 'mysql' ? 'SHOW REPLICAS' : 'SHOW REPLICA HOSTS') : 'SHOW SLAVE HOSTS',
+  );
+  return rows.some(([id]) => Number(id) === serverId);
+}

@@ -1,0 +1,468 @@
+import type { Code } from '../../errors/catalogue.ts';
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { tableName } from '../../model/table.ts';
+import type { Finding } from '../reader.ts';
+import type { TablePatterns } from '../table-patterns.ts';
+import { type ListedTable, listTables, type Query } from './catalogue.ts';
+import { mapMysqlError } from './errors.ts';
+import { readGrants, type Grants } from './grants.ts';
+import type { MysqlReaderOptions } from './settings.ts';
+import { describeHosts } from './wire/connect-options.ts';
+import { connectMysql } from './wire/connection.ts';
+import { MysqlError } from './wire/mysql-error.ts';
+import { quoteTable } from './wire/quoting.ts';
+import type { ServerInfo } from './wire/server-info.ts';
+
+const HOUR = 3600;
+/** A weekend with somebody ill. */
+const ENOUGH_SECONDS = 72 * HOUR;
+/** Access denied: for a statement, to a database, to a table, to columns. */
+const DENIED: ReadonlySet<number> = new Set([1227, 1044, 1142, 1143]);
+const TRANSACTIONAL: ReadonlySet<string> = new Set(['innodb', 'rocksdb', 'tokudb', 'ndbcluster']);
+
+interface Checked {
+  readonly query: Query;
+  readonly options: MysqlReaderOptions;
+  readonly server: ServerInfo;
+  readonly variables: ReadonlyMap<string, string>;
+  readonly grants: Grants;
+  readonly findings: Finding[];
+}
+
+/** Everything that can be known beforehand; changes nothing. Describes rather than throws. */
+export async function preflight(
+  options: MysqlReaderOptions,
+  patterns: TablePatterns,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  const place = describeHosts(options.connect);
+  try {
+    await using connection = await connectMysql(options.connect, signal);
+    const query: Query = (sql) => connection.query(sql, signal);
+    findings.push(ok('connection', `Connected to ${place} as ${options.connect.user}.`));
+    const checked: Checked = {
+      query,
+      options,
+      server: connection.server,
+      variables: await readVariables(query),
+      grants: await readGrants(query),
+      findings,
+    };
+    await checkTls(checked);
+    checkServer(checked);
+    checkLog(checked);
+    checkGtids(checked);
+    checkRetention(checked);
+    await checkReplica(checked);
+    await checkPrivileges(checked);
+    const tables = await checkTables(checked, patterns, place);
+    if (tables !== null) checkSnapshot(checked, tables);
+  } catch (error) {
+    signal.throwIfAborted();
+    const mapped = mapMysqlError(error, `Checking ${place}`);
+    if (!(mapped instanceof HeadwaterError)) throw mapped;
+    findings.push(
+      failed(findings.length === 0 ? 'connection' : 'checks', mapped.code, mapped.message, mapped.fix),
+    );
+  }
+  return findings;
+}
+
+const VARIABLES = [
+  'basedir',
+  'binlog_annotate_row_events',
+  'binlog_expire_logs_seconds',
+  'binlog_format',
+  'binlog_row_image',
+  'binlog_row_metadata',
+  'binlog_row_value_options',
+  'binlog_rows_query_log_events',
+  'expire_logs_days',
+  'gtid_mode',
+  'log_bin',
+  'log_replica_updates',
+  'log_slave_updates',
+  'server_id',
+];
+
+async function readVariables(query: Query): Promise<ReadonlyMap<string, string>> {
+  const names = VARIABLES.map((name) => `'${name}'`).join(', ');
+  const rows = await query(`SHOW GLOBAL VARIABLES WHERE Variable_name IN (${names})`);
+  return new Map(rows.map(([name, value]) => [(name ?? '').toLowerCase(), value ?? '']));
+}
+
+async function checkTls({ query, options, findings }: Checked): Promise<void> {
+  const [row] = await query("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
+  const cipher = row?.[1] ?? '';
+  const local = options.connect.hosts.every(({ host }) => /^(?:\/|localhost$|127\.|::1$)/.test(host));
+  if (cipher !== '') findings.push(ok('tls', `The connection is encrypted (${cipher}).`));
+  else if (local)
+    findings.push(ok('tls', 'The connection is not encrypted, and does not leave this machine.'));
+  else {
+    findings.push(
+      warning(
+        'tls',
+        'The connection is not encrypted: passwords and rows can be read on the way.',
+        'Set source.tls.mode to verify-full, with source.tls.ca where the certificate is your own.',
+      ),
+    );
+  }
+}
+
+function checkServer({ server, options, variables, findings }: Checked): void {
+  const product = server.flavour === 'mysql' ? 'MySQL' : 'MariaDB';
+  const { version } = server;
+  const text = `${product} ${Math.floor(version / 10_000)}.${Math.floor(version / 100) % 100}.${version % 100}`;
+  if (server.flavour !== options.connector) {
+    findings.push(
+      failed(
+        'version',
+        'source.version-unsupported',
+        `The server is ${text}, and source.url says ${options.connector}.`,
+        `Begin source.url with ${server.flavour}://.`,
+      ),
+    );
+  } else if (version < (server.flavour === 'mysql' ? 50_600 : 100_400)) {
+    const oldest = server.flavour === 'mysql' ? 'MySQL 5.6' : 'MariaDB 10.11';
+    findings.push(
+      failed(
+        'version',
+        'source.version-unsupported',
+        `${text} is too old: ${oldest} and later are supported.`,
+      ),
+    );
+  } else {
+    findings.push(ok('version', `${text}.`));
+  }
+  if (Number(variables.get('server_id')) === options.serverId) {
+    findings.push(
+      failed(
+        'server id',
+        'source.server-id-clash',
+        `The server has the server id ${options.serverId} itself.`,
+        'Set source.mysql.server_id to a number that no server and no other reader has.',
+      ),
+    );
+  }
+}
+
+function checkLog({ variables, server, options, findings }: Checked): void {
+  if (!isOn(variables.get('log_bin'))) {
+    const fix = isRds(variables)
+      ? 'Switch automated backups of the instance on.'
+      : 'In the server’s configuration: log_bin = binlog, and server_id = a number of its own; then restart it.';
+    findings.push(failed('binlog', 'source.binlog-off', 'The server writes no binary log.', fix));
+    return;
+  }
+  const format = variables.get('binlog_format') ?? 'ROW';
+  if (format.toUpperCase() === 'ROW') findings.push(ok('binlog', 'The server logs rows.'));
+  else {
+    findings.push(
+      failed(
+        'binlog',
+        'source.binlog-format',
+        `binlog_format is ${format}; it has to be ROW.`,
+        setting(server, 'binlog_format', "'ROW'"),
+      ),
+    );
+  }
+  const image = variables.get('binlog_row_image') ?? 'FULL';
+  if (image.toUpperCase().startsWith('FULL')) findings.push(ok('row image', `binlog_row_image is ${image}.`));
+  else {
+    findings.push(
+      warning(
+        'row image',
+        `binlog_row_image is ${image}: columns that an update or a delete leaves out are missing in its record, where they are null.`,
+        setting(server, 'binlog_row_image', "'FULL'"),
+      ),
+    );
+  }
+  checkMetadata({ variables, server, findings });
+  if ((variables.get('binlog_row_value_options') ?? '') !== '') {
+    findings.push(
+      warning(
+        'row image',
+        'binlog_row_value_options is PARTIAL_JSON: updates hold what changed of a JSON value, which Headwater puts together with what was before.',
+        setting(server, 'binlog_row_value_options', "''"),
+      ),
+    );
+  }
+  const statements =
+    server.flavour === 'mysql' ? 'binlog_rows_query_log_events' : 'binlog_annotate_row_events';
+  if (options.includeQuery && !isOn(variables.get(statements))) {
+    findings.push(
+      warning(
+        'statements',
+        `source.mysql.include_query is set, but the server does not log statements (${statements} is off).`,
+        setting(server, statements, 'ON'),
+      ),
+    );
+  }
+}
+
+/** Servers before 8.0.1 and 10.5 do not know the variable; there the history of the tables is kept by Headwater. */
+function checkMetadata({
+  variables,
+  server,
+  findings,
+}: Pick<Checked, 'variables' | 'server' | 'findings'>): void {
+  const metadata = variables.get('binlog_row_metadata');
+  if (metadata === undefined) return;
+  if (metadata.toUpperCase() === 'FULL') {
+    findings.push(
+      ok('row metadata', 'binlog_row_metadata is FULL: the log itself says what the columns were.'),
+    );
+  } else {
+    findings.push(
+      warning(
+        'row metadata',
+        `binlog_row_metadata is ${metadata}: what the columns were at a position is known from the DDL that Headwater has read, and from nowhere else.`,
+        setting(server, 'binlog_row_metadata', "'FULL'"),
+      ),
+    );
+  }
+}
+
+function checkGtids({ variables, server, findings }: Checked): void {
+  if (server.flavour === 'mariadb') {
+    findings.push(ok('gtid', 'Positions are GTIDs.'));
+    return;
+  }
+  const mode = variables.get('gtid_mode') ?? 'OFF';
+  if (mode.toUpperCase() === 'ON') {
+    findings.push(ok('gtid', 'gtid_mode is ON.'));
+    return;
+  }
+  findings.push(
+    warning(
+      'gtid',
+      `gtid_mode is ${mode}: positions are files and offsets, which hold on this server alone, not after a failover.`,
+      server.version < 50_706
+        ? 'In the server’s configuration: gtid_mode = ON, enforce_gtid_consistency = ON, log_slave_updates = ON; then restart it.'
+        : "SET @@GLOBAL.enforce_gtid_consistency = ON; SET @@GLOBAL.gtid_mode = OFF_PERMISSIVE; SET @@GLOBAL.gtid_mode = ON_PERMISSIVE; and, when SHOW STATUS LIKE 'Ongoing_anonymous_transaction_count' is 0 on all servers, SET @@GLOBAL.gtid_mode = ON; the same in the configuration.",
+    ),
+  );
+}
+
+function checkRetention({ variables, server, findings }: Checked): void {
+  const inSeconds = variables.get('binlog_expire_logs_seconds');
+  const seconds = Number(inSeconds ?? 0) || Number(variables.get('expire_logs_days') ?? 0) * 24 * HOUR;
+  if (isRds(variables)) {
+    findings.push(
+      warning(
+        'retention',
+        'On RDS the log is kept for as long as its own setting says, which only an administrator can see.',
+        "CALL mysql.rds_show_configuration; CALL mysql.rds_set_configuration('binlog retention hours', 168);",
+      ),
+    );
+  } else if (seconds === 0) {
+    findings.push(ok('retention', 'The server keeps its log until somebody purges it.'));
+  } else if (seconds < ENOUGH_SECONDS) {
+    const set =
+      inSeconds === undefined
+        ? setting(server, 'expire_logs_days', '7')
+        : setting(server, 'binlog_expire_logs_seconds', '604800');
+    findings.push(
+      warning(
+        'retention',
+        `The server keeps its log for ${hours(seconds)} hours: if Headwater is down for longer, changes are lost to it.`,
+        set,
+      ),
+    );
+  } else {
+    findings.push(ok('retention', `The server keeps its log for ${hours(seconds)} hours.`));
+  }
+}
+
+function hours(seconds: number): number {
+  return Math.floor(seconds / HOUR);
+}
+
+/** What a replica applies is in its log only with log_replica_updates. */
+async function checkReplica({ query, server, variables, findings }: Checked): Promise<void> {
+  const logged = variables.get('log_replica_updates') ?? variables.get('log_slave_updates');
+  if (logged === undefined || isOn(logged)) return;
+  const renamed = server.flavour === 'mysql' ? server.version >= 80_022 : server.version >= 100_501;
+  const replica = await attempt(query, renamed ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS');
+  if (replica === null || replica.length === 0) return;
+  findings.push(
+    failed(
+      'replica',
+      'source.binlog-off',
+      'The server is a replica with log_replica_updates off: what it applies is not in its log.',
+      `In its configuration: ${variables.has('log_replica_updates') ? 'log_replica_updates' : 'log_slave_updates'} = ON; then restart it.`,
+    ),
+  );
+}
+
+async function checkPrivileges({ query, server, grants, findings }: Checked): Promise<void> {
+  const account = grants.account;
+  const missing: string[] = [];
+  if (!grants.has('REPLICATION SLAVE', 'REPLICATION REPLICA')) missing.push('REPLICATION SLAVE');
+  const status =
+    server.flavour === 'mysql' && server.version >= 80_200 ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS';
+  if ((await attempt(query, status)) === null) {
+    missing.push(
+      server.flavour === 'mariadb' && server.version >= 100_502 ? 'BINLOG MONITOR' : 'REPLICATION CLIENT',
+    );
+  }
+  if (missing.length === 0) findings.push(ok('privileges', `The user ${account} may read the log.`));
+  else {
+    findings.push(
+      failed(
+        'privileges',
+        'source.privilege-missing',
+        `The user ${account} lacks ${missing.join(' and ')}.`,
+        `GRANT ${missing.join(', ')} ON *.* TO ${account};`,
+      ),
+    );
+  }
+}
+
+async function checkTables(
+  { query, grants, options, findings }: Checked,
+  patterns: TablePatterns,
+  place: string,
+): Promise<readonly ListedTable[] | null> {
+  const all = await listTables(query);
+  const unmatched = patterns.unmatched(all.map(({ id }) => id));
+  if (unmatched.length > 0) {
+    findings.push(
+      failed(
+        'tables',
+        'settings.no-table-matches',
+        `In source.tables ${unmatched.join(', ')} matches no table that ${options.connect.user} can see on ${place}.`,
+        `Names are database.table. If the table is there: GRANT SELECT ON database.table TO ${grants.account};`,
+      ),
+    );
+    return null;
+  }
+  const tables = all.filter(({ id }) => patterns.matches(id));
+  const unreadable: ListedTable[] = [];
+  for (const table of tables) {
+    if ((await attempt(query, `SELECT * FROM ${quoteTable(table.id)} LIMIT 0`)) === null)
+      unreadable.push(table);
+  }
+  if (unreadable.length === 0) {
+    findings.push(ok('tables', `${tables.length} ${tables.length === 1 ? 'table' : 'tables'} to capture.`));
+    return tables;
+  }
+  const names = unreadable.map(({ id }) => tableName(id));
+  findings.push(
+    failed(
+      'tables',
+      'source.privilege-missing',
+      `The user ${grants.account} cannot read ${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}.`,
+      unreadable.map(({ id }) => `GRANT SELECT ON ${quoteTable(id)} TO ${grants.account};`).join(' '),
+    ),
+  );
+  return null;
+}
+
+/** By which way of the ladder tables will be read, and what cannot be. */
+function checkSnapshot(
+  { server, grants, variables, findings }: Checked,
+  tables: readonly ListedTable[],
+): void {
+  const { account } = grants;
+  const mayLock = grants.has('RELOAD', 'FLUSH_TABLES');
+  const byItself = server.flavour === 'mariadb';
+  const gtids = byItself || variables.get('gtid_mode')?.toUpperCase() === 'ON';
+  const lockTables = tables.every(({ id }) => grants.hasOn(id, 'LOCK TABLES'));
+  if (!mayLock && !gtids && !lockTables) {
+    findings.push(
+      failed(
+        'snapshot',
+        'snapshot.no-common-position',
+        `The user ${account} may not lock tables for the moment in which a snapshot begins, and the server has no GTIDs.`,
+        `GRANT RELOAD ON *.* TO ${account};`,
+      ),
+    );
+    return;
+  }
+  if (byItself && !grants.has('BINLOG ADMIN', 'SUPER')) {
+    findings.push(
+      warning(
+        'snapshot',
+        'Tables are read in pieces while the stream runs: in one long transaction an ALTER TABLE would have to wait for it, unless the user may turn sql_log_bin off for the session.',
+        `GRANT BINLOG ADMIN ON *.* TO ${account};`,
+      ),
+    );
+  } else if (mayLock || byItself) {
+    findings.push(ok('snapshot', 'Tables are read at one position of the log, in several sessions.'));
+  } else {
+    findings.push(
+      warning(
+        'snapshot',
+        'Tables are read in pieces while the stream runs, since the user may not lock them for a moment.',
+        `GRANT RELOAD ON *.* TO ${account};`,
+      ),
+    );
+  }
+  const keyless = tables.filter(({ key }) => key === null);
+  const unlocked = keyless.filter(({ id }) => !mayLock && !byItself && !grants.hasOn(id, 'LOCK TABLES'));
+  if (unlocked.length > 0) {
+    findings.push(
+      warning(
+        'keys',
+        `${list(unlocked)} cannot be read while the stream runs: without a key a table has to be locked for a moment.`,
+        unlocked
+          .map(({ id }) => `GRANT LOCK TABLES ON ${quoteTable({ ...id }).split('.')[0]}.* TO ${account};`)
+          .join(' '),
+      ),
+    );
+  }
+  const neither = keyless.filter(({ engine }) => !TRANSACTIONAL.has(engine.toLowerCase()));
+  if (neither.length > 0) {
+    findings.push(
+      warning(
+        'keys',
+        `${list(neither)} cannot be read: without a key and transactions rows are of no position of the log. Changes are captured.`,
+        neither.map(({ id }) => `ALTER TABLE ${quoteTable(id)} ENGINE = InnoDB;`).join(' '),
+      ),
+    );
+  }
+}
+
+function list(tables: readonly ListedTable[]): string {
+  const names = tables.map(({ id }) => tableName(id));
+  return `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`;
+}
+
+/** Null where the user may not. */
+async function attempt(query: Query, sql: string): Promise<readonly unknown[] | null> {
+  try {
+    return await query(sql);
+  } catch (error) {
+    if (error instanceof MysqlError && DENIED.has(error.errno)) return null;
+    throw error;
+  }
+}
+
+/** How a global variable is set for good. */
+function setting(server: ServerInfo, name: string, value: string): string {
+  if (server.flavour === 'mysql' && server.version >= 80_000) return `SET PERSIST ${name} = ${value};`;
+  return `SET GLOBAL ${name} = ${value}; and ${name} = ${value.replaceAll("'", '')} in the server’s configuration.`;
+}
+
+function isOn(value: string | undefined): boolean {
+  return value === 'ON' || value === '1';
+}
+
+function isRds(variables: ReadonlyMap<string, string>): boolean {
+  return (variables.get('basedir') ?? '').startsWith('/rdsdbbin');
+}
+
+function ok(check: string, message: string): Finding {
+  return { check, level: 'ok', message };
+}
+
+function warning(check: string, message: string, fix: string): Finding {
+  return { check, level: 'warning', message, fix };
+}
+
+function failed(check: string, code: Code, message: string, fix?: string): Finding {
+  const finding = { check, level: 'error', message, code } as const;
+  return fix === undefined ? finding : { ...finding, fix };
+}

@@ -1,0 +1,228 @@
+/**
+ * Sessions that see the tables at one known position of the log. What the server offers is tried in this order:
+ *
+ * 1. FLUSH TABLES WITH READ LOCK, which holds commits back while the sessions begin their transactions;
+ * 2. MariaDB and Percona: a transaction WITH CONSISTENT SNAPSHOT knows its place in the log by itself;
+ * 3. LOCK TABLES … READ, of the tables that are to be read alone, where it is said which they are.
+ *
+ * A lock is asked for so that no writer waits for long: the request is taken back when it has waited itself for
+ * LOCK_WAIT_MS, and the lock is given up HELD_MS after it was asked for.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TableId } from '../../model/table.ts';
+import type { Query } from './catalogue.ts';
+import { mapping } from './errors.ts';
+import { type GtidSet, parseGtidSet } from './gtid/gtid-set.ts';
+import { currentPosition, type LogPlaceInFile, mariadbPosition } from './log-status.ts';
+import type { MysqlPosition } from './position.ts';
+import { MysqlConnectionError, MysqlError } from './wire/mysql-error.ts';
+import { quoteTable } from './wire/quoting.ts';
+import type { RowSession } from './wire/row-session.ts';
+
+/** Half of what a writer may wait at most (rulings: two seconds) is left for what follows. */
+const LOCK_WAIT_MS = 1_000;
+const HELD_MS = 1_800;
+const ATTEMPTS = 3;
+const PAUSE_MS = 250;
+/** Sessions of MariaDB that happen to begin between the same two commits. */
+const SAME_PLACE_ATTEMPTS = 10;
+
+/** Access denied for the statement; not allowed to lock; a server that may not be locked (managed services). */
+const REFUSED: ReadonlySet<number> = new Set([1044, 1045, 1142, 1227, 1235, 1290]);
+/** The lock was not to be had in time, or our own KILL QUERY ended the wait. */
+const WAITED: ReadonlySet<number> = new Set([1205, 1213, 1317]);
+
+export interface LockOptions {
+  readonly connect: (signal: AbortSignal) => Promise<RowSession>;
+  /** Sessions to open at most. */
+  readonly sessions: number;
+  /** For LOCK TABLES; without it that is not tried. */
+  readonly tables?: readonly TableId[];
+}
+
+/** Sessions in a transaction each, which has a savepoint `unread` that nothing has been read behind. */
+export interface TakenSnapshot extends AsyncDisposable {
+  readonly position: MysqlPosition;
+  /** By the server's clock, microseconds since the epoch. */
+  readonly takenUs: number;
+  readonly sessions: readonly RowSession[];
+}
+
+/** Null where the server offers none of these. */
+export async function takeSnapshot(options: LockOptions, signal: AbortSignal): Promise<TakenSnapshot | null> {
+  return mapping('Taking a snapshot', async () => {
+    const sessions: RowSession[] = [];
+    try {
+      for (let i = 0; i < Math.max(1, options.sessions); i++) sessions.push(await options.connect(signal));
+      const givesBack = await Promise.all(sessions.map((session) => canReleaseTables(session, signal)));
+      // For a single table that is read once there is no other way.
+      const apt = givesBack.every(Boolean) || options.tables !== undefined;
+      const taken = !apt
+        ? null
+        : ((await lockedSnapshot(options, sessions, 'FLUSH TABLES WITH READ LOCK', signal)) ??
+          (await consistentSnapshot(sessions, signal)) ??
+          (await tablesSnapshot(options, sessions, signal)));
+      if (taken !== null) return taken;
+    } catch (error) {
+      await closeAll(sessions);
+      throw error;
+    }
+    await closeAll(sessions);
+    return null;
+  });
+}
+
+/**
+ * Whether going back to a savepoint gives a table's metadata lock back. On MariaDB it does not while the session
+ * may write to the log, though it never does, and only an administrator may say so.
+ */
+async function canReleaseTables(session: RowSession, signal: AbortSignal): Promise<boolean> {
+  if (session.server.flavour !== 'mariadb') return true;
+  try {
+    await session.query('SET SESSION sql_log_bin = 0', signal);
+    return true;
+  } catch (error) {
+    if (error instanceof MysqlError) return false;
+    throw error;
+  }
+}
+
+function tablesSnapshot(
+  options: LockOptions,
+  sessions: readonly RowSession[],
+  signal: AbortSignal,
+): Promise<TakenSnapshot | null> {
+  const { tables } = options;
+  if (tables === undefined || tables.length === 0) return Promise.resolve(null);
+  const list = tables.map((id) => `${quoteTable(id)} READ`).join(', ');
+  return lockedSnapshot(options, sessions, `LOCK TABLES ${list}`, signal);
+}
+
+/** Null where the user may not lock, or the lock is not to be had. */
+async function lockedSnapshot(
+  { connect }: LockOptions,
+  sessions: readonly RowSession[],
+  lock: string,
+  signal: AbortSignal,
+): Promise<TakenSnapshot | null> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    if (attempt > 1) await sleep(PAUSE_MS * attempt, undefined, { signal });
+    const outcome = await tryLock(connect, sessions, lock, signal);
+    if (outcome === 'refused') return null;
+    if (outcome !== 'waited') return snapshotOf(sessions, outcome, signal);
+  }
+  return null;
+}
+
+async function tryLock(
+  connect: LockOptions['connect'],
+  sessions: readonly RowSession[],
+  lock: string,
+  signal: AbortSignal,
+): Promise<MysqlPosition | 'refused' | 'waited'> {
+  await using locker = await connect(signal);
+  await using killer = await connect(signal);
+  const query = queryOf(locker, signal);
+  // Whole seconds, and for each of the locks that the statement takes in turn: the timers below are stricter.
+  await query('SET SESSION lock_wait_timeout = 1');
+  const patience = setTimeout(() => {
+    killer.query(`KILL QUERY ${locker.threadId}`, signal).catch(() => undefined);
+  }, LOCK_WAIT_MS);
+  const limit = setTimeout(() => void locker.close(), HELD_MS);
+  try {
+    await query(lock);
+    clearTimeout(patience);
+    await Promise.all(sessions.map((session) => begin(session, signal)));
+    const position = await currentPosition(query, locker.server);
+    await query('UNLOCK TABLES');
+    return position ?? 'refused';
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof MysqlError && REFUSED.has(error.errno)) return 'refused';
+    if (error instanceof MysqlError && WAITED.has(error.errno)) return 'waited';
+    if (error instanceof MysqlConnectionError && !locker.open && sessions.every(({ open }) => open))
+      return 'waited';
+    throw error;
+  } finally {
+    clearTimeout(patience);
+    clearTimeout(limit);
+  }
+}
+
+/** Null on servers that do not say where in the log a transaction's snapshot lies. */
+async function consistentSnapshot(
+  sessions: readonly RowSession[],
+  signal: AbortSignal,
+): Promise<TakenSnapshot | null> {
+  for (let attempt = 1; ; attempt++) {
+    const places = await Promise.all(
+      sessions.map(async (session) => {
+        await begin(session, signal);
+        return snapshotPlace(queryOf(session, signal));
+      }),
+    );
+    const first = places[0];
+    if (first === undefined || first === null) return null;
+    const same = sessions.filter((_, i) => places[i]?.file === first.file && places[i]?.pos === first.pos);
+    // Fewer sessions read as much, only slower.
+    if (same.length < sessions.length && attempt < SAME_PLACE_ATTEMPTS) continue;
+    await closeAll(sessions.filter((session) => !same.includes(session)));
+    const [session] = same;
+    const query = queryOf(session!, signal);
+    const position =
+      session!.server.flavour === 'mariadb'
+        ? await mariadbPosition(query, session!.server, first)
+        : { gtids: first.gtids, file: first.file, pos: first.pos, mid: null };
+    return snapshotOf(same, position, signal);
+  }
+}
+
+/** Where in the log the session's snapshot lies; null where the server does not say. GTIDs are Percona's. */
+export async function snapshotPlace(
+  query: Query,
+): Promise<(LogPlaceInFile & { readonly gtids: GtidSet | null }) | null> {
+  const rows = await query("SHOW STATUS LIKE 'binlog_snapshot_%'");
+  const values = new Map(rows.map(([name, value]) => [name?.toLowerCase(), value]));
+  const file = values.get('binlog_snapshot_file') ?? '';
+  if (file === '') return null;
+  const gtids = values.get('binlog_snapshot_gtid_executed');
+  return {
+    file,
+    pos: Number(values.get('binlog_snapshot_position')),
+    gtids: gtids === undefined || gtids === null ? null : parseGtidSet(gtids.replaceAll('\n', ''), 'mysql'),
+  };
+}
+
+export async function begin(session: RowSession, signal: AbortSignal): Promise<void> {
+  // In READ COMMITTED every statement would have a snapshot of its own.
+  await session.query('SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ', signal);
+  await session.query('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY', signal);
+}
+
+async function snapshotOf(
+  sessions: readonly RowSession[],
+  position: MysqlPosition,
+  signal: AbortSignal,
+): Promise<TakenSnapshot> {
+  await Promise.all(sessions.map((session) => session.query('SAVEPOINT unread', signal)));
+  return {
+    position,
+    takenUs: await serverTimeUs(sessions[0]!, signal),
+    sessions,
+    [Symbol.asyncDispose]: () => closeAll(sessions),
+  };
+}
+
+/** Whole seconds, as Debezium has it. */
+export async function serverTimeUs(session: RowSession, signal: AbortSignal): Promise<number> {
+  const [row] = await session.query('SELECT UNIX_TIMESTAMP()', signal);
+  return Number(row?.[0]) * 1_000_000;
+}
+
+function queryOf(session: RowSession, signal: AbortSignal): Query {
+  return (sql) => session.query(sql, signal);
+}
+
+async function closeAll(sessions: readonly RowSession[]): Promise<void> {
+  await Promise.all(sessions.map((session) => session.close()));
+}

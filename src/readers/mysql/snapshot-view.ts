@@ -1,0 +1,211 @@
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { type TableId, tableName } from '../../model/table.ts';
+import type {
+  ChunkRange,
+  PlanOptions,
+  RowBlock,
+  SnapshotView,
+  TablePlan,
+} from '../../snapshot/snapshot-source.ts';
+import { SessionPool } from '../session-pool.ts';
+import type { Query } from './catalogue.ts';
+import { containsGtid } from './gtid/gtid-set.ts';
+import type { MysqlPosition } from './position.ts';
+import { isChanged, rewritten, tableError } from './snapshot-errors.ts';
+import type { TakenSnapshot } from './snapshot-lock.ts';
+import { boundIn, type MysqlPlan, type Planner, rowSelect } from './snapshot-plan.ts';
+import { TextRowReader } from './snapshot-rows.ts';
+import type { MysqlSource } from './source-info.ts';
+import { MysqlConnectionError } from './wire/mysql-error.ts';
+import { quoteTable } from './wire/quoting.ts';
+import type { RowSession } from './wire/row-session.ts';
+
+const BLOCK_ROWS = 250;
+/** What one statement reads of a table with a key, so that it is over, and the table free, within a moment. */
+const PAGE_ROWS = 10_000;
+const PAGE_BYTES = 4 * 1024 * 1024;
+/** With so few bytes a row its overhead outweighs it. */
+const MIN_ROW_BYTES = 64;
+
+const RELEASE = 'ROLLBACK TO SAVEPOINT unread';
+
+/** What rows of one snapshot share as their origin, as Debezium has it. */
+export function snapshotOrigin(
+  connector: MysqlSource['connector'],
+  position: MysqlPosition,
+  takenUs: number,
+): MysqlSource {
+  const { file, pos } = position;
+  return {
+    connector,
+    tx: {
+      id: `file=${file},pos=${pos}`,
+      gtid: null,
+      commitTimeUs: takenUs,
+      serverId: 0,
+      thread: null,
+    },
+    file,
+    pos,
+    row: 0,
+    query: null,
+  };
+}
+
+/** Whether what is at the position has the transaction's changes. */
+export function containsTx({ gtids, file, pos }: MysqlPosition, tx: string): boolean {
+  if (gtids !== null && containsGtid(gtids, tx)) return true;
+  const match = /^file=(.*),pos=(\d+)$/.exec(tx);
+  if (match === null) return false;
+  return match[1] === file ? Number(match[2]) < pos : match[1]! < file;
+}
+
+export interface ViewOptions {
+  readonly connector: MysqlSource['connector'];
+  readonly taken: TakenSnapshot;
+  readonly planner: Planner;
+  /** While the stream runs, for tables that windows cannot read. */
+  readonly own: boolean;
+}
+
+/**
+ * Sessions whose transactions began at one position. Each statement is undone to a savepoint, which gives its
+ * table's metadata lock back: an ALTER TABLE, and the writers that queue behind it, wait for a page of rows at
+ * most, not for the snapshot. A session that is lost cannot be replaced.
+ */
+export class MysqlView implements SnapshotView<MysqlPosition, MysqlSource> {
+  readonly position: MysqlPosition;
+  readonly #planner: Planner;
+  readonly #taken: TakenSnapshot;
+  readonly #pool: SessionPool<RowSession>;
+  readonly #at: MysqlSource;
+  readonly #own: boolean;
+
+  constructor({ connector, taken, planner, own }: ViewOptions) {
+    this.#own = own;
+    this.position = taken.position;
+    this.#planner = planner;
+    this.#taken = taken;
+    this.#at = snapshotOrigin(connector, taken.position, taken.takenUs);
+    const unused = [...taken.sessions];
+    this.#pool = new SessionPool(taken.sessions.length, async () => {
+      const session = unused.pop();
+      if (session?.open === true) return session;
+      throw new MysqlConnectionError('lost', 'A session of the snapshot was lost');
+    });
+  }
+
+  sees(tx: string): boolean {
+    return containsTx(this.position, tx);
+  }
+
+  async plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
+    try {
+      return await this.#pool.use(signal, async (session) => {
+        const query: Query = async (sql) => {
+          try {
+            return await session.query(sql, signal);
+          } finally {
+            if (session.open) await session.query(RELEASE, signal);
+          }
+        };
+        const plan = await this.#planner.plan(query, session.server, id, options);
+        // Of a table without transactions only windows tell what was read when.
+        if (!plan.transactional) throw this.#own ? neitherKeyNorTransactions(id) : rewritten(id);
+        return plan;
+      });
+    } catch (error) {
+      throw viewError(error, id);
+    }
+  }
+
+  async *rows(
+    plan: TablePlan,
+    range: ChunkRange,
+    signal: AbortSignal,
+  ): AsyncGenerator<RowBlock<MysqlSource>> {
+    const mysqlPlan = plan as MysqlPlan;
+    const session = await this.#pool.acquire(signal);
+    try {
+      if (plan.by === 'key') yield* this.#pages(session, mysqlPlan, range, signal);
+      else yield* this.#scan(session, mysqlPlan, range, signal);
+    } catch (error) {
+      throw viewError(error, plan.id);
+    } finally {
+      this.#pool.release(session);
+    }
+  }
+
+  async *#pages(
+    session: RowSession,
+    plan: MysqlPlan,
+    range: ChunkRange,
+    signal: AbortSignal,
+  ): AsyncGenerator<RowBlock<MysqlSource>> {
+    const limit = pageRows(plan, PAGE_BYTES);
+    let from = range.from;
+    for (;;) {
+      const blocks: RowBlock<MysqlSource>[] = [];
+      const rows = this.#reader(plan);
+      let count = 0;
+      for await (const chunk of session.rows(rowSelect(plan, { from, to: range.to }, limit), signal)) {
+        rows.push(chunk);
+        count += chunk.frames.length >> 1;
+        if (rows.rows.length >= BLOCK_ROWS) {
+          const lastKey = boundIn(plan, rows.lastCells(plan.boundCells));
+          blocks.push({ ...rows.take(), lastKey });
+        }
+      }
+      if (rows.rows.length > 0) {
+        blocks.push({ lastKey: boundIn(plan, rows.lastCells(plan.boundCells)), ...rows.take() });
+      }
+      await session.query(RELEASE, signal);
+      yield* blocks;
+      if (count < limit) return;
+      from = blocks[blocks.length - 1]!.lastKey;
+    }
+  }
+
+  async *#scan(
+    session: RowSession,
+    plan: MysqlPlan,
+    range: ChunkRange,
+    signal: AbortSignal,
+  ): AsyncGenerator<RowBlock<MysqlSource>> {
+    const rows = this.#reader(plan);
+    for await (const chunk of session.rows(rowSelect(plan, range, null), signal)) {
+      rows.push(chunk);
+      if (rows.rows.length >= BLOCK_ROWS) yield { ...rows.take(), lastKey: null };
+    }
+    if (rows.rows.length > 0) yield { ...rows.take(), lastKey: null };
+    await session.query(RELEASE, signal);
+  }
+
+  #reader({ schema, decoders }: MysqlPlan): TextRowReader {
+    return new TextRowReader({ schema, decoders, at: this.#at });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#pool[Symbol.asyncDispose](), this.#taken[Symbol.asyncDispose]()]);
+  }
+}
+
+function neitherKeyNorTransactions(id: TableId): HeadwaterError {
+  return new HeadwaterError(
+    'snapshot.table-unsettled',
+    `The table ${tableName(id)} has neither a key nor transactions, so that its rows are of no position of the log.`,
+    {
+      fix: `ALTER TABLE ${quoteTable(id)} ENGINE = InnoDB, or give it a primary key`,
+      details: { table: tableName(id) },
+    },
+  );
+}
+
+/** Rows that are read at once, so that they are about `bytes` at most. */
+export function pageRows({ rowBytes }: MysqlPlan, bytes: number, most = PAGE_ROWS): number {
+  return Math.max(1, Math.min(most, Math.floor(bytes / Math.max(MIN_ROW_BYTES, rowBytes ?? MIN_ROW_BYTES))));
+}
+
+function viewError(error: unknown, id: TableId): unknown {
+  return isChanged(error) ? rewritten(id, error) : tableError(error, id);
+}

@@ -1,0 +1,264 @@
+/**
+ * One session for reading whole tables: the socket is taken over from mysql2 after the login, since rows are
+ * decoded from the packets as they lie in memory and a large result has to wait for whoever takes it. Text
+ * protocol: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response.html
+ */
+import { Socket } from 'node:net';
+import '../../buffer-slices.ts';
+import type { MysqlConnectOptions } from './connect-options.ts';
+import { connectMysql, type MysqlConnection, type TextRows } from './connection.ts';
+import { MysqlConnectionError, type MysqlError, parseErrorPacket } from './mysql-error.ts';
+import { PacketCutter } from './packet-cutter.ts';
+import type { ServerInfo } from './server-info.ts';
+
+/** Rows of the text protocol: row i is `buffer[frames[2i], frames[2i+1])`, its cells each behind their length. */
+export interface RowChunk {
+  readonly buffer: Buffer;
+  readonly frames: readonly number[];
+}
+
+/** One statement at a time. Throws MysqlError, MysqlConnectionError or the signal's reason. */
+export interface RowSession extends AsyncDisposable {
+  readonly server: ServerInfo;
+  readonly threadId: number;
+  readonly open: boolean;
+  /** Rows as text in UTF-8; none of a statement without a result. */
+  query(sql: string, signal: AbortSignal): Promise<TextRows>;
+  /**
+   * Rows as they come, values in the bytes of their column's own character set. Leaving early ends the session:
+   * what is still on its way cannot be told from the answer to the next statement.
+   */
+  rows(sql: string, signal: AbortSignal): AsyncGenerator<RowChunk>;
+  close(): Promise<void>;
+}
+
+/** Received and not taken at which reading stops. */
+const HIGH_WATER = 1024 * 1024;
+const COM_QUERY = 3;
+const NULL_CELL = 0xfb;
+
+/** Character strings arrive as they are stored; catalogues are in UTF-8 all the same. */
+const RAW_RESULTS = 'SET character_set_results = NULL';
+
+/** Throws MysqlError or MysqlConnectionError. */
+export async function connectRows(options: MysqlConnectOptions, signal: AbortSignal): Promise<RowSession> {
+  const connection = await connectMysql(options, signal);
+  const socket = 'stream' in connection.driver ? connection.driver.stream : null;
+  if (!(socket instanceof Socket)) {
+    throw new MysqlConnectionError('protocol', 'The driver has no socket to read rows from');
+  }
+  const session = new Session(connection, socket);
+  await session.query(RAW_RESULTS, signal);
+  return session;
+}
+
+type State = 'idle' | 'answer' | 'columns' | 'rows';
+
+class Session implements RowSession {
+  readonly server: ServerInfo;
+  readonly threadId: number;
+  readonly #connection: MysqlConnection;
+  readonly #socket: Socket;
+  readonly #cutter = new PacketCutter();
+  #state: State = 'idle';
+  #columnsLeft = 0;
+  #chunks: RowChunk[] = [];
+  #bytes = 0;
+  #frames: number[] = [];
+  #failure: MysqlError | null = null;
+  #lost: Error | null = null;
+  #wake: (() => void) | null = null;
+
+  constructor(connection: MysqlConnection, socket: Socket) {
+    this.server = connection.server;
+    this.threadId = connection.threadId;
+    this.#connection = connection;
+    this.#socket = socket;
+    for (const event of ['data', 'error', 'end', 'close'] as const) socket.removeAllListeners(event);
+    socket.on('data', (data: Buffer) => this.#received(data));
+    socket.on('error', (error) =>
+      this.#break(new MysqlConnectionError('lost', 'The connection broke', error)),
+    );
+    socket.on('close', () =>
+      this.#break(new MysqlConnectionError('lost', 'The server closed the connection')),
+    );
+    socket.resume();
+  }
+
+  get open(): boolean {
+    return this.#lost === null;
+  }
+
+  async query(sql: string, signal: AbortSignal): Promise<TextRows> {
+    const rows: (string | null)[][] = [];
+    for await (const { buffer, frames } of this.rows(sql, signal)) {
+      for (let i = 0; i < frames.length; i += 2) rows.push(texts(buffer, frames[i]!, frames[i + 1]!));
+    }
+    return rows;
+  }
+
+  async *rows(sql: string, signal: AbortSignal): AsyncGenerator<RowChunk> {
+    signal.throwIfAborted();
+    this.#throwIfLost();
+    if (this.#state !== 'idle') throw new MysqlConnectionError('protocol', 'A statement is still under way');
+    const onAbort = (): void =>
+      this.#break(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      this.#failure = null;
+      this.#state = 'answer';
+      this.#send(sql);
+      for (;;) {
+        const chunk = this.#chunks.shift();
+        if (chunk !== undefined) {
+          this.#bytes -= chunk.frames[chunk.frames.length - 1]! - chunk.frames[0]!;
+          if (this.#bytes < HIGH_WATER / 2 && this.#socket.isPaused()) this.#socket.resume();
+          yield chunk;
+          continue;
+        }
+        this.#throwIfLost();
+        if (this.#over()) break;
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+      }
+      this.#throwFailure();
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      if (!this.#over()) this.#break(new MysqlConnectionError('lost', 'A result was left before its end'));
+    }
+  }
+
+  /** Whether the statement's answer is here to its end. */
+  #over(): boolean {
+    return this.#state === 'idle';
+  }
+
+  async close(): Promise<void> {
+    this.#break(new MysqlConnectionError('lost', 'The connection was closed'));
+    await this.#connection.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #send(sql: string): void {
+    const length = Buffer.byteLength(sql) + 1;
+    const packet = Buffer.allocUnsafe(4 + length);
+    packet.writeUIntLE(length, 0, 3);
+    packet[3] = 0;
+    packet[4] = COM_QUERY;
+    packet.write(sql, 5);
+    this.#socket.write(packet);
+  }
+
+  #received(data: Buffer): void {
+    try {
+      this.#cutter.push(data, this.#packet, this.#endOfBuffer);
+    } catch (error) {
+      this.#break(error instanceof Error ? error : new MysqlConnectionError('protocol', String(error)));
+    }
+    if (this.#bytes >= HIGH_WATER) this.#socket.pause();
+    this.#notify();
+  }
+
+  readonly #packet = (buffer: Buffer, start: number, end: number): void => {
+    const head = buffer[start];
+    switch (this.#state) {
+      case 'rows':
+        if (head === 0xfe && end - start < 9) this.#state = 'idle';
+        else if (head === 0xff) this.#failed(buffer.subarray(start, end));
+        else this.#frames.push(start, end);
+        return;
+      case 'answer':
+        if (head === 0xff) this.#failed(buffer.subarray(start, end));
+        else if (head === 0) this.#state = 'idle';
+        else if (head === NULL_CELL)
+          throw new MysqlConnectionError('protocol', 'The server asked for a file');
+        else {
+          this.#columnsLeft = columnCount(buffer, start, end);
+          this.#state = 'columns';
+        }
+        return;
+      case 'columns': // their definitions, and an EOF
+        if (this.#columnsLeft-- === 0) this.#state = 'rows';
+        return;
+      case 'idle': // the server says that it ends the session
+        if (head === 0xff) this.#break(parseErrorPacket(buffer.subarray(start, end)));
+    }
+  };
+
+  readonly #endOfBuffer = (buffer: Buffer): void => {
+    const frames = this.#frames;
+    if (frames.length === 0) return;
+    this.#frames = [];
+    this.#chunks.push({ buffer, frames });
+    this.#bytes += frames[frames.length - 1]! - frames[0]!;
+  };
+
+  #failed(packet: Buffer): void {
+    this.#failure = parseErrorPacket(packet);
+    this.#state = 'idle';
+  }
+
+  #throwIfLost(): void {
+    if (this.#lost !== null) throw this.#lost;
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+
+  #break(error: Error): void {
+    if (this.#lost !== null) return;
+    this.#lost = error;
+    this.#chunks = [];
+    this.#socket.on('error', () => undefined);
+    this.#socket.destroy();
+    this.#notify();
+  }
+}
+
+function columnCount(buffer: Buffer, start: number, end: number): number {
+  const head = buffer[start]!;
+  if (head < NULL_CELL) return head;
+  if (head === 0xfc && end - start >= 3) return buffer.readUInt16LE(start + 1);
+  throw new MysqlConnectionError('protocol', 'The server announced an impossible number of columns');
+}
+
+function texts(buffer: Buffer, start: number, end: number): (string | null)[] {
+  const cells: (string | null)[] = [];
+  for (let at = start; at < end;) {
+    const head = buffer[at]!;
+    if (head === NULL_CELL) {
+      cells.push(null);
+      at++;
+      continue;
+    }
+    const from = at + lengthBytes(head);
+    const to = from + cellLength(buffer, at);
+    if (to > end) throw new MysqlConnectionError('protocol', 'A row is shorter than it says');
+    cells.push(buffer.utf8Slice(from, to));
+    at = to;
+  }
+  return cells;
+}
+
+/** Bytes of a length that begins with `head` (which is not NULL's). */
+export function lengthBytes(head: number): number {
+  if (head < NULL_CELL) return 1;
+  return head === 0xfc ? 3 : head === 0xfd ? 4 : 9;
+}
+
+export function cellLength(buffer: Buffer, at: number): number {
+  const head = buffer[at]!;
+  if (head < NULL_CELL) return head;
+  if (head === 0xfc) return buffer.readUInt16LE(at + 1);
+  if (head === 0xfd) return buffer.readUIntLE(at + 1, 3);
+  return buffer.readUIntLE(at + 1, 6);
+}

@@ -1,0 +1,279 @@
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { Batch } from '../model/batch.ts';
+import type { SourceInfo } from '../model/change.ts';
+import type { Log } from '../observability/log.ts';
+import type { TableSnapshot } from './captured-table.ts';
+import { RecentTransactions } from './recent-transactions.ts';
+import type { ChunkLimit, WindowReader } from './snapshot-source.ts';
+import type { StreamPlace } from './stream-place.ts';
+import type { Delivery } from './view-phase.ts';
+import { Window } from './window.ts';
+
+/** What one window holds in memory at most. */
+const LIMIT: ChunkLimit = { maxRows: 5_000, maxBytes: 4 * 1024 * 1024 };
+/** Windows that have been read wait for the stream; meanwhile others are read. */
+const WINDOWS_PER_LANE = 3;
+/** Rows of a window leave in batches of this size. */
+const BATCH_ROWS = 1_000;
+/** A window that has waited this long may get another high mark. */
+const SETTLE_MS = 200;
+/** Windows of one chunk that came to nothing before the table is given up. */
+const MAX_ATTEMPTS = 50;
+const REREAD_MS = 5;
+const MAX_REREAD_MS = 500;
+
+export interface ChunkWindowsOptions<P, S extends SourceInfo> {
+  readonly reader: WindowReader<P, S>;
+  readonly place: StreamPlace<P>;
+  readonly chunkRows: number;
+  /** Reads at once, at most. */
+  readonly lanes: number;
+  readonly nudge: () => void;
+  readonly deliver: (delivery: Delivery<S>, resume: P | null) => Batch<P, S>;
+  /** Runs a step beside the loop that merges; a failure of the table stays with it. */
+  readonly background: (table: TableSnapshot, step: () => Promise<void>) => void;
+  readonly giveUp: (table: TableSnapshot, error: HeadwaterError) => void;
+  /** The table's last row has left. */
+  readonly done: (table: TableSnapshot) => void;
+  readonly log: Log;
+  readonly now: () => Date;
+  readonly signal: AbortSignal;
+}
+
+interface Job {
+  readonly table: TableSnapshot;
+  readonly chunk: number;
+  readonly attempt: number;
+}
+
+/** Tables with a key, chunk by chunk: each is read in a window that opens and closes on the stream. */
+export class ChunkWindows<P, S extends SourceInfo> {
+  readonly #options: ChunkWindowsOptions<P, S>;
+  readonly #recent = new RecentTransactions();
+  /** Transactions that may have been delivered before this process began, and were visible to nobody then. */
+  readonly #unseen: readonly string[];
+  readonly #windows: Window<P, S>[] = [];
+  readonly #unplanned: TableSnapshot[] = [];
+  readonly #jobs: Job[] = [];
+  #planning = 0;
+
+  constructor(options: ChunkWindowsOptions<P, S>, unseen: readonly string[]) {
+    this.#options = options;
+    this.#unseen = unseen;
+  }
+
+  add(table: TableSnapshot): void {
+    this.#unplanned.push(table);
+  }
+
+  get nothingLeft(): boolean {
+    return (
+      this.#windows.length === 0 &&
+      this.#jobs.length === 0 &&
+      this.#planning === 0 &&
+      this.#unplanned.length === 0
+    );
+  }
+
+  /** Reads and plans under way. */
+  get busy(): number {
+    return this.#windows.filter((window) => window.chunk === null).length + this.#planning;
+  }
+
+  /** Starts one more read or plan; false where there is none that may be. Windows open between transactions only. */
+  start(): boolean {
+    const { lanes, place } = this.#options;
+    const room = place.between && this.#windows.length < WINDOWS_PER_LANE * lanes;
+    const job = room ? this.#jobs.shift() : undefined;
+    if (job !== undefined) this.#open(job);
+    else if (this.#jobs.length < lanes && this.#unplanned.length > 0) this.#plan(this.#unplanned.shift()!);
+    else return false;
+    return true;
+  }
+
+  /** The stream has delivered something of the transaction. */
+  saw(tx: string): void {
+    this.#recent.add(tx);
+  }
+
+  /** Those that a change of the table concerns. */
+  of(table: TableSnapshot): readonly Window<P, S>[] {
+    return this.#windows.filter((window) => window.table === table);
+  }
+
+  forget(table: TableSnapshot): void {
+    const others = <T extends { readonly table: TableSnapshot }>(list: T[]): void => {
+      list.splice(0, list.length, ...list.filter((entry) => entry.table !== table));
+    };
+    others(this.#windows);
+    others(this.#jobs);
+  }
+
+  #plan(table: TableSnapshot): void {
+    const { chunkRows, now, log } = this.#options;
+    this.#planning++;
+    table.reading = true;
+    const begun = table.ledger?.by === 'key' ? table.ledger.ranges() : null;
+    if (table.ledger?.by === 'block') {
+      log.warn(
+        { table: table.name, rows: table.rows },
+        'the table was being read by block, which cannot be gone on with; it is read again from the beginning',
+      );
+    }
+    this.#options.background(table, async () => {
+      try {
+        const plan = await this.#options.reader.plan(
+          table.id,
+          { chunkRows, where: table.where, ...(begun === null ? {} : { chunks: begun }) },
+          this.#options.signal,
+        );
+        table.adopt(plan, now());
+        plan.chunks.forEach((_, chunk) => {
+          if (table.ledger!.remaining(chunk) !== null) this.#jobs.push({ table, chunk, attempt: 0 });
+        });
+      } finally {
+        this.#planning--;
+      }
+    });
+  }
+
+  #open(job: Job): void {
+    const { table, chunk, attempt } = job;
+    const window = new Window<P, S>({
+      table,
+      chunkIndex: chunk,
+      range: table.ledger!.remaining(chunk)!,
+      plan: table.plan!,
+      openedAt: this.#recent.mark,
+      attempt,
+    });
+    this.#windows.push(window);
+    this.#read(window, 0);
+  }
+
+  #read(window: Window<P, S>, delayMs: number): void {
+    this.#options.background(window.table, async () => {
+      const { reader, signal } = this.#options;
+      if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+      signal.throwIfAborted();
+      window.checked = false;
+      window.settledHigh = null;
+      window.chunk = await reader.chunk(window.plan, window.range, LIMIT, signal);
+      window.readAt = performance.now();
+    });
+  }
+
+  /** Delivers the chunks whose high mark the stream has passed. */
+  async *close(): AsyncGenerator<Batch<P, S>> {
+    for (let i = 0; i < this.#windows.length;) {
+      const window = this.#windows[i]!;
+      if (window.chunk === null || !this.#current(window)) {
+        i++;
+        continue;
+      }
+      if (!this.#options.place.passed(window.settledHigh ?? window.chunk.high)) {
+        this.#hasten(window);
+        i++;
+        continue;
+      }
+      this.#windows.splice(i, 1);
+      yield* this.#deliver(window);
+      // The list may be another one after the yields.
+      i = 0;
+    }
+  }
+
+  /** An idle source may have to be asked, and may never get past a mark that only unflushed log reaches. */
+  #hasten(window: Window<P, S>): void {
+    if (!window.nudged) this.#options.nudge();
+    window.nudged = true;
+    const ageMs = performance.now() - window.readAt;
+    if (window.settling || window.settledHigh !== null || ageMs < SETTLE_MS) return;
+    window.settling = true;
+    this.#options.background(window.table, async () => {
+      const { chunk } = window;
+      const high = await this.#options.reader.settled(ageMs, this.#options.signal);
+      if (window.chunk === chunk) window.settledHigh = high;
+      window.settling = false;
+    });
+  }
+
+  /** Whether the chunk saw all that the stream had delivered when the window opened; else it is read again. */
+  #current(window: Window<P, S>): boolean {
+    if (window.checked) return true;
+    const chunk = window.chunk!;
+    const sees = (tx: string): boolean => chunk.sees(tx);
+    if (!this.#unseen.every(sees) || this.#recent.anyUnseen(window.openedAt, sees)) {
+      window.chunk = null;
+      this.#read(window, Math.min(MAX_REREAD_MS, REREAD_MS * 2 ** window.rereads++));
+      return false;
+    }
+    window.checked = true;
+    return true;
+  }
+
+  async *#deliver(window: Window<P, S>): AsyncGenerator<Batch<P, S>> {
+    const { table, chunkIndex } = window;
+    const { lastKey, bytes, plan } = window.chunk!;
+    const { deliver, now } = this.#options;
+    const rows = window.survivors();
+    const ledger = table.ledger!;
+    if (plan !== window.plan) {
+      table.plan = plan;
+      ledger.schema = plan.schema.version;
+    }
+    if (rows === null) {
+      this.#again(window);
+      return;
+    }
+    // Only the last batch may be committed: with it goes the ledger that knows of them all.
+    const first = ledger.rows === 0;
+    let at = 0;
+    for (; rows.length - at > BATCH_ROWS; at += BATCH_ROWS) {
+      yield deliver(
+        {
+          table,
+          rows: rows.slice(at, at + BATCH_ROWS),
+          bytes: Math.round((bytes * BATCH_ROWS) / rows.length),
+          first: first && at === 0,
+          last: false,
+        },
+        null,
+      );
+    }
+    ledger.advance(chunkIndex, lastKey, rows.length);
+    const last = lastKey === null && ledger.finish(chunkIndex);
+    if (last) {
+      ledger.complete(now());
+      table.reading = false;
+      this.#options.done(table);
+    } else if (lastKey !== null) {
+      this.#jobs.unshift({ table, chunk: chunkIndex, attempt: 0 });
+    }
+    yield deliver(
+      {
+        table,
+        rows: at === 0 ? rows : rows.slice(at),
+        bytes: rows.length === 0 ? 0 : Math.round((bytes * (rows.length - at)) / rows.length),
+        first: first && at === 0,
+        last,
+      },
+      this.#options.place.resume,
+    );
+  }
+
+  #again({ table, chunkIndex, attempt }: Window<P, S>): void {
+    if (attempt >= MAX_ATTEMPTS) {
+      this.#options.giveUp(
+        table,
+        new HeadwaterError(
+          'snapshot.table-unsettled',
+          `No chunk of the table ${table.name} could be read that agrees with the log.`,
+          { details: { table: table.name, attempts: attempt } },
+        ),
+      );
+      return;
+    }
+    this.#jobs.unshift({ table, chunk: chunkIndex, attempt: attempt + 1 });
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * Any log, cut into any batches, with commits anywhere they are allowed and crashes anywhere: what is committed is
+ * what a reader of whole transactions computes, byte for byte.
+ */
+import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { TableSchema } from '../../src/model/table.ts';
+import type { Row, Value } from '../../src/model/value.ts';
+import {
+  column,
+  EnrichmentRig,
+  type LogChange,
+  type LogTransaction,
+  stateAt,
+  table,
+  type WrittenRecord,
+} from '../support/enrichment-rig.ts';
+
+const INT = { kind: 'int32' } as const;
+const TEXT = { kind: 'string' } as const;
+const CUSTOMERS = table('customers', [column('id', INT), column('region', INT), column('club', TEXT)], [0]);
+const REGIONS = table('regions', [column('id', INT), column('name', TEXT)], [0]);
+const ORDERS = table('orders', [column('id', INT), column('customer', INT), column('note', TEXT)], [0]);
+const TABLES = [CUSTOMERS, REGIONS, ORDERS];
+const MODES = ['COMMIT', 'STATEMENT', 'BEFORE'] as const;
+type Mode = (typeof MODES)[number];
+
+const SQL = `
+  CREATE STREAM orders WITH (CDC_TABLE = 'shop.public.orders');
+  CREATE TABLE customers WITH (CDC_TABLE = 'shop.public.customers');
+  CREATE TABLE regions WITH (CDC_TABLE = 'shop.public.regions');
+  ${MODES.map(
+    (mode) => `CREATE STREAM ${mode}_JOIN AS SELECT O.id AS o, O.customer AS customer, C.club, R.name, O.note
+      FROM orders O LEFT JOIN customers C FOR SYSTEM_TIME AS OF ${mode} ON O.customer = C.id
+      LEFT JOIN regions R ON C.region = R.id PARTITION BY O.customer;`,
+  ).join('\n')}
+  CREATE STREAM inner_join AS SELECT o, customer, club FROM commit_join WHERE club IS NOT NULL;
+`;
+
+type State = Map<TableSchema, Map<Value, Row>>;
+
+function apply(state: State, { table, op, before, after }: LogChange): void {
+  const rows = state.get(table)!;
+  if (op === 't') rows.clear();
+  if (before != null) rows.delete(before[0]!);
+  if (after != null) rows.set(after[0]!, after);
+}
+
+function copy(state: State): State {
+  return new Map([...state].map(([key, rows]) => [key, new Map(rows)]));
+}
+
+/** What the queries give, computed from whole transactions. */
+function model(log: readonly LogTransaction[], snapshotAt: number): readonly string[] {
+  const records: string[] = [];
+  const state: State = new Map(
+    [...stateAt(TABLES, log, snapshotAt)].map(([key, rows]) => [
+      key,
+      new Map(rows.map((row) => [row[0]!, row])),
+    ]),
+  );
+  const emit = (order: Row | null, states: Readonly<Record<Mode, State>>, seen: State): void => {
+    if (order === null) return;
+    const [id, customer, note] = order;
+    const found = MODES.map((mode) => {
+      const c = states[mode].get(CUSTOMERS)!.get(customer!) ?? null;
+      const r = c === null || c[1] === null ? null : (seen.get(REGIONS)!.get(c[1]!) ?? null);
+      return { mode, club: c?.[2] ?? null, name: r?.[1] ?? null };
+    });
+    for (const { mode, club, name } of found) {
+      records.push(
+        `${mode}_JOIN ${String(customer)} ${JSON.stringify({ O: id, CLUB: club, NAME: name, NOTE: note })}`,
+      );
+      if (mode === 'COMMIT' && club !== null)
+        records.push(`INNER_JOIN ${String(customer)} ${JSON.stringify({ O: id, CLUB: club })}`);
+    }
+  };
+  for (const order of state.get(ORDERS)!.values())
+    emit(order, { COMMIT: state, STATEMENT: state, BEFORE: state }, state);
+  for (const transaction of log.slice(snapshotAt)) {
+    const before = copy(state);
+    const statements = transaction.map((change) => {
+      const now = copy(state);
+      apply(state, change);
+      return now;
+    });
+    const after = copy(state);
+    transaction.forEach((change, i) => {
+      if (change.table !== ORDERS || change.op === 't' || change.op === 'd') return;
+      emit(change.after ?? null, { COMMIT: after, STATEMENT: statements[i]!, BEFORE: before }, after);
+    });
+  }
+  return records;
+}
+
+function shown({ topic, key, value }: WrittenRecord): string {
+  // KAFKA keys of INTEGER are four bytes.
+  const number = key === null ? null : Buffer.from(key, 'hex').readInt32BE();
+  return `${topic} ${String(number)} ${String(value)}`;
+}
+
+const id = fc.integer({ min: 0, max: 4 });
+const word = fc.constantFrom('gold', 'silver', null, 'a"b\\', 'ß');
+const rawChange = fc.record({
+  table: fc.constantFrom(CUSTOMERS, REGIONS, ORDERS, ORDERS),
+  op: fc.constantFrom('put', 'put', 'put', 'delete', 'move', 'truncate'),
+  id,
+  other: fc.option(id),
+  to: id,
+  text: word,
+});
+
+/** Makes changes that can happen: inserts of what is not there, updates and deletes of what is. */
+function logOf(
+  raw: readonly (readonly (typeof rawChange extends fc.Arbitrary<infer T> ? T : never)[])[],
+): LogTransaction[] {
+  const state: State = new Map(TABLES.map((each) => [each, new Map()]));
+  return raw
+    .map((transaction) =>
+      transaction.flatMap(({ table, op, id, other, to, text }): LogChange[] => {
+        const rows = state.get(table)!;
+        const old = rows.get(id) ?? null;
+        const make = (key: number): Row => (table === REGIONS ? [key, text] : [key, other, text]);
+        let change: LogChange;
+        if (op === 'truncate') change = { table, op: 't' };
+        else if (op === 'put' || old === null)
+          change = old === null ? { table, op: 'c', after: make(id) } : { table, op: 'u', after: make(id) };
+        else if (op === 'delete') change = { table, op: 'd', before: old };
+        else if (rows.has(to)) return [];
+        else change = { table, op: 'u', before: old, after: make(to) };
+        apply(state, change);
+        return [change];
+      }),
+    )
+    .filter((transaction) => transaction.length > 0);
+}
+
+const logs = fc
+  .array(fc.array(rawChange, { minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 12 })
+  .map(logOf)
+  .filter((log) => log.length > 0);
+/** How far an attempt reads, whether it commits then, and in how large batches. */
+const attempts = fc.array(
+  fc.record({
+    step: fc.integer({ min: 1, max: 5 }),
+    commits: fc.boolean(),
+    crashes: fc.boolean(),
+    size: fc.integer({ min: 1, max: 9 }),
+  }),
+  { maxLength: 12 },
+);
+
+describe('enrichment under crashes', () => {
+  it('commits what an undisturbed run of whole transactions gives, byte for byte', async () => {
+    await fc.assert(
+      fc.asyncProperty(logs, fc.nat({ max: 6 }), attempts, fc.boolean(), async (log, at, plan, small) => {
+        const snapshotAt = Math.min(at, log.length);
+        using rig = new EnrichmentRig({
+          sql: SQL,
+          tables: TABLES,
+          log,
+          snapshotAt,
+          ...(small ? { spoolBytes: 150 } : {}),
+        });
+        let attempt = await rig.attempt();
+        await attempt.snapshot([CUSTOMERS, REGIONS]);
+        expect(attempt.commit()).toBe(true);
+        for (const { step, commits, crashes, size } of [
+          ...plan,
+          { step: 99, commits: true, crashes: true, size: 3 },
+        ]) {
+          if (crashes) {
+            await attempt.end();
+            attempt = await rig.attempt();
+          }
+          await attempt.read(attempt.next + step, () => size);
+          if (commits) attempt.commit();
+        }
+        await attempt.end();
+        expect(rig.committed.map(shown)).toEqual(model(log, snapshotAt));
+        expect(rig.committed.every(({ headers }) => headers === null)).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('reads tables anew where their image is lost or damaged, and is exact again behind that position', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        logs,
+        fc.nat({ max: 12 }),
+        fc.nat({ max: 12 }),
+        fc.constantFrom('gone', 'cut', 'foreign'),
+        async (log, first, ahead, damage) => {
+          using rig = new EnrichmentRig({ sql: SQL, tables: TABLES, log, snapshotAt: 0 });
+          const attempt = await rig.attempt();
+          await attempt.snapshot([CUSTOMERS, REGIONS]);
+          await attempt.read(Math.min(first, log.length), () => 4);
+          attempt.commit();
+          await attempt.end();
+          const at = rig.position!.tx;
+          const before = rig.committed.length;
+          spoil(join(rig.dir, 'enrich'), damage);
+          rig.viewAt = Math.min(at + ahead, log.length);
+          const again = await rig.attempt();
+          await rig.load(again);
+          await again.read(rig.viewAt, () => 1);
+          // Two transactions in one batch would share the mark; none is read beyond the view here.
+          const marked = again.pending.length;
+          await again.read(log.length, () => 3);
+          again.commit();
+          await again.end();
+          const expected = model(log, 0);
+          const exact = rig.committed.slice(before + marked).map(shown);
+          expect(exact).toEqual(expected.slice(expected.length - exact.length));
+          expect(rig.committed.length).toBeGreaterThanOrEqual(before + marked);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+});
+
+function spoil(dir: string, damage: string): void {
+  for (const name of readdirSync(dir)) {
+    const path = join(dir, name);
+    if (damage === 'gone') rmSync(path);
+    else if (damage === 'cut') truncateSync(path, Math.max(0, statSync(path).size - 1));
+    else writeFileSync(path, Buffer.alloc(statSync(path).size, 7));
+  }
+}

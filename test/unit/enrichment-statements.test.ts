@@ -1,0 +1,246 @@
+import { describe, expect, it } from 'vitest';
+import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { compileProgram, type Program } from '../../src/enrichment/program.ts';
+import { explainQuery } from '../../src/enrichment/explain.ts';
+import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import { column, table } from '../support/enrichment-rig.ts';
+
+const INT = { kind: 'int32' } as const;
+const BIG = { kind: 'int64' } as const;
+const TEXT = { kind: 'string' } as const;
+const TABLES = [
+  table(
+    'ratings',
+    [
+      column('rating_id', BIG),
+      column('user_id', INT),
+      column('stars', INT),
+      column('channel', TEXT),
+      column('message', TEXT),
+      column('tags', { kind: 'array', element: TEXT }),
+    ],
+    [0],
+  ),
+  table('customers', [column('id', INT), column('name', TEXT), column('club_status', TEXT)], [0]),
+  table('lines', [column('order_id', BIG), column('line', INT), column('user_id', BIG)], [0, 1]),
+  table('keyless', [column('a', INT)], []),
+];
+const SOURCES =
+  `CREATE STREAM ratings WITH (CDC_TABLE = 'shop.public.ratings');` +
+  `CREATE TABLE customers WITH (CDC_TABLE = 'shop.public.customers');` +
+  `CREATE STREAM lines WITH (CDC_TABLE = 'shop.public.lines');` +
+  `CREATE TABLE line_items WITH (CDC_TABLE = 'shop.public.lines');\n`;
+
+function compile(sql: string, dialect: 'friendly' | 'ksqldb' = 'friendly'): Program {
+  const ignore = (): void => undefined;
+  return compileProgram(
+    declareEnrichment({ texts: [{ name: 'a.sql', text: SOURCES + sql }], dialect }, 'shop'),
+    {
+      pipeline: 'shop',
+      describe: (name) => TABLES.find(({ id }) => `${id.schema}.${id.table}` === name) ?? null,
+      shown: (each) => each.columns.map((column, index) => ({ index, column, write: null })),
+      journal: { put: ignore, delete: ignore, clear: ignore },
+      tableTopics: new Set(['shop.public.ratings']),
+    },
+  );
+}
+
+function said(sql: string, dialect?: 'friendly' | 'ksqldb'): string {
+  try {
+    compile(sql, dialect);
+  } catch (error) {
+    if (error instanceof HeadwaterError && error.code.startsWith('enrich.')) return error.message;
+    throw error;
+  }
+  throw new Error('It was taken.');
+}
+
+const columnsOf = ({ queries }: Program): readonly string[] | undefined =>
+  queries.at(-1)?.columns.map(({ name, key }) => (key ? `${name} KEY` : name));
+
+describe('the statements of the talks, as they are printed there', () => {
+  it('run in the friendly dialect, with a warning for each liberty', () => {
+    const { queries } = compile(`
+      CREATE STREAM POOR_RATINGS AS SELECT * FROM ratings WHERE STARS <3;
+      CREATE STREAM RATINGS_WITH_CUSTOMER_DATA AS SELECT * FROM RATINGS R LEFT JOIN CUSTOMERS C ON R.USER_ID=C.ID;
+      CREATE STREAM UNHAPPY_PLATINUM_CUSTOMERS AS SELECT * FROM RATINGS_WITH_CUSTOMER_DATA
+        WHERE STARS < 3 AND CLUB_STATUS='platinum';
+      CREATE STREAM SHORT AS SELECT R.USER_ID, R.STARS, CUST.NAME,
+        FROM RATINGS LEFT JOIN CUSTOMERS ON R.USER_ID = CUST.ID;`);
+    expect(queries.map(({ id }) => id)).toEqual([
+      'CSAS_POOR_RATINGS_0',
+      'CSAS_RATINGS_WITH_CUSTOMER_DATA_1',
+      'CSAS_UNHAPPY_PLATINUM_CUSTOMERS_2',
+      'CSAS_SHORT_3',
+    ]);
+    expect(queries[1]?.columns.map(({ name }) => name)).toEqual([
+      'RATING_ID',
+      'USER_ID',
+      'STARS',
+      'CHANNEL',
+      'MESSAGE',
+      'TAGS',
+      'ID',
+      'NAME',
+      'CLUB_STATUS',
+    ]);
+    expect(queries.flatMap(({ warnings }) => warnings)).toEqual([
+      'the comma before FROM is left over',
+      'CUST is not declared and taken for CUSTOMERS',
+      'R is not declared and taken for RATINGS',
+    ]);
+  });
+
+  it('are refused where ksqlDB refuses them', () => {
+    expect(said('CREATE STREAM a AS SELECT stars, FROM ratings;', 'ksqldb')).toBe(
+      'a.sql, line 2:34: expected another expression, found FROM',
+    );
+    expect(said('CREATE STREAM a AS SELECT R.stars FROM ratings;', 'ksqldb')).toContain(
+      'there is no source R in FROM; there is RATINGS',
+    );
+    expect(said('CREATE STREAM a AS SELECT stars FROM ratings;', 'ksqldb')).toContain(
+      'the key column RATING_ID has to be part of the projection',
+    );
+    expect(said('CREATE STREAM a AS SELECT * FROM ratings', 'ksqldb')).toBe(
+      'a.sql, line 2:41: expected ";" at the end of the statement',
+    );
+    const joined = 'CREATE STREAM a AS SELECT * FROM ratings r JOIN customers c ON r.user_id = c.id;';
+    expect(columnsOf(compile(joined, 'ksqldb'))).toContain('C_CLUB_STATUS');
+  });
+});
+
+describe('keys', () => {
+  it.each([
+    ['SELECT stars FROM ratings', ['RATING_ID KEY', 'STARS']],
+    ['SELECT rating_id AS r, AS_VALUE(rating_id) AS v FROM ratings', ['R KEY', 'V']],
+    ['SELECT stars FROM ratings PARTITION BY channel', ['CHANNEL KEY', 'STARS']],
+    ['SELECT stars, UCASE(channel) AS c FROM ratings PARTITION BY UCASE(channel)', ['STARS', 'C KEY']],
+    ['SELECT stars FROM ratings PARTITION BY NULL', ['STARS']],
+    [
+      'SELECT stars, c.name FROM ratings r JOIN customers c ON r.user_id = c.id',
+      ['USER_ID KEY', 'STARS', 'NAME'],
+    ],
+    ['SELECT c.id, stars FROM ratings r JOIN customers c ON r.user_id = c.id', ['ID KEY', 'STARS']],
+    ['SELECT stars FROM ratings r JOIN customers c ON r.user_id + 1 = c.id', ['ID KEY', 'STARS']],
+    ['SELECT user_id FROM lines', ['ORDER_ID KEY', 'LINE KEY', 'USER_ID']],
+    ['SELECT EXPLODE(tags) AS tag FROM ratings', ['RATING_ID KEY', 'TAG']],
+  ])('%s', (select, expected) => {
+    expect(columnsOf(compile(`CREATE STREAM a AS ${select};`))?.toSorted()).toEqual(expected.toSorted());
+  });
+});
+
+describe('errors point to what is wrong and say what was probably meant', () => {
+  it.each([
+    ['SELECT stras FROM ratings', 'line 2:27: there is no column STRAS in RATINGS; did you mean STARS?'],
+    ['SELECT * FROM ratngs', 'line 2:34: there is no stream or table RATNGS; did you mean RATINGS?'],
+    ['SELECT UCASSE(channel) FROM ratings', 'there is no function UCASSE; did you mean UCASE?'],
+    [
+      'SELECT LPAD(channel, 3) FROM ratings',
+      'LPAD cannot take 2 arguments; write LPAD(text, length, padding)',
+    ],
+    [
+      'SELECT UCASE(stars) FROM ratings',
+      'argument 1 of UCASE has to be of type STRING, not INTEGER; write CAST(… AS STRING)',
+    ],
+    ["SELECT stars + 'a' FROM ratings", '+ cannot take INTEGER and STRING; CAST what is no STRING'],
+    ["SELECT * FROM ratings WHERE stars = 'many'", 'must have one type in common'],
+    ['SELECT * FROM ratings WHERE stars', 'the condition of WHERE has to be of type BOOLEAN, not INTEGER'],
+    ['SELECT NULL AS n FROM ratings', 'NULL alone has no type; write CAST(NULL AS …)'],
+    ['SELECT stars, stars FROM ratings', 'two columns of the result are called STARS; name one with AS'],
+    ['SELECT * FROM ratings r JOIN customers r ON r.user_id = r.id', 'two sources are called R'],
+    [
+      'SELECT * FROM ratings r JOIN customers c ON r.user_id = c.name',
+      'a table is joined by its primary key; write ON … = C.ID',
+    ],
+    [
+      'SELECT * FROM ratings r JOIN customers c ON r.channel = c.id',
+      'STRING cannot be compared with CUSTOMERS.ID, which is INTEGER',
+    ],
+    ['SELECT * FROM ratings r JOIN lines l ON r.rating_id = l.order_id', 'LINES is a stream'],
+    ['SELECT * FROM ratings r RIGHT JOIN customers c ON r.user_id = c.id', 'not a RIGHT side'],
+    [
+      'SELECT user_id FROM ratings r JOIN line_items l ON r.rating_id = l.order_id',
+      'write ON … = L.ORDER_ID AND … = L.LINE',
+    ],
+    [
+      'SELECT user_id FROM lines l JOIN line_items i ON l.order_id = i.order_id AND l.line = i.line',
+      'USER_ID could be L.USER_ID or I.USER_ID; write which',
+    ],
+    ['SELECT stars FROM ratings WHERE EXPLODE(tags) = 1', 'EXPLODE stands alone in the projection'],
+    ['SELECT COUNT(*) AS n FROM ratings', 'COUNT is not in this version'],
+    ['SELECT stars FROM ratings GROUP BY stars', 'GROUP BY is not in this version'],
+    ['SELECT UNIX_TIMESTAMP() AS now FROM ratings', 'the same log would not give the same result'],
+    [
+      "SELECT FORMAT_DATE(CAST('2024-01-01' AS DATE), 'yyyy bogus') AS d FROM ratings",
+      'this is no pattern of java.time',
+    ],
+    ['SELECT stars FROM ratings LIMIT 5', 'cannot have a LIMIT'],
+    ['SELECT * FROM customers', 'queries over tables are not in this version'],
+  ])('%s', (select, sentence) => {
+    expect(said(`CREATE STREAM a AS ${select};`)).toContain(sentence);
+  });
+
+  it.each([
+    [`CREATE TABLE k WITH (CDC_TABLE = 'shop.public.keyless');`, 'has no primary key, which a TABLE needs'],
+    [`CREATE TABLE k WITH (CDC_TABLE = 'shop.public.none');`, 'the table public.none is not captured'],
+    [`CREATE TABLE k WITH (CDC_TABLE = 'public.customers');`, "write 'shop.schema.table'"],
+    [
+      `CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`,
+      'Kafka topics cannot be read in this version',
+    ],
+    [
+      `CREATE STREAM a WITH (VALUE_FORMAT = 'AVRO') AS SELECT * FROM ratings;`,
+      'the format AVRO is not in this version',
+    ],
+    [`CREATE STREAM a WITH (KAFKA_TOPC = 'x') AS SELECT * FROM ratings;`, 'did you mean KAFKA_TOPIC?'],
+    [
+      `CREATE STREAM a WITH (PARTITIONS = 3) AS SELECT * FROM ratings;`,
+      'topics are created as emit.kafka.topics says',
+    ],
+    [
+      `CREATE STREAM a WITH (KAFKA_TOPIC = 'shop.public.ratings') AS SELECT * FROM ratings;`,
+      'holds other records already',
+    ],
+    [
+      `CREATE STREAM a AS SELECT * FROM ratings; CREATE STREAM a AS SELECT * FROM ratings;`,
+      'there is a stream A already',
+    ],
+    [`CREATE STREAM a AS SELECT * FROM ratings; INSERT INTO a SELECT * FROM a;`, 'would go round for ever'],
+    [
+      `CREATE STREAM a AS SELECT stars FROM ratings; INSERT INTO a SELECT channel FROM ratings;`,
+      'A has the columns RATING_ID BIGINT KEY, STARS INTEGER',
+    ],
+    [`CREATE SINK CONNECTOR x WITH ('a' = 'b');`, 'CREATE CONNECTOR is not supported'],
+    [`SELECT * FROM ratings;`, 'write CREATE STREAM … AS SELECT'],
+    ['DROP STREAM ratings;', 'this statement asks a running server'],
+    [`CREATE STREAM a AS SELECT \${x} FROM ratings;`, 'the variable x is not defined'],
+  ])('%s', (sql, sentence) => {
+    expect(said(sql)).toContain(sentence);
+  });
+});
+
+describe('EXPLAIN', () => {
+  it('shows operators, the join’s mode and what is kept of the table', () => {
+    const { queries } = compile(
+      `CREATE STREAM a AS SELECT stars, c.name FROM ratings r LEFT JOIN customers c ON r.user_id = c.id WHERE stars < 3;`,
+    );
+    expect(explainQuery(queries[0]!)).toBe(
+      [
+        '> WRITE A to topic A, keys KAFKA, values JSON',
+        ' > PROJECT USER_ID INTEGER KEY, STARS INTEGER, NAME STRING',
+        '  > FILTER',
+        '   > LEFT JOIN CUSTOMERS AS OF COMMIT ON R.USER_ID = C.ID: one log, no repartitioning; 1 of 3 columns of public.customers in memory',
+        '    > READ RATINGS: the changes of public.ratings',
+      ].join('\n'),
+    );
+  });
+});
+
+describe('variables', () => {
+  it('are placed as text, and inside quotes with their quotes doubled', () => {
+    const { queries } = compile(
+      `DEFINE what = 'it''s'; DEFINE column = 'stars'; CREATE STREAM a AS SELECT \${column}, '\${what}' AS t FROM ratings;`,
+    );
+    expect(queries[0]?.statement).toBe(`CREATE STREAM A AS SELECT STARS, 'it''s' AS T FROM RATINGS`);
+  });
+});
