@@ -126,6 +126,18 @@ await yargs(process.argv.slice(2))
     },
   )
   .command(
+    'oracle-parser',
+    'what reading one statement of Oracle’s redo log costs',
+    (command) =>
+      command
+        .option('statements', { type: 'number', default: 1_000_000 })
+        .option('repeat', { type: 'number', default: 5, describe: 'runs; the median counts' }),
+    async ({ statements, repeat }) => {
+      const { benchOracleParser } = await import('./oracle-parser.ts');
+      benchOracleParser({ statements, repeat });
+    },
+  )
+  .command(
     'large-transaction',
     'one transaction of many rows: memory has to stay flat',
     (command) =>

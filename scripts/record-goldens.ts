@@ -4,15 +4,14 @@
  * replace.null.with.default=false (recorded-n). The recordings are committed; this is run again only when the SQL
  * changes.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { Kafka, logLevel } from 'kafkajs';
 import { testKafka } from '../test/support/servers.ts';
 import { stopSharedServers } from '../test/support/shared-servers.ts';
-import { startConnect } from './goldens/debezium.ts';
-import type { RunningConnect } from '../src/local-servers/connect.ts';
+import { type RunningConnect, startConnect } from './goldens/debezium.ts';
 import { emptySource, type GoldenProduct, type GoldenSource } from './goldens/source.ts';
 
 const FOLDER = join(import.meta.dirname, '../test/fixtures/goldens');
@@ -55,7 +54,8 @@ async function record(product: GoldenProduct): Promise<void> {
   await using source = await emptySource(product);
   const { brokers, prefix } = await testKafka();
   const folder = join(FOLDER, product);
-  await runFile(source, folder, '1-tables.sql');
+  const [first = '', ...rest] = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
+  await source.run({ sql: await readFile(join(folder, first), 'utf8') });
   const publication = `p${prefix}`;
   if (product === 'postgres')
     await source.query(
@@ -77,7 +77,7 @@ async function record(product: GoldenProduct): Promise<void> {
   try {
     await untilStreaming(source, connect, variants.length);
     process.stdout.write('streaming\n');
-    await runFile(source, folder, '2-changes.sql');
+    for (const name of rest) await source.run({ sql: await readFile(join(folder, name), 'utf8') });
     for (const variant of variants) {
       const lines = await consume(brokers, connect, variant.prefix);
       const file = join(folder, `recorded-${variant.letter}.jsonl.gz`);
@@ -87,10 +87,6 @@ async function record(product: GoldenProduct): Promise<void> {
   } finally {
     await connect[Symbol.asyncDispose]();
   }
-}
-
-async function runFile(source: GoldenSource, folder: string, name: string): Promise<void> {
-  await source.run({ sql: await readFile(join(folder, name), 'utf8') });
 }
 
 /** Debezium begins to stream when its snapshot is done: then its slots are in use, or the server sends it the log. */

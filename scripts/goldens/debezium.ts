@@ -1,9 +1,11 @@
 /**
  * A real Debezium 3.2.0.Final in Kafka Connect standalone, as the recorder runs it. Needs Java 17, and Maven once.
  */
-import { debeziumPlugin, type RunningConnect, startConnectWorker } from '../../src/local-servers/connect.ts';
 import { randomInt } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { debeziumPlugin, startConnectWorker } from '../../src/local-servers/connect.ts';
 import type { GoldenProduct } from './source.ts';
 
 export const DEBEZIUM_VERSION = '3.2.0.Final';
@@ -16,18 +18,35 @@ export interface RecorderConnector {
   readonly settings: Readonly<Record<string, string>>;
 }
 
+export interface RunningConnect extends AsyncDisposable {
+  /** Throws with what the log says, once a connector has failed. */
+  check(): Promise<void>;
+}
+
 /** Resolves when the worker runs; its connectors take their snapshots then. */
 export async function startConnect(
   brokers: string,
   connectors: readonly RecorderConnector[],
 ): Promise<RunningConnect> {
-  const products = new Set(connectors.map(({ product }) => product));
-  return startConnectWorker({
+  const products = [...new Set(connectors.map(({ product }) => product))];
+  const scratch = await mkdtemp(join(tmpdir(), 'headwater-record-'));
+  const worker = await startConnectWorker({
     brokers,
-    plugins: await Promise.all([...products].map((product) => debeziumPlugin(product, DEBEZIUM_VERSION))),
+    plugins: await Promise.all(products.map((product) => debeziumPlugin(product, DEBEZIUM_VERSION))),
     discovery: 'service_load',
-    connectors: (scratch) => connectors.map((connector) => connectorSettings(connector, scratch)),
+    connectors: connectors.map((connector) => connectorSettings(connector, scratch)),
   });
+  return {
+    async check() {
+      const log = await readFile(worker.logFile, 'utf8');
+      const at = log.search(/^\S+ \S+ ERROR /m);
+      if (at !== -1) throw new Error(`Debezium failed:\n${log.slice(at, at + 6000)}`);
+    },
+    async [Symbol.asyncDispose]() {
+      await worker[Symbol.asyncDispose]();
+      await rm(scratch, { recursive: true, force: true });
+    },
+  };
 }
 
 function connectorSettings(connector: RecorderConnector, scratch: string): Record<string, string> {

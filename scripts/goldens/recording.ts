@@ -21,10 +21,14 @@ export interface Recording {
   readonly withNulls: readonly GoldenRecord[];
   /** The topic prefix. */
   readonly prefix: string;
-  /** What runs before the start, and while streaming. */
+  /** `source.tables`: what Debezium had been told to capture. */
+  readonly tables: readonly string[];
+  /** What runs before the start, and while streaming: each when what was before it has been delivered. */
   readonly before: readonly Script[];
   readonly during: readonly Script[];
 }
+
+export const EVERY_TABLE: readonly string[] = ['/.*/'];
 
 export async function readRecording(folder: string): Promise<Recording> {
   const ours = existsSync(join(folder, 'recorded-a.jsonl.gz'));
@@ -36,13 +40,13 @@ export async function readRecording(folder: string): Promise<Recording> {
   const texts = await Promise.all(files.map((file) => readFile(join(sqlFolder, file), 'utf8')));
   const { prefix, product } = sourceOf(withNulls);
   const scripts = texts.map((sql): Script => ({ sql }));
-  const inOrder = { before: scripts.slice(0, -1), during: scripts.slice(-1) };
-  const recorded = { product, withDefaults, withNulls, prefix };
-  if (ours) return { ...recorded, ...inOrder };
+  const recorded = { product, withDefaults, withNulls, prefix, tables: EVERY_TABLE };
+  if (ours) return { ...recorded, before: scripts.slice(0, 1), during: scripts.slice(1) };
   // Debezium's own test SQL was run before the start too, where the recording has rows of a snapshot.
   if (product === 'postgres') {
-    const repeated = withNulls.some((record) => opOf(record) === 'r') ? inOrder.during : [];
-    return { ...recorded, before: [...inOrder.before, ...repeated], during: inOrder.during };
+    const during = scripts.slice(-1);
+    const repeated = withNulls.some((record) => opOf(record) === 'r') ? during : [];
+    return { ...recorded, before: [...scripts.slice(0, -1), ...repeated], during };
   }
   // Of MySQL each file was run in a database of its own, once before the start and once while streaming.
   const inDatabases = (kind: 'snap' | 'str'): readonly Script[] =>
@@ -50,7 +54,8 @@ export async function readRecording(folder: string): Promise<Recording> {
       const database = `\`${kind}_${files[i]!.slice(0, -'.sql'.length)}\``;
       return { sql: `CREATE DATABASE ${database};\nUSE ${database};\n${sql}`, force: true };
     });
-  return { ...recorded, before: inDatabases('snap'), during: inDatabases('str') };
+  const tables = ['/(snap|str)_.*/'];
+  return { ...recorded, tables, before: inDatabases('snap'), during: inDatabases('str') };
 }
 
 /** The op of a record, or null of a tombstone or a side record. */

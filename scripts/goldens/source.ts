@@ -20,8 +20,10 @@ export interface GoldenSource extends AsyncDisposable {
   readonly product: GoldenProduct;
   /** Of who may do everything. */
   readonly url: string;
-  /** `source:` of a pipeline, line by line. */
+  /** `source:` of a pipeline, line by line, without its tables. */
   readonly settings: readonly string[];
+  /** A table that every pipeline on the source captures, to mark a place in the log. */
+  readonly marker: string;
   run(script: Script): Promise<void>;
   query(sql: string): Promise<readonly Readonly<Record<string, unknown>>[]>;
 }
@@ -39,8 +41,9 @@ export async function postgresSource(databaseUrl: string): Promise<GoldenSource>
   const own = new URL(databaseUrl).pathname.slice(1);
   return {
     product: 'postgres',
+    marker: 'public.headwater_marker',
     url: databaseUrl,
-    settings: [`url: ${databaseUrl}`, "tables: ['/.*/']", `postgres: { slot: ${own}, publication: ${own} }`],
+    settings: [`url: ${databaseUrl}`, `postgres: { slot: ${own}, publication: ${own} }`],
     run: async ({ sql }) => {
       for (const statement of statements(sql)) await client.query(statement);
     },
@@ -65,11 +68,14 @@ async function mysqlSource(product: 'mysql' | 'mariadb'): Promise<GoldenSource> 
   const options = ['--no-defaults', '--protocol=TCP', '--host=127.0.0.1', `--port=${port}`, '--user=root'];
   return {
     product,
+    marker: 'headwater.headwater_marker',
     url: server.url,
-    settings: [`url: ${server.url}`, "tables: ['/.*/']", `mysql: { include_query: true }`],
+    settings: [`url: ${server.url}`, `mysql: { include_query: true, unsigned_overflow: wrap }`],
     run: async ({ sql, force = false }) => {
-      const args = [...first, ...options, '--default-character-set=utf8mb4', '--comments'];
-      const running = promisify(execFile)(client, force ? [...args, '--force'] : args, {
+      // The recordings that were given to us were made by a client that leaves comments out.
+      const how = force ? ['--force', '--skip-comments'] : ['--comments'];
+      const args = [...first, ...options, '--default-character-set=utf8mb4', ...how];
+      const running = promisify(execFile)(client, args, {
         maxBuffer: 64 * 1024 * 1024,
       });
       running.child.stdin?.end(sql);

@@ -3,7 +3,7 @@
  * streaming, in both profiles. docs/type-mapping/* are checked by this.
  */
 import { exactText, type Json } from './exact-json.ts';
-import { fieldOf, type GoldenRecord, opOf } from './recording.ts';
+import { EVERY_TABLE, fieldOf, type GoldenRecord, opOf } from './recording.ts';
 import { runFlow } from './run-flow.ts';
 import type { GoldenSource, Script } from './source.ts';
 
@@ -47,6 +47,7 @@ export async function walkTypes(
     format: 'json-with-schema',
     recording: {
       prefix: 'walk',
+      tables: EVERY_TABLE,
       before: [script([...walk.preamble, ...creates, ...inserts(1)])],
       during: [script(inserts(2))],
     },

@@ -38,7 +38,6 @@ export interface MysqlServer extends AsyncDisposable {
   readonly logFile: string;
   /** Null without `tls`. */
   readonly certificates: Certificates | null;
-  readonly pid: number;
   /** The same server with a database, or another user or password. */
   urlFor(parts: { database?: string; user?: string; password?: string }): string;
   /** Runs SQL, also several statements, with all rights on a connection of its own. Gives the last one's rows. */
@@ -50,9 +49,6 @@ export interface MysqlServer extends AsyncDisposable {
   restart(settings?: ServerSettings): Promise<void>;
   /** SIGKILL: the next start recovers from the logs. Does not start again. */
   crash(): Promise<void>;
-  /** Stops answering without closing connections (SIGSTOP). */
-  pause(): void;
-  resume(): void;
 }
 
 /** How one product is run. */
@@ -266,9 +262,6 @@ function serverAt(place: Place): MysqlServer {
     dataDir,
     logFile,
     certificates,
-    get pid() {
-      return server?.pid ?? -1;
-    },
     urlFor,
     async query<R>(sql: string, parameters: readonly unknown[] = []) {
       const connection = await connect();
@@ -287,8 +280,6 @@ function serverAt(place: Place): MysqlServer {
       await start();
     },
     crash: () => stop('SIGKILL'),
-    pause: () => server?.kill('SIGSTOP'),
-    resume: () => server?.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
       await stop('SIGKILL');
       await rm(scratch, { recursive: true, force: true });

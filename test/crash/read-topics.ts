@@ -8,7 +8,7 @@ export interface ReadOptions {
   readonly schema: string;
 }
 
-const TABLES: readonly Op['table'][] = ['accounts', 'lines', 'log'];
+const TABLES: readonly Op['table'][] = ['accounts', 'items', 'log'];
 
 /**
  * Everything a read_committed consumer sees in the three tables' topics, until nothing new has come for

@@ -1,26 +1,17 @@
-import type { Client } from 'pg';
+import type { CrashSource, Session } from './source.ts';
 
 /**
  * A writer whose every committed change can be told apart, and its own record of them: `rev` grows with every
  * insert and update over all tables, so a topic either holds each (table, key, op, rev) once or is wrong.
  */
 export interface Op {
-  readonly table: 'accounts' | 'lines' | 'log';
+  readonly table: 'accounts' | 'items' | 'log';
   /** JSON of the key columns in key order; the row itself for the table without a key. */
   readonly key: string;
   readonly op: 'c' | 'u' | 'd';
   /** Of the row after an insert or update, of the deleted row otherwise. */
   readonly rev: number;
 }
-
-export const SETUP = `
-  CREATE SEQUENCE rev;
-  CREATE TABLE accounts (id int PRIMARY KEY, rev bigint NOT NULL, note text, big text);
-  ALTER TABLE accounts ALTER COLUMN big SET STORAGE EXTERNAL;
-  CREATE TABLE lines (a int, b text COLLATE "C", rev bigint NOT NULL, amount numeric(10,2), PRIMARY KEY (b, a));
-  ALTER TABLE lines REPLICA IDENTITY FULL;
-  CREATE TABLE log (rev bigint NOT NULL, what text);
-`;
 
 /** Deterministic for a seed: mulberry32. */
 export function randomFrom(seed: number): () => number {
@@ -37,38 +28,28 @@ export class Workload {
   /** Committed changes in commit order. */
   readonly committed: Op[] = [];
   readonly #accounts = new Map<number, number>();
-  readonly #lines = new Map<string, number>();
+  readonly #items = new Map<string, number>();
   readonly #random: () => number;
+  readonly #source: CrashSource;
   #nextAccount = 1;
   #rev = 0;
 
-  constructor(random: () => number) {
+  constructor(source: CrashSource, random: () => number) {
+    this.#source = source;
     this.#random = random;
   }
 
-  /** Fills the tables with one statement each; `rev` of those rows counts from 1. */
-  async preload(client: Client, rows: number): Promise<void> {
-    await client.query(SETUP);
-    await client.query(
-      `INSERT INTO accounts SELECT i, nextval('rev'), 'note ' || i, CASE WHEN i % 50 = 0 THEN repeat('x', 4000) END
-       FROM generate_series(1, $1::int) i`,
-      [rows],
-    );
-    await client.query(
-      `INSERT INTO lines SELECT i, 'k' || (i % 100), nextval('rev'), i / 100.0 FROM generate_series(1, $1::int) i`,
-      [rows],
-    );
-    await client.query(`INSERT INTO log SELECT nextval('rev'), 'started' FROM generate_series(1, 10)`);
-    const accounts = await client.query<{ id: number; rev: string }>(
-      'SELECT id, rev FROM accounts ORDER BY rev',
-    );
-    for (const { id, rev } of accounts.rows) this.#note('accounts', JSON.stringify([id]), 'c', Number(rev));
-    const lines = await client.query<{ a: number; b: string; rev: string }>(
-      'SELECT a, b, rev FROM lines ORDER BY rev',
-    );
-    for (const { a, b, rev } of lines.rows) this.#note('lines', JSON.stringify([b, a]), 'c', Number(rev));
-    const log = await client.query<{ rev: string }>('SELECT rev FROM log ORDER BY rev');
-    for (const { rev } of log.rows) this.#note('log', rev, 'c', Number(rev));
+  /** Makes the tables and fills each with one statement; `rev` of those rows counts from 1. */
+  async preload(session: Session, rows: number): Promise<void> {
+    const source = this.#source;
+    for (const statement of source.setUp) await session.query(statement);
+    const big = "CASE WHEN i % 50 = 0 THEN repeat('x', 4000) END";
+    await session.query(source.fill('accounts', `i, i, concat('note ', i), ${big}`, rows));
+    await session.query(source.fill('items', `i, concat('k', i % 100), ${rows} + i, i / 100.0`, rows));
+    await session.query(source.fill('log', `${2 * rows} + i, 'started'`, 10));
+    for (let i = 1; i <= rows; i++) this.#note('accounts', JSON.stringify([i]), 'c', i);
+    for (let i = 1; i <= rows; i++) this.#note('items', JSON.stringify([`k${i % 100}`, i]), 'c', rows + i);
+    for (let i = 1; i <= 10; i++) this.#note('log', String(2 * rows + i), 'c', 2 * rows + i);
     for (const op of this.committed) this.#apply(op);
     this.#nextAccount = rows + 1;
     this.#rev = this.committed.length;
@@ -78,51 +59,50 @@ export class Workload {
    * One transaction of one to forty changes. Its ops count only once COMMIT has answered; when the connection
    * breaks before, the caller asks `settle` on a new connection what became of it.
    */
-  async transaction(client: Client): Promise<void> {
+  async transaction(session: Session): Promise<void> {
     const ops: Op[] = [];
     const accounts = new Map(this.#accounts);
-    const lines = new Map(this.#lines);
+    const items = new Map(this.#items);
     this.#pending = ops;
-    await client.query('BEGIN');
+    await session.query('BEGIN');
     const size = 1 + Math.floor(this.#random() * this.#random() * 40);
-    if (this.#random() < 0.02) await this.#bulk(client, ops, accounts);
-    for (let i = 0; i < size; i++) await this.#change(client, ops, accounts, lines);
+    if (this.#random() < 0.02) await this.#bulk(session, ops, accounts);
+    for (let i = 0; i < size; i++) await this.#change(session, ops, accounts, items);
     // Every transaction leaves a trace in `log`, by which an unknown outcome is recognised.
     const rev = ++this.#rev;
-    await client.query('INSERT INTO log VALUES ($1, $2)', [rev, `tx of ${size}`]);
+    await session.query('INSERT INTO log VALUES ($1, $2)', [rev, `tx of ${size}`]);
     ops.push({ table: 'log', key: String(rev), op: 'c', rev });
-    await client.query('COMMIT');
+    await session.query('COMMIT');
     this.#accept(ops);
   }
 
   /** Thousands of rows in one statement: a transaction that is committed to Kafka in parts. */
-  async #bulk(client: Client, ops: Op[], accounts: Map<number, number>): Promise<void> {
+  async #bulk(session: Session, ops: Op[], accounts: Map<number, number>): Promise<void> {
     const from = Math.floor(this.#random() * this.#nextAccount);
-    const { rows } = await client.query<{ id: number; rev: string }>(
-      `UPDATE accounts a SET rev = $1::bigint + x.n
-       FROM (SELECT id, row_number() OVER (ORDER BY id) n FROM accounts WHERE id BETWEEN $2 AND $2 + 5000) x
-       WHERE a.id = x.id RETURNING a.id, a.rev`,
-      [this.#rev, from],
+    await session.query(this.#source.bulkUpdate, [this.#rev, from]);
+    const rows = await session.query(
+      'SELECT id, rev FROM accounts WHERE id BETWEEN $1 AND $1 + 5000 ORDER BY id',
+      [from],
     );
     this.#rev += rows.length;
     for (const { id, rev } of rows) {
-      accounts.set(id, Number(rev));
-      ops.push({ table: 'accounts', key: JSON.stringify([id]), op: 'u', rev: Number(rev) });
+      accounts.set(Number(id), Number(rev));
+      ops.push({ table: 'accounts', key: JSON.stringify([Number(id)]), op: 'u', rev: Number(rev) });
     }
   }
 
   #pending: Op[] | null = null;
 
   /** After a broken connection: counts the transaction that was under way if it did commit. */
-  async settle(client: Client): Promise<void> {
+  async settle(session: Session): Promise<void> {
     const ops = this.#pending;
     const last = ops?.at(-1);
     if (ops === null || last === undefined || last.table !== 'log') {
       this.#pending = null;
       return;
     }
-    const found = await client.query('SELECT 1 FROM log WHERE rev = $1', [last.rev]);
-    if (found.rowCount !== 0) this.#accept(ops);
+    const found = await session.query('SELECT 1 FROM log WHERE rev = $1', [last.rev]);
+    if (found.length !== 0) this.#accept(ops);
     this.#pending = null;
   }
 
@@ -135,24 +115,24 @@ export class Workload {
   }
 
   async #change(
-    client: Client,
+    session: Session,
     ops: Op[],
     accounts: Map<number, number>,
-    lines: Map<string, number>,
+    items: Map<string, number>,
   ): Promise<void> {
     const dice = this.#random();
     if (dice < 0.2) {
       const id = this.#nextAccount++;
       const rev = ++this.#rev;
       const big = this.#random() < 0.2 ? 'y'.repeat(3000) : null;
-      await client.query('INSERT INTO accounts VALUES ($1, $2, $3, $4)', [id, rev, `ü"${rev}\n`, big]);
+      await session.query('INSERT INTO accounts VALUES ($1, $2, $3, $4)', [id, rev, `ü"${rev}\n`, big]);
       accounts.set(id, rev);
       ops.push({ table: 'accounts', key: JSON.stringify([id]), op: 'c', rev });
     } else if (dice < 0.55) {
       const id = this.#pick(accounts);
       if (id === undefined) return;
       const rev = ++this.#rev;
-      await client.query('UPDATE accounts SET rev = $2, note = $3 WHERE id = $1', [
+      await session.query('UPDATE accounts SET rev = $2, note = $3 WHERE id = $1', [
         id,
         rev,
         `changed ${rev}`,
@@ -163,7 +143,7 @@ export class Workload {
       const id = this.#pick(accounts);
       if (id === undefined) return;
       const before = accounts.get(id)!;
-      await client.query('DELETE FROM accounts WHERE id = $1', [id]);
+      await session.query('DELETE FROM accounts WHERE id = $1', [id]);
       accounts.delete(id);
       ops.push({ table: 'accounts', key: JSON.stringify([id]), op: 'd', rev: before });
     } else if (dice < 0.68) {
@@ -173,31 +153,31 @@ export class Workload {
       const to = this.#nextAccount++;
       const rev = ++this.#rev;
       const before = accounts.get(id)!;
-      await client.query('UPDATE accounts SET id = $2, rev = $3 WHERE id = $1', [id, to, rev]);
+      await session.query('UPDATE accounts SET id = $2, rev = $3 WHERE id = $1', [id, to, rev]);
       accounts.delete(id);
       accounts.set(to, rev);
       ops.push({ table: 'accounts', key: JSON.stringify([id]), op: 'd', rev: before });
       ops.push({ table: 'accounts', key: JSON.stringify([to]), op: 'c', rev });
     } else if (dice < 0.9) {
-      const key = this.#pick(lines);
+      const key = this.#pick(items);
       if (key === undefined) return;
       const [b, a] = JSON.parse(key) as [string, number];
       const rev = ++this.#rev;
-      await client.query('UPDATE lines SET rev = $3, amount = amount + 1 WHERE b = $1 AND a = $2', [
+      await session.query('UPDATE items SET rev = $3, amount = amount + 1 WHERE b = $1 AND a = $2', [
         b,
         a,
         rev,
       ]);
-      lines.set(key, rev);
-      ops.push({ table: 'lines', key, op: 'u', rev });
+      items.set(key, rev);
+      ops.push({ table: 'items', key, op: 'u', rev });
     } else {
-      const key = this.#pick(lines);
+      const key = this.#pick(items);
       if (key === undefined) return;
       const [b, a] = JSON.parse(key) as [string, number];
-      const before = lines.get(key)!;
-      await client.query('DELETE FROM lines WHERE b = $1 AND a = $2', [b, a]);
-      lines.delete(key);
-      ops.push({ table: 'lines', key, op: 'd', rev: before });
+      const before = items.get(key)!;
+      await session.query('DELETE FROM items WHERE b = $1 AND a = $2', [b, a]);
+      items.delete(key);
+      ops.push({ table: 'items', key, op: 'd', rev: before });
     }
   }
 
@@ -217,9 +197,9 @@ export class Workload {
       const id = (JSON.parse(op.key) as [number])[0];
       if (op.op === 'd') this.#accounts.delete(id);
       else this.#accounts.set(id, op.rev);
-    } else if (op.table === 'lines') {
-      if (op.op === 'd') this.#lines.delete(op.key);
-      else this.#lines.set(op.key, op.rev);
+    } else if (op.table === 'items') {
+      if (op.op === 'd') this.#items.delete(op.key);
+      else this.#items.set(op.key, op.rev);
     }
   }
 }

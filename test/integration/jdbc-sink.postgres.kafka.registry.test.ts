@@ -1,4 +1,5 @@
 /** A consumer nobody here wrote: Debezium's JDBC sink makes of our topics a database that equals the source. */
+import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { apicurioConverters, debeziumPlugin, startConnectWorker } from '../../src/local-servers/connect.ts';
 import { Headwater, pipelineFile, workspace } from '../e2e/headwater.ts';
@@ -68,7 +69,7 @@ test.each(['json-with-schema', 'avro'] as const)(
       brokers,
       plugins,
       discovery: 'hybrid_warn',
-      connectors: () => [
+      connectors: [
         {
           name: `${prefix}-sink`,
           'connector.class': 'io.debezium.connector.jdbc.JdbcSinkConnector',
@@ -96,7 +97,9 @@ test.each(['json-with-schema', 'avro'] as const)(
     for (;;) {
       const found = await rows(target);
       if (JSON.stringify(found) === JSON.stringify(wanted)) break;
-      await connect.check();
+      const log = await readFile(connect.logFile, 'utf8').catch(() => '');
+      const failed = /^.*(?:Task threw an uncaught|unrecoverable exception|Failed to create).*$/m.exec(log);
+      if (failed !== null) throw new Error(log.slice(failed.index, failed.index + 4_000));
       await new Promise((settle) => setTimeout(settle, 500));
     }
     expect((await daemon.stop()).exit).toBe(0);

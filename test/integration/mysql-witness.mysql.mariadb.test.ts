@@ -37,9 +37,10 @@ INSERT INTO \`Odd "name"\` VALUES (1, 'a''b');`;
 
 function text(value: unknown): string {
   if (value === null) return 'NULL';
+  if (typeof value === 'string') return value;
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
   if (value instanceof Date) return String(value.getTime());
-  return typeof value === 'object' ? JSON.stringify(value) : `${value as string | number}`;
+  return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
 }
 
 /** Their forms: decimals and big numbers as text, dates as Date, a set as a list, times as text. */

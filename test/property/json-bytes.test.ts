@@ -27,6 +27,9 @@ const micros = fc.oneof(
   fc.bigInt({ min: -200_000_000_000_000_000n, max: 9_200_000_000_000_000_000n }),
 );
 
+const nanos = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
+const zeroDate = fc.constantFrom('0000-00-00', '2004-00-12 10:00:00.50');
+
 const kinds: readonly (readonly [ColumnType, fc.Arbitrary<Value>])[] = [
   [{ kind: 'int32' }, fc.integer()],
   [{ kind: 'int64' }, fc.oneof(integer, fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }))],
@@ -41,6 +44,17 @@ const kinds: readonly (readonly [ColumnType, fc.Arbitrary<Value>])[] = [
   [{ kind: 'timestamptz', precision: null }, micros],
   [{ kind: 'timestamptz', precision: 0 }, micros],
   [{ kind: 'timestamptz', precision: 3 }, micros],
+  [{ kind: 'int8' }, fc.integer({ min: -128, max: 127 })],
+  [{ kind: 'year' }, fc.integer({ min: 0, max: 2155 })],
+  [{ kind: 'uint64', overflow: 'wrap' }, fc.oneof(integer, fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }))],
+  [{ kind: 'set', values: ['a', 'b'], escaped: true }, fc.constantFrom('', 'a', 'a,b')],
+  [{ kind: 'bits', length: 12, padded: true }, fc.uint8Array({ minLength: 2, maxLength: 2 })],
+  [{ kind: 'duration', precision: 6 }, fc.integer({ min: -3_020_399_999_999, max: 3_020_399_999_999 })],
+  [{ kind: 'date', zero: 'string' }, fc.oneof(fc.integer({ min: -719_162, max: 2_932_896 }), zeroDate)],
+  [{ kind: 'timestamp', precision: 0, zero: 'null' }, fc.oneof(micros, zeroDate)],
+  [{ kind: 'timestamptz', precision: 2, zero: 'epoch' }, fc.oneof(micros, zeroDate)],
+  [{ kind: 'timestamp', precision: 9 }, nanos],
+  [{ kind: 'timestamptz', precision: 7 }, nanos],
 ];
 
 const columns: readonly Column[] = kinds.map(([type], i) => ({

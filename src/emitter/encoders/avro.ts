@@ -198,6 +198,7 @@ function usualWriter(type: ColumnType, { profile, schema, other }: ColumnContext
     case 'string':
     case 'xml':
     case 'uuid':
+    case 'zonedtimestamp':
     case 'enum':
     case 'set':
     case 'ltree':

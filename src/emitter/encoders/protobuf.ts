@@ -224,6 +224,7 @@ function usualWriter(type: ColumnType, { profile, number, other }: ColumnContext
     case 'string':
     case 'xml':
     case 'uuid':
+    case 'zonedtimestamp':
     case 'enum':
     case 'set':
     case 'ltree':

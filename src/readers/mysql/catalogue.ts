@@ -1,4 +1,5 @@
 /** What information_schema says of tables, as their present shape. */
+import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { TableId, TableSchema } from '../../model/table.ts';
 import { tableName } from '../../model/table.ts';
 import { parseColumnType } from './types/column-type.ts';
@@ -41,6 +42,8 @@ export interface ListedTable {
 
 /** Neither views nor sequences. */
 const ROW_TABLES = `'BASE TABLE', 'SYSTEM VERSIONED'`;
+const MAX_ATTEMPTS = 5;
+
 const SYSTEM = `('mysql', 'information_schema', 'performance_schema', 'sys')`;
 
 /** All tables that hold rows and that the user can see, but those of the server itself. */
@@ -79,9 +82,28 @@ export async function describeTables(
     // With constants for both the server opens these tables alone.
     const names = tables.map(quoteLiteral);
     const where = `TABLE_SCHEMA = ${quoteLiteral(schema)} AND TABLE_NAME ${names.length === 1 ? `= ${names[0]}` : `IN (${names.join(', ')})`}`;
-    for (const table of await describe(query, server, where)) found.set(tableName(table.id), table);
+    for (const table of await describeAtRest(query, server, where)) found.set(tableName(table.id), table);
   }
   return ids.flatMap((id) => found.get(tableName(id)) ?? []);
+}
+
+/** Columns and keys are asked for one after the other: a table that is altered in between is asked for again. */
+async function describeAtRest(
+  query: Query,
+  server: ServerInfo,
+  where: string,
+): Promise<readonly MysqlTable[]> {
+  for (let attempt = 1; ; attempt++) {
+    const tables = await describe(query, server, where);
+    const torn = tables.filter(({ key }) => key.includes(-1));
+    if (torn.length === 0) return tables;
+    if (attempt === MAX_ATTEMPTS) {
+      throw new HeadwaterError(
+        'snapshot.table-unsettled',
+        `The table ${tableName(torn[0]!.id)} is altered faster than its columns and keys can be read.`,
+      );
+    }
+  }
 }
 
 async function describe(query: Query, server: ServerInfo, where: string): Promise<readonly MysqlTable[]> {

@@ -1,9 +1,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Query } from './catalogue.ts';
-import { MariadbGtidSet } from './gtid/mariadb-gtid-set.ts';
-import { MysqlGtidSet } from './gtid/mysql-gtid-set.ts';
+import { currentPosition } from './log-status.ts';
 import type { MysqlPosition } from './position.ts';
-import { quoteLiteral } from './wire/quoting.ts';
 import type { ServerInfo } from './wire/server-info.ts';
 
 /** What the log of a server is recognised by, and how it is read. */
@@ -36,20 +34,7 @@ export async function describeLogServer(query: Query, { flavour }: ServerInfo): 
 
 /** Where the log ends now. Throws `source.binlog-off` on a server that writes none. */
 export async function logEnd(query: Query, server: ServerInfo, useGtids: boolean): Promise<MysqlPosition> {
-  const renamed = server.flavour === 'mysql' && server.version >= 80_200;
-  const [row] = await query(renamed ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS');
-  const [file, offset, , , executed] = row ?? [];
-  if (file === null || file === undefined || file === '') {
-    throw new HeadwaterError('source.binlog-off', 'The server writes no binary log.');
-  }
-  const pos = Number(offset);
-  if (!useGtids) return { gtids: null, file, pos, mid: null };
-  if (server.flavour === 'mariadb') return mariadbPosition(query, file, pos);
-  return { gtids: MysqlGtidSet.parse(executed ?? '') ?? MysqlGtidSet.EMPTY, file, pos, mid: null };
-}
-
-/** The GTIDs of exactly that place: @@gtid_binlog_pos may be further. */
-export async function mariadbPosition(query: Query, file: string, pos: number): Promise<MysqlPosition> {
-  const [row] = await query(`SELECT BINLOG_GTID_POS(${quoteLiteral(file)}, ${pos})`);
-  return { gtids: MariadbGtidSet.parse(row?.[0] ?? '') ?? MariadbGtidSet.EMPTY, file, pos, mid: null };
+  const position = await currentPosition(query, server);
+  if (position === null) throw new HeadwaterError('source.binlog-off', 'The server writes no binary log.');
+  return useGtids ? position : { ...position, gtids: null };
 }

@@ -12,7 +12,7 @@ export interface LogPlaceInFile {
 }
 
 /** The end of the binlog. Needs REPLICATION CLIENT, on MariaDB BINLOG MONITOR. Null where the log is off. */
-export async function logFileEnd(query: Query, server: ServerInfo): Promise<LogPlaceInFile | null> {
+async function logFileEnd(query: Query, server: ServerInfo): Promise<LogPlaceInFile | null> {
   const renamed = server.flavour === 'mysql' && server.version >= 80_200;
   const [row] = await query(renamed ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS');
   const [file, pos] = row ?? [];

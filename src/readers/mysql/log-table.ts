@@ -147,32 +147,40 @@ function labelsOf(labels: readonly string[], charset: string | null): readonly s
 }
 
 /**
- * The table as binlog_row_metadata=FULL describes it: names, order, types, nullability, key and charsets are exact;
- * what the log does not have (defaults, comments, how an integer is displayed) stays as far as `base` has a column
- * of that name and type. Null where the server sends no names.
+ * The table as the log describes it. With binlog_row_metadata=FULL names, order, types, nullability, key and charsets
+ * are exact; without it the names are those that are known from elsewhere. What the log does not have (defaults,
+ * comments, how an integer is displayed) stays as far as one of `bases` has a column of that name and type. Null where
+ * that is not enough.
  */
-export function tableFromLog(map: TableMap, base: MysqlTable | null): MysqlTable | null {
-  const { names: all, key } = map.metadata;
-  if (all === null) return null;
-  const names = hasImplicitVersions(map) ? all.slice(0, -2) : all;
+export function tableFromLog(
+  map: TableMap,
+  bases: readonly MysqlTable[],
+  knownNames: readonly string[] | null,
+): MysqlTable | null {
+  const { key, values } = map.metadata;
+  const hidden = hasImplicitVersions(map) ? 2 : 0;
+  const shown = map.columns.length - hidden;
+  const names = map.metadata.names?.slice(0, shown) ?? knownNames;
+  if (names === null || names.length !== shown) return null;
   const columns = names.map((name, i) => {
     const log = map.columns[i]!;
-    const known = base?.columns.find((column) => column.name === name);
-    if (
-      known !== undefined &&
-      columnAgrees({ ...known, nullable: log.nullable }, log, { ...map.metadata, names: null }, i)
-    ) {
-      return { ...known, nullable: log.nullable };
+    for (const base of bases) {
+      const known = base.columns.find((column) => column.name === name);
+      if (known === undefined) continue;
+      const column = { ...known, nullable: log.nullable };
+      if (columnAgrees(column, log, { ...map.metadata, names: null }, i)) return column;
     }
-    return columnFromLog(name, map, i);
+    const labelled = log.type === TYPE.enum || log.type === TYPE.set;
+    return labelled && (values?.[i] ?? null) === null ? null : columnFromLog(name, map, i);
   });
-  const baseKey = (base?.key ?? []).map((i) => names.indexOf(base!.columns[i]!.name));
+  if (!columns.every((column) => column !== null)) return null;
+  const keys = bases.map((base) => base.key.map((i) => names.indexOf(base.columns[i]!.name)));
   return {
     id: map.id,
     columns,
-    key: key ?? (baseKey.includes(-1) ? [] : baseKey),
-    charset: base?.charset ?? null,
-    comment: base?.comment ?? null,
+    key: key ?? keys.find((each) => !each.includes(-1)) ?? [],
+    charset: bases[0]?.charset ?? null,
+    comment: bases[0]?.comment ?? null,
   };
 }
 
@@ -211,7 +219,7 @@ function hasImplicitVersions({ columns, metadata: { names } }: TableMap): boolea
   return names === null || (names.at(-2) === 'row_start' && names.at(-1) === 'row_end');
 }
 
-export function versionDecoders(map: TableMap): readonly Decode[] {
+export function versionDecoders(map: TableMap): readonly (Decode | null)[] {
   const first = map.columns.length - 2;
   return [first, first + 1].map((i) => binlogDecoder(columnFromLog('', map, i), map.columns[i]!));
 }
@@ -235,22 +243,11 @@ function columnFromLog(name: string, map: TableMap, i: number): MysqlColumn {
   const text = charset !== null;
   const labels = values?.[i] ?? null;
   const column: MysqlColumn = {
-    name,
-    dataType: 'varbinary',
-    columnType: null,
+    ...openColumn(name),
     unsigned: unsigned?.[i] ?? false,
-    length: null,
-    scale: null,
-    fraction: null,
     charset,
-    collation: null,
     values: labels === null ? null : labelsOf(labels, charset),
     nullable,
-    default: null,
-    autoIncrement: false,
-    generated: null,
-    comment: null,
-    srid: null,
     invisible: visible?.[i] === false,
   };
   switch (type) {
@@ -311,6 +308,29 @@ function columnFromLog(name: string, map: TableMap, i: number): MysqlColumn {
     default:
       return column;
   }
+}
+
+/** Of which only the name is known. */
+export function openColumn(name: string): MysqlColumn {
+  return {
+    name,
+    dataType: 'varbinary',
+    columnType: null,
+    unsigned: false,
+    length: null,
+    scale: null,
+    fraction: null,
+    charset: null,
+    collation: null,
+    values: null,
+    nullable: true,
+    default: null,
+    autoIncrement: false,
+    generated: null,
+    comment: null,
+    srid: null,
+    invisible: false,
+  };
 }
 
 const CHARACTER_BYTES: Readonly<Record<string, number>> = {

@@ -10,7 +10,7 @@ import type { MysqlReaderOptions } from './settings.ts';
 import { describeHosts } from './wire/connect-options.ts';
 import { connectMysql } from './wire/connection.ts';
 import { MysqlError } from './wire/mysql-error.ts';
-import { quoteTable } from './wire/quoting.ts';
+import { quoteIdent, quoteTable } from './wire/quoting.ts';
 import type { ServerInfo } from './wire/server-info.ts';
 
 const HOUR = 3600;
@@ -366,17 +366,20 @@ function checkSnapshot(
   tables: readonly ListedTable[],
 ): void {
   const { account } = grants;
-  const mayLock = grants.has('RELOAD', 'FLUSH_TABLES');
   const byItself = server.flavour === 'mariadb';
   const gtids = byItself || variables.get('gtid_mode')?.toUpperCase() === 'ON';
-  const lockTables = tables.every(({ id }) => grants.hasOn(id, 'LOCK TABLES'));
-  if (!mayLock && !gtids && !lockTables) {
+  const unlockable = byItself ? [] : tables.filter(({ id }) => !grants.hasOn(id, 'LOCK TABLES'));
+  const grant = Array.from(
+    new Set(unlockable.map(({ id }) => quoteIdent(id.schema))),
+    (schema) => `GRANT LOCK TABLES ON ${schema}.* TO ${account};`,
+  ).join(' ');
+  if (unlockable.length > 0 && !gtids) {
     findings.push(
       failed(
         'snapshot',
         'snapshot.no-common-position',
-        `The user ${account} may not lock tables for the moment in which a snapshot begins, and the server has no GTIDs.`,
-        `GRANT RELOAD ON *.* TO ${account};`,
+        `The user ${account} may not lock ${list(unlockable)} for the moment in which a snapshot begins, and the server has no GTIDs.`,
+        grant,
       ),
     );
     return;
@@ -389,27 +392,25 @@ function checkSnapshot(
         `GRANT BINLOG ADMIN ON *.* TO ${account};`,
       ),
     );
-  } else if (mayLock || byItself) {
+  } else if (unlockable.length === 0) {
     findings.push(ok('snapshot', 'Tables are read at one position of the log, in several sessions.'));
   } else {
     findings.push(
       warning(
         'snapshot',
-        'Tables are read in pieces while the stream runs, since the user may not lock them for a moment.',
-        `GRANT RELOAD ON *.* TO ${account};`,
+        `Tables are read in pieces while the stream runs, since the user may not lock ${list(unlockable)} for a moment.`,
+        grant,
       ),
     );
   }
   const keyless = tables.filter(({ key }) => key === null);
-  const unlocked = keyless.filter(({ id }) => !mayLock && !byItself && !grants.hasOn(id, 'LOCK TABLES'));
+  const unlocked = keyless.filter((table) => unlockable.includes(table));
   if (unlocked.length > 0) {
     findings.push(
       warning(
         'keys',
-        `${list(unlocked)} cannot be read while the stream runs: without a key a table has to be locked for a moment.`,
-        unlocked
-          .map(({ id }) => `GRANT LOCK TABLES ON ${quoteTable({ ...id }).split('.')[0]}.* TO ${account};`)
-          .join(' '),
+        `${list(unlocked)} cannot be read: a table without a key has to be locked for a moment. Changes are captured.`,
+        grant,
       ),
     );
   }

@@ -87,6 +87,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
               {
                 connect: (aborted) => connectRows(this.#options.connect, aborted),
                 sessions: this.#options.snapshotParallelism,
+                longLived: true,
                 tables: this.#listed.map(({ id }) => id),
               },
               signal,

@@ -1,11 +1,13 @@
 /**
  * Sessions that see the tables at one known position of the log. What the server offers is tried in this order:
  *
- * 1. FLUSH TABLES WITH READ LOCK, which holds commits back while the sessions begin their transactions;
- * 2. MariaDB and Percona: a transaction WITH CONSISTENT SNAPSHOT knows its place in the log by itself;
- * 3. LOCK TABLES … READ, of the tables that are to be read alone, where it is said which they are.
+ * 1. MariaDB and Percona: a transaction WITH CONSISTENT SNAPSHOT knows its place in the log by itself;
+ * 2. LOCK TABLES … READ of the tables that are to be read, which holds their writers back while the sessions begin
+ *    their transactions.
  *
- * A lock is asked for so that no writer waits for long: the request is taken back when it has waited itself for
+ * FLUSH TABLES WITH READ LOCK is not used (docs/decisions/0014-mysql-snapshot-lock.md).
+ *
+ * The lock is asked for so that no writer waits for long: the request is taken back when it has waited itself for
  * LOCK_WAIT_MS, and the lock is given up HELD_MS after it was asked for.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -36,8 +38,10 @@ export interface LockOptions {
   readonly connect: (signal: AbortSignal) => Promise<RowSession>;
   /** Sessions to open at most. */
   readonly sessions: number;
-  /** For LOCK TABLES; without it that is not tried. */
-  readonly tables?: readonly TableId[];
+  /** What is to be read in them. */
+  readonly tables: readonly TableId[];
+  /** Whether they stay open for long, so that tables have to be given back between two statements. */
+  readonly longLived: boolean;
 }
 
 /** Sessions in a transaction each, which has a savepoint `unread` that nothing has been read behind. */
@@ -55,13 +59,10 @@ export async function takeSnapshot(options: LockOptions, signal: AbortSignal): P
     try {
       for (let i = 0; i < Math.max(1, options.sessions); i++) sessions.push(await options.connect(signal));
       const givesBack = await Promise.all(sessions.map((session) => canReleaseTables(session, signal)));
-      // For a single table that is read once there is no other way.
-      const apt = givesBack.every(Boolean) || options.tables !== undefined;
-      const taken = !apt
-        ? null
-        : ((await lockedSnapshot(options, sessions, 'FLUSH TABLES WITH READ LOCK', signal)) ??
-          (await consistentSnapshot(sessions, signal)) ??
-          (await tablesSnapshot(options, sessions, signal)));
+      const apt = !options.longLived || givesBack.every(Boolean);
+      const taken = apt
+        ? ((await consistentSnapshot(sessions, signal)) ?? (await lockedSnapshot(options, sessions, signal)))
+        : null;
       if (taken !== null) return taken;
     } catch (error) {
       await closeAll(sessions);
@@ -87,24 +88,14 @@ async function canReleaseTables(session: RowSession, signal: AbortSignal): Promi
   }
 }
 
-function tablesSnapshot(
-  options: LockOptions,
-  sessions: readonly RowSession[],
-  signal: AbortSignal,
-): Promise<TakenSnapshot | null> {
-  const { tables } = options;
-  if (tables === undefined || tables.length === 0) return Promise.resolve(null);
-  const list = tables.map((id) => `${quoteTable(id)} READ`).join(', ');
-  return lockedSnapshot(options, sessions, `LOCK TABLES ${list}`, signal);
-}
-
 /** Null where the user may not lock, or the lock is not to be had. */
 async function lockedSnapshot(
-  { connect }: LockOptions,
+  { connect, tables }: LockOptions,
   sessions: readonly RowSession[],
-  lock: string,
   signal: AbortSignal,
 ): Promise<TakenSnapshot | null> {
+  if (tables.length === 0) return null;
+  const lock = `LOCK TABLES ${tables.map((id) => `${quoteTable(id)} READ`).join(', ')}`;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     if (attempt > 1) await sleep(PAUSE_MS * attempt, undefined, { signal });
     const outcome = await tryLock(connect, sessions, lock, signal);

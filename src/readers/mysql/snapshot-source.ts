@@ -36,14 +36,11 @@ export function createMysqlSnapshotSource(
       );
     },
     async openOwnView(
-      { parallelism, tables }: ReadOptions,
+      { parallelism, tables = [] }: ReadOptions,
       signal: AbortSignal,
     ): Promise<SnapshotView<MysqlPosition, MysqlSource>> {
-      const own = await takeSnapshot(
-        { connect, sessions: parallelism, ...(tables === undefined ? {} : { tables }) },
-        signal,
-      );
-      if (own === null) throw noCommonPosition(tables?.[0] ?? null);
+      const own = await takeSnapshot({ connect, sessions: parallelism, tables, longLived: false }, signal);
+      if (own === null) throw noCommonPosition(tables[0] ?? null);
       return new MysqlView({ connector, taken: own, planner, own: true });
     },
     openWindows({ parallelism }: ReadOptions): Promise<WindowReader<MysqlPosition, MysqlSource>> {

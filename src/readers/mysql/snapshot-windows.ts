@@ -13,7 +13,8 @@ import { SessionPool } from '../session-pool.ts';
 import { describeTables, type Query } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { containsGtid } from './gtid/gtid-set.ts';
-import { currentPosition, executedGtids, type LogPlaceInFile, logFileEnd } from './log-status.ts';
+import { logEnd } from './log-end.ts';
+import { currentPosition, executedGtids, type LogPlaceInFile } from './log-status.ts';
 import { compareFiles, type MysqlPosition } from './position.ts';
 import { isChanged, tableError } from './snapshot-errors.ts';
 import { begin, serverTimeUs, snapshotPlace, takeSnapshot } from './snapshot-lock.ts';
@@ -175,7 +176,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
     }
     await end();
     const { connect } = this.#options;
-    const taken = await takeSnapshot({ connect, sessions: 1, tables: [plan.id] }, signal);
+    const taken = await takeSnapshot({ connect, sessions: 1, tables: [plan.id], longLived: false }, signal);
     if (taken === null) throw noCommonPosition(plan.id);
     const { position } = taken;
     return {
@@ -219,7 +220,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
 
   #rowsWithin(plan: MysqlPlan, { maxRows, maxBytes }: ChunkLimit): number {
     const rowBytes = this.#rowBytes.get(tableName(plan.id)) ?? plan.rowBytes;
-    return pageRows({ ...plan, rowBytes }, maxBytes, maxRows);
+    return pageRows(rowBytes, maxBytes, maxRows);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -228,10 +229,8 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
 }
 
 /** File and offset, which the stream passes. */
-async function endOfLog(query: Query, session: RowSession): Promise<MysqlPosition> {
-  const end = await logFileEnd(query, session.server);
-  if (end === null) throw new HeadwaterError('source.binlog-off', 'The server writes no binary log.');
-  return { gtids: null, ...end, mid: null };
+function endOfLog(query: Query, session: RowSession): Promise<MysqlPosition> {
+  return logEnd(query, session.server, false);
 }
 
 export function noCommonPosition(id: TableId | null): HeadwaterError {
@@ -240,7 +239,7 @@ export function noCommonPosition(id: TableId | null): HeadwaterError {
     'snapshot.no-common-position',
     `The user may not lock ${what} for the moment that a snapshot takes, and the server has no GTIDs.`,
     {
-      fix: "GRANT RELOAD ON *.* TO CURRENT_USER (with the user of source.url); or GRANT LOCK TABLES on the tables' databases; or turn gtid_mode on",
+      fix: "GRANT LOCK TABLES on the tables' databases to the user of source.url; or turn gtid_mode on",
     },
   );
 }

@@ -18,6 +18,7 @@ import {
   FORMAT_VERSION,
   SNAPSHOT_FIELD,
   type SourceBlock,
+  type WriteBlock,
 } from '../../schema/source-block.ts';
 import type { MysqlSource, MysqlTx } from './source-info.ts';
 
@@ -52,54 +53,110 @@ export function mysqlSourceBlock(
 ): SourceBlock<MysqlSource> {
   return {
     schema: schemaOf(connector),
-    forTable: (table) => tableBlock(name, connector, table),
+    forTable: (table) => tableBlock(piecesOf(name, connector, table)),
+    writerForTable: (table) => tableWriter(piecesOf(name, connector, table)),
     valuesForTable: (table) => tableValues(name, connector, table),
     transactionId: (at) => at.tx.id,
     commitTimeMs: (at) => Math.floor(at.tx.commitTimeUs / 1000),
   };
 }
 
-function tableBlock(
+/** The block in pieces; both ways of writing it keep these for the rows of an event. */
+interface Pieces {
+  /** Up to the offset. */
+  readonly before: string;
+  /** Behind the row's number, up to the statement. */
+  readonly thread: string;
+}
+
+function piecesOf(
   name: string,
   connector: MysqlSource['connector'],
   table: TableId | null,
-): (at: MysqlSource, snapshot: SnapshotMarker | null) => string {
+): (at: MysqlSource, snapshot: SnapshotMarker | null) => Pieces {
   const head = `{"version":"${FORMAT_VERSION}","connector":"${connector}","name":${JSON.stringify(name)},"ts_ms":`;
   const db = `,"db":${JSON.stringify(table?.schema ?? '')},"sequence":null,"ts_us":`;
   const names = `,"table":${table === null ? 'null' : JSON.stringify(table.table)},"server_id":`;
-  const posText = integerWriter();
-  let lastTx: MysqlTx | null = null;
-  let lastSnapshot: SnapshotMarker | null = null;
-  let lastFile = '';
-  let lastPos = -1;
-  let lastQuery: string | null = null;
-  let before = '';
-  let place = '';
-  let thread = '';
-  let query = 'null';
-  return (at, snapshot) => {
-    const { tx, file, pos } = at;
-    if (tx !== lastTx || snapshot !== lastSnapshot || file !== lastFile) {
-      lastTx = tx;
-      lastSnapshot = snapshot;
-      lastFile = file;
-      lastPos = -1;
-      const us = tx.commitTimeUs;
-      const gtid = tx.gtid === null ? 'null' : `"${tx.gtid}"`;
-      before = `${head}${Math.floor(us / 1000)},"snapshot":"${snapshot ?? 'false'}"${db}${us},"ts_ns":${us}000${names}${tx.serverId},"gtid":${gtid},"file":${JSON.stringify(file)},"pos":`;
-      thread = `,"thread":${tx.thread},"query":`;
-    }
-    if (pos !== lastPos) {
-      lastPos = pos;
-      place = `${before}${posText(pos)},"row":`;
-    }
-    if (at.query !== lastQuery) {
-      lastQuery = at.query;
-      query = JSON.stringify(at.query);
-    }
-    return `${place}${at.row}${thread}${query}}`;
+  return ({ tx, file }, snapshot) => {
+    const us = tx.commitTimeUs;
+    const gtid = tx.gtid === null ? 'null' : `"${tx.gtid}"`;
+    return {
+      before: `${head}${Math.floor(us / 1000)},"snapshot":"${snapshot ?? 'false'}"${db}${us},"ts_ns":${us}000${names}${tx.serverId},"gtid":${gtid},"file":${JSON.stringify(file)},"pos":`,
+      thread: `,"thread":${tx.thread},"query":`,
+    };
   };
 }
+
+/** Keeps the pieces, and the statement as JSON, for as long as they are the same. */
+class KeptPieces {
+  readonly #pieces: ReturnType<typeof piecesOf>;
+  #tx: MysqlTx | null = null;
+  #snapshot: SnapshotMarker | null = null;
+  #file = '';
+  #statement: string | null = null;
+  before = '';
+  thread = '';
+  query = 'null';
+
+  constructor(pieces: ReturnType<typeof piecesOf>) {
+    this.#pieces = pieces;
+  }
+
+  /** Answers whether `before` is another one. */
+  at(at: MysqlSource, snapshot: SnapshotMarker | null): boolean {
+    if (at.query !== this.#statement) {
+      this.#statement = at.query;
+      this.query = JSON.stringify(at.query);
+    }
+    if (at.tx === this.#tx && snapshot === this.#snapshot && at.file === this.#file) return false;
+    this.#tx = at.tx;
+    this.#snapshot = snapshot;
+    this.#file = at.file;
+    const { before, thread } = this.#pieces(at, snapshot);
+    this.before = before;
+    this.thread = thread;
+    return true;
+  }
+}
+
+function tableBlock(
+  pieces: ReturnType<typeof piecesOf>,
+): (at: MysqlSource, snapshot: SnapshotMarker | null) => string {
+  const kept = new KeptPieces(pieces);
+  const posText = integerWriter();
+  let lastPos = -1;
+  let place = '';
+  return (at, snapshot) => {
+    if (kept.at(at, snapshot) || at.pos !== lastPos) {
+      lastPos = at.pos;
+      place = `${kept.before}${posText(at.pos)},"row":`;
+    }
+    return `${place}${at.row}${kept.thread}${kept.query}}`;
+  };
+}
+
+function tableWriter(pieces: ReturnType<typeof piecesOf>): WriteBlock<MysqlSource> {
+  const kept = new KeptPieces(pieces);
+  let before = EMPTY;
+  let end = EMPTY;
+  let lastQuery = '';
+  return (at, snapshot, out) => {
+    const other = kept.at(at, snapshot);
+    if (other) before = Buffer.from(kept.before);
+    if (other || kept.query !== lastQuery) {
+      lastQuery = kept.query;
+      end = Buffer.from(`${kept.thread}${kept.query}}`);
+    }
+    out.bytes(before);
+    out.integer(at.pos);
+    out.bytes(ROW_NAME);
+    out.integer(at.row);
+    out.bytes(end);
+  };
+}
+
+const EMPTY = Buffer.alloc(0);
+const ROW_NAME = Buffer.from(',"row":');
 
 /** Indexes into the schema's fields of what changes with the transaction, and of what with each event or row. */
 const TS_MS = 3;

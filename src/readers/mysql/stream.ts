@@ -1,5 +1,6 @@
 import type { Batch } from '../../model/batch.ts';
-import { BinlogDecoder, type BatchLimits, type DecoderOptions, type Stop } from './binlog/decode.ts';
+import { BinlogDecoder } from './binlog/decode.ts';
+import type { BatchLimits, DecoderOptions, Stop } from './binlog/decoding.ts';
 import { payloadEvents } from './binlog/transaction-payload.ts';
 import { MYSQL_POSITIONS, type MysqlPosition } from './position.ts';
 import type { SchemaHistory } from './schema-history.ts';
@@ -19,7 +20,7 @@ const PROGRESS_MS = 1_000;
 const IDLE_MS = 3_000;
 const TICK_MS = 250;
 /** The server sends a heartbeat so often when it has nothing else. */
-export const HEARTBEAT_SECONDS = 10;
+export const HEARTBEAT_SECONDS = 1;
 /** Silence after which the server is taken for gone. */
 const GONE_MS = 60_000;
 

@@ -1,16 +1,15 @@
 import { crc32 } from 'node:zlib';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Change, RowChange } from '../../../model/change.ts';
-import type { TableId } from '../../../model/table.ts';
 import type { Gtid } from '../gtid/gtid-set.ts';
-import type { MidTransaction, MysqlPosition } from '../position.ts';
+import type { MysqlPosition } from '../position.ts';
 import type { MysqlSource, MysqlTx } from '../source-info.ts';
 import type { EventChunk } from '../wire/event-queue.ts';
 import { ByteCursor, misplaced, truncated } from './byte-cursor.ts';
+import { type BatchLimits, type DecoderOptions, FULL_BATCH, type Stop } from './decoding.ts';
 import { EVENT, FLAG_ARTIFICIAL, FLAG_IGNORABLE, HEADER } from './event-types.ts';
 import {
   isWord,
-  type QueryEvent,
   readFormatDescription,
   readGtid,
   readMariadbGtid,
@@ -22,45 +21,16 @@ import {
 import { LogPlace } from './log-place.ts';
 import { inflateEvent, inflateRows } from './mariadb-compression.ts';
 import { PreparedTransactions } from './prepared-transactions.ts';
-import { isRowsEvent, readRowsHead, RowReader, type RowsHead } from './rows.ts';
-import { readTableMap, readTableName, type TableMap } from './table-map.ts';
+import { isRowsEvent, operationOf, readRowsHead, RowReader, type RowsHead } from './rows.ts';
+import { readTableMap, readTableName } from './table-map.ts';
 import type { CapturedState, TableState } from './table-state.ts';
-import { readPayload, type TransactionPayload } from './transaction-payload.ts';
+import { readPayload } from './transaction-payload.ts';
+import { TransactionProgress } from './transaction-progress.ts';
 
-export interface DecoderOptions {
-  readonly connector: 'mysql' | 'mariadb';
-  readonly from: MysqlPosition;
-  /** Begin and end of transactions as elements. */
-  readonly transactionMarkers: boolean;
-  readonly includeQuery: boolean;
-  /** Events end in a checksum also before the first format description says so. */
-  readonly checksum: boolean;
-  isCaptured(id: TableId): boolean;
-}
-
-/** When `decode` has enough for one batch, in changes. */
-export interface BatchLimits {
-  /** At the end of a transaction, or outside of one. */
-  readonly soft: number;
-  /** Inside of one, unless an earlier batch ended in it: then there is nothing to wait for. */
-  readonly hard: number;
-}
-
-/** What stopped `decode` before the chunk's end: enough for one batch, or something that takes time. */
-export interface Stop {
-  /** The frame to go on with. */
-  readonly frame: number;
-  /** This table must be resolved first (`define`); the frame is its table map again, `body` what stands in it. */
-  readonly table: { readonly map: TableMap; readonly body: Buffer } | null;
-  /** A statement that may have changed tables; it has been passed. */
-  readonly statement: QueryEvent | null;
-  /** Events to be decoded before the frame (with `decode` and `inner`). */
-  readonly payload: TransactionPayload | null;
-}
-
-const STOPPED = { table: null, statement: null, payload: null } as const;
 /** Larger text is not sliced out of one string. */
 const MAX_TEXT = 8 * 1024 * 1024;
+/** Table ids that are kept in mind. */
+const MAX_TABLES = 20_000;
 /** A rows event for no table: the end of a statement that changed none (table id 2^24 - 1). */
 const DUMMY_TABLE = 0xff_ffff;
 
@@ -76,21 +46,15 @@ export class BinlogDecoder {
   readonly #prepared = new PreparedTransactions();
   readonly #reader = new RowReader();
   readonly #cursor = new ByteCursor(Buffer.alloc(0), 0, 0);
-  #skip: MidTransaction | null;
+  readonly #progress: TransactionProgress;
   #checksum = false;
 
   #inside = false;
   #gtid: Gtid | null = null;
   #gtidText: string | null = null;
   #commitTimeUs: number | null = null;
-  #key = '';
   #tx: MysqlTx | null = null;
   #thread: number | null = null;
-  /** Whole rows events of the open transaction that were passed, and rows of the one behind them. */
-  #events = 0;
-  #rows = 0;
-  #skipEvents = 0;
-  #skipRows = 0;
   #seq = 0;
   #beginGiven = false;
   #split = false;
@@ -110,12 +74,11 @@ export class BinlogDecoder {
   /** What was decoded since `reset`. */
   changes: Change<MysqlSource>[] = [];
   bytes = 0;
-  heartbeats = 0;
 
   constructor(options: DecoderOptions) {
     this.#options = options;
     this.#place = new LogPlace(options.from);
-    this.#skip = options.from.mid;
+    this.#progress = new TransactionProgress(options.from.mid);
     this.#checksum = options.checksum;
   }
 
@@ -126,11 +89,9 @@ export class BinlogDecoder {
   get position(): MysqlPosition | null {
     const { gtids, doneFile: file, donePos: pos } = this.#place;
     if (gtids === null && !this.#prepared.isEmpty) return null;
-    if (this.#skip !== null) return { gtids, file, pos, mid: this.#skip };
-    if (!this.#inside || (this.#events === 0 && this.#rows === 0) || this.#held !== null) {
-      return { gtids, file, pos, mid: null };
-    }
-    return { gtids, file, pos, mid: { tx: this.#key, events: this.#events, rows: this.#rows } };
+    const { skip, mid } = this.#progress;
+    if (skip !== null) return { gtids, file, pos, mid: skip };
+    return { gtids, file, pos, mid: this.#inside && this.#held === null ? mid : null };
   }
 
   get insideTransaction(): boolean {
@@ -211,7 +172,7 @@ export class BinlogDecoder {
     this.#lastByte = frames[frames.length - 1]!;
     for (let frame = from; frame < count; frame++) {
       const { length } = this.changes;
-      if (length >= soft && (!this.awaitsCommit || length >= hard)) return { frame, ...STOPPED };
+      if (length >= soft && (!this.awaitsCommit || length >= hard)) return { frame, ...FULL_BATCH };
       const start = frames[frame * 2]!;
       const end = frames[frame * 2 + 1]!;
       if (end - start < HEADER) throw truncated();
@@ -334,7 +295,7 @@ export class BinlogDecoder {
         if (this.#options.includeQuery) this.#query = cursor.utf8(cursor.left);
         break;
       case EVENT.transactionPayload:
-        stop = { frame: run.frame + 1, ...STOPPED, payload: readPayload(cursor) };
+        stop = { frame: run.frame + 1, ...FULL_BATCH, payload: readPayload(cursor) };
         break;
       case EVENT.rotate: {
         const { file, pos } = readRotate(cursor);
@@ -348,8 +309,8 @@ export class BinlogDecoder {
         this.forgetTables();
         break;
       case EVENT.heartbeat:
-      case EVENT.heartbeatV2:
-        this.heartbeats++;
+        // Where the server stands: it may have passed over transactions that we have already.
+        if (!this.#inside && cursor.utf8(cursor.left) === place.file) place.catchUp(low);
         return null;
       case EVENT.previousGtids:
       case EVENT.gtidList:
@@ -383,41 +344,21 @@ export class BinlogDecoder {
     this.#gtid = gtid;
     this.#gtidText = text;
     this.#commitTimeUs = commitTimeUs;
-    this.#key = text ?? `${this.#place.file}:${start}`;
+    this.#progress.begin(text ?? `${this.#place.file}:${start}`, gtid === null);
     this.#tx = null;
     this.#thread = null;
     this.#began = false;
-    this.#events = 0;
-    this.#rows = 0;
     this.#seq = 0;
     this.#split = false;
     this.#beginGiven = false;
     this.#held = null;
     this.#query = null;
-    this.#skipEvents = 0;
-    this.#skipRows = 0;
-    if (this.#skip === null) return;
-    if (this.#skip.tx === this.#key) {
-      this.#skipEvents = this.#skip.events;
-      this.#skipRows = this.#skip.rows;
-    } else if (gtid === null) {
-      throw new HeadwaterError(
-        'source.position-lost',
-        `The checkpoint lies inside the transaction at ${this.#skip.tx}, but the log goes on with the one at ${this.#key}.`,
-      );
-    }
+    // Each opening of a table gives it another id: months of them.
+    if (this.#tables.size > MAX_TABLES) this.forgetTables();
   }
 
   #end(end: number): void {
-    if (this.#skip !== null && this.#skip.tx === this.#key) {
-      if (this.#skipEvents > 0 || this.#skipRows > 0) {
-        throw new HeadwaterError(
-          'source.position-lost',
-          `The transaction ${this.#key} has fewer changes than the checkpoint has counted.`,
-        );
-      }
-      this.#skip = null;
-    }
+    this.#progress.end();
     if (this.#beginGiven) this.changes.push({ kind: 'end', tx: this.transaction(), at: this.here() });
     if (this.#gtid !== null) this.#place.add(this.#gtid);
     this.#place.pass(end);
@@ -451,7 +392,7 @@ export class BinlogDecoder {
       if (this.#last?.tableId === tableId) this.#last = null;
       return null;
     }
-    return { frame, ...STOPPED, table: { map: readTableMap(cursor), body: buffer.subarray(at, end) } };
+    return { frame, ...FULL_BATCH, table: { map: readTableMap(cursor), body: buffer.subarray(at, end) } };
   }
 
   #rowsEvent(
@@ -473,14 +414,16 @@ export class BinlogDecoder {
     }
     if (!this.#inside) throw misplaced('rows outside of a transaction');
     const { captured } = state;
-    const skippedWhole = this.#skipEvents > 0;
-    if (captured === null || skippedWhole) {
-      if (skippedWhole) {
-        this.#skipEvents--;
-        // Its BEGIN went out with it.
-        if (captured !== null) this.#skippedRows(type, cursor, captured);
-      }
-      this.#passEvent();
+    const progress = this.#progress;
+    const skipped = progress.skipsEvent();
+    if (captured === null || skipped) {
+      if (skipped && captured !== null) this.#skippedRows(type, cursor, captured);
+      progress.passEvent();
+      return null;
+    }
+    if (captured.undecodable) {
+      this.#give(this.#undecodable(type, captured, eventStart), eventStart);
+      progress.passEvent();
       return null;
     }
     this.#verify();
@@ -488,43 +431,41 @@ export class BinlogDecoder {
     const head = this.#inEvent?.head ?? readRowsHead(type, cursor, captured);
     if (this.#inEvent !== null) cursor.at = this.#inEvent.at;
     this.#inEvent = null;
-    const out = this.#held ?? this.changes;
     while (cursor.left > 0) {
       if (this.changes.length >= hard) {
         this.#inEvent = { head, at: cursor.at };
-        return { frame, ...STOPPED };
+        return { frame, ...FULL_BATCH };
       }
       const rowAt = cursor.at;
       const change = this.#row(head, cursor, captured, eventStart);
-      if (change !== null) {
-        if (this.#options.transactionMarkers && !this.#beginGiven && this.#held === null) {
-          this.#beginGiven = true;
-          this.changes.push({ kind: 'begin', tx: this.transaction(), at: this.here(eventStart) });
-        }
-        out.push(change);
-        if (this.#held !== null) this.#prepared.hold(cursor.at - rowAt);
-      }
+      if (change === null) continue;
+      this.#give(change, eventStart);
+      if (this.#held !== null) this.#prepared.hold(cursor.at - rowAt);
     }
-    this.#passEvent();
+    progress.passEvent();
     return null;
   }
 
-  #passEvent(): void {
-    this.#events++;
-    this.#rows = 0;
-    if (
-      this.#skip !== null &&
-      this.#skip.tx === this.#key &&
-      this.#skipEvents === 0 &&
-      this.#skipRows === 0
-    ) {
-      this.#skip = null;
+  #give(change: RowChange<MysqlSource>, eventStart: number): void {
+    if (this.#held !== null) {
+      this.#held.push(change);
+      return;
     }
+    if (this.#options.transactionMarkers && !this.#beginGiven) {
+      this.#beginGiven = true;
+      this.changes.push({ kind: 'begin', tx: this.transaction(), at: this.here(eventStart) });
+    }
+    this.changes.push(change);
   }
 
   /** Rows that were delivered before a restart are counted, so that ordinals go on. */
   #skippedRows(type: number, cursor: ByteCursor, captured: CapturedState): void {
+    // Its BEGIN went out with it.
     this.#beginGiven = this.#options.transactionMarkers;
+    if (captured.undecodable) {
+      this.#seq++;
+      return;
+    }
     const head = readRowsHead(type, cursor, captured);
     while (cursor.left > 0) if (this.#reader.read(head, cursor, captured)) this.#seq++;
   }
@@ -536,11 +477,10 @@ export class BinlogDecoder {
     captured: CapturedState,
     eventStart: number,
   ): RowChange<MysqlSource> | null {
-    const row = this.#rows++;
+    const row = this.#progress.nextRow();
     const reader = this.#reader;
     const isChange = reader.read(head, cursor, captured);
-    if (this.#skipRows > 0) {
-      if (--this.#skipRows === 0) this.#skip = null;
+    if (this.#progress.skipsRow()) {
       if (isChange) this.#seq++;
       this.#beginGiven = this.#options.transactionMarkers;
       return null;
@@ -566,6 +506,23 @@ export class BinlogDecoder {
       snapshot: null,
     };
     return reader.unreadable === null ? change : { ...change, unreadable: reader.unreadable };
+  }
+
+  /** One note for all rows of an event that cannot be read at all. */
+  #undecodable(type: number, captured: CapturedState, eventStart: number): RowChange<MysqlSource> {
+    const at = this.here(eventStart);
+    return {
+      kind: 'row',
+      op: operationOf(type),
+      table: captured.schema,
+      before: null,
+      after: null,
+      tx: at.tx,
+      seq: this.#seq++,
+      at,
+      snapshot: null,
+      ...(captured.unreadable === null ? {} : { unreadable: captured.unreadable }),
+    };
   }
 
   /** MariaDB's, with log_bin_compress. */
@@ -600,7 +557,6 @@ export class BinlogDecoder {
     }
     const query = readQuery(cursor, type === EVENT.compressedQuery ? inflateEvent : null);
     if (!this.#inside) this.#openWithoutGtid(start);
-    this.#thread ??= query.thread;
     const { sql } = query;
     const xa = /^\s*XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+([^]*?)\s*;?\s*$/i.exec(sql);
     if (xa !== null) {
@@ -612,7 +568,7 @@ export class BinlogDecoder {
       this.#end(end);
       return null;
     }
-    return { frame: frame + 1, ...STOPPED, statement: query };
+    return { frame: frame + 1, ...FULL_BATCH, statement: query };
   }
 
   #openWithoutGtid(start: number): void {

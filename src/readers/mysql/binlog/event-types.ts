@@ -24,7 +24,6 @@ export const EVENT = {
   xaPrepare: 38,
   partialUpdateRows: 39,
   transactionPayload: 40,
-  heartbeatV2: 41,
   taggedGtid: 42,
   annotateRows: 160,
   binlogCheckpoint: 161,

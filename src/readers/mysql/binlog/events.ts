@@ -1,7 +1,6 @@
 import type { Gtid } from '../gtid/gtid-set.ts';
-import { MariadbGtidSet } from '../gtid/mariadb-gtid-set.ts';
 import { formatUuid } from '../gtid/mysql-gtid-set.ts';
-import { type ByteCursor, misplaced, truncated } from './byte-cursor.ts';
+import { type ByteCursor, misplaced } from './byte-cursor.ts';
 
 /** Bodies of the events that are not rows; each is read from behind its header to `cursor.end`. */
 
@@ -139,22 +138,7 @@ export function readMariadbGtid(cursor: ByteCursor, server: number): MariadbGtid
   };
 }
 
-/** Gtid_list_log_event: where the file begins. */
-export function readGtidList(cursor: ByteCursor): MariadbGtidSet {
-  const count = cursor.uint32() & 0x0fff_ffff;
-  if (count * 16 > cursor.left) throw truncated();
-  const domains = new Map<number, { domain: number; server: number; sequence: number }>();
-  for (let i = 0; i < count; i++) {
-    const domain = cursor.uint32();
-    const server = cursor.uint32();
-    const sequence = cursor.uint64();
-    if ((domains.get(domain)?.sequence ?? -1) < sequence) domains.set(domain, { domain, server, sequence });
-  }
-  return new MariadbGtidSet(domains);
-}
-
 export interface QueryEvent {
-  readonly thread: number;
   /** The default database of the statement. */
   readonly database: string;
   readonly sql: string;
@@ -162,16 +146,15 @@ export interface QueryEvent {
 
 /** `inflated`: the statement where the event holds it compressed. */
 export function readQuery(cursor: ByteCursor, inflate: ((bytes: Buffer) => Buffer) | null): QueryEvent {
-  const thread = cursor.uint32();
-  cursor.take(4);
+  cursor.take(8);
   const databaseLength = cursor.uint8();
   cursor.take(2);
   cursor.take(cursor.uint16());
   const database = cursor.utf8(databaseLength);
   cursor.take(1);
-  if (inflate === null) return { thread, database, sql: cursor.utf8(cursor.left) };
+  if (inflate === null) return { database, sql: cursor.utf8(cursor.left) };
   const sql = inflate(cursor.bytes(cursor.left));
-  return { thread, database, sql: sql.utf8Slice(0, sql.length) };
+  return { database, sql: sql.utf8Slice(0, sql.length) };
 }
 
 /** The first word of a statement without copying it: BEGIN and COMMIT are half of all queries. */

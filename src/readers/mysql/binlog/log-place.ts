@@ -47,6 +47,14 @@ export class LogPlace {
     this.pos = pos;
   }
 
+  /** The server has come so far, and has sent all that was to be sent; it may also say where we are already. */
+  catchUp(low: number): void {
+    const end = this.endOf(low);
+    if (end - this.pos >= 0x8000_0000) return;
+    this.pos = end;
+    this.pass(end);
+  }
+
   /** Everything up to here needs not to be read again. */
   pass(end: number): void {
     this.#doneFile = this.file;

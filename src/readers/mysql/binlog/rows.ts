@@ -52,6 +52,10 @@ export function isRowsEvent(type: number): boolean {
 /** PARTIAL_JSON in the value options of an after image. */
 const OPTION_PARTIAL_JSON = 1;
 
+export function operationOf(type: number): RowsHead['op'] {
+  return INSERTS.has(type) ? 'c' : DELETES.has(type) ? 'd' : 'u';
+}
+
 /** From behind the table id and flags. */
 export function readRowsHead(type: number, cursor: ByteCursor, state: CapturedState): RowsHead {
   if (SECOND_VERSION.has(type)) {
@@ -62,7 +66,7 @@ export function readRowsHead(type: number, cursor: ByteCursor, state: CapturedSt
   const columns = cursor.packed();
   if (columns !== state.decoders.length)
     throw misplaced('a row with another number of columns than its table');
-  const op = INSERTS.has(type) ? 'c' : DELETES.has(type) ? 'd' : 'u';
+  const op = operationOf(type);
   const first = presence(cursor, columns);
   const second = op === 'u' ? presence(cursor, columns) : null;
   return {
@@ -164,7 +168,7 @@ export class RowReader {
       cursor.at = from;
       const lenient = lenientDecoders(captured);
       this.#images(head, cursor, { ...captured, decoders: lenient.decoders });
-      this.unreadable = lenient.error();
+      this.unreadable = captured.unreadable ?? lenient.error();
     }
     return captured.versions === null || this.#present(captured.versions);
   }

@@ -28,4 +28,6 @@ export interface CapturedState {
   readonly versions: SystemVersions | null;
   /** Why the table's rows cannot be read: they go to the dead-letter topic. */
   readonly unreadable: Error | null;
+  /** Not even the lengths of values are known (a type of a later server): there are no decoders. */
+  readonly undecodable: boolean;
 }

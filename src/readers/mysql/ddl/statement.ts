@@ -6,12 +6,14 @@ import { type Token, tokens } from './tokens.ts';
  * Nothing is taken from the statement about columns; the catalogue and the log's own metadata say what came of it.
  */
 export type Statement =
-  /** Tables were created, altered, renamed or dropped: all names that are touched. */
+  /** Tables were created, altered or dropped: all names that are touched. */
   | {
       readonly kind: 'tables';
-      readonly verb: 'create' | 'alter' | 'rename' | 'drop';
+      readonly verb: 'create' | 'alter' | 'drop';
       readonly ids: readonly TableId[];
     }
+  /** From, to; in this order, as if each were a statement. Their columns may have changed too. */
+  | { readonly kind: 'renames'; readonly pairs: readonly (readonly [TableId, TableId])[] }
   | { readonly kind: 'truncate'; readonly id: TableId }
   /** All tables of a database are gone. */
   | { readonly kind: 'drop-database'; readonly schema: string }
@@ -137,7 +139,8 @@ function alter(reader: Reader): Statement {
   const { renamed, partitions, exchanged } = reader.alterations();
   if (exchanged !== null) return { kind: 'partitions', ids: [id, exchanged] };
   if (partitions) return { kind: 'partitions', ids: [id] };
-  return { kind: 'tables', verb: 'alter', ids: renamed === null ? [id] : [id, renamed] };
+  if (renamed !== null) return { kind: 'renames', pairs: [[id, renamed]] };
+  return { kind: 'tables', verb: 'alter', ids: [id] };
 }
 
 function drop(reader: Reader): Statement {
@@ -162,16 +165,16 @@ function rename(reader: Reader): Statement {
   if (reader.skip('USER')) return NONE;
   if (!reader.skip('TABLE') && !reader.skip('TABLES')) return UNKNOWN;
   reader.skip('IF', 'EXISTS');
-  const ids: TableId[] = [];
+  const pairs: (readonly [TableId, TableId])[] = [];
   do {
     const from = reader.id();
     reader.skipWait();
     if (!reader.skip('TO')) return UNKNOWN;
     const to = reader.id();
     if (from === null || to === null) return UNKNOWN;
-    ids.push(from, to);
+    pairs.push([from, to]);
   } while (reader.comma());
-  return { kind: 'tables', verb: 'rename', ids };
+  return { kind: 'renames', pairs };
 }
 
 class Reader {

@@ -16,8 +16,8 @@ import { datetimeValue, dateValue, timestampValue } from './temporal-values.ts';
 /** Reads one value at the cursor, in the form of model/table.ts, and leaves the cursor behind it. */
 export type Decode = (cursor: ByteCursor) => Value;
 
-/** `log` says where the bytes lie, `column` what they mean. */
-export function binlogDecoder(column: MysqlColumn, log: LogColumn): Decode {
+/** `log` says where the bytes lie, `column` what they mean. Null for a type that is not known. */
+export function binlogDecoder(column: MysqlColumn, log: LogColumn): Decode | null {
   const { unsigned } = column;
   const { meta } = log;
   switch (log.type) {
@@ -93,7 +93,7 @@ export function binlogDecoder(column: MysqlColumn, log: LogColumn): Decode {
     case TYPE.null:
       return () => null;
     default:
-      throw misplaced(`a column of type ${log.type}, which is not known`);
+      return null;
   }
 }
 

@@ -89,7 +89,9 @@ function decodeSmallInteger(buffer: Buffer, start: number, end: number): number 
 function decodeBigInteger(buffer: Buffer, start: number, end: number): number | bigint {
   // 15 digits and a sign are safe.
   if (end - start <= 15) return decodeSmallInteger(buffer, start, end);
-  const exact = BigInt(buffer.latin1Slice(start, end));
+  const text = buffer.latin1Slice(start, end);
+  if (!/^-?\d{1,20}$/.test(text)) throw unreadableValue('bigint');
+  const exact = BigInt(text);
   const n = Number(exact);
   return Number.isSafeInteger(n) ? n : exact;
 }

@@ -1,3 +1,5 @@
+const SMALLEST = 1.18e-38;
+
 /**
  * Four-byte floats as the double whose shortest decimal text is also the float's: 5.6, not 5.599999904632568.
  * At most 9 significant digits tell all floats apart; 6 digits survive a float unharmed, so a shorter text that
@@ -9,7 +11,8 @@ export function shortestFloat(float: number): number {
     const short = Math.round(float * 10_000) / 10_000;
     if (Math.fround(short) === float) return short;
   }
-  for (let digits = 6; digits < 9; digits++) {
+  // Numbers too small for all their bits have fewer digits, too.
+  for (let digits = float > -SMALLEST && float < SMALLEST ? 1 : 6; digits < 9; digits++) {
     const short = Number(float.toPrecision(digits));
     if (Math.fround(short) === float) return short;
   }
