@@ -125,7 +125,7 @@ async function parse(argv: readonly string[]): Promise<number> {
   let code = 0;
   const parser = yargs([...argv])
     .scriptName('headwater')
-    .usage('$0 <command>\n\nChange data capture from PostgreSQL into Kafka.')
+    .usage('$0 <command>\n\nChange data capture into Kafka.')
     .version(VERSION)
     .strict()
     .recommendCommands()
