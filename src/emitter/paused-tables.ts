@@ -6,8 +6,7 @@
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import type { NamedSchema } from '../schema/registry/named-schema.ts';
 import { PAUSED_PREFIX } from '../state/checkpoint.ts';
-import type { Code } from '../errors/catalogue.ts';
-import { CATALOGUE } from '../errors/catalogue.ts';
+import { CATALOGUE, type Code } from '../errors/catalogue.ts';
 
 /** Checkpoint key `paused/<schema>.<table>`. */
 interface PausedRecord {

@@ -1,5 +1,5 @@
 /** Kafka Connect standalone, with whatever connectors: the other programs that records are made or read by. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cached } from './cache.ts';
@@ -110,7 +110,12 @@ const CONVERTER_VERSION = '2.6.13.Final';
 export async function apicurioConverters(signal?: AbortSignal): Promise<string> {
   return cached(
     `apicurio-converter-${CONVERTER_VERSION}`,
-    (dir) => fetchJars(dir, [`io.apicurio:apicurio-registry-utils-converter:${CONVERTER_VERSION}`], signal),
+    async (dir) => {
+      await fetchJars(dir, [`io.apicurio:apicurio-registry-utils-converter:${CONVERTER_VERSION}`], signal);
+      // Connect has these of its own version.
+      const own = (await readdir(dir)).filter((name) => /^(?:connect-|kafka-clients-)/.test(name));
+      await Promise.all(own.map((name) => rm(join(dir, name))));
+    },
     signal,
   );
 }
