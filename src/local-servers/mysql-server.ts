@@ -1,5 +1,5 @@
 /** What a MySQL and a MariaDB server of a test's own have in common. */
-import { chown, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, cp, mkdir, mkdtemp, mkdtempDisposable, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -38,7 +38,6 @@ export interface MysqlServer extends AsyncDisposable {
   readonly logFile: string;
   /** Null without `tls`. */
   readonly certificates: Certificates | null;
-  readonly pid: number;
   /** The same server with a database, or another user or password. */
   urlFor(parts: { database?: string; user?: string; password?: string }): string;
   /** Runs SQL, also several statements, with all rights on a connection of its own. Gives the last one's rows. */
@@ -50,9 +49,6 @@ export interface MysqlServer extends AsyncDisposable {
   restart(settings?: ServerSettings): Promise<void>;
   /** SIGKILL: the next start recovers from the logs. Does not start again. */
   crash(): Promise<void>;
-  /** Stops answering without closing connections (SIGSTOP). */
-  pause(): void;
-  resume(): void;
 }
 
 /** How one product is run. */
@@ -158,17 +154,25 @@ async function copyTemplate({
   const template = await cached(
     name,
     async (dir) => {
-      const data = join(dir, 'data');
+      // Not in the cache, which may be closed to the server's user.
+      await using place = await mkdtempDisposable(join(tmpdir(), 'headwater-set-up-'));
+      const data = join(place.path, 'data');
       await mkdir(data);
-      if (user.id !== null) for (const path of [dir, data]) await chown(path, user.id.uid, user.id.gid);
-      const { args, input } = await setUpRun(flavour, programs, dir);
+      if (user.id !== null)
+        for (const path of [place.path, data]) await chown(path, user.id.uid, user.id.gid);
+      const { args, input } = await setUpRun(flavour, programs, place.path);
       const [program, ...first] = programs.server;
       const settings = [`--datadir=${data}`, `--lower-case-table-names=${lowerCase}`];
       const [command, all] = user.wrap(program, [...first, ...args, ...settings]);
-      const running = run(command, all, { cwd: dir, env: { ...process.env, ...programs.env }, signal });
+      const running = run(command, all, {
+        cwd: place.path,
+        env: { ...process.env, ...programs.env },
+        signal,
+      });
       running.child.stdin?.end(input);
       await running;
       await rm(join(data, 'auto.cnf'), { force: true }); // each server is one of its own
+      await cp(data, join(dir, 'data'), { recursive: true });
     },
     signal,
   );
@@ -266,9 +270,6 @@ function serverAt(place: Place): MysqlServer {
     dataDir,
     logFile,
     certificates,
-    get pid() {
-      return server?.pid ?? -1;
-    },
     urlFor,
     async query<R>(sql: string, parameters: readonly unknown[] = []) {
       const connection = await connect();
@@ -287,8 +288,6 @@ function serverAt(place: Place): MysqlServer {
       await start();
     },
     crash: () => stop('SIGKILL'),
-    pause: () => server?.kill('SIGSTOP'),
-    resume: () => server?.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
       await stop('SIGKILL');
       await rm(scratch, { recursive: true, force: true });

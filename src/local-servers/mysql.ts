@@ -3,7 +3,7 @@ import type { MysqlVersion } from './mysql-programs.ts';
 import { type Flavour, type MysqlServer, type MysqlServerOptions, startServer } from './mysql-server.ts';
 
 export type { MysqlVersion } from './mysql-programs.ts';
-export type { MysqlServer, ServerSettings } from './mysql-server.ts';
+export type { MysqlServer } from './mysql-server.ts';
 
 export interface MysqlOptions extends MysqlServerOptions {
   readonly version: MysqlVersion;
