@@ -1,5 +1,5 @@
 /** What a MySQL and a MariaDB server of a test's own have in common. */
-import { chown, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, cp, mkdir, mkdtemp, mkdtempDisposable, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -154,17 +154,25 @@ async function copyTemplate({
   const template = await cached(
     name,
     async (dir) => {
-      const data = join(dir, 'data');
+      // Not in the cache, which may be closed to the server's user.
+      await using place = await mkdtempDisposable(join(tmpdir(), 'headwater-set-up-'));
+      const data = join(place.path, 'data');
       await mkdir(data);
-      if (user.id !== null) for (const path of [dir, data]) await chown(path, user.id.uid, user.id.gid);
-      const { args, input } = await setUpRun(flavour, programs, dir);
+      if (user.id !== null)
+        for (const path of [place.path, data]) await chown(path, user.id.uid, user.id.gid);
+      const { args, input } = await setUpRun(flavour, programs, place.path);
       const [program, ...first] = programs.server;
       const settings = [`--datadir=${data}`, `--lower-case-table-names=${lowerCase}`];
       const [command, all] = user.wrap(program, [...first, ...args, ...settings]);
-      const running = run(command, all, { cwd: dir, env: { ...process.env, ...programs.env }, signal });
+      const running = run(command, all, {
+        cwd: place.path,
+        env: { ...process.env, ...programs.env },
+        signal,
+      });
       running.child.stdin?.end(input);
       await running;
       await rm(join(data, 'auto.cnf'), { force: true }); // each server is one of its own
+      await cp(data, join(dir, 'data'), { recursive: true });
     },
     signal,
   );
