@@ -7,7 +7,7 @@ import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openEncoding } from './encodings.ts';
-import { enrichmentPart } from './enrichment.ts';
+import { enrichmentParts } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
 import { type Source, withSource } from './sources.ts';

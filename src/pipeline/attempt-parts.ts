@@ -54,7 +54,7 @@ export interface EmitterEvents {
   readonly onPaused: TableErrorHandler;
 }
 
-export interface EnrichmentPart<P, S extends SourceInfo> {
+export interface EnrichmentParts<P, S extends SourceInfo> {
   /** Tables (`schema.table`) that are joined: the snapshot reads them before others. */
   readonly replicas: ReadonlySet<string>;
   open(context: OpenContext<P, S>, signal: AbortSignal): Promise<RunningEnrichment<P, S>>;
