@@ -1,6 +1,9 @@
-/** `npm run bench -- encoders`: what turning one change of `orders` into the text of its record costs. */
+/** `npm run bench -- encoders`: what turning one change of `orders` into its record costs, in each format. */
+import avsc from 'avsc';
+import protobuf from 'protobufjs';
 import { jsonEncoding } from '../src/emitter/encoders/json.ts';
-import type { Envelope } from '../src/emitter/encoders/encoder.ts';
+import { registeredEncoding, type RegisteredOptions } from '../src/emitter/encoders/registered.ts';
+import type { Encoding, Envelope } from '../src/emitter/encoders/encoder.ts';
 import type { Column, ColumnType, TableSchema } from '../src/model/table.ts';
 import type { Row } from '../src/model/value.ts';
 import { postgresSourceBlock } from '../src/readers/postgres/source-block.ts';
@@ -12,13 +15,13 @@ import { printTable } from './table.ts';
 const ROWS = 10_000;
 const PER_TRANSACTION = 100;
 
-export function benchEncoders({
+export async function benchEncoders({
   events,
   repeat,
 }: {
   readonly events: number;
   readonly repeat: number;
-}): void {
+}): Promise<void> {
   const changes = sampleChanges();
   const block = postgresSourceBlock('shop', 'shop');
   const out = Buffer.allocUnsafe(4 * 1024 * 1024);
@@ -29,10 +32,39 @@ export function benchEncoders({
     const micros = median(runs.map((run) => run.micros / events));
     rows.push([name, micros.toFixed(2), Math.round(1e6 / micros), Math.round(runs[0]!.bytes / events)]);
   };
+  const copy = (bytes: string | Uint8Array | null, at: number): number => {
+    if (!(bytes instanceof Uint8Array)) throw new TypeError('An encoder for Kafka made no bytes');
+    out.set(bytes, at);
+    return at + bytes.length;
+  };
 
-  for (const withSchema of [false, true]) {
-    const encoding = jsonEncoding({ profile: 'debezium', withSchema });
-    const encoder = encoding.table({
+  const texts = new Map<string, string>();
+  const registered = (format: RegisteredOptions['format']): Encoding =>
+    registeredEncoding({
+      format,
+      profile: 'debezium',
+      names: 'none',
+      references: false,
+      registrar: {
+        id: ({ part }, { text }) => {
+          texts.set(`${format} ${part}`, text);
+          return Promise.resolve(1);
+        },
+        reference: () => Promise.reject(new Error('The benchmark has no references')),
+        takeChanged: () => undefined,
+      },
+    });
+  const json = (withSchema: boolean): Encoding =>
+    jsonEncoding({ profile: 'debezium', withSchema, rows: 'bytes' });
+  const encodings: readonly (readonly [name: string, encoding: Encoding])[] = [
+    ['Headwater, json', json(false)],
+    ['Headwater, json-with-schema', json(true)],
+    ['Headwater, json-schema', registered('json-schema')],
+    ['Headwater, avro', registered('avro')],
+    ['Headwater, protobuf', registered('protobuf')],
+  ];
+  for (const [name, encoding] of encodings) {
+    const encoder = await encoding.table({
       table: ORDERS,
       key: ORDERS.key,
       fields: ORDERS.columns.map((_, i) => i),
@@ -41,7 +73,9 @@ export function benchEncoders({
       writeSource: () => {},
       envelope: 'full',
     });
-    const sourceOf = block.forTable(ORDERS.id);
+    const sourceText = block.forTable(ORDERS.id);
+    const sourceValues = block.valuesForTable(ORDERS.id);
+    const asText = encoding.blocks === 'text';
     const envelope: Envelope = {
       op: 'u',
       before: null,
@@ -54,18 +88,23 @@ export function benchEncoders({
       place: null,
       timeUs: 0,
     };
-    add(withSchema ? 'Headwater, json-with-schema' : 'Headwater, json', (i, at) => {
+    add(name, (i, at) => {
       const change = changes[i % ROWS]!;
       envelope.before = change.before;
       envelope.after = change.after;
-      envelope.source = sourceOf(change.at, null);
+      if (asText) envelope.source = sourceText(change.at, null);
+      else envelope.sourceValues = sourceValues(change.at, null);
       if (i % 500 === 0) envelope.timeUs = 1_795_250_477_500_000 + i;
-      const key = encoder.key(change.after);
-      const value = encoder.value(envelope);
-      const written = at + out.write(text(key), at, 'latin1');
-      return written + out.write(text(value), written, 'latin1') - at;
+      const written = copy(encoder.key(change.after), at);
+      return copy(encoder.value(envelope), written) - at;
     });
   }
+  addPeers(texts, (name, key, value) =>
+    add(name, (i, at) => {
+      const written = copy(key(i % ROWS), at);
+      return copy(value(i % ROWS), written) - at;
+    }),
+  );
   const samples = sampleEvents(ROWS);
   const objects = samples.map(
     ({ value }) => JSON.parse(value) as { readonly after: { readonly id: number } },
@@ -103,11 +142,59 @@ function timed(
   return { micros: user + system, bytes };
 }
 
-/** The JSON encoders make nothing else. */
-function text(encoded: string | Uint8Array | null): string {
-  if (typeof encoded !== 'string') throw new TypeError('An encoder of JSON made no text');
-  return encoded;
+/**
+ * avsc and protobufjs with our schemas, and with objects that are ready: what a program that has the row as an
+ * object would pay. Nanoseconds are left at microseconds, since neither library takes integers past 2^53 for them.
+ */
+function addPeers(
+  texts: ReadonlyMap<string, string>,
+  add: (name: string, key: (i: number) => Uint8Array, value: (i: number) => Uint8Array) => void,
+): void {
+  interface Sample {
+    before: { amount: unknown };
+    after: { id: number; amount: unknown };
+    source: { ts_us: number; ts_ns: number };
+    ts_us: number;
+    ts_ns: number;
+  }
+  const samples = (amount: (base64: string) => unknown): Sample[] =>
+    sampleEvents(ROWS).map(({ value }) => {
+      const event = JSON.parse(value) as Sample;
+      event.ts_ns = event.ts_us;
+      event.source.ts_ns = event.source.ts_us;
+      for (const row of [event.before, event.after]) row.amount = amount(String(row.amount));
+      return event;
+    });
+  const avro = (part: string): avsc.Type =>
+    avsc.Type.forSchema(JSON.parse(texts.get(`avro ${part}`)!) as avsc.Schema);
+  const [avroKey, avroValue] = [avro('key'), avro('value')];
+  const forAvro = samples((base64) => Buffer.from(base64, 'base64'));
+  add(
+    'avsc, ready objects',
+    (i) => avroKey.toBuffer({ id: forAvro[i]!.after.id }),
+    (i) => avroValue.toBuffer(forAvro[i]),
+  );
+  const root = new protobuf.Root();
+  protobuf.parse(DECIMAL, root, { keepCase: true });
+  for (const part of ['key', 'value'])
+    protobuf.parse(texts.get(`protobuf ${part}`)!, root, { keepCase: true });
+  root.resolveAll();
+  const key = root.lookupType('shop.public.orders.Key');
+  const envelope = root.lookupType('shop.public.orders.Envelope');
+  const forProtobuf = samples((base64) => ({
+    value: Buffer.from(base64, 'base64'),
+    precision: 10,
+    scale: 2,
+  }));
+  add(
+    'protobufjs, ready objects',
+    (i) => key.encode({ id: forProtobuf[i]!.after.id }).finish(),
+    (i) => envelope.encode(forProtobuf[i] as unknown as Record<string, unknown>).finish(),
+  );
 }
+
+const DECIMAL = `syntax = "proto3"; package confluent.type;
+message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }`;
 
 interface SampleChange {
   readonly before: Row;

@@ -122,7 +122,19 @@ await yargs(process.argv.slice(2))
     async ({ events, repeat }) => {
       // Loaded only here: the compiler's knowledge of these functions must not come from elsewhere.
       const { benchEncoders } = await import('./encoders.ts');
-      benchEncoders({ events, repeat });
+      await benchEncoders({ events, repeat });
+    },
+  )
+  .command(
+    'oracle-parser',
+    'what reading one statement of Oracle’s redo log costs',
+    (command) =>
+      command
+        .option('statements', { type: 'number', default: 1_000_000 })
+        .option('repeat', { type: 'number', default: 5, describe: 'runs; the median counts' }),
+    async ({ statements, repeat }) => {
+      const { benchOracleParser } = await import('./oracle-parser.ts');
+      benchOracleParser({ statements, repeat });
     },
   )
   .command(

@@ -2,16 +2,13 @@
  * A real Debezium 3.2.0.Final in Kafka Connect standalone, as the recorder runs it. Needs Java 17, and Maven once.
  */
 import { randomInt } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cached } from '../../src/local-servers/cache.ts';
-import { fetchJars, KAFKA_VERSION } from '../../src/local-servers/downloads.ts';
-import { freePort, run, startServerProcess } from '../../src/local-servers/processes.ts';
+import { debeziumPlugin, startConnectWorker } from '../../src/local-servers/connect.ts';
 import type { GoldenProduct } from './source.ts';
 
 export const DEBEZIUM_VERSION = '3.2.0.Final';
-const LOG4J_VERSION = '2.24.3';
 
 export interface RecorderConnector {
   readonly product: GoldenProduct;
@@ -31,95 +28,25 @@ export async function startConnect(
   brokers: string,
   connectors: readonly RecorderConnector[],
 ): Promise<RunningConnect> {
-  const libraries = await cached(`connect-${KAFKA_VERSION}`, (dir) =>
-    fetchJars(dir, [
-      `org.apache.kafka:connect-runtime:${KAFKA_VERSION}`,
-      `org.apache.kafka:connect-json:${KAFKA_VERSION}`,
-      `org.apache.kafka:connect-transforms:${KAFKA_VERSION}`,
-      `org.apache.logging.log4j:log4j-slf4j-impl:${LOG4J_VERSION}`,
-      `org.apache.logging.log4j:log4j-core:${LOG4J_VERSION}`,
-    ]),
-  );
-  const products = new Set(connectors.map(({ product }) => product));
-  const plugins = await Promise.all(
-    [...products].map((product) =>
-      cached(`debezium-${product}-${DEBEZIUM_VERSION}`, (dir) => fetchPlugin(product, dir)),
-    ),
-  );
+  const products = [...new Set(connectors.map(({ product }) => product))];
   const scratch = await mkdtemp(join(tmpdir(), 'headwater-record-'));
-  const file = async (name: string, settings: Readonly<Record<string, string>>): Promise<string> => {
-    const path = join(scratch, name);
-    await writeFile(
-      path,
-      Object.entries(settings)
-        .map(([key, value]) => `${key}=${value}\n`)
-        .join(''),
-    );
-    return path;
-  };
-  const worker = await file('worker.properties', {
-    'bootstrap.servers': brokers,
-    'key.converter': 'org.apache.kafka.connect.json.JsonConverter',
-    'value.converter': 'org.apache.kafka.connect.json.JsonConverter',
-    'offset.storage.file.filename': join(scratch, 'offsets'),
-    'plugin.path': plugins.join(','),
-    'plugin.discovery': 'service_load',
-    listeners: `http://127.0.0.1:${await freePort()}`,
-  });
-  const files = [];
-  for (const connector of connectors) {
-    files.push(await file(`${connector.prefix}.properties`, connectorSettings(connector, scratch)));
-  }
-  const logging = await file('log4j2.properties', {
-    'appender.out.type': 'Console',
-    'appender.out.name': 'out',
-    'appender.out.layout.type': 'PatternLayout',
-    'appender.out.layout.pattern': '%d %p %c{1} %m%n',
-    'rootLogger.level': 'info',
-    'rootLogger.appenderRef.out.ref': 'out',
-  });
-  const logFile = join(scratch, 'connect.log');
-  const server = startServerProcess({
-    command: 'java',
-    args: [
-      '-Xmx512M',
-      `-Dlog4j2.configurationFile=${logging}`,
-      '-cp',
-      join(libraries, '*'),
-      'org.apache.kafka.connect.cli.ConnectStandalone',
-      worker,
-      ...files,
-    ],
-    cwd: scratch,
-    logFile,
-    orphanSignal: 'KILL',
-    scratchDir: scratch,
+  const worker = await startConnectWorker({
+    brokers,
+    plugins: await Promise.all(products.map((product) => debeziumPlugin(product, DEBEZIUM_VERSION))),
+    discovery: 'service_load',
+    connectors: connectors.map((connector) => connectorSettings(connector, scratch)),
   });
   return {
     async check() {
-      const log = await readFile(logFile, 'utf8');
+      const log = await readFile(worker.logFile, 'utf8');
       const at = log.search(/^\S+ \S+ ERROR /m);
       if (at !== -1) throw new Error(`Debezium failed:\n${log.slice(at, at + 6000)}`);
     },
     async [Symbol.asyncDispose]() {
-      await server.stop('SIGTERM');
+      await worker[Symbol.asyncDispose]();
       await rm(scratch, { recursive: true, force: true });
     },
   };
-}
-
-async function fetchPlugin(product: GoldenProduct, dir: string): Promise<void> {
-  await run('mvn', [
-    '-q',
-    '-B',
-    'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy',
-    `-Dartifact=io.debezium:debezium-connector-${product}:${DEBEZIUM_VERSION}:tar.gz:plugin`,
-    `-DoutputDirectory=${dir}`,
-  ]);
-  const archive = (await readdir(dir)).find((name) => name.endsWith('.tar.gz'));
-  if (archive === undefined) throw new Error('Maven left no archive of the Debezium connector.');
-  await run('tar', ['-xzf', join(dir, archive), '-C', dir]);
-  await rm(join(dir, archive));
 }
 
 function connectorSettings(connector: RecorderConnector, scratch: string): Record<string, string> {

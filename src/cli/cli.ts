@@ -62,6 +62,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/offsets.ts')).command,
   },
   {
+    usage: 'schema <action> <file> [table]',
+    summary: 'Show the versions of table schemas, and where they begin',
+    load: async () => (await import('./commands/schema.ts')).command,
+  },
+  {
     usage: 'tail <file> [table]',
     summary: 'Show delivered changes as they come, before and after',
     load: async () => (await import('./commands/tail.ts')).command,
@@ -120,7 +125,7 @@ async function parse(argv: readonly string[]): Promise<number> {
   let code = 0;
   const parser = yargs([...argv])
     .scriptName('headwater')
-    .usage('$0 <command>\n\nChange data capture from PostgreSQL into Kafka.')
+    .usage('$0 <command>\n\nChange data capture into Kafka.')
     .version(VERSION)
     .strict()
     .recommendCommands()

@@ -79,6 +79,14 @@ export function describeBriefly(record: DeliveredRecord, note: string, colour: b
   return `${head}${text}   ${paint(DIM, `(${note})`)}`;
 }
 
+/** A record that is a row and no change, on one line. */
+export function describeRow(record: DeliveredRecord, what: string, colour: boolean): string {
+  const paint = (code: string, text: string): string => (colour ? `${code}${text}${RESET}` : text);
+  const head = `${paint(COLOURS.r!, what.padEnd(6))} ${record.topic.padEnd(BRIEF_WIDTH)}`;
+  const value = parse(record.value);
+  return isRow(value) ? `${head}${rowText({ after: value }, paint)}` : head;
+}
+
 /** Which columns are different now; null where one of the two images is missing. */
 function changesOf(event: Row, paint: (code: string, text: string) => string): readonly string[] | null {
   const before = isRow(event.before) ? event.before : null;

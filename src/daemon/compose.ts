@@ -7,7 +7,7 @@ import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
 import { openEncoding } from './encodings.ts';
-import { enrichmentParts } from './enrichment.ts';
+import { enrichmentPart } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
 import { type Source, withSource } from './sources.ts';
@@ -18,7 +18,7 @@ export function attemptParts(settings: Settings, run: RunOptions): AttemptParts<
   return withSource(settings, run.log, (source) => partsOf(settings, run, source));
 }
 
-interface RunOptions {
+export interface RunOptions {
   readonly untilCaughtUp: boolean;
   readonly startedAt: number;
   readonly lost: string | null;
@@ -26,7 +26,8 @@ interface RunOptions {
   readonly control: PipelineControl;
 }
 
-function partsOf<P, S extends SourceInfo>(
+/** The same for a source that is there already. */
+export function partsOf<P, S extends SourceInfo>(
   settings: Settings,
   run: RunOptions,
   { openReader, block }: Source<P, S>,
@@ -106,7 +107,7 @@ function partsOf<P, S extends SourceInfo>(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
-    enrichment: enrichmentParts(settings, block),
+    enrichment: enrichmentPart(settings, block),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',

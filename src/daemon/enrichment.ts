@@ -3,7 +3,7 @@ import type { ShownColumns } from '../enrichment/captured-columns.ts';
 import { type DeclaredEnrichment, declareEnrichment } from '../enrichment/declared.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
-import type { EnrichmentParts } from '../pipeline/attempt-parts.ts';
+import type { EnrichmentPart } from '../pipeline/attempt-parts.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Settings } from '../settings/settings.ts';
 
@@ -12,23 +12,25 @@ export function declaredOf({ enrich, name }: Settings): DeclaredEnrichment | nul
   return enrich === null ? null : declareEnrichment(enrich, name);
 }
 
-/** The stage's code is loaded only where there are statements. */
-export function enrichmentParts<P, S extends SourceInfo>(
+/** What the pipeline needs of them; their execution is loaded only where there are any. */
+export function enrichmentPart<P, S extends SourceInfo>(
   settings: Settings,
   block: SourceBlock<S>,
-): EnrichmentParts<P, S> | null {
+): EnrichmentPart<P, S> | null {
   const declared = declaredOf(settings);
   if (declared === null) return null;
+  const options = {
+    pipeline: settings.name,
+    declared,
+    shown: shownColumns(settings),
+    block,
+    stateDir: settings.stateDir,
+  };
   return {
     replicas: declared.replicas,
-    open: async (context, signal) => {
+    async open(context, signal) {
       const { openEnrichment } = await import('../enrichment/enrichment.ts');
-      const { name, stateDir } = settings;
-      return openEnrichment(
-        { pipeline: name, declared, shown: shownColumns(settings), block, stateDir },
-        context,
-        signal,
-      );
+      return openEnrichment(options, context, signal);
     },
   };
 }

@@ -1,11 +1,9 @@
-import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { JsonValue } from '../model/position.ts';
-import { SILENT } from '../observability/log.ts';
 import type { Settings } from '../settings/settings.ts';
 import { POSITION_KEY, SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
 import { parsePositionRecord } from '../state/durable-state.ts';
 import { normalisePosition } from './sources.ts';
-import { openSink, readSinkState } from './sinks.ts';
+import { ownState, readSinkState } from './sinks.ts';
 
 /** The durable state of a pipeline, readable. */
 export interface Offsets {
@@ -53,18 +51,8 @@ export async function writeOffsets(
   signal: AbortSignal,
 ): Promise<void> {
   const normal = normalisePosition(settings, position);
-  await using sink = await openSink(settings, SILENT, signal);
-  const waiting = new AbortController();
-  const state = await sink
-    .restore({ onWaiting: () => waiting.abort(), signal: AbortSignal.any([signal, waiting.signal]) })
-    .catch((error: unknown) => {
-      if (!waiting.signal.aborted) throw error;
-      throw new HeadwaterError(
-        'state.locked',
-        `A daemon runs the pipeline ${settings.name}; its position cannot be set meanwhile.`,
-        { fix: 'Stop it first.' },
-      );
-    });
+  await using owned = await ownState(settings, 'its position cannot be set', signal);
+  const { sink, state } = owned;
   const known = state.get(POSITION_KEY);
   const epoch = known === undefined ? 1 : parsePositionRecord(known).epoch + 1;
   await sink.commit(

@@ -5,7 +5,8 @@ import {
   stdoutCheckpointPath,
 } from '../emitter/sinks/checkpoint-file.ts';
 import type { KafkaSinkOptions, KafkaTls } from '../emitter/sinks/kafka/options.ts';
-import type { Log } from '../observability/log.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import { type Log, SILENT } from '../observability/log.ts';
 import type { KafkaSettings, Settings, TlsSettings } from '../settings/settings.ts';
 
 /** Each sink's code is loaded only where it is used: the Kafka client alone is half of a process's start. */
@@ -32,6 +33,34 @@ export async function openSink(settings: Settings, log: Log, signal: AbortSignal
       const { openStdoutSink } = await import('../emitter/sinks/stdout-sink.ts');
       return openStdoutSink({ name: settings.name, stateDir: settings.stateDir }, log);
     }
+  }
+}
+
+/** The durable state, and the sink to change it with. */
+export interface OwnedState extends AsyncDisposable {
+  readonly sink: Sink;
+  readonly state: ReadonlyMap<string, string>;
+}
+
+/** Takes ownership. Throws `state.locked` while a daemon runs; `what` says what is not possible then. */
+export async function ownState(settings: Settings, what: string, signal: AbortSignal): Promise<OwnedState> {
+  const sink = await openSink(settings, SILENT, signal);
+  try {
+    const waiting = new AbortController();
+    const state = await sink
+      .restore({ onWaiting: () => waiting.abort(), signal: AbortSignal.any([signal, waiting.signal]) })
+      .catch((error: unknown) => {
+        if (!waiting.signal.aborted) throw error;
+        throw new HeadwaterError(
+          'state.locked',
+          `A daemon runs the pipeline ${settings.name}; ${what} meanwhile.`,
+          { fix: 'Stop it first.' },
+        );
+      });
+    return { sink, state, [Symbol.asyncDispose]: () => sink[Symbol.asyncDispose]() };
+  } catch (error) {
+    await sink[Symbol.asyncDispose]();
+    throw error;
   }
 }
 

@@ -5,6 +5,14 @@ import { MYSQL_POSITIONS } from '../readers/mysql/position.ts';
 import { createMysqlReader } from '../readers/mysql/reader.ts';
 import type { MysqlReaderOptions } from '../readers/mysql/settings.ts';
 import { mysqlSourceBlock } from '../readers/mysql/source-block.ts';
+import { UnknownErrors } from '../readers/oracle/mining/recovery.ts';
+import { ORACLE_POSITIONS, type OraclePosition } from '../readers/oracle/position.ts';
+import { createOracleReader } from '../readers/oracle/reader.ts';
+import { connectByDriver } from '../readers/oracle/session/driver-session.ts';
+import type { ConnectOracle } from '../readers/oracle/session/oracle-session.ts';
+import { DEFAULT_LIMITS, type OracleReaderOptions } from '../readers/oracle/settings.ts';
+import type { OracleSource } from '../readers/oracle/source-info.ts';
+import { oracleSourceBlock } from '../readers/oracle/source-block.ts';
 import { POSTGRES_POSITIONS } from '../readers/postgres/position.ts';
 import { createPostgresReader } from '../readers/postgres/reader.ts';
 import type { PostgresReaderOptions } from '../readers/postgres/settings.ts';
@@ -41,6 +49,8 @@ export function withSource<T>(
         openReader: () => createMysqlReader(mysqlOptions(settings, connector), log),
         block: mysqlSourceBlock(settings.name, connector),
       });
+    case 'oracle':
+      return use(oracleSource(settings, connectOracle(settings), log));
   }
 }
 
@@ -57,6 +67,8 @@ export function normalisePosition(settings: Settings, position: JsonValue): Json
     case 'mysql':
     case 'mariadb':
       return MYSQL_POSITIONS.encode(MYSQL_POSITIONS.decode(position));
+    case 'oracle':
+      return ORACLE_POSITIONS.encode(ORACLE_POSITIONS.decode(position));
   }
 }
 
@@ -113,5 +125,61 @@ function mysqlOptions(
     includeQuery: mysql.includeQuery,
     types: { zeroDates: mysql.zeroDates, unsignedOverflow: mysql.unsignedOverflow },
     snapshotParallelism: snapshot.mode === 'no_data' ? 0 : snapshot.parallelism,
+  };
+}
+
+/** `connect` makes the connections. */
+export function oracleSource(
+  settings: Settings,
+  connect: ConnectOracle,
+  log: Log,
+): Source<OraclePosition, OracleSource> {
+  const parts = { connect, unknownErrors: unknownErrorsOf(settings), log };
+  return {
+    openReader: () => createOracleReader(oracleOptions(settings), parts),
+    block: oracleSourceBlock(settings.name, oracleDatabase(settings.source)),
+  };
+}
+
+/** Counted over all attempts of a pipeline, which share its settings. */
+const unknownErrors = new WeakMap<Settings, UnknownErrors>();
+
+function unknownErrorsOf(settings: Settings): UnknownErrors {
+  let errors = unknownErrors.get(settings);
+  if (errors === undefined) unknownErrors.set(settings, (errors = new UnknownErrors()));
+  return errors;
+}
+
+/** As Debezium's `source.db`: the PDB, else the service without its domain. */
+function oracleDatabase({ database, oracle }: SourceSettings): string {
+  return oracle.pdb ?? (database.split('.')[0] ?? '').toUpperCase();
+}
+
+function connectOracle({ source }: Settings): ConnectOracle {
+  const { tls, ...connect } = connectOptions(source);
+  return connectByDriver({
+    ...connect,
+    service: source.database,
+    tls:
+      tls.mode === 'disable'
+        ? null
+        : { matchName: tls.mode === 'verify-full', ca: tls.ca, cert: tls.cert, key: tls.key },
+    queryTimeoutMs: source.oracle.queryTimeoutMs,
+  });
+}
+
+function oracleOptions({ name, source, emit, stateDir }: Settings): OracleReaderOptions {
+  const { oracle, hosts } = source;
+  const { queryTimeoutMs: _, maxWindow, sessionMaxMs, bufferBytes, ...options } = oracle;
+  return {
+    ...options,
+    name,
+    place: `${source.database} on ${hosts.map(({ host, port }) => `${host}:${port}`).join(', ')}`,
+    user: source.user,
+    tables: source.tables,
+    onGap: source.onGap,
+    transactionMetadata: emit.transactionMetadata,
+    spillDirectory: stateDir,
+    limits: { ...DEFAULT_LIMITS, windowMost: BigInt(maxWindow), sessionMs: sessionMaxMs, bufferBytes },
   };
 }

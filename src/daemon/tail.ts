@@ -7,12 +7,13 @@ import { fileCheckpointPath, readCheckpoint } from '../emitter/sinks/checkpoint-
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import { SILENT } from '../observability/log.ts';
 import type { Settings } from '../settings/settings.ts';
+import { declaredOf } from './enrichment.ts';
 import { kafkaOptions } from './sinks.ts';
 import { openReader } from './sources.ts';
 import { topicOf } from './topics.ts';
 
 export interface TailOptions {
-  /** `schema.table`; null: every captured table. */
+  /** `schema.table`; null: every captured table, and what enrichment makes of them. */
   readonly table: string | null;
   readonly fromBeginning: boolean;
   /** How often to look for new records, ms; 50 in Kafka and 200 in files unless given. */
@@ -30,7 +31,7 @@ export interface TailRecord {
 
 const POLL_MS = 200;
 
-/** Records of the pipeline's table topics until `signal` aborts. Throws `settings.no-table-matches`. */
+/** Records of these topics of the pipeline until `signal` aborts. Throws `settings.no-table-matches`. */
 export async function* tailRecords(
   settings: Settings,
   options: TailOptions,
@@ -74,7 +75,8 @@ async function topicsOf(
   await using reader = openReader(settings, SILENT);
   const captured = await reader.tables(signal);
   const wanted = captured.filter(({ id }) => table === null || table === `${id.schema}.${id.table}`);
-  if (wanted.length > 0) return wanted.map(({ id }) => topicOf(settings, id));
+  const joined = table === null ? (declaredOf(settings)?.topics ?? []) : [];
+  if (wanted.length > 0) return [...wanted.map(({ id }) => topicOf(settings, id)), ...joined];
   throw new HeadwaterError(
     'settings.no-table-matches',
     `${settings.file}: the pipeline ${settings.name} does not capture a table ${table}`,

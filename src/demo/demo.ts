@@ -15,7 +15,7 @@ import { SILENT } from '../observability/log.ts';
 import { formatCount } from '../observability/quantities.ts';
 import { loadSettings } from '../settings/load.ts';
 import type { Settings } from '../settings/settings.ts';
-import { pipelineYaml } from './pipeline-file.ts';
+import { joinedTopic, pipelineYaml } from './pipeline-file.ts';
 import type { Screen } from './screen.ts';
 import { live, openShop } from './shop.ts';
 import { summarise } from './summary.ts';
@@ -35,6 +35,8 @@ export interface DemoOptions {
   readonly screen: Screen;
   /** A change on one line, with a note at its end; null for what says nothing. */
   readonly describe: (record: DeliveredRecord, note: string) => string | null;
+  /** A record that is a row and no change, on one line. */
+  readonly describeRow: (record: DeliveredRecord, what: string) => string;
 }
 
 const STEP_MS = 400;
@@ -196,7 +198,10 @@ async function showPipeline(
     stop: new AbortController().signal,
     ms: DRAIN_MS,
     done: () =>
-      watched.failed() || (tally.delivered.r >= rows && tally.changesDelivered >= tally.changesWritten),
+      watched.failed() ||
+      (tally.delivered.r >= rows &&
+        tally.changesDelivered >= tally.changesWritten &&
+        tally.joined >= tally.written.c),
   });
   await watched.end();
   summarise({ tally, rows, target, given, command: options.command, screen });
@@ -260,15 +265,21 @@ interface Watching {
 /** Reads the delivered records back, all of them from the first, and shows the changes among them. */
 async function watch({
   settings,
-  options: { screen, describe },
+  options: { screen, describe, describeRow },
   tally,
   stack,
 }: Omit<Start, 'httpPort'> & { readonly tally: Tally }): Promise<Watching> {
   const stopReading = new AbortController();
+  const joined = joinedTopic(settings.name);
   let failure: HeadwaterError | undefined;
   const reading = (async () => {
     const request = { table: null, fromBeginning: true, pollMs: POLL_MS };
     for await (const record of tailRecords(settings, request, stopReading.signal)) {
+      if (record.topic === joined) {
+        tally.sawJoined(record);
+        screen.line(`  ${describeRow(record, 'joined')}`);
+        continue;
+      }
       const event = tally.saw(record);
       if (event === null || event.op === 'r') continue;
       const latency = event.latencyMs < 10 ? event.latencyMs.toFixed(1) : event.latencyMs.toFixed(0);

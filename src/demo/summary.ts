@@ -29,11 +29,12 @@ export function summarise({ tally, rows, target, given, command, screen }: Summa
     delivered.c === written.c &&
     delivered.u === written.u &&
     delivered.d === written.d &&
+    tally.joined === written.c &&
     tally.repeated === 0;
   screen.line(
     same
-      ? `  ${screen.good('✓')} every row and every change exactly once`
-      : `  ${screen.bad('✗')} the two differ${tally.repeated > 0 ? `, ${tally.repeated} came twice` : ''}`,
+      ? `  ${screen.good('✓')} every row and every change exactly once, and each new order joined with its customer`
+      : `  ${screen.bad('✗')} the two differ${tally.repeated > 0 ? `, ${tally.repeated} came twice` : ''}; ${tally.joined} of ${written.c} new orders were joined`,
   );
   if (latency !== null) {
     const where =

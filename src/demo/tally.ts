@@ -26,6 +26,8 @@ export class Tally {
   readonly delivered = { r: 0, c: 0, u: 0, d: 0 };
   /** Records by topic, those without value (tombstones) too. */
   readonly topics = new Map<string, number>();
+  /** Records of the join: one for each new order. */
+  joined = 0;
   /** Events seen more than once. */
   repeated = 0;
   readonly #seen = new Set<string>();
@@ -34,6 +36,11 @@ export class Tally {
 
   wrote(written: Written): void {
     for (const kind of ['c', 'u', 'd'] as const) this.written[kind] += written[kind];
+  }
+
+  sawJoined(record: DeliveredRecord): void {
+    this.topics.set(record.topic, (this.topics.get(record.topic) ?? 0) + 1);
+    this.joined++;
   }
 
   /** Null for a record without value. */

@@ -195,8 +195,8 @@ class RecordEmitter<S extends SourceInfo> {
 
   prepare(batch: Batch<unknown, S>): Promise<void> | undefined {
     const { heartbeats, messages, name, transactionMetadata } = this.#options;
-    this.#routes.forgetOutdated();
     const waiting: Promise<unknown>[] = [];
+    this.#routes.forgetOld();
     const retrying = this.#paused?.retry();
     if (retrying !== undefined) waiting.push(retrying);
     // Needed without a change of theirs in the batch: heartbeats come by time, dead letters by surprise.
@@ -216,8 +216,9 @@ class RecordEmitter<S extends SourceInfo> {
       } else if (change.kind === 'message') {
         if (messages) this.#need(messageTopic(name), 'message', waiting, this.#openMessage);
       } else if (change.kind === 'schema') {
-        if (this.#isRecord(change))
+        if (this.#isRecord(change)) {
           this.#need(schemaChangeTopic(name), 'schema', waiting, this.#openSchemaChange);
+        }
       } else if (transactionMetadata) {
         this.#need(transactionTopic(name), 'transaction', waiting, this.#openTransaction);
       }

@@ -33,7 +33,7 @@ export interface Sink extends AsyncDisposable {
 }
 
 export type TopicPurpose =
-  'table' | 'transaction' | 'message' | 'heartbeat' | 'schema' | 'notification' | 'dead-letter';
+  'table' | 'compacted' | 'transaction' | 'message' | 'heartbeat' | 'schema' | 'notification' | 'dead-letter';
 
 export interface TopicHandle {
   readonly name: string;

@@ -89,8 +89,9 @@ export class TableRoutes<S extends SourceInfo> {
   readonly #block: SourceBlock<S>;
   readonly #sink: Sink;
   readonly #routes = new Map<TableSchema, TableRoute<S>>();
+  /** Of tables that got a route since the last `forgetOld`. */
+  readonly #opening = new Map<string, Promise<void>>();
   readonly #latest = new Map<string, TableSchema>();
-  readonly #outdated: TableSchema[] = [];
   readonly #totals = new Map<string, TableTotals>();
   readonly #handles = new Map<string, Promise<TopicHandle>>();
   readonly #pausing: Pausing | null;
@@ -119,9 +120,29 @@ export class TableRoutes<S extends SourceInfo> {
     this.#moved = movedTopics(parts.pausing?.state ?? new Map());
   }
 
-  /** Undefined where the table's route is there already. */
+  /** Undefined where the table's route is there already. Versions of one table are opened in order. */
   prepare(table: TableSchema): Promise<void> | undefined {
-    return this.#routes.has(table) ? undefined : this.#open(table);
+    if (this.#routes.has(table)) return undefined;
+    const name = tableName(table.id);
+    const before = this.#opening.get(name) ?? Promise.resolve();
+    const opening = before.then(() => (this.#routes.has(table) ? undefined : this.#open(table)));
+    this.#opening.set(name, opening);
+    return opening;
+  }
+
+  /** Call between batches: a batch may hold changes of any number of versions of a table. */
+  forgetOld(): void {
+    if (this.#opening.size === 0) return;
+    for (const name of this.#opening.keys()) {
+      const latest = this.#latest.get(name);
+      if (latest === undefined) continue;
+      for (const known of this.#routes.keys()) {
+        // The one before may still come: a snapshot reads what the stream has left behind.
+        if (tableName(known.id) === name && known !== latest && known.version < latest.version - 1)
+          this.#routes.delete(known);
+      }
+    }
+    this.#opening.clear();
   }
 
   /** The route of a prepared table. */
@@ -181,7 +202,7 @@ export class TableRoutes<S extends SourceInfo> {
       paused: encoder === UNWRITABLE,
     };
     this.#routes.set(table, route);
-    this.#outdate(name, table);
+    this.#latest.set(name, table);
   }
 
   /** The encoder of a version, and the topic its records go to. */
@@ -259,22 +280,6 @@ export class TableRoutes<S extends SourceInfo> {
       keyField,
       added: this.#unwrapped?.columns ?? [],
     });
-  }
-
-  /** Before a batch is prepared: what only changes of batches before could still have needed goes. */
-  forgetOutdated(): void {
-    for (const table of this.#outdated) this.#routes.delete(table);
-    this.#outdated.length = 0;
-  }
-
-  /** Changes of any version before may still be in the same batch; of the last one also in the next. */
-  #outdate(name: string, table: TableSchema): void {
-    const previous = this.#latest.get(name);
-    this.#latest.set(name, table);
-    for (const known of this.#routes.keys()) {
-      const older = known !== previous && known.version < table.version - 1;
-      if (older && known !== table && tableName(known.id) === name) this.#outdated.push(known);
-    }
   }
 }
 

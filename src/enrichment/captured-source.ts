@@ -1,7 +1,8 @@
 /** A captured table as a statement uses it: only the columns that statements name are read and kept. */
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
-import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
+import { type Image, valueOf } from '../model/text-row.ts';
+import { ABSENT, UNCHANGED, type Value } from '../model/value.ts';
 import {
   columnType,
   type ShownColumn,
@@ -143,51 +144,52 @@ export class RowReader {
    * from `known`, the row as it was kept; where neither has it, it is NULL with a note.
    */
   row(
-    row: Row,
-    { before, known }: { readonly before: Row | null; readonly known: readonly SqlValue[] | null },
+    row: Image,
+    { before, known }: { readonly before: Image | null; readonly known: readonly SqlValue[] | null },
     note: (problem: Problem) => void,
   ): readonly SqlValue[] {
     const values: SqlValue[] = [];
     for (let slot = 0; slot < this.#fields.length; slot++) {
       const field = this.#fields[slot];
       if (field == null) values.push(null);
-      else if (isMissing(row[field.index])) {
-        const old = before?.[field.index];
-        if (!isMissing(old)) values.push(readField(field, before ?? [], note));
+      else {
+        let value = valueOf(row, field.index);
+        if (isMissing(value) && before !== null) value = valueOf(before, field.index);
+        if (!isMissing(value)) values.push(readField(field, value, note));
         else if (known !== null) values.push(known[slot] ?? null);
         else {
           note('value-not-in-log');
           values.push(null);
         }
-      } else values.push(readField(field, row, note));
+      }
     }
     return values;
   }
 
   /** The row as it was; null where the log does not hold all of it, so that nothing is taken for NULL. */
-  image(row: Row, note: (problem: Problem) => void): readonly SqlValue[] | null {
-    const whole = this.#fields.every((field) => field !== null && !isMissing(row[field.index]));
+  image(row: Image, note: (problem: Problem) => void): readonly SqlValue[] | null {
+    const whole = this.#fields.every((field) => field !== null && !isMissing(valueOf(row, field.index)));
     return whole ? this.row(row, { before: null, known: null }, note) : null;
   }
 
   /** Of a deleted row: its key, the other columns NULL. */
-  remains(row: Row, note: (problem: Problem) => void): readonly SqlValue[] {
+  remains(row: Image, note: (problem: Problem) => void): readonly SqlValue[] {
     return this.#fields.map((field) =>
-      field === null || !field.key || isMissing(row[field.index]) ? null : readField(field, row, note),
+      field === null || !field.key ? null : readField(field, valueOf(row, field.index), note),
     );
   }
 
   /** Null where the log does not hold the key, or it is none. */
-  key(row: Row, note: (problem: Problem) => void): KeyValue | null {
+  key(row: Image, note: (problem: Problem) => void): KeyValue | null {
     const [first, ...others] = this.#keys;
     if (first === undefined) return null;
     if (others.length === 0) {
-      const value = isMissing(row[first.index]) ? null : readField(first, row, note);
+      const value = readField(first, valueOf(row, first.index), note);
       return value === null ? null : keyOf(first.type, value);
     }
     const parts: SqlValue[] = [];
     for (const field of this.#keys) {
-      const value = isMissing(row[field.index]) ? null : readField(field, row, note);
+      const value = readField(field, valueOf(row, field.index), note);
       if (value === null) return null;
       parts.push(value);
     }
@@ -203,13 +205,13 @@ export function compositeKey(types: readonly SqlType[], values: readonly SqlValu
   return JSON.stringify(types.map((type, i) => String(keyOf(type, values[i] ?? null))));
 }
 
-function isMissing(value: Row[number] | undefined): boolean {
-  return value === undefined || value === UNCHANGED || value === ABSENT;
+function isMissing(value: Value): boolean {
+  return value === UNCHANGED || value === ABSENT;
 }
 
-function readField(field: Field, row: Row, note: (problem: Problem) => void): SqlValue {
-  const raw = row[field.index];
-  if (raw == null) return null;
+/** What is not there is NULL. */
+function readField(field: Field, raw: Value, note: (problem: Problem) => void): SqlValue {
+  if (raw === null || isMissing(raw)) return null;
   const shown = field.write === null ? raw : field.write(raw);
   const value = shown === null ? null : field.read(shown);
   if (value === null) return null;

@@ -10,13 +10,16 @@ export interface StreamSource {
   /** The captured table whose change events these are; null for the result of a query. */
   readonly captured: CapturedSource | null;
   readonly sink: Sinkable | null;
+  /** Whether the topic holds the rows of a table: the last record of a key is what counts. */
+  readonly kept: boolean;
 }
 
 export interface TableSource {
   readonly kind: 'TABLE';
   readonly name: string;
   readonly columns: readonly SqlColumn[];
-  readonly captured: CapturedSource;
+  /** Null for the result of a query. */
+  readonly captured: CapturedSource | null;
 }
 
 export type Source = StreamSource | TableSource;

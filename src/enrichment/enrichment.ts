@@ -36,8 +36,12 @@ export interface OpenContext<P, S extends SourceInfo> {
   readonly source: SnapshotSource<P, S>;
   readonly captured: readonly TableId[];
   readonly topicOf: (table: TableId) => string;
+  /** Tables (`schema.table`) of which the snapshot reads some rows only. */
+  readonly partly: ReadonlyMap<string, string>;
   /** The durable state, with what no longer holds of it taken out. */
   readonly known: ReadonlyMap<string, string>;
+  /** Of this run: the checkpoint's, and one more. */
+  readonly epoch: number;
   /** Whether the log goes on where the checkpoint stands. */
   readonly continuous: boolean;
   /** Tables whose changes were not in the log for a while. */
@@ -54,10 +58,10 @@ export async function openEnrichment<P, S extends SourceInfo>(
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
   const { pipeline, declared, shown, block, stateDir } = options;
-  const { sink, codec, source, captured, known, continuous, interrupted, log, first } = context;
+  const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
   const tables = await describe(declared, source, captured, signal);
   const dir = join(stateDir, 'enrich');
-  const image = new ReplicaImage(dir, pipeline);
+  const image = new ReplicaImage(dir, pipeline, epoch);
   const program = compileProgram(declared, {
     pipeline,
     describe: (name) => tables.get(name) ?? null,
@@ -71,10 +75,12 @@ export async function openEnrichment<P, S extends SourceInfo>(
       for (const warning of query.warnings) log.warn({ query: query.id }, `friendly dialect: ${warning}`);
     }
   }
+  const reference = continuous ? parseReference(known.get(ENRICH_KEY)) : null;
   const stale = new Set(interrupted.map(tableName));
   const restored = await image.restore(
     program.replicas,
-    continuous ? parseReference(known.get(ENRICH_KEY)) : null,
+    // One of an earlier run: somebody without statements has moved the position since.
+    reference?.epoch === epoch - 1 ? reference : null,
     (replica) => stale.has(tableName(replica.captured.id)),
   );
   return EnrichmentStage.open({
@@ -84,6 +90,8 @@ export async function openEnrichment<P, S extends SourceInfo>(
     sink,
     codec,
     block,
+    partly: context.partly,
+    checkpoint: { known, continuous, epoch },
     processing: new ProcessingLog(log),
     log,
     spoolDir: dir,

@@ -5,13 +5,20 @@ import { typeText } from './sql/sql-type.ts';
 import { nameText } from './sql/words.ts';
 
 /** What a query does, one operator a line, innermost last. */
-export function explainQuery({ input, joins, where, columns, target }: QueryPlan): string {
+export function explainQuery({ input, joins, where, group, columns, target }: QueryPlan): string {
   const lines = [
     `> WRITE ${target.name} to topic ${target.sink?.topic ?? ''}, keys ${target.sink?.keyFormat ?? ''}, values JSON`,
     `> PROJECT ${columns
       .map(({ name, type, key }) => `${nameText(name)} ${typeText(type)}${key ? ' KEY' : ''}`)
       .join(', ')}`,
   ];
+  if (group !== null) {
+    const { window } = group;
+    const windows = window === null ? '' : ` in ${window.kind} windows of ${window.sizeMs} ms`;
+    lines.push(
+      `> AGGREGATE ${group.aggregates.length} by ${group.keys.length} expression(s)${windows}${group.having === null ? '' : ', HAVING'}: state in the checkpoint`,
+    );
+  }
   if (where !== null) lines.push('> FILTER');
   for (const { kind, table, replica, asOf, left, right } of joins.toReversed()) {
     const on = left.map((expr, i) => {

@@ -39,17 +39,18 @@ export interface ImageReference {
   readonly v: 1;
   readonly image: string;
   readonly frames: number;
+  /** Of the run that wrote it: in a checkpoint of another run it says nothing (rulings 2). */
+  readonly epoch: number;
 }
 
 export function parseReference(text: string | undefined): ImageReference | null {
   if (text === undefined) return null;
   const parsed: unknown = JSON.parse(text);
-  if (typeof parsed !== 'object' || parsed === null || !('image' in parsed) || !('frames' in parsed))
-    return null;
-  const { image, frames } = parsed;
+  if (typeof parsed !== 'object' || parsed === null) return null;
+  const { image, frames, epoch } = parsed as Readonly<Record<string, unknown>>;
   // The name becomes part of a path.
-  if (typeof image !== 'string' || !/^[0-9a-f-]{36}$/.test(image) || typeof frames !== 'number') return null;
-  return { v: 1, image, frames };
+  if (typeof image !== 'string' || !/^[0-9a-f-]{36}$/.test(image)) return null;
+  return typeof frames === 'number' && typeof epoch === 'number' ? { v: 1, image, frames, epoch } : null;
 }
 
 /** How far a replica got. */
@@ -61,6 +62,7 @@ export interface ReplicaState {
 export class ReplicaImage implements ReplicaJournal {
   readonly #dir: string;
   readonly #prefix: string;
+  readonly #epoch: number;
   #replicas: readonly Replica[] = [];
   #codecs: readonly RowCodec[] = [];
   #lines: string[] = [];
@@ -74,8 +76,10 @@ export class ReplicaImage implements ReplicaJournal {
   /** Of replicas that are ready. */
   readonly #states = new Map<number, ReplicaState>();
 
-  constructor(dir: string, pipeline: string) {
+  /** `epoch`: of this run. */
+  constructor(dir: string, pipeline: string, epoch: number) {
     this.#dir = dir;
+    this.#epoch = epoch;
     this.#prefix = `${pipeline}-`;
   }
 
@@ -132,7 +136,7 @@ export class ReplicaImage implements ReplicaJournal {
 
   /** All that has been written so far. */
   get reference(): ImageReference {
-    return { v: 1, image: this.#id, frames: this.#frames };
+    return { v: 1, image: this.#id, frames: this.#frames, epoch: this.#epoch };
   }
 
   /**

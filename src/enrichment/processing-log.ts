@@ -9,12 +9,14 @@ const SENTENCES: Readonly<Record<Problem, string>> = {
   json: 'a text was not the JSON, or the path not the one, that was expected',
   time: 'a text was no time of that pattern, or a number no time',
   pattern: 'a pattern was no regular expression',
+  'aggregate-limit': 'a group has more values than are kept (10,000), and one was left out',
+  late: 'an event came after the end of its window and its grace, and was left out',
   'value-not-in-log': 'the log does not hold a value that has not changed (REPLICA IDENTITY FULL mends it)',
   'value-not-representable': 'a value of the database has no equal in SQL (NaN, infinity)',
 };
 
 /**
- * Counts what gave NULL because it failed, by query and problem, and says so at the first and then ever more rarely:
+ * Counts what failed for a row, by query and problem, and says so at the first and then ever more rarely:
  * a million bad rows are not a million lines.
  */
 export class ProcessingLog {
@@ -30,6 +32,6 @@ export class ProcessingLog {
     const count = (this.#counts.get(key) ?? 0) + 1;
     this.#counts.set(key, count);
     if (!/^10*$/.test(String(count))) return;
-    this.#log.warn({ query, problem, count }, `enrichment gave NULL: ${SENTENCES[problem]}`);
+    this.#log.warn({ query, problem, count }, `enrichment: ${SENTENCES[problem]}`);
   }
 }

@@ -14,6 +14,7 @@ import {
 } from './declared.ts';
 import { compileJoins, type JoinPlan } from './join-plan.ts';
 import { type KeyRule, type OutputColumn, projectColumns } from './projection.ts';
+import { type GroupPlan, planGroups } from './group-plan.ts';
 import { isKafkaKey } from './record-writer.ts';
 import { Replica, type ReplicaJournal } from './replica.ts';
 import { SelectScope } from './select-scope.ts';
@@ -38,6 +39,8 @@ export interface QueryPlan {
   readonly columns: readonly OutputColumn[];
   readonly target: StreamSource;
   readonly onError: OnError;
+  /** Null without GROUP BY. */
+  readonly group: GroupPlan | null;
   /** Whether a delete is a row like others, since the query asks what kind of change it sees. */
   readonly usesChange: boolean;
   /** What the friendly dialect let pass. */
@@ -133,7 +136,7 @@ class Compiler {
     const { columns } = captured;
     if (type === 'STREAM') {
       this.#streams.push(captured);
-      this.#catalog.add({ kind: 'STREAM', name, columns, captured, sink: null });
+      this.#catalog.add({ kind: 'STREAM', name, columns, captured, sink: null, kept: false });
       return;
     }
     if (captured.keys.length === 0)
@@ -150,8 +153,14 @@ class Compiler {
   #createAs(declared: Declared, statement: CreateAs): void {
     const { source } = declared.parsed;
     const { name, type, select, at } = statement;
-    if (type === 'TABLE')
-      throw notSupported(source, at, 'tables made by queries (aggregates) are not in this version');
+    if (type === 'TABLE' && select.groupBy === null)
+      throw notSupported(
+        source,
+        at,
+        'a table made by a query has a GROUP BY in this version; what is no aggregate is CREATE STREAM',
+      );
+    if (type === 'STREAM' && select.groupBy !== null)
+      throw sqlError(source, at, 'the result of GROUP BY is a table: write CREATE TABLE');
     if (!this.#isFree(source, statement)) return;
     const properties = sinkProperties(declared, statement);
     const query = this.#select(declared, select);
@@ -192,9 +201,17 @@ class Compiler {
     const onError = properties.choice('ON_ERROR', ['LOG', 'STOP', 'DLQ']) ?? 'LOG';
     if (onError === 'DLQ')
       throw notSupported(source, properties.at('ON_ERROR'), 'ON_ERROR is LOG or STOP in this version');
-    const target: StreamSource = { kind: 'STREAM', name, columns, captured: null, sink };
-    this.#catalog.add(target);
-    this.#query(`CSAS_${name}`, declared, { ...query, target, onError });
+    const target: StreamSource = {
+      kind: 'STREAM',
+      name,
+      columns,
+      captured: null,
+      sink,
+      kept: type === 'TABLE',
+    };
+    if (type === 'STREAM') this.#catalog.add(target);
+    else this.#catalog.add({ kind: 'TABLE', name, columns, captured: null });
+    this.#query(`${type === 'TABLE' ? 'CTAS' : 'CSAS'}_${name}`, declared, { ...query, target, onError });
   }
 
   #insertSelect(declared: Declared, statement: InsertSelect): void {
@@ -207,6 +224,8 @@ class Compiler {
         at,
         `${name} is a captured table; INSERT INTO writes to a stream made by CREATE STREAM … AS`,
       );
+    if (select.groupBy !== null)
+      throw sqlError(source, at, 'the result of GROUP BY is a table, and INSERT INTO writes to a stream');
     const query = this.#select(declared, select);
     if (this.#feeds(target, query.input))
       throw sqlError(source, at, `${name} is what this query reads, so its events would go round for ever`);
@@ -255,7 +274,7 @@ class Compiler {
   #select(
     { parsed }: Declared,
     select: Select,
-  ): Pick<QueryPlan, 'input' | 'joins' | 'where' | 'columns' | 'usesChange' | 'warnings'> {
+  ): Pick<QueryPlan, 'input' | 'joins' | 'where' | 'columns' | 'group' | 'usesChange' | 'warnings'> {
     const { source } = parsed;
     refuseLater(source, select);
     const warnings: string[] = [];
@@ -278,8 +297,11 @@ class Compiler {
     });
     const where =
       select.where === null ? null : compileCondition(select.where, scope, 'the condition of WHERE');
-    const columns = projectColumns(select, scope, keyRule(select, joins, source));
-    return { input, joins, where, columns, usesChange: scope.usesChange, warnings };
+    const { group, columns } =
+      select.groupBy === null
+        ? { group: null, columns: projectColumns(select, scope, keyRule(select, joins, source)) }
+        : planGroups(select, scope);
+    return { input, joins, where, columns, group, usesChange: scope.usesChange, warnings };
   }
 }
 
@@ -299,10 +321,12 @@ function keyRule(select: Select, joins: readonly JoinPlan[], source: SourceText)
 }
 
 function refuseLater(source: SourceText, select: Select): void {
-  const { groupBy, window, having, emit, limit, at } = select;
-  if (groupBy !== null) throw notSupported(source, at, 'GROUP BY is not in this version');
-  if (window !== null) throw notSupported(source, window.at, 'windows are not in this version');
-  if (having !== null) throw notSupported(source, at, 'HAVING is not in this version');
+  const { groupBy, window, having, partitionBy, emit, limit, at } = select;
+  if (groupBy === null && window !== null) throw sqlError(source, window.at, 'WINDOW belongs to GROUP BY');
+  if (groupBy === null && having !== null)
+    throw sqlError(source, at, 'HAVING belongs to GROUP BY; write WHERE');
+  if (groupBy !== null && partitionBy !== null)
+    throw sqlError(source, at, 'GROUP BY gives the key already; leave PARTITION BY out');
   if (emit === 'FINAL') throw notSupported(source, at, 'EMIT FINAL is not in this version');
   if (limit !== null) throw sqlError(source, at, 'a query that runs for ever cannot have a LIMIT');
 }

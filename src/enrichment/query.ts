@@ -1,6 +1,7 @@
 /** A running query: events in, records and events out. Nothing is made per row but the row itself. */
 import type { Sink, SinkRecord, TopicHandle } from '../emitter/sink.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { Aggregation } from './aggregation.ts';
 import type { StreamEvent } from './event.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
@@ -30,15 +31,25 @@ export class OutputStream {
     this.#readers.push(query);
   }
 
-  emit(event: StreamEvent, fromSnapshot: boolean): void {
+  /** `windowStart`: of a row of a windowed table. */
+  emit(event: StreamEvent, fromSnapshot: boolean, windowStart: number | null = null): void {
     const { row, hasValue, time } = event;
     const record = this.#record;
-    this.#writer.write(record, hasValue ? row : null, row, time);
+    this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, windowStart });
     record.headers = fromSnapshot ? AS_OF_SNAPSHOT : null;
     this.#sink.append(this.#topic, record);
     this.records++;
     for (const query of this.#readers) query.process(event, fromSnapshot);
   }
+}
+
+export interface QueryContext {
+  readonly target: OutputStream;
+  readonly processing: ProcessingLog;
+  /** Replicas that show a later state than the log's position. */
+  readonly ahead: ReadonlySet<number>;
+  /** Of a query with GROUP BY. */
+  readonly aggregation: Aggregation | null;
 }
 
 export class Query {
@@ -48,9 +59,11 @@ export class Query {
   /** Replicas that show a later state than the log's position. */
   readonly #ahead: ReadonlySet<number>;
   readonly #explodes: boolean;
+  readonly #aggregation: Aggregation | null;
 
-  constructor(plan: QueryPlan, target: OutputStream, log: ProcessingLog, ahead: ReadonlySet<number>) {
+  constructor(plan: QueryPlan, { target, processing, ahead, aggregation }: QueryContext) {
     this.#plan = plan;
+    this.#aggregation = aggregation;
     this.#target = target;
     this.#ahead = ahead;
     this.#explodes = plan.columns.some(({ explodes }) => explodes);
@@ -59,7 +72,7 @@ export class Query {
       time: 0,
       change: null,
       note: (problem) => {
-        log.note(plan.id, problem);
+        processing.note(plan.id, problem);
         if (plan.onError === 'STOP') throw stopped(plan, problem);
       },
     };
@@ -84,6 +97,10 @@ export class Query {
       ahead ||= this.#ahead.has(join.replica.index);
     }
     if (where !== null && where(frame) !== true) return;
+    if (this.#aggregation !== null) {
+      if (hasValue) this.#aggregation.add(frame, event, ahead);
+      return;
+    }
     if (this.#explodes && hasValue) this.#explode(event, ahead);
     else this.#emit(event, hasValue, this.#project(-1), ahead);
   }

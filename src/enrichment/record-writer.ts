@@ -46,14 +46,17 @@ export class RecordWriter {
     this.#bare = !sink.wrapSingleValue && this.#value.length === 1;
   }
 
-  /** Fills the record; `row` null is a record without value, whose key is `keyed`'s. */
+  /**
+   * Fills the record; `row` null is a record without value, whose key is `keyed`'s. The start of a window stands
+   * behind the key, as Kafka Streams' time-windowed serializer writes it.
+   */
   write(
     record: SinkRecord,
     row: readonly SqlValue[] | null,
-    keyed: readonly SqlValue[],
-    timeMs: number,
+    { keyed, timeMs, windowStart }: RecordContext,
   ): void {
-    record.key = this.#keyOf(keyed);
+    const key = this.#keyOf(keyed);
+    record.key = windowStart === null || key === null ? key : windowedKey(key, windowStart);
     record.value = row === null ? null : this.#valueOf(row);
     const { timestampColumn } = this.#sink;
     const own = timestampColumn === null || row === null ? null : row[timestampColumn];
@@ -74,6 +77,21 @@ export class RecordWriter {
     if (value === null) return null;
     return this.#sink.keyFormat === 'KAFKA' ? kafkaBytes(this.#keyTypes[0], value) : first.write(value);
   }
+}
+
+export interface RecordContext {
+  /** The row whose key it is. */
+  readonly keyed: readonly SqlValue[];
+  readonly timeMs: number;
+  /** Null without a window. */
+  readonly windowStart: number | null;
+}
+
+function windowedKey(key: string | Uint8Array, windowStart: number): Uint8Array {
+  const bytes = Buffer.from(key);
+  const windowed = Buffer.alloc(bytes.length + 8, bytes);
+  windowed.writeBigInt64BE(BigInt(windowStart), bytes.length);
+  return windowed;
 }
 
 function object(fields: readonly Field[], row: readonly SqlValue[]): string {

@@ -35,7 +35,7 @@ export class FilterText {
     const name = tableName(table.id);
     scope.add(
       {
-        source: { kind: 'STREAM', name, columns: captured.columns, captured, sink: null },
+        source: { kind: 'STREAM', name, columns: captured.columns, captured, sink: null, kept: false },
         alias: table.id.table.toUpperCase(),
       },
       0,

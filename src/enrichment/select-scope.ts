@@ -1,5 +1,6 @@
 /** What names mean inside of one SELECT. */
 import { nearest } from '../errors/nearest.ts';
+import { AGGREGATE_NAMES } from './aggregates.ts';
 import type { SqlColumn } from './captured-source.ts';
 import type { Source } from './catalog.ts';
 import type { Expr } from './sql/ast.ts';
@@ -123,6 +124,12 @@ export class SelectScope implements Scope {
   call(call: CallExpr): Typed | null {
     if (call.name === 'EXPLODE')
       throw sqlError(this.source, call.at, 'EXPLODE stands alone in the projection: EXPLODE(array) AS NAME');
+    if (AGGREGATE_NAMES.has(call.name))
+      throw sqlError(
+        this.source,
+        call.at,
+        `${call.name} belongs to the projection or HAVING of a query with GROUP BY`,
+      );
     if (!CHANGE_FUNCTIONS.has(call.name)) return null;
     const { name, args, at } = call;
     const [arg] = args;

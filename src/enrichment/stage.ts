@@ -4,21 +4,27 @@
  * (enrichment.md 7.2), and the records go out with the transaction's own.
  */
 import type { Sink } from '../emitter/sink.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { RowChange, SourceInfo, TruncateChange, Tx } from '../model/change.ts';
 import type { PositionCodec } from '../model/position.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
-import { valuesOf } from '../model/text-row.ts';
-import type { Row } from '../model/value.ts';
+import type { Image } from '../model/text-row.ts';
 import type { Log } from '../observability/log.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY } from '../state/checkpoint.ts';
 import type { CapturedSource, RowReader } from './captured-source.ts';
+import {
+  Aggregation,
+  AGGREGATE_GROUP_PREFIX,
+  AGGREGATE_TABLE_PREFIX,
+  checkpointName,
+} from './aggregation.ts';
 import type { StreamEvent } from './event.ts';
-import type { ImageReference, ReplicaImage, ReplicaState } from './image.ts';
+import type { ReplicaImage, ReplicaState } from './image.ts';
 import type { ProcessingLog } from './processing-log.ts';
-import { type Program, unreadable } from './program.ts';
+import { type Program, type QueryPlan, unreadable } from './program.ts';
 import { OutputStream, Query } from './query.ts';
 import { RecordWriter } from './record-writer.ts';
 import type { Replica } from './replica.ts';
@@ -33,12 +39,20 @@ const EVENTS_A_BREATH = 1_000;
 export interface StageOptions<P, S extends SourceInfo> {
   readonly program: Program;
   readonly image: ReplicaImage;
+  /** Tables of which the snapshot reads some rows only: joined ones are read by ourselves. */
+  readonly partly: ReadonlyMap<string, string>;
   /** Of the replicas that the image restored. */
   readonly restored: ReadonlyMap<Replica, ReplicaState>;
   readonly sink: Sink;
   readonly codec: PositionCodec<P>;
   readonly block: SourceBlock<S>;
   readonly processing: ProcessingLog;
+  /** What the checkpoint holds, whether the log goes on from it, and which run this is. */
+  readonly checkpoint: {
+    readonly known: ReadonlyMap<string, string>;
+    readonly continuous: boolean;
+    readonly epoch: number;
+  };
   readonly log: Log;
   /** For a transaction that is too large for memory. */
   readonly spoolDir: string;
@@ -49,6 +63,24 @@ export interface StageOptions<P, S extends SourceInfo> {
 export interface Absorbed<P, S extends SourceInfo> {
   readonly batch: Batch<P, S>;
   readonly records: number;
+}
+
+/** What the pipeline knows of it. */
+export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposable {
+  /** What the checkpoint with which the attempt begins has to say. */
+  readonly state: ReadonlyMap<string, string | null>;
+  /**
+   * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
+   * appended with its last batch; until then the batch must not be committed.
+   */
+  absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>>;
+  /** A snapshot of these tables (`schema.table`) has been read whole: those among them that are joined are complete. */
+  snapshotRead(tables: ReadonlySet<string>): Promise<void>;
+  /**
+   * Reads the joined tables that nothing has filled, each as the database shows it now. Until the log has passed
+   * that position, results say that they were joined with a later state. Throws `enrich.table-unreadable`.
+   */
+  load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void>;
 }
 
 /** One change stream of a captured table with the queries that read it. */
@@ -65,12 +97,16 @@ interface TableUse {
   readonly inputs: readonly Input[];
 }
 
-export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable {
+export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichment<P, S> {
   readonly #options: StageOptions<P, S>;
   readonly #replicas: readonly Replica[];
   readonly #inputs: readonly Input[];
   readonly #outputs: readonly OutputStream[];
   readonly #spool: EventSpool;
+  readonly #aggregations: Aggregation[] = [];
+  /** Tables of queries that go on where they were. */
+  readonly #restoredTables = new Set<string>();
+  readonly state: ReadonlyMap<string, string | null>;
   readonly #note: (problem: Problem) => void;
   readonly #uses = new Map<TableSchema, TableUse>();
   /** Replicas that show a later position than the log's, by index. */
@@ -92,7 +128,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     const queries = program.queries.map((plan) => {
       const target = outputs.get(plan.target);
       if (target === undefined) throw new TypeError('Each query has its output.');
-      const query = new Query(plan, target, processing, this.#aheadIndexes);
+      const aggregation = this.#aggregation(plan, target);
+      const query = new Query(plan, { target, processing, ahead: this.#aheadIndexes, aggregation });
       outputs.get(plan.input)?.addReader(query);
       return { plan, query };
     });
@@ -106,6 +143,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
       options.spoolBytes,
       this.#inputs.map(({ captured }) => rowCodec(captured.used.map(({ type }) => type))),
     );
+    this.state = this.#firstState();
   }
 
   /** Opens the topics of the results. */
@@ -114,15 +152,10 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     for (const { target } of options.program.queries) {
       const { sink } = target;
       if (sink === null || outputs.has(target)) continue;
-      const topic = await options.sink.topic(sink.topic, 'table');
+      const topic = await options.sink.topic(sink.topic, target.kept ? 'compacted' : 'table');
       outputs.set(target, new OutputStream(options.sink, topic, new RecordWriter(target.columns, sink)));
     }
     return new EnrichmentStage(options, outputs);
-  }
-
-  /** For the checkpoint with which the attempt begins. */
-  get reference(): string {
-    return JSON.stringify(this.#options.image.reference);
   }
 
   /** Whether every joined table is complete. */
@@ -130,10 +163,6 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     return this.#replicas.every(({ ready }) => ready);
   }
 
-  /**
-   * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
-   * appended with its last batch; until then the batch must not be committed.
-   */
   async absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>> {
     for (const change of batch.changes) {
       if (change.kind !== 'row' && change.kind !== 'truncate') continue;
@@ -142,7 +171,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
         this.#tx = change.tx;
       }
       if (change.kind === 'truncate') this.#truncate(change);
-      else if (change.unreadable === undefined) this.#row(change, batch.bytes / batch.changes.length);
+      else this.#readRow(change, batch.bytes / batch.changes.length);
     }
     const { codec } = this.#options;
     const { resume } = batch;
@@ -155,19 +184,16 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     return this.#absorbed(batch, between);
   }
 
-  /** A snapshot of the captured tables has been read: those among them that are joined are complete. */
   async snapshotRead(tables: ReadonlySet<string>): Promise<void> {
     for (const replica of this.#replicas) {
-      if (!replica.ready && tables.has(tableName(replica.captured.id))) this.#setReady(replica, null);
+      const table = tableName(replica.captured.id);
+      if (replica.ready || !tables.has(table) || this.#options.partly.has(table)) continue;
+      this.#setReady(replica, null);
     }
     // Events of tables that are streams too have waited for the others.
     if (this.ready) await this.#endTransaction();
   }
 
-  /**
-   * Reads the joined tables that nothing has filled, each as the database shows it now. Until the log has passed
-   * that position, results say that they were joined with a later state.
-   */
   async load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
     const missing = this.#replicas.filter(({ ready }) => !ready);
     if (missing.length === 0) return;
@@ -186,7 +212,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
         for (const range of plan.chunks) {
           for await (const { rows } of view.rows(plan, range, signal)) {
             for (const { table, after } of rows)
-              this.#upsert(replica, captured.reader(table), null, valuesOf(after), 0);
+              this.#upsert(replica, captured.reader(table), null, after, 0);
             this.#options.image.flush(false);
           }
         }
@@ -210,6 +236,36 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     return Promise.resolve();
   }
 
+  #aggregation(plan: QueryPlan, target: OutputStream): Aggregation | null {
+    const { group } = plan;
+    if (group === null) return null;
+    const { processing, checkpoint, log } = this.#options;
+    const { known, continuous, epoch } = checkpoint;
+    const aggregation = new Aggregation({ plan, group, target, processing, epoch });
+    const found = aggregation.restore(known, continuous);
+    if (found === 'restored') this.#restoredTables.add(checkpointName(plan.target.name));
+    if (found === 'lost')
+      log.warn(
+        { query: plan.id },
+        'the table of this query begins anew: its statement, or the position of the log, is another one than before',
+      );
+    this.#aggregations.push(aggregation);
+    return aggregation;
+  }
+
+  #firstState(): ReadonlyMap<string, string | null> {
+    const { image, checkpoint } = this.#options;
+    const state = new Map<string, string | null>();
+    for (const key of checkpoint.known.keys()) {
+      const prefix = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX].find((each) => key.startsWith(each));
+      const table = prefix === undefined ? undefined : key.slice(prefix.length).split('/')[0];
+      if (table !== undefined && !this.#restoredTables.has(table)) state.set(key, null);
+    }
+    for (const aggregation of this.#aggregations)
+      for (const [key, value] of aggregation.flush()) state.set(key, value);
+    return state.set(ENRICH_KEY, JSON.stringify(image.reference));
+  }
+
   #absorbed(batch: Batch<P, S>, between: boolean): Absorbed<P, S> {
     let total = 0;
     for (const output of this.#outputs) total += output.records;
@@ -218,8 +274,11 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     const reference = this.#options.image.flush(between);
     // Events that wait are in memory alone: the position must not pass them.
     const resume = this.#spool.isEmpty && (between || batch.resume === null) ? batch.resume : null;
-    if (reference === null && resume === batch.resume) return { batch, records };
-    return { batch: { ...batch, resume, ...stateOf(batch, reference) }, records };
+    const changed = this.#aggregations.flatMap((aggregation) => aggregation.flush());
+    if (reference !== null) changed.push([ENRICH_KEY, JSON.stringify(reference)]);
+    if (changed.length === 0 && resume === batch.resume) return { batch, records };
+    const state = new Map([...(batch.state ?? []), ...changed]);
+    return { batch: { ...batch, resume, state }, records };
   }
 
   #use(table: TableSchema): TableUse {
@@ -239,15 +298,23 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     return use;
   }
 
+  /** A row that cannot be read lies in the dead-letter topic, as the emitter puts it there. */
+  #readRow(change: RowChange<S>, bytes: number): void {
+    if (change.unreadable !== undefined) return;
+    try {
+      this.#row(change, bytes);
+    } catch (error) {
+      if (!(error instanceof HeadwaterError) || error.code !== 'source.value-unreadable') throw error;
+      this.#note('value-not-representable');
+    }
+  }
+
   #row(change: RowChange<S>, bytes: number): void {
     const { replicas, inputs } = this.#use(change.table);
-    if (replicas.length === 0 && inputs.length === 0) return;
-    const { op, seq } = change;
-    const before = valuesOf(change.before);
-    const after = valuesOf(change.after);
+    const { op, before, after, seq } = change;
     for (const replica of replicas) {
       // What is read again of a table that is complete says nothing new.
-      if (op === 'r' && replica.ready) continue;
+      if (op === 'r' && (replica.ready || this.#options.partly.has(tableName(change.table.id)))) continue;
       this.#upsert(replica, replica.captured.reader(change.table), before, op === 'd' ? null : after, seq);
     }
     for (const input of inputs) {
@@ -256,7 +323,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
     }
   }
 
-  #upsert(replica: Replica, reader: RowReader, before: Row | null, after: Row | null, seq: number): void {
+  #upsert(replica: Replica, reader: RowReader, before: Image | null, after: Image | null, seq: number): void {
     const old = before === null ? null : reader.key(before, this.#note);
     if (after === null) {
       if (old !== null) replica.delete(old, seq);
@@ -274,9 +341,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
 
   /** Null for a change that says nothing of the row. */
   #event({ captured, usesChange }: Input, change: RowChange<S>): StreamEvent | null {
-    const { table, op, seq, tx, at } = change;
-    const before = valuesOf(change.before);
-    const after = valuesOf(change.after);
+    const { table, op, before, after, seq, tx, at } = change;
     const image = op === 'd' ? before : after;
     if (image === null) return null;
     const { block } = this.#options;
@@ -339,12 +404,4 @@ export class EnrichmentStage<P, S extends SourceInfo> implements AsyncDisposable
       this.#options.image.caughtUp(index);
     }
   }
-}
-
-function stateOf<P, S extends SourceInfo>(
-  batch: Batch<P, S>,
-  reference: ImageReference | null,
-): { readonly state?: ReadonlyMap<string, string | null> } {
-  if (reference === null) return batch.state === undefined ? {} : { state: batch.state };
-  return { state: new Map([...(batch.state ?? []), [ENRICH_KEY, JSON.stringify(reference)]]) };
 }

@@ -256,6 +256,53 @@ export const CATALOGUE = {
     summary: 'Tables that the settings name were created, made anew, or are no longer published.',
     advice: 'Nothing to do: Headwater publishes them and reads the new ones while the stream goes on.',
   },
+  'source.redo-unreadable': {
+    fate: 'halt',
+    exit: 1,
+    summary:
+      'A statement of Oracle’s redo log cannot be read, or names a column that the table does not have.',
+    advice:
+      'Nothing of that transaction was delivered. After a DDL under strategy online_catalog use hybrid; else report it, and set source.oracle.on_unreadable to dead-letter to go on.',
+  },
+  'source.archive-mode': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The Oracle database is not in ARCHIVELOG mode.',
+    advice:
+      'SHUTDOWN IMMEDIATE; STARTUP MOUNT; ALTER DATABASE ARCHIVELOG; ALTER DATABASE OPEN; on RDS turn backups on.',
+  },
+  'source.supplemental-logging': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'Oracle’s redo log does not hold what is needed to tell changes apart (supplemental logging).',
+    advice: 'ALTER DATABASE ADD SUPPLEMENTAL LOG DATA; and ALL COLUMNS for the captured tables.',
+  },
+  'source.container': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The session is in the wrong container of a multitenant database, or the PDB is not open.',
+    advice: 'Connect to CDB$ROOT with a common user (C##…) and name the PDB, open, in source.oracle.pdb.',
+  },
+  'source.client-unsupported': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'The Oracle server asks for something that the driver’s thin mode does not have.',
+    advice:
+      'Thin mode needs Oracle 12.1 or later, TLS (tcps) instead of native network encryption, and a password verifier newer than 10G.',
+  },
+  'source.log-missing': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'A redo log that is needed cannot be read at the moment.',
+    advice:
+      'Look whether the archiver runs and the archived logs are still on disk; lengthen their retention, or restore the log that the message names.',
+  },
+  'source.log-failed': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'LogMiner failed again and again at the same place.',
+    advice: 'Look at the database’s alert log and Oracle Support for the error that the message quotes.',
+  },
   'source.value-unreadable': {
     fate: 'quarantine',
     exit: 1,
@@ -455,12 +502,11 @@ export const CATALOGUE = {
     advice:
       'It is tried again at the next start; give a table without a key a primary key, or start when it is quiet.',
   },
-  'snapshot.incomplete': {
+  'delivery.incomplete': {
     fate: 'halt',
     exit: 1,
-    summary: 'A run that ends by itself has delivered everything but the snapshot of some tables.',
-    advice:
-      'The log says above why each was given up. Mend that and start again: only those tables are read then.',
+    summary: 'A run that ends by itself has delivered everything but what it had to give up of some tables.',
+    advice: 'The log says why for each. Mend that and start again: only those tables are read then.',
   },
   'snapshot.no-common-position': {
     fate: 'halt',
@@ -536,8 +582,7 @@ export const CATALOGUE = {
     fate: 'quarantine',
     exit: 1,
     summary: 'emit.registry.register is latest, and the latest schema of a subject is not that of the table.',
-    advice:
-      'Register the schema of the table (`headwater schema show` prints it), or set emit.registry.register: auto.',
+    advice: 'Register the schema of the table, or set emit.registry.register: auto.',
   },
   'schema.name-invalid': {
     fate: 'quarantine',

@@ -158,7 +158,7 @@ export async function registryProgram(signal?: AbortSignal): Promise<string> {
 }
 
 /** Fetches one file (`group:name:version:type:classifier`) without what it depends on; its path in `dir`. */
-async function fetchFile(dir: string, artifact: string, signal?: AbortSignal): Promise<string> {
+export async function fetchFile(dir: string, artifact: string, signal?: AbortSignal): Promise<string> {
   const [group = '', name = '', version = '', type = 'jar', classifier = ''] = artifact.split(':');
   // Later versions also read the parents of the artifact's description, of which not all are to be had.
   const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:2.8:get';

@@ -19,11 +19,8 @@ export interface RegistryServer extends AsyncDisposable {
   readonly logFile: string;
   /** With the same port and data; resolves when it answers. */
   start(): Promise<void>;
-  /** SIGKILL. The data stays. */
-  kill(): Promise<void>;
-  /** Stops answering without closing connections (SIGSTOP). */
-  pause(): void;
-  resume(): void;
+  /** The data stays. */
+  stop(): Promise<void>;
 }
 
 export interface RegistryOptions {
@@ -87,9 +84,7 @@ export async function startRegistry(
     origin,
     logFile,
     start,
-    kill: async () => server?.stop('SIGKILL'),
-    pause: () => server?.kill('SIGSTOP'),
-    resume: () => server?.kill('SIGCONT'),
+    stop: async () => server?.stop('SIGTERM', 30_000),
     async [Symbol.asyncDispose]() {
       await server?.stop('SIGKILL');
       await rm(scratch, { recursive: true, force: true });

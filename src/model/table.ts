@@ -24,6 +24,7 @@
  * | timetz | string as the server prints it (`04:05:06.789-08`) |
  * | timestamp | microseconds since 1970-01-01T00:00 without zone; number where safe, else bigint; ±Infinity; string as with date (`0000-00-00 00:00:00`). With a precision of 7 to 9 nanoseconds, as bigint |
  * | timestamptz | microseconds (nanoseconds) since the epoch, as timestamp |
+ * | zonedtimestamp | string: ISO 8601 with the zone the value was written with (`2024-01-31T12:00:00.5+02:00`, UTC is `Z`) |
  * | interval | [months, days, microseconds] |
  * | point | [x, y] numbers, or [x, y, wkb Uint8Array, srid number or null] |
  * | geometry, geography | [wkb Uint8Array, srid number or null] |
@@ -51,7 +52,8 @@ export type ColumnType =
         | 'bytes'
         | 'point'
         | 'geometry'
-        | 'geography';
+        | 'geography'
+        | 'zonedtimestamp';
     }
   | { readonly kind: 'interval' }
   | { readonly kind: 'uint64'; readonly overflow: UnsignedOverflow }

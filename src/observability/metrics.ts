@@ -239,8 +239,10 @@ export const METRICS: readonly Metric[] = [
     labels: ['table'],
   },
   {
-    ...gauge('headwater_table_quarantined', '1 where the snapshot of a table was given up.', (status) =>
-      byTable(status, (table) => (table.state === 'quarantined' ? 1 : 0)),
+    ...gauge(
+      'headwater_table_quarantined',
+      '1 where the snapshot of a table was given up, or its schema refused.',
+      (status) => byTable(status, (table) => (table.state === 'quarantined' ? 1 : 0)),
     ),
     labels: ['table'],
   },

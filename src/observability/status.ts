@@ -88,7 +88,7 @@ export interface TableStatus {
   /** schema.table */
   readonly table: string;
   readonly topic: string;
-  /** `quarantined`: its snapshot was given up; changes are delivered all the same. */
+  /** `quarantined`: its snapshot was given up, or the schema registry refuses its schema. */
   readonly state: 'waiting' | 'snapshotting' | 'streaming' | 'quarantined';
   /** Why it is quarantined. */
   readonly reason: string | null;

@@ -5,7 +5,7 @@ import type { SourceInfo } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { OpenContext } from '../enrichment/enrichment.ts';
-import type { EnrichmentStage } from '../enrichment/stage.ts';
+import type { RunningEnrichment } from '../enrichment/stage.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
 import type { PipelineControl } from './control.ts';
 
@@ -34,7 +34,7 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly maxTransactionMs: number;
   readonly heartbeatMs: number | null;
   /** Null where there are no statements. */
-  readonly enrichment: EnrichmentParts<P, S> | null;
+  readonly enrichment: EnrichmentPart<P, S> | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
   readonly untilCaughtUp: boolean;
 }
@@ -54,14 +54,10 @@ export interface EmitterEvents {
   readonly onPaused: TableErrorHandler;
 }
 
-export interface EnrichmentParts<P, S extends SourceInfo> {
-  /** `schema.table` of the tables that are joined to others: their snapshot comes first. */
+export interface EnrichmentPart<P, S extends SourceInfo> {
+  /** Tables (`schema.table`) that are joined: the snapshot reads them before others. */
   readonly replicas: ReadonlySet<string>;
-  open(context: OpenContext<P, S>, signal: AbortSignal): Promise<Enrichment<P, S>>;
+  open(context: OpenContext<P, S>, signal: AbortSignal): Promise<RunningEnrichment<P, S>>;
 }
-
-/** What the pipeline knows of the stage. */
-export type Enrichment<P, S extends SourceInfo> = AsyncDisposable &
-  Pick<EnrichmentStage<P, S>, 'absorb' | 'load' | 'reference' | 'snapshotRead'>;
 
 export type TableErrorHandler = (table: TableId, error: HeadwaterError) => void;

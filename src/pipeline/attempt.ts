@@ -1,6 +1,7 @@
 import type { Emitter } from '../emitter/emitter.ts';
 import type { Sink } from '../emitter/sink.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { RunningEnrichment } from '../enrichment/stage.ts';
 import type { Batch } from '../model/batch.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
@@ -8,9 +9,9 @@ import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
-import { ENRICH_KEY, SOURCE_KEY } from '../state/checkpoint.ts';
+import { SOURCE_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
-import type { AttemptParts, Enrichment, TableErrorHandler } from './attempt-parts.ts';
+import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
 import type { PipelineControl } from './control.ts';
 import { noteRetained, watchHead } from './head-watch.ts';
@@ -134,7 +135,9 @@ export async function runAttempt<P, S extends SourceInfo>(
                   source,
                   captured: tables.map(({ id }) => id),
                   topicOf: (id) => parts.topicOf(id),
+                  partly: parts.snapshot.where,
                   known,
+                  epoch,
                   continuous: opened.continuity.kind === 'continuous',
                   interrupted: opened.interrupted ?? [],
                   log,
@@ -202,7 +205,7 @@ export async function runAttempt<P, S extends SourceInfo>(
           changes: [],
           bytes: 0,
           resume: from,
-          state: new Map([...edits, ...withImage(state, restored, enrichment)]),
+          state: new Map([...edits, ...state, ...(enrichment?.state ?? [])]),
         },
         notices.length,
       );
@@ -289,7 +292,7 @@ async function makeEdits<P>(committer: Committer<P>, control: PipelineControl): 
 interface Run<P, S extends SourceInfo> {
   readonly sink: Sink;
   readonly emitter: Emitter;
-  readonly enrichment: Enrichment<P, S> | null;
+  readonly enrichment: RunningEnrichment<P, S> | null;
   readonly snapshot: Snapshot<P, S>;
   readonly committer: Committer<P>;
   readonly monitor: PipelineMonitor;
@@ -320,21 +323,13 @@ async function deliver<P, S extends SourceInfo>(
     if (state !== undefined) committer.note(state);
     committer.add(batch, counts.records + heartbeats);
     monitor.count(batch, counts);
+    // The emitter has copied all it needs; statements keep rows.
+    if (enrichment === null) batch.release?.();
     if (batch.resume !== null) passed?.(batch.resume);
     const full = sink.ready();
     if (full !== undefined) await full;
     if (run.signal.aborted) break;
   }
-}
-
-/** What the checkpoint says of the joined tables from the start: without statements, that there are none. */
-function withImage(
-  state: ReadonlyMap<string, string | null>,
-  restored: ReadonlyMap<string, string>,
-  enrichment: { readonly reference: string } | null,
-): ReadonlyMap<string, string | null> {
-  if (enrichment === null && !restored.has(ENRICH_KEY)) return state;
-  return new Map([...state, [ENRICH_KEY, enrichment?.reference ?? null]]);
 }
 
 /** The reader reports progress at least every few seconds, so no timer of its own is needed. */
@@ -365,8 +360,8 @@ async function refuseOnErrors<P, S extends SourceInfo>(
 function refuseIncomplete(givenUp: readonly string[]): void {
   if (givenUp.length === 0) return;
   throw new HeadwaterError(
-    'snapshot.incomplete',
-    `All is delivered but the snapshot of ${givenUp.join(', ')}, which was given up; the log says why.`,
+    'delivery.incomplete',
+    `All is delivered but what had to be given up of ${givenUp.join(', ')}; the log says why.`,
     { details: { tables: givenUp.join(', ') } },
   );
 }

@@ -32,7 +32,7 @@ export class TableBoard {
     this.#deadLetters = ask.deadLetters;
   }
 
-  /** The table's snapshot was given up. */
+  /** Something of the table had to be given up: its snapshot, or all that follows a schema nobody accepts. */
   quarantine(id: TableId, error: HeadwaterError): void {
     this.#quarantined.set(tableName(id), error);
   }

@@ -61,6 +61,8 @@ export function typeSchema(type: ColumnType, profile: Profile): ConnectSchema {
       return semantic('string', 'io.debezium.data.Json');
     case 'xml':
       return semantic('string', 'io.debezium.data.Xml');
+    case 'zonedtimestamp':
+      return semantic('string', 'io.debezium.time.ZonedTimestamp');
     case 'uuid':
       return semantic('string', 'io.debezium.data.Uuid');
     case 'ltree':

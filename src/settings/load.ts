@@ -88,10 +88,10 @@ function conflicts(files: readonly LoadedFile[]): readonly HeadwaterError[] {
       return document.errors();
     }
     const reading = readingOf(source);
-    const place = `${source.hosts.map(({ host, port }) => `${host}:${port}`).join(',')} ${reading.what}`;
-    const same = readings.get(place);
+    const place = `${source.hosts.map(({ host, port }) => `${host}:${port}`).join(',')} ${reading?.what}`;
+    const same = reading === null ? undefined : readings.get(place);
     readings.set(place, same ?? each);
-    if (same !== undefined) {
+    if (reading !== null && same !== undefined) {
       document.problem(
         'settings.duplicate-name',
         reading.key,
@@ -115,14 +115,21 @@ function conflicts(files: readonly LoadedFile[]): readonly HeadwaterError[] {
   return [];
 }
 
-/** What two pipelines cannot share at one server. */
-function readingOf({ connector, mysql, postgres }: SourceSettings): {
+/** What two pipelines cannot share at one server; null where there is no such thing. */
+function readingOf({ connector, mysql, oracle, postgres }: SourceSettings): {
   readonly what: string;
   readonly key: readonly string[];
-} {
-  return connector === 'postgresql'
-    ? { what: `replication slot ${postgres.slot}`, key: ['source', 'postgres', 'slot'] }
-    : { what: `server id ${mysql.serverId}`, key: ['source', 'mysql', 'server_id'] };
+} | null {
+  switch (connector) {
+    case 'postgresql':
+      return { what: `replication slot ${postgres.slot}`, key: ['source', 'postgres', 'slot'] };
+    case 'oracle':
+      if (oracle.flushTable === null) return null;
+      return { what: `flush table ${oracle.flushTable}`, key: ['source', 'oracle', 'flush_table'] };
+    case 'mysql':
+    case 'mariadb':
+      return { what: `server id ${mysql.serverId}`, key: ['source', 'mysql', 'server_id'] };
+  }
 }
 
 function httpText({ listen, token }: HttpSettings): string {

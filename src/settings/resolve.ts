@@ -12,7 +12,7 @@ import { resolveEmit } from './resolve-emit.ts';
 import { PLAIN_TEXT, resolveTls } from './resolve-tls.ts';
 import type { FileShape } from './schema.ts';
 import { Secret } from './secret.ts';
-import type { EnrichSettings, HttpSettings, Settings, SourceSettings } from './settings.ts';
+import type { EnrichSettings, HttpSettings, Settings, SourceSettings, TlsSettings } from './settings.ts';
 import { parseSourceUrl } from './source-url.ts';
 import { resolveOutbox, resolveTables } from './resolve-transforms.ts';
 
@@ -74,7 +74,8 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
     );
   }
   checkPatterns(source.tables, document);
-  const { mysql, postgres } = source;
+  if (url.connector === 'oracle') checkOracle(source, url.tlsMode, document);
+  const { mysql, oracle, postgres } = source;
   const derived = `headwater_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`;
   return {
     connector: url.connector,
@@ -102,13 +103,38 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       zeroDates: mysql.zero_dates,
       unsignedOverflow: mysql.unsigned_overflow,
     },
+    oracle: {
+      // Unquoted names are in capitals.
+      pdb: oracle.pdb?.toUpperCase() ?? null,
+      strategy: oracle.strategy,
+      archiveOnly: oracle.archive_only,
+      archiveDestinations: oracle.archive_destinations ?? [],
+      lobs: oracle.lobs,
+      onUnreadable: oracle.on_unreadable,
+      requireAllColumns: oracle.require_all_columns,
+      flushTable: oracle.flush_table?.toUpperCase() ?? null,
+      racNodes: oracle.rac_nodes ?? [],
+      queryTimeoutMs: durationInMs(oracle.query_timeout),
+      maxWindow: oracle.max_window,
+      sessionMaxMs: durationInMs(oracle.session_time),
+      bufferBytes: sizeInBytes(oracle.buffer),
+    },
     onGap: source.on_gap,
   };
 }
 
-/** The same at every start, different for other names, and above the small numbers that people give to replicas. */
-function derivedServerId(name: string): number {
-  return 1_000_000_000 + (crc32(name) % 1_000_000_000);
+/** What the driver's thin mode cannot do. */
+function checkOracle(
+  { tls }: FileShape['source'],
+  tlsMode: TlsSettings['mode'] | null,
+  document: SettingsDocument,
+): void {
+  if ((tlsMode ?? tls?.mode) !== 'require') return;
+  document.problem(
+    'settings.invalid',
+    ['source', tlsMode === null ? 'tls' : 'url'],
+    'require encrypts without checking who answers, which Oracle’s driver does not do; use verify-ca or verify-full, with source.tls.ca',
+  );
 }
 
 /** What ends in .sql and has no blank in it is a file's name. */
@@ -129,6 +155,11 @@ async function resolveEnrich({ enrich }: FileShape, context: ResolveContext): Pr
     }),
   );
   return { texts, dialect: enrich.dialect };
+}
+
+/** The same at every start, different for other names, and above the small numbers that people give to replicas. */
+function derivedServerId(name: string): number {
+  return 1_000_000_000 + (crc32(name) % 1_000_000_000);
 }
 
 function checkPatterns(patterns: readonly string[], document: SettingsDocument): void {

@@ -16,13 +16,13 @@ const source = block({
       if (typeof parsed === 'string') context.addIssue({ code: 'custom', message: parsed });
     })
     .describe(
-      'postgres://user@host:port/database, or mysql:// or mariadb://user@host:port. Several hosts, separated by commas, are tried in order; `sslmode`, `connect_timeout` and `host` are understood.',
+      'postgres://user@host:port/database, mysql:// or mariadb://user@host:port, or oracle://user@host:port/service. Several hosts, separated by commas, are tried in order; `sslmode`, `connect_timeout` and `host` are understood.',
     ),
   password: secret().optional().describe('The password, best as ${file:…} or ${env:…}.'),
   mode: oneOf(['auto', 'log'], { poll: 'this version has no polling' })
     .default('auto')
     .describe(
-      'How changes are found: auto and log both read the log (PostgreSQL’s write-ahead log, MySQL’s and MariaDB’s binary log).',
+      'How changes are found: auto and log both read the log (PostgreSQL’s write-ahead log, MySQL’s and MariaDB’s binary log, Oracle’s redo log).',
     ),
   tables: list(
     text('a pattern such as public.orders'),
@@ -72,6 +72,53 @@ const source = block({
   })
     .prefault({})
     .describe('What only MySQL and MariaDB have.'),
+  oracle: block({
+    pdb: matching(/^[A-Za-z][A-Za-z0-9_$#]{0,29}$/, 'the name of a pluggable database')
+      .optional()
+      .describe('Pluggable database of the tables; the URL then names a service of CDB$ROOT.'),
+    strategy: oneOf(['hybrid', 'online_catalog'], {
+      redo_log_catalog: 'this version writes no dictionary into the redo log; use hybrid',
+    })
+      .default('hybrid')
+      .describe(
+        'For rows from before a DDL, which LogMiner cannot name: hybrid rebuilds them, online_catalog stops.',
+      ),
+    archive_only: flag()
+      .default(false)
+      .describe('Read archived logs alone, also of a standby that is open read-only.'),
+    archive_destinations: list(text('a name such as LOG_ARCHIVE_DEST_1'), 'a list of destinations')
+      .optional()
+      .describe('Where archived logs are read, in this order; all local destinations unless said otherwise.'),
+    lobs: flag()
+      .default(false)
+      .describe('Follow writes into LOBs, XML and strings past 4,000 bytes; costs the database more.'),
+    on_unreadable: oneOf(['fail', 'dead-letter'])
+      .default('fail')
+      .describe('For a change that cannot be read: stop, or write it to the dead-letter topic and go on.'),
+    require_all_columns: flag()
+      .default(false)
+      .describe('Refuse tables without ALL COLUMNS supplemental logging.'),
+    flush_table: matching(/^[A-Za-z][A-Za-z0-9_$#]{0,29}$/, 'the name of a table')
+      .optional()
+      .describe(
+        'Table of the user’s own that is written to so that idle instances flush their log; nothing is written without it.',
+      ),
+    rac_nodes: list(text('host:port or host:port/service'), 'a list of addresses')
+      .optional()
+      .describe('Instances of a cluster, each of which has to be made to flush.'),
+    query_timeout: duration(1_000).default('10m').describe('How long one call to the server may be silent.'),
+    max_window: whole(1_000, 1_000_000_000)
+      .default(1_000_000)
+      .describe('SCNs that are mined at once, at most.'),
+    session_time: duration(60_000)
+      .default('30m')
+      .describe('After this a LogMiner session is begun anew, since its memory at the server grows.'),
+    buffer: size(1024 * 1024)
+      .default('256MiB')
+      .describe('Open transactions in memory; what is more goes to state.dir.'),
+  })
+    .prefault({})
+    .describe('What only Oracle has.'),
   on_gap: oneOf(['resnapshot', 'fail', 'skip_with_marker'])
     .default('resnapshot')
     .describe(
@@ -309,6 +356,5 @@ export type FileShape = z.output<typeof FILE_SCHEMA>;
 
 /** Keys of later versions: refused with a sentence of their own instead of a guess at the spelling. */
 export const NOT_IN_THIS_VERSION: ReadonlyMap<string, string> = new Map([
-  ['source.oracle', 'this version reads PostgreSQL, MySQL and MariaDB only'],
   ['source.poll', 'this version has no polling'],
 ]);

@@ -37,10 +37,10 @@ export interface EnrichSettings {
 }
 
 export interface SourceSettings {
-  readonly connector: 'postgresql' | 'mysql' | 'mariadb';
+  readonly connector: 'postgresql' | 'mysql' | 'mariadb' | 'oracle';
   /** Tried in order. */
   readonly hosts: readonly { readonly host: string; readonly port: number }[];
-  /** Empty where source.url names none (MySQL and MariaDB). */
+  /** Empty where source.url names none (MySQL and MariaDB). On Oracle the service. */
   readonly database: string;
   readonly user: string;
   readonly password: Secret | null;
@@ -52,6 +52,7 @@ export interface SourceSettings {
   readonly connectTimeoutMs: number;
   readonly postgres: PostgresSettings;
   readonly mysql: MysqlSettings;
+  readonly oracle: OracleSettings;
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
 }
 
@@ -84,6 +85,29 @@ export interface MysqlSettings {
   readonly zeroDates: 'null' | 'epoch' | 'string';
   /** What a record holds for an unsigned bigint past 2^63-1. */
   readonly unsignedOverflow: 'quarantine' | 'string' | 'wrap';
+}
+
+export interface OracleSettings {
+  /** The pluggable database; null outside of multitenant databases. */
+  readonly pdb: string | null;
+  readonly strategy: 'hybrid' | 'online_catalog';
+  readonly archiveOnly: boolean;
+  /** DEST_NAMEs in order of preference; empty: those that are local and valid. */
+  readonly archiveDestinations: readonly string[];
+  /** Follow writes into LOBs, XML and long strings. */
+  readonly lobs: boolean;
+  readonly onUnreadable: 'fail' | 'dead-letter';
+  readonly requireAllColumns: boolean;
+  /** Written to, so that idle instances flush their log; null: nothing is. */
+  readonly flushTable: string | null;
+  /** Addresses of RAC instances, for the flush table. */
+  readonly racNodes: readonly string[];
+  readonly queryTimeoutMs: number;
+  /** SCNs mined at once at most. */
+  readonly maxWindow: number;
+  readonly sessionMaxMs: number;
+  /** Open transactions in memory; what is more goes to disk. */
+  readonly bufferBytes: number;
 }
 
 export interface SnapshotSettings {

@@ -1,11 +1,11 @@
 /**
  * `postgres://user:password@host:port,host2:port/database?sslmode=…`, with several hosts as libpq has them; the same
- * with `mysql://` and `mariadb://`, where the database may be left out.
+ * with `mysql://` and `mariadb://`, where the database may be left out, and `oracle://…/service`.
  */
 export interface SourceUrl {
-  readonly connector: 'postgresql' | 'mysql' | 'mariadb';
+  readonly connector: 'postgresql' | 'mysql' | 'mariadb' | 'oracle';
   readonly hosts: readonly { readonly host: string; readonly port: number }[];
-  /** Null where the URL names none. */
+  /** Null where the URL names none. On Oracle the service. */
   readonly database: string | null;
   readonly user: string;
   readonly password: string | null;
@@ -15,11 +15,12 @@ export interface SourceUrl {
 
 const PARTS = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(?:([^/?#]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/;
 const HOST = /^(\[[0-9A-Fa-f:.%]+\]|[^:[\]\s]*)(?::(\d*))?$/;
-const DEFAULT_PORTS = { postgresql: 5432, mysql: 3306, mariadb: 3306 } as const;
+const DEFAULT_PORTS = { postgresql: 5432, mysql: 3306, mariadb: 3306, oracle: 1521 } as const;
 const EXAMPLES = {
   postgresql: 'postgres://user@host:5432/database',
   mysql: 'mysql://user@host:3306',
   mariadb: 'mariadb://user@host:3306',
+  oracle: 'oracle://user@host:1521/service',
 } as const;
 
 /** The parts, or what is wrong as the end of a sentence that begins with the key; never with any of the text. */
@@ -29,9 +30,7 @@ export function parseSourceUrl(url: string): SourceUrl | string {
   const [, scheme = '', credentials, authority = '', path = '', query = ''] = parts;
   const connector = connectorOf(scheme.toLowerCase());
   if (connector === null) {
-    return scheme.toLowerCase() === 'oracle'
-      ? 'begins with oracle://, and this version reads PostgreSQL, MySQL and MariaDB only'
-      : 'has to begin with postgres://, mysql:// or mariadb://';
+    return 'has to begin with postgres://, mysql://, mariadb:// or oracle://';
   }
   const example = EXAMPLES[connector];
   try {
@@ -41,6 +40,7 @@ export function parseSourceUrl(url: string): SourceUrl | string {
     if (user === '') return `names no user; write ${example}`;
     const database = decodeURIComponent(path);
     if (database === '' && connector === 'postgresql') return `names no database; write ${example}`;
+    if (database === '' && connector === 'oracle') return `names no service; write ${example}`;
     if (database.includes('/'))
       return 'has more than one part after the host; only the database stands there';
     const hosts = readHosts(parameters.host ?? authority, connector);
@@ -61,7 +61,7 @@ export function parseSourceUrl(url: string): SourceUrl | string {
 
 function connectorOf(scheme: string): SourceUrl['connector'] | null {
   if (scheme === 'postgres' || scheme === 'postgresql') return 'postgresql';
-  return scheme === 'mysql' || scheme === 'mariadb' ? scheme : null;
+  return scheme === 'mysql' || scheme === 'mariadb' || scheme === 'oracle' ? scheme : null;
 }
 
 function readHosts(authority: string, connector: SourceUrl['connector']): SourceUrl['hosts'] | string {

@@ -65,6 +65,8 @@ export interface RowBlock<S extends SourceInfo = SourceInfo> {
   readonly bytes: number;
   /** Where a read of this chunk can go on after the block's last row; null for `by: 'block'`. */
   readonly lastKey: string | null;
+  /** As that of a batch. */
+  readonly release?: (() => void) | undefined;
 }
 
 export interface SnapshotView<P, S extends SourceInfo = SourceInfo> extends AsyncDisposable {

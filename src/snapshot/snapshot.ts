@@ -270,14 +270,14 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
   }
 
   #batch(delivery: Delivery<S>, resume: P | null): Batch<P, S> {
-    const { table, bytes } = delivery;
+    const { table, bytes, release } = delivery;
     let rows = delivery.rows;
     if (delivery.first && rows.length > 0) rows = this.#markers.first(rows);
     if (delivery.last) rows = this.#markers.lastOfTable(rows);
     this.#meter.add(rows.length);
     const state = new Map([[TABLE_PREFIX + table.name, table.ledger?.encode() ?? null]]);
     if (table.requested && table.done) state.set(REQUEST_PREFIX + table.name, null);
-    const batch = { changes: rows, bytes, resume, state };
+    const batch = { changes: rows, bytes, resume, state, release };
     return this.#unsaved.size === 0 ? batch : this.#withUnsaved(batch);
   }
 

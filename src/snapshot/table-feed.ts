@@ -56,7 +56,8 @@ export class TableFeed<S extends SourceInfo> {
     ledger.advance(chunk, block.lastKey, block.rows.length);
     if (ended) ledger.finish(chunk);
     if (last) ledger.complete(this.#now());
-    return { table: this.#table, rows: block.rows, bytes: block.bytes, first, last };
+    const { rows, bytes, release } = block;
+    return { table: this.#table, rows, bytes, first, last, release };
   }
 
   #complete(): Delivery<S> {

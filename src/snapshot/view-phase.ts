@@ -32,6 +32,7 @@ export interface Delivery<S extends SourceInfo> {
   /** Whether these are the table's first rows, and its last: then its ledger is complete. */
   readonly first: boolean;
   readonly last: boolean;
+  readonly release?: RowBlock['release'];
 }
 
 type Item<S extends SourceInfo> =
@@ -161,7 +162,8 @@ class ChunkQueue {
   readonly #tables: TableSnapshot[];
   readonly #chunks: ChunkTask[] = [];
   readonly #postponed: (ChunkTask | TableSnapshot)[] = [];
-  #planning = 0;
+  /** Tasks handed out: a plan makes more of them, and what is locked comes back. */
+  #underWay = 0;
   #closed = false;
   #waiting: (() => void)[] = [];
   readonly #abandoned = new Set<TableSnapshot>();
@@ -176,27 +178,26 @@ class ChunkQueue {
       if (this.#closed) return null;
       const task = this.#chunks.shift() ?? this.#tables.shift() ?? this.#postponed.shift();
       if (task !== undefined) {
-        if (!('chunk' in task)) this.#planning++;
-        else if (this.#abandoned.has(task.table)) continue;
+        if ('chunk' in task && this.#abandoned.has(task.table)) continue;
+        this.#underWay++;
         return task;
       }
-      if (this.#planning === 0) return null;
+      if (this.#underWay === 0) return null;
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 
-  /** After `next` has answered a table. */
-  planned(tasks: readonly ChunkTask[]): void {
-    this.#planning--;
+  /** What `next` has answered is dealt with; a table that was planned has led to these. */
+  finished(tasks: readonly ChunkTask[] = []): void {
+    this.#underWay--;
     this.#chunks.push(...tasks);
     this.#wake();
   }
 
   /** A task that `next` has answered could not be done yet. Answers whether that is the first of its table. */
   postpone(task: ChunkTask | TableSnapshot): boolean {
-    if (!('chunk' in task)) this.#planning--;
     this.#postponed.push(task);
-    this.#wake();
+    this.finished();
     const table = 'chunk' in task ? task.table : task;
     if (this.#wereLocked.has(table)) return false;
     this.#wereLocked.add(table);
@@ -240,6 +241,7 @@ async function readChunks<P, S extends SourceInfo>(
             ? await readChunk(options.view, work, task, queue, signal)
             : await planTable(options, work, task, queue, signal);
         if (!open) return;
+        if ('chunk' in task) work.finished();
       } catch (error) {
         const known = asHeadwaterError(error);
         if (known.code === 'snapshot.table-locked' && !('chunk' in task && task.begun)) {
@@ -248,7 +250,7 @@ async function readChunks<P, S extends SourceInfo>(
           }
           continue;
         }
-        if (!('chunk' in task)) work.planned([]);
+        work.finished();
         if (signal.aborted) return;
         if (known.entry.fate !== 'quarantine') throw error;
         work.abandon(table);
@@ -286,7 +288,7 @@ async function planTable<P, S extends SourceInfo>(
   });
   // Queued before the first block can be: the consumer must know the ledger first.
   const open = await queue.push({ kind: 'planned', table, plan }, 0);
-  work.planned(tasks);
+  work.finished(tasks);
   return open;
 }
 

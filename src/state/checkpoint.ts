@@ -12,9 +12,11 @@
  * | `snapshot-paused` | `true` while snapshots are paused |
  * | `schema/<schema>.<table>` | the table's schema version as last used (schema/) |
  * | `enrich` | ImageReference: which file in state.dir holds the joined tables, and how much of it counts |
+ * | `history/<schema>.<table>/<version>` | a version of the table's schema, and the position at which it begins |
  * | `registry/<subject>` | id and hash of the schema last written under a registry's subject (schema/registry/) |
  * | `paused/<schema>.<table>` | why the table's changes are left out (emitter/paused-tables.ts) |
  * | `topic/<schema>.<table>` | the topic the table goes on in after an incompatible change |
+ * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/aggregation.ts) |
  */
 import type { JsonValue } from '../model/position.ts';
 
@@ -26,6 +28,7 @@ export const REQUEST_PREFIX = 'request/';
 export const SNAPSHOT_PAUSED_KEY = 'snapshot-paused';
 export const SCHEMA_PREFIX = 'schema/';
 export const ENRICH_KEY = 'enrich';
+export const HISTORY_PREFIX = 'history/';
 export const REGISTRY_PREFIX = 'registry/';
 export const PAUSED_PREFIX = 'paused/';
 export const TOPIC_PREFIX = 'topic/';

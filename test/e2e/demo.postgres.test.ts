@@ -38,13 +38,18 @@ describe('npm run demo', () => {
       /^ {2}update public\.orders \[id=20001\] +status: new → paid +\(tx \d+, [\d.]+ ms\)$/m,
     );
     expect(output).toMatch(/^ {2}update public\.customers \[id=1\] +club: gold → bronze/m);
+    expect(output).toMatch(
+      /^ {2}joined shop\.club_orders +order_id=20001 item=lamp total=4\.9 customer=Ada club=gold$/m,
+    );
     const [shop, delivered] = ['shop', 'delivered'].map((who) =>
       new RegExp(`^ {2}${who} +([\\d,]+) +(\\d+) +(\\d+) +(\\d+)$`, 'm').exec(output)?.slice(1),
     );
     expect(shop?.[0]).toBe('20,500');
     expect(Number(shop?.[1])).toBeGreaterThan(0);
     expect(delivered).toEqual(shop);
-    expect(output).toContain('✓ every row and every change exactly once');
+    expect(output).toContain(
+      '✓ every row and every change exactly once, and each new order joined with its customer',
+    );
     expect(output).toMatch(/topic shop\.public\.orders: 20,\d{3} records/);
     expect(output).not.toContain('\u001b');
     expect(await demo.left()).toEqual([]);

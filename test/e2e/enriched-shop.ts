@@ -86,20 +86,22 @@ export interface Enriched {
 }
 
 /**
- * What is wrong with the records: nothing, if each order is there once with the club it was to have. Those that were
- * there before the pipeline are joined with their customer as of the snapshot, whatever it was when they were written.
+ * What is wrong with the records: nothing, if each order is there, once for its insert with the club it was to have.
+ * A row that a snapshot reads is joined with its customer as of that moment; one that is read while the log goes by
+ * already can be there as both.
  */
 export function mistakes(records: readonly Enriched[], orders: number): readonly string[] {
-  const seen = new Map<number, number>();
+  const seen = new Map<string, number>();
   const wrong: string[] = [];
   for (const { id, club, expected, op } of records) {
-    seen.set(id, (seen.get(id) ?? 0) + 1);
+    seen.set(`${op}${id}`, (seen.get(`${op}${id}`) ?? 0) + 1);
     if (op !== 'r' && club !== expected)
       wrong.push(`order ${id}: ${String(club)} instead of ${String(expected)}`);
   }
   for (let id = 1; id <= orders; id++) {
-    const count = seen.get(id) ?? 0;
-    if (count !== 1) wrong.push(`order ${id} is there ${count} times`);
+    const [created, read] = [seen.get(`c${id}`) ?? 0, seen.get(`r${id}`) ?? 0];
+    if (created > 1 || read > 1 || created + read === 0)
+      wrong.push(`order ${id} is there ${created} times as inserted and ${read} times as read`);
   }
   return wrong;
 }

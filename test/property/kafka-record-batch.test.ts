@@ -1,6 +1,7 @@
 import { Reader, readRecordsBatch } from '@platformatic/kafka';
 import { crc32c } from '@node-rs/crc32';
 import fc from 'fast-check';
+import { decompressFrameSync } from 'lz4-napi';
 import { describe, expect, it } from 'vitest';
 import { compress } from '../../src/emitter/sinks/kafka/compression.ts';
 import type { Compression } from '../../src/emitter/sinks/kafka/options.ts';
@@ -102,6 +103,17 @@ describe('record batch', () => {
       expect(batch.length).toBeLessThan(60_000);
       const read = readRecordsBatch(Reader.from(batch));
       expect(read.records.map((each) => each.value?.toString())).toEqual(records.map((each) => each.value));
+    }
+  });
+
+  it('makes lz4 frames of every block size that say so rightly', async () => {
+    for (const limit of [64, 256, 1024, 4096]) {
+      for (const length of [limit * 1024, limit * 1024 + 1]) {
+        const data = Buffer.alloc(length, 'a change, and another one; ');
+        const frame = await compress('lz4', data);
+        // It checks the descriptor's own checksum.
+        expect(decompressFrameSync(frame).equals(data)).toBe(true);
+      }
     }
   });
 

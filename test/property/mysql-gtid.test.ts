@@ -41,13 +41,12 @@ describe('GTID sets of MySQL', () => {
     );
   });
 
-  test('contain, unite and subtract as sets do', () => {
+  test('contain and subtract as sets do', () => {
     fc.assert(
       fc.property(members, members, (one, other) => {
         const [a, b] = [grown(one), grown(other)];
         const [modelA, modelB] = [new Set(one.map(key)), new Set(other.map(key))];
         expect(a.contains(b)).toBe([...modelB].every((member) => modelA.has(member)));
-        expect(a.union(b).toString()).toBe(grown([...one, ...other]).toString());
         expect(a.minus(b).toString()).toBe(
           grown(one.filter((member) => !modelB.has(key(member)))).toString(),
         );

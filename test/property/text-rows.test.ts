@@ -131,7 +131,7 @@ function copied(rows: readonly Cells[]): readonly TextRow[] {
     wide: columns.map(() => true),
     at: { connector: 'postgresql', lsn: 1, tx },
   });
-  const chunk = { buffer: Buffer.concat(lines), frames };
+  const chunk = { buffer: Buffer.concat(lines), frames: Int32Array.from(frames) };
   for (let frame = 0; frame < rows.length;) frame = copy.push(chunk, frame, Infinity);
   return copy.take(null).rows.map(({ after }) => {
     expect(after).toBeInstanceOf(TextRow);

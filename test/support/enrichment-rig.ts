@@ -15,7 +15,6 @@ import type { Log } from '../../src/observability/log.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { SourceBlock } from '../../src/schema/source-block.ts';
 import type { SnapshotSource, TablePlan } from '../../src/snapshot/snapshot-source.ts';
-import { ENRICH_KEY } from '../../src/state/checkpoint.ts';
 
 /** (transactions delivered, changes of the next one delivered) */
 export interface At {
@@ -110,6 +109,7 @@ export class EnrichmentRig implements Disposable {
   readonly warnings: string[] = [];
   position: At | null = null;
   state = new Map<string, string>();
+  epoch = 0;
   /** Where a view that is opened while the log is read stands. */
   viewAt = 0;
 
@@ -134,6 +134,7 @@ export class EnrichmentRig implements Disposable {
       warn: (fields, msg) => this.warnings.push(`${msg} ${JSON.stringify(fields)}`),
     };
     const fresh = this.position === null;
+    const epoch = this.epoch + 1;
     const stage = await openEnrichment<At, Source>(
       {
         pipeline: 'shop',
@@ -151,8 +152,10 @@ export class EnrichmentRig implements Disposable {
         codec: AT,
         source: this.#source(),
         captured: tables.map(({ id }) => id),
+        partly: new Map(),
         topicOf: (id) => `shop.${tableName(id)}`,
         known: this.state,
+        epoch,
         continuous: !fresh,
         interrupted: [],
         log,
@@ -160,10 +163,10 @@ export class EnrichmentRig implements Disposable {
       },
       new AbortController().signal,
     );
-    const attempt = new Attempt(this, stage, pending);
+    const attempt = new Attempt(this, stage, { pending, epoch });
     if (fresh) {
-      this.position = { tx: this.options.snapshotAt, mid: 0 };
-      this.state.set(ENRICH_KEY, stage.reference);
+      attempt.begin({ tx: this.options.snapshotAt, mid: 0 });
+      attempt.commit();
     }
     return attempt;
   }
@@ -204,14 +207,21 @@ export class Attempt {
   readonly stage: EnrichmentStage<At, Source>;
   readonly #rig: EnrichmentRig;
   readonly #pending: WrittenRecord[];
-  #state = new Map<string, string | null>();
+  #state: Map<string, string | null>;
+  readonly #epoch: number;
   #resume: At | null = null;
   #next: number;
 
-  constructor(rig: EnrichmentRig, stage: EnrichmentStage<At, Source>, pending: WrittenRecord[]) {
+  constructor(
+    rig: EnrichmentRig,
+    stage: EnrichmentStage<At, Source>,
+    { pending, epoch }: { pending: WrittenRecord[]; epoch: number },
+  ) {
     this.#rig = rig;
     this.stage = stage;
     this.#pending = pending;
+    this.#epoch = epoch;
+    this.#state = new Map(stage.state);
     this.#next = rig.position?.tx ?? rig.options.snapshotAt;
   }
 
@@ -269,10 +279,17 @@ export class Attempt {
     this.#resume = absorbed.resume;
   }
 
+  /** The position of a new log. */
+  begin(at: At): void {
+    this.#resume = at;
+    this.#next = at.tx;
+  }
+
   /** As the committer does; answers whether it was allowed here. */
   commit(): boolean {
     if (this.#resume === null) return false;
     this.#rig.position = this.#resume;
+    this.#rig.epoch = this.#epoch;
     for (const [key, value] of this.#state) {
       if (value === null) this.#rig.state.delete(key);
       else this.#rig.state.set(key, value);

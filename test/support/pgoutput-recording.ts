@@ -35,7 +35,7 @@ export function chunkOf(frames: readonly Buffer[]): CopyChunk {
   }
   const buffer = Buffer.alloc(at, 0xff);
   frames.forEach((frame, i) => frame.copy(buffer, bounds[i * 2]));
-  return { buffer, frames: bounds };
+  return { buffer, frames: Int32Array.from(bounds) };
 }
 
 /** Every type as text; names from the recording. */

@@ -82,16 +82,16 @@ async function readerFor(id: number, registry: Pick<TestRegistry, 'ask'>): Promi
       return (bytes) => type.toObject(type.decode(bytes.subarray(1)), { longs: Number, bytes: String });
     }
     default: {
-      const known: { [name: string]: avsc.Type } = {};
+      const known: { [name: string]: avsc.Type } = { long: LONG };
       for (const { subject, version } of references) {
         const path = `/subjects/${encodeURIComponent(subject)}/versions/${version}`;
         const referred = (await registry.ask(path)) as Registered;
-        avsc.Type.forSchema(JSON.parse(referred.schema) as avsc.Schema, { registry: known });
+        avsc.Type.forSchema(JSON.parse(referred.schema) as avsc.Schema, { registry: known, typeHook });
       }
       const type = avsc.Type.forSchema(JSON.parse(schema) as avsc.Schema, {
         registry: known,
         wrapUnions: 'never',
-        typeHook: (of) => (typeof of === 'object' && 'type' in of && of.type === 'long' ? LONG : undefined),
+        typeHook,
       });
       return (bytes) => type.fromBuffer(bytes) as Plain;
     }
@@ -107,3 +107,8 @@ const LONG = avsc.types.LongType.__with({
   isValid: (n: unknown) => typeof n === 'number',
   compare: (a: number, b: number) => a - b,
 });
+
+/** Also where it has properties. */
+function typeHook(of: avsc.Schema): avsc.Type | undefined {
+  return typeof of === 'object' && 'type' in of && of.type === 'long' ? LONG : undefined;
+}

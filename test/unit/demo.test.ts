@@ -47,6 +47,7 @@ describe('what the demo counts', () => {
     const tally = new Tally();
     tally.wrote({ c: 1, u: 1, d: 1 });
     for (const event of events) tally.saw(record(event));
+    tally.sawJoined({ topic: 'shop.club_orders', key: null, value: Buffer.from('{}') });
     tally.saw({ topic: 'shop.public.orders', key: Buffer.from('{"id":2}'), value: null });
     return tally;
   };
@@ -60,7 +61,12 @@ describe('what the demo counts', () => {
   it('is exactly once when all has come, and tombstones are records, not changes', () => {
     const tally = delivered(...all);
     expect(tally.changesDelivered).toBe(3);
-    expect(tally.topics).toEqual(new Map([['shop.public.orders', 5]]));
+    expect(tally.topics).toEqual(
+      new Map([
+        ['shop.public.orders', 5],
+        ['shop.club_orders', 1],
+      ]),
+    );
     expect(summary(tally)).toContain('✓ every row and every change exactly once');
   });
 

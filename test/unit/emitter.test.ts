@@ -144,6 +144,14 @@ beforeEach(() => {
   failures.length = 0;
 });
 
+test('one batch may hold changes of many versions of a table', async () => {
+  const versions = [1, 2, 3, 4].map((version) => ({ ...ORDERS, version }));
+  const changes = versions.map((version, seq) => row('c', null, [seq, 'x', 1], seq, version));
+  const emitter = emitterWith();
+  expect(await emit(emitter, ...changes)).toMatchObject({ records: 4 });
+  expect(await emit(emitter, ...changes.slice(2))).toMatchObject({ records: 2 });
+});
+
 describe('rows', () => {
   test('a create has Debezium’s envelope, field by field', async () => {
     const counts = await emit(emitterWith(), row('c', null, [1, 'a "b"', 2]));

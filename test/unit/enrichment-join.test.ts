@@ -194,7 +194,7 @@ describe('a stream joined with a table of one database', () => {
     const { records, warnings } = await run(sql(''), [NEWCOMER]);
     expect(records[0]?.value).toBe('{"BROKEN":null,"TEXT":"10.50"}');
     expect(warnings).toEqual([
-      'enrichment gave NULL: a division by zero {"query":"CSAS_E_0","problem":"division-by-zero","count":1}',
+      'enrichment: a division by zero {"query":"CSAS_E_0","problem":"division-by-zero","count":1}',
     ]);
     await expect(run(sql(`WITH (ON_ERROR = 'STOP')`), [NEWCOMER])).rejects.toMatchObject({
       code: 'enrich.row-failed',

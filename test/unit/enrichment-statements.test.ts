@@ -65,13 +65,16 @@ describe('the statements of the talks, as they are printed there', () => {
       CREATE STREAM RATINGS_WITH_CUSTOMER_DATA AS SELECT * FROM RATINGS R LEFT JOIN CUSTOMERS C ON R.USER_ID=C.ID;
       CREATE STREAM UNHAPPY_PLATINUM_CUSTOMERS AS SELECT * FROM RATINGS_WITH_CUSTOMER_DATA
         WHERE STARS < 3 AND CLUB_STATUS='platinum';
+      CREATE TABLE RATINGS_BY_CLUB_STATUS AS SELECT CLUB_STATUS, COUNT(*) FROM RATINGS_WITH_CUSTOMER_DATA
+        WINDOW TUMBLING (SIZE 1 MINUTES) GROUP BY CLUB_STATUS;
       CREATE STREAM SHORT AS SELECT R.USER_ID, R.STARS, CUST.NAME,
         FROM RATINGS LEFT JOIN CUSTOMERS ON R.USER_ID = CUST.ID;`);
     expect(queries.map(({ id }) => id)).toEqual([
       'CSAS_POOR_RATINGS_0',
       'CSAS_RATINGS_WITH_CUSTOMER_DATA_1',
       'CSAS_UNHAPPY_PLATINUM_CUSTOMERS_2',
-      'CSAS_SHORT_3',
+      'CTAS_RATINGS_BY_CLUB_STATUS_3',
+      'CSAS_SHORT_4',
     ]);
     expect(queries[1]?.columns.map(({ name }) => name)).toEqual([
       'RATING_ID',
@@ -167,8 +170,12 @@ describe('errors point to what is wrong and say what was probably meant', () => 
       'USER_ID could be L.USER_ID or I.USER_ID; write which',
     ],
     ['SELECT stars FROM ratings WHERE EXPLODE(tags) = 1', 'EXPLODE stands alone in the projection'],
-    ['SELECT COUNT(*) AS n FROM ratings', 'COUNT is not in this version'],
-    ['SELECT stars FROM ratings GROUP BY stars', 'GROUP BY is not in this version'],
+    [
+      'SELECT COUNT(*) AS n FROM ratings',
+      'COUNT belongs to the projection or HAVING of a query with GROUP BY',
+    ],
+    ['SELECT stars FROM ratings GROUP BY stars', 'the result of GROUP BY is a table: write CREATE TABLE'],
+    ['SELECT stars FROM ratings HAVING stars > 1', 'HAVING belongs to GROUP BY; write WHERE'],
     ['SELECT UNIX_TIMESTAMP() AS now FROM ratings', 'the same log would not give the same result'],
     [
       "SELECT FORMAT_DATE(CAST('2024-01-01' AS DATE), 'yyyy bogus') AS d FROM ratings",
@@ -178,6 +185,25 @@ describe('errors point to what is wrong and say what was probably meant', () => 
     ['SELECT * FROM customers', 'queries over tables are not in this version'],
   ])('%s', (select, sentence) => {
     expect(said(`CREATE STREAM a AS ${select};`)).toContain(sentence);
+  });
+
+  it.each([
+    [
+      'SELECT channel, stars FROM ratings GROUP BY channel',
+      'STARS is different from row to row of a group; put it into GROUP BY or into an aggregate',
+    ],
+    ['SELECT channel FROM ratings GROUP BY channel', 'GROUP BY needs an aggregate'],
+    ['SELECT *, COUNT(*) AS n FROM ratings GROUP BY channel', 'the projection lists expressions, not *'],
+    ['SELECT channel, SUM(message) AS s FROM ratings GROUP BY channel', 'SUM needs a number'],
+    ['SELECT channel, COUNT(SUM(stars)) AS s FROM ratings GROUP BY channel', 'SUM belongs to the projection'],
+    ['SELECT channel, TOPK(stars, channel) AS s FROM ratings GROUP BY channel', 'is a number from 1 to'],
+    [
+      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW SESSION (5 SECONDS) GROUP BY channel',
+      'SESSION windows are not in this version',
+    ],
+    ['SELECT * FROM ratings', 'a table made by a query has a GROUP BY'],
+  ])('%s', (select, sentence) => {
+    expect(said(`CREATE TABLE a AS ${select};`)).toContain(sentence);
   });
 
   it.each([

@@ -153,20 +153,23 @@ describe('the registry client', () => {
     expect(await settled).toMatchObject({ name: 'AbortError' });
   });
 
-  test('an unknown id is told from a wrong address', async () => {
-    script = { 'GET /base/path/schemas/ids/9': [[404, '{"error_code":40403,"message":"Schema not found"}']] };
-    expect(await client().hasId(9, SIGNAL)).toBe(false);
-    script = { 'GET /base/path/schemas/ids/9': [[404, '{}']] };
-    await expect(client().hasId(9, SIGNAL)).rejects.toMatchObject({ code: 'registry.answer-malformed' });
+  test('what is not there is told from a wrong address', async () => {
+    const question = { signal: SIGNAL, patient: true };
+    script = { 'POST /base/path/subjects/s': [[404, '{"error_code":40403,"message":"Schema not found"}']] };
+    expect(await client().find('s', SCHEMA, question)).toBeNull();
+    script = { 'POST /base/path/subjects/s': [[404, '{}']] };
+    await expect(client().find('s', SCHEMA, question)).rejects.toMatchObject({
+      code: 'registry.answer-malformed',
+    });
   });
 });
 
 describe('the registrar', () => {
   test('asks once for each schema, and after a restart only whether the id is still there', async () => {
-    script = {
-      [REGISTER]: [[200, '{"id":7}']],
-      'GET /base/path/schemas/ids/7': [[200, '{"schema":"\\"string\\""}']],
-    };
+    const there = (id: number): Script => ({
+      'POST /base/path/subjects/t-value': [[200, JSON.stringify({ id, version: 1, schema: SCHEMA.text })]],
+    });
+    script = { [REGISTER]: [[200, '{"id":7}']], ...there(7) };
     const first = registrar();
     expect([await first.id(PLACE, SCHEMA), await first.id(PLACE, SCHEMA)]).toEqual([7, 7]);
     const state = first.takeChanged();
@@ -175,15 +178,14 @@ describe('the registrar', () => {
     asked = [];
     const kept = new Map([...state!].map(([key, text]) => [key, text!]));
     expect(await registrar(kept).id(PLACE, SCHEMA)).toBe(7);
-    expect(asked.map(({ question }) => question)).toEqual(['GET /base/path/schemas/ids/7']);
-    // With another registry behind the address it is registered there.
-    script = {
-      [REGISTER]: [[200, '{"id":8}']],
-      'GET /base/path/schemas/ids/7': [[404, '{"error_code":40403}']],
-    };
+    expect(asked.map(({ question }) => question)).toEqual(['POST /base/path/subjects/t-value']);
+    // With another registry behind the address it is registered there, also where the id is another schema's.
+    script = { [REGISTER]: [[200, '{"id":8}']] };
+    expect(await registrar(kept).id(PLACE, SCHEMA)).toBe(8);
+    script = { [REGISTER]: [[200, '{"id":8}']], ...there(8) };
     expect(await registrar(kept).id(PLACE, SCHEMA)).toBe(8);
     // One that is away is believed.
-    script = { 'GET /base/path/schemas/ids/7': [[503, '']] };
+    script = { 'POST /base/path/subjects/t-value': [[503, '']] };
     expect(await registrar(kept).id(PLACE, SCHEMA)).toBe(7);
   });
 

@@ -81,15 +81,27 @@ const BAD: readonly Bad[] = [
   },
   {
     what: 'another source',
-    yaml: change('postgres://headwater@db:5432', 'oracle://headwater@db'),
+    yaml: change('postgres://headwater@db:5432', 'mongodb://headwater@db'),
     line: 3,
-    says: 'source.url begins with oracle://, and this version reads PostgreSQL, MySQL and MariaDB only',
+    says: 'source.url has to begin with postgres://, mysql://, mariadb:// or oracle://',
   },
   {
-    what: 'a block of another source',
-    yaml: GOOD.replace('emit:', '  oracle: { pdb: x }\nemit:'),
+    what: 'Oracle without a service',
+    yaml: change('postgres://headwater@db:5432/shop', 'oracle://headwater@db'),
+    line: 3,
+    says: 'source.url names no service; write oracle://user@host:1521/service',
+  },
+  {
+    what: 'Oracle with encryption that checks nothing',
+    yaml: change('postgres://headwater@db:5432/shop', 'oracle://headwater@db/shop?sslmode=require'),
+    line: 3,
+    says: 'require encrypts without checking who answers, which Oracle’s driver does not do; use verify-ca or verify-full, with source.tls.ca',
+  },
+  {
+    what: 'a strategy of other readers',
+    yaml: GOOD.replace('emit:', '  oracle: { strategy: redo_log_catalog }\nemit:'),
     line: 5,
-    says: 'source.oracle cannot be used: this version reads PostgreSQL, MySQL and MariaDB only',
+    says: 'source.oracle.strategy must be hybrid or online_catalog; this version writes no dictionary into the redo log; use hybrid',
   },
   {
     what: 'a file of statements that is not there',

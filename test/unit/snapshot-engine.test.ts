@@ -166,43 +166,51 @@ test('a table that fails is reported and left for the next start; the others go 
   expect(snapshotOf(source, { restored: state }).pending).toBe(true);
 });
 
-test('a table that is locked is read when the others are through, whether that shows at its plan or its rows', async () => {
-  const db = database();
-  const source = new ModelSnapshotSource(db, true);
-  const locked = new HeadwaterError('snapshot.table-locked', 'The table is locked.');
-  const order: string[] = [];
-  const attempts = { plan: 0, rows: 0 };
-  const through = (table: string): boolean => order.includes(table);
-  const slow: Options['source'] = {
-    openWindows: () => source.openWindows(),
-    openOwnView: () => source.openOwnView(),
-    async openView() {
-      const view = (await source.openView())!;
-      return {
-        position: view.position,
-        sees: (tx) => view.sees(tx),
-        plan: async (id, options, signal) => {
-          if (id.table === 'a' && ++attempts.plan < 4) throw locked;
-          return view.plan(id, options, signal);
-        },
-        async *rows(plan, range, signal) {
-          // Its first chunk, until b has been read; by then its plan has long been made.
-          if (plan.id.table === 'a' && (!through('b') || ++attempts.rows < 3)) throw locked;
-          yield* view.rows(plan, range, signal);
-          order.push(plan.id.table);
-        },
-        [Symbol.asyncDispose]: () => view[Symbol.asyncDispose](),
-      };
-    },
-  };
-  const snapshot = snapshotOf(slow, { parallelism: 1 });
-  const { rows, state } = await collect(snapshot.readView(never), { rows: 0, state: new Map() });
-  expect(order.slice(0, 3)).toEqual(['b', 'b', 'b']);
-  expect(order.slice(3)).toEqual(['a', 'a', 'a']);
-  expect(attempts.plan).toBe(4);
-  expect(rows).toBe((await read({}, db)).rows);
-  expect(snapshotOf(source, { restored: state }).pending).toBe(false);
-});
+test.each([1, 2])(
+  'a table that is locked is read when the others are through, by plan or by rows (%i lanes)',
+  async (parallelism) => {
+    const db = database();
+    const source = new ModelSnapshotSource(db, true);
+    const locked = new HeadwaterError('snapshot.table-locked', 'The table is locked.');
+    const order: string[] = [];
+    const attempts = { plan: 0, rows: 0 };
+    const through = (table: string): boolean => order.includes(table);
+    const slow: Options['source'] = {
+      openWindows: () => source.openWindows(),
+      openOwnView: () => source.openOwnView(),
+      async openView() {
+        const view = (await source.openView())!;
+        return {
+          position: view.position,
+          sees: (tx) => view.sees(tx),
+          plan: async (id, options, signal) => {
+            if (id.table === 'a' && ++attempts.plan < 4) throw locked;
+            return view.plan(id, options, signal);
+          },
+          async *rows(plan, range, signal) {
+            // Its first chunk, until b has been read; by then its plan has long been made.
+            if (plan.id.table === 'a') {
+              // As a lock is: found out after a while.
+              for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve));
+              const rest = order.filter((table) => table === 'a').length < 2;
+              if (!through('b') || (range.to === null && (rest || ++attempts.rows < 4))) throw locked;
+            }
+            yield* view.rows(plan, range, signal);
+            order.push(plan.id.table);
+          },
+          [Symbol.asyncDispose]: () => view[Symbol.asyncDispose](),
+        };
+      },
+    };
+    const snapshot = snapshotOf(slow, { parallelism });
+    const { rows, state } = await collect(snapshot.readView(never), { rows: 0, state: new Map() });
+    expect(order.slice(0, 3)).toEqual(['b', 'b', 'b']);
+    expect(order.slice(3)).toEqual(['a', 'a', 'a']);
+    expect([attempts.plan, attempts.rows]).toEqual([4, 4]);
+    expect(rows).toBe((await read({}, db)).rows);
+    expect(snapshotOf(source, { restored: state }).pending).toBe(false);
+  },
+);
 
 test('an idle stream is asked for its position, and ends with mode initial_only', async () => {
   const db = database();

@@ -231,7 +231,7 @@ describe('rows of COPY', () => {
     wide: [true, true, true],
     at,
   };
-  const chunkOf = (lines: readonly Uint8Array[]): { buffer: Buffer; frames: number[] } => {
+  const chunkOf = (lines: readonly Uint8Array[]): { buffer: Buffer; frames: Int32Array } => {
     const frames: number[] = [];
     const parts: Uint8Array[] = [];
     let length = 0;
@@ -240,7 +240,7 @@ describe('rows of COPY', () => {
       parts.push(new Uint8Array(5), line);
       length += 5 + line.length;
     }
-    return { buffer: Buffer.concat(parts), frames };
+    return { buffer: Buffer.concat(parts), frames: Int32Array.from(frames) };
   };
   const escaped = (cell: string | null): string =>
     cell === null

@@ -3,7 +3,7 @@ import { createScreen } from '../../demo/screen.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { defineCommand } from '../command.ts';
 import { onStopSignals } from '../signals.ts';
-import { describeBriefly } from '../tail-view.ts';
+import { describeBriefly, describeRow } from '../tail-view.ts';
 import { VERSION } from '../version.ts';
 
 /** npm sends on at once what the terminal sends to all; somebody who means it presses Ctrl-C later. */
@@ -56,6 +56,7 @@ export const command = defineCommand({
             colour,
           }),
           describe: (record, note) => describeBriefly({ ...record, timestamp: 0 }, note, colour),
+          describeRow: (record, what) => describeRow({ ...record, timestamp: 0 }, what, colour),
         },
         signals.stop,
       );

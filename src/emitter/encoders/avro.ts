@@ -12,7 +12,7 @@ import type { BlockValue } from '../../schema/source-block.ts';
 import { BinaryWriter } from './binary-writer.ts';
 import { bytesOf, floatOf, type JsonTree, parseExact, refuseNull } from './connect-json.ts';
 import { BlockCache } from './block-cache.ts';
-import { unscaled } from './decimal-bytes.ts';
+import { isFiniteDecimal, writeUnscaled } from './decimal-binary.ts';
 import type { Envelope, Header, StructEncoder, TableEncoder } from './encoder.ts';
 import { notedHeaders } from './json-form.ts';
 import type { RowField, RowForm } from './row-fields.ts';
@@ -198,6 +198,7 @@ function usualWriter(type: ColumnType, { profile, schema, other }: ColumnContext
     case 'string':
     case 'xml':
     case 'uuid':
+    case 'zonedtimestamp':
     case 'enum':
     case 'set':
     case 'ltree':
@@ -256,43 +257,10 @@ function instantWriter(precision: number | null, branch: number | null, other: W
 
 function decimalWriter(scale: number, branch: number | null, other: WriteValue): WriteValue {
   return (v, out) => {
-    // NaN and the infinities end in a letter.
-    if (typeof v !== 'string' || v.charCodeAt(v.length - 1) > 57) return other(v, out);
-    const digits = smallUnscaled(v, scale);
+    if (typeof v !== 'string' || !isFiniteDecimal(v)) return other(v, out);
     if (branch !== null) out.byte(branch);
-    if (digits === digits) out.twosComplement(digits, 1);
-    else out.blob(bigBytes(unscaled(v, scale)), 1);
+    writeUnscaled(v, scale, out, 1);
   };
-}
-
-/** The text's value times ten to the `scale`, NaN where it is not of that scale or has more than 15 digits. */
-export function smallUnscaled(text: string, scale: number): number {
-  const { length } = text;
-  if (length > 15) return NaN;
-  const negative = text.charCodeAt(0) === 45;
-  let n = 0;
-  let fraction = 0;
-  let inFraction = 0;
-  for (let i = negative ? 1 : 0; i < length; i++) {
-    const c = text.charCodeAt(i);
-    if (c === 46) {
-      inFraction = 1;
-    } else {
-      n = n * 10 + (c - 48);
-      fraction += inFraction;
-    }
-  }
-  if (fraction !== scale) return NaN;
-  return negative ? -n : n;
-}
-
-export function bigBytes(n: bigint): Uint8Array {
-  let length = 1;
-  while (BigInt.asIntN(length * 8, n) !== n) length++;
-  const hex = BigInt.asUintN(length * 8, n)
-    .toString(16)
-    .padStart(length * 2, '0');
-  return Buffer.from(hex, 'hex');
 }
 
 /** A value of `schema` from its JSON form. `place` is said where the schema has no null. */

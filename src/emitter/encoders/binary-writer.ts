@@ -18,6 +18,20 @@ const TWO_28 = 0x1000_0000;
 /** Views of the buffer are kept by their length, up to this one: most records of a table differ little in it. */
 const KEPT_VIEWS = 8192;
 
+/** Three digits of each number below 1,000, with zeros in front. */
+const DIGITS = Buffer.from(Array.from({ length: 1000 }, (_, n) => String(n).padStart(3, '0')).join(''));
+
+function twoDigits(buffer: Uint8Array, at: number, n: number): void {
+  buffer[at] = DIGITS[n * 3 + 1]!;
+  buffer[at + 1] = DIGITS[n * 3 + 2]!;
+}
+
+function threeDigits(buffer: Uint8Array, at: number, n: number): void {
+  buffer[at] = DIGITS[n * 3]!;
+  buffer[at + 1] = DIGITS[n * 3 + 1]!;
+  buffer[at + 2] = DIGITS[n * 3 + 2]!;
+}
+
 const halves = new Uint32Array(2);
 const whole = new BigInt64Array(halves.buffer);
 
@@ -55,15 +69,15 @@ export class BinaryWriter {
     return Buffer.from(this.#buffer.subarray(start, this.#at));
   }
 
-  /** The same into a buffer that is large enough. */
-  copyInto(target: Buffer, start: number): void {
+  /** The same into a buffer that is large enough, from `to` on. */
+  copyInto(target: Buffer, to: number, start: number): void {
     const source = this.#buffer;
-    const length = this.#at - start;
-    if (length > 4 * LOOP) {
-      source.copy(target, 0, start, this.#at);
+    const end = this.#at;
+    if (end - start > 4 * LOOP) {
+      source.copy(target, to, start, end);
       return;
     }
-    for (let i = 0; i < length; i++) target[i] = source[start + i]!;
+    for (let i = start, at = to; i < end; i++) target[at++] = source[i]!;
   }
 
   byte(value: number): void {
@@ -78,7 +92,7 @@ export class BinaryWriter {
   part(bytes: Uint8Array, from: number, to: number): void {
     const length = to - from;
     if (this.#buffer.length - this.#at < length) this.#grow(length);
-    if (length > LOOP) {
+    if (length > 2 * LOOP) {
       this.#buffer.set(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to), this.#at);
     } else {
       const buffer = this.#buffer;
@@ -209,18 +223,25 @@ export class BinaryWriter {
     const seconds = Math.floor(time / 1_000_000);
     const minutes = (seconds / 60) | 0;
     const hours = (minutes / 60) | 0;
-    this.#buffer[this.#at++] = 84;
-    this.#digits(hours, 2);
-    this.#buffer[this.#at++] = 58;
-    this.#digits(minutes - hours * 60, 2);
-    this.#buffer[this.#at++] = 58;
-    this.#digits(seconds - minutes * 60, 2);
+    const buffer = this.#buffer;
+    let at = this.#at;
+    buffer[at] = 84;
+    twoDigits(buffer, at + 1, hours);
+    buffer[at + 3] = 58;
+    twoDigits(buffer, at + 4, minutes - hours * 60);
+    buffer[at + 6] = 58;
+    twoDigits(buffer, at + 7, seconds - minutes * 60);
+    at += 9;
     if (digits > 0) {
-      this.#buffer[this.#at++] = 46;
-      this.#digits(time - seconds * 1_000_000, 6);
-      this.#at -= 6 - digits;
+      buffer[at] = 46;
+      const fraction = time - seconds * 1_000_000;
+      const thousands = (fraction / 1000) | 0;
+      threeDigits(buffer, at + 1, thousands);
+      threeDigits(buffer, at + 4, fraction - thousands * 1000);
+      at += 1 + digits;
     }
-    this.#buffer[this.#at++] = 90;
+    buffer[at] = 90;
+    this.#at = at + 1;
   }
 
   /** Puts the length of what was written from `start` on in front of it (Protobuf's nested messages). */
@@ -274,19 +295,6 @@ export class BinaryWriter {
       hi >>>= 7;
     }
     buffer[this.#at++] = lo;
-  }
-
-  /** With zeros in front. */
-  #digits(n: number, count: number): void {
-    const buffer = this.#buffer;
-    const from = this.#at;
-    let rest = n | 0;
-    for (let at = from + count - 1; at >= from; at--) {
-      const next = (rest / 10) | 0;
-      buffer[at] = 48 + rest - next * 10;
-      rest = next;
-    }
-    this.#at = from + count;
   }
 
   #grow(more: number): void {

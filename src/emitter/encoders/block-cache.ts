@@ -35,22 +35,28 @@ export class BlockCache {
     // Of the last block's bytes: up to where they have been copied, and where the field under way begins.
     let copied = 0;
     let from = 0;
+    let resized = false;
     for (let i = 0; i < count; i++) {
       const end = ends[i]!;
       const value = values[i]!;
       if (value !== last[i]) {
         this.#valid = false;
         if (from > copied) out.part(this.#bytes, copied, from);
+        const at = out.at;
         writers[i]!(value, out);
         last[i] = value;
+        // Mostly a value takes as many bytes as the one before it, and can take its place.
+        if (out.at - at !== end - from) resized = true;
+        else if (!resized) out.copyInto(this.#bytes, from, at);
         copied = end;
       }
-      // What stands in front of a field in the new block may be longer or shorter than in the last.
       from = end;
-      ends[i] = out.at - start + (end - copied);
+      // What stands in front of a field in the new block may be longer or shorter than in the last.
+      if (resized) ends[i] = out.at - start + (end - copied);
     }
     if (from > copied) out.part(this.#bytes, copied, from);
-    if (!this.#valid) this.#keep(out, start);
+    if (resized) this.#keep(out, start);
+    this.#valid = true;
   }
 
   #writeAll(values: readonly BlockValue[], out: BinaryWriter): void {
@@ -66,7 +72,7 @@ export class BlockCache {
   #keep(out: BinaryWriter, start: number): void {
     const length = out.at - start;
     if (this.#bytes.length < length) this.#bytes = Buffer.allocUnsafeSlow(length * 2);
-    out.copyInto(this.#bytes, start);
+    out.copyInto(this.#bytes, 0, start);
     this.#valid = true;
   }
 }

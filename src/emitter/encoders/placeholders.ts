@@ -17,10 +17,10 @@ const PLACEHOLDER_UUID = 'b68a35a7-17ad-35b3-af2a-ae46edb4545a';
  * nearest of its forms is used. A header names the columns in any case.
  */
 export function unavailableJson(column: Column, profile: Profile): string {
-  return placeholderFor(column.type, typeSchema(column.type, profile));
+  return placeholderFor(column.type, typeSchema(column.type, profile), column.nullable);
 }
 
-function placeholderFor(type: ColumnType, schema: ConnectSchema): string {
+function placeholderFor(type: ColumnType, schema: ConnectSchema, nullable: boolean): string {
   switch (schema.type) {
     case 'string':
       if (type.kind === 'hstore') return JSON.stringify(JSON.stringify({ [PLACEHOLDER]: PLACEHOLDER }));
@@ -32,7 +32,8 @@ function placeholderFor(type: ColumnType, schema: ConnectSchema): string {
     case 'struct':
       return structPlaceholder(schema);
     default:
-      return absentJson(schema); // types of fixed size, which are never stored out of line
+      // PostgreSQL never leaves out types of fixed size; Oracle does where supplemental logging lacks the column.
+      return nullable ? 'null' : absentJson(schema);
   }
 }
 
@@ -46,7 +47,7 @@ function arrayPlaceholder(type: ColumnType, schema: ConnectSchema): string {
   const element: ColumnType = type.kind === 'array' ? type.element : { kind: 'string' };
   if (element.kind === 'uuid') return JSON.stringify([PLACEHOLDER_UUID]);
   if (element.kind === 'hstore') return JSON.stringify([PLACEHOLDER]);
-  return `[${placeholderFor(element, items)}]`;
+  return `[${placeholderFor(element, items, true)}]`;
 }
 
 function structPlaceholder(schema: ConnectSchema): string {

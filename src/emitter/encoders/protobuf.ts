@@ -12,6 +12,7 @@ import { CONNECT_DECIMAL } from '../../schema/protobuf-schema.ts';
 import { BinaryWriter } from './binary-writer.ts';
 import { BlockCache } from './block-cache.ts';
 import { bytesOf, floatOf, type JsonTree, parseExact, refuseNull } from './connect-json.ts';
+import { isFiniteDecimal, writeUnscaled } from './decimal-binary.ts';
 import type { Envelope, Header, StructEncoder, TableEncoder } from './encoder.ts';
 import { notedHeaders } from './json-form.ts';
 import type { RowField, RowForm } from './row-fields.ts';
@@ -223,6 +224,7 @@ function usualWriter(type: ColumnType, { profile, number, other }: ColumnContext
     case 'string':
     case 'xml':
     case 'uuid':
+    case 'zonedtimestamp':
     case 'enum':
     case 'set':
     case 'ltree':
@@ -237,7 +239,9 @@ function usualWriter(type: ColumnType, { profile, number, other }: ColumnContext
         out.blob(v, 0);
       };
     case 'decimal':
-      return profile === 'safe' ? stringWriter(number, other) : other;
+      if (profile === 'safe') return stringWriter(number, other);
+      if (type.scale === null) return other;
+      return decimalWriter({ precision: type.precision, scale: type.scale }, number, other);
     case 'date':
       return profile === 'safe' ? other : integerWriter(number, other);
     case 'time':
@@ -334,23 +338,50 @@ function singleField(schema: ConnectSchema, number: number, place: string): Writ
   }
 }
 
-/** confluent.type.Decimal: the unscaled value, precision and scale. */
+/** confluent.type.Decimal: the unscaled value, then precision and scale, which a column has always the same. */
+function decimalEnd(precision: number | null, scale: number): Buffer {
+  const out = new BinaryWriter(32);
+  if (precision !== null) {
+    tag(2, VARINT, out);
+    out.varint(precision);
+  }
+  if (scale !== 0) {
+    tag(3, VARINT, out);
+    out.varint(scale);
+  }
+  return out.copyFrom(0);
+}
+
+function decimalWriter(
+  type: { readonly precision: number | null; readonly scale: number },
+  number: number,
+  other: WriteValue,
+): WriteValue {
+  const { scale } = type;
+  const end = decimalEnd(type.precision, scale);
+  return (v, out) => {
+    if (typeof v !== 'string' || !isFiniteDecimal(v)) return other(v, out);
+    tag(number, LENGTH, out);
+    const start = out.at;
+    tag(1, LENGTH, out);
+    writeUnscaled(v, scale, out, 0);
+    out.bytes(end);
+    out.prefix(start);
+  };
+}
+
 function decimalField({ parameters = {} }: ConnectSchema, number: number): WriteJson {
-  const precision = Number(parameters['connect.decimal.precision'] ?? 0);
-  const scale = Number(parameters['scale'] ?? 0);
+  const precision = parameters['connect.decimal.precision'];
+  const end = decimalEnd(
+    precision === undefined ? null : Number(precision),
+    Number(parameters['scale'] ?? 0),
+  );
   return (json, out) => {
     tag(number, LENGTH, out);
     const start = out.at;
     tag(1, LENGTH, out);
     out.blob(bytesOf(json), 0);
-    if (precision !== 0) {
-      tag(2, VARINT, out);
-      out.varint(precision);
-    }
-    if (scale !== 0) {
-      tag(3, VARINT, out);
-      out.varint(scale);
-    }
+    out.bytes(end);
     out.prefix(start);
   };
 }

@@ -100,7 +100,8 @@ function typeWriter(type: ColumnType, context: TypeContext): WriteValue {
     case 'float32':
     case 'float64':
       return (v) => (typeof v === 'number' ? floatJson(v) : other(v));
-    case 'uuid': // never needs escaping
+    case 'zonedtimestamp':
+    case 'uuid': // never need escaping
       return (v) => (typeof v === 'string' ? `"${v}"` : other(v));
     case 'string':
     case 'xml':

@@ -10,6 +10,8 @@ export interface Scope {
   readonly source: SourceText;
   /** Throws where there is no such column. */
   column(name: Expr & { readonly kind: 'name' }): Typed;
+  /** What an expression as a whole stands for, before anything of it is looked at: a grouping expression. */
+  replaced?(expr: Expr): Typed | null;
   /** What only this place knows: aggregates, the functions of change events. Null: an ordinary function. */
   call(call: Expr & { readonly kind: 'call' }): Typed | null;
 }

@@ -25,6 +25,8 @@ import {
 import { bigintValue, equalValues, type SqlValue } from './value.ts';
 
 export function compileExpression(expr: Expr, scope: Scope): Typed {
+  const replaced = scope.replaced?.(expr) ?? null;
+  if (replaced !== null) return replaced;
   const { at } = expr;
   switch (expr.kind) {
     case 'null':

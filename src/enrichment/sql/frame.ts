@@ -10,6 +10,8 @@ export type Problem =
   | 'json'
   | 'time'
   | 'pattern'
+  | 'aggregate-limit'
+  | 'late'
   | 'value-not-in-log'
   | 'value-not-representable';
 

@@ -9,6 +9,7 @@ import type {
 } from '../../snapshot/snapshot-source.ts';
 import { SessionPool } from '../session-pool.ts';
 import type { Query } from './catalogue.ts';
+import { mapping } from './errors.ts';
 import { containsGtid } from './gtid/gtid-set.ts';
 import type { MysqlPosition } from './position.ts';
 import { isChanged, rewritten, tableError } from './snapshot-errors.ts';
@@ -26,6 +27,8 @@ const PAGE_ROWS = 10_000;
 const PAGE_BYTES = 4 * 1024 * 1024;
 /** With so few bytes a row its overhead outweighs it. */
 const MIN_ROW_BYTES = 64;
+/** Until a page has been read and measured. */
+const UNKNOWN_ROW_BYTES = 128 * 1024;
 
 const RELEASE = 'ROLLBACK TO SAVEPOINT unread';
 
@@ -79,6 +82,8 @@ export class MysqlView implements SnapshotView<MysqlPosition, MysqlSource> {
   readonly #taken: TakenSnapshot;
   readonly #pool: SessionPool<RowSession>;
   readonly #at: MysqlSource;
+  /** Bytes of a row, as measured in the table's last page. */
+  readonly #rowBytes = new Map<string, number>();
   readonly #own: boolean;
 
   constructor({ connector, taken, planner, own }: ViewOptions) {
@@ -125,7 +130,7 @@ export class MysqlView implements SnapshotView<MysqlPosition, MysqlSource> {
     signal: AbortSignal,
   ): AsyncGenerator<RowBlock<MysqlSource>> {
     const mysqlPlan = plan as MysqlPlan;
-    const session = await this.#pool.acquire(signal);
+    const session = await mapping('Reading the snapshot', () => this.#pool.acquire(signal));
     try {
       if (plan.by === 'key') yield* this.#pages(session, mysqlPlan, range, signal);
       else yield* this.#scan(session, mysqlPlan, range, signal);
@@ -142,15 +147,18 @@ export class MysqlView implements SnapshotView<MysqlPosition, MysqlSource> {
     range: ChunkRange,
     signal: AbortSignal,
   ): AsyncGenerator<RowBlock<MysqlSource>> {
-    const limit = pageRows(plan, PAGE_BYTES);
+    const name = tableName(plan.id);
     let from = range.from;
     for (;;) {
+      const limit = pageRows(this.#rowBytes.get(name) ?? plan.rowBytes, PAGE_BYTES, PAGE_ROWS);
       const blocks: RowBlock<MysqlSource>[] = [];
       const rows = this.#reader(plan);
       let count = 0;
+      let bytes = 0;
       for await (const chunk of session.rows(rowSelect(plan, { from, to: range.to }, limit), signal)) {
         rows.push(chunk);
         count += chunk.frames.length >> 1;
+        bytes += chunk.frames[chunk.frames.length - 1]! - chunk.frames[0]!;
         if (rows.rows.length >= BLOCK_ROWS) {
           const lastKey = boundIn(plan, rows.lastCells(plan.boundCells));
           blocks.push({ ...rows.take(), lastKey });
@@ -160,6 +168,7 @@ export class MysqlView implements SnapshotView<MysqlPosition, MysqlSource> {
         blocks.push({ lastKey: boundIn(plan, rows.lastCells(plan.boundCells)), ...rows.take() });
       }
       await session.query(RELEASE, signal);
+      if (count > 0) this.#rowBytes.set(name, bytes / count);
       yield* blocks;
       if (count < limit) return;
       from = blocks[blocks.length - 1]!.lastKey;
@@ -201,9 +210,12 @@ function neitherKeyNorTransactions(id: TableId): HeadwaterError {
   );
 }
 
-/** Rows that are read at once, so that they are about `bytes` at most. */
-export function pageRows({ rowBytes }: MysqlPlan, bytes: number, most = PAGE_ROWS): number {
-  return Math.max(1, Math.min(most, Math.floor(bytes / Math.max(MIN_ROW_BYTES, rowBytes ?? MIN_ROW_BYTES))));
+/** Rows that are read at once, so that they are about `bytes` at most; few of a table of which nothing is known. */
+export function pageRows(rowBytes: number | null, bytes: number, most: number): number {
+  return Math.max(
+    1,
+    Math.min(most, Math.floor(bytes / Math.max(MIN_ROW_BYTES, rowBytes ?? UNKNOWN_ROW_BYTES))),
+  );
 }
 
 function viewError(error: unknown, id: TableId): unknown {

@@ -220,7 +220,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
 
   #rowsWithin(plan: MysqlPlan, { maxRows, maxBytes }: ChunkLimit): number {
     const rowBytes = this.#rowBytes.get(tableName(plan.id)) ?? plan.rowBytes;
-    return pageRows({ ...plan, rowBytes }, maxBytes, maxRows);
+    return pageRows(rowBytes, maxBytes, maxRows);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

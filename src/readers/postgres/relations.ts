@@ -11,6 +11,7 @@ import type { PgTable } from './catalogue.ts';
 import type { RelationColumn, RelationMessage } from './pgoutput/messages.ts';
 import { type Decode, isWide, type RelationState } from './pgoutput/relation-state.ts';
 import { TextTuple } from './pgoutput/text-tuple.ts';
+import { formatLsn } from './position.ts';
 import { type SchemaVersions, shapeOf } from './schema-versions.ts';
 import type { PostgresSource } from './source-info.ts';
 import type { ColumnTypeInfo, TypeRegistry } from './types/type-registry.ts';
@@ -87,7 +88,7 @@ export class Relations {
     }
     const exact = pg !== null && agrees(pg, message, columns);
     const shape = exact ? pg!.schema : shapeOfRelation(id, message, columns, known?.schema ?? pg?.schema);
-    const schema = this.#options.versions.number(shape);
+    const schema = this.#options.versions.number(shape, formatLsn(at.lsn));
     const changes: SchemaChange<PostgresSource>[] = [];
     let current = schema;
     if (known !== undefined && tableName(known.id) !== tableName(id)) {

@@ -68,7 +68,10 @@ export class CopyRows {
     if (to <= from) return from;
     const line: Line = { chunk, from, to };
     if (this.#text === null) this.#decode(line);
-    else this.#lines.push(line);
+    else {
+      chunk.memory?.hold();
+      this.#lines.push(line);
+    }
     this.count += to - from;
     this.bytes += frames[to * 2 - 1]! - frames[from * 2]!;
     this.#last = line;
@@ -174,6 +177,10 @@ class TextBlock implements RowBlock<PostgresSource> {
     this.bytes = of.bytes;
     this.lastKey = of.lastKey;
   }
+
+  readonly release = (): void => {
+    for (const { chunk } of this.#lines) chunk.memory?.drop();
+  };
 
   get rows(): readonly RowChange<PostgresSource>[] {
     return (this.#rows ??= this.#made());

@@ -204,6 +204,7 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
         frame = rows.push(chunk, frame, BLOCK_ROWS);
         if (rows.count >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield block();
       }
+      chunk.memory?.drop();
     }
     if (rows.count > 0) yield block();
   }

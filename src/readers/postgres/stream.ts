@@ -12,6 +12,7 @@ import type { ToastReader } from './toast.ts';
 import type { CopyStream, PgConnection } from './wire/connection.ts';
 import type { CopyChunk } from './wire/copy-queue.ts';
 import { PgConnectionError } from './wire/pg-error.ts';
+import type { ReadMemory } from './wire/read-buffer.ts';
 import { quoteIdent } from './wire/quoting.ts';
 
 /** A batch that has so much closes at the next COMMIT: a commit may end only there (INV-1). */
@@ -99,6 +100,8 @@ export class ReplicationStream {
     let reportedAt = performance.now();
     let chunk: CopyChunk | null = null;
     let frame = 0;
+    /** What the rows of the batch lie in. */
+    let held = new Set<ReadMemory>();
     try {
       for (;;) {
         if (signal.aborted) return;
@@ -119,12 +122,18 @@ export class ReplicationStream {
           }
         }
         if (chunk !== null) {
+          const { memory } = chunk;
+          if (memory !== undefined && !held.has(memory)) {
+            memory.hold();
+            held.add(memory);
+          }
           const stop = decoder.decode(chunk, frame, this.#limits());
           if (decoder.replyRequested) {
             decoder.replyRequested = false;
             this.#status.send();
           }
           if (stop === null) {
+            memory?.drop();
             chunk = null;
           } else {
             frame = stop.frame;
@@ -146,7 +155,11 @@ export class ReplicationStream {
         this.#nudged = false;
         decoder.keepalives = 0;
         const state = versions.takeChanged();
-        yield state === undefined ? { changes, bytes, resume } : { changes, bytes, resume, state };
+        const release = releaseOf(held);
+        held = new Set();
+        yield state === undefined
+          ? { changes, bytes, resume, release }
+          : { changes, bytes, resume, state, release };
       }
     } finally {
       signal.removeEventListener('abort', onAbort);
@@ -185,6 +198,12 @@ export class ReplicationStream {
     decoder.changes.push(...changes);
     decoder.define(state);
   }
+}
+
+function releaseOf(held: ReadonlySet<ReadMemory>): () => void {
+  return () => {
+    for (const memory of held) memory.drop();
+  };
 }
 
 function startStatement(serverVersion: number, options: StreamOptions): string {

@@ -107,21 +107,21 @@ export class RegistryClient {
     return versionIn(answer);
   }
 
-  /** The version under which the subject has this very schema; null where it does not have it. */
-  async find(subject: string, schema: SchemaText, signal: AbortSignal): Promise<RegisteredVersion | null> {
+  /**
+   * The version under which the subject has this very schema; null where it does not have it. `patient`: whether a
+   * registry that is away is asked again.
+   */
+  async find(
+    subject: string,
+    schema: SchemaText,
+    { signal, patient }: { readonly signal: AbortSignal; readonly patient: boolean },
+  ): Promise<RegisteredVersion | null> {
     const path = `/subjects/${encodeURIComponent(subject)}`;
-    const answer = await this.#ask({ method: 'POST', path, body: bodyOf(schema) }, signal);
+    const question = { method: 'POST', path, body: bodyOf(schema) } as const;
+    const answer = await (patient ? this.#ask(question, signal) : this.#once(question, signal));
     if (answer.status === 404 && isMissing(answer)) return null;
     if (answer.status !== 200) throw unexpected(answer, `looking for a schema of ${subject}`);
     return versionIn(answer);
-  }
-
-  /** Whether there is a schema with this id. Asked once, and not again where nobody answers. */
-  async hasId(id: number, signal: AbortSignal): Promise<boolean> {
-    const answer = await this.#once({ method: 'GET', path: `/schemas/ids/${id}` }, signal);
-    if (answer.status === 404 && isMissing(answer)) return false;
-    if (answer.status !== 200) throw unexpected(answer, `asking for the schema with the id ${id}`);
-    return true;
   }
 
   /** Why the schema is incompatible with what the subject has, in the registry's words; none where it is not. */

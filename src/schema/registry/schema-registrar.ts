@@ -114,7 +114,7 @@ export class SchemaRegistrar {
   async reference(schema: NamedSchema): Promise<SchemaReference> {
     const { name } = schema;
     const id = await this.#find(name, hashOf(schema), schema);
-    const version = await this.#client.find(name, schema, this.#signal);
+    const version = await this.#client.find(name, schema, { signal: this.#signal, patient: true });
     if (version !== null) return { name, subject: name, version: version.version };
     throw new HeadwaterError(
       'registry.answer-malformed',
@@ -131,7 +131,7 @@ export class SchemaRegistrar {
 
   async #find(subject: string, hash: string, schema: SchemaText): Promise<number> {
     const restored = this.#restored.get(subject);
-    if (restored?.hash === hash && (await this.#stillThere(subject, restored.id))) return restored.id;
+    if (restored?.hash === hash && (await this.#stillThere(subject, schema, restored.id))) return restored.id;
     const id =
       this.#options.register === 'auto'
         ? await this.#register(subject, schema)
@@ -143,9 +143,10 @@ export class SchemaRegistrar {
   }
 
   /** A registry that is away is believed to be the one it was: ids never change their meaning. */
-  async #stillThere(subject: string, id: number): Promise<boolean> {
+  async #stillThere(subject: string, schema: SchemaText, id: number): Promise<boolean> {
     try {
-      if (await this.#client.hasId(id, this.#signal)) return true;
+      const found = await this.#client.find(subject, schema, { signal: this.#signal, patient: false });
+      if (found?.id === id) return true;
     } catch (error) {
       if (error instanceof HeadwaterError && error.entry.fate === 'retry') return true;
       throw error;
@@ -198,7 +199,7 @@ export class SchemaRegistrar {
         `The subject ${subject} has no schema, and emit.registry.register is latest.`,
         { details: { subject } },
       );
-    const found = await this.#client.find(subject, schema, this.#signal);
+    const found = await this.#client.find(subject, schema, { signal: this.#signal, patient: true });
     if (found !== null && found.version === latest.version) return found.id;
     const difference = schemaDifference(latest, schema);
     throw new HeadwaterError(

@@ -1,6 +1,6 @@
 import { constants, gzip, gzipSync, zstdCompress, zstdCompressSync } from 'node:zlib';
 import { promisify } from 'node:util';
-import { compressFrameSync } from 'lz4-napi';
+import { compressFrameSync, compressSync as compressBlock } from 'lz4-napi';
 import { compressSync } from 'snappy';
 import type { Compression } from './options.ts';
 
@@ -31,8 +31,7 @@ export function compress(codec: Exclude<Compression, 'none'>, data: Buffer): Buf
   const offload = data.length >= OFFLOAD_BYTES;
   switch (codec) {
     case 'lz4':
-      // The frame format with independent blocks, which is all Java's KafkaLZ4BlockInputStream reads.
-      return compressFrameSync(data);
+      return lz4Frame(data);
     case 'zstd':
       return offload ? zstdAsync(data, ZSTD) : zstdCompressSync(data, ZSTD);
     case 'gzip':
@@ -40,6 +39,42 @@ export function compress(codec: Exclude<Compression, 'none'>, data: Buffer): Buf
     case 'snappy':
       return xerial(blocks(data).map((block) => compressSync(block)));
   }
+}
+
+/** Largest block, and the frame's descriptor that says so: independent blocks, no checksums; the last byte is its own. */
+const LZ4_SIZES = [
+  { largest: 64 * 1024, descriptor: [0x60, 0x40, 0x82] },
+  { largest: 256 * 1024, descriptor: [0x60, 0x50, 0xfb] },
+  { largest: 1024 * 1024, descriptor: [0x60, 0x60, 0x51] },
+  { largest: 4 * 1024 * 1024, descriptor: [0x60, 0x70, 0x73] },
+] as const;
+const LZ4_MAGIC = [0x04, 0x22, 0x4d, 0x18] as const;
+
+/**
+ * The frame format with independent blocks, which is all Java's KafkaLZ4BlockInputStream reads
+ * (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md), of one block. The package can make frames too, but
+ * takes a third longer over them.
+ */
+function lz4Frame(data: Buffer): Buffer {
+  const size = LZ4_SIZES.find(({ largest }) => data.length <= largest);
+  if (size === undefined) return compressFrameSync(data);
+  const block = compressBlock(data); // behind four bytes of its length before compression
+  const frame = Buffer.allocUnsafe(LZ4_MAGIC.length + size.descriptor.length + block.length + 4);
+  frame.set(LZ4_MAGIC);
+  frame.set(size.descriptor, 4);
+  frame.writeUInt32LE(block.length - 4, 7);
+  block.copy(frame, 11, 4);
+  frame.writeUInt32LE(0, frame.length - 4);
+  free(block);
+  return frame;
+}
+
+/**
+ * Gives memory back at once rather than when the collector comes by: such memory hastens it, and there is much of
+ * it. Nobody may look at the bytes any more.
+ */
+export function free({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 /** Blocks of the size snappy-java's SnappyOutputStream writes. */

@@ -142,14 +142,14 @@ class KafkaSink implements Sink {
     }
   }
 
-  topic(name: string, _purpose: TopicPurpose): Promise<TopicHandle> {
-    return this.#openTopic(name);
+  topic(name: string, purpose: TopicPurpose): Promise<TopicHandle> {
+    return this.#openTopic(name, purpose === 'compacted');
   }
 
-  #openTopic(name: string): Promise<KafkaTopic> {
+  #openTopic(name: string, compacted = false): Promise<KafkaTopic> {
     const known = this.#topics.get(name);
     if (known !== undefined) return known;
-    const opening = this.#open(recordTopicPlan(this.#cluster, name));
+    const opening = this.#open(recordTopicPlan(this.#cluster, name, compacted));
     this.#topics.set(name, opening);
     opening.catch(() => this.#topics.delete(name));
     return opening;

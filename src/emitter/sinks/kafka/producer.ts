@@ -3,7 +3,7 @@ import { failpoint } from '../../../observability/failpoint.ts';
 import type { SinkRecord } from '../../sink.ts';
 import { INIT_PRODUCER_ID } from './apis.ts';
 import { ANY_BROKER, type Cluster } from './cluster.ts';
-import { compress } from './compression.ts';
+import { compress, free } from './compression.ts';
 import { type ProducerIdentity, TransactionCoordinator } from './coordinator.ts';
 import { asFault, checkCode, type FaultContext, faultToError } from './errors.ts';
 import { Fence } from './fence.ts';
@@ -453,11 +453,6 @@ export class Producer {
     }
     this.#closing.abort();
   }
-}
-
-/** At once rather than when the collector comes by: such memory hastens it, and there is much of it. */
-function free({ buffer, byteLength }: Buffer): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 function roughSize(record: SinkRecord): number {

@@ -33,11 +33,16 @@ export function stateTopicPlan(cluster: Cluster): TopicPlan {
   };
 }
 
-export function recordTopicPlan(cluster: Cluster, name: string): TopicPlan {
+/** `compacted`: the last record of each key is kept, whatever the settings say of other topics. */
+export function recordTopicPlan(cluster: Cluster, name: string, compacted = false): TopicPlan {
   return {
     name,
     partitions: cluster.options.partitions,
-    config: { 'cleanup.policy': 'delete', ...cluster.options.topicConfig },
+    config: {
+      'cleanup.policy': 'delete',
+      ...cluster.options.topicConfig,
+      ...(compacted ? { 'cleanup.policy': 'compact' } : {}),
+    },
   };
 }
 

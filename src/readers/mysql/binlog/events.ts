@@ -1,7 +1,6 @@
 import type { Gtid } from '../gtid/gtid-set.ts';
-import { MariadbGtidSet } from '../gtid/mariadb-gtid-set.ts';
 import { formatUuid } from '../gtid/mysql-gtid-set.ts';
-import { type ByteCursor, misplaced, truncated } from './byte-cursor.ts';
+import { type ByteCursor, misplaced } from './byte-cursor.ts';
 
 /** Bodies of the events that are not rows; each is read from behind its header to `cursor.end`. */
 
@@ -137,20 +136,6 @@ export function readMariadbGtid(cursor: ByteCursor, server: number): MariadbGtid
     standalone: (flags & 0x01) !== 0,
     preparedXa: (flags & 0x40) !== 0,
   };
-}
-
-/** Gtid_list_log_event: where the file begins. */
-export function readGtidList(cursor: ByteCursor): MariadbGtidSet {
-  const count = cursor.uint32() & 0x0fff_ffff;
-  if (count * 16 > cursor.left) throw truncated();
-  const domains = new Map<number, { domain: number; server: number; sequence: number }>();
-  for (let i = 0; i < count; i++) {
-    const domain = cursor.uint32();
-    const server = cursor.uint32();
-    const sequence = cursor.uint64();
-    if ((domains.get(domain)?.sequence ?? -1) < sequence) domains.set(domain, { domain, server, sequence });
-  }
-  return new MariadbGtidSet(domains);
 }
 
 export interface QueryEvent {

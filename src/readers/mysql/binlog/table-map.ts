@@ -68,6 +68,7 @@ function readMeta(type: number, meta: ByteCursor): { readonly type: number; read
   switch (type) {
     case TYPE.float:
     case TYPE.double:
+      return { type, meta: meta.uint8() };
     case TYPE.blob:
     case TYPE.tinyBlob:
     case TYPE.mediumBlob:
@@ -76,21 +77,22 @@ function readMeta(type: number, meta: ByteCursor): { readonly type: number; read
     case TYPE.geometry:
     case TYPE.json:
     case TYPE.vector:
+      return { type, meta: within(meta.uint8(), 1, 4) };
     case TYPE.timestamp2:
     case TYPE.datetime2:
     case TYPE.time2:
-      return { type, meta: meta.uint8() };
+      return { type, meta: within(meta.uint8(), 0, 6) };
     case TYPE.varchar:
     case TYPE.varString:
     case TYPE.varcharCompressed:
       return { type, meta: meta.uint16() };
     case TYPE.newdecimal: {
-      const precision = meta.uint8();
-      return { type, meta: (precision << 8) | meta.uint8() };
+      const precision = within(meta.uint8(), 1, 65);
+      return { type, meta: (precision << 8) | within(meta.uint8(), 0, precision) };
     }
     case TYPE.bit: {
       const rest = meta.uint8();
-      return { type, meta: meta.uint8() * 8 + rest };
+      return { type, meta: within(meta.uint8() * 8 + rest, 1, 64) };
     }
     case TYPE.string:
     case TYPE.enum:
@@ -101,11 +103,17 @@ function readMeta(type: number, meta: ByteCursor): { readonly type: number; read
       if ((real & 0x30) !== 0x30) {
         return { type: real | 0x30, meta: length | (((real & 0x30) ^ 0x30) << 4) };
       }
-      return { type: real, meta: length };
+      if (real === TYPE.enum) return { type: real, meta: within(length, 1, 2) };
+      return { type: real, meta: real === TYPE.set ? within(length, 1, 8) : length };
     }
     default:
       return { type, meta: 0 };
   }
+}
+
+function within(value: number, least: number, most: number): number {
+  if (value < least || value > most) throw misplaced('a table map that no column can have');
+  return value;
 }
 
 const NUMERIC: ReadonlySet<number> = new Set([

@@ -6,10 +6,6 @@ export type GtidSet = MysqlGtidSet | MariadbGtidSet;
 /** One transaction's: of MySQL the source (`uuid` or `uuid:tag`) and its number. */
 export type Gtid = { readonly source: string; readonly number: number } | MariadbGtid;
 
-export function emptyGtidSet(flavour: 'mysql' | 'mariadb'): GtidSet {
-  return flavour === 'mysql' ? MysqlGtidSet.EMPTY : MariadbGtidSet.EMPTY;
-}
-
 /** Null where the text is no GTID set of that kind of server. */
 export function parseGtidSet(text: string, flavour: 'mysql' | 'mariadb'): GtidSet | null {
   return flavour === 'mysql' ? MysqlGtidSet.parse(text) : MariadbGtidSet.parse(text);

@@ -79,14 +79,6 @@ export class MysqlGtidSet {
     return true;
   }
 
-  union(other: MysqlGtidSet): MysqlGtidSet {
-    const sources = new Map(this.#sources);
-    for (const [source, intervals] of other.#sources) {
-      sources.set(source, normalised([...(sources.get(source) ?? []), ...intervals]));
-    }
-    return new MysqlGtidSet(sources);
-  }
-
   /** What is in this set and not in the other. */
   minus(other: MysqlGtidSet): MysqlGtidSet {
     const sources = new Map<string, readonly number[]>();
@@ -183,13 +175,6 @@ export class GrowingMysqlGtidSet {
     } else {
       intervals.push(number, number + 1);
       this.#sources.set(source, normalised(intervals));
-    }
-    this.#frozen = null;
-  }
-
-  addAll(other: MysqlGtidSet): void {
-    for (const [source, intervals] of other.sources) {
-      this.#sources.set(source, normalised([...(this.#sources.get(source) ?? []), ...intervals]));
     }
     this.#frozen = null;
   }

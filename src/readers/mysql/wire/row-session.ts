@@ -40,6 +40,12 @@ const NULL_CELL = 0xfb;
 /** Character strings arrive as they are stored; catalogues are in UTF-8 all the same. */
 const RAW_RESULTS = 'SET character_set_results = NULL';
 
+/** Servers may end statements that take long; a table without a key is one. */
+const UNLIMITED = {
+  mysql: { since: 50_708, statement: 'SET SESSION max_execution_time = 0' },
+  mariadb: { since: 100_101, statement: 'SET SESSION max_statement_time = 0' },
+} as const;
+
 /** Throws MysqlError or MysqlConnectionError. */
 export async function connectRows(options: MysqlConnectOptions, signal: AbortSignal): Promise<RowSession> {
   const connection = await connectMysql(options, signal);
@@ -49,6 +55,8 @@ export async function connectRows(options: MysqlConnectOptions, signal: AbortSig
   }
   const session = new Session(connection, socket);
   await session.query(RAW_RESULTS, signal);
+  const limit = UNLIMITED[session.server.flavour];
+  if (session.server.version >= limit.since) await session.query(limit.statement, signal);
   return session;
 }
 

@@ -285,14 +285,21 @@ class Connection implements PgConnection {
 
   #received(bytes: number): void {
     const input = this.#login.input.buffer;
-    const { buffer, end } = input;
+    const { buffer, end, memory } = input;
     let at = input.start;
     if (this.#lost !== null) {
       input.consumed(end); // what still comes in while the session closes is nobody's
       return;
     }
     const copy = this.#operation?.copy ?? null;
-    let frames: number[] = [];
+    let expected = 0;
+    let noted = memory.noted;
+    const push = (): void => {
+      if (memory.noted === noted) return;
+      memory.hold();
+      copy!.push({ buffer, frames: memory.frames(noted), memory });
+      noted = memory.noted;
+    };
     const zero = copy?.zeroHeaders ?? false;
     while (end - at >= 5) {
       const length = buffer.readInt32BE(at + 1);
@@ -302,19 +309,15 @@ class Connection implements PgConnection {
       }
       const next = at + 1 + length;
       if (next > end) {
-        input.consumed(at);
-        input.expect(1 + length);
+        expected = 1 + length;
         break;
       }
       const type = buffer[at]!;
       if (type === COPY_DATA && copy !== null) {
         if (zero) buffer.fill(0, at, at + 5);
-        frames.push(at + 5, next);
+        memory.frame(at + 5, next);
       } else {
-        if (frames.length > 0) {
-          copy!.push({ buffer, frames });
-          frames = [];
-        }
+        push();
         this.#message(type, buffer.subarray(at + 5, next));
         if (this.#lost !== null) return;
       }
@@ -326,11 +329,13 @@ class Connection implements PgConnection {
         return;
       }
     }
-    if (at > input.start && input.buffer === buffer) input.consumed(at);
+    input.consumed(at);
     if (copy !== null) {
-      if (frames.length > 0) copy.push({ buffer, frames });
+      push();
       copy.afterRead(bytes);
     }
+    // Last: it may move on to other memory.
+    if (expected > 0) input.expect(expected);
   }
 
   #message(type: number, body: Buffer): void {

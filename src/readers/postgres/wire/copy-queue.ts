@@ -1,9 +1,12 @@
 import type { Socket } from 'node:net';
+import type { ReadMemory } from './read-buffer.ts';
 
-/** Whole CopyData frames: payload i is `buffer[frames[2i], frames[2i+1])`. The consumer may keep and change them. */
+/** Whole CopyData frames: payload i is `buffer[frames[2i], frames[2i+1])`. */
 export interface CopyChunk {
   readonly buffer: Buffer;
-  readonly frames: readonly number[];
+  readonly frames: Int32Array;
+  /** What they lie in, held for the consumer: they stay as they are until it drops it. */
+  readonly memory?: ReadMemory;
 }
 
 /** Bytes received and not taken at which reading stops, and at which it goes on. */
@@ -115,7 +118,7 @@ export class CopyQueue {
   }
 }
 
-const NO_FRAMES: CopyChunk = { buffer: Buffer.alloc(0), frames: [] };
+const NO_FRAMES: CopyChunk = { buffer: Buffer.alloc(0), frames: new Int32Array(0) };
 
 function size({ frames }: CopyChunk): number {
   return frames.length === 0 ? 0 : frames[frames.length - 1]! - frames[0]!;

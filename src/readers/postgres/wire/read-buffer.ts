@@ -2,19 +2,75 @@ const CAPACITY = 256 * 1024;
 /** Less room than this behind the data, and the tail moves to a new buffer. */
 const MIN_ROOM = 16 * 1024;
 
+/** Two numbers for each frame; of rows of a hundred bytes a buffer holds some 2,500. */
+const FRAMES = 4096;
+/** Buffers kept for the next need. */
+const SPARE = 4;
+
+/** Memory that frames lie in. It is written again once all who held it have dropped it; who never does keeps it. */
+export class ReadMemory {
+  readonly buffer: Buffer<ArrayBuffer>;
+  readonly #onFree: (memory: ReadMemory) => void;
+  #holders = 1;
+  #frames = new Int32Array(FRAMES);
+  #noted = 0;
+
+  /** Held by whoever made it. */
+  constructor(bytes: number, onFree: (memory: ReadMemory) => void) {
+    this.buffer = Buffer.allocUnsafeSlow(bytes);
+    this.#onFree = onFree;
+  }
+
+  hold(): void {
+    if (this.#holders === 0) this.#noted = 0;
+    this.#holders++;
+  }
+
+  /** How many numbers `frame` has noted. */
+  get noted(): number {
+    return this.#noted;
+  }
+
+  /** Notes where a frame begins and ends. Noted here, since lists of them would outlive the collector's patience. */
+  frame(start: number, end: number): void {
+    if (this.#noted === this.#frames.length) {
+      const larger = new Int32Array(2 * this.#noted);
+      larger.set(this.#frames);
+      this.#frames = larger;
+    }
+    this.#frames[this.#noted++] = start;
+    this.#frames[this.#noted++] = end;
+  }
+
+  /** The frames noted since `noted` was `from`. */
+  frames(from: number): Int32Array {
+    return this.#frames.subarray(from, this.#noted);
+  }
+
+  /** Once for each `hold`. */
+  drop(): void {
+    this.#holders--;
+    if (this.#holders === 0) this.#onFree(this);
+  }
+}
+
 /**
  * Bytes from the socket that no frame has been made of yet. Bytes handed out as frames stay as they are for as
- * long as somebody refers to them: the memory behind them is not written again, another buffer is begun instead.
+ * long as their memory is held: it is not written again, another buffer is begun instead.
  */
 export class ReadBuffer {
-  #buffer = Buffer.allocUnsafeSlow(CAPACITY);
+  readonly #spare: ReadMemory[] = [];
+  #memory = this.#newMemory(CAPACITY);
   #start = 0;
   #end = 0;
   /** Where the frame ends that is known to be coming. */
   #expected = 0;
 
   get buffer(): Buffer {
-    return this.#buffer;
+    return this.#memory.buffer;
+  }
+  get memory(): ReadMemory {
+    return this.#memory;
   }
   get start(): number {
     return this.#start;
@@ -26,8 +82,9 @@ export class ReadBuffer {
   /** Where the socket may write next; call `filled` with what it wrote. */
   room(): Buffer {
     // Inside a large frame there is always room: `expect` has seen to that.
-    if (this.#end >= this.#expected && this.#buffer.length - this.#end < MIN_ROOM) this.#grow(MIN_ROOM);
-    return this.#buffer.subarray(this.#end);
+    if (this.#end >= this.#expected && this.#memory.buffer.length - this.#end < MIN_ROOM)
+      this.#grow(MIN_ROOM);
+    return this.#memory.buffer.subarray(this.#end);
   }
 
   filled(bytes: number): void {
@@ -35,8 +92,8 @@ export class ReadBuffer {
   }
 
   append(chunk: Uint8Array): void {
-    if (this.#buffer.length - this.#end < chunk.length) this.#grow(chunk.length);
-    this.#buffer.set(chunk, this.#end);
+    if (this.#memory.buffer.length - this.#end < chunk.length) this.#grow(chunk.length);
+    this.#memory.buffer.set(chunk, this.#end);
     this.#end += chunk.length;
   }
 
@@ -47,17 +104,28 @@ export class ReadBuffer {
 
   /** A frame of this many bytes is coming: makes room for it in one piece, once. */
   expect(bytes: number): void {
-    if (this.#start + bytes > this.#buffer.length) this.#grow(bytes - (this.#end - this.#start) + MIN_ROOM);
+    if (this.#start + bytes > this.#memory.buffer.length)
+      this.#grow(bytes - (this.#end - this.#start) + MIN_ROOM);
     this.#expected = this.#start + bytes;
   }
 
   #grow(more: number): void {
     const kept = this.#end - this.#start;
-    const next = Buffer.allocUnsafeSlow(Math.max(CAPACITY, kept + more));
-    this.#buffer.copy(next, 0, this.#start, this.#end);
-    this.#buffer = next;
+    const needed = Math.max(CAPACITY, kept + more);
+    const spare = needed === CAPACITY ? this.#spare.pop() : undefined;
+    spare?.hold();
+    const next = spare ?? this.#newMemory(needed);
+    this.#memory.buffer.copy(next.buffer, 0, this.#start, this.#end);
+    this.#memory.drop();
+    this.#memory = next;
     this.#start = 0;
     this.#end = kept;
     this.#expected = 0;
+  }
+
+  #newMemory(bytes: number): ReadMemory {
+    return new ReadMemory(bytes, (memory) => {
+      if (bytes === CAPACITY && this.#spare.length < SPARE) this.#spare.push(memory);
+    });
   }
 }

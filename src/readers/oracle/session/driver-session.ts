@@ -1,0 +1,195 @@
+import type { ColumnMetadata, Connection, ExecuteOptions, ResultSet } from 'oracledb';
+import { classify } from '../errors.ts';
+import {
+  type Binds,
+  type ConnectOracle,
+  OracleError,
+  type OracleRow,
+  type OracleSession,
+  type OracleValue,
+  type RowCursor,
+} from './oracle-session.ts';
+
+export interface OracleConnectOptions {
+  readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  readonly service: string;
+  readonly user: string;
+  readonly password: string | null;
+  /** `tcps`; null is plain TCP. `ca`, `cert` and `key` are PEM texts. */
+  readonly tls: {
+    readonly matchName: boolean;
+    readonly ca: string | null;
+    readonly cert: string | null;
+    readonly key: string | null;
+  } | null;
+  readonly connectTimeoutMs: number;
+  /** Longest silence of the server within one call. */
+  readonly queryTimeoutMs: number;
+}
+
+const FETCH_ROWS = 2_000;
+
+/** Connections by `oracledb` in thin mode. The driver is loaded with the first one. Hosts are tried in order. */
+export function connectByDriver(options: OracleConnectOptions): ConnectOracle {
+  const addresses = options.hosts.map(
+    ({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`,
+  );
+  return async (_use, signal, address) => {
+    let failure: unknown;
+    for (const each of address === undefined ? addresses : [address]) {
+      signal.throwIfAborted();
+      try {
+        return await connect(options, each, signal);
+      } catch (error) {
+        // Only another host can be up where this one is not; a login that is refused is so everywhere.
+        if (!(error instanceof OracleError) || classify(error).class !== 'reconnect') throw error;
+        failure = error;
+      }
+    }
+    throw failure;
+  };
+}
+
+async function connect(
+  options: OracleConnectOptions,
+  address: string,
+  signal: AbortSignal,
+): Promise<OracleSession> {
+  const { default: driver } = await import('oracledb');
+  try {
+    const protocol = options.tls === null ? 'tcp' : 'tcps';
+    const connection = await driver.getConnection({
+      user: options.user,
+      password: options.password ?? '',
+      connectString: `${protocol}://${address.includes('/') ? address : `${address}/${options.service}`}`,
+      // LogMiner may be silent for minutes, and networks forget connections that are.
+      expireTime: 1,
+      connectTimeout: seconds(options.connectTimeoutMs),
+      transportConnectTimeout: seconds(options.connectTimeoutMs),
+      retryCount: 0,
+      ...tlsOptions(options),
+    });
+    if (signal.aborted) {
+      await connection.close({ drop: true }).catch(() => undefined);
+      signal.throwIfAborted();
+    }
+    connection.callTimeout = options.queryTimeoutMs;
+    const strings = new Set([
+      driver.DB_TYPE_NUMBER,
+      driver.DB_TYPE_CLOB,
+      driver.DB_TYPE_NCLOB,
+      driver.DB_TYPE_LONG,
+    ]);
+    const handler = ({ dbType }: ColumnMetadata): ReturnType<TypeHandler> => {
+      if (strings.has(dbType)) return { type: driver.STRING };
+      return dbType === driver.DB_TYPE_BLOB ? { type: driver.BUFFER } : undefined;
+    };
+    return new DriverSession(connection, { outFormat: driver.OUT_FORMAT_ARRAY, fetchTypeHandler: handler });
+  } catch (error) {
+    throw oracleError(error);
+  }
+}
+
+type TypeHandler = NonNullable<ExecuteOptions['fetchTypeHandler']>;
+
+function tlsOptions({ tls }: OracleConnectOptions): { sslServerDNMatch?: boolean; walletContent?: string } {
+  if (tls === null) return {};
+  const wallet = [tls.key, tls.cert, tls.ca].filter((pem) => pem !== null).join('\n');
+  return { sslServerDNMatch: tls.matchName, ...(wallet === '' ? {} : { walletContent: wallet }) };
+}
+
+function seconds(ms: number): number {
+  return Math.max(1, Math.ceil(ms / 1000));
+}
+
+class DriverSession implements OracleSession {
+  readonly #connection: Connection;
+  readonly #options: ExecuteOptions;
+
+  constructor(connection: Connection, options: ExecuteOptions) {
+    this.#connection = connection;
+    this.#options = options;
+  }
+
+  async execute(sql: string, binds: Binds = {}): Promise<void> {
+    try {
+      await this.#connection.execute(sql, binds, this.#options);
+    } catch (error) {
+      throw oracleError(error);
+    }
+  }
+
+  async query(sql: string, binds: Binds = {}): Promise<readonly OracleRow[]> {
+    const cursor = await this.open(sql, binds);
+    const all: OracleRow[] = [];
+    try {
+      for (;;) {
+        const rows = await cursor.next(FETCH_ROWS);
+        if (rows.length === 0) return all;
+        all.push(...rows);
+      }
+    } finally {
+      await cursor.close();
+    }
+  }
+
+  async open(sql: string, binds: Binds = {}): Promise<RowCursor> {
+    try {
+      const { resultSet } = await this.#connection.execute(sql, binds, {
+        ...this.#options,
+        resultSet: true,
+        fetchArraySize: FETCH_ROWS,
+        prefetchRows: FETCH_ROWS,
+      });
+      if (resultSet === undefined) throw new Error('NJS-019: the statement has no rows');
+      return new DriverCursor(resultSet);
+    } catch (error) {
+      throw oracleError(error);
+    }
+  }
+
+  interrupt(): void {
+    this.#connection.break().catch(() => undefined); // the call fails by itself, or has ended already
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing of ours is worth a farewell from a server that may not answer any more.
+    await this.#connection.close({ drop: true }).catch(() => undefined);
+  }
+}
+
+class DriverCursor implements RowCursor {
+  readonly #resultSet: ResultSet;
+
+  constructor(resultSet: ResultSet) {
+    this.#resultSet = resultSet;
+  }
+
+  async next(max: number): Promise<readonly OracleRow[]> {
+    try {
+      return (await this.#resultSet.getRows(max)).map((row) => row.map(valueOf));
+    } catch (error) {
+      throw oracleError(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#resultSet.close().catch(() => undefined); // broken with its connection
+  }
+}
+
+function valueOf(value: unknown): OracleValue {
+  if (typeof value === 'string' || value === null || Buffer.isBuffer(value)) return value;
+  if (value === undefined) return null;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value); // BINARY_DOUBLE, BOOLEAN
+  throw new OracleError(`NJS-119: a column of a type that was not asked for (${typeof value})`);
+}
+
+function oracleError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof OracleError || error.name === 'AbortError') return error;
+  const { errorNum, code } = error as { errorNum?: unknown; code?: unknown };
+  return new OracleError(
+    `${typeof code === 'string' ? code : ''} ${error.message}`,
+    typeof errorNum === 'number' ? errorNum : undefined,
+  );
+}

@@ -1,0 +1,155 @@
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { type TableId, tableName } from '../../model/table.ts';
+import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
+import { quoteIdent, quoteLiteral, quoteTable } from './quoting.ts';
+import { OracleError, type OracleSession } from './session/oracle-session.ts';
+import { mapOracleError, pastIsGone } from './errors.ts';
+import type { TableModel } from './table-model.ts';
+
+/** Chunks are ranges of ROWIDs, from exclusive to inclusive, in the text form of ROWIDTOCHAR. */
+export interface OraclePlan extends TablePlan {
+  readonly model: TableModel;
+  readonly where: string | null;
+}
+
+const EXTENTS = `SELECT DBMS_ROWID.ROWID_CREATE(1, O.DATA_OBJECT_ID, E.RELATIVE_FNO, E.BLOCK_ID + E.BLOCKS - 1, 32767), TO_CHAR(O.DATA_OBJECT_ID), TO_CHAR(E.BLOCKS) FROM DBA_EXTENTS E JOIN DBA_OBJECTS O ON O.OWNER = E.OWNER AND O.OBJECT_NAME = E.SEGMENT_NAME AND NVL(O.SUBOBJECT_NAME,'#') = NVL(E.PARTITION_NAME,'#') AND O.DATA_OBJECT_ID IS NOT NULL WHERE E.OWNER = :o AND E.SEGMENT_NAME = :t AND E.SEGMENT_TYPE IN ('TABLE','TABLE PARTITION','TABLE SUBPARTITION') ORDER BY O.DATA_OBJECT_ID, E.RELATIVE_FNO, E.BLOCK_ID`;
+
+export async function planTable(
+  session: OracleSession,
+  model: TableModel,
+  {
+    options,
+    estimatedRows,
+    chunkBlocks,
+  }: { readonly options: PlanOptions; readonly estimatedRows: number | null; readonly chunkBlocks: number },
+): Promise<OraclePlan> {
+  const { schema } = model;
+  const chunks =
+    options.chunks ??
+    rangesOf(await readExtents(session, schema.id), {
+      chunkBlocks,
+      chunkRows: options.chunkRows,
+      rows: estimatedRows,
+    });
+  return {
+    id: schema.id,
+    schema,
+    by: 'key',
+    key: schema.key,
+    chunks,
+    estimatedRows,
+    model,
+    where: options.where,
+  };
+}
+
+interface Extent {
+  /** The highest ROWID it can hold. */
+  readonly high: string;
+  readonly object: string;
+  readonly blocks: number;
+}
+
+/** In the order of ROWIDs; none where they may not be looked at. */
+async function readExtents(session: OracleSession, { schema, table }: TableId): Promise<readonly Extent[]> {
+  try {
+    const rows = await session.query(EXTENTS, { o: schema, t: table });
+    return rows.map(([high, object, blocks]) => ({
+      high: String(high),
+      object: String(object),
+      blocks: Number(blocks),
+    }));
+  } catch (error) {
+    if (error instanceof OracleError && error.has(942, 1031)) return [];
+    throw error;
+  }
+}
+
+/**
+ * Neighbours of one segment joined up to a chunk's size. The first begins open and the last ends open, and each
+ * begins where the one before it ends: what lies between or was added meanwhile is in one of them.
+ */
+function rangesOf(
+  extents: readonly Extent[],
+  {
+    chunkBlocks,
+    chunkRows,
+    rows,
+  }: { readonly chunkBlocks: number; readonly chunkRows: number; readonly rows: number | null },
+): readonly ChunkRange[] {
+  const blocks = extents.reduce((sum, extent) => sum + extent.blocks, 0);
+  const byRows =
+    rows === null || rows === 0 ? Infinity : Math.max(1, Math.floor((chunkRows * blocks) / rows));
+  const most = Math.min(chunkBlocks, byRows);
+  const bounds: string[] = [];
+  let sum = 0;
+  extents.forEach((extent, i) => {
+    const next = extents[i + 1];
+    sum += extent.blocks;
+    if (next === undefined || (next.object === extent.object && sum + next.blocks <= most)) return;
+    bounds.push(extent.high);
+    sum = 0;
+  });
+  return [
+    ...bounds.map((to, i) => ({ from: bounds[i - 1] ?? null, to })),
+    { from: bounds.at(-1) ?? null, to: null },
+  ];
+}
+
+/** The columns, and the ROWID behind them. ROWIDs sort as they lie, so a range is resumed behind any row. */
+export function chunkStatement(
+  plan: OraclePlan,
+  range: ChunkRange,
+  scn: bigint,
+  rows: number | null,
+): string {
+  const { model, where } = plan;
+  const columns = model.schema.columns.map(({ name }, i) =>
+    model.decoders[i]!.select(`T.${quoteIdent(name)}`),
+  );
+  const conditions: string[] = [];
+  if (range.from !== null) conditions.push(`T.ROWID > CHARTOROWID(${quoteLiteral(range.from)})`);
+  if (range.to !== null) conditions.push(`T.ROWID <= CHARTOROWID(${quoteLiteral(range.to)})`);
+  if (where !== null) conditions.push(`(${where})`);
+  return (
+    `SELECT ${[...columns, 'ROWIDTOCHAR(T.ROWID)'].join(', ')} FROM ${quoteTable(plan.id)} AS OF SCN ${scn} T` +
+    `${conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`} ORDER BY T.ROWID` +
+    (rows === null ? '' : ` FETCH FIRST ${rows} ROWS ONLY`)
+  );
+}
+
+/** Whatever reading a table threw, so that it stays with the table where it is the table's. */
+export function tableError(error: unknown, plan: Pick<OraclePlan, 'id' | 'where'>): unknown {
+  if (!(error instanceof OracleError)) return error;
+  const name = tableName(plan.id);
+  if (pastIsGone(error) || (plan.where === null && error.has(904))) {
+    return new HeadwaterError(
+      'snapshot.table-rewritten',
+      `The table ${name} cannot be read as it was: ${error.message}.`,
+      {
+        fix: 'It is read again at a later SCN. Where that recurs raise UNDO_RETENTION and the undo tablespace, or snapshot.parallelism.',
+        details: { table: name },
+        cause: error,
+      },
+    );
+  }
+  if (error.has(942, 1031)) {
+    return new HeadwaterError(
+      'snapshot.table-unreadable',
+      `The table ${name} cannot be read: ${error.message}.`,
+      {
+        fix: `GRANT SELECT, FLASHBACK ON ${quoteTable(plan.id)} TO the user of source.url;`,
+        details: { table: name },
+        cause: error,
+      },
+    );
+  }
+  if (plan.where !== null && error.ora.some((n) => n >= 900 && n < 1000)) {
+    return new HeadwaterError(
+      'snapshot.where-invalid',
+      `The condition of snapshot.where for ${name} is refused: ${error.message}.`,
+      { details: { table: name }, cause: error },
+    );
+  }
+  return mapOracleError(error, `Reading the table ${name}`);
+}

@@ -1,0 +1,83 @@
+import type { RowChange } from '../../model/change.ts';
+import type { Value } from '../../model/value.ts';
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { tableName } from '../../model/table.ts';
+import type { OracleRow } from './session/oracle-session.ts';
+import type { OracleSource } from './source-info.ts';
+import type { TableModel } from './table-model.ts';
+import { UnreadableValue } from './types/unreadable-value.ts';
+
+/** Rows as `chunkStatement` gives them, decoded. */
+export class SnapshotRows {
+  readonly #model: TableModel;
+  readonly #at: OracleSource;
+  rows: RowChange<OracleSource>[] = [];
+  bytes = 0;
+  /** ROWID of the last row. */
+  last: string | null = null;
+
+  constructor(model: TableModel, at: OracleSource) {
+    this.#model = model;
+    this.#at = at;
+  }
+
+  push(row: OracleRow): void {
+    const { schema, decoders } = this.#model;
+    const after: Value[] = [];
+    for (let i = 0; i < decoders.length; i++) {
+      const value = row[i] ?? null;
+      if (value !== null) this.bytes += value.length;
+      try {
+        after.push(value === null ? null : decoders[i]!.fromRow(value));
+      } catch (error) {
+        if (!(error instanceof UnreadableValue)) throw error;
+        const { name, nativeType } = schema.columns[i]!;
+        throw new HeadwaterError(
+          'source.value-unreadable',
+          `A row of ${tableName(schema.id)} holds a value in the column ${name} (${nativeType}) that is not ${error.message}.`,
+          { details: { table: tableName(schema.id), column: name, type: nativeType }, cause: error },
+        );
+      }
+    }
+    const rowId = String(row[decoders.length]);
+    this.last = rowId;
+    const at = this.#at;
+    this.rows.push({
+      kind: 'row',
+      op: 'r',
+      table: schema,
+      before: null,
+      after,
+      tx: null,
+      seq: 0,
+      at,
+      snapshot: 'true',
+    });
+  }
+
+  take(): {
+    readonly rows: readonly RowChange<OracleSource>[];
+    readonly bytes: number;
+    readonly lastKey: string | null;
+  } {
+    const taken = { rows: this.rows, bytes: this.bytes, lastKey: this.last };
+    this.rows = [];
+    this.bytes = 0;
+    return taken;
+  }
+}
+
+/** What all rows of one snapshot share as their origin. */
+export function snapshotOrigin(scn: bigint, timeMs: number): OracleSource {
+  return {
+    connector: 'oracle',
+    scn,
+    timeMs,
+    tx: null,
+    rsId: null,
+    ssn: null,
+    thread: null,
+    rowId: null,
+    txSeq: null,
+  };
+}

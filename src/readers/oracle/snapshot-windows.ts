@@ -1,0 +1,134 @@
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { type TableId, tableName } from '../../model/table.ts';
+import type {
+  ChunkLimit,
+  ChunkRange,
+  PlanOptions,
+  TablePlan,
+  WindowChunk,
+  WindowReader,
+} from '../../snapshot/snapshot-source.ts';
+import { currentScn } from './database.ts';
+import { pastIsGone } from './errors.ts';
+import { type OraclePosition, positionAt } from './position.ts';
+import { OracleError, type OracleSession } from './session/oracle-session.ts';
+import { chunkStatement, type OraclePlan, planTable, tableError } from './snapshot-plan.ts';
+import { SessionPool } from './snapshot-pool.ts';
+import { SnapshotRows, snapshotOrigin } from './snapshot-rows.ts';
+import type { ViewOptions } from './snapshot-view.ts';
+import type { OracleSource } from './source-info.ts';
+import type { TableModel } from './table-model.ts';
+
+const MAX_ATTEMPTS = 5;
+const SETTLE_MS = 3_000;
+
+export interface WindowsOptions extends Omit<ViewOptions, 'position'> {
+  /** As the catalogue has it now, under the version it has or will have in the stream. */
+  readonly describe: (id: TableId) => Promise<TableModel | null>;
+  /** How far the log can be read now. */
+  readonly edge: () => Promise<bigint | null>;
+  readonly sleep: (ms: number) => Promise<void>;
+}
+
+/** Chunks while the stream runs, each by a flashback query at an SCN of its own. */
+export class OracleWindows implements WindowReader<OraclePosition, OracleSource> {
+  readonly #options: WindowsOptions;
+  readonly #pool: SessionPool;
+
+  constructor(options: WindowsOptions) {
+    this.#options = options;
+    this.#pool = new SessionPool(options.parallelism, options.connect);
+  }
+
+  async keyed(ids: readonly TableId[], _signal: AbortSignal): Promise<readonly boolean[]> {
+    const models = await Promise.all(ids.map((id) => this.#options.describe(id)));
+    return models.map((model) => model === null || model.schema.key.length > 0);
+  }
+
+  async plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
+    const { describe, estimatedRows, chunkBlocks } = this.#options;
+    try {
+      const model = await describe(id);
+      if (model === null) throw new OracleError('ORA-00942');
+      return await this.#pool.use(signal, (session) =>
+        planTable(session, model, { options, estimatedRows: estimatedRows(id), chunkBlocks }),
+      );
+    } catch (error) {
+      throw tableError(error, { id, where: options.where });
+    }
+  }
+
+  async chunk(
+    plan: TablePlan,
+    range: ChunkRange,
+    limit: ChunkLimit,
+    signal: AbortSignal,
+  ): Promise<WindowChunk<OraclePosition, OracleSource>> {
+    let current = plan as OraclePlan; // made by this reader's `plan`
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      try {
+        return await this.#pool.use(signal, (session) => this.#read(session, current, { range, limit }));
+      } catch (error) {
+        // Altered between the plan and the read: look again.
+        const altered = error instanceof OracleError && (pastIsGone(error) || error.has(904));
+        if (!altered) throw tableError(error, current);
+        const model = await this.#options.describe(current.id);
+        if (model === null) throw tableError(new OracleError('ORA-00942'), current);
+        current = { ...current, model, schema: model.schema, key: model.schema.key };
+        await this.#options.sleep(100 * 2 ** attempt);
+      }
+    }
+    throw new HeadwaterError(
+      'snapshot.table-unsettled',
+      `The table ${tableName(plan.id)} is altered, truncated or moved faster than a chunk of it can be read.`,
+      { details: { table: tableName(plan.id) } },
+    );
+  }
+
+  async #read(
+    session: OracleSession,
+    plan: OraclePlan,
+    { range, limit }: { readonly range: ChunkRange; readonly limit: ChunkLimit },
+  ): Promise<WindowChunk<OraclePosition, OracleSource>> {
+    // At or past all that was delivered, so that the chunk shows what the stream has shown.
+    let scn = await currentScn(session);
+    while (scn < this.#options.commitLog.last) {
+      await this.#options.sleep(10);
+      scn = await currentScn(session);
+    }
+    const rows = new SnapshotRows(plan.model, snapshotOrigin(scn, Date.now()));
+    const cursor = await session.open(chunkStatement(plan, range, scn, limit.maxRows));
+    let ended = false;
+    try {
+      while (rows.bytes < limit.maxBytes) {
+        const fetched = await cursor.next(250);
+        if (fetched.length === 0) {
+          ended = rows.rows.length < limit.maxRows;
+          break;
+        }
+        for (const row of fetched) rows.push(row);
+      }
+    } finally {
+      await cursor.close();
+    }
+    const { lastKey, ...taken } = rows.take();
+    return {
+      ...taken,
+      lastKey: ended ? null : lastKey,
+      high: positionAt(scn),
+      sees: () => true,
+      plan,
+    };
+  }
+
+  /** What an idle instance has logged is mined once it has been flushed, which it is by then. */
+  async settled(ageMs: number, _signal: AbortSignal): Promise<OraclePosition | null> {
+    if (ageMs < SETTLE_MS) return null;
+    const edge = await this.#options.edge();
+    return edge === null ? null : positionAt(edge);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#pool[Symbol.asyncDispose]();
+  }
+}

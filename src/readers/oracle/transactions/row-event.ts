@@ -1,0 +1,141 @@
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import { tableName } from '../../../model/table.ts';
+import { ABSENT, type Value } from '../../../model/value.ts';
+import { DELETE, INSERT, UNSUPPORTED, UPDATE } from '../mining/redo-row.ts';
+import { UNSUPPORTED as UNSUPPORTED_TYPE, type RedoStatement } from '../redo/literal.ts';
+import { parseRedo } from '../redo/parse-redo.ts';
+import { rowImages, type UnknownColumn } from '../redo/row-images.ts';
+import { placeOf, type TableModel } from '../table-model.ts';
+import type { Warnings } from '../warnings.ts';
+import type { LobValue } from './lob-value.ts';
+import type { RedoItem } from './redo-item.ts';
+
+/** A change that may still be written to, until it is delivered. */
+export interface RowEvent {
+  readonly kind: 'row';
+  readonly item: RedoItem;
+  readonly model: TableModel;
+  readonly op: 'c' | 'u' | 'd';
+  readonly before: Value[] | null;
+  readonly after: Value[] | null;
+  /** Contents of LOBs under way, by column; null where there are none. */
+  lobs: Map<number, LobValue> | null;
+  /** Columns that the set clause names; empty but for updates. */
+  readonly set: readonly number[];
+  readonly unreadable: HeadwaterError | null;
+}
+
+export interface TruncateEvent {
+  readonly kind: 'truncate';
+  readonly item: RedoItem;
+  readonly model: TableModel;
+}
+
+const NOTHING: readonly number[] = [];
+
+export interface RowEventOptions {
+  readonly lobs: boolean;
+  /** Rebuild rows that LogMiner has no names for. */
+  readonly hybrid: boolean;
+  readonly onUnreadable: 'fail' | 'dead-letter';
+  readonly warnings: Warnings;
+}
+
+/**
+ * The change an item of code 1, 2, 3 or 255 stands for; null where the redo says there is none. Throws
+ * UnknownColumn where the model lacks a column.
+ */
+export function rowEvent(item: RedoItem, model: TableModel, options: RowEventOptions): RowEvent | null {
+  const { sql, code, status, info } = item;
+  const { warnings } = options;
+  const table = tableName(model.schema.id);
+  if (code === UNSUPPORTED) {
+    warnings.count('unsupported-operation', { scn: item.scn, table, info });
+    return refuse(item, model, options, 'is of a kind that LogMiner does not show');
+  }
+  if (sql === null || sql === '' || sql.startsWith('/* No SQL_REDO')) return null;
+  if (status === 2 && info !== null && info !== '') {
+    warnings.count('sql-not-reconstructed', { scn: item.scn, table, info });
+    if (!options.hybrid) return refuse(item, model, options, `cannot be rebuilt by LogMiner (${info})`);
+  }
+  try {
+    const statement = parseRedo(sql);
+    if (statement.relaxed) warnings.count('relaxed-scan', { scn: item.scn, table });
+    if (hasUnsupported(statement)) warnings.count('unsupported-type', { scn: item.scn, table });
+    const op = statement.op === 'insert' ? 'c' : statement.op === 'update' ? 'u' : 'd';
+    if (codeOf(op) !== code) return refuse(item, model, options, 'has a statement of another kind');
+    const images = rowImages(statement, model, options.lobs ? 'empty' : 'unknown');
+    const set =
+      op === 'u' && options.lobs
+        ? statement.names.map((name) => placeOf(model, name) ?? -1).filter((place) => place >= 0)
+        : NOTHING;
+    return { kind: 'row', item, model, op, ...images, lobs: null, set, unreadable: null };
+  } catch (error) {
+    if (!(error instanceof HeadwaterError) || error.code !== 'source.redo-unreadable') throw error;
+    return unreadable(item, model, options, error);
+  }
+}
+
+/** The change that could not be read: for the dead-letter topic, or the end. */
+export function unreadable(
+  item: RedoItem,
+  model: TableModel,
+  { onUnreadable }: Pick<RowEventOptions, 'onUnreadable'>,
+  error: HeadwaterError,
+): RowEvent {
+  if (onUnreadable === 'fail') throw at(item, model, error);
+  const op = item.code === INSERT ? 'c' : item.code === DELETE ? 'd' : 'u';
+  const nothing = (): Value[] => model.schema.columns.map((): Value => ABSENT);
+  return {
+    kind: 'row',
+    item,
+    model,
+    op,
+    before: op === 'c' ? null : nothing(),
+    after: op === 'd' ? null : nothing(),
+    lobs: null,
+    set: NOTHING,
+    unreadable: at(item, model, error),
+  };
+}
+
+/** UnknownColumn as the error it is once the catalogue has been looked at. */
+export function unknownColumn({ column }: UnknownColumn): HeadwaterError {
+  return new HeadwaterError(
+    'source.redo-unreadable',
+    `The redo log names a column ${column} that the table does not have.`,
+    {
+      details: { column },
+    },
+  );
+}
+
+function refuse(item: RedoItem, model: TableModel, options: RowEventOptions, what: string): RowEvent {
+  const error = new HeadwaterError(
+    'source.redo-unreadable',
+    `A change of ${tableName(model.schema.id)} ${what}.`,
+  );
+  return unreadable(item, model, options, error);
+}
+
+/** Where in the log it was. */
+function at(item: RedoItem, model: TableModel, error: HeadwaterError): HeadwaterError {
+  const { scn, rsId, ssn } = item;
+  return new HeadwaterError(
+    error.code,
+    `${error.message.replace(/\.$/, '')}, at SCN ${scn} (RS_ID ${rsId}, SSN ${ssn}).`,
+    {
+      details: { ...error.details, table: tableName(model.schema.id), scn: String(scn), rsId, ssn },
+      fix: error.fix,
+      cause: error,
+    },
+  );
+}
+
+function codeOf(op: 'c' | 'u' | 'd'): number {
+  return op === 'c' ? INSERT : op === 'u' ? UPDATE : DELETE;
+}
+
+function hasUnsupported({ values, whereValues }: RedoStatement): boolean {
+  return values.includes(UNSUPPORTED_TYPE) || whereValues.includes(UNSUPPORTED_TYPE);
+}

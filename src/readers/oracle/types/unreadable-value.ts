@@ -1,0 +1,10 @@
+/**
+ * A value is not in a form that its column's type has. The message says what was expected and never what was
+ * found; whoever knows table and column adds them.
+ */
+export class UnreadableValue extends Error {
+  constructor(expected: string) {
+    super(expected);
+    this.name = 'UnreadableValue';
+  }
+}

@@ -1,0 +1,338 @@
+/**
+ * The live suite: a real Oracle, in the order of what the reader takes for granted. Each part says what it has seen,
+ * and keeps the raw redo as a script in test/fixtures/oracle, so that the next change is tested against it without a
+ * server. Needs ORACLE_URL (the reader's user, `?pdb=` in a multitenant database) and ORACLE_TEST_URL (an application
+ * user who may create tables there); docker/compose.oracle.yaml has both.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SILENT } from '../../src/observability/log.ts';
+import { type OraclePosition, ORACLE_POSITIONS } from '../../src/readers/oracle/position.ts';
+import { connectByDriver } from '../../src/readers/oracle/session/driver-session.ts';
+import type { ConnectOracle, OracleSession } from '../../src/readers/oracle/session/oracle-session.ts';
+import { SESSION_SETTINGS } from '../../src/readers/oracle/session/session-settings.ts';
+import type { OracleSource } from '../../src/readers/oracle/source-info.ts';
+import { createSnapshot } from '../../src/snapshot/snapshot.ts';
+import { FakeOracle } from '../support/oracle/fake-oracle.ts';
+import { Harness, textOf } from '../support/oracle/harness.ts';
+import { Recording } from '../support/oracle/recording.ts';
+import { modelOf } from '../support/oracle/table-models.ts';
+import { parseTypeLines } from '../support/oracle/type-lines.ts';
+
+const never = new AbortController().signal;
+const reader = serverOf(process.env['ORACLE_URL']!);
+const application = serverOf(process.env['ORACLE_TEST_URL'] ?? '');
+const SCHEMA = application.user.toUpperCase();
+let sql: OracleSession;
+let version = '';
+
+interface Server {
+  readonly connect: ConnectOracle;
+  readonly user: string;
+  readonly pdb: string | null;
+}
+
+function serverOf(url: string): Server {
+  const parts = new URL(url.replace(/^oracle:/, 'http:'));
+  const user = decodeURIComponent(parts.username);
+  return {
+    connect: connectByDriver({
+      hosts: [{ host: parts.hostname, port: Number(parts.port || 1521) }],
+      service: parts.pathname.slice(1),
+      user,
+      password: decodeURIComponent(parts.password),
+      tls: null,
+      connectTimeoutMs: 20_000,
+      queryTimeoutMs: 600_000,
+    }),
+    user,
+    pdb: parts.searchParams.get('pdb'),
+  };
+}
+
+beforeAll(async () => {
+  sql = await application.connect('utility', never);
+  for (const statement of SESSION_SETTINGS) await sql.execute(statement);
+  const [row] = await sql.query(
+    "SELECT VERSION_FULL FROM PRODUCT_COMPONENT_VERSION WHERE PRODUCT LIKE 'Oracle%' AND ROWNUM = 1",
+  );
+  version = String(row?.[0]);
+  process.stderr.write(`Oracle ${version}\n`);
+});
+
+afterAll(() => sql[Symbol.asyncDispose]());
+
+async function run(...statements: readonly string[]): Promise<void> {
+  for (const statement of statements) await sql.execute(statement);
+}
+
+async function create(name: string, columns: string): Promise<void> {
+  await sql.execute(`DROP TABLE ${name} PURGE`).catch(() => undefined);
+  await run(
+    `CREATE TABLE ${name} (${columns})`,
+    `ALTER TABLE ${name} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS`,
+  );
+}
+
+interface Live {
+  readonly harness: Harness;
+  readonly recording: Recording;
+  /** Until the stream has passed everything that is committed now. */
+  catchUp(): Promise<void>;
+}
+
+async function live(
+  tables: readonly string[],
+  tweaks: ConstructorParameters<typeof Harness>[1] = {},
+): Promise<Live> {
+  const recording = new Recording();
+  const patterns = tables.map((name) => `${SCHEMA}.${name}`);
+  const limits = { idleMs: 200, logRetryMs: 1_000, ...tweaks?.limits };
+  const harness = new Harness(
+    new FakeOracle(),
+    { tables: patterns, pdb: reader.pdb, ...tweaks, limits },
+    null,
+    recording.wrap(reader.connect),
+  );
+  await harness.open();
+  return {
+    harness,
+    recording,
+    catchUp: async () => {
+      // An idle instance does not flush: a commit of its own makes it.
+      await create('HEADWATER_TICK', 'ID NUMBER');
+      await run('INSERT INTO HEADWATER_TICK VALUES (1)', 'COMMIT');
+      const head = await harness.reader!.head(never);
+      await harness.poll(head.position.upTo);
+    },
+  };
+}
+
+const columnsOf = async (name: string): Promise<Record<string, string>> => {
+  const rows = await sql.query(
+    `SELECT COLUMN_NAME, DATA_TYPE, TO_CHAR(DATA_PRECISION), TO_CHAR(DATA_SCALE), TO_CHAR(CHAR_LENGTH) FROM USER_TAB_COLUMNS WHERE TABLE_NAME = :t ORDER BY COLUMN_ID`,
+    { t: name },
+  );
+  return Object.fromEntries(
+    rows.map(([column, type, precision, scale, length]) => {
+      const text = String(type);
+      if (text.endsWith('CHAR2') || text.endsWith('CHAR'))
+        return [String(column), `${text}(${String(length)})`];
+      return [
+        String(column),
+        text === 'NUMBER' && precision != null ? `NUMBER(${String(precision)},${String(scale)})` : text,
+      ];
+    }),
+  );
+};
+
+async function keep(
+  { harness, recording }: Live,
+  id: string,
+  title: string,
+  names: readonly string[],
+): Promise<void> {
+  const tables: Record<string, { columns: Record<string, string>; pk: string[] }> = {};
+  for (const name of names) tables[`${SCHEMA}.${name}`] = { columns: await columnsOf(name), pk: ['ID'] };
+  const origin = `Oracle ${version}, ${new Date().toISOString().slice(0, 10)}`;
+  const config = { lobs: harness.options.lobs };
+  const file = recording.save({ id, title, origin, config, tables }, harness.events, harness.warnings);
+  process.stderr.write(`${title}: ${recording.rows.length} rows of redo in ${file}\n`);
+}
+
+test('preflight finds nothing to complain of', async () => {
+  await create('LIVE_ORD', 'ID NUMBER(9) PRIMARY KEY, NAME VARCHAR2(4000), QTY NUMBER(9)');
+  const { harness } = await live(['LIVE_ORD']);
+  const findings = await harness.reader!.preflight(never);
+  for (const { level, check, message, fix } of findings)
+    process.stderr.write(`${level} ${check}: ${message} ${fix ?? ''}\n`);
+  expect(findings.filter(({ level }) => level === 'error')).toEqual([]);
+  await harness.close();
+});
+
+describe('literals', async () => {
+  const documented = parseTypeLines(
+    await readFile(join(import.meta.dirname, '../../docs/type-mapping/oracle.md'), 'utf8'),
+  );
+  const lines = documented.filter(
+    ({ redo, type }) => redo !== null && !/^(JSON|BOOLEAN|XMLTYPE)$/.test(type),
+  );
+
+  test('every documented type: streamed, read and documented are one', async () => {
+    await create(
+      'LIVE_TYPES',
+      `ID NUMBER(9) PRIMARY KEY, ${lines.map(({ type }, i) => `C${i} ${type}`).join(', ')}`,
+    );
+    const run_ = await live(['LIVE_TYPES'], { lobs: true });
+    const { harness } = run_;
+    const names = lines.map((_, i) => `C${i}`);
+    await run(
+      `INSERT INTO LIVE_TYPES (ID, ${names.join(', ')}) VALUES (1, ${lines.map(({ redo }) => redo!).join(', ')})`,
+      'COMMIT',
+    );
+    await run('UPDATE LIVE_TYPES SET ID = 2', 'COMMIT', 'DELETE FROM LIVE_TYPES', 'COMMIT');
+    await run_.catchUp();
+    await keep(run_, 'L-types', 'every type', ['LIVE_TYPES']);
+    const created = harness.events.find(({ op }) => op === 'c')?.after;
+    const expected = lines.map(({ type, row }) => {
+      const model = modelOf({ V: type });
+      const bytes = model.schema.columns[0]!.type.kind === 'bytes';
+      return textOf(model.decoders[0]!.fromRow(bytes ? Buffer.from(row!, 'hex') : row!));
+    });
+    expect(names.map((name) => created?.[name])).toEqual(expected);
+    await harness.close();
+  }, 300_000);
+});
+
+test('savepoints, failed statements, rollbacks: what undo looks like', async () => {
+  await create('LIVE_ORD', 'ID NUMBER(9) PRIMARY KEY, NAME VARCHAR2(4000), QTY NUMBER(9)');
+  const run_ = await live(['LIVE_ORD']);
+  await run(
+    "INSERT INTO LIVE_ORD VALUES (1, 'it''s', 1)",
+    'SAVEPOINT A',
+    'UPDATE LIVE_ORD SET QTY = 2',
+    'UPDATE LIVE_ORD SET QTY = 3',
+    'ROLLBACK TO A',
+  );
+  await sql.execute("INSERT INTO LIVE_ORD VALUES (1, 'twice', 1)").catch(() => undefined);
+  await run(
+    'UPDATE LIVE_ORD SET QTY = 4',
+    'COMMIT',
+    "INSERT INTO LIVE_ORD VALUES (2, 'gone', 1)",
+    'ROLLBACK',
+  );
+  await run_.catchUp();
+  await keep(run_, 'L-undo', 'savepoints, failed statements, rollbacks', ['LIVE_ORD']);
+  expect(run_.harness.events.map(({ op, after }) => [op, after?.['ID'], after?.['QTY']])).toEqual([
+    ['c', '1', '1'],
+    ['u', '1', '4'],
+  ]);
+  expect(run_.harness.warnings).toEqual([]);
+  await run_.harness.close();
+}, 300_000);
+
+test('texts of 4,000 bytes, of several bytes each, in continued rows', async () => {
+  await create('LIVE_ORD', 'ID NUMBER(9) PRIMARY KEY, NAME VARCHAR2(4000), QTY NUMBER(9)');
+  const run_ = await live(['LIVE_ORD']);
+  await run(
+    `INSERT INTO LIVE_ORD SELECT 1, RPAD('''', 4000, '''x'), 1 FROM DUAL`,
+    `INSERT INTO LIVE_ORD SELECT 2, RPAD('é', 2000, 'é'), 1 FROM DUAL`,
+    'COMMIT',
+  );
+  await run_.catchUp();
+  await keep(run_, 'L-csf', 'continued rows', ['LIVE_ORD']);
+  expect(run_.harness.events.map(({ after }) => after?.['NAME'])).toEqual([
+    "'x".repeat(2000),
+    'é'.repeat(2000),
+  ]);
+  await run_.harness.close();
+}, 300_000);
+
+test('LOBs: inline, out of line, appended, trimmed', async () => {
+  await create('LIVE_DOC', 'ID NUMBER(9) PRIMARY KEY, BODY CLOB, BIN BLOB');
+  const run_ = await live(['LIVE_DOC'], { lobs: true });
+  await run("INSERT INTO LIVE_DOC VALUES (1, 'short', HEXTORAW('CAFE'))", 'COMMIT');
+  await run(
+    `DECLARE c CLOB; BEGIN INSERT INTO LIVE_DOC VALUES (2, EMPTY_CLOB(), NULL) RETURNING BODY INTO c; FOR i IN 1..20 LOOP DBMS_LOB.WRITEAPPEND(c, 1000, RPAD('x', 1000, 'x')); END LOOP; END;`,
+    'COMMIT',
+    `DECLARE c CLOB; BEGIN SELECT BODY INTO c FROM LIVE_DOC WHERE ID = 2 FOR UPDATE; DBMS_LOB.TRIM(c, 10); END;`,
+    'COMMIT',
+  );
+  await run_.catchUp();
+  await keep(run_, 'L-lobs', 'LOBs', ['LIVE_DOC']);
+  const lengths = run_.harness.events.map(({ op, after }) => [op, after?.['ID'], after?.['BODY']?.length]);
+  expect(lengths.slice(0, 2)).toEqual([
+    ['c', '1', 5],
+    ['c', '2', 20_000],
+  ]);
+  await run_.harness.close();
+}, 300_000);
+
+test('DDL between changes', async () => {
+  await create('LIVE_ORD', 'ID NUMBER(9) PRIMARY KEY, NAME VARCHAR2(4000), QTY NUMBER(9)');
+  const run_ = await live(['LIVE_ORD']);
+  await run(
+    "INSERT INTO LIVE_ORD VALUES (1, 'a', 1)",
+    'COMMIT',
+    'ALTER TABLE LIVE_ORD ADD (NOTE VARCHAR2(10))',
+    "INSERT INTO LIVE_ORD VALUES (2, 'b', 2, 'n')",
+    'COMMIT',
+    'ALTER TABLE LIVE_ORD DROP COLUMN NAME',
+    'INSERT INTO LIVE_ORD VALUES (3, 3, NULL)',
+    'COMMIT',
+    'TRUNCATE TABLE LIVE_ORD',
+  );
+  await run_.catchUp();
+  await keep(run_, 'L-ddl', 'DDL between changes', ['LIVE_ORD']);
+  expect(
+    run_.harness.events.map(({ op, after }) => [op, op === 'ddl' ? null : (after?.['ID'] ?? null)]),
+  ).toEqual([
+    ['c', '1'],
+    ['ddl', null],
+    ['c', '2'],
+    ['ddl', null],
+    ['c', '3'],
+    ['t', null],
+  ]);
+  await run_.harness.close();
+}, 300_000);
+
+test('log switches under load, with restarts: the changes rebuild the table', async () => {
+  await create('LIVE_ORD', 'ID NUMBER(9) PRIMARY KEY, NAME VARCHAR2(4000), QTY NUMBER(9)');
+  const run_ = await live(['LIVE_ORD'], { limits: { batchChanges: 50 } });
+  for (let round = 0; round < 10; round++) {
+    await run(
+      `BEGIN FOR i IN 1..200 LOOP INSERT INTO LIVE_ORD VALUES (${round} * 1000 + i, 'n' || i, i); IF MOD(i, 7) = 0 THEN COMMIT; END IF; IF MOD(i, 11) = 0 THEN ROLLBACK; END IF; END LOOP; UPDATE LIVE_ORD SET QTY = QTY + 1 WHERE MOD(ID, 3) = 0; DELETE FROM LIVE_ORD WHERE MOD(ID, 5) = 0; COMMIT; END;`,
+    );
+    await sql.execute('ALTER SYSTEM SWITCH LOGFILE').catch(() => undefined); // in the root alone
+    await run_.catchUp();
+    await run_.harness.restart(Math.max(0, run_.harness.events.length - 25));
+  }
+  await run_.harness.open();
+  await run_.catchUp();
+  const rebuilt = new Map<string, string | null>();
+  for (const { op, before, after } of run_.harness.events) {
+    if (op === 'd') rebuilt.delete(before!['ID']!);
+    else rebuilt.set(after!['ID']!, after!['QTY']!);
+  }
+  const rows = await sql.query('SELECT TO_CHAR(ID), TO_CHAR(QTY) FROM LIVE_ORD');
+  expect(Object.fromEntries(rebuilt)).toEqual(
+    Object.fromEntries(rows.map(([id, qty]) => [String(id), String(qty)])),
+  );
+  await run_.harness.close();
+}, 600_000);
+
+test('a snapshot by ranges of ROWIDs under load', async () => {
+  await create('LIVE_BIG', 'ID NUMBER(9) PRIMARY KEY, NAME VARCHAR2(200)');
+  await run(
+    `INSERT INTO LIVE_BIG SELECT LEVEL, RPAD('x', 100, 'x') FROM DUAL CONNECT BY LEVEL <= 50000`,
+    'COMMIT',
+  );
+  const run_ = await live(['LIVE_BIG'], { limits: { chunkBlocks: 64 } });
+  await run(
+    "INSERT INTO LIVE_BIG SELECT 100000 + LEVEL, 'late' FROM DUAL CONNECT BY LEVEL <= 1000",
+    'COMMIT',
+  );
+  const snapshot = createSnapshot<OraclePosition, OracleSource>({
+    source: run_.harness.reader!.snapshotSource(),
+    codec: ORACLE_POSITIONS,
+    tables: [
+      { id: { schema: SCHEMA, table: 'LIVE_BIG' }, key: ['ID'], estimatedRows: null, limitation: null },
+    ],
+    restored: new Map(),
+    mode: 'initial',
+    parallelism: 4,
+    chunkRows: 5_000,
+    where: new Map(),
+    walLimitBytes: null,
+    retainedBytes: () => Promise.resolve(null),
+    freshStart: true,
+    onTableError: (_, error) => expect(error).toBeNull(),
+    log: SILENT,
+  });
+  for await (const batch of snapshot.readView(never)) run_.harness.take(batch);
+  const ids = run_.harness.events.map(({ after }) => Number(after?.['ID']));
+  expect(ids.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 50_000 }, (_, i) => i + 1));
+  await run_.harness.close();
+}, 600_000);

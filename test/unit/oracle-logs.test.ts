@@ -1,0 +1,387 @@
+/** Log files, windows and errors of the server: what is waited for, read again, and given up. */
+import { afterEach, describe, expect, test } from 'vitest';
+import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import type { FakeOracle } from '../support/oracle/fake-oracle.ts';
+import { Harness, serverWith } from '../support/oracle/harness.ts';
+import { RedoScript, xid } from '../support/oracle/redo-script.ts';
+
+const TABLES = { 'Q.ORD': { columns: { ID: 'NUMBER(9,0)', NAME: 'VARCHAR2(40)' }, pk: ['ID'] } };
+const [A, B] = [xid(1), xid(2)];
+const BROKEN =
+  'NJS-500: connection to the Oracle Database was broken ORA-03113: end-of-file on communication channel';
+
+let harness: Harness;
+
+function run(server: FakeOracle, tweaks: ConstructorParameters<typeof Harness>[1] = {}): Harness {
+  harness = new Harness(server, tweaks);
+  return harness;
+}
+
+function scripted(script: RedoScript): FakeOracle {
+  const server = serverWith(TABLES);
+  server.redo = script.rows;
+  return server;
+}
+
+const two = (): RedoScript =>
+  new RedoScript().insert(A, 'Q.ORD', { ID: '1' }).commit(A).insert(B, 'Q.ORD', { ID: '2' }).commit(B);
+const ids = (h: Harness): (string | null | undefined)[] => h.events.map(({ after }) => after?.['ID']);
+
+async function failure(h: Harness, scn: bigint): Promise<HeadwaterError> {
+  try {
+    await h.poll(scn);
+  } catch (error) {
+    expect(error).toBeInstanceOf(HeadwaterError);
+    return error as HeadwaterError;
+  }
+  throw new Error('it went on');
+}
+
+afterEach(async () => {
+  expect(await harness.close()).toEqual([]);
+});
+
+describe('log files', () => {
+  test('a switch while rows are fetched: the window is read again, and each row once', async () => {
+    for (let afterRows = 0; afterRows <= 4; afterRows++) {
+      const server = scripted(two());
+      server.faults.push({
+        on: 'FETCH',
+        afterRows,
+        message: 'ORA-00310: archived log contains sequence 11; sequence 10 required',
+        times: 1,
+        meanwhile: () => server.switchLog(1, 2013n),
+      });
+      const h = new Harness(server);
+      await h.poll(2030n);
+      expect(ids(h)).toEqual(['1', '2']);
+      expect(await h.close()).toEqual([]);
+    }
+    run(serverWith(TABLES));
+  });
+
+  test('the archiver is late: waited for', async () => {
+    const server = scripted(two());
+    server.switchLog(1, 2012n, { archive: false });
+    const h = run(server, { limits: { logRetryMs: 5 } });
+    setTimeout(() => server.archive(1), 12);
+    await h.poll(2030n);
+    expect(ids(h)).toEqual(['1', '2']);
+  });
+
+  test('the archiver does not come: a failure that another attempt may mend', async () => {
+    const server = scripted(two());
+    server.switchLog(1, 2012n, { archive: false });
+    const error = await failure(run(server), 2030n);
+    expect(error.code).toBe('source.log-missing');
+    expect(error.message).toContain('thread 1: the log before sequence 11 is missing');
+  });
+
+  test('an archived log was deleted before it was read: its name', async () => {
+    const server = scripted(two());
+    const h = run(server);
+    await h.poll(2010n);
+    server.switchLog(1, 2012n);
+    server.logs[0]!.state = 'deleted';
+    const error = await failure(h, 2030n);
+    expect(error.code).toBe('source.position-lost');
+    expect(error.message).toContain('thread 1 sequence 10');
+    expect(error.advice).toContain('Restore the archived log');
+  });
+
+  test('a hole in the sequences', async () => {
+    const server = scripted(two());
+    server.switchLog(1, 2011n);
+    server.switchLog(1, 2013n);
+    server.logs[1]!.state = 'unarchived';
+    expect((await failure(run(server), 2030n)).message).toContain('thread 1: sequence 11 is missing');
+  });
+
+  test('ORA-01291 that heals, and one that does not', async () => {
+    const server = scripted(two());
+    server.faults.push({ on: 'START_LOGMNR', message: 'ORA-01291: missing log file', times: 3 });
+    const h = new Harness(server);
+    await h.poll(2030n);
+    expect(ids(h)).toEqual(['1', '2']);
+    expect(await h.close()).toEqual([]);
+    const other = scripted(two());
+    other.faults.push({ on: 'START_LOGMNR', message: 'ORA-01291: missing log file', times: 99 });
+    expect((await failure(run(other), 2030n)).code).toBe('source.log-missing');
+  });
+
+  test('of two copies the first destination’s is read', async () => {
+    const server = scripted(two());
+    server.switchLog(1, 2013n);
+    server.destinations = ['LOG_ARCHIVE_DEST_1', 'LOG_ARCHIVE_DEST_2'];
+    server.logs.push({ ...server.logs[0]!, destination: 'LOG_ARCHIVE_DEST_2' });
+    const h = run(server, { archiveDestinations: ['LOG_ARCHIVE_DEST_2', 'LOG_ARCHIVE_DEST_1'] });
+    await h.poll(2030n);
+    expect(ids(h)).toEqual(['1', '2']);
+    expect(server.statements.filter((sql) => sql.includes('ADD_LOGFILE') && sql.includes('DEST_1'))).toEqual(
+      [],
+    );
+  });
+
+  test('many logs: a few at a time, and more where an old transaction lies before them', async () => {
+    const script = new RedoScript().start(A).insert(A, 'Q.ORD', { ID: '1' });
+    const server = scripted(script);
+    server.logBytes = 100;
+    server.logs[0]!.bytes = 100;
+    for (let scn = 2020; scn < 2100; scn += 10) {
+      script.insert(B, 'Q.ORD', { ID: String(scn) }, { at: scn + 1 }).commit(B, { at: scn + 2 });
+      server.switchLog(1, BigInt(scn));
+    }
+    script.commit(A, { at: 2101 });
+    const h = run(server, { limits: { logsPerSession: 2 } });
+    await h.poll(2110n);
+    expect(ids(h)).toEqual([...Array.from({ length: 8 }, (_, i) => String(2020 + 10 * i)), '1']);
+    expect(h.position?.scn).toBe(2101n);
+  });
+
+  test('archived logs alone', async () => {
+    const server = scripted(two());
+    const h = run(server, { archiveOnly: true });
+    server.switchLog(1, 2013n);
+    server.currentScn = 2030n;
+    await h.poll(2012n);
+    expect(ids(h)).toEqual(['1']);
+    server.switchLog(1, 2020n);
+    await h.poll(2019n);
+    expect(ids(h)).toEqual(['1', '2']);
+    expect(server.statements.some((sql) => sql.includes('/redo/'))).toBe(false);
+  });
+
+  test('a private thread is not waited for', async () => {
+    const server = scripted(two());
+    server.threads.push({
+      thread: 9,
+      open: true,
+      enabled: 'PRIVATE',
+      checkpoint: 0n,
+      enabledAt: 1n,
+      disabledAt: 0n,
+      last: 5n,
+    });
+    const h = run(server);
+    await h.poll(2030n);
+    expect(ids(h)).toEqual(['1', '2']);
+  });
+});
+
+describe('errors', () => {
+  test.each(['CONNECT', 'ADD_LOGFILE', 'START_LOGMNR'])(
+    'connection lost in %s: another attempt goes on',
+    async (on) => {
+      const server = scripted(two());
+      const h = run(server);
+      await h.poll(2010n);
+      await h.restart();
+      server.faults.push({ on, message: BROKEN, times: 1 });
+      const error = await failure(h, 2030n);
+      expect(error.code).toBe('source.connection-lost');
+      expect(error.entry.fate).toBe('retry');
+      await h.restart();
+      await h.poll(2030n);
+      expect(ids(h)).toEqual(['1', '2']);
+    },
+  );
+
+  test.each([0, 1, 2, 3, 4])(
+    'connection lost behind %d rows: nothing missing, nothing twice',
+    async (afterRows) => {
+      const server = scripted(two());
+      server.faults.push({ on: 'FETCH', afterRows, message: BROKEN, times: 1 });
+      const h = run(server, { limits: { batchChanges: 1 } });
+      expect((await failure(h, 2030n)).code).toBe('source.connection-lost');
+      await h.restart();
+      await h.poll(2030n);
+      expect(ids(h)).toEqual(['1', '2']);
+    },
+  );
+
+  test('a call takes too long: the window halves, down to its least', async () => {
+    const server = scripted(two());
+    server.faults.push({
+      on: 'START_LOGMNR',
+      message: 'NJS-123: call timeout of 600000 ms exceeded',
+      times: 3,
+    });
+    const h = new Harness(server, { limits: { windowStart: 32n, windowLeast: 2n } });
+    await h.poll(2030n);
+    expect(ids(h)).toEqual(['1', '2']);
+    const ends = server.statements.flatMap(
+      (sql) => /STARTSCN => '(\d+)', ENDSCN => '(\d+)'/.exec(sql)?.slice(1) ?? [],
+    );
+    expect(ends.slice(0, 8)).toEqual(['2000', '2030', '2000', '2016', '2000', '2008', '2000', '2004']);
+    expect(await h.close()).toEqual([]);
+    const slow = scripted(two());
+    slow.faults.push({ on: 'START_LOGMNR', message: 'ORA-01013: user requested cancel', times: 99 });
+    const error = await failure(run(slow, { limits: { windowStart: 32n, windowLeast: 2n } }), 2030n);
+    expect(error.code).toBe('source.query-interrupted');
+    expect(error.advice).toContain('query_timeout');
+  });
+
+  test('windows grow where they are fast', async () => {
+    const server = scripted(two());
+    const h = run(server, { limits: { windowStart: 2n, windowLeast: 1n, windowMost: 16n } });
+    await h.poll(2100n);
+    const sizes = server.statements.flatMap((sql) => {
+      const match = /STARTSCN => '(\d+)', ENDSCN => '(\d+)'/.exec(sql);
+      return match === null ? [] : [Number(match[2]) - Number(match[1])];
+    });
+    expect(sizes.slice(0, 3)).toEqual([2, 4, 8]);
+    expect(Math.max(...sizes)).toBe(16);
+  });
+
+  test('a LogMiner session that is not as thought is built again', async () => {
+    const server = scripted(two());
+    server.faults.push({
+      on: 'START_LOGMNR',
+      message: 'ORA-01306: dbms_logmnr.start_logmnr() must be invoked',
+      times: 2,
+    });
+    const h = run(server);
+    await h.poll(2030n);
+    expect(ids(h)).toEqual(['1', '2']);
+  });
+
+  test('an SCN range that stays refused ends it', async () => {
+    const server = scripted(two());
+    server.faults.push({
+      on: 'START_LOGMNR',
+      message: 'ORA-01281: SCN range specified is invalid',
+      times: 2,
+    });
+    expect((await failure(run(server), 2030n)).code).toBe('source.log-failed');
+  });
+
+  test.each([
+    [
+      'ORA-00600: internal error code, arguments: [krvrdGetUID:2], [18446744073709551614]',
+      'source.connection-lost',
+      'retry',
+    ],
+    ['ORA-00600: internal error code, arguments: [flg0]', 'source.supplemental-logging', 'halt'],
+    ['ORA-00600: internal error code, arguments: [kdli_iread_1]', 'source.log-failed', 'halt'],
+    ['ORA-04036: PGA memory used exceeds limit', 'source.out-of-resources', 'retry'],
+    ['ORA-01354: Supplemental log data must be added', 'source.supplemental-logging', 'halt'],
+    ['ORA-01325: archive log mode must be enabled', 'source.archive-mode', 'halt'],
+    ['ORA-65040: operation not allowed from within a pluggable database', 'source.container', 'halt'],
+    ['ORA-01031: insufficient privileges', 'source.privilege-missing', 'halt'],
+    ['ORA-01295: DB_ID mismatch', 'source.position-lost', 'resnapshot'],
+    ['ORA-01017: invalid username/password', 'source.auth-failed', 'halt'],
+    [
+      'NJS-138: connections to this database server version are not supported',
+      'source.client-unsupported',
+      'halt',
+    ],
+  ])('%s', async (message, code, fate) => {
+    const server = scripted(two());
+    server.faults.push({ on: 'START_LOGMNR', message, times: 1 });
+    const error = await failure(run(server), 2030n);
+    expect(error.code).toBe(code);
+    expect(error.entry.fate).toBe(fate);
+  });
+
+  test('an error nobody knows: three new attempts, then the end, with its argument', async () => {
+    const server = scripted(two());
+    const message = 'ORA-00600: internal error code, arguments: [qwerty], [1]';
+    server.faults.push({ on: 'START_LOGMNR', message, times: 99 });
+    const h = run(server);
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      expect((await failure(h, 2030n)).entry.fate).toBe('retry');
+      await h.restart();
+    }
+    const error = await failure(h, 2030n);
+    expect(error.code).toBe('source.log-failed');
+    expect(error.message).toContain('[qwerty]');
+    h.unknownErrors.progressed();
+    await h.restart();
+    expect((await failure(h, 2030n)).entry.fate).toBe('retry');
+  });
+
+  test('gaps that LogMiner reports: a warning, and the end where they do not stop', async () => {
+    const once = new RedoScript().plain(A, 34).insert(A, 'Q.ORD', { ID: '1' }).commit(A);
+    const h = new Harness(scripted(once));
+    await h.poll(2030n);
+    expect(h.warnings).toEqual(['missing-scn']);
+    expect(ids(h)).toEqual(['1']);
+    expect(await h.close()).toEqual([]);
+    const often = new RedoScript()
+      .plain(A, 34, { at: 2011 })
+      .plain(A, 34, { at: 2011 })
+      .plain(A, 34, { at: 2011 });
+    expect((await failure(run(scripted(often)), 2030n)).code).toBe('source.position-lost');
+  });
+
+  test('SCNs that fall within a result are counted', async () => {
+    const script = new RedoScript()
+      .insert(A, 'Q.ORD', { ID: '1' }, { at: 2015 })
+      .insert(A, 'Q.ORD', { ID: '2' }, { at: 2014 })
+      .commit(A, { at: 2016 });
+    const h = run(scripted(script));
+    await h.poll(2030n);
+    expect(ids(h)).toEqual(['1', '2']);
+    expect(h.warnings).toEqual(['scn-went-back']);
+  });
+
+  test('the session’s memory grows too large: LogMiner goes on in another connection', async () => {
+    const server = scripted(two());
+    server.sessionMemory = 10_000;
+    const h = run(server, { limits: { sessionMemoryBytes: 5_000, memoryCheckMs: 0, sessionMs: 0 } });
+    await h.poll(2012n);
+    const connects = server.connects;
+    await h.poll(2020n);
+    await h.poll(2030n);
+    expect(server.connects).toBeGreaterThan(connects);
+    expect(ids(h)).toEqual(['1', '2']);
+  });
+});
+
+describe('the flush table', () => {
+  test('is written to at the log’s end, and nowhere else', async () => {
+    const server = scripted(two());
+    const h = run(server, { flushTable: 'HEADWATER_FLUSH' });
+    await h.poll(2030n);
+    await h.poll(2040n);
+    expect(server.flushTable.scn).toBeGreaterThan(2000n);
+  });
+
+  test('without the table nothing is ever written', async () => {
+    const server = scripted(two());
+    const h = run(server);
+    await h.poll(2030n);
+    expect(server.statements.filter((sql) => /INSERT INTO|UPDATE "|CREATE |COMMIT$/.test(sql))).toEqual([]);
+  });
+
+  test('may not be written to: it is left alone, with a warning', async () => {
+    const server = scripted(two());
+    server.flushTable.writable = false;
+    const h = run(server, { flushTable: 'HEADWATER_FLUSH' });
+    await h.poll(2030n);
+    await h.poll(2040n);
+    expect(h.warnings).toEqual(['flush-off']);
+    expect(ids(h)).toEqual(['1', '2']);
+  });
+
+  test('the connection is lost in it: another attempt', async () => {
+    const server = scripted(two());
+    server.faults.push({ on: 'FLUSH', message: BROKEN, times: 1 });
+    const h = run(server, { flushTable: 'HEADWATER_FLUSH' });
+    await h.poll(2030n);
+    expect((await failure(h, 2040n)).code).toBe('source.connection-lost');
+    await h.restart();
+    await h.poll(2050n);
+    expect(ids(h)).toEqual(['1', '2']);
+  });
+
+  test('an instance that is away does not keep the others waiting', async () => {
+    const server = scripted(two());
+    server.faults.push({ on: 'CONNECT', within: 'node1', message: 'NJS-503: connection refused', times: 9 });
+    const h = run(server, { flushTable: 'HEADWATER_FLUSH', racNodes: ['node1:1521', 'node2:1521'] });
+    await h.poll(2030n);
+    await h.poll(2040n);
+    expect(server.flushTable.scn).toBeGreaterThan(2000n);
+    expect(ids(h)).toEqual(['1', '2']);
+  });
+});

@@ -1,0 +1,416 @@
+/** Snapshots by flashback query through the snapshot engine, and what preflight finds. */
+import { afterEach, describe, expect, test } from 'vitest';
+import { tableName } from '../../src/model/table.ts';
+import type { OraclePosition } from '../../src/readers/oracle/position.ts';
+import { ORACLE_POSITIONS } from '../../src/readers/oracle/position.ts';
+import type { OracleSource } from '../../src/readers/oracle/source-info.ts';
+import { SILENT } from '../../src/observability/log.ts';
+import { createSnapshot, type Snapshot } from '../../src/snapshot/snapshot.ts';
+import type { FakeOracle } from '../support/oracle/fake-oracle.ts';
+import { rowIdOf } from '../support/oracle/row-ids.ts';
+import { fakeColumn, Harness, serverWith } from '../support/oracle/harness.ts';
+import { RedoScript, xid } from '../support/oracle/redo-script.ts';
+
+const ORD = { columns: { ID: 'NUMBER(9,0)', NAME: 'VARCHAR2(40)' }, pk: ['ID'] };
+const TABLES = { 'Q.ORD': ORD, 'Q.ITEM': ORD };
+const [A, B] = [xid(1), xid(2)];
+
+let harness: Harness | null = null;
+const never = new AbortController().signal;
+
+/** Rows 1 to `count` in blocks of ten, committed at SCN 1500. */
+function fill(server: FakeOracle, table: number, count: number): void {
+  const target = server.tables[table]!;
+  const object = Number(target.dataObjectId);
+  for (let id = 1; id <= count; id++) {
+    target.rows.push({
+      scn: 1500n,
+      rowId: rowIdOf(object, Math.ceil(id / 10), id % 10),
+      values: { ID: String(id), NAME: `n${id}` },
+    });
+  }
+  target.extents = Array.from({ length: Math.ceil(count / 10) }, (_, i) => ({
+    high: rowIdOf(object, i + 1, 32767),
+    blocks: 1,
+  }));
+}
+
+function snapshotOf(
+  h: Harness,
+  more: Partial<Parameters<typeof createSnapshot<OraclePosition, OracleSource>>[0]> = {},
+): Snapshot<OraclePosition, OracleSource> {
+  return createSnapshot<OraclePosition, OracleSource>({
+    source: h.reader!.snapshotSource(),
+    codec: ORACLE_POSITIONS,
+    tables: ['ORD', 'ITEM'].map((table) => ({
+      id: { schema: 'Q', table },
+      key: ['ID'],
+      estimatedRows: null,
+      limitation: null,
+    })),
+    restored: new Map(h.state),
+    mode: 'initial',
+    parallelism: 3,
+    chunkRows: 20,
+    where: new Map(),
+    walLimitBytes: null,
+    retainedBytes: () => Promise.resolve(null),
+    freshStart: h.opened?.continuity.kind !== 'continuous',
+    onTableError: (id, error) => errors.push(`${tableName(id)} ${error.code}`),
+    log: SILENT,
+    ...more,
+  });
+}
+const errors: string[] = [];
+
+async function readAll(
+  h: Harness,
+  snapshot: Snapshot<OraclePosition, OracleSource>,
+  until?: number,
+): Promise<void> {
+  for await (const batch of snapshot.readView(never)) {
+    h.take(batch);
+    if (until !== undefined && h.events.length >= until) return;
+  }
+}
+
+const idsOf = (h: Harness, table: string): number[] =>
+  h.events
+    .filter((event) => event.table === table && event.op === 'r')
+    .map(({ after }) => Number(after?.['ID']));
+const sorted = (list: readonly number[]): number[] => list.toSorted((a, b) => a - b);
+const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
+
+afterEach(async () => {
+  errors.length = 0;
+  if (harness !== null) expect(await harness.close()).toEqual([]);
+  harness = null;
+});
+
+describe('snapshot', () => {
+  test('all rows once, over several connections and ranges of ROWIDs, as of one SCN', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 95);
+    fill(server, 1, 7);
+    server.tables[0]!.rows.push({
+      scn: 2005n,
+      rowId: rowIdOf(73_000, 99, 1),
+      values: { ID: '1000', NAME: 'too late' },
+    });
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    expect(h.opened?.continuity).toMatchObject({ kind: 'fresh', start: { read: 2000n, upTo: 2000n } });
+    server.currentScn = 2010n;
+    await readAll(h, snapshotOf(h));
+    expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(95));
+    expect(sorted(idsOf(h, 'Q.ITEM'))).toEqual(upTo(7));
+    const selects = server.statements.filter((sql) => sql.includes('AS OF SCN'));
+    expect(selects.length).toBeGreaterThan(5);
+    expect(selects.every((sql) => sql.includes('AS OF SCN 2000 '))).toBe(true);
+    expect(h.events.every(({ scn }) => scn === '2000')).toBe(true);
+  });
+
+  test('mining begins before the oldest open transaction; what committed by the snapshot’s SCN is not delivered', async () => {
+    const server = serverWith(TABLES);
+    server.redo = new RedoScript(1990)
+      .start(A)
+      .insert(A, 'Q.ORD', { ID: '1' })
+      .insert(B, 'Q.ORD', { ID: '2' })
+      .commit(B, { at: 2000 })
+      .commit(A, { at: 2005 }).rows;
+    server.openTransactions = [1991n];
+    const h = (harness = new Harness(server, { limits: { overlap: 2n } }, null));
+    await h.open();
+    expect(h.position).toMatchObject({ scn: 1988n, read: 2000n });
+    await h.poll(2010n);
+    expect(h.events.map(({ after }) => after?.['ID'])).toEqual(['1']);
+  });
+
+  test('an open transaction whose beginning is no longer in the logs: from the oldest there is', async () => {
+    const server = serverWith(TABLES);
+    server.openTransactions = [0n];
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    expect(h.position?.scn).toBe(1000n);
+  });
+
+  test('killed in the middle: the rest is read while streaming, no row twice', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 95);
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    await readAll(h, snapshotOf(h), 40);
+    const before = idsOf(h, 'Q.ORD').length;
+    await h.restart();
+    server.redo = new RedoScript()
+      .update(A, 'Q.ORD', { NAME: 'new' }, { ID: '90', NAME: 'n90' })
+      .commit(A).rows;
+    server.tables[0]!.rows.push({
+      scn: 2012n,
+      rowId: rowIdOf(73_000, 9, 0),
+      values: { ID: '90', NAME: 'new' },
+    });
+    server.currentScn = 2030n;
+    await h.open();
+    expect(h.opened?.continuity.kind).toBe('continuous');
+    await merged(h, snapshotOf(h));
+    expect(before).toBeGreaterThan(30);
+    expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(95));
+    const last = h.events.filter(({ after }) => after?.['ID'] === '90').at(-1);
+    expect(last?.after?.['NAME']).toBe('new');
+  });
+
+  test('the past of one table is gone (ORA-01555): it alone is read again, at a later SCN', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 30);
+    fill(server, 1, 30);
+    server.tables[1]!.undoHorizon = 2010n;
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    server.currentScn = 2020n;
+    const snapshot = snapshotOf(h);
+    await readAll(h, snapshot);
+    expect(idsOf(h, 'Q.ITEM')).toEqual([]);
+    await merged(h, snapshot);
+    expect(errors).toEqual([]);
+    expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(30));
+    expect(sorted(idsOf(h, 'Q.ITEM'))).toEqual(upTo(30));
+    expect(h.events.filter(({ table }) => table === 'Q.ITEM').every(({ scn }) => Number(scn) >= 2020)).toBe(
+      true,
+    );
+  });
+
+  test('a table without a key, whose past is gone, too', async () => {
+    const server = serverWith({ ...TABLES, 'Q.ITEM': { ...ORD, pk: [] } });
+    fill(server, 1, 12);
+    server.tables[1]!.lastDdl = 2010n;
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    server.currentScn = 2020n;
+    const snapshot = snapshotOf(h);
+    await readAll(h, snapshot);
+    await merged(h, snapshot);
+    expect(sorted(idsOf(h, 'Q.ITEM'))).toEqual(upTo(12));
+  });
+
+  test('a table that was dropped meanwhile stays behind, the others go on', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 5);
+    fill(server, 1, 5);
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    server.tables.pop();
+    await readAll(h, snapshotOf(h));
+    expect(idsOf(h, 'Q.ORD')).toHaveLength(5);
+    expect(errors).toEqual(['Q.ITEM snapshot.table-unreadable']);
+  });
+
+  test('a condition of the settings, and one the server does not accept', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 5);
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    await readAll(
+      h,
+      snapshotOf(h, {
+        where: new Map([
+          ['Q.ORD', 'nonsense'],
+          ['Q.ITEM', 'ID > 3'],
+        ]),
+      }),
+    );
+    expect(errors).toEqual(['Q.ORD snapshot.where-invalid']);
+    expect(server.statements.some((sql) => sql.includes('WHERE (ID > 3) ORDER BY T.ROWID'))).toBe(true);
+  });
+
+  test('extents may not be looked at: the table in one piece', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 95);
+    server.mayReadExtents = false;
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    await readAll(h, snapshotOf(h));
+    expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(95));
+  });
+
+  test('a connection that breaks while a table is read ends the attempt', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 95);
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    server.faults.push({
+      on: 'READ',
+      afterRows: 3,
+      message: 'ORA-03113: end-of-file on communication channel',
+      times: 1,
+    });
+    await expect(readAll(h, snapshotOf(h))).rejects.toMatchObject({ code: 'source.connection-lost' });
+  });
+});
+
+async function merged(h: Harness, snapshot: Snapshot<OraclePosition, OracleSource>): Promise<void> {
+  const stop = new AbortController();
+  const stream = h.reader!.read(h.position!, stop.signal);
+  for await (const batch of snapshot.merge(stream, () => h.reader!.nudge(), stop.signal)) {
+    h.take(batch);
+    if (snapshot.done) break;
+    // The database goes on living.
+    h.server.currentScn += 1n;
+  }
+  stop.abort();
+}
+
+describe('preflight', () => {
+  const findings = async (
+    server: FakeOracle,
+    tweaks: ConstructorParameters<typeof Harness>[1] = {},
+  ): Promise<string[]> => {
+    const h = (harness = new Harness(server, tweaks));
+    const { createOracleReader } = await import('../../src/readers/oracle/reader.ts');
+    await using reader = createOracleReader(h.options, {
+      connect: server.connect,
+      unknownErrors: h.unknownErrors,
+      log: SILENT,
+    });
+    return (await reader.preflight(never))
+      .filter(({ level }) => level !== 'ok')
+      .map(({ level, code, message, fix }) => `${level} ${code ?? ''} ${message} ${fix ?? ''}`);
+  };
+
+  test('a prepared database', async () => {
+    expect(await findings(serverWith(TABLES))).toEqual([]);
+  });
+
+  test.each<[string, (server: FakeOracle) => void, RegExp]>([
+    [
+      'no archiving',
+      (s) => (s.logMode = 'NOARCHIVELOG'),
+      /^error source\.archive-mode ORCLCDB is not in ARCHIVELOG/,
+    ],
+    [
+      'no supplemental logging',
+      (s) => (s.minimalLogging = 'NO'),
+      /source\.supplemental-logging .* ALTER DATABASE ADD SUPPLEMENTAL LOG DATA;/,
+    ],
+    [
+      'no LOGMINING',
+      (s) => s.privileges.delete('LOGMINING'),
+      /source\.privilege-missing .*GRANT LOGMINING TO "C##CDC";/,
+    ],
+    [
+      'V$LOG',
+      (s) => s.unreadable.add('V$LOG'),
+      /cannot read V\$LOG\. GRANT SELECT ON SYS\.V_\$LOG TO "C##CDC";/,
+    ],
+    ['V$DATABASE', (s) => s.unreadable.add('V$DATABASE'), /GRANT SELECT ON SYS\.V_\$DATABASE TO "C##CDC";/],
+    ['no FLASHBACK', (s) => (s.mayFlashback = false), /GRANT SELECT, FLASHBACK ON "Q"\."ORD" TO "C##CDC";/],
+    ['DBMS_LOGMNR', (s) => (s.mayMine = false), /GRANT EXECUTE ON SYS\.DBMS_LOGMNR TO "C##CDC";/],
+    [
+      'a standby',
+      (s) => ((s.role = 'PHYSICAL STANDBY'), (s.openMode = 'READ ONLY WITH APPLY')),
+      /source\.read-only .*archive_only: true/,
+    ],
+    [
+      'no ALL COLUMNS',
+      (s) => (s.tables[0]!.allColumns = false),
+      /^warning .*ALTER TABLE "Q"\."ORD" ADD SUPPLEMENTAL LOG DATA \(ALL\) COLUMNS;/,
+    ],
+    [
+      'no ALL COLUMNS and no key',
+      (s) => ((s.tables[0]!.allColumns = false), (s.tables[0]!.key = [])),
+      /^error source\.supplemental-logging Q\.ORD has neither a key/,
+    ],
+    [
+      'an index-organized table',
+      (s) => (s.tables[0]!.indexOrganized = true),
+      /^warning .*Q\.ORD is left out: it is index-organized/,
+    ],
+    ['a temporary table', (s) => (s.tables[0]!.temporary = true), /left out: it is temporary/],
+    [
+      'several destinations',
+      (s) => (s.destinations = ['LOG_ARCHIVE_DEST_1', 'LOG_ARCHIVE_DEST_2']),
+      /archive_destinations which to read, such as \[LOG_ARCHIVE_DEST_1\]/,
+    ],
+    ['small online logs', (s) => (s.logs[0]!.bytes = 1024 ** 2), /^warning .*Larger online logs/],
+    ['UTF8 as national character set', (s) => (s.nationalCharacterSet = 'UTF8'), /^warning .*AL16UTF16 only/],
+    [
+      'a column of a type that is left out',
+      (s) => (s.tables[0]!.columns = [...s.tables[0]!.columns, fakeColumn('G', 'SDO_GEOMETRY')]),
+      /^warning .*left out: G \(SDO_GEOMETRY\)/,
+    ],
+    [
+      'a long name',
+      (s) => (s.tables[0]!.columns = [...s.tables[0]!.columns, fakeColumn('X'.repeat(31), 'DATE')]),
+      /^warning .*longer than 30/,
+    ],
+    [
+      'a login that is refused',
+      (s) => s.faults.push({ on: 'CONNECT', message: 'ORA-01017: invalid credential', times: 1 }),
+      /^error source\.auth-failed/,
+    ],
+    [
+      'a listener that does not know the service',
+      (s) => s.faults.push({ on: 'CONNECT', message: 'NJS-518: cannot connect ORA-12514', times: 1 }),
+      /^error source\.unreachable .*service/,
+    ],
+  ])('%s', async (_, change, expected) => {
+    const server = serverWith(TABLES);
+    change(server);
+    const found = await findings(server);
+    expect(found.length).toBeGreaterThan(0);
+    expect(found.join('\n')).toMatch(new RegExp(expected.source, 'm'));
+  });
+
+  test.each<[string, string, string, RegExp]>([
+    ['the wrong container', 'PDB1', 'READ WRITE', /source\.container The session is in the container PDB1/],
+    [
+      'a PDB that is closed',
+      'CDB$ROOT',
+      'MOUNTED',
+      /source\.container The PDB PDB1 is MOUNTED\. ALTER PLUGGABLE DATABASE "PDB1" OPEN;/,
+    ],
+  ])('%s', async (_, container, mode, expected) => {
+    const server = serverWith(TABLES);
+    server.pdb = 'PDB1';
+    server.sessionContainer = container;
+    server.pdbMode = mode;
+    expect((await findings(server, { pdb: 'PDB1' })).join('\n')).toMatch(expected);
+  });
+
+  test('a PDB, prepared: LogMiner in the root, tables in the PDB, rows of the others left out', async () => {
+    const server = serverWith(TABLES);
+    server.pdb = 'PDB1';
+    expect(await findings(server, { pdb: 'PDB1' })).toEqual([]);
+    await harness!.close();
+    server.redo = new RedoScript()
+      .insert(A, 'Q.ORD', { ID: '1' }, { extra: { container: 'PDB1' } })
+      .insert(A, 'Q.ORD', { ID: '2' }, { extra: { container: 'PDB2' } })
+      .commit(A).rows;
+    const h = (harness = new Harness(server, { pdb: 'PDB1' }));
+    await h.poll(2020n);
+    expect(h.events.map(({ after }) => after?.['ID'])).toEqual(['1']);
+  });
+
+  test('a pattern that matches nothing', async () => {
+    expect((await findings(serverWith(TABLES), { tables: ['Q.NONE'] })).join('')).toMatch(
+      /settings\.no-table-matches/,
+    );
+  });
+
+  test('require_all_columns makes the warning an error', async () => {
+    const server = serverWith(TABLES);
+    server.tables[0]!.allColumns = false;
+    expect((await findings(server, { requireAllColumns: true })).join('')).toMatch(
+      /^error source\.supplemental-logging/,
+    );
+  });
+
+  test('a table created later is found', async () => {
+    const server = serverWith(TABLES);
+    const h = (harness = new Harness(server));
+    const reader = await h.open();
+    await reader.checkTables!(never);
+    server.tables.push({ ...server.tables[0]!, name: 'NEW' });
+    await expect(reader.checkTables!(never)).rejects.toMatchObject({ code: 'source.tables-changed' });
+  });
+});
