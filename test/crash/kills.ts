@@ -54,8 +54,8 @@ export async function survivesKills({ source, kills, failpoints, positionKept }:
         await sleep(200 + random() * 2_500);
       }
       if (kill === positionKept) streamedFrom = workload.committed.length;
-      if (kill % 7 === 5) {
-        if (kill % 2 === 0) {
+      if (kill % 4 === 3) {
+        if (kill % 8 === 3) {
           await kafka.kill();
           await sleep(1_000);
           await kafka.start();
