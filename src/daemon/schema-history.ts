@@ -1,3 +1,4 @@
+import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Settings } from '../settings/settings.ts';
 import { HISTORY_PREFIX, PAUSED_PREFIX, SCHEMA_PREFIX, TOPIC_PREFIX } from '../state/checkpoint.ts';
 import { ownState, readSinkState } from './sinks.ts';
@@ -45,10 +46,11 @@ export function historiesOf(
   const tables = new Map<string, Map<number, TableVersion>>();
   for (const [key, text] of state) {
     const name = tableOf(key);
-    const version = name === null ? null : versionOf(text);
-    if (name === null || version === null || (table !== null && name !== table)) continue;
-    const versions = tables.get(name) ?? new Map<number, TableVersion>();
-    tables.set(name, versions.set(version.version, version));
+    if (name === null || (table !== null && name !== table)) continue;
+    for (const version of versionsIn(text) ?? []) {
+      const versions = tables.get(name) ?? new Map<number, TableVersion>();
+      tables.set(name, versions.set(version.version, version));
+    }
   }
   return [...tables]
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -70,13 +72,21 @@ export interface SchemaRepair {
 
 /**
  * Forgets what cannot be read, and the present shapes of the tables (of `table` alone, if given), so that the next
- * start takes them from the database. Takes ownership: refused while a daemon runs.
+ * start takes them from the database. Takes ownership: refused while a daemon runs. Throws `request.invalid` for
+ * Oracle, where redo that is mined again after a restart has to be read with the shapes of its time.
  */
 export async function repairSchemas(
   settings: Settings,
   table: string | null,
   signal: AbortSignal,
 ): Promise<SchemaRepair> {
+  if (settings.source.connector === 'oracle') {
+    throw new HeadwaterError(
+      'request.invalid',
+      'The schemas of an Oracle pipeline cannot be taken anew: redo that is mined again is read with them.',
+      { fix: 'Read the table again with `headwater resync`, or give the pipeline another name.' },
+    );
+  }
   await using owned = await ownState(settings, 'its schemas cannot be repaired', signal);
   const { changes, ...repair } = repairOf(owned.state, table);
   if (changes.size > 0) await owned.sink.commit(changes);
@@ -90,17 +100,24 @@ export function repairOf(
   const changes = new Map<string, string | null>();
   const dropped: string[] = [];
   for (const [key, text] of state) {
-    if (tableOf(key) === null || versionOf(text) !== null) continue;
+    if (tableOf(key) === null || versionsIn(text) !== null) continue;
     changes.set(key, null);
     dropped.push(key);
   }
   const renewed: string[] = [];
   for (const { table: name, versions } of historiesOf(state, table)) {
-    // The number goes on: events of two shapes never have the same.
-    changes.set(SCHEMA_PREFIX + name, JSON.stringify({ version: versions.at(-1)!.version }));
+    changes.set(SCHEMA_PREFIX + name, shapeless(state.get(SCHEMA_PREFIX + name), versions.at(-1)!.version));
     renewed.push(name);
   }
   return { changes, dropped, renewed };
+}
+
+/** Without the table's shape. The numbers go on: events of two shapes never have the same. */
+function shapeless(text: string | undefined, version: number): string {
+  const stored = text === undefined ? null : parsed(text);
+  return JSON.stringify(
+    stored !== null && Array.isArray(stored['versions']) ? { ...stored, table: null } : { version },
+  );
 }
 
 function tableOf(key: string): string | null {
@@ -109,41 +126,61 @@ function tableOf(key: string): string | null {
   return key.slice(HISTORY_PREFIX.length, key.lastIndexOf('/'));
 }
 
-/** Null for what is not a version. One whose shape was forgotten has no columns. */
-function versionOf(text: string): TableVersion | null {
-  let parsed: unknown;
+type Stored = Readonly<Record<string, unknown>>;
+
+function parsed(text: string): Stored | null {
   try {
-    parsed = JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Stored) : null;
   } catch {
     return null;
   }
-  if (typeof parsed !== 'object' || parsed === null) return null;
-  const { version, from, columns, key } = parsed as Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The versions that one key of the state holds; null for what is none. PostgreSQL has a key for each version, MySQL
+ * all of them in one with the columns of the last, Oracle all of them whole.
+ */
+function versionsIn(text: string): readonly TableVersion[] | null {
+  const stored = parsed(text);
+  if (stored === null) return null;
+  const { versions } = stored;
+  if (!Array.isArray(versions)) {
+    const version = versionOf(stored);
+    return version === null ? null : [version];
+  }
+  const table = typeof stored['table'] === 'object' ? stored['table'] : null;
+  return versions.flatMap((each: unknown, i) => {
+    if (typeof each !== 'object' || each === null) return [];
+    const version = versionOf({ ...each, ...(i === versions.length - 1 ? table : null) });
+    return version === null ? [] : [version];
+  });
+}
+
+/** One whose shape was forgotten, or is not kept, has no columns. */
+function versionOf({ version, from, since, columns, key }: Stored): TableVersion | null {
   if (typeof version !== 'number') return null;
   const known = (Array.isArray(columns) ? columns : []).flatMap(columnOf);
   return {
     version,
-    from: typeof from === 'string' ? from : null,
+    from: typeof from === 'string' ? from : since == null ? null : JSON.stringify(since),
     columns: known,
-    key: (Array.isArray(key) ? key : []).flatMap((i) =>
-      typeof i === 'number' ? [known[i]?.name ?? '?'] : [],
-    ),
+    key: (Array.isArray(key) ? key : []).flatMap((each: unknown) => {
+      if (typeof each === 'string') return [each];
+      return typeof each === 'number' ? [known[each]?.name ?? '?'] : [];
+    }),
   };
 }
 
 function columnOf(value: unknown): readonly ColumnVersion[] {
   if (typeof value !== 'object' || value === null) return [];
-  const { name, nativeType, nullable } = value as Readonly<Record<string, unknown>>;
-  if (typeof name !== 'string' || typeof nativeType !== 'string') return [];
-  return [{ name, nativeType, nullable: nullable !== false }];
+  const { name, nullable, nativeType, columnType, dataType } = value as Stored;
+  const type = nativeType ?? columnType ?? dataType;
+  if (typeof name !== 'string' || typeof type !== 'string') return [];
+  return [{ name, nativeType: type, nullable: nullable !== false }];
 }
 
 function textIn(text: string | undefined, field: string): string | null {
-  if (text === undefined) return null;
-  try {
-    const value = (JSON.parse(text) as Readonly<Record<string, unknown>> | null)?.[field];
-    return typeof value === 'string' ? value : null;
-  } catch {
-    return null;
-  }
+  const value = text === undefined ? null : parsed(text)?.[field];
+  return typeof value === 'string' ? value : null;
 }

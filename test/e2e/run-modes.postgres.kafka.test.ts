@@ -114,14 +114,14 @@ describe('snapshot.mode', () => {
   it('a transaction larger than emit.max_transaction says in its records that it comes in pieces', async () => {
     const it = await pipeline({ emit: ['max_transaction: { rows: 1500 }'] });
     await job(it);
-    await database.query('INSERT INTO t SELECT generate_series(1001, 8000)');
+    await database.query('INSERT INTO t SELECT generate_series(1001, 100000)');
     await insert(9001, 9002);
     await job(it);
     const records = (await readFiles(it.dir)).filter(({ value }) => value?.op === 'c');
     const split = records.map(({ headers }) => headers?.['__headwater.split']);
     const last = split.lastIndexOf(String(records[0]!.value!.source['txId']));
     const first = split.findIndex((id) => id !== undefined);
-    expect(records[last]!.value!.after).toMatchObject({ id: 8000 });
+    expect(records[last]!.value!.after).toMatchObject({ id: 100_000 });
     // The first piece has gone out before anybody knew; the rest is one run.
     expect(first).toBeGreaterThanOrEqual(1500);
     expect(new Set(split.slice(first, last + 1)).size).toBe(1);

@@ -153,3 +153,47 @@ describe('tables that wait', () => {
     expect(pausesTable(new Error('x'))).toBeNull();
   });
 });
+
+describe('the histories of other sources are shown too', () => {
+  const shown = (text: object) =>
+    historiesOf(new Map([['schema/shop.t', JSON.stringify(text)]]), null).map(({ versions }) => versions);
+
+  test('MySQL keeps the columns of the last version', () => {
+    const id = { name: 'id', columnType: 'int unsigned', dataType: 'int', nullable: false };
+    const stored = {
+      version: 2,
+      table: { id: { schema: 'shop', table: 't' }, columns: [id], key: [0] },
+      versions: [
+        { version: 1, since: null, shape: 'a' },
+        { version: 2, since: { file: 'b.1', pos: 4 }, shape: 'b' },
+      ],
+    };
+    expect(shown(stored)).toEqual([
+      [
+        { version: 1, from: null, columns: [], key: [] },
+        {
+          version: 2,
+          from: '{"file":"b.1","pos":4}',
+          columns: [{ name: 'id', nativeType: 'int unsigned', nullable: false }],
+          key: ['id'],
+        },
+      ],
+    ]);
+    const { changes } = repairOf(new Map([['schema/shop.t', JSON.stringify(stored)]]), null);
+    expect(JSON.parse(changes.get('schema/shop.t')!)).toEqual({ ...stored, table: null });
+  });
+
+  test('Oracle keeps all of them', () => {
+    const columns = [{ name: 'ID', dataType: 'NUMBER', nullable: false }];
+    expect(shown({ v: 1, versions: [{ version: 1, from: '77', columns, key: ['ID'] }] })).toEqual([
+      [
+        {
+          version: 1,
+          from: '77',
+          columns: [{ name: 'ID', nativeType: 'NUMBER', nullable: false }],
+          key: ['ID'],
+        },
+      ],
+    ]);
+  });
+});

@@ -71,13 +71,13 @@ function historyText({ table, versions, paused, topic }: TableHistory): string {
   for (const version of versions) {
     lines.push(`  version ${version.version}, ${beginning(version)}; key (${version.key.join(', ')})`);
     lines.push(...changes(before, version).map((change) => `    ${change}`));
-    before = version;
+    if (version.columns.length > 0) before = version;
   }
   return `${lines.join('\n')}\n`;
 }
 
 function beginning({ from, columns }: TableVersion): string {
-  if (columns.length === 0) return 'to be taken from the database';
+  if (columns.length === 0 && from === null) return 'to be taken from the database';
   return from === null ? 'as it was found' : `from ${from}`;
 }
 
