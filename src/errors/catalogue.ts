@@ -87,7 +87,7 @@ export const CATALOGUE = {
     exit: 3,
     summary: 'The connection to the database broke: network, restart, or a time-out of the server.',
     advice:
-      'Nothing is lost; Headwater reconnects. If it recurs look at the server log and wal_sender_timeout.',
+      'Nothing is lost; Headwater reconnects. If it recurs look at the server log and its time-outs (PostgreSQL: wal_sender_timeout; MySQL: net_write_timeout).',
   },
   'source.tls-failed': {
     fate: 'halt',
@@ -101,7 +101,7 @@ export const CATALOGUE = {
     exit: 3,
     summary: 'The database refuses the login.',
     advice:
-      'Check user and password, and that pg_hba.conf lets this host in (also for replication connections).',
+      'Check user and password, and that the server lets this host in (PostgreSQL: pg_hba.conf, also for replication connections; MySQL: the host part of the user).',
   },
   'source.database-missing': {
     fate: 'halt',
@@ -120,7 +120,7 @@ export const CATALOGUE = {
     exit: 3,
     summary: 'The server has no connection left for this role or in all.',
     advice:
-      'Raise max_connections, max_wal_senders or the role’s limit; Headwater needs two, and some for a snapshot.',
+      'Raise max_connections (PostgreSQL: max_wal_senders too) or the role’s limit; Headwater needs two, and some for a snapshot.',
   },
   'source.out-of-resources': {
     fate: 'retry',
@@ -138,7 +138,7 @@ export const CATALOGUE = {
     fate: 'halt',
     exit: 1,
     summary: 'The database refused a statement of Headwater for a reason it has no answer to.',
-    advice: 'The message holds the SQLSTATE; look at the server log for the statement.',
+    advice: 'The message holds the server’s own code; look at the server log for the statement.',
   },
   'source.privilege-missing': {
     fate: 'halt',
@@ -150,7 +150,8 @@ export const CATALOGUE = {
     fate: 'halt',
     exit: 3,
     summary: 'The server is older than what Headwater can read.',
-    advice: 'PostgreSQL 15 to 18 are supported; 13 and 14 work with fewer checks.',
+    advice:
+      'PostgreSQL from 15 on is supported (13 and 14 work with fewer checks), MySQL from 5.6, MariaDB from 10.11, Oracle from 19c.',
   },
   'source.wal-level': {
     fate: 'halt',
