@@ -10,12 +10,17 @@ import { openEncoding } from './encodings.ts';
 import { enrichmentParts } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
-import { type Source, withSource } from './sources.ts';
+import { type Source, withSource } from './sources/source.ts';
 import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
 
 /** One attempt's parts, made by hand from one settings file. */
-export function attemptParts(settings: Settings, run: RunOptions): AttemptParts<unknown, SourceInfo> {
-  return withSource(settings, run.log, (source) => partsOf(settings, run, source));
+export function attemptParts(
+  settings: Settings,
+  run: RunOptions,
+): Promise<AttemptParts<unknown, SourceInfo>> {
+  return withSource<AttemptParts<unknown, SourceInfo>>(settings, run.log, (source) =>
+    partsOf(settings, run, source),
+  );
 }
 
 export interface RunOptions {

@@ -9,7 +9,7 @@ import { registryClient } from './encodings.ts';
 import { readOffsets } from './offsets.ts';
 import { topicsOf } from './topics.ts';
 import { kafkaOptions } from './sinks.ts';
-import { openReader } from './sources.ts';
+import { openReader } from './sources/source.ts';
 
 /**
  * Everything that can be known to go wrong before it does. Changes nothing at the source and creates no topic;
@@ -25,7 +25,7 @@ export async function diagnose(settings: Settings, signal: AbortSignal): Promise
 }
 
 async function checkSource(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
-  await using reader = openReader(settings, SILENT);
+  await using reader = await openReader(settings, SILENT);
   try {
     const findings = await reader.preflight(signal);
     const gone = findings.some(({ code }) => code === 'settings.no-table-matches');
@@ -84,7 +84,7 @@ async function checkRegistry({ emit }: Settings, signal: AbortSignal): Promise<r
 
 /** As far as the source can be asked: without it the cluster alone is checked. */
 async function topicNamesOf(settings: Settings, signal: AbortSignal): Promise<readonly string[]> {
-  await using reader = openReader(settings, SILENT);
+  await using reader = await openReader(settings, SILENT);
   const tables = await reader.tables(signal).catch(() => []);
   return topicsOf(
     settings,

@@ -2,7 +2,7 @@ import type { JsonValue } from '../model/position.ts';
 import type { Settings } from '../settings/settings.ts';
 import { POSITION_KEY, SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
 import { parsePositionRecord } from '../state/durable-state.ts';
-import { normalisePosition } from './sources.ts';
+import { normalisePosition } from './sources/source.ts';
 import { ownState, readSinkState } from './sinks.ts';
 
 /** The durable state of a pipeline, readable. */
@@ -50,7 +50,7 @@ export async function writeOffsets(
   position: JsonValue,
   signal: AbortSignal,
 ): Promise<void> {
-  const normal = normalisePosition(settings, position);
+  const normal = await normalisePosition(settings, position);
   await using owned = await ownState(settings, 'its position cannot be set', signal);
   const { sink, state } = owned;
   const known = state.get(POSITION_KEY);

@@ -7,7 +7,7 @@ import { PipelineMonitor } from '../pipeline/monitor.ts';
 import type { Settings } from '../settings/settings.ts';
 import { attemptParts } from './compose.ts';
 import { errorFields } from './error-fields.ts';
-import { retainedBudgetBytes } from './sources.ts';
+import { retainedBudgetBytes } from './sources/source.ts';
 import { type Outcome, supervise } from './supervisor.ts';
 
 /** The source has been ahead for this long without a delivery: the pipeline is not ready. */
@@ -67,10 +67,10 @@ export class PipelineTask {
     const log = this.#log;
     const outcome = await supervise(
       {
-        attempt: (signal, lost) => {
+        attempt: async (signal, lost) => {
           const settings = this.#settings;
           this.#monitor.retainedBudgetBytes = retainedBudgetBytes(settings);
-          const parts = attemptParts(settings, {
+          const parts = await attemptParts(settings, {
             untilCaughtUp,
             startedAt,
             lost,

@@ -9,7 +9,7 @@ import { SILENT } from '../observability/log.ts';
 import type { Settings } from '../settings/settings.ts';
 import { declaredOf } from './enrichment.ts';
 import { kafkaOptions } from './sinks.ts';
-import { openReader } from './sources.ts';
+import { openReader } from './sources/source.ts';
 import { topicOf } from './topics.ts';
 
 export interface TailOptions {
@@ -72,7 +72,7 @@ async function topicsOf(
   table: string | null,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  await using reader = openReader(settings, SILENT);
+  await using reader = await openReader(settings, SILENT);
   const captured = await reader.tables(signal);
   const wanted = captured.filter(({ id }) => table === null || table === `${id.schema}.${id.table}`);
   const joined = table === null ? (declaredOf(settings)?.topics ?? []) : [];

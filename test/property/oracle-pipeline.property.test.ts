@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { partsOf } from '../../src/daemon/compose.ts';
-import { oracleSource } from '../../src/daemon/sources.ts';
+import { oracleSource } from '../../src/daemon/sources/oracle.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { runAttempt } from '../../src/pipeline/attempt.ts';
 import { PipelineControl } from '../../src/pipeline/control.ts';

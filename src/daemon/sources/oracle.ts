@@ -1,0 +1,69 @@
+import type { Log } from '../../observability/log.ts';
+import { UnknownErrors } from '../../readers/oracle/mining/recovery.ts';
+import { ORACLE_POSITIONS, type OraclePosition } from '../../readers/oracle/position.ts';
+import { createOracleReader } from '../../readers/oracle/reader.ts';
+import { connectByDriver } from '../../readers/oracle/session/driver-session.ts';
+import type { ConnectOracle } from '../../readers/oracle/session/oracle-session.ts';
+import { DEFAULT_LIMITS, type OracleReaderOptions } from '../../readers/oracle/settings.ts';
+import type { OracleSource } from '../../readers/oracle/source-info.ts';
+import { oracleSourceBlock } from '../../readers/oracle/source-block.ts';
+import type { Settings, SourceSettings } from '../../settings/settings.ts';
+import { connectOptions } from './connect-options.ts';
+import type { Source } from './source.ts';
+
+/** `connect` makes the connections. */
+export function oracleSource(
+  settings: Settings,
+  connect: ConnectOracle,
+  log: Log,
+): Source<OraclePosition, OracleSource> {
+  const parts = { connect, unknownErrors: unknownErrorsOf(settings), log };
+  return {
+    positions: ORACLE_POSITIONS,
+    openReader: () => createOracleReader(oracleOptions(settings), parts),
+    block: oracleSourceBlock(settings.name, oracleDatabase(settings.source)),
+  };
+}
+
+/** Counted over all attempts of a pipeline, which share its settings. */
+const unknownErrors = new WeakMap<Settings, UnknownErrors>();
+
+function unknownErrorsOf(settings: Settings): UnknownErrors {
+  let errors = unknownErrors.get(settings);
+  if (errors === undefined) unknownErrors.set(settings, (errors = new UnknownErrors()));
+  return errors;
+}
+
+/** As Debezium's `source.db`: the PDB, else the service without its domain. */
+function oracleDatabase({ database, oracle }: SourceSettings): string {
+  return oracle.pdb ?? (database.split('.')[0] ?? '').toUpperCase();
+}
+
+export function connectOracle({ source }: Settings): ConnectOracle {
+  const { tls, ...connect } = connectOptions(source);
+  return connectByDriver({
+    ...connect,
+    service: source.database,
+    tls:
+      tls.mode === 'disable'
+        ? null
+        : { matchName: tls.mode === 'verify-full', ca: tls.ca, cert: tls.cert, key: tls.key },
+    queryTimeoutMs: source.oracle.queryTimeoutMs,
+  });
+}
+
+function oracleOptions({ name, source, emit, stateDir }: Settings): OracleReaderOptions {
+  const { oracle, hosts } = source;
+  const { queryTimeoutMs: _, maxWindow, sessionMaxMs, bufferBytes, ...options } = oracle;
+  return {
+    ...options,
+    name,
+    place: `${source.database} on ${hosts.map(({ host, port }) => `${host}:${port}`).join(', ')}`,
+    user: source.user,
+    tables: source.tables,
+    onGap: source.onGap,
+    transactionMetadata: emit.transactionMetadata,
+    spillDirectory: stateDir,
+    limits: { ...DEFAULT_LIMITS, windowMost: BigInt(maxWindow), sessionMs: sessionMaxMs, bufferBytes },
+  };
+}

@@ -1,0 +1,56 @@
+import type { SourceInfo } from '../../model/change.ts';
+import type { JsonValue, PositionCodec } from '../../model/position.ts';
+import { type Log, SILENT } from '../../observability/log.ts';
+import type { Reader } from '../../readers/reader.ts';
+import type { SourceBlock } from '../../schema/source-block.ts';
+import type { Settings } from '../../settings/settings.ts';
+
+/** What the daemon needs of a kind of source. */
+export interface Source<P, S extends SourceInfo> {
+  readonly positions: PositionCodec<P>;
+  readonly openReader: () => Reader<P, S>;
+  readonly block: SourceBlock<S>;
+}
+
+/**
+ * The one place that knows which source a settings file asks for, and the list to extend for another one. `use` is
+ * given a source whose position and source block fit together, whatever they are. A source's code, its driver
+ * above all, is loaded only where a file asks for it.
+ */
+export async function withSource<T>(
+  settings: Settings,
+  log: Log,
+  use: <P, S extends SourceInfo>(source: Source<P, S>) => T,
+): Promise<T> {
+  const { connector } = settings.source;
+  switch (connector) {
+    case 'postgresql': {
+      const { postgresSource } = await import('./postgres.ts');
+      return use(postgresSource(settings, log));
+    }
+    case 'mysql':
+    case 'mariadb': {
+      const { mysqlSource } = await import('./mysql.ts');
+      return use(mysqlSource(settings, connector, log));
+    }
+    case 'oracle': {
+      const { connectOracle, oracleSource } = await import('./oracle.ts');
+      return use(oracleSource(settings, connectOracle(settings), log));
+    }
+  }
+}
+
+/** For what needs no source block. */
+export function openReader(settings: Settings, log: Log): Promise<Reader<unknown>> {
+  return withSource<Reader<unknown>>(settings, log, (source) => source.openReader());
+}
+
+/** The position as its source would write it; throws `state.position-invalid` on anything else. */
+export function normalisePosition(settings: Settings, position: JsonValue): Promise<JsonValue> {
+  return withSource(settings, SILENT, ({ positions }) => positions.encode(positions.decode(position)));
+}
+
+/** Log kept for us above which an alarm is due; null: no alarm, or a source that keeps none for us. */
+export function retainedBudgetBytes({ source }: Settings): number | null {
+  return source.connector === 'postgresql' ? source.postgres.walBudgetBytes : null;
+}
