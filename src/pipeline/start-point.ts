@@ -80,7 +80,7 @@ export function startPoint<P>(
     }
   }
   for (const table of resumed) {
-    log.warn({ table }, 'the registry accepts the schema of the table again; it is read anew');
+    log.warn({ table }, 'the table was paused and is tried again; it is read anew');
     forget.add(PAUSED_PREFIX + table).add(TABLE_PREFIX + table);
     // Rows deleted meanwhile are nobody's to tell: consumers have to compare.
     const data = { pipeline: name, tables: table, reason: 'schema refused' };
