@@ -1,5 +1,5 @@
 /** Kafka Connect standalone, with whatever connectors: the other programs that records are made or read by. */
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cached } from './cache.ts';
@@ -11,7 +11,7 @@ const LOG4J_VERSION = '2.24.3';
 
 export interface ConnectOptions {
   readonly brokers: string;
-  /** Directories of connectors and converters. */
+  /** Directories of connectors. */
   readonly plugins: readonly string[];
   /** `service_load` needs plugins that declare themselves; `hybrid_warn` also looks through their classes. */
   readonly discovery: 'service_load' | 'hybrid_warn';
@@ -99,22 +99,6 @@ export async function debeziumPlugin(name: string, version: string, signal?: Abo
       );
       await run('tar', ['-xzf', archive, '-C', dir]);
       await rm(archive);
-    },
-    signal,
-  );
-}
-
-const CONVERTER_VERSION = '2.6.13.Final';
-
-/** A directory with Apicurio's converters for Connect, which read Avro by the ids of a registry. */
-export async function apicurioConverters(signal?: AbortSignal): Promise<string> {
-  return cached(
-    `apicurio-converter-${CONVERTER_VERSION}`,
-    async (dir) => {
-      await fetchJars(dir, [`io.apicurio:apicurio-registry-utils-converter:${CONVERTER_VERSION}`], signal);
-      // Connect has these of its own version.
-      const own = (await readdir(dir)).filter((name) => /^(?:connect-|kafka-clients-)/.test(name));
-      await Promise.all(own.map((name) => rm(join(dir, name))));
     },
     signal,
   );

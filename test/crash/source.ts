@@ -95,7 +95,11 @@ export async function mysqlSource(): Promise<CrashSource> {
     },
     isDisconnect: (error) => {
       const code = codeOf(error);
-      return /^(ECONN|EPIPE|PROTOCOL_CONNECTION_LOST|ER_SERVER_SHUTDOWN)/.test(code) || isFatal(error);
+      // The unknown one is a statement that the server's shutdown broke off ("… in multi-table update").
+      return (
+        /^(ECONN|EPIPE|PROTOCOL_CONNECTION_LOST|ER_SERVER_SHUTDOWN|ER_UNKNOWN_ERROR)/.test(code) ||
+        isFatal(error)
+      );
     },
     restart: () => server.restart(),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),

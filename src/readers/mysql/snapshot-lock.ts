@@ -122,10 +122,15 @@ async function tryLock(
   }, LOCK_WAIT_MS);
   const limit = setTimeout(() => void locker.close(), HELD_MS);
   try {
+    // Before 5.7 the lock alone lets transactions commit that have already changed the table. Without autocommit
+    // InnoDB takes a lock of its own along, which waits for them.
+    const old = locker.server.flavour === 'mysql' && locker.server.version < 50_700;
+    if (old) await query('SET SESSION autocommit = 0');
     await query(lock);
     clearTimeout(patience);
     await Promise.all(sessions.map((session) => begin(session, signal)));
     const position = await currentPosition(query, locker.server);
+    if (old) await query('COMMIT');
     await query('UNLOCK TABLES');
     return position ?? 'refused';
   } catch (error) {
