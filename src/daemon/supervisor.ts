@@ -15,7 +15,10 @@ export interface SuperviseOptions {
    * committed. A mistyped host must end a lone daemon at once; beside other pipelines it is retried.
    */
   readonly retryBeforeFirstProgress: boolean;
-  /** Whether a lost position is answered by another attempt (`source.on_gap`) rather than by the end; the settings may change. */
+  /**
+   * Whether a lost position is answered by another attempt (`source.on_gap`) rather than by the end. Asked each time:
+   * the settings may be read again.
+   */
   readonly mendsGaps: () => boolean;
   readonly random: () => number;
 }
