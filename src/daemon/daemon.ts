@@ -3,7 +3,7 @@ import type { ExitCode } from '../errors/catalogue.ts';
 import type { Log } from '../observability/log.ts';
 import type { PipelineStatus } from '../observability/status.ts';
 import type { Settings } from '../settings/settings.ts';
-import { errorsOf, PipelineTask } from './pipeline-task.ts';
+import { errorsOf, PipelineTask, type TaskOptions } from './pipeline-task.ts';
 import type { Outcome } from './supervisor.ts';
 
 export interface DaemonOptions {
@@ -56,7 +56,8 @@ class RunningDaemon implements Daemon {
   constructor(options: DaemonOptions, stop: AbortSignal) {
     this.#options = options;
     this.#stop = stop;
-    this.#tasks = new Map(options.settings.map((settings) => [settings.name, this.#start(settings)]));
+    const start = { alone: options.settings.length === 1, after: Promise.resolve() };
+    this.#tasks = new Map(options.settings.map((settings) => [settings.name, this.#start(settings, start)]));
     this.finished = this.#finish();
   }
 
@@ -70,14 +71,25 @@ class RunningDaemon implements Daemon {
 
   reload(settings: readonly Settings[]): ReloadSummary {
     const summary = { started: [] as string[], changed: [] as string[], stopped: [] as string[] };
-    const before = this.#tasks;
+    const gone = new Map(this.#tasks);
+    for (const each of settings) {
+      const task = gone.get(each.name);
+      if (task !== undefined && goesOn(task, each)) gone.delete(each.name);
+    }
+    for (const [name, task] of gone) {
+      if (isOver(task)) continue;
+      summary.stopped.push(name);
+      task.stop();
+      this.#leaving.push(task.finished);
+    }
+    // Under another name it may be the same pipeline, with the same slot.
+    const start = { alone: settings.length === 1, after: Promise.all(this.#leaving) };
     this.#tasks = new Map(
       settings.map((each) => {
-        const task = before.get(each.name);
-        before.delete(each.name);
-        if (task === undefined || isOver(task)) {
+        const task = this.#tasks.get(each.name);
+        if (task === undefined || gone.has(each.name)) {
           summary.started.push(each.name);
-          return [each.name, this.#start(each)];
+          return [each.name, this.#start(each, start)];
         }
         if (task.settings.fingerprint !== each.fingerprint) {
           summary.changed.push(each.name);
@@ -86,21 +98,12 @@ class RunningDaemon implements Daemon {
         return [each.name, task];
       }),
     );
-    for (const [name, task] of before) {
-      summary.stopped.push(name);
-      task.stop();
-      this.#leaving.push(task.finished);
-    }
     return summary;
   }
 
-  #start(settings: Settings): PipelineTask {
+  #start(settings: Settings, start: Pick<TaskOptions, 'alone' | 'after'>): PipelineTask {
     const { log, untilCaughtUp } = this.#options;
-    return new PipelineTask(
-      settings,
-      { log, untilCaughtUp, alone: this.#options.settings.length === 1 },
-      this.#stop,
-    );
+    return new PipelineTask(settings, { log, untilCaughtUp, ...start }, this.#stop);
   }
 
   /** Pipelines that a reload has started meanwhile are waited for too. */
@@ -117,6 +120,11 @@ class RunningDaemon implements Daemon {
     const errors = errorsOf(outcomes);
     return { exitCode: errors[0]?.entry.exit ?? 0, errors };
   }
+}
+
+/** With another connector it is another pipeline, which happens to have the name. */
+function goesOn(task: PipelineTask, { source }: Settings): boolean {
+  return !isOver(task) && task.settings.source.connector === source.connector;
 }
 
 function isOver(task: PipelineTask): boolean {

@@ -18,6 +18,8 @@ export interface TaskOptions {
   readonly untilCaughtUp: boolean;
   /** Whether the process has other pipelines; see SuperviseOptions.retryBeforeFirstProgress. */
   readonly alone: boolean;
+  /** What has to end before: a pipeline that may hold what this one needs, as its replication slot. */
+  readonly after: Promise<unknown>;
 }
 
 /** One pipeline of the daemon, from its start to its end, over all its attempts. */
@@ -62,7 +64,8 @@ export class PipelineTask {
     this.#stop.abort();
   }
 
-  async #run({ alone, untilCaughtUp }: TaskOptions, stop: AbortSignal): Promise<Outcome> {
+  async #run({ after, alone, untilCaughtUp }: TaskOptions, stop: AbortSignal): Promise<Outcome> {
+    await after;
     const startedAt = Date.now();
     const log = this.#log;
     const outcome = await supervise(
@@ -84,7 +87,7 @@ export class PipelineTask {
         log,
         // One beside others is retried: they may work, or wait for the same server to come up.
         retryBeforeFirstProgress: !alone,
-        mendsGaps: this.#settings.source.onGap !== 'fail',
+        mendsGaps: () => this.#settings.source.onGap !== 'fail',
         random: Math.random,
       },
       stop,

@@ -74,6 +74,7 @@ function editsOf(
   switch (request.action) {
     case 'snapshot': {
       const tables = capturedOf(task, request.tables);
+      if (request.where !== null) refuseUnread(task, tables);
       return { tables, edits: snapshotEdits(tables, request.where, new Date()) };
     }
     case 'resync': {
@@ -104,6 +105,21 @@ function capturedOf(task: PipelineTask, tables: readonly string[]): readonly str
     'request.no-such-table',
     `The pipeline ${task.settings.name} does not capture ${missing}.`,
     { fix: `It captures ${captured.join(', ')}.`, details: { table: missing } },
+  );
+}
+
+/** Their snapshot would end with the rows that are asked for, and the others would never be read. */
+function refuseUnread(task: PipelineTask, tables: readonly string[]): void {
+  const unread = task
+    .status()
+    .tables.find(
+      ({ table, state }) => (state === 'waiting' || state === 'snapshotting') && tables.includes(table),
+    );
+  if (unread === undefined) return;
+  throw new HeadwaterError(
+    'request.not-running',
+    `The table ${unread.table} is ${unread.state}: some of its rows can be asked for when all of it has been read.`,
+    { details: { table: unread.table, state: unread.state } },
   );
 }
 

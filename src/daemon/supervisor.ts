@@ -15,8 +15,11 @@ export interface SuperviseOptions {
    * committed. A mistyped host must end a lone daemon at once; beside other pipelines it is retried.
    */
   readonly retryBeforeFirstProgress: boolean;
-  /** Whether a lost position is answered by another attempt (`source.on_gap`) rather than by the end. */
-  readonly mendsGaps: boolean;
+  /**
+   * Whether a lost position is answered by another attempt (`source.on_gap`) rather than by the end. Asked each time:
+   * the settings may be read again.
+   */
+  readonly mendsGaps: () => boolean;
   readonly random: () => number;
 }
 
@@ -57,7 +60,7 @@ export async function supervise(options: SuperviseOptions, stop: AbortSignal): P
       const started = committed || monitor.attempts > 1;
       // What was told is durable with the first commit; until then it is told again.
       if (committed) lost = null;
-      const gap = error.entry.fate === 'resnapshot' && options.mendsGaps && lost === null;
+      const gap = error.entry.fate === 'resnapshot' && options.mendsGaps() && lost === null;
       if (gap) lost = error.message;
       // Every attempt that gets so far commits where it starts: that is a connection, not progress.
       if (monitor.progress !== progressBefore) failures = 0;

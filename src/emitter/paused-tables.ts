@@ -1,6 +1,7 @@
 /**
- * Tables whose records cannot be written, because the registry refuses their schema or the format has no name for
- * it. Their changes are left out while the others go on; once the schema is accepted they are read anew
+ * Tables whose records cannot be written, because the registry refuses their schema, the format has no name for it,
+ * or the settings no longer fit their columns. Their changes are left out while the others go on; once the schema is
+ * accepted they are read anew
  * (docs/decisions/0006-incompatible-schemas.md).
  */
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
@@ -98,7 +99,7 @@ export class PausedTables {
       const tables = [...this.#paused].flatMap(([table, { accepted }]) => (accepted ? [table] : []));
       throw new HeadwaterError(
         'schema.accepted',
-        `The registry now accepts the schema of ${tables.join(', ')}; what was left out is read anew.`,
+        `Records can be written again of ${tables.join(', ')}; what was left out is read anew.`,
       );
     }
     if (now < this.#nextRetry) return undefined;
@@ -137,6 +138,19 @@ export function pausesTable(thrown: unknown): HeadwaterError | null {
   const error = asHeadwaterError(thrown);
   return error.code.startsWith('schema.') && error.entry.fate === 'quarantine' ? error : null;
 }
+
+/** Whether an error says that the settings of a table do not fit its columns: a change of either mends it. */
+export function misfitOf(thrown: unknown): HeadwaterError | null {
+  const error = asHeadwaterError(thrown);
+  return MISFITS.has(error.code) ? error : null;
+}
+
+const MISFITS: ReadonlySet<Code> = new Set<Code>([
+  'settings.key-column-missing',
+  'settings.column-missing',
+  'settings.column-twice',
+  'enrich.statement-invalid',
+]);
 
 /** Null for what this version has not written. */
 function recordOf(text: string): PausedRecord | null {

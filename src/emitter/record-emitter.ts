@@ -15,12 +15,13 @@ import type {
   Tx,
   TxMarker,
 } from '../model/change.ts';
-import type { TableSchema } from '../model/table.ts';
+import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import { type Image, valuesOf } from '../model/text-row.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
+import type { DeadLetter } from './dead-letter.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
 import type { PausedTables } from './paused-tables.ts';
-import { keyChanged, refuseUnknownKey, shownRow } from './row-images.ts';
+import { keyChanged, refuseUnknownKey, shownRow, unreadableOf } from './row-images.ts';
 import type { KeyAndValue, Notification } from './side-records.ts';
 import { type SideTopics, sideTopics } from './side-topics.ts';
 import type { EmitCounts, Emitter, EmitterOptions, EmitterParts } from './emitter.ts';
@@ -202,17 +203,33 @@ class RecordEmitter<S extends SourceInfo> {
     outbox: Outbox,
     waiting: Promise<unknown>[],
   ): void {
-    const topic = change.kind === 'row' ? outbox.topicOf(change) : null;
+    if (change.kind !== 'row') return;
+    this.#sides.deadLetter.prepare(waiting);
+    if (unreadableOf(change) !== null) return;
+    const topic = outbox.topicOf(change);
     if (topic === null || this.#outboxTopics.has(topic)) return;
     waiting.push(this.#sink.topic(topic, 'table').then((handle) => this.#outboxTopics.set(topic, handle)));
   }
 
   /** A row of the outbox: a message of its own, or nothing. */
   #emitOutboxRow(change: RowChange<S>, outbox: Outbox): void {
-    const topic = outbox.topicOf(change);
+    const unreadable = unreadableOf(change);
+    const topic = unreadable === null ? outbox.topicOf(change) : null;
     const totals = this.#routes.totalsOf(change.table.id, topic ?? '');
     totals.events++;
     totals.lastEventAt = this.#record.timestamp;
+    if (unreadable !== null && outbox.isMessage(change)) {
+      const { id } = change.table;
+      this.#bury(change, unreadable, {
+        id,
+        topic: outbox.topic,
+        source: this.#block.forTable(id)(change.at, change.snapshot),
+        columns: [],
+        before: null,
+        after: null,
+      });
+      return;
+    }
     if (topic === null || change.after === null) {
       this.#counts.filtered++;
       return;
@@ -240,15 +257,28 @@ class RecordEmitter<S extends SourceInfo> {
     route.totals.events++;
     route.totals.lastEventAt = this.#record.timestamp;
     this.#setBlocks(route, change, change.snapshot);
+    if (change.unreadable !== undefined) {
+      this.#refuse(route, change, asHeadwaterError(change.unreadable));
+      return;
+    }
+    try {
+      this.#emitReadable(route, change);
+    } catch (error) {
+      // Text that nobody had looked at before.
+      const known = asHeadwaterError(error);
+      if (known.code !== 'source.value-unreadable') throw error;
+      this.#refuse(route, change, known);
+    }
+  }
+
+  /** Throws `source.value-unreadable`, before anything of the change has been appended. */
+  #emitReadable(route: TableRoute<S>, change: RowChange<S>): void {
+    const counts = this.#counts;
     const { op } = change;
     const { project, filter } = route;
     const before =
       project === null || change.before === null ? change.before : project(valuesOf(change.before));
     const after = project === null || change.after === null ? change.after : project(valuesOf(change.after));
-    if (change.unreadable !== undefined) {
-      this.#refuse(route, change, asHeadwaterError(change.unreadable));
-      return;
-    }
     const verdict = filter === null ? 'keep' : filter(op, valuesOf(change.before), valuesOf(change.after));
     switch (op) {
       case 'c':
@@ -406,20 +436,26 @@ class RecordEmitter<S extends SourceInfo> {
   #refuse(route: TableRoute<S>, change: RowChange<S>, error: HeadwaterError): void {
     // Half a row would be taken for the whole.
     const readable = error.code !== 'source.value-unreadable';
-    const { topic, records } = this.#sides.deadLetter;
-    const letter = records({
-      table: route.name,
+    this.#bury(change, error, {
+      id: route.id,
       topic: route.topic.name,
-      op: change.op,
       source: route.source(change.at, change.snapshot),
       columns: route.fields.map((i) => route.columns[i]!),
       before: readable ? shownRow(route, change.before) : null,
       after: readable ? shownRow(route, change.after) : null,
-      error,
-      timeMs: this.#record.timestamp,
     });
-    this.#side(topic, letter);
-    this.#options.onDeadLetter(route.id, error);
+  }
+
+  #bury(
+    { op }: RowChange<S>,
+    error: HeadwaterError,
+    of: Pick<DeadLetter, 'topic' | 'source' | 'columns' | 'before' | 'after'> & { readonly id: TableId },
+  ): void {
+    const { id, ...shown } = of;
+    const { topic, records } = this.#sides.deadLetter;
+    const { timestamp: timeMs } = this.#record;
+    this.#side(topic, records({ ...shown, table: tableName(id), op, error, timeMs }));
+    this.#options.onDeadLetter(id, error);
   }
 
   #emitTruncate(change: TruncateChange<S>): void {

@@ -1,6 +1,6 @@
 /** What the emitter asks of the images of a row before they are encoded. */
-import { HeadwaterError } from '../errors/headwater-error.ts';
-import type { SourceInfo } from '../model/change.ts';
+import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
+import type { RowChange, SourceInfo } from '../model/change.ts';
 import { type Image, TextRow, valueOf, valuesOf } from '../model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { TableRoute } from './table-routes.ts';
@@ -41,4 +41,15 @@ export function shownRow<S extends SourceInfo>(
   const row = valuesOf(image);
   const shown = project === null ? row : project(row);
   return fields.map((i) => shown[i] ?? null);
+}
+
+/** Why the row after the change cannot be read, also where it is text that nobody has looked at; null where it can. */
+export function unreadableOf({ unreadable, after }: RowChange): HeadwaterError | null {
+  if (unreadable !== undefined) return asHeadwaterError(unreadable);
+  try {
+    valuesOf(after);
+    return null;
+  } catch (error) {
+    return asHeadwaterError(error);
+  }
 }

@@ -5,8 +5,8 @@ import type { RowFilter } from '../model/row-verdict.ts';
 import type { Row } from '../model/value.ts';
 import type { BlockValue, SourceBlock, WriteBlock } from '../schema/source-block.ts';
 import type { Encoding, TableEncoder } from './encoders/encoder.ts';
-import { TOPIC_PREFIX } from '../state/checkpoint.ts';
-import { type PausedTables, pausesTable } from './paused-tables.ts';
+import { POSITION_KEY, TOPIC_PREFIX } from '../state/checkpoint.ts';
+import { misfitOf, type PausedTables, pausesTable } from './paused-tables.ts';
 import type { Sink, TopicHandle } from './sink.ts';
 import { type TableTopic, type TopicNaming, tableTopic } from './topic-names.ts';
 import { type ColumnHeader, columnHeaders } from './transforms/added-headers.ts';
@@ -173,10 +173,12 @@ export class TableRoutes<S extends SourceInfo> {
     const name = tableName(table.id);
     const settings = this.#options.tables.get(name);
     const { topic: usual, keyField } = tableTopic(this.#options, table.id, settings?.topic);
-    const shape = this.#shape(table, settings, keyField);
-    const { key, fields } = shape;
     const source = this.#block.forTable(table.id);
-    const { encoder, topic } = await this.#encoder(shape, table, usual, source);
+    const rules = this.#rules(table, settings, keyField);
+    const { encoder, topic } =
+      rules.shape === null
+        ? { encoder: UNWRITABLE, topic: this.#moved.get(name) ?? usual }
+        : await this.#encoder(rules.shape, table, usual, source);
     let handle = this.#handles.get(topic);
     if (handle === undefined) this.#handles.set(topic, (handle = this.#sink.topic(topic, 'table')));
     const totals = this.totalsOf(table.id, topic);
@@ -186,16 +188,13 @@ export class TableRoutes<S extends SourceInfo> {
       name,
       topic: await handle,
       encoder,
-      key,
+      key: rules.shape?.key ?? [],
       ownKey: settings?.key !== undefined,
-      columns: shape.table.columns.map((column) => column.name),
-      fields,
-      project: shape.project,
-      filter: settings?.filter?.(table) ?? null,
-      headers:
-        settings?.headers === undefined || settings.headers.size === 0
-          ? null
-          : columnHeaders(table, settings.headers, this.#encoding.profile),
+      columns: rules.shape?.table.columns.map((column) => column.name) ?? [],
+      fields: rules.shape?.fields ?? [],
+      project: rules.shape?.project ?? null,
+      filter: rules.filter,
+      headers: rules.headers,
       source,
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
@@ -203,6 +202,43 @@ export class TableRoutes<S extends SourceInfo> {
     };
     this.#routes.set(table, route);
     this.#latest.set(name, table);
+  }
+
+  /**
+   * What the settings make of a version. Without a shape where they do not fit it: the table is paused. Only at the
+   * very first start of a pipeline that is thrown instead: no DDL has led to it, and nothing has been left out yet.
+   */
+  #rules(
+    table: TableSchema,
+    settings: TableSettings | undefined,
+    keyField: TableTopic['keyField'],
+  ): {
+    readonly shape: TableShape | null;
+    readonly filter: RowFilter | null;
+    readonly headers: readonly ColumnHeader[] | null;
+  } {
+    try {
+      return {
+        shape: this.#shape(table, settings, keyField),
+        filter: settings?.filter?.(table) ?? null,
+        headers:
+          settings?.headers === undefined || settings.headers.size === 0
+            ? null
+            : columnHeaders(table, settings.headers, this.#encoding.profile),
+      };
+    } catch (thrown) {
+      const error = misfitOf(thrown);
+      const pausing = this.#pausing;
+      if (error === null || pausing === null) throw thrown;
+      if (!pausing.state.has(POSITION_KEY) && !this.#latest.has(tableName(table.id))) throw thrown;
+      this.#pause(table.id, error, pausing);
+      return { shape: null, filter: null, headers: null };
+    }
+  }
+
+  #pause(id: TableId, error: HeadwaterError, { tables, onPaused }: Pausing): void {
+    tables.pause(tableName(id), error);
+    onPaused(id, error);
   }
 
   /** The encoder of a version, and the topic its records go to. */
@@ -242,8 +278,7 @@ export class TableRoutes<S extends SourceInfo> {
           this.#move(name, topic);
           continue;
         }
-        pausing.tables.pause(name, error);
-        pausing.onPaused(id, error);
+        this.#pause(id, error, pausing);
         return { encoder: UNWRITABLE, topic };
       }
     }

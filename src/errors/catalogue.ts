@@ -570,7 +570,7 @@ export const CATALOGUE = {
   'schema.accepted': {
     fate: 'retry',
     exit: 1,
-    summary: 'The registry accepts the schema of a table that was waiting for it.',
+    summary: 'The schema of a paused table is accepted, or fits the settings again.',
     advice: 'Nothing to do: the table is read anew while the stream goes on.',
   },
   'schema.refused': {

@@ -4,6 +4,7 @@ import type { PositionCodec } from '../model/position.ts';
 import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { Opened } from '../readers/reader.ts';
+import { widenedRequests } from '../snapshot/request.ts';
 import { PAUSED_PREFIX, SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
 import type { Checkpoint } from '../state/durable-state.ts';
 
@@ -80,12 +81,15 @@ export function startPoint<P>(
     }
   }
   for (const table of resumed) {
-    log.warn({ table }, 'the registry accepts the schema of the table again; it is read anew');
+    log.warn({ table }, 'the table was paused and is tried again; it is read anew');
     forget.add(PAUSED_PREFIX + table).add(TABLE_PREFIX + table);
     // Rows deleted meanwhile are nobody's to tell: consumers have to compare.
     const data = { pipeline: name, tables: table, reason: 'schema refused' };
     notices.push({ aggregateType: 'Gap', type: 'SKIPPED', data });
   }
+  // A request for some of the rows would be all that is read of the table.
+  const all = continuity.kind === 'gap' && again;
+  const widened = widenedRequests(restored, (table) => all || forget.has(TABLE_PREFIX + table));
   const from = continuity.kind === 'continuous' ? checkpoint.position : continuity.start;
   if (from === null) {
     throw new HeadwaterError(
@@ -95,9 +99,10 @@ export function startPoint<P>(
   }
   return {
     from,
-    known: new Map([...restored].filter(([key]) => !forget.has(key))),
+    known: new Map([...[...restored].filter(([key]) => !forget.has(key)), ...widened]),
     state: new Map<string, string | null>([
       ...[...forget].map((key) => [key, null] as const),
+      ...widened,
       [SOURCE_KEY, identity],
     ]),
     notices,

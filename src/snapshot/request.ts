@@ -49,6 +49,23 @@ export function pauseEdits(paused: boolean): StateEdits {
   return new Map([[SNAPSHOT_PAUSED_KEY, paused ? 'true' : null]]);
 }
 
+/**
+ * Requests for some rows of tables that have to be read whole, made into requests for all that the settings want.
+ * `isMeant` is asked with `schema.table`.
+ */
+export function widenedRequests(
+  state: ReadonlyMap<string, string>,
+  isMeant: (table: string) => boolean,
+): ReadonlyMap<string, string> {
+  const widened = new Map<string, string>();
+  for (const [key, text] of state) {
+    if (!key.startsWith(REQUEST_PREFIX) || !isMeant(key.slice(REQUEST_PREFIX.length))) continue;
+    const { v, where, requestedAt } = decodeRequest(text, key);
+    if (typeof where === 'string') widened.set(key, JSON.stringify({ v, requestedAt }));
+  }
+  return widened;
+}
+
 /** Throws `state.snapshot-invalid`. */
 export function decodeRequest(text: string, key: string): SnapshotRequest {
   let value: JsonValue = null;

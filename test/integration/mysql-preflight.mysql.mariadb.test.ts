@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { preflight } from '../../src/readers/mysql/preflight.ts';
 import type { Finding } from '../../src/readers/reader.ts';
 import { compileTablePatterns } from '../../src/readers/table-patterns.ts';
-import { readerOptions } from '../support/mysql-reader.ts';
+import { makeReader, readerOptions } from '../support/mysql-reader.ts';
 import { startMariadb, startMysql } from '../support/servers.ts';
 
 const SETUP = `CREATE DATABASE shop; CREATE TABLE shop.orders (id int PRIMARY KEY); CREATE TABLE shop.log (v int);
@@ -46,6 +46,14 @@ test('a server as it should be, and users who may not', async () => {
   });
   const none = await check(server.urlFor({ password: 'secret' }), { tables: ['shop.nothing'] });
   expect(none.errors).toEqual(['settings.no-table-matches']);
+  const database = { url: server.urlFor({ password: 'secret' }), name: 'shop' };
+  await using reader = makeReader(database, { tables: ['shop.orders', 'shop.gone'] });
+  const { signal } = new AbortController();
+  await expect(reader.tables(signal)).rejects.toMatchObject({ code: 'settings.no-table-matches' });
+  const unmatched: string[] = [];
+  const left = await reader.tables(signal, (message) => unmatched.push(message));
+  expect(left.map(({ id }) => id.table)).toEqual(['orders']);
+  expect(unmatched).toEqual([expect.stringContaining('shop.gone')]);
   const wrong = await check(server.urlFor({ password: 'wrong' }));
   expect(wrong.errors).toEqual(['source.auth-failed']);
   const twice = await check(server.urlFor({ password: 'secret' }), { serverId: 1, connector: 'mariadb' });

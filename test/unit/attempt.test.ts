@@ -216,7 +216,7 @@ describe('supervise with runAttempt', () => {
         monitor,
         log,
         retryBeforeFirstProgress: false,
-        mendsGaps: true,
+        mendsGaps: () => true,
         random: () => 0,
       },
       stop.signal,

@@ -2,7 +2,10 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { Emitter, EmitterOptions } from '../../src/emitter/emitter.ts';
 import { createEmitter } from '../../src/emitter/record-emitter.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
+import { PausedTables } from '../../src/emitter/paused-tables.ts';
 import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
+import type { Pausing, TableSettings } from '../../src/emitter/table-routes.ts';
+import type { ColumnRules } from '../../src/emitter/transforms/column-rules.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange, TableDescription } from '../../src/model/change.ts';
@@ -44,6 +47,7 @@ function fakeSink(): Sink {
 function emitterWith(
   options: Partial<EmitterOptions> = {},
   format: 'json' | 'json-with-schema' = 'json',
+  pausing?: Pausing,
 ): Emitter {
   return createEmitter(
     {
@@ -66,6 +70,7 @@ function emitterWith(
       encoding: jsonEncoding({ profile: 'debezium', withSchema: format === 'json-with-schema' }),
       block: postgresSourceBlock('shop', 'shopdb'),
       sink: fakeSink(),
+      ...(pausing === undefined ? {} : { pausing }),
     },
   );
 }
@@ -127,6 +132,18 @@ const TEXT: TextFormat = {
     }
   },
 };
+
+const NO_RULES: ColumnRules = {
+  include: null,
+  exclude: [],
+  mask: new Map(),
+  truncate: new Map(),
+  rename: new Map(),
+};
+
+function tablesWith(settings: TableSettings): Partial<EmitterOptions> {
+  return { tables: new Map([['public.orders', settings]]) };
+}
 
 /** `id,note,qty` that nobody has decoded. */
 function textRow(line: string): TextRow {
@@ -362,6 +379,76 @@ describe('a row that could not be read', () => {
     expect(JSON.stringify(written[0])).not.toContain('secret');
     expect(written[1]).toMatchObject({ key: { id: 2 }, value: { after: { id: 2, note: 'y', qty: 3 } } });
     expect(failures).toMatchObject([{ table: ORDERS.id, error: { code: 'source.value-unreadable' } }]);
+  });
+});
+
+describe('a row of text that cannot be read', () => {
+  const seldomRead = row('c', null, textRow('1,x,secret'));
+
+  test.each<[string, Partial<EmitterOptions>]>([
+    ['masks', tablesWith({ columns: { ...NO_RULES, mask: new Map([['note', 3]]) } })],
+    ['a filter', tablesWith({ filter: () => () => 'keep' })],
+  ])('lies in the dead-letter topic alone with %s too', async (_, options) => {
+    const counts = await emit(emitterWith(options), seldomRead, row('c', null, textRow('2,y,3'), 1));
+    expect(written.map(({ topic }) => topic)).toEqual(['shop.dead-letter', 'shop.public.orders']);
+    expect(JSON.stringify(written[0])).not.toContain('secret');
+    expect(counts).toMatchObject({ records: 2 });
+  });
+
+  test('does so where updates are compared', async () => {
+    await emit(emitterWith({ skipUnchanged: true }), row('u', textRow('1,x,secret'), textRow('1,x,2')));
+    expect(written.map(({ topic }) => topic)).toEqual(['shop.dead-letter']);
+  });
+});
+
+describe('a table that its settings no longer fit', () => {
+  const narrower: TableSchema = { ...ORDERS, version: 2, columns: ORDERS.columns.slice(0, 1) };
+  const wider: TableSchema = { ...ORDERS, version: 3 };
+  const other = table('other', ORDERS.columns, [0]);
+  const failing = (): never => {
+    throw new HeadwaterError('enrich.statement-invalid', 'There is no qty.');
+  };
+
+  async function pausing(
+    state: ReadonlyMap<string, string>,
+  ): Promise<{ readonly paused: string[]; readonly parts: Pausing }> {
+    const paused: string[] = [];
+    const { tables } = await PausedTables.restore(state, null);
+    const onPaused = (id: TableId, { code }: HeadwaterError): void => void paused.push(`${id.table} ${code}`);
+    return { paused, parts: { tables, state, onPaused, onIncompatible: 'pause' } };
+  }
+
+  test.each<[string, string, TableSettings]>([
+    ['key', 'settings.key-column-missing', { key: ['qty'] }],
+    ['header', 'settings.column-missing', { headers: new Map([['amount', 'qty']]) }],
+    [
+      'filter',
+      'enrich.statement-invalid',
+      { filter: ({ columns }) => (columns.length < 3 ? failing() : () => 'keep') },
+    ],
+  ])('after a DDL is left out alone, until it fits again: %s', async (_, code, settings) => {
+    const { paused, parts } = await pausing(new Map());
+    const emitter = emitterWith(tablesWith(settings), 'json', parts);
+    await emit(emitter, row('c', null, [1, 'x', 2]));
+    await emit(emitter, row('c', null, [2], 1, narrower), row('c', null, [3, 'y', 4], 2, other));
+    expect(written.map(({ topic }) => topic)).toEqual(['shop.public.orders', 'shop.public.other']);
+    expect(paused).toEqual([`orders ${code}`]);
+    const noted = emitter.takeState()!.get('paused/public.orders')!;
+    expect(JSON.parse(noted)).toMatchObject({ code, accepted: false });
+    await emit(emitter, row('c', null, [4, 'z', 5], 3, wider));
+    expect(written).toHaveLength(2);
+    expect(JSON.parse(emitter.takeState()!.get('paused/public.orders')!)).toMatchObject({ accepted: true });
+  });
+
+  test('is left out after a start that finds it so; the first start of a pipeline is refused', async () => {
+    const settings = tablesWith({ key: ['qty'] });
+    const begun = await pausing(new Map([['position', '{}']]));
+    await emit(emitterWith(settings, 'json', begun.parts), row('c', null, [2], 0, narrower));
+    expect(begun.paused).toEqual(['orders settings.key-column-missing']);
+    const { parts } = await pausing(new Map());
+    await expect(
+      emit(emitterWith(settings, 'json', parts), row('c', null, [2], 0, narrower)),
+    ).rejects.toMatchObject({ code: 'settings.key-column-missing' });
   });
 });
 

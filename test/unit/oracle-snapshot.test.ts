@@ -1,8 +1,7 @@
 /** Snapshots by flashback query through the snapshot engine, and what preflight finds. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { tableName } from '../../src/model/table.ts';
-import type { OraclePosition } from '../../src/readers/oracle/position.ts';
-import { ORACLE_POSITIONS } from '../../src/readers/oracle/position.ts';
+import { type OraclePosition, ORACLE_POSITIONS, positionAt } from '../../src/readers/oracle/position.ts';
 import type { OracleSource } from '../../src/readers/oracle/source-info.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { createSnapshot, type Snapshot } from '../../src/snapshot/snapshot.ts';
@@ -389,6 +388,17 @@ describe('preflight', () => {
     const h = (harness = new Harness(server, { pdb: 'PDB1' }));
     await h.poll(2020n);
     expect(h.events.map(({ after }) => after?.['ID'])).toEqual(['1']);
+  });
+
+  test('a table that was dropped stops no pipeline that has begun, and a new one', async () => {
+    const server = serverWith(TABLES);
+    const h = (harness = new Harness(server, { tables: ['Q.ORD', 'Q.NONE'] }, null));
+    await expect(h.open()).rejects.toMatchObject({ code: 'settings.no-table-matches' });
+    await h.reader?.[Symbol.asyncDispose]();
+    h.position = positionAt(2000n);
+    await h.open();
+    expect(h.unmatched).toEqual(['source.tables: Q.NONE matches no table in the scripted server.']);
+    expect(h.opened?.continuity.kind).toBe('continuous');
   });
 
   test('a pattern that matches nothing', async () => {

@@ -30,7 +30,7 @@ function setUp(
         monitor,
         log: SILENT,
         retryBeforeFirstProgress,
-        mendsGaps,
+        mendsGaps: () => mendsGaps,
         random: () => 0,
       },
       stop,

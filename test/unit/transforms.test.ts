@@ -5,6 +5,7 @@ import { createEmitter } from '../../src/emitter/record-emitter.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
 import type { ColumnRules } from '../../src/emitter/transforms/column-rules.ts';
+import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { RowChange } from '../../src/model/change.ts';
 import type { Column, ColumnType, TableSchema } from '../../src/model/table.ts';
@@ -410,6 +411,20 @@ describe('outbox', () => {
       change('c', null, ['u-2', 'a', '1', 't', null, null], bytes),
     ]);
     expect(written.map(({ value }) => value)).toEqual(['raw', null]);
+  });
+
+  test('a row that cannot be read is a dead letter, and no half of a message', async () => {
+    const unreadable = new HeadwaterError('source.value-unreadable', 'A value of payload is not json.');
+    const half = change('c', null, ['u-1', 'order', '17', 't', ABSENT, null], OUTBOX);
+    const records = await emit({ outbox }, [{ ...half, unreadable }, change('c', null, MESSAGE, OUTBOX)]);
+    expect(records.map(({ topic }) => topic)).toEqual(['shop.dead-letter', 'outbox.event.order_s']);
+    expect(JSON.parse(records[0]!.value!)).toMatchObject({
+      table: 'public.outbox',
+      topic: 'outbox.event.{route}',
+      before: null,
+      after: null,
+      cause: { code: 'source.value-unreadable' },
+    });
   });
 
   test('a column that is missing is named', async () => {

@@ -65,12 +65,20 @@ export class Outbox {
     return this.#isLast;
   }
 
-  /**
-   * The topic of the message, or null where the change is none: a delete cleans up, and an update changes what has
-   * been sent already. Throws `settings.column-missing`.
-   */
-  topicOf({ op, table, after }: RowChange): string | null {
-    if (after === null || op === 'u') return null;
+  /** With `{route}` in it, whatever the message. */
+  get topic(): string {
+    return this.#options.topic;
+  }
+
+  /** A delete cleans up, and an update changes what has been sent already. */
+  isMessage({ op, after }: RowChange): boolean {
+    return after !== null && op !== 'u';
+  }
+
+  /** The topic of the message, or null where the change is none. Throws `settings.column-missing`. */
+  topicOf(change: RowChange): string | null {
+    const { table, after } = change;
+    if (after === null || !this.isMessage(change)) return null;
     const { route } = this.#of(table);
     return sanitizeTopic(
       this.#options.topic.replaceAll('{route}', () => String(read(route, valuesOf(after)) ?? '')),

@@ -58,17 +58,21 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
     return preflight(this.#options, this.#patterns, signal);
   }
 
-  async tables(signal: AbortSignal): Promise<readonly CapturedTable[]> {
+  async tables(
+    signal: AbortSignal,
+    onUnmatched?: (message: string) => void,
+  ): Promise<readonly CapturedTable[]> {
     return mapping('Listing the tables', async () => {
       const all = await listTables(await this.#queries(signal));
+      this.#listed = all.filter(({ id }) => this.#patterns.matches(id));
       const unmatched = this.#patterns.unmatched(all.map(({ id }) => id));
       if (unmatched.length > 0) {
-        throw new HeadwaterError(
-          'settings.no-table-matches',
-          `In source.tables ${unmatched.join(', ')} matches no table that ${this.#options.connect.user} can see on ${this.#place()}.`,
-        );
+        const message = `In source.tables ${unmatched.join(', ')} matches no table that ${this.#options.connect.user} can see on ${this.#place()}.`;
+        if (onUnmatched === undefined || this.#listed.length === 0) {
+          throw new HeadwaterError('settings.no-table-matches', message);
+        }
+        onUnmatched(message);
       }
-      this.#listed = all.filter(({ id }) => this.#patterns.matches(id));
       return this.#listed.map(({ id, key, estimatedRows }) => ({ id, key, estimatedRows, limitation: null }));
     });
   }

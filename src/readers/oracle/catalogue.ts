@@ -64,7 +64,7 @@ export async function capturedTables(
   session: OracleSession,
   patterns: TablePatterns,
   place: string,
-): Promise<readonly SourceTable[]> {
+): Promise<{ readonly tables: readonly SourceTable[]; readonly unmatched: HeadwaterError | null }> {
   const all = (await session.query(TABLES)).map((row) => ({
     id: { schema: String(row[0]), table: String(row[1]) },
     obstacle: obstacleOf(row.map((value) => (value === null ? null : String(value)))),
@@ -73,19 +73,6 @@ export async function capturedTables(
   const usual = all.filter(({ id }) => !NOT_TABLES.test(id.table));
   const captured = usual.filter(({ id }) => patterns.matches(id));
   const unmatched = patterns.unmatched(usual.map(({ id }) => id));
-  if (unmatched.length > 0 || captured.length === 0) {
-    const which =
-      unmatched.length > 0 ? `source.tables: ${unmatched.join(', ')} matches` : 'source.tables matches';
-    throw new HeadwaterError('settings.no-table-matches', `${which} no table in ${place}.`, {
-      fix: 'Names are as Oracle has them, mostly in capitals; in a multitenant database source.oracle.pdb has to name the PDB.',
-      details: {
-        visible: usual
-          .slice(0, 20)
-          .map(({ id }) => tableName(id))
-          .join(', '),
-      },
-    });
-  }
   const tables: SourceTable[] = [];
   for (const table of captured) {
     const version = await describeTable(session, table.id);
@@ -98,7 +85,20 @@ export async function capturedTables(
       version,
     });
   }
-  return tables;
+  if (unmatched.length === 0 && captured.length > 0) return { tables, unmatched: null };
+  const which =
+    unmatched.length > 0 ? `source.tables: ${unmatched.join(', ')} matches` : 'source.tables matches';
+  const visible = usual
+    .slice(0, 20)
+    .map(({ id }) => tableName(id))
+    .join(', ');
+  return {
+    tables,
+    unmatched: new HeadwaterError('settings.no-table-matches', `${which} no table in ${place}.`, {
+      fix: 'Names are as Oracle has them, mostly in capitals; in a multitenant database source.oracle.pdb has to name the PDB.',
+      details: { visible },
+    }),
+  };
 }
 
 function obstacleOf([, , iotType, nested, temporary]: readonly (string | null)[]): string | null {

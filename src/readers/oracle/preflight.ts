@@ -322,12 +322,9 @@ async function checkTables(
   patterns: TablePatterns,
 ): Promise<void> {
   await using session = await connect('catalogue', signal);
-  let tables;
-  try {
-    tables = await capturedTables(session, patterns, options.place);
-  } catch (error) {
-    if (!(error instanceof HeadwaterError)) throw error;
-    findings.push(failed('tables', error.code, error.message, error.fix));
+  const { tables, unmatched } = await capturedTables(session, patterns, options.place);
+  if (unmatched !== null) {
+    findings.push(failed('tables', unmatched.code, unmatched.message, unmatched.fix));
     return;
   }
   findings.push(ok('tables', `${tables.length} ${tables.length === 1 ? 'table' : 'tables'} to capture.`));

@@ -79,15 +79,22 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
     return preflight((use, abort) => this.#connect(use, abort), this.#options, this.#patterns, signal);
   }
 
-  async tables(signal: AbortSignal): Promise<readonly CapturedTable[]> {
+  async tables(
+    signal: AbortSignal,
+    onUnmatched?: (message: string) => void,
+  ): Promise<readonly CapturedTable[]> {
     return mapping('Listing the tables', async () => {
       const database = await readDatabase(await this.#session('utility', signal));
       this.#allColumns = database.allColumnLogging;
-      const found = await capturedTables(
+      const { tables: found, unmatched } = await capturedTables(
         await this.#session('catalogue', signal),
         this.#patterns,
         this.#options.place,
       );
+      if (unmatched !== null) {
+        if (onUnmatched === undefined || found.length === 0) throw unmatched;
+        onUnmatched(unmatched.message);
+      }
       this.#tables = found.filter(({ obstacle }) => obstacle === null);
       return this.#tables.map((table) => describeCaptured(table, this.#allColumns));
     });
@@ -107,7 +114,8 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
       const anew = continuity.kind !== 'continuous';
       this.#start = anew ? continuity.start : null;
       // Read after the SCN was taken: a table altered in between is read again by the snapshot, at a later one.
-      await this.tables(signal);
+      // What matches none has been told.
+      await this.tables(signal, request.stored === null ? undefined : () => {});
       const context = { text: this.#decode, onForeignDate: () => this.#warnings.count('nls-lost') };
       const history = new TableHistory(context, anew ? new Map() : (request.state ?? new Map()));
       for (const { id, version } of this.#tables) history.adopt(id, version);

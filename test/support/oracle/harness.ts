@@ -58,6 +58,7 @@ export class Harness {
     readonly state: ReadonlyMap<string, string>;
     readonly events: number;
   }[] = [];
+  readonly unmatched: string[] = [];
   state = new Map<string, string>();
   position: OraclePosition | null;
   identity: string | null = null;
@@ -120,7 +121,11 @@ export class Harness {
     this.reader = reader;
     this.#stop = new AbortController();
     const { signal } = this.#stop;
-    await reader.tables(signal);
+    // As the pipeline does: what matches no table is told once there is a position.
+    await reader.tables(
+      signal,
+      this.position === null ? undefined : (message) => this.unmatched.push(message),
+    );
     this.opened = await reader.open(
       {
         stored: this.position === null ? null : { position: this.position, identity: this.identity },
