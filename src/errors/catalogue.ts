@@ -56,7 +56,7 @@ export const CATALOGUE = {
     fate: 'halt',
     exit: 2,
     summary: 'A pattern in source.tables matches no table.',
-    advice: 'Check schema and spelling; `headwater doctor` lists the tables the role can see.',
+    advice: 'Check schema and spelling, and that the role can see the table.',
   },
   'settings.key-column-missing': {
     fate: 'halt',
