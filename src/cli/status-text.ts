@@ -1,7 +1,7 @@
 import { isReady } from '../observability/metrics.ts';
 import { deadLetterText } from '../observability/dead-letter-text.ts';
 import { formatBytes, formatCount, formatDuration } from '../observability/quantities.ts';
-import type { PipelineStatus, TableStatus } from '../observability/status.ts';
+import type { PipelineStatus, SnapshotProgress, TableStatus } from '../observability/status.ts';
 import type { DaemonStatus } from './daemon-client.ts';
 
 /** `headwater status` for people. */
@@ -44,12 +44,18 @@ function pipelineText(pipeline: PipelineStatus, now: number): string {
   if (snapshot !== null) {
     const left = snapshot.remainingMs === null ? '' : `, about ${formatDuration(snapshot.remainingMs)} left`;
     lines.push(
-      `  snapshot ${snapshot.running ? 'under way' : 'complete'}: ${snapshot.tablesDone} of ${snapshot.tablesTotal} tables, ${formatCount(snapshot.rows)} rows${snapshot.running ? `, ${formatCount(snapshot.rowsPerSecond)}/s${left}` : ''}`,
+      `  snapshot ${snapshotState(snapshot)}: ${snapshot.tablesDone} of ${snapshot.tablesTotal} tables, ${formatCount(snapshot.rows)} rows${snapshot.running ? `, ${formatCount(snapshot.rowsPerSecond)}/s${left}` : ''}`,
     );
   }
   const width = Math.max(0, ...pipeline.tables.map(({ table }) => table.length));
   for (const table of pipeline.tables) lines.push(...tableText(table, width, now));
   return lines.join('\n');
+}
+
+function snapshotState({ running, paused, completedAt }: SnapshotProgress): string {
+  if (running) return 'under way';
+  if (completedAt !== null) return 'complete';
+  return paused ? 'held' : 'incomplete';
 }
 
 function tableText(table: TableStatus, width: number, now: number): readonly string[] {

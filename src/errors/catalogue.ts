@@ -56,7 +56,7 @@ export const CATALOGUE = {
     fate: 'halt',
     exit: 2,
     summary: 'A pattern in source.tables matches no table.',
-    advice: 'Check schema and spelling; `headwater doctor` lists the tables the role can see.',
+    advice: 'Check schema and spelling, and that the role can see the table.',
   },
   'settings.key-column-missing': {
     fate: 'halt',
@@ -101,7 +101,7 @@ export const CATALOGUE = {
     exit: 3,
     summary: 'The database refuses the login.',
     advice:
-      'Check user and password, and that the server lets this host in (PostgreSQL: pg_hba.conf, also for replication connections; MySQL: the host part of the user).',
+      'Check user and password, and that the server lets this host in (PostgreSQL: pg_hba.conf; MySQL: the host part of the user).',
   },
   'source.database-missing': {
     fate: 'halt',
@@ -518,8 +518,10 @@ export const CATALOGUE = {
   'snapshot.where-invalid': {
     fate: 'quarantine',
     exit: 2,
-    summary: 'The condition in snapshot.where is not one the server accepts for that table.',
-    advice: 'Correct the condition; `SELECT … WHERE (condition)` must work for the role of source.url.',
+    summary:
+      'The condition for the rows of a table (snapshot.where, or --where) is not one the server accepts.',
+    advice:
+      'Correct snapshot.where, or ask again with another --where; `SELECT … WHERE (condition)` must work for the role of source.url.',
   },
   'registry.unreachable': {
     fate: 'retry',

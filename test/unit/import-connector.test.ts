@@ -121,7 +121,7 @@ describe('a connector becomes settings that run', () => {
       'topic.creation.default.cleanup.policy': 'compact',
     });
     expect(settings).toMatchObject({
-      source: { postgres: { slot: 'dbz', publication: 'dbz_pub' } },
+      source: { postgres: { slot: 'headwater_shop', publication: 'headwater_shop' } }, // never the connector's own
       snapshot: { mode: 'no_data', parallelism: 4 },
       emit: {
         format: 'json-with-schema',
@@ -205,6 +205,14 @@ describe('what has no equal is said', () => {
       'publication.autocreate.mode: is filtered always',
       'column.exclude.list: has an expression for several columns',
       'snapshot.select.statement.overrides.public.t: is more than a WHERE over the whole table',
+    ]);
+  });
+
+  test('the slot, the publication and the server id of a connector that may still run', () => {
+    expect(notes({ 'slot.name': 'dbz', 'publication.name': 'dbz_pub', 'database.server.id': '77' })).toEqual([
+      'slot.name',
+      'publication.name',
+      'database.server.id',
     ]);
   });
 

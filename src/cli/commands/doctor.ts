@@ -4,7 +4,7 @@ import type { Finding } from '../../readers/reader.ts';
 import { redact } from '../../settings/secret.ts';
 import { checkListen } from '../check-listen.ts';
 import { defineCommand } from '../command.ts';
-import { loadFiles } from '../load-files.ts';
+import { loadWithStatements } from '../load-files.ts';
 import { onStopSignals } from '../signals.ts';
 
 const MARKS: Readonly<Record<Finding['level'], string>> = { ok: '✓', warning: '!', error: '✗' };
@@ -17,7 +17,7 @@ export const command = defineCommand({
       .example('$0 doctor shop.yaml', 'What is missing, with the exact GRANT or ALTER')
       .epilogue('Changes nothing. Ends with 3 (or 1, 2) if `run` would stop with an error.'),
   async run({ files, json }) {
-    const settings = await loadFiles(files);
+    const settings = await loadWithStatements(files);
     const signals = onStopSignals();
     let worst = 0;
     try {

@@ -7,7 +7,7 @@ import { createPinoLog } from '../../observability/pino-log.ts';
 import { redact } from '../../settings/secret.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
-import { loadFiles } from '../load-files.ts';
+import { loadFiles, loadWithStatements } from '../load-files.ts';
 import { errorsOf } from '../print-error.ts';
 import { createProgress } from '../progress.ts';
 import { onStopSignals } from '../signals.ts';
@@ -50,7 +50,7 @@ export const command = defineCommand({
     });
     const timeoutMs = Math.max(...settings.map(({ shutdownTimeoutMs }) => shutdownTimeoutMs));
     const reload = async (): Promise<ReloadSummary> => {
-      const summary = running().reload(await loadFiles(files));
+      const summary = running().reload(await loadWithStatements(files));
       log.info({ ...summary }, 'settings read again');
       return summary;
     };

@@ -1,6 +1,5 @@
-import { declaredOf } from '../../daemon/enrichment.ts';
 import { defineCommand } from '../command.ts';
-import { loadFiles } from '../load-files.ts';
+import { loadWithStatements } from '../load-files.ts';
 
 export const command = defineCommand({
   build: (yargs) =>
@@ -9,9 +8,7 @@ export const command = defineCommand({
       .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
       .example('$0 validate shop.yaml', 'Every mistake with file, line and what was probably meant'),
   async run({ files, json }) {
-    const settings = await loadFiles(files);
-    // Statements are read here too; whether their tables have such columns only the database can tell.
-    for (const each of settings) declaredOf(each);
+    const settings = await loadWithStatements(files);
     for (const { file, name, source, emit } of settings) {
       const host = source.hosts.map(({ host, port }) => `${host}:${port}`).join(',');
       process.stdout.write(

@@ -142,7 +142,7 @@ async function checkWhere(query: Query, id: TableId, where: string): Promise<voi
     const name = tableName(id);
     throw new HeadwaterError(
       'snapshot.where-invalid',
-      `The server does not accept the condition in snapshot.where for ${name} (error ${cause.errno}).`,
+      `The server does not accept the condition for rows of ${name} (error ${cause.errno}).`,
       { details: { table: name, errno: cause.errno }, cause },
     );
   }

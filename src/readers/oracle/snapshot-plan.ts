@@ -147,7 +147,7 @@ export function tableError(error: unknown, plan: Pick<OraclePlan, 'id' | 'where'
   if (plan.where !== null && error.ora.some((n) => n >= 900 && n < 1000)) {
     return new HeadwaterError(
       'snapshot.where-invalid',
-      `The condition of snapshot.where for ${name} is refused: ${error.message}.`,
+      `The condition for rows of ${name} is refused: ${error.message}.`,
       { details: { table: name }, cause: error },
     );
   }

@@ -122,6 +122,7 @@ export function capturedTables(
     .map(({ id }) => tableName(id))
     .join(', ');
   const unmatched = new HeadwaterError('settings.no-table-matches', `${which} no table in ${place}.`, {
+    fix: `Check schema and spelling. The role sees ${visible === '' ? 'no table' : visible}${all.length > 20 ? ' and more' : ''}.`,
     details: { visible },
   });
   return { tables, unmatched };

@@ -249,7 +249,7 @@ async function checkWhere(query: Query, table: PgTable, where: string): Promise<
     const name = tableName(table.schema.id);
     throw new HeadwaterError(
       'snapshot.where-invalid',
-      `The server does not accept the condition in snapshot.where for ${name} (SQLSTATE ${cause.sqlstate}).`,
+      `The server does not accept the condition for rows of ${name} (SQLSTATE ${cause.sqlstate}).`,
       { details: { table: name, sqlstate: cause.sqlstate }, cause },
     );
   }

@@ -112,7 +112,7 @@ export const EMIT_RULES: readonly PropertyRule[] = [
   whenNot(
     'decimal.handling.mode',
     ['precise'],
-    'has an equal for string only: emit.profile: safe, which writes dates and times as text too',
+    'has an equal for string only, which is left to you: emit.profile: safe writes dates and times as text too',
   ),
   whenNot(
     'time.precision.mode',

@@ -166,11 +166,31 @@ export const SOURCE_RULES: readonly PropertyRule[] = [
       draft.note(property, 'is a Java key store; export the certificates as PEM and name them in source.tls'),
   },
   renamed('connect.timeout.ms', ['source', 'connect_timeout'], milliseconds),
-  renamed('slot.name', ['source', 'postgres', 'slot']),
-  renamed('publication.name', ['source', 'postgres', 'publication']),
+  // The connector's own must stay as they are: it may still run, and its slot is not ours to go on from.
+  needless(
+    'slot.name',
+    'is left out: Headwater makes a slot of its own; drop this one when the connector is gone',
+  ),
+  needless(
+    'publication.name',
+    'is left out: Headwater makes publications of its own; drop this one when the connector is gone',
+  ),
   renamed('slot.failover', ['source', 'postgres', 'failover'], flag),
-  renamed('database.server.id', ['source', 'mysql', 'server_id'], Number),
+  needless(
+    'database.server.id',
+    'is left out: two readers with one id cut each other off; source.mysql.server_id takes another one',
+  ),
   renamed('database.pdb.name', ['source', 'oracle', 'pdb']),
+  {
+    name: 'log.mining.strategy',
+    apply: (draft, { property, value }) => {
+      if (value === 'online_catalog' || value === 'hybrid')
+        draft.set(['source', 'oracle', 'strategy'], value);
+      else draft.note(property, 'is hybrid: no dictionary is written into the redo log');
+    },
+  },
+  renamed('log.mining.archive.log.only.mode', ['source', 'oracle', 'archive_only'], flag),
+  renamed('lob.enabled', ['source', 'oracle', 'lobs'], flag),
   {
     name: 'plugin.name',
     apply: (draft, { property, value }) => {
