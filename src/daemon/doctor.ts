@@ -85,7 +85,7 @@ async function checkRegistry({ emit }: Settings, signal: AbortSignal): Promise<r
 /** As far as the source can be asked: without it the cluster alone is checked. */
 async function topicNamesOf(settings: Settings, signal: AbortSignal): Promise<readonly string[]> {
   await using reader = await openReader(settings, SILENT);
-  const tables = await reader.tables(signal).catch(() => []);
+  const tables = await reader.tables(signal, () => {}).catch(() => []);
   return topicsOf(
     settings,
     tables.map(({ id }) => id),
