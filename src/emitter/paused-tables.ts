@@ -1,8 +1,7 @@
 /**
  * Tables whose records cannot be written, because the registry refuses their schema, the format has no name for it,
  * or the settings no longer fit their columns. Their changes are left out while the others go on; once the schema is
- * accepted they are read anew
- * (docs/decisions/0006-incompatible-schemas.md).
+ * accepted they are read anew (docs/decisions/0006-incompatible-schemas.md).
  */
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import type { NamedSchema } from '../schema/registry/named-schema.ts';
