@@ -115,7 +115,7 @@ describe('snapshot.mode', () => {
     const it = await pipeline({ emit: ['max_transaction: { rows: 1500 }'] });
     await job(it);
     await database.query('INSERT INTO t SELECT generate_series(1001, 100000)');
-    await insert(9001, 9002);
+    await insert(200_001, 200_002);
     await job(it);
     const records = (await readFiles(it.dir)).filter(({ value }) => value?.op === 'c');
     const split = records.map(({ headers }) => headers?.['__headwater.split']);

@@ -221,6 +221,25 @@ describe('errors', () => {
     expect(error.advice).toContain('query_timeout');
   });
 
+  test.each([1, 2, 3, 4])(
+    'a call takes too long behind %d rows: what lies above the halved window is not taken twice',
+    async (afterRows) => {
+      // One transaction, so that all of it is open when its rows come by again.
+      const script = new RedoScript();
+      for (const ID of ['1', '2', '3']) script.insert(A, 'Q.ORD', { ID });
+      const server = scripted(script.commit(A));
+      server.faults.push({
+        on: 'FETCH',
+        afterRows,
+        message: 'NJS-123: call timeout of 1 ms exceeded',
+        times: 1,
+      });
+      const h = run(server, { limits: { windowStart: 16n, windowLeast: 1n, windowMost: 16n } });
+      await h.poll(2030n);
+      expect(ids(h)).toEqual(['1', '2', '3']);
+    },
+  );
+
   test('windows grow where they are fast', async () => {
     const server = scripted(two());
     const h = run(server, { limits: { windowStart: 2n, windowLeast: 1n, windowMost: 16n } });

@@ -201,7 +201,7 @@ export class RedoStream {
   }
 
   #windowDone(upper: bigint, atEdge: boolean): void {
-    this.#once.windowDone();
+    this.#once.windowDone(upper);
     if (!atEdge) {
       this.#read = upper;
     } else {
@@ -254,7 +254,7 @@ export class RedoStream {
 
   /** Whether a row was not processed before, in an earlier reading of its range. */
   #isNew(row: RedoRow): boolean {
-    if (row.scn <= this.#read)
+    if (row.scn <= this.#once.low(this.#read))
       return this.#parts.options.lobs && isChange(row.code) && this.#parts.buffer.has(row.xid);
     if (!this.#once.isNew(row)) return false;
     if (row.scn < this.#at) this.#parts.warnings.count('scn-went-back', row);
