@@ -1,7 +1,4 @@
-import { readFile } from 'node:fs/promises';
 import { resolve as resolvePath } from 'node:path';
-import { HeadwaterError } from '../errors/headwater-error.ts';
-import { errnoReason } from './errno.ts';
 import { durationInMs, sizeInBytes } from './leaves.ts';
 import type { ResolveContext } from './resolve.ts';
 import { resolveRegistry } from './resolve-registry.ts';
@@ -10,6 +7,7 @@ import { resolveEmitTransforms } from './resolve-transforms.ts';
 import type { FileShape } from './schema.ts';
 import { Secret } from './secret.ts';
 import type { EmitSettings, KafkaSettings, SaslSettings } from './settings.ts';
+import { readToken } from './token-file.ts';
 
 type EmitShape = FileShape['emit'];
 type KafkaShape = NonNullable<EmitShape['kafka']>;
@@ -121,7 +119,7 @@ function resolveSasl(sasl: SaslShape, context: ResolveContext): SaslSettings | n
     if (token !== undefined || file === undefined) {
       return refuse('emit.kafka.sasl with OAUTHBEARER needs one of token and token_file');
     }
-    return { mechanism, token: () => readToken(resolvePath(directory, file)) };
+    return { mechanism, token: () => readToken(resolvePath(directory, file), 'emit.kafka.sasl.token_file') };
   }
   if (sasl.token !== undefined || sasl.token_file !== undefined) {
     return refuse(`emit.kafka.sasl with ${mechanism} takes username and password, not a token`);
@@ -130,19 +128,6 @@ function resolveSasl(sasl: SaslShape, context: ResolveContext): SaslSettings | n
     return refuse(`emit.kafka.sasl with ${mechanism} needs username and password`);
   }
   return { mechanism, username: sasl.username, password: new Secret(sasl.password) };
-}
-
-async function readToken(path: string): Promise<string> {
-  try {
-    // Through Secret, so that a token that turns up in a message later is masked.
-    return new Secret((await readFile(path, 'utf8')).trim()).reveal();
-  } catch (error) {
-    throw new HeadwaterError(
-      'settings.secret-missing',
-      `The file of emit.kafka.sasl.token_file has no token: ${errnoReason(error)}`,
-      { cause: error },
-    );
-  }
 }
 
 function checkTemplate(template: string, { document }: ResolveContext): void {

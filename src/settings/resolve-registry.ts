@@ -1,14 +1,12 @@
-import { readFile } from 'node:fs/promises';
 import { resolve as resolvePath } from 'node:path';
-import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Path } from './document.ts';
-import { errnoReason } from './errno.ts';
 import { durationInMs } from './leaves.ts';
 import { resolveTls } from './resolve-tls.ts';
 import type { ResolveContext } from './resolve.ts';
 import type { FileShape } from './schema.ts';
 import { Secret } from './secret.ts';
 import type { RegistrySettings } from './settings.ts';
+import { readToken } from './token-file.ts';
 
 type EmitShape = FileShape['emit'];
 type RegistryShape = NonNullable<EmitShape['registry']>;
@@ -90,7 +88,11 @@ function resolveAuth(
   if (username !== undefined && password !== undefined && token === undefined && file === undefined)
     return { kind: 'basic', username, password: new Secret(password) };
   if (username === undefined && password === undefined && (token === undefined) !== (file === undefined)) {
-    if (file !== undefined) return { kind: 'bearer', token: () => readToken(resolvePath(directory, file)) };
+    if (file !== undefined)
+      return {
+        kind: 'bearer',
+        token: () => readToken(resolvePath(directory, file), 'emit.registry.auth.token_file'),
+      };
     const kept = new Secret(token!);
     return { kind: 'bearer', token: () => Promise.resolve(kept.reveal()) };
   }
@@ -100,17 +102,4 @@ function resolveAuth(
     'emit.registry.auth takes username and password, or one of token and token_file',
   );
   return { kind: 'none' };
-}
-
-async function readToken(path: string): Promise<string> {
-  try {
-    // Through Secret, so that a token that turns up in a message later is masked.
-    return new Secret((await readFile(path, 'utf8')).trim()).reveal();
-  } catch (error) {
-    throw new HeadwaterError(
-      'settings.secret-missing',
-      `The file of emit.registry.auth.token_file has no token: ${errnoReason(error)}`,
-      { cause: error },
-    );
-  }
 }

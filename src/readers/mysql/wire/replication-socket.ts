@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type EventChunk, EventQueue } from './event-queue.ts';
+import { type EventChunk, eventQueue } from './event-queue.ts';
 import { MysqlConnectionError } from './mysql-error.ts';
 import { PacketFramer } from './packet-framer.ts';
 
@@ -23,7 +23,7 @@ export interface ReplicationSocket {
  * sends the commands; the answers to all but the last have to be OK.
  */
 export function startDump(socket: Socket, commands: readonly Buffer[], place: string): ReplicationSocket {
-  const queue = new EventQueue(socket);
+  const queue = eventQueue(socket);
   const framer = new PacketFramer();
   let oks = commands.length - 1;
   for (const event of ['data', 'error', 'end', 'close'] as const) socket.removeAllListeners(event);
