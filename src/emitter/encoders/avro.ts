@@ -4,11 +4,18 @@
  */
 import type { ColumnType } from '../../model/table.ts';
 import { type Image, valuesOf } from '../../model/text-row.ts';
-import type { Row, Value } from '../../model/value.ts';
+import type { Row } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
 import { nullComesFirst } from '../../schema/avro-schema.ts';
 import type { BlockValue } from '../../schema/source-block.ts';
+import {
+  type BinaryField,
+  usualForm,
+  writeFields,
+  type WriteJson,
+  type WriteValue,
+} from './binary-fields.ts';
 import { BinaryWriter } from './binary-writer.ts';
 import { bytesOf, floatOf, type JsonTree, parseExact, refuseNull } from './connect-json.ts';
 import { BlockCache } from './block-cache.ts';
@@ -16,15 +23,6 @@ import { isFiniteDecimal, writeUnscaled } from './decimal-binary.ts';
 import type { Envelope, Header, StructEncoder, TableEncoder } from './encoder.ts';
 import { notedHeaders } from './json-form.ts';
 import type { RowField, RowForm } from './row-fields.ts';
-import { isShort } from './time-precision.ts';
-
-type WriteValue = (value: Value, out: BinaryWriter) => void;
-interface Field {
-  readonly index: number;
-  readonly write: WriteValue;
-}
-
-type WriteJson = (json: JsonTree, out: BinaryWriter) => void;
 
 /** One record at a time is under way in the process. */
 const keys = new BinaryWriter(1024);
@@ -45,8 +43,8 @@ export class AvroTableEncoder implements TableEncoder {
   readonly #form: RowForm;
   readonly #prefixes: AvroPrefixes;
   readonly #profile: Profile;
-  readonly #row: readonly Field[];
-  readonly #key: readonly Field[];
+  readonly #row: readonly BinaryField[];
+  readonly #key: readonly BinaryField[];
   readonly #source: BlockCache;
   /** ts_ms, ts_us and ts_ns of the last record: neighbours share them. */
   #times: Buffer = Buffer.alloc(0);
@@ -126,18 +124,10 @@ export class AvroTableEncoder implements TableEncoder {
     this.#timeUs = timeUs;
   }
 
-  #column({ index, column, schema, json }: RowField): Field {
+  #column({ index, column, schema, json }: RowField): BinaryField {
     const rare = jsonWriter(schema, column.name);
     const other: WriteValue = (value, out) => rare(parseExact(json(value)), out);
     return { index, write: usualWriter(column.type, { profile: this.#profile, schema, other }) };
-  }
-}
-
-function writeFields(fields: readonly Field[], row: Row, out: BinaryWriter): void {
-  const count = fields.length;
-  for (let i = 0; i < count; i++) {
-    const field = fields[i]!;
-    field.write(row[field.index]!, out);
   }
 }
 
@@ -170,41 +160,29 @@ interface ColumnContext {
 /** The usual value of the types that tables mostly consist of; all else goes to `other`. */
 function usualWriter(type: ColumnType, { profile, schema, other }: ColumnContext): WriteValue {
   const branch = schema.optional ? (nullComesFirst(schema) ? SECOND : FIRST) : null;
-  switch (type.kind) {
+  const usual = usualForm(type, profile);
+  switch (usual?.form) {
     case 'boolean':
       return (v, out) => {
         if (typeof v !== 'boolean') return other(v, out);
         if (branch !== null) out.byte(branch);
         out.byte(v ? 1 : 0);
       };
-    case 'int8':
-    case 'int16':
-    case 'int32':
-    case 'int64':
-    case 'year':
+    case 'integer':
       return integerWriter(branch, other);
-    case 'float32':
+    case 'float':
       return (v, out) => {
         if (typeof v !== 'number') return other(v, out);
         if (branch !== null) out.byte(branch);
         out.float(v);
       };
-    case 'float64':
+    case 'double':
       return (v, out) => {
         if (typeof v !== 'number') return other(v, out);
         if (branch !== null) out.byte(branch);
         out.double(v);
       };
     case 'string':
-    case 'xml':
-    case 'uuid':
-    case 'zonedtimestamp':
-    case 'enum':
-    case 'set':
-    case 'ltree':
-    case 'tsvector':
-    case 'json':
-    case 'hstore':
       return stringWriter(branch, other);
     case 'bytes':
       return (v, out) => {
@@ -213,19 +191,10 @@ function usualWriter(type: ColumnType, { profile, schema, other }: ColumnContext
         out.blob(v, 1);
       };
     case 'decimal':
-      if (profile === 'safe') return stringWriter(branch, other);
-      return type.scale === null ? other : decimalWriter(type.scale, branch, other);
-    case 'date':
-      return profile === 'safe' ? other : integerWriter(branch, other);
-    case 'time':
-      if (profile === 'safe' || isShort(type.precision)) return other;
-      return integerWriter(branch, other);
-    case 'timestamp':
-      if (profile === 'safe') return instantWriter(type.precision, branch, other);
-      return isShort(type.precision) ? other : integerWriter(branch, other);
-    case 'timestamptz':
-      return instantWriter(type.precision, branch, other);
-    default:
+      return decimalWriter(usual.scale, branch, other);
+    case 'instant':
+      return instantWriter(usual.digits, branch, other);
+    case undefined:
       return other;
   }
 }
@@ -246,8 +215,7 @@ function stringWriter(branch: number | null, other: WriteValue): WriteValue {
   };
 }
 
-function instantWriter(precision: number | null, branch: number | null, other: WriteValue): WriteValue {
-  const digits = precision ?? 6;
+function instantWriter(digits: number, branch: number | null, other: WriteValue): WriteValue {
   return (v, out) => {
     if (typeof v !== 'number' || !Number.isFinite(v)) return other(v, out);
     if (branch !== null) out.byte(branch);

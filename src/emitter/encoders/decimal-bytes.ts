@@ -63,27 +63,32 @@ export function shortUnscaled(bytes: Uint8Array, from: number, to: number, scale
   return n < LIMIT ? (negative ? -n : n) : NaN;
 }
 
-/** Base64 of the unscaled value of finite decimal text at `scale` fraction digits. */
-export function decimalBase64(text: string, scale: number): string {
-  const length = text.length;
-  if (length <= 15) {
-    const negative = text.charCodeAt(0) === 45;
-    let n = 0;
-    let fraction = 0;
-    let inFraction = 0;
-    for (let i = negative ? 1 : 0; i < length; i++) {
-      const c = text.charCodeAt(i);
-      if (c === 46) inFraction = 1;
-      else {
-        n = n * 10 + (c - 48);
-        fraction += inFraction;
-      }
-    }
-    if (fraction === scale && n < LIMIT) {
-      return scratch.latin1Slice(0, writeBase64(negative ? -n : n, scratch, 0));
+/** The text's value times ten to the `scale`, NaN where it is not of that scale or has more than 15 digits. */
+export function smallUnscaled(text: string, scale: number): number {
+  const { length } = text;
+  if (length > 15) return NaN;
+  const negative = text.charCodeAt(0) === 45;
+  let n = 0;
+  let fraction = 0;
+  let inFraction = 0;
+  for (let i = negative ? 1 : 0; i < length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 46) {
+      inFraction = 1;
+    } else {
+      n = n * 10 + (c - 48);
+      fraction += inFraction;
     }
   }
-  return base64OfBigInt(unscaled(text, scale));
+  if (fraction !== scale) return NaN;
+  return negative ? -n : n;
+}
+
+/** Base64 of the unscaled value of finite decimal text at `scale` fraction digits. */
+export function decimalBase64(text: string, scale: number): string {
+  const n = smallUnscaled(text, scale);
+  if (n < LIMIT && n > -LIMIT) return scratch.latin1Slice(0, writeBase64(n, scratch, 0));
+  return bigBytes(unscaled(text, scale)).toString('base64');
 }
 
 /** Fraction digits of decimal text without zeros at its end: the scale of a VariableScaleDecimal. */
@@ -104,11 +109,12 @@ export function unscaled(text: string, scale: number): bigint {
   return BigInt(digits) / 10n ** BigInt(-missing); // zeros, unless the text is not of this scale
 }
 
-function base64OfBigInt(n: bigint): string {
+/** Big-endian two's complement in the fewest bytes. */
+export function bigBytes(n: bigint): Buffer {
   let length = 1;
   while (BigInt.asIntN(length * 8, n) !== n) length++;
   const hex = BigInt.asUintN(length * 8, n)
     .toString(16)
     .padStart(length * 2, '0');
-  return Buffer.from(hex, 'hex').toString('base64');
+  return Buffer.from(hex, 'hex');
 }

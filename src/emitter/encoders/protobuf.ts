@@ -5,10 +5,17 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { ColumnType } from '../../model/table.ts';
 import { type Image, valuesOf } from '../../model/text-row.ts';
-import type { Row, Value } from '../../model/value.ts';
+import type { Row } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
 import { CONNECT_DECIMAL } from '../../schema/protobuf-schema.ts';
+import {
+  type BinaryField,
+  usualForm,
+  writeFields,
+  type WriteJson,
+  type WriteValue,
+} from './binary-fields.ts';
 import { BinaryWriter } from './binary-writer.ts';
 import { BlockCache } from './block-cache.ts';
 import { bytesOf, floatOf, type JsonTree, parseExact, refuseNull } from './connect-json.ts';
@@ -16,10 +23,6 @@ import { isFiniteDecimal, writeUnscaled } from './decimal-binary.ts';
 import type { Envelope, Header, StructEncoder, TableEncoder } from './encoder.ts';
 import { notedHeaders } from './json-form.ts';
 import type { RowField, RowForm } from './row-fields.ts';
-import { isShort } from './time-precision.ts';
-
-type WriteValue = (value: Value, out: BinaryWriter) => void;
-type WriteJson = (json: JsonTree, out: BinaryWriter) => void;
 
 /** Wire types, the low bits of a field's tag. */
 const VARINT = 0;
@@ -30,11 +33,6 @@ const FIXED32 = 5;
 /** One record at a time is under way in the process. */
 const keys = new BinaryWriter(1024);
 const values = new BinaryWriter(16 * 1024);
-
-interface Field {
-  readonly index: number;
-  readonly write: WriteValue;
-}
 
 /** What stands before each record: the magic byte, the id of its schema, and which message of the file it is. */
 export interface ProtobufPrefixes {
@@ -56,8 +54,8 @@ const TS_NS = 8;
 export class ProtobufTableEncoder implements TableEncoder {
   readonly #form: RowForm;
   readonly #prefixes: ProtobufPrefixes;
-  readonly #row: readonly Field[];
-  readonly #key: readonly Field[];
+  readonly #row: readonly BinaryField[];
+  readonly #key: readonly BinaryField[];
   readonly #source: BlockCache;
   /** ts_ms, ts_us and ts_ns of the last record: neighbours share them. */
   #times: Buffer = Buffer.alloc(0);
@@ -164,21 +162,17 @@ export class ProtobufStructEncoder implements StructEncoder {
   }
 }
 
-function writeFields(fields: readonly Field[], row: Row, out: BinaryWriter): void {
-  const count = fields.length;
-  for (let i = 0; i < count; i++) {
-    const field = fields[i]!;
-    field.write(row[field.index]!, out);
-  }
-}
-
 function tag(number: number, wire: number, out: BinaryWriter): void {
   const value = number * 8 + wire;
   if (value < 128) out.byte(value);
   else out.varint(value);
 }
 
-function columnField({ index, column, schema, json }: RowField, number: number, profile: Profile): Field {
+function columnField(
+  { index, column, schema, json }: RowField,
+  number: number,
+  profile: Profile,
+): BinaryField {
   const rare = jsonField(schema, number, column.name);
   const other: WriteValue = (value, out) => rare(parseExact(json(value)), out);
   return { index, write: usualWriter(column.type, { profile, number, other }) };
@@ -196,41 +190,29 @@ interface ColumnContext {
  * also where a reader would take their absence for them.
  */
 function usualWriter(type: ColumnType, { profile, number, other }: ColumnContext): WriteValue {
-  switch (type.kind) {
+  const usual = usualForm(type, profile);
+  switch (usual?.form) {
     case 'boolean':
       return (v, out) => {
         if (typeof v !== 'boolean') return other(v, out);
         tag(number, VARINT, out);
         out.byte(v ? 1 : 0);
       };
-    case 'int8':
-    case 'int16':
-    case 'int32':
-    case 'int64':
-    case 'year':
+    case 'integer':
       return integerWriter(number, other);
-    case 'float32':
+    case 'float':
       return (v, out) => {
         if (typeof v !== 'number') return other(v, out);
         tag(number, FIXED32, out);
         out.float(v);
       };
-    case 'float64':
+    case 'double':
       return (v, out) => {
         if (typeof v !== 'number') return other(v, out);
         tag(number, FIXED64, out);
         out.double(v);
       };
     case 'string':
-    case 'xml':
-    case 'uuid':
-    case 'zonedtimestamp':
-    case 'enum':
-    case 'set':
-    case 'ltree':
-    case 'tsvector':
-    case 'json':
-    case 'hstore':
       return stringWriter(number, other);
     case 'bytes':
       return (v, out) => {
@@ -239,19 +221,10 @@ function usualWriter(type: ColumnType, { profile, number, other }: ColumnContext
         out.blob(v, 0);
       };
     case 'decimal':
-      if (profile === 'safe') return stringWriter(number, other);
-      if (type.scale === null) return other;
-      return decimalWriter({ precision: type.precision, scale: type.scale }, number, other);
-    case 'date':
-      return profile === 'safe' ? other : integerWriter(number, other);
-    case 'time':
-      return profile === 'safe' || isShort(type.precision) ? other : integerWriter(number, other);
-    case 'timestamp':
-      if (profile === 'safe') return instantWriter(type.precision, number, other);
-      return isShort(type.precision) ? other : integerWriter(number, other);
-    case 'timestamptz':
-      return instantWriter(type.precision, number, other);
-    default:
+      return decimalWriter(usual, number, other);
+    case 'instant':
+      return instantWriter(usual.digits, number, other);
+    case undefined:
       return other;
   }
 }
@@ -272,8 +245,7 @@ function stringWriter(number: number, other: WriteValue): WriteValue {
   };
 }
 
-function instantWriter(precision: number | null, number: number, other: WriteValue): WriteValue {
-  const digits = precision ?? 6;
+function instantWriter(digits: number, number: number, other: WriteValue): WriteValue {
   return (v, out) => {
     if (typeof v !== 'number' || !Number.isFinite(v)) return other(v, out);
     tag(number, LENGTH, out);
