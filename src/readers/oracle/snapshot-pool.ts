@@ -1,63 +1,42 @@
+import { type PooledSession, SessionPool } from '../session-pool.ts';
 import type { OracleSession } from './session/oracle-session.ts';
 
-/** A bounded number of sessions, opened when they are needed. One that failed is replaced. */
-export class SessionPool implements AsyncDisposable {
-  readonly #open: (signal: AbortSignal) => Promise<OracleSession>;
-  readonly #idle: OracleSession[] = [];
-  readonly #all = new Set<OracleSession>();
-  #free: number;
-  #waiting: (() => void)[] = [];
+/** A session of a snapshot. One that failed is closed and not used again: its cursor may be open still. */
+export class PooledOracle implements PooledSession {
+  readonly session: OracleSession;
+  open = true;
 
-  constructor(size: number, open: (signal: AbortSignal) => Promise<OracleSession>) {
-    this.#free = Math.max(1, size);
-    this.#open = open;
+  constructor(session: OracleSession) {
+    this.session = session;
   }
 
-  /** Runs `body` with a session of its own; after a failure the session is not used again. */
-  async use<T>(signal: AbortSignal, body: (session: OracleSession) => Promise<T>): Promise<T> {
-    const session = await this.acquire(signal);
-    let broken = true;
-    try {
-      const result = await body(session);
-      broken = false;
-      return result;
-    } finally {
-      await this.release(session, broken);
-    }
+  async close(): Promise<void> {
+    this.open = false;
+    await this.session[Symbol.asyncDispose]();
   }
+}
 
-  async acquire(signal: AbortSignal): Promise<OracleSession> {
-    while (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#free--;
+export type OraclePool = SessionPool<PooledOracle>;
+
+export function oraclePool(
+  size: number,
+  connect: (signal: AbortSignal) => Promise<OracleSession>,
+): OraclePool {
+  return new SessionPool(size, async (signal) => new PooledOracle(await connect(signal)));
+}
+
+/** Runs `body` with a session of its own; after a failure the session is not used again. */
+export function useSession<T>(
+  pool: OraclePool,
+  signal: AbortSignal,
+  body: (session: OracleSession) => Promise<T>,
+): Promise<T> {
+  return pool.use(signal, async (pooled) => {
     try {
-      signal.throwIfAborted();
-      const session = this.#idle.pop() ?? (await this.#open(signal));
-      this.#all.add(session);
-      return session;
+      return await body(pooled.session);
     } catch (error) {
-      this.#give();
+      await pooled.close();
       throw error;
     }
-  }
-
-  async release(session: OracleSession, broken: boolean): Promise<void> {
-    if (broken) {
-      this.#all.delete(session);
-      await session[Symbol.asyncDispose]();
-    } else {
-      this.#idle.push(session);
-    }
-    this.#give();
-  }
-
-  #give(): void {
-    this.#free++;
-    this.#waiting.shift()?.();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(Array.from(this.#all, (session) => session[Symbol.asyncDispose]()));
-    this.#all.clear();
-    this.#idle.length = 0;
-  }
+  });
 }

@@ -11,7 +11,7 @@ import type { CommitLog } from './commit-log.ts';
 import { type OraclePosition } from './position.ts';
 import type { OracleSession } from './session/oracle-session.ts';
 import { chunkStatement, type OraclePlan, planTable, tableError } from './snapshot-plan.ts';
-import { SessionPool } from './snapshot-pool.ts';
+import { oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
 import { SnapshotRows, snapshotOrigin } from './snapshot-rows.ts';
 import type { OracleSource } from './source-info.ts';
 import type { TableModel } from './table-model.ts';
@@ -35,13 +35,13 @@ export interface ViewOptions {
 export class OracleView implements SnapshotView<OraclePosition, OracleSource> {
   readonly position: OraclePosition;
   readonly #options: ViewOptions;
-  readonly #pool: SessionPool;
+  readonly #pool: OraclePool;
   readonly #at: OracleSource;
 
   constructor(options: ViewOptions) {
     this.#options = options;
     this.position = options.position;
-    this.#pool = new SessionPool(options.parallelism, options.connect);
+    this.#pool = oraclePool(options.parallelism, options.connect);
     this.#at = snapshotOrigin(options.position.read, Date.now());
   }
 
@@ -57,7 +57,7 @@ export class OracleView implements SnapshotView<OraclePosition, OracleSource> {
       throw new HeadwaterError('snapshot.table-unreadable', `The table ${tableName(id)} is gone.`);
     }
     try {
-      return await this.#pool.use(signal, (session) =>
+      return await useSession(this.#pool, signal, (session) =>
         planTable(session, model, { options, estimatedRows: estimatedRows(id), chunkBlocks }),
       );
     } catch (error) {
@@ -71,10 +71,10 @@ export class OracleView implements SnapshotView<OraclePosition, OracleSource> {
     signal: AbortSignal,
   ): AsyncGenerator<RowBlock<OracleSource>> {
     const oraclePlan = plan as OraclePlan; // made by this view's `plan`
-    const session = await this.#pool.acquire(signal);
-    let broken = true;
+    const pooled = await this.#pool.acquire(signal);
+    let finished = false;
     try {
-      const cursor = await session.open(chunkStatement(oraclePlan, range, this.position.read, null));
+      const cursor = await pooled.session.open(chunkStatement(oraclePlan, range, this.position.read, null));
       try {
         const rows = new SnapshotRows(oraclePlan.model, this.#at);
         for (;;) {
@@ -90,11 +90,12 @@ export class OracleView implements SnapshotView<OraclePosition, OracleSource> {
       } finally {
         await cursor.close();
       }
-      broken = false;
+      finished = true;
     } catch (error) {
       throw tableError(error, oraclePlan);
     } finally {
-      await this.#pool.release(session, broken);
+      if (!finished) await pooled.close();
+      this.#pool.release(pooled);
     }
   }
 

@@ -13,7 +13,7 @@ import { pastIsGone } from './errors.ts';
 import { type OraclePosition, positionAt } from './position.ts';
 import { OracleError, type OracleSession } from './session/oracle-session.ts';
 import { chunkStatement, type OraclePlan, planTable, tableError } from './snapshot-plan.ts';
-import { SessionPool } from './snapshot-pool.ts';
+import { oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
 import { SnapshotRows, snapshotOrigin } from './snapshot-rows.ts';
 import type { ViewOptions } from './snapshot-view.ts';
 import type { OracleSource } from './source-info.ts';
@@ -33,11 +33,11 @@ export interface WindowsOptions extends Omit<ViewOptions, 'position'> {
 /** Chunks while the stream runs, each by a flashback query at an SCN of its own. */
 export class OracleWindows implements WindowReader<OraclePosition, OracleSource> {
   readonly #options: WindowsOptions;
-  readonly #pool: SessionPool;
+  readonly #pool: OraclePool;
 
   constructor(options: WindowsOptions) {
     this.#options = options;
-    this.#pool = new SessionPool(options.parallelism, options.connect);
+    this.#pool = oraclePool(options.parallelism, options.connect);
   }
 
   async keyed(ids: readonly TableId[], _signal: AbortSignal): Promise<readonly boolean[]> {
@@ -50,7 +50,7 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
     try {
       const model = await describe(id);
       if (model === null) throw new OracleError('ORA-00942');
-      return await this.#pool.use(signal, (session) =>
+      return await useSession(this.#pool, signal, (session) =>
         planTable(session, model, { options, estimatedRows: estimatedRows(id), chunkBlocks }),
       );
     } catch (error) {
@@ -67,7 +67,9 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
     let current = plan as OraclePlan; // made by this reader's `plan`
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       try {
-        return await this.#pool.use(signal, (session) => this.#read(session, current, { range, limit }));
+        return await useSession(this.#pool, signal, (session) =>
+          this.#read(session, current, { range, limit }),
+        );
       } catch (error) {
         // Altered between the plan and the read: look again.
         const altered = error instanceof OracleError && (pastIsGone(error) || error.has(904));
