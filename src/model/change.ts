@@ -39,6 +39,11 @@ export interface RowChange<S extends SourceInfo = SourceInfo> {
   readonly unreadable?: Error;
 }
 
+/** A row that a snapshot has read; `at` is the snapshot's. */
+export function readRow<S extends SourceInfo>(table: TableSchema, after: Image, at: S): RowChange<S> {
+  return { kind: 'row', op: 'r', table, before: null, after, tx: null, seq: 0, at, snapshot: 'true' };
+}
+
 export interface TruncateChange<S extends SourceInfo = SourceInfo> {
   readonly kind: 'truncate';
   readonly table: TableSchema;

@@ -36,6 +36,20 @@ export function compileTablePatterns(patterns: readonly string[]): TablePatterns
   };
 }
 
+/**
+ * What becomes of patterns that match no table: thrown where nobody is to be told, or where nothing at all is
+ * captured; told otherwise.
+ */
+export function answerUnmatched(
+  unmatched: HeadwaterError | null,
+  captured: number,
+  tell: ((message: string) => void) | undefined,
+): void {
+  if (unmatched === null) return;
+  if (tell === undefined || captured === 0) throw unmatched;
+  tell(unmatched.message);
+}
+
 function compile(pattern: string): (name: string) => boolean {
   if (pattern.length > 2 && pattern.startsWith('/') && pattern.endsWith('/')) {
     let expression: RegExp;

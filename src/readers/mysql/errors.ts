@@ -1,5 +1,6 @@
 import type { Code } from '../../errors/catalogue.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { mappingBy } from '../mapping.ts';
 import { MysqlConnectionError, MysqlError } from './wire/mysql-error.ts';
 
 /** ER_MASTER_FATAL_ERROR_READING_BINLOG: a dump that cannot begin or go on, for one of many reasons. */
@@ -102,11 +103,4 @@ function connectionCode(error: MysqlConnectionError): Code {
   }
 }
 
-/** Runs `body` and maps what it throws. */
-export async function mapping<T>(what: string, body: () => Promise<T>): Promise<T> {
-  try {
-    return await body();
-  } catch (error) {
-    throw mapMysqlError(error, what);
-  }
-}
+export const mapping = mappingBy(mapMysqlError);

@@ -5,7 +5,7 @@ import type { TableId } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader } from '../reader.ts';
-import { compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
+import { answerUnmatched, compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
 import { describeTables, listTables, type ListedTable, type MysqlTable, type Query } from './catalogue.ts';
 import { FATAL_READING_BINLOG, mapMysqlError, mapping } from './errors.ts';
 import { describeLogServer, logEnd } from './log-end.ts';
@@ -68,10 +68,8 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
       const unmatched = this.#patterns.unmatched(all.map(({ id }) => id));
       if (unmatched.length > 0) {
         const message = `In source.tables ${unmatched.join(', ')} matches no table that ${this.#options.connect.user} can see on ${this.#place()}.`;
-        if (onUnmatched === undefined || this.#listed.length === 0) {
-          throw new HeadwaterError('settings.no-table-matches', message);
-        }
-        onUnmatched(message);
+        const error = new HeadwaterError('settings.no-table-matches', message);
+        answerUnmatched(error, this.#listed.length, onUnmatched);
       }
       return this.#listed.map(({ id, key, estimatedRows }) => ({ id, key, estimatedRows, limitation: null }));
     });

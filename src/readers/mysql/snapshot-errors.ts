@@ -41,12 +41,3 @@ export function tableError(error: unknown, id: TableId): unknown {
   }
   return mapMysqlError(error, `Reading the table ${name}`);
 }
-
-export function rewritten(id: TableId, cause?: unknown): HeadwaterError {
-  const name = tableName(id);
-  return new HeadwaterError(
-    'snapshot.table-rewritten',
-    `The table ${name} was truncated, rewritten or altered after the snapshot's position.`,
-    { details: { table: name }, cause },
-  );
-}

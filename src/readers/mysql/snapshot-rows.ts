@@ -1,5 +1,5 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
-import type { RowChange } from '../../model/change.ts';
+import { readRow, type RowChange } from '../../model/change.ts';
 import { ABSENT, type Value } from '../../model/value.ts';
 import type { TableSchema } from '../../model/table.ts';
 import type { MysqlSource } from './source-info.ts';
@@ -63,17 +63,7 @@ export class TextRowReader {
       }
       at = to;
     }
-    const row: RowChange<MysqlSource> = {
-      kind: 'row',
-      op: 'r',
-      table: schema,
-      before: null,
-      after,
-      tx: null,
-      seq: 0,
-      at: origin,
-      snapshot: 'true',
-    };
+    const row = readRow(schema, after, origin);
     this.rows.push(unreadable === null ? row : { ...row, unreadable });
   }
 

@@ -1,5 +1,6 @@
 import type { Code } from '../../errors/catalogue.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { mappingBy } from '../mapping.ts';
 import { OracleError } from './session/oracle-session.ts';
 
 /**
@@ -180,13 +181,7 @@ export function mapOracleError(error: unknown, what: string): unknown {
   });
 }
 
-export async function mapping<T>(what: string, body: () => Promise<T>): Promise<T> {
-  try {
-    return await body();
-  } catch (error) {
-    throw mapOracleError(error, what);
-  }
-}
+export const mapping = mappingBy(mapOracleError);
 
 /** ORA-01555, 08180, 08181: its undo is gone. ORA-01466, 08103, 01410: DDL, TRUNCATE or a move came in between. */
 export function pastIsGone(error: unknown): boolean {

@@ -6,7 +6,7 @@ import { type TableId, tableName } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader } from '../reader.ts';
-import { compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
+import { answerUnmatched, compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
 import { capturedTables, describeCaptured, describeTable, type SourceTable, TABLES } from './catalogue.ts';
 import { CommitLog } from './commit-log.ts';
 import { characterSet, currentScn, readDatabase } from './database.ts';
@@ -91,10 +91,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
         this.#patterns,
         this.#options.place,
       );
-      if (unmatched !== null) {
-        if (onUnmatched === undefined || found.length === 0) throw unmatched;
-        onUnmatched(unmatched.message);
-      }
+      answerUnmatched(unmatched, found.length, onUnmatched);
       this.#tables = found.filter(({ obstacle }) => obstacle === null);
       return this.#tables.map((table) => describeCaptured(table, this.#allColumns));
     });

@@ -1,4 +1,4 @@
-import type { RowChange } from '../../model/change.ts';
+import { readRow, type RowChange } from '../../model/change.ts';
 import type { Value } from '../../model/value.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { tableName } from '../../model/table.ts';
@@ -41,18 +41,7 @@ export class SnapshotRows {
     }
     const rowId = String(row[decoders.length]);
     this.last = rowId;
-    const at = this.#at;
-    this.rows.push({
-      kind: 'row',
-      op: 'r',
-      table: schema,
-      before: null,
-      after,
-      tx: null,
-      seq: 0,
-      at,
-      snapshot: 'true',
-    });
+    this.rows.push(readRow(schema, after, this.#at));
   }
 
   take(): {

@@ -1,5 +1,6 @@
 import type { Code } from '../../errors/catalogue.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { mappingBy } from '../mapping.ts';
 import { PgConnectionError, PgError } from './wire/pg-error.ts';
 
 /** Exact SQLSTATEs first, then classes (their first two characters). */
@@ -65,11 +66,4 @@ function connectionCode(error: PgConnectionError): Code {
   }
 }
 
-/** Runs `body` and maps what it throws. */
-export async function mapping<T>(what: string, body: () => Promise<T>): Promise<T> {
-  try {
-    return await body();
-  } catch (error) {
-    throw mapPgError(error, what);
-  }
-}
+export const mapping = mappingBy(mapPgError);

@@ -18,7 +18,7 @@ import type { SlotCreation } from './slot.ts';
 import { createPgSnapshotSource } from './snapshot-source.ts';
 import type { PostgresSource } from './source-info.ts';
 import { ReplicationStream } from './stream.ts';
-import { compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
+import { answerUnmatched, compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
 import { createToastReader } from './toast.ts';
 import { loadTypeRegistry, type TypeRegistry } from './types/type-registry.ts';
 import { connectPg, type PgConnection, type TextRows } from './wire/connection.ts';
@@ -71,10 +71,7 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
       const all = await listTables(await this.#queries(signal));
       const place = `database ${this.#options.connect.database}`;
       const { tables, unmatched } = capturedTables(all, this.#patterns, place);
-      if (unmatched !== null) {
-        if (onUnmatched === undefined || tables.length === 0) throw unmatched;
-        onUnmatched(unmatched.message);
-      }
+      answerUnmatched(unmatched, tables.length, onUnmatched);
       this.#tables = tables;
       return this.#tables.map(describeCaptured);
     });

@@ -41,15 +41,6 @@ export function tableError(error: unknown, id: TableId): unknown {
   return mapPgError(error, `Reading the table ${name}`);
 }
 
-export function rewritten(id: TableId, cause?: unknown): HeadwaterError {
-  const name = tableName(id);
-  return new HeadwaterError(
-    'snapshot.table-rewritten',
-    `The table ${name} was truncated, rewritten or altered after the snapshot's position.`,
-    { details: { table: name }, cause },
-  );
-}
-
 export function isState(error: unknown, states: ReadonlySet<string>): error is PgError {
   return error instanceof PgError && states.has(error.sqlstate);
 }

@@ -1,16 +1,9 @@
 import '../buffer-slices.ts';
 import { isAscii } from 'node:buffer';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
-import type { RowChange } from '../../model/change.ts';
+import { readRow, type RowChange } from '../../model/change.ts';
 import type { TableSchema } from '../../model/table.ts';
-import {
-  type Image,
-  isTextual,
-  NULL_CELL,
-  OTHER_CELL,
-  type TextFormat,
-  TextRow,
-} from '../../model/text-row.ts';
+import { isTextual, NULL_CELL, OTHER_CELL, type TextFormat, TextRow } from '../../model/text-row.ts';
 import type { Value } from '../../model/value.ts';
 import type { RowBlock } from '../../snapshot/snapshot-source.ts';
 import type { PostgresSource } from './source-info.ts';
@@ -107,7 +100,7 @@ export class CopyRows {
         }
         field = ++fieldEnd;
       }
-      this.#rows.push(readRow(this.#format, after));
+      this.#rows.push(readRow(schema, after, this.#format.at));
     }
   }
 
@@ -144,20 +137,6 @@ export class CopyRows {
     return taken;
   }
 }
-function readRow({ schema, at }: RowFormat, after: Image): RowChange<PostgresSource> {
-  return {
-    kind: 'row',
-    op: 'r',
-    table: schema,
-    before: null,
-    after,
-    tx: null,
-    seq: 0,
-    at,
-    snapshot: 'true',
-  };
-}
-
 class TextBlock implements RowBlock<PostgresSource> {
   readonly bytes: number;
   readonly lastKey: string | null;
@@ -192,7 +171,7 @@ class TextBlock implements RowBlock<PostgresSource> {
       const { buffer, frames } = chunk;
       for (let frame = from; frame < to; frame++) {
         const row = new TextRow(buffer, frames[frame * 2]!, frames[frame * 2 + 1]! - 1, this.#text);
-        rows.push(readRow(this.#format, row));
+        rows.push(readRow(this.#format.schema, row, this.#format.at));
       }
     }
     return rows;

@@ -8,7 +8,8 @@ import type {
 } from '../../snapshot/snapshot-source.ts';
 import { mapping } from './errors.ts';
 import type { PostgresPosition } from './position.ts';
-import { CHANGED_STATES, isState, rewritten, tableError } from './snapshot-errors.ts';
+import { CHANGED_STATES, isState, tableError } from './snapshot-errors.ts';
+import { rewritten } from '../table-rewritten.ts';
 import { chunkSelect, type PgPlan, type Planner, rewrittenSince } from './snapshot-plan.ts';
 import { SessionPool } from '../session-pool.ts';
 import { CopyRows } from './snapshot-rows.ts';
