@@ -9,7 +9,7 @@ import { Fence } from '../../src/emitter/sinks/kafka/fence.ts';
 import { openKafkaSink } from '../../src/emitter/sinks/kafka/kafka-sink.ts';
 import { Lease } from '../../src/emitter/sinks/kafka/lease.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from '../../src/emitter/sinks/kafka/options.ts';
-import { offsetRange } from '../../src/emitter/sinks/kafka/partition-reader.ts';
+import { offsetRange, withFreshLeaders } from '../../src/emitter/sinks/kafka/partition-reader.ts';
 import { readState, writeState } from '../../src/emitter/sinks/kafka/state-access.ts';
 import { tailKafka, type TailRecord } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
 import { openTopic, recordTopicPlan } from '../../src/emitter/sinks/kafka/topics.ts';
@@ -143,6 +143,22 @@ describe('Kafka sink', () => {
     const seen = await take(options, names, 40);
     expect(new Set(seen.map(({ value }) => text(value)))).toEqual(new Set(['1']));
     expect((await readState(options, never)).get('position')).toBe('1');
+  });
+
+  it('at least once, a topic counts as fenced only when the marker is in each of its partitions', async () => {
+    const partitions = 100;
+    const options = await newOptions({ delivery: 'at-least-once', topics: { partitions } });
+    await using cluster = new Cluster(resolveKafkaOptions(options));
+    const fence = new Fence(new TransactionCoordinator(cluster, never));
+    await fence.init();
+    for (let round = 0; round < 5; round++) {
+      const name = `${options.name}.t${round}`;
+      await fence.raise(await openTopic(cluster, recordTopicPlan(cluster, name), never));
+      const ends = Array.from({ length: partitions }, async (_, i) => {
+        return (await withFreshLeaders(cluster, name, never, () => offsetRange(cluster, name, i, false))).end;
+      });
+      expect(await Promise.all(ends)).toEqual(Array<number>(partitions).fill(1));
+    }
   });
 
   it('at least once, a process that was stopped for longer than its session writes nothing when it wakes', async () => {
