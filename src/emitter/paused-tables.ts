@@ -29,6 +29,13 @@ export interface Refusals {
   offer(subject: string, schema: NamedSchema): Promise<HeadwaterError | null>;
 }
 
+export interface RestoreOptions {
+  readonly refusals: Refusals | null;
+  /** Tables (`schema.table`) that the settings do not fit as they are now: reading them anew would be in vain. */
+  readonly misfits?: readonly { readonly table: string | null; readonly error: HeadwaterError }[];
+  readonly now?: () => number;
+}
+
 const RETRY_MS = 10_000;
 /** From acceptance until the attempt ends for it: time for the note of it to become durable. */
 const SETTLE_MS = 6_000;
@@ -52,20 +59,27 @@ export class PausedTables {
    */
   static async restore(
     state: ReadonlyMap<string, string>,
-    refusals: Refusals | null,
-    now: () => number = Date.now,
+    { refusals, misfits = [], now = Date.now }: RestoreOptions,
   ): Promise<{ readonly tables: PausedTables; readonly resumed: readonly string[] }> {
     const tables = new PausedTables(refusals, now);
+    const unfit = new Map(misfits.map(({ table, error }) => [table, error]));
     const resumed: string[] = [];
     for (const [key, text] of state) {
       if (!key.startsWith(PAUSED_PREFIX)) continue;
       const table = key.slice(PAUSED_PREFIX.length);
       const record = recordOf(text);
-      const error = record === null ? null : await tables.#offer(record);
+      const error = record === null ? null : (unfit.get(table) ?? (await tables.#offer(record)));
       if (error === null) resumed.push(table);
       else tables.#paused.set(table, record!);
     }
     return { tables, resumed };
+  }
+
+  /** `schema.table` of the paused ones, and why. */
+  all(): ReadonlyMap<string, HeadwaterError> {
+    return new Map(
+      [...this.#paused].map(([table, { code, message }]) => [table, new HeadwaterError(code, message)]),
+    );
   }
 
   /** Why a table is paused; null where it is not. */

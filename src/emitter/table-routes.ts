@@ -8,23 +8,12 @@ import type { Encoding, TableEncoder } from './encoders/encoder.ts';
 import { POSITION_KEY, TOPIC_PREFIX } from '../state/checkpoint.ts';
 import { misfitOf, type PausedTables, pausesTable } from './paused-tables.ts';
 import type { Sink, TopicHandle } from './sink.ts';
-import { type TableTopic, type TopicNaming, tableTopic } from './topic-names.ts';
-import { type ColumnHeader, columnHeaders } from './transforms/added-headers.ts';
-import { type ColumnRules, unusedRules } from './transforms/column-rules.ts';
-import { type TableShape, tableShape } from './transforms/table-shape.ts';
+import { type TableRules, tableRules, type TableSettings } from './table-rules.ts';
+import { type TopicNaming, tableTopic } from './topic-names.ts';
+import type { ColumnHeader } from './transforms/added-headers.ts';
+import { unusedRules } from './transforms/column-rules.ts';
+import type { TableShape } from './transforms/table-shape.ts';
 import type { UnwrappedFields } from './transforms/unwrapped.ts';
-
-export interface TableSettings {
-  /** Instead of the template. */
-  readonly topic?: string | undefined;
-  /** Column names, in order, instead of the table's own key. */
-  readonly key?: readonly string[] | undefined;
-  readonly columns?: ColumnRules | undefined;
-  /** Header → column. */
-  readonly headers?: ReadonlyMap<string, string> | undefined;
-  /** Made for each version of the table: which changes its topic holds. */
-  readonly filter?: ((table: TableSchema) => RowFilter) | undefined;
-}
 
 /** Where one version of one table goes, and how. */
 export interface TableRoute<S extends SourceInfo> {
@@ -172,11 +161,11 @@ export class TableRoutes<S extends SourceInfo> {
   async #open(table: TableSchema): Promise<void> {
     const name = tableName(table.id);
     const settings = this.#options.tables.get(name);
-    const { topic: usual, keyField } = tableTopic(this.#options, table.id, settings?.topic);
+    const { topic: usual } = tableTopic(this.#options, table.id, settings?.topic);
     const source = this.#block.forTable(table.id);
-    const rules = this.#rules(table, settings, keyField);
+    const rules = this.#rules(table, settings);
     const { encoder, topic } =
-      rules.shape === null
+      rules === null
         ? { encoder: UNWRITABLE, topic: this.#moved.get(name) ?? usual }
         : await this.#encoder(rules.shape, table, usual, source);
     let handle = this.#handles.get(topic);
@@ -188,13 +177,13 @@ export class TableRoutes<S extends SourceInfo> {
       name,
       topic: await handle,
       encoder,
-      key: rules.shape?.key ?? [],
+      key: rules?.shape.key ?? [],
       ownKey: settings?.key !== undefined,
-      columns: rules.shape?.table.columns.map((column) => column.name) ?? [],
-      fields: rules.shape?.fields ?? [],
-      project: rules.shape?.project ?? null,
-      filter: rules.filter,
-      headers: rules.headers,
+      columns: rules?.shape.table.columns.map((column) => column.name) ?? [],
+      fields: rules?.shape.fields ?? [],
+      project: rules?.shape.project ?? null,
+      filter: rules?.filter ?? null,
+      headers: rules?.headers ?? null,
       source,
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
@@ -205,34 +194,28 @@ export class TableRoutes<S extends SourceInfo> {
   }
 
   /**
-   * What the settings make of a version. Without a shape where they do not fit it: the table is paused. Only at the
-   * very first start of a pipeline that is thrown instead: no DDL has led to it, and nothing has been left out yet.
+   * What the settings make of a version. Null where they do not fit it: the table is paused. Only at the very first
+   * start of a pipeline that is thrown instead: no DDL has led to it, and nothing has been left out yet.
    */
-  #rules(
-    table: TableSchema,
-    settings: TableSettings | undefined,
-    keyField: TableTopic['keyField'],
-  ): {
-    readonly shape: TableShape | null;
-    readonly filter: RowFilter | null;
-    readonly headers: readonly ColumnHeader[] | null;
-  } {
+  #rules(table: TableSchema, settings: TableSettings | undefined): TableRules | null {
     try {
-      return {
-        shape: this.#shape(table, settings, keyField),
-        filter: settings?.filter?.(table) ?? null,
-        headers:
-          settings?.headers === undefined || settings.headers.size === 0
-            ? null
-            : columnHeaders(table, settings.headers, this.#encoding.profile),
-      };
+      if (settings?.columns !== undefined) {
+        const unused = unusedRules(settings.columns, table);
+        if (unused.length > 0) this.#options.onUnusedRules(table.id, unused);
+      }
+      return tableRules(table, settings, {
+        naming: this.#options,
+        hashKey: this.#options.hashKey,
+        profile: this.#encoding.profile,
+        added: this.#unwrapped?.columns ?? [],
+      });
     } catch (thrown) {
       const error = misfitOf(thrown);
       const pausing = this.#pausing;
       if (error === null || pausing === null) throw thrown;
       if (!pausing.state.has(POSITION_KEY) && !this.#latest.has(tableName(table.id))) throw thrown;
       this.#pause(table.id, error, pausing);
-      return { shape: null, filter: null, headers: null };
+      return null;
     }
   }
 
@@ -296,25 +279,6 @@ export class TableRoutes<S extends SourceInfo> {
     const changed = this.#changed;
     this.#changed = null;
     return changed ?? undefined;
-  }
-
-  #shape(
-    table: TableSchema,
-    settings: TableSettings | undefined,
-    keyField: TableTopic['keyField'],
-  ): TableShape {
-    const columns = settings?.columns;
-    if (columns !== undefined) {
-      const unused = unusedRules(columns, table);
-      if (unused.length > 0) this.#options.onUnusedRules(table.id, unused);
-    }
-    return tableShape(table, {
-      key: settings?.key,
-      columns,
-      hashKey: this.#options.hashKey,
-      keyField,
-      added: this.#unwrapped?.columns ?? [],
-    });
   }
 }
 

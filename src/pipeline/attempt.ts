@@ -9,9 +9,9 @@ import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
-import { SOURCE_KEY } from '../state/checkpoint.ts';
+import { PAUSED_PREFIX, POSITION_KEY, SOURCE_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
-import type { AttemptParts, TableErrorHandler } from './attempt-parts.ts';
+import type { AttemptParts, Misfit, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
 import type { PipelineControl } from './control.ts';
 import { noteRetained, watchHead } from './head-watch.ts';
@@ -75,15 +75,20 @@ export async function runAttempt<P, S extends SourceInfo>(
         signal,
         checkpoint.position === null ? undefined : (message) => unmatched.push(message),
       );
-      for (const message of monitor.warn(unmatched)) log.warn({}, message);
+      const warnings = [...unmatched, ...parts.idleSettings(tables.map(({ id }) => id))];
+      for (const message of monitor.warn(warnings)) log.warn({}, message);
       if (monitor.attempts === 1) {
         for (const { id, limitation } of tables) {
           if (limitation !== null) log.warn({ table: tableName(id) }, limitation);
         }
       }
+      const captured = tables.map(({ id }) => id);
+      const misfits = await misfitsNow(parts, reader, restored, signal);
       // Nothing is made at the source for a pipeline that could not deliver.
-      if (checkpoint.position === null)
-        await sink.check?.(parts.topicsOf(tables.map(({ id }) => id)), signal);
+      if (checkpoint.position === null) {
+        if (misfits[0] !== undefined) throw misfits[0].error;
+        await sink.check?.(parts.topicsOf(captured), signal);
+      }
 
       const opened = await reader.open(
         {
@@ -102,7 +107,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         signal,
       );
       failpoint('slot-created');
-      const records = await parts.openRecords(restored, signal);
+      const records = await parts.openRecords(restored, misfits, signal);
       const { from, known, state, notices } = startPoint(opened, checkpoint, restored, {
         name: parts.name,
         resumed: records.resumed,
@@ -133,7 +138,7 @@ export async function runAttempt<P, S extends SourceInfo>(
                   sink,
                   codec: reader.codec,
                   source,
-                  captured: tables.map(({ id }) => id),
+                  captured,
                   topicOf: (id) => parts.topicOf(id),
                   partly: parts.snapshot.where,
                   known,
@@ -165,6 +170,10 @@ export async function runAttempt<P, S extends SourceInfo>(
         emitted: () => emitter.tables(),
         deadLetters: monitor.deadLetters,
       });
+      for (const { id } of tables) {
+        const reason = records.paused.get(tableName(id));
+        if (reason !== undefined) onTableError(id, reason);
+      }
       monitor.snapshotProgress = () => snapshot.progress();
       monitor.tableStatus = () => board.status();
       let countedBytes = 0;
@@ -354,6 +363,18 @@ async function refuseOnErrors<P, S extends SourceInfo>(
       throw new HeadwaterError(finding.code ?? 'internal.bug', finding.message, { fix: finding.fix });
     }
   }
+}
+
+/** Asked for a first start, which they stop, and where tables wait for them to be mended. */
+async function misfitsNow<P, S extends SourceInfo>(
+  parts: AttemptParts<P, S>,
+  reader: Reader<P, S>,
+  state: ReadonlyMap<string, string>,
+  signal: AbortSignal,
+): Promise<readonly Misfit[]> {
+  const waiting = [...state.keys()].some((key) => key.startsWith(PAUSED_PREFIX));
+  if (state.has(POSITION_KEY) && !waiting) return [];
+  return parts.misfits(await reader.describe(signal));
 }
 
 /** A run that was to end with everything delivered has not done its work. */

@@ -4,7 +4,8 @@ import { createEmitter } from '../../src/emitter/record-emitter.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import { PausedTables } from '../../src/emitter/paused-tables.ts';
 import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
-import type { Pausing, TableSettings } from '../../src/emitter/table-routes.ts';
+import type { Pausing } from '../../src/emitter/table-routes.ts';
+import type { TableSettings } from '../../src/emitter/table-rules.ts';
 import type { ColumnRules } from '../../src/emitter/transforms/column-rules.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
@@ -413,7 +414,7 @@ describe('a table that its settings no longer fit', () => {
     state: ReadonlyMap<string, string>,
   ): Promise<{ readonly paused: string[]; readonly parts: Pausing }> {
     const paused: string[] = [];
-    const { tables } = await PausedTables.restore(state, null);
+    const { tables } = await PausedTables.restore(state, { refusals: null });
     const onPaused = (id: TableId, { code }: HeadwaterError): void => void paused.push(`${id.table} ${code}`);
     return { paused, parts: { tables, state, onPaused, onIncompatible: 'pause' } };
   }

@@ -112,14 +112,14 @@ describe('tables that wait', () => {
     let now = 1_000_000;
     let accepts = false;
     const refusals = registry(() => accepts);
-    const { tables, resumed } = await PausedTables.restore(new Map(), refusals, () => now);
+    const { tables, resumed } = await PausedTables.restore(new Map(), { refusals, now: () => now });
     expect(resumed).toEqual([]);
     expect(tables.retry()).toBeUndefined();
     tables.pause('public.t', refusal);
     expect(tables.reason('public.t')).toMatchObject({ code: 'schema.incompatible', message: 'It differs.' });
     const state = applied(new Map(), tables.takeChanged()!);
 
-    const again = await PausedTables.restore(state, refusals, () => now);
+    const again = await PausedTables.restore(state, { refusals, now: () => now });
     expect(again.resumed).toEqual([]);
     expect(again.tables.reason('public.t')).not.toBeNull();
     await again.tables.retry();
@@ -132,7 +132,9 @@ describe('tables that wait', () => {
     const accepted = applied(state, again.tables.takeChanged()!);
     now += 6_000;
     expect(() => again.tables.retry()).toThrow(expect.objectContaining({ code: 'schema.accepted' }) as Error);
-    expect((await PausedTables.restore(accepted, refusals, () => now)).resumed).toEqual(['public.t']);
+    expect((await PausedTables.restore(accepted, { refusals, now: () => now })).resumed).toEqual([
+      'public.t',
+    ]);
   });
 
   test('with another format, or what cannot be read, nothing waits any more', async () => {
@@ -143,7 +145,21 @@ describe('tables that wait', () => {
       ],
       ['paused/c.d', '{"v":9}'],
     ]);
-    expect((await PausedTables.restore(state, null)).resumed).toEqual(['a.b', 'c.d']);
+    expect((await PausedTables.restore(state, { refusals: null })).resumed).toEqual(['a.b', 'c.d']);
+  });
+
+  test('what the settings do not fit still waits, and is not read anew in vain', async () => {
+    const misfit = new HeadwaterError('settings.key-column-missing', 'There is no qty.');
+    const before = await PausedTables.restore(new Map(), { refusals: null });
+    before.tables.pause('public.t', misfit);
+    const state = applied(new Map(), before.tables.takeChanged()!);
+    const still = await PausedTables.restore(state, {
+      refusals: null,
+      misfits: [{ table: 'public.t', error: misfit }],
+    });
+    expect(still.resumed).toEqual([]);
+    expect([...still.tables.all().keys()]).toEqual(['public.t']);
+    expect((await PausedTables.restore(state, { refusals: null })).resumed).toEqual(['public.t']);
   });
 
   test('only what is about one table’s schema makes it wait', () => {

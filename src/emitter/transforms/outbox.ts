@@ -65,6 +65,11 @@ export class Outbox {
     return this.#isLast;
   }
 
+  /** Throws `settings.column-missing` where the table lacks a column that messages are made of. */
+  fit(table: TableSchema): void {
+    this.#of(table);
+  }
+
   /** With `{route}` in it, whatever the message. */
   get topic(): string {
     return this.#options.topic;
