@@ -55,7 +55,14 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #routes: TableRoutes<S>;
   readonly #paused: PausedTables | null;
   readonly #order: TransactionOrder;
-  readonly #record: SinkRecord = { key: null, value: null, plain: false, headers: null, timestamp: 0 };
+  readonly #record: SinkRecord = {
+    key: null,
+    value: null,
+    plain: false,
+    headers: null,
+    timestamp: 0,
+    origin: null,
+  };
   readonly #envelope: Envelope = {
     op: 'c',
     before: null,
@@ -236,6 +243,7 @@ class RecordEmitter<S extends SourceInfo> {
     }
     const record = this.#record;
     const { timestamp } = record;
+    record.origin = change.table.id;
     outbox.write(change.table, valuesOf(change.after), record);
     record.plain = true;
     this.#append(this.#outboxTopics.get(topic)!);
@@ -250,6 +258,7 @@ class RecordEmitter<S extends SourceInfo> {
       return;
     }
     const route = this.#routes.of(change.table);
+    this.#record.origin = route.id;
     if (route.paused) {
       counts.filtered++;
       return;
@@ -557,6 +566,7 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   #fill({ key, value }: SideContent): void {
+    this.#record.origin = null;
     this.#record.key = key;
     this.#record.value = value;
     this.#record.headers = null;

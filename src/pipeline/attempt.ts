@@ -55,8 +55,14 @@ export async function runAttempt<P, S extends SourceInfo>(
       noteRetained((await reader.head(signal)).retainedBytes, monitor, log);
       const sink = resources.use(await parts.openSink(signal));
       sink.failed.catch(fail);
+      const onDeadLetter: TableErrorHandler = (id, error) => {
+        const table = tableName(id);
+        if (!monitor.deadLetter(table, error)) return;
+        log.error({ table, code: error.code, advice: error.advice }, error.message);
+      };
       const stored = await sink.restore({
         signal,
+        onDeadLetter,
         onWaiting: () => {
           monitor.enter('standby');
           // Another instance looks after it.
@@ -122,11 +128,7 @@ export async function runAttempt<P, S extends SourceInfo>(
       };
       const emitter = records.createEmitter(sink, {
         onPaused: onTableError,
-        onDeadLetter: (id, error) => {
-          const table = tableName(id);
-          if (!monitor.deadLetter(table, error)) return;
-          log.error({ table, code: error.code, advice: error.advice }, error.message);
-        },
+        onDeadLetter,
       });
       const source = reader.snapshotSource();
       const enrichment =

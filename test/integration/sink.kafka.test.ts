@@ -272,12 +272,21 @@ describe('Kafka sink', () => {
     expect((refusal as Error).message).not.toContain(noise.slice(0, 20));
 
     const noting = await newOptions({ topics, oversize: 'dead-letter' });
-    const { sink: other } = await start(noting);
+    const other = await openKafkaSink(noting, SILENT);
+    opened.push(other);
+    const told: string[] = [];
+    await other.restore({
+      onWaiting: () => {},
+      onDeadLetter: ({ table }, { code }) => told.push(`${table} ${code}`),
+      signal: never,
+    });
     const its = await other.topic(`${noting.name}.t`, 'table');
-    other.append(its, record('small'));
-    other.append(its, record(noise, '{"id":7}'));
+    const origin = { schema: 'public', table: 't' };
+    other.append(its, { ...record('small'), origin });
+    other.append(its, { ...record(noise, '{"id":7}'), origin });
     other.append(its, record('behind'));
     await other.commit(new Map([['position', '1']]));
+    expect(told).toEqual(['t delivery.record-too-large']);
     const seen = await take(noting, [its.name, `${noting.name}.dead-letter`], 3);
     expect(seen.filter((each) => each.topic === its.name).map(({ value }) => text(value))).toEqual([
       'small',
