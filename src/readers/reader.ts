@@ -57,8 +57,11 @@ export interface Reader<P, S extends SourceInfo = SourceInfo> extends AsyncDispo
   tables(signal: AbortSignal, onUnmatched?: (message: string) => void): Promise<readonly CapturedTable[]>;
   /** The captured tables' columns and keys as the source has them now; changes nothing. Asked after `tables`. */
   describe(signal: AbortSignal): Promise<readonly TableSchema[]>;
-  /** Throws what `open` would refuse; changes nothing. Asked after `tables`. */
-  examine(stored: StoredLog<P>, signal: AbortSignal): Promise<void>;
+  /**
+   * Why the stored position cannot be resumed; null where it can. Throws what `open` would refuse; changes nothing.
+   * Asked after `tables`.
+   */
+  examine(stored: StoredLog<P>, signal: AbortSignal): Promise<string | null>;
   /**
    * Makes the source keep its log for us from some position on (slot, publication) and tells how that relates
    * to what is stored. Nothing is created before `recordIntent` has resolved, so that a crash in between does

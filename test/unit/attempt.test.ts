@@ -43,7 +43,7 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     preflight: () => Promise.resolve([]),
     tables: () => Promise.resolve([{ id: ID, key: ['id'], estimatedRows: 1, limitation: null }]),
     describe: () => Promise.resolve([]),
-    examine: () => Promise.resolve(),
+    examine: () => Promise.resolve(null),
     open: () => Promise.resolve({ continuity: { kind: 'fresh', start: 10 }, identity: '{}' }),
     head: fake.head ?? (() => Promise.resolve({ position: 10, retainedBytes: null })),
     read: fake.read ?? (() => stream([])),

@@ -92,10 +92,10 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
     });
   }
 
-  async examine(stored: StoredLog<MysqlPosition>, signal: AbortSignal): Promise<void> {
-    await mapping(`Looking at the log of ${this.#place()}`, async () => {
-      await judgeGap({ options: this.#options, server: await this.#logServer(signal) }, stored);
-    });
+  async examine(stored: StoredLog<MysqlPosition>, signal: AbortSignal): Promise<string | null> {
+    return mapping(`Looking at the log of ${this.#place()}`, async () =>
+      judgeGap({ options: this.#options, server: await this.#logServer(signal) }, stored),
+    );
   }
 
   async open(request: OpenRequest<MysqlPosition>, signal: AbortSignal): Promise<Opened<MysqlPosition>> {

@@ -104,14 +104,12 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
     );
   }
 
-  async examine(stored: StoredLog<OraclePosition>, signal: AbortSignal): Promise<void> {
-    await mapping(`Looking at the redo log of ${this.#options.place}`, async () => {
+  async examine(stored: StoredLog<OraclePosition>, signal: AbortSignal): Promise<string | null> {
+    return mapping(`Looking at the redo log of ${this.#options.place}`, async () => {
       const session = await this.#session('utility', signal);
       const database = await readDatabase(session);
-      await judgeGap(
-        { options: this.#options, database, session, collector: this.#collector(session) },
-        stored,
-      );
+      const collector = this.#collector(session);
+      return judgeGap({ options: this.#options, database, session, collector }, stored);
     });
   }
 

@@ -111,16 +111,16 @@ export async function openLog(
   }
 }
 
-/** Throws what `openLog` would refuse, and changes nothing. A slot that is being read now is not waited for. */
+/** As Reader.examine. A slot that is being read now is not waited for. */
 export async function examineLog(
   parts: OpenLogParts,
   stored: StoredLog<PostgresPosition>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string | null> {
   const replication = await parts.connectReplication();
   try {
     const seen = await look(parts, { replication, patienceMs: 0 }, signal);
-    await judge(parts, stored, { ...seen, replication }, signal);
+    return (await judge(parts, stored, { ...seen, replication }, signal)).gap?.reason ?? null;
   } finally {
     await replication.close();
   }

@@ -95,8 +95,8 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
     });
   }
 
-  async examine(stored: StoredLog<PostgresPosition>, signal: AbortSignal): Promise<void> {
-    await mapping(`Looking at the log of ${this.#place()}`, async () =>
+  async examine(stored: StoredLog<PostgresPosition>, signal: AbortSignal): Promise<string | null> {
+    return mapping(`Looking at the log of ${this.#place()}`, async () =>
       examineLog(await this.#logParts(signal), stored, signal),
     );
   }
