@@ -9,6 +9,7 @@ import { POSITION_KEY, TOPIC_PREFIX } from '../state/checkpoint.ts';
 import { misfitOf, type PausedTables, pausesTable } from './paused-tables.ts';
 import type { Sink, TopicHandle } from './sink.ts';
 import { type TableRules, tableRules, type TableSettings } from './table-rules.ts';
+import { topicFaultOf } from './topic-fault.ts';
 import { type TopicNaming, tableTopic } from './topic-names.ts';
 import type { ColumnHeader } from './transforms/added-headers.ts';
 import { unusedRules } from './transforms/column-rules.ts';
@@ -158,6 +159,17 @@ export class TableRoutes<S extends SourceInfo> {
     return this.#totals.values();
   }
 
+  /** Whether the topic is there and may be written, as far as it can be known. */
+  readonly mayWrite = async (topic: string): Promise<boolean> => {
+    try {
+      await this.#sink.check?.([topic], new AbortController().signal);
+      return true;
+    } catch {
+      // Whatever it is, whoever writes to the other topics will meet it too, or it is about this one.
+      return false;
+    }
+  };
+
   async #open(table: TableSchema): Promise<void> {
     const name = tableName(table.id);
     const settings = this.#options.tables.get(name);
@@ -168,15 +180,14 @@ export class TableRoutes<S extends SourceInfo> {
       rules === null
         ? { encoder: UNWRITABLE, topic: this.#moved.get(name) ?? usual }
         : await this.#encoder(rules.shape, table, usual, source);
-    let handle = this.#handles.get(topic);
-    if (handle === undefined) this.#handles.set(topic, (handle = this.#sink.topic(topic, 'table')));
+    const handle = await this.#topic(topic, table.id);
     const totals = this.totalsOf(table.id, topic);
     totals.topic = topic;
     const route: TableRoute<S> = {
       id: table.id,
       name,
-      topic: await handle,
-      encoder,
+      topic: handle ?? { name: topic },
+      encoder: handle === null ? UNWRITABLE : encoder,
       key: rules?.shape.key ?? [],
       ownKey: settings?.key !== undefined,
       columns: rules?.shape.table.columns.map((column) => column.name) ?? [],
@@ -187,10 +198,26 @@ export class TableRoutes<S extends SourceInfo> {
       source,
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
-      paused: encoder === UNWRITABLE,
+      paused: handle === null || encoder === UNWRITABLE,
     };
     this.#routes.set(table, route);
     this.#latest.set(name, table);
+  }
+
+  /** Null where it cannot be had: the table is paused, unless nothing has been delivered of the pipeline yet. */
+  async #topic(name: string, id: TableId): Promise<TopicHandle | null> {
+    let handle = this.#handles.get(name);
+    if (handle === undefined) this.#handles.set(name, (handle = this.#sink.topic(name, 'table')));
+    try {
+      return await handle;
+    } catch (thrown) {
+      this.#handles.delete(name);
+      const error = topicFaultOf(thrown);
+      const pausing = this.#pausing;
+      if (error === null || pausing === null || !pausing.state.has(POSITION_KEY)) throw thrown;
+      this.#pause(id, error, pausing);
+      return null;
+    }
   }
 
   /**

@@ -103,6 +103,7 @@ describe('tables that wait', () => {
     subject: 's',
     schema: { type: 'AVRO', text: '"int"', references: [], name: 'a.b' },
   } as const;
+  const noTopics = (): Promise<boolean> => Promise.resolve(false);
   const registry = (accepts: () => boolean): Refusals => ({
     refusedBy: (error) => (error === refusal ? refused : null),
     offer: () => Promise.resolve(accepts() ? null : refusal),
@@ -114,7 +115,7 @@ describe('tables that wait', () => {
     const refusals = registry(() => accepts);
     const { tables, resumed } = await PausedTables.restore(new Map(), { refusals, now: () => now });
     expect(resumed).toEqual([]);
-    expect(tables.retry()).toBeUndefined();
+    expect(tables.retry(noTopics)).toBeUndefined();
     tables.pause('public.t', refusal);
     expect(tables.reason('public.t')).toMatchObject({ code: 'schema.incompatible', message: 'It differs.' });
     const state = applied(new Map(), tables.takeChanged()!);
@@ -122,16 +123,18 @@ describe('tables that wait', () => {
     const again = await PausedTables.restore(state, { refusals, now: () => now });
     expect(again.resumed).toEqual([]);
     expect(again.tables.reason('public.t')).not.toBeNull();
-    await again.tables.retry();
+    await again.tables.retry(noTopics);
     expect(again.tables.takeChanged()).toBeUndefined();
 
     accepts = true;
-    expect(again.tables.retry()).toBeUndefined();
+    expect(again.tables.retry(noTopics)).toBeUndefined();
     now += 10_000;
-    await again.tables.retry();
+    await again.tables.retry(noTopics);
     const accepted = applied(state, again.tables.takeChanged()!);
     now += 6_000;
-    expect(() => again.tables.retry()).toThrow(expect.objectContaining({ code: 'schema.accepted' }) as Error);
+    expect(() => again.tables.retry(noTopics)).toThrow(
+      expect.objectContaining({ code: 'schema.accepted' }) as Error,
+    );
     expect((await PausedTables.restore(accepted, { refusals, now: () => now })).resumed).toEqual([
       'public.t',
     ]);
@@ -160,6 +163,27 @@ describe('tables that wait', () => {
     expect(still.resumed).toEqual([]);
     expect([...still.tables.all().keys()]).toEqual(['public.t']);
     expect((await PausedTables.restore(state, { refusals: null })).resumed).toEqual(['public.t']);
+  });
+
+  test('a topic that cannot be had is waited for, over restarts too', async () => {
+    let now = 1_000_000;
+    const options = { refusals: null, now: () => now };
+    const missing = new HeadwaterError('delivery.topic-missing', 'It is not there.', {
+      details: { topic: 'shop.t' },
+    });
+    const before = await PausedTables.restore(new Map(), options);
+    before.tables.pause('public.t', missing);
+    const state = applied(new Map(), before.tables.takeChanged()!);
+    const { tables, resumed } = await PausedTables.restore(state, options);
+    expect(resumed).toEqual([]);
+    await tables.retry(noTopics);
+    expect(tables.takeChanged()).toBeUndefined();
+    now += 10_000;
+    const asked: string[] = [];
+    await tables.retry((topic) => Promise.resolve(asked.push(topic) > 0));
+    expect(asked).toEqual(['shop.t']);
+    const accepted = applied(state, tables.takeChanged()!);
+    expect((await PausedTables.restore(accepted, options)).resumed).toEqual(['public.t']);
   });
 
   test('only what is about one table’s schema makes it wait', () => {
