@@ -46,6 +46,8 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
   #continuous = true;
   #sameServer = true;
   #taken: TakenSnapshot | null = null;
+  /** Where the stream begins. */
+  #start: MysqlPosition | null = null;
   #stream: BinlogStream | null = null;
 
   constructor(options: MysqlReaderOptions, log: Log) {
@@ -99,7 +101,9 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
         },
         request,
       );
-      this.#continuous = opened.continuity.kind === 'continuous';
+      const { continuity } = opened;
+      this.#continuous = continuity.kind === 'continuous';
+      this.#start = continuity.kind === 'continuous' ? (request.stored?.position ?? null) : continuity.start;
       this.#sameServer = sameServer;
       this.#described = await this.#describe(
         this.#listed.map(({ id }) => id),
@@ -143,7 +147,10 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
   snapshotSource(): SnapshotSource<MysqlPosition, MysqlSource> {
     const taken = this.#taken;
     this.#taken = null;
+    const start = this.#start;
+    if (start === null) throw new HeadwaterError('internal.bug', 'A snapshot begins with the log.');
     return createMysqlSnapshotSource({
+      delivered: () => this.#stream?.position ?? start,
       connector: this.#options.connector,
       connect: (signal) => connectRows(this.#options.connect, signal),
       taken,
