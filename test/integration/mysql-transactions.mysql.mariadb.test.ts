@@ -39,3 +39,55 @@ describe.each(PRODUCTS)('$product', ({ product, open, executed }) => {
     }
   });
 });
+
+describe('MariaDB logs what is rolled back behind a temporary table', () => {
+  const temporary = 'CREATE TEMPORARY TABLE tt (a INT); INSERT INTO tt VALUES (1)';
+
+  test('and it is not delivered', async () => {
+    await using db = await testMariadb('11.8');
+    await db.query(
+      'CREATE TABLE t (id INT PRIMARY KEY); CREATE TABLE m (id INT PRIMARY KEY) ENGINE = MyISAM',
+    );
+    const { changes } = await changesOf(
+      db,
+      () =>
+        db.query(`INSERT INTO t VALUES (1);
+          BEGIN; INSERT INTO t VALUES (2); ${temporary}; INSERT INTO m VALUES (1); ROLLBACK;
+          BEGIN; INSERT INTO t VALUES (3); SAVEPOINT \`a b\`; INSERT INTO t VALUES (4); SAVEPOINT c;
+          INSERT INTO t VALUES (5), (6); INSERT INTO m VALUES (2); ROLLBACK TO c; INSERT INTO t VALUES (7);
+          ROLLBACK TO \`a b\`; INSERT INTO t VALUES (8); COMMIT`),
+      { transactionMetadata: true },
+    );
+    const rows = rowsOf(changes).map(({ table, after }) => [table.id.table, after![0]]);
+    const kept = await db.query<{ id: number }>('SELECT id FROM t ORDER BY id');
+    expect(kept.map(({ id }) => id)).toEqual([1, 3, 8]);
+    expect(rows).toEqual([
+      ['t', 1],
+      ['m', 1],
+      ['m', 2],
+      ['t', 3],
+      ['t', 8],
+    ]);
+    // What is rolled back as a whole was never begun.
+    const markers = changes.filter(({ kind }) => kind === 'begin' || kind === 'end');
+    expect(markers.map(({ kind }) => kind).join(' ')).toBe('begin end begin end begin end begin end');
+  });
+
+  test('where it was too large to wait for its end, a note tells of it', async () => {
+    await using db = await testMariadb('11.8');
+    await db.query('CREATE TABLE t (id INT PRIMARY KEY)');
+    const { changes } = await changesOf(db, () =>
+      db.query(
+        `BEGIN; INSERT INTO t VALUES (0); INSERT INTO t SELECT seq FROM seq_1_to_20000; ${temporary}; ROLLBACK; INSERT INTO t VALUES (1)`,
+      ),
+    );
+    const rows = rowsOf(changes);
+    const notes = rows.filter(({ unreadable }) => unreadable !== undefined);
+    const delivered = rows.length - 2;
+    expect(delivered).toBeLessThan(20_001);
+    expect(notes).toMatchObject([
+      { unreadable: { code: 'source.rolled-back', details: { changes: delivered } } },
+    ]);
+    expect(rows.at(-1)!.after).toEqual([1]);
+  });
+});

@@ -1,9 +1,10 @@
 import type { RowChange } from '../../../model/change.ts';
 import type { MysqlSource } from '../source-info.ts';
-import type { ByteCursor } from './byte-cursor.ts';
+import { type ByteCursor, misplaced } from './byte-cursor.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import { operationOf, readRowsHead, RowReader, type RowsHead } from './rows.ts';
 import type { CapturedState } from './table-state.ts';
+import { unreadableChange } from './unreadable-change.ts';
 
 /** Turns rows events into changes of the open transaction; one may be left in the middle of an event. */
 export class RowsDecoder {
@@ -26,34 +27,39 @@ export class RowsDecoder {
   /** An event that was delivered before a restart is counted, so that ordinals go on. */
   passDelivered(type: number, cursor: ByteCursor, captured: CapturedState): void {
     const tx = this.#tx;
+    const { progress } = tx;
     tx.passDelivered();
+    progress.enter(captured.schema);
     if (captured.undecodable) {
-      tx.nextSeq();
+      this.#countNote();
     } else {
       const head = readRowsHead(type, cursor, captured);
-      while (cursor.left > 0) if (this.#reader.read(head, cursor, captured)) tx.nextSeq();
+      while (cursor.left > 0) {
+        if (!this.#reader.read(head, cursor, captured)) continue;
+        progress.count();
+        tx.nextSeq();
+      }
     }
-    tx.progress.passEvent();
+    progress.passEvent();
   }
 
   /** One note for all rows of an event that cannot be read at all. */
-  note(type: number, captured: CapturedState, eventStart: number): void {
+  note(type: number, { schema, unreadable }: CapturedState, eventStart: number): void {
     const tx = this.#tx;
+    tx.progress.enter(schema);
+    const seq = this.#countNote();
+    const error = unreadable ?? misplaced('rows that cannot be read');
     const at = tx.here(eventStart);
-    const note: RowChange<MysqlSource> = {
-      kind: 'row',
-      op: operationOf(type),
-      table: captured.schema,
-      before: null,
-      after: null,
-      tx: at.tx,
-      seq: tx.nextSeq(),
-      at,
-      snapshot: null,
-    };
-    const { unreadable } = captured;
-    tx.give(unreadable === null ? note : { ...note, unreadable }, eventStart, 0);
+    tx.give(unreadableChange(schema, error, { op: operationOf(type), seq, at }), eventStart, 0);
     tx.progress.passEvent();
+  }
+
+  /** How many rows it stands for is not known: another server may have cut them into more of them. */
+  #countNote(): number {
+    const { progress } = this.#tx;
+    progress.count();
+    progress.notPortable();
+    return this.#tx.nextSeq();
   }
 
   /** From behind the table id and flags. False where there are `hard` changes before the event's end. */
@@ -64,6 +70,7 @@ export class RowsDecoder {
     { eventStart, hard }: { readonly eventStart: number; readonly hard: number },
   ): boolean {
     const tx = this.#tx;
+    tx.progress.enter(captured.schema);
     const head = this.#left?.head ?? readRowsHead(type, cursor, captured);
     if (this.#left !== null) cursor.at = this.#left.at;
     this.#left = null;
@@ -91,7 +98,7 @@ export class RowsDecoder {
     const row = open.progress.nextRow();
     const reader = this.#reader;
     const isChange = reader.read(head, cursor, captured);
-    if (open.progress.skipsRow()) {
+    if (open.progress.skipsRow(isChange)) {
       if (isChange) open.nextSeq();
       open.passDelivered();
       return null;

@@ -262,6 +262,7 @@ export class BinlogDecoder {
       }
       case EVENT.formatDescription:
         this.#checksum = readFormatDescription(cursor).checksum;
+        if (tx.inside) tx.abandon();
         // Table ids begin anew with a server's start.
         this.forgetTables();
         break;
@@ -394,9 +395,17 @@ export class BinlogDecoder {
       this.#xa(xa[1]!.toUpperCase(), xa[2]!, end);
       return null;
     }
-    if (/^\s*(?:SAVEPOINT|ROLLBACK\s+TO)\b/i.test(sql)) return null;
-    if (/^\s*(?:COMMIT|ROLLBACK)\s*$/i.test(sql)) {
-      this.#tx.end(end);
+    const savepoint = /^\s*(SAVEPOINT|ROLLBACK\s+TO(?:\s+SAVEPOINT)?)\s+(.*?)\s*$/i.exec(sql);
+    if (savepoint !== null) {
+      const name = savepoint[2]!.replaceAll('`', '').toLowerCase();
+      if (/^S/i.test(savepoint[1]!)) this.#tx.savepoint(name);
+      else this.#tx.rollBackTo(name);
+      return null;
+    }
+    const ending = /^\s*(COMMIT|ROLLBACK)\s*$/i.exec(sql)?.[1];
+    if (ending !== undefined) {
+      if (/^R/i.test(ending)) this.#tx.rollBack(end);
+      else this.#tx.end(end);
       return null;
     }
     return { frame: frame + 1, ...FULL_BATCH, statement: query };

@@ -1,5 +1,6 @@
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Change, RowChange } from '../../../model/change.ts';
+import { tableName, type TableSchema } from '../../../model/table.ts';
 import type { Gtid } from '../gtid/gtid-set.ts';
 import type { MysqlPosition } from '../position.ts';
 import type { MysqlSource, MysqlTx } from '../source-info.ts';
@@ -9,6 +10,7 @@ import { LogPlace } from './log-place.ts';
 import { committed, PreparedTransactions } from './prepared-transactions.ts';
 import { TransactionIdentity } from './transaction-identity.ts';
 import { TransactionProgress } from './transaction-progress.ts';
+import { unreadableChange } from './unreadable-change.ts';
 
 /** What a GTID event, or BEGIN where there is none, says of the transaction that it opens. */
 export interface Opening {
@@ -19,9 +21,23 @@ export interface Opening {
   readonly start: number;
 }
 
+/** A place in the transaction that ROLLBACK TO goes back to. */
+interface Savepoint {
+  readonly name: string;
+  /** Into what has not left yet. */
+  at: number;
+  /** Changes before it, by table. */
+  readonly before: ReadonlyMap<string, number>;
+}
+
+const NOTHING: ReadonlyMap<string, number> = new Map();
+
 /**
  * Where in which transaction the stream stands, and the changes that leave it: at once, since the log holds only what
- * has committed, but for those of XA PREPARE, which wait for their XA COMMIT.
+ * has committed. Two exceptions: those of XA PREPARE wait for their XA COMMIT; and where a transaction has done what no
+ * ROLLBACK undoes, such as CREATE TEMPORARY TABLE, MariaDB logs its rows with the ROLLBACK, or the ROLLBACK TO a
+ * savepoint, behind them. Those are taken back where they have not left, and notes tell of those that have: a batch
+ * ends inside of large transactions only.
  */
 export class OpenTransaction {
   readonly place: LogPlace;
@@ -43,6 +59,9 @@ export class OpenTransaction {
   #split = false;
   /** The rows of XA START … XA PREPARE go here instead. */
   #held: RowChange<MysqlSource>[] | null = null;
+  /** Into `changes`, where it began. */
+  #begunAt = 0;
+  #savepoints: Savepoint[] = [];
 
   constructor(options: DecoderOptions) {
     this.#options = options;
@@ -71,6 +90,8 @@ export class OpenTransaction {
   reset(): void {
     this.#split = this.inside;
     this.changes = [];
+    this.#begunAt = 0;
+    if (this.#held === null) for (const savepoint of this.#savepoints) savepoint.at = 0;
   }
 
   /** For elements that are made from statements: as part of the transaction. */
@@ -104,6 +125,7 @@ export class OpenTransaction {
     this.#split = false;
     this.#beginGiven = false;
     this.#held = null;
+    this.#begunAt = this.changes.length;
     this.query = null;
   }
 
@@ -133,6 +155,73 @@ export class OpenTransaction {
     if (gtid !== null) this.place.add(gtid);
     this.place.pass(end);
     this.#close();
+  }
+
+  savepoint(name: string): void {
+    this.#savepoints = this.#savepoints.filter((other) => other.name !== name);
+    this.#savepoints.push({
+      name,
+      at: (this.#held ?? this.changes).length,
+      before: this.progress.counts(),
+    });
+  }
+
+  rollBackTo(name: string): void {
+    const found = this.#savepoints.findIndex((savepoint) => savepoint.name === name);
+    const savepoint = this.#savepoints[found];
+    if (savepoint === undefined) throw misplaced('ROLLBACK TO a savepoint that is not there');
+    this.#savepoints.length = found + 1;
+    this.#takeBack(savepoint.at, savepoint.before);
+  }
+
+  rollBack(end: number): void {
+    this.#takeBack(this.#begunAt, NOTHING);
+    this.#takeBackBegin();
+    this.end(end);
+  }
+
+  /** The server died while it wrote the transaction, which has not happened: its GTID will be another one's. */
+  abandon(): void {
+    this.#takeBack(this.#begunAt, NOTHING);
+    this.#takeBackBegin();
+    this.progress.abandon();
+    this.#close();
+  }
+
+  #takeBack(at: number, before: ReadonlyMap<string, number>): void {
+    const all: Change<MysqlSource>[] = this.#held ?? this.changes;
+    const left = new Map<string, number>();
+    let kept = at;
+    for (let i = at; i < all.length; i++) {
+      const change = all[i]!;
+      const undone = change.kind === 'row';
+      if (undone) left.set(tableName(change.table.id), (left.get(tableName(change.table.id)) ?? 0) + 1);
+      // A note tells of more than this one change.
+      if (!undone || change.unreadable !== undefined) all[kept++] = change;
+    }
+    all.length = kept;
+    for (const { schema, changes } of this.progress.takeBack(before)) {
+      const gone = changes - (left.get(tableName(schema.id)) ?? 0);
+      if (gone > 0) this.changes.push(this.#rolledBack(schema, gone));
+    }
+  }
+
+  #takeBackBegin(): void {
+    const [only] = this.changes.slice(this.#begunAt);
+    if (only?.kind !== 'begin' || this.changes.length > this.#begunAt + 1) return;
+    this.changes.length = this.#begunAt;
+    this.#beginGiven = false;
+  }
+
+  #rolledBack(schema: TableSchema, changes: number): RowChange<MysqlSource> {
+    const table = tableName(schema.id);
+    const at = this.here();
+    const error = new HeadwaterError(
+      'source.rolled-back',
+      `${changes} changes of ${table} were delivered that were rolled back, at offset ${at.pos} of ${at.file}.`,
+      { details: { table, changes } },
+    );
+    return unreadableChange(schema, error, { seq: this.nextSeq(), at });
   }
 
   /** What follows is not committed before XA COMMIT. */
@@ -175,6 +264,7 @@ export class OpenTransaction {
     this.inside = false;
     this.identity.end();
     this.#held = null;
+    this.#savepoints = [];
     this.query = null;
   }
 }
