@@ -3,11 +3,14 @@ import type { Sink } from '../emitter/sink.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
+import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { OpenContext } from '../enrichment/enrichment.ts';
 import type { RunningEnrichment } from '../enrichment/stage.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
 import type { PipelineControl } from './control.ts';
+import type { Ending } from './ending.ts';
+import type { PipelineMonitor } from './monitor.ts';
 
 /** Everything one attempt is made of; the daemon puts it together from the settings. */
 export interface AttemptParts<P, S extends SourceInfo> {
@@ -37,6 +40,16 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly enrichment: EnrichmentParts<P, S> | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
   readonly untilCaughtUp: boolean;
+}
+
+/** What the steps of an attempt share. */
+export interface Attempt<P, S extends SourceInfo> {
+  readonly parts: AttemptParts<P, S>;
+  readonly monitor: PipelineMonitor;
+  readonly log: Log;
+  readonly ending: Ending;
+  /** Closed, last opened first, when the attempt settles. */
+  readonly resources: AsyncDisposableStack;
 }
 
 /** How an attempt writes records. */
