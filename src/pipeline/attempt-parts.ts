@@ -1,5 +1,5 @@
 import type { Emitter } from '../emitter/emitter.ts';
-import type { Sink } from '../emitter/sink.ts';
+import type { Sink, TurnTaking } from '../emitter/sink.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
@@ -16,6 +16,8 @@ import type { PipelineMonitor } from './monitor.ts';
 export interface AttemptParts<P, S extends SourceInfo> {
   readonly name: string;
   readonly control: PipelineControl;
+  /** Left out where nobody else could run the pipeline. */
+  readonly turns?: TurnTaking;
   /** Makes a reader that has done nothing yet. */
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */

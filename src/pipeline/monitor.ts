@@ -4,6 +4,7 @@ import type { Batch } from '../model/batch.ts';
 import type { JsonValue } from '../model/position.ts';
 import type {
   DeadLetterStatus,
+  Holder,
   PipelineCounters,
   PipelineState,
   PipelineStatus,
@@ -15,6 +16,8 @@ import type {
 export type MutableCounters = { -readonly [K in keyof PipelineCounters]: number };
 
 const RATE_WINDOW_MS = 10_000;
+/** Errors that tell of another instance alone. */
+const OWNERSHIP_LOST: ReadonlySet<string> = new Set(['delivery.lease-lost', 'delivery.fenced']);
 
 export interface DeadLetterTally {
   count: number;
@@ -67,6 +70,9 @@ export class PipelineMonitor {
   #lastDeliveryAt: number | null = null;
   /** Since when the source has been ahead of us without any delivery; null when it isn't. */
   #behindSince: number | null = null;
+  #heldBy: Holder | null = null;
+  /** `progress` when an attempt failed last; null where none has, or it was no fault of source or sink. */
+  #failedAt: number | null = null;
   #rate: { at: number; records: number }[] = [];
   #overBudget = false;
   #caughtUp = false;
@@ -99,15 +105,29 @@ export class PipelineMonitor {
     this.#caughtUp = value;
   }
 
+  /** Another instance looks after the pipeline. */
+  standBy(holder: Holder | null): void {
+    this.enter('standby');
+    this.#heldBy = holder;
+    this.sawRetained(null);
+  }
+
+  /** The last attempt failed, and nothing has been delivered since. */
+  get troubled(): boolean {
+    return this.#failedAt === this.progress;
+  }
+
   enter(state: PipelineState): void {
     if (state === this.#state) return;
     this.#state = state;
     this.#since = this.#now();
+    this.#heldBy = null;
   }
 
   failed(error: HeadwaterError): void {
     // From now on nobody looks.
     this.caughtUp = false;
+    this.#failedAt = OWNERSHIP_LOST.has(error.code) ? null : this.progress;
     this.#lastError = {
       code: error.code,
       message: error.message,
@@ -208,6 +228,7 @@ export class PipelineMonitor {
       connector: this.connector,
       state: this.#state,
       since: new Date(this.#since).toISOString(),
+      heldBy: this.#heldBy,
       lastError: this.#lastError,
       warnings: this.#warnings,
       attempts: this.attempts,

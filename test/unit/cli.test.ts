@@ -331,6 +331,7 @@ test('status for people names what is wrong', () => {
           state: 'backing-off',
           since: '2026-01-01T00:00:00Z',
           warnings: ['source.tables: public.gone matches no table in database shop.'],
+          heldBy: null,
           lastError: { code: 'source.unreachable', message: 'Nothing answers.', at: '2026-01-01T00:00:00Z' },
           attempts: 1,
           retryInMs: 4000,
