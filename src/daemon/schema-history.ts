@@ -49,7 +49,10 @@ export function historiesOf(
     if (name === null || (table !== null && name !== table)) continue;
     for (const version of versionsIn(text) ?? []) {
       const versions = tables.get(name) ?? new Map<number, TableVersion>();
-      tables.set(name, versions.set(version.version, version));
+      // MySQL's list has the numbers of all versions, and the columns of the last alone.
+      const known = versions.get(version.version);
+      if (known === undefined || version.columns.length > 0) versions.set(version.version, version);
+      tables.set(name, versions);
     }
   }
   return [...tables]
@@ -139,7 +142,7 @@ function parsed(text: string): Stored | null {
 
 /**
  * The versions that one key of the state holds; null for what is none. PostgreSQL has a key for each version, MySQL
- * all of them in one with the columns of the last, Oracle all of them whole.
+ * that too, and all of them in one with the columns of the last, Oracle all of them whole.
  */
 function versionsIn(text: string): readonly TableVersion[] | null {
   const stored = parsed(text);

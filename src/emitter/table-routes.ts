@@ -81,6 +81,15 @@ export interface Pausing {
   readonly state: ReadonlyMap<string, string>;
 }
 
+/** What the settings make of a version of a table. */
+interface TableRules {
+  readonly shape: TableShape | null;
+  readonly filter: RowFilter | null;
+  readonly headers: readonly ColumnHeader[] | null;
+}
+
+const NO_RULES: TableRules = { shape: null, filter: null, headers: null };
+
 /** Compiles a table's encoder and finds its topic when the table's version is first met. */
 export class TableRoutes<S extends SourceInfo> {
   readonly #options: RouteOptions;
@@ -174,7 +183,10 @@ export class TableRoutes<S extends SourceInfo> {
     const settings = this.#options.tables.get(name);
     const { topic: usual, keyField } = tableTopic(this.#options, table.id, settings?.topic);
     const source = this.#block.forTable(table.id);
-    const rules = this.#rules(table, settings, keyField);
+    // No rule can be held against columns without names, and no schema of theirs is anybody's.
+    const nameless = table.nameless === true;
+    const rules = nameless ? NO_RULES : this.#rules(table, settings, keyField);
+    const shown = nameless && settings?.columns === undefined ? table.columns : [];
     const { encoder, topic } =
       rules.shape === null
         ? { encoder: UNWRITABLE, topic: this.#moved.get(name) ?? usual }
@@ -190,18 +202,18 @@ export class TableRoutes<S extends SourceInfo> {
       encoder,
       key: rules.shape?.key ?? [],
       ownKey: settings?.key !== undefined,
-      columns: rules.shape?.table.columns.map((column) => column.name) ?? [],
-      fields: rules.shape?.fields ?? [],
+      columns: (rules.shape?.table.columns ?? shown).map((column) => column.name),
+      fields: rules.shape?.fields ?? shown.map((_, i) => i),
       project: rules.shape?.project ?? null,
       filter: rules.filter,
       headers: rules.headers,
       source,
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
-      paused: encoder === UNWRITABLE,
+      paused: nameless ? typeof this.#pausing?.tables.reason(name) === 'string' : encoder === UNWRITABLE,
     };
     this.#routes.set(table, route);
-    this.#latest.set(name, table);
+    if (!nameless) this.#latest.set(name, table);
   }
 
   /**
@@ -212,11 +224,7 @@ export class TableRoutes<S extends SourceInfo> {
     table: TableSchema,
     settings: TableSettings | undefined,
     keyField: TableTopic['keyField'],
-  ): {
-    readonly shape: TableShape | null;
-    readonly filter: RowFilter | null;
-    readonly headers: readonly ColumnHeader[] | null;
-  } {
+  ): TableRules {
     try {
       return {
         shape: this.#shape(table, settings, keyField),
@@ -232,7 +240,7 @@ export class TableRoutes<S extends SourceInfo> {
       if (error === null || pausing === null) throw thrown;
       if (!pausing.state.has(POSITION_KEY) && !this.#latest.has(tableName(table.id))) throw thrown;
       this.#pause(table.id, error, pausing);
-      return { shape: null, filter: null, headers: null };
+      return NO_RULES;
     }
   }
 
