@@ -2,7 +2,7 @@ import type { Emitter } from '../emitter/emitter.ts';
 import type { Sink } from '../emitter/sink.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
-import type { TableId } from '../model/table.ts';
+import type { TableId, TableSchema } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { OpenContext } from '../enrichment/enrichment.ts';
@@ -20,8 +20,16 @@ export interface AttemptParts<P, S extends SourceInfo> {
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
+  /** Where the settings do not fit the tables, which are as the source has them now. */
+  misfits(tables: readonly TableSchema[]): Promise<readonly Misfit[]>;
+  /** Settings of tables that are not among these, in a sentence each. */
+  idleSettings(captured: readonly TableId[]): readonly string[];
   /** Recovers how records are written from the durable state; asks the schema registry where there is one. */
-  openRecords(state: ReadonlyMap<string, string>, signal: AbortSignal): Promise<Records>;
+  openRecords(
+    state: ReadonlyMap<string, string>,
+    misfits: readonly Misfit[],
+    signal: AbortSignal,
+  ): Promise<Records>;
   topicOf(id: TableId): string;
   /** All topics that are written for these tables, side topics included. */
   topicsOf(tables: readonly TableId[]): readonly string[];
@@ -52,10 +60,18 @@ export interface Attempt<P, S extends SourceInfo> {
   readonly resources: AsyncDisposableStack;
 }
 
+export interface Misfit {
+  /** `schema.table`; null where it is about a statement, which concerns them all. */
+  readonly table: string | null;
+  readonly error: HeadwaterError;
+}
+
 /** How an attempt writes records. */
 export interface Records {
-  /** `schema.table` of those that waited for the registry, which now accepts their schemas: they are read anew. */
+  /** `schema.table` of those that waited, and whose records can be written now: they are read anew. */
   readonly resumed: readonly string[];
+  /** `schema.table` of those that still wait, and why. */
+  readonly paused: ReadonlyMap<string, HeadwaterError>;
   createEmitter(sink: Sink, on: EmitterEvents): Emitter;
 }
 

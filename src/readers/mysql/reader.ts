@@ -1,16 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Batch } from '../../model/batch.ts';
-import type { TableId } from '../../model/table.ts';
+import type { TableId, TableSchema } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
-import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader } from '../reader.ts';
+import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader, StoredLog } from '../reader.ts';
 import { answerUnmatched, compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
-import { describeTables, listTables, type ListedTable, type MysqlTable, type Query } from './catalogue.ts';
+import {
+  describeTables,
+  listTables,
+  type ListedTable,
+  type MysqlTable,
+  type Query,
+  schemaOf,
+} from './catalogue.ts';
 import { FATAL_READING_BINLOG, mapMysqlError, mapping } from './errors.ts';
 import { describeLogServer, logEnd } from './log-end.ts';
 import { type AskedServer, findGap, logRetentionMs, serverIdTaken } from './log-gap.ts';
-import { openLog } from './open-log.ts';
+import { judgeGap, openLog } from './open-log.ts';
 import { midElsewhere, MYSQL_POSITIONS, type MysqlPosition } from './position.ts';
 import { preflight } from './preflight.ts';
 import { SchemaHistory } from './schema-history.ts';
@@ -75,6 +82,22 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
       }
       return this.#listed.map(({ id, key, estimatedRows }) => ({ id, key, estimatedRows, limitation: null }));
     });
+  }
+
+  async describe(signal: AbortSignal): Promise<readonly TableSchema[]> {
+    return mapping('Describing the tables', async () => {
+      const tables = await this.#describe(
+        this.#listed.map(({ id }) => id),
+        signal,
+      );
+      return tables.map((table) => schemaOf(table, this.#options.types));
+    });
+  }
+
+  async examine(stored: StoredLog<MysqlPosition>, signal: AbortSignal): Promise<string | null> {
+    return mapping(`Looking at the log of ${this.#place()}`, async () =>
+      judgeGap({ options: this.#options, server: await this.#logServer(signal) }, stored),
+    );
   }
 
   async open(request: OpenRequest<MysqlPosition>, signal: AbortSignal): Promise<Opened<MysqlPosition>> {
