@@ -44,15 +44,15 @@ export function historiesOf(
   table: string | null,
 ): readonly TableHistory[] {
   const tables = new Map<string, Map<number, TableVersion>>();
-  for (const [key, text] of state) {
-    const name = tableOf(key);
-    if (name === null || (table !== null && name !== table)) continue;
-    for (const version of versionsIn(text) ?? []) {
-      const versions = tables.get(name) ?? new Map<number, TableVersion>();
-      // MySQL's list has the numbers of all versions, and the columns of the last alone.
-      const known = versions.get(version.version);
-      if (known === undefined || version.columns.length > 0) versions.set(version.version, version);
-      tables.set(name, versions);
+  // What is kept of each version by itself says most of it.
+  for (const prefix of [SCHEMA_PREFIX, HISTORY_PREFIX]) {
+    for (const [key, text] of state) {
+      const name = key.startsWith(prefix) ? tableOf(key) : null;
+      if (name === null || (table !== null && name !== table)) continue;
+      for (const version of versionsIn(text) ?? []) {
+        const versions = tables.get(name) ?? new Map<number, TableVersion>();
+        tables.set(name, versions.set(version.version, version));
+      }
     }
   }
   return [...tables]

@@ -208,7 +208,7 @@ export class TableRoutes<S extends SourceInfo> {
   }
 
   #isPaused(name: string): boolean {
-    return typeof this.#pausing?.tables.reason(name) === 'string';
+    return (this.#pausing?.tables.reason(name) ?? null) !== null;
   }
 
   /** Null where it cannot be had: the table is paused, unless nothing has been delivered of the pipeline yet. */

@@ -131,7 +131,10 @@ function versionText(
   { columns, key }: TableSchema,
   { version, since }: { readonly version: number; readonly since: JsonValue },
 ): string {
-  const shown = columns.map(({ name, nativeType, nullable }) => ({ name, nativeType, nullable }));
+  const shown = columns.map(({ name, nativeType, length, scale, nullable }) => {
+    const size = [length, scale].filter((each) => each !== null).join(',');
+    return { name, nativeType: size === '' ? nativeType : `${nativeType}(${size})`, nullable };
+  });
   return JSON.stringify({ version, since, columns: shown, key });
 }
 
