@@ -14,7 +14,8 @@ export function explainQuery({ input, joins, where, group, columns, target }: Qu
   ];
   if (group !== null) {
     const { window } = group;
-    const windows = window === null ? '' : ` in ${window.kind} windows of ${window.sizeMs} ms`;
+    const size = window === null ? 0 : window.kind === 'SESSION' ? window.gapMs : window.sizeMs;
+    const windows = window === null ? '' : ` in ${window.kind} windows of ${size} ms`;
     lines.push(
       `> AGGREGATE ${group.aggregates.length} by ${group.keys.length} expression(s)${windows}${group.having === null ? '' : ', HAVING'}: state in the checkpoint`,
     );

@@ -9,10 +9,11 @@ import type { Evaluate, Frame, Typed } from './sql/frame.ts';
 import { isOrdered } from './sql/logic.ts';
 import { durationMs } from './sql/parse-select.ts';
 import { printExpression } from './sql/print-expression.ts';
-import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
+import { type SourceText, sqlError } from './sql/sql-error.ts';
 import { BIGINT, type SqlType } from './sql/sql-type.ts';
 
-export interface WindowPlan {
+/** Windows at fixed places in time. */
+export interface SpanPlan {
   readonly kind: 'TUMBLING' | 'HOPPING';
   readonly sizeMs: number;
   readonly advanceMs: number;
@@ -20,6 +21,17 @@ export interface WindowPlan {
   /** How long a window is kept behind its end. */
   readonly keptMs: number;
 }
+
+/** Windows that last as long as no gap between two events is longer than `gapMs`. */
+export interface SessionPlan {
+  readonly kind: 'SESSION';
+  readonly gapMs: number;
+  readonly graceMs: number;
+  /** How long a session is kept behind its last event. */
+  readonly keptMs: number;
+}
+
+export type WindowPlan = SpanPlan | SessionPlan;
 
 export interface GroupPlan {
   readonly keys: readonly { readonly type: SqlType; readonly run: Evaluate }[];
@@ -62,15 +74,18 @@ export function planGroups(
 function windowPlan(window: WindowClause | null, source: SourceText): WindowPlan | null {
   if (window === null) return null;
   const { kind, size, advance, grace, retention, at } = window;
-  if (kind === 'SESSION') throw notSupported(source, at, 'SESSION windows are not in this version');
   const sizeMs = durationMs(size);
+  const retentionMs = retention === null ? 0 : durationMs(retention);
+  const graceMs = grace === null ? Math.max(0, DEFAULT_GRACE_MS - sizeMs) : durationMs(grace);
+  if (kind === 'SESSION') {
+    if (sizeMs < 1) throw sqlError(source, at, 'the gap that ends a SESSION is at least a millisecond');
+    return { kind, gapMs: sizeMs, graceMs, keptMs: Math.max(retentionMs, sizeMs + graceMs) };
+  }
   const advanceMs = advance === null ? sizeMs : durationMs(advance);
   if (sizeMs < 1) throw sqlError(source, at, 'a window has a SIZE of at least a millisecond');
   if (advanceMs < 1 || advanceMs > sizeMs)
     throw sqlError(source, at, 'ADVANCE BY is at least a millisecond and at most the SIZE');
   if (sizeMs / advanceMs > 1_000) throw sqlError(source, at, 'one event would be in more than 1,000 windows');
-  const graceMs = grace === null ? Math.max(0, DEFAULT_GRACE_MS - sizeMs) : durationMs(grace);
-  const retentionMs = retention === null ? 0 : durationMs(retention);
   return { kind, sizeMs, advanceMs, graceMs, keptMs: Math.max(retentionMs - sizeMs, graceMs) };
 }
 

@@ -5,7 +5,7 @@ import type { Aggregation } from './aggregation.ts';
 import type { StreamEvent } from './event.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
-import type { RecordWriter } from './record-writer.ts';
+import type { RecordWindow, RecordWriter } from './record-writer.ts';
 import type { Frame, Problem } from './sql/frame.ts';
 import type { SqlValue } from './sql/value.ts';
 
@@ -31,15 +31,19 @@ export class OutputStream {
     this.#readers.push(query);
   }
 
-  /** `windowStart`: of a row of a windowed table. */
-  emit(event: StreamEvent, fromSnapshot: boolean, windowStart: number | null = null): void {
+  /** `window`: of a row of a windowed table. */
+  emit(event: StreamEvent, fromSnapshot: boolean, window: RecordWindow | null = null): void {
     const { row, hasValue, time } = event;
     const record = this.#record;
-    this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, windowStart });
+    this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
     record.headers = fromSnapshot ? AS_OF_SNAPSHOT : null;
     this.#sink.append(this.#topic, record);
     this.records++;
-    for (const query of this.#readers) query.process(event, fromSnapshot);
+    if (this.#readers.length === 0) return;
+    // The column that TIMESTAMP names is the ROWTIME of whoever reads on.
+    const { timestamp } = record;
+    const read = timestamp === time ? event : { ...event, time: timestamp };
+    for (const query of this.#readers) query.process(read, fromSnapshot);
   }
 }
 

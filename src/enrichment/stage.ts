@@ -15,12 +15,8 @@ import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY } from '../state/checkpoint.ts';
 import type { CapturedSource, RowReader } from './captured-source.ts';
-import {
-  Aggregation,
-  AGGREGATE_GROUP_PREFIX,
-  AGGREGATE_TABLE_PREFIX,
-  checkpointName,
-} from './aggregation.ts';
+import { Aggregation } from './aggregation.ts';
+import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from './group-store.ts';
 import type { StreamEvent } from './event.ts';
 import type { ReplicaImage, ReplicaState } from './image.ts';
 import type { ProcessingLog } from './processing-log.ts';
@@ -262,7 +258,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       if (table !== undefined && !this.#restoredTables.has(table)) state.set(key, null);
     }
     for (const aggregation of this.#aggregations)
-      for (const [key, value] of aggregation.flush()) state.set(key, value);
+      for (const [key, value] of aggregation.store.flush()) state.set(key, value);
     return state.set(ENRICH_KEY, JSON.stringify(image.reference));
   }
 
@@ -274,7 +270,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const reference = this.#options.image.flush(between);
     // Events that wait are in memory alone: the position must not pass them.
     const resume = this.#spool.isEmpty && (between || batch.resume === null) ? batch.resume : null;
-    const changed = this.#aggregations.flatMap((aggregation) => aggregation.flush());
+    const changed = this.#aggregations.flatMap(({ store }) => store.flush());
     if (reference !== null) changed.push([ENRICH_KEY, JSON.stringify(reference)]);
     if (changed.length === 0 && resume === batch.resume) return { batch, records };
     const state = new Map([...(batch.state ?? []), ...changed]);

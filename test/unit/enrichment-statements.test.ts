@@ -198,8 +198,8 @@ describe('errors point to what is wrong and say what was probably meant', () => 
     ['SELECT channel, COUNT(SUM(stars)) AS s FROM ratings GROUP BY channel', 'SUM belongs to the projection'],
     ['SELECT channel, TOPK(stars, channel) AS s FROM ratings GROUP BY channel', 'is a number from 1 to'],
     [
-      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW SESSION (5 SECONDS) GROUP BY channel',
-      'SESSION windows are not in this version',
+      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW SESSION (0 SECONDS) GROUP BY channel',
+      'the gap that ends a SESSION is at least a millisecond',
     ],
     ['SELECT * FROM ratings', 'a table made by a query has a GROUP BY'],
   ])('%s', (select, sentence) => {
