@@ -24,6 +24,13 @@ export interface Arrival {
   readonly note: (problem: Problem) => void;
 }
 
+export interface Undo {
+  /** Of one `add` of that value. */
+  remove(state: AggregateState, value: SqlValue, arrival: Arrival): void;
+  /** Whether taking back the one and adding the other would change nothing. */
+  same(a: SqlValue, b: SqlValue): boolean;
+}
+
 export interface Aggregate {
   /** Of the result. */
   readonly type: SqlType;
@@ -33,8 +40,8 @@ export interface Aggregate {
   /** Null for COUNT(*). */
   readonly argument: Evaluate | null;
   add(state: AggregateState, value: SqlValue, arrival: Arrival): void;
-  /** Undoes one `add` of that value; null for those that cannot. */
-  readonly remove: ((state: AggregateState, value: SqlValue, arrival: Arrival) => void) | null;
+  /** Null for those that cannot take a value back. */
+  readonly undo: Undo | null;
   /** Takes what a later session of the same group has come to. */
   merge(state: AggregateState, later: AggregateState, arrival: Arrival): void;
   result(state: AggregateState): SqlValue;
@@ -128,8 +135,11 @@ function count(argument: Evaluate | null): Aggregate {
     add: (state, value) => {
       if (argument === null || value !== null) state.count++;
     },
-    remove: (state, value) => {
-      if (argument === null || value !== null) state.count--;
+    undo: {
+      remove: (state, value) => {
+        if (argument === null || value !== null) state.count--;
+      },
+      same: (a, b) => (a === null) === (b === null),
     },
     merge: (state, later) => void (state.count += later.count),
     result: (state) => state.count,
@@ -154,10 +164,13 @@ function sum(call: Call, { run }: Typed, type: SqlType): Aggregate {
     add: (state, value, arrival) => {
       if (into(state, value, arrival)) state.count++;
     },
-    remove: (state, value, arrival) => {
-      if (value === null || state.count === 0) return;
-      if (into(state, minus(type, value), arrival)) state.count--;
-      if (state.count === 0) state.value = null;
+    undo: {
+      remove: (state, value, arrival) => {
+        if (value === null || state.count === 0) return;
+        if (into(state, minus(type, value), arrival)) state.count--;
+        if (state.count === 0) state.value = null;
+      },
+      same: (a, b) => equalValues(type, a, b),
     },
     merge: (state, later, arrival) => {
       if (into(state, later.value, arrival)) state.count += later.count;
@@ -201,11 +214,14 @@ function average(argument: Evaluate): Aggregate {
       state.count++;
       state.value = Number(state.value ?? 0) + (value as number);
     },
-    remove: (state, value) => {
-      if (value === null) return;
-      state.count--;
-      // What rounding has left must not outlive the values.
-      state.value = state.count === 0 ? 0 : Number(state.value ?? 0) - (value as number);
+    undo: {
+      remove: (state, value) => {
+        if (value === null) return;
+        state.count--;
+        // What rounding has left must not outlive the values.
+        state.value = state.count === 0 ? 0 : Number(state.value ?? 0) - (value as number);
+      },
+      same: (a, b) => equalValues(DOUBLE, a, b),
     },
     merge: (state, later) => {
       state.count += later.count;
@@ -226,7 +242,7 @@ function extreme(type: SqlType, argument: Evaluate, direction: 1 | -1): Aggregat
     itemType: type,
     argument,
     add,
-    remove: null,
+    undo: null,
     merge: (state, { value }) => add(state, value),
     result: (state) => state.value,
   };
@@ -266,7 +282,7 @@ function byArrival(call: Call, type: SqlType, argument: Evaluate): Aggregate {
     add: (state, value, { ordinal }) => {
       if (value !== null || !ignoreNulls) insert(state, value, ordinal);
     },
-    remove: null,
+    undo: null,
     merge: (state, { items, ordinals }) => {
       for (const [i, item] of items.entries()) insert(state, item, ordinals[i] ?? 0);
     },
@@ -274,18 +290,14 @@ function byArrival(call: Call, type: SqlType, argument: Evaluate): Aggregate {
   };
 }
 
-function collected(
-  type: SqlType,
-  argument: Evaluate,
-  add: Aggregate['add'],
-): Omit<Aggregate, 'remove'> & { readonly remove: null } {
+function collected(type: SqlType, argument: Evaluate, add: Aggregate['add']): Aggregate {
   return {
     type: { kind: 'ARRAY', element: type },
     valueType: type,
     itemType: type,
     argument,
     add,
-    remove: null,
+    undo: null,
     merge: (state, { items }, arrival) => {
       for (const item of items) add(state, item, arrival);
     },
@@ -301,9 +313,12 @@ function push(state: AggregateState, value: SqlValue, { note }: Arrival): void {
 function list(type: SqlType, argument: Evaluate): Aggregate {
   return {
     ...collected(type, argument, push),
-    remove: ({ items }, value) => {
-      const at = items.findIndex((item) => equalValues(type, item, value));
-      if (at >= 0) items.splice(at, 1);
+    undo: {
+      remove: ({ items }, value) => {
+        const at = items.findIndex((item) => equalValues(type, item, value));
+        if (at >= 0) items.splice(at, 1);
+      },
+      same: (a, b) => equalValues(type, a, b),
     },
   };
 }

@@ -1,14 +1,18 @@
 /** GROUP BY over a stream: each event goes into its group, or into the windows of it that cover the event. */
 import type { Arrival } from './aggregates.ts';
 import type { StreamEvent } from './event.ts';
-import { type Group, GroupStore, type GroupStoreOptions, type GroupWindow } from './group-store.ts';
-import type { SessionPlan, SpanPlan } from './group-plan.ts';
+import type { GroupPlan, SessionPlan, SpanPlan } from './group-plan.ts';
+import type { Group, GroupStore, GroupWindow } from './group-store.ts';
 import type { OutputStream } from './query.ts';
 import type { Frame, Problem } from './sql/frame.ts';
 import type { SqlValue } from './sql/value.ts';
 
-export interface AggregationOptions extends GroupStoreOptions {
+export interface AggregationOptions {
+  readonly group: GroupPlan;
+  /** What has been restored of it. */
+  readonly store: GroupStore;
   readonly target: OutputStream;
+  readonly note: (problem: Problem) => void;
 }
 
 /** What an event gives to a group. */
@@ -22,28 +26,19 @@ interface Contribution {
 
 export class Aggregation {
   readonly #options: AggregationOptions;
-  readonly #note: (problem: Problem) => void;
-  readonly store: GroupStore;
+  readonly #store: GroupStore;
   /** Sessions by the group's key, in the order of time. */
   readonly #sessions = new Map<string, Group[]>();
   #sweptAt = -Infinity;
 
   constructor(options: AggregationOptions) {
     this.#options = options;
-    const { plan, processing } = options;
-    this.#note = (problem) => processing.note(plan.id, problem);
-    this.store = new GroupStore(options);
-  }
-
-  /** As GroupStore.restore says. */
-  restore(known: ReadonlyMap<string, string>, continuous: boolean): 'restored' | 'new' | 'lost' {
-    const found = this.store.restore(known, continuous);
-    if (this.#options.group.window?.kind === 'SESSION') {
-      for (const group of this.store.values()) this.#sessionsOf(group.keys).push(group);
-      for (const sessions of this.#sessions.values())
-        sessions.sort((a, b) => (a.window?.start ?? 0) - (b.window?.start ?? 0));
-    }
-    return found;
+    const { store, group } = options;
+    this.#store = store;
+    if (group.window?.kind !== 'SESSION') return;
+    for (const each of store.values()) this.#sessionsOf(each.keys).push(each);
+    for (const sessions of this.#sessions.values())
+      sessions.sort((a, b) => (a.window?.start ?? 0) - (b.window?.start ?? 0));
   }
 
   add(frame: Frame, event: StreamEvent, ahead: boolean): void {
@@ -55,10 +50,10 @@ export class Aggregation {
       keys.push(value);
     }
     const values = group.aggregates.map(({ argument }) => (argument === null ? null : argument(frame)));
-    const arrival = { ordinal: this.store.arrive(event.time), note: this.#note };
+    const arrival = { ordinal: this.#store.arrive(event.time), note: this.#options.note };
     const contribution = { keys, values, event, arrival, ahead };
     const { window } = group;
-    if (window === null) this.#update(this.store.open(keys, null), contribution);
+    if (window === null) this.#update(this.#store.open(keys, null), contribution);
     else if (window.kind === 'SESSION') this.#addToSession(window, contribution);
     else this.#addToSpans(window, contribution);
     if (window !== null) this.#sweep(window);
@@ -70,8 +65,8 @@ export class Aggregation {
     const first = last - Math.floor((sizeMs - 1 - (event.time - last)) / advanceMs) * advanceMs;
     for (let start = Math.max(first, 0); start <= last; start += advanceMs) {
       const end = start + sizeMs;
-      if (end + graceMs <= this.store.streamTime) this.#note('late');
-      else this.#update(this.store.open(keys, { start, end }), contribution);
+      if (end + graceMs <= this.#store.streamTime) this.#options.note('late');
+      else this.#update(this.#store.open(keys, { start, end }), contribution);
     }
   }
 
@@ -85,21 +80,21 @@ export class Aggregation {
     );
     const start = Math.min(time, ...reached.map(({ window }) => window?.start ?? time));
     const end = Math.max(time, ...reached.map(({ window }) => window?.end ?? time));
-    if (end + gapMs + graceMs < this.store.streamTime) {
-      this.#note('late');
+    if (end + gapMs + graceMs < this.#store.streamTime) {
+      this.#options.note('late');
       return;
     }
     const window: GroupWindow = { start, end };
     const [only] = reached;
     if (only?.window?.start === start && only.window.end === end && reached.length === 1) {
-      this.#update(this.store.open(keys, window), contribution);
+      this.#update(this.#store.open(keys, window), contribution);
       return;
     }
     for (const absorbed of reached) {
-      this.store.delete(absorbed);
+      this.#store.delete(absorbed);
       if (absorbed.shown) this.#emit(absorbed, { ...contribution, event: { ...event, hasValue: false } });
     }
-    const merged = this.store.open(keys, window);
+    const merged = this.#store.open(keys, window);
     for (const absorbed of reached) {
       merged.time = Math.max(merged.time, absorbed.time);
       merged.rows += absorbed.rows;
@@ -113,7 +108,7 @@ export class Aggregation {
   }
 
   #sessionsOf(keys: readonly SqlValue[]): Group[] {
-    const text = this.store.keyText(keys);
+    const text = this.#store.keyText(keys);
     let sessions = this.#sessions.get(text);
     if (sessions === undefined) this.#sessions.set(text, (sessions = []));
     return sessions;
@@ -131,7 +126,7 @@ export class Aggregation {
   /** An event without a value takes the row back. */
   #emit(group: Group, { event, ahead }: Contribution): void {
     const { target, group: plan } = this.#options;
-    const { row, passes } = this.store.row(group);
+    const { row, passes } = this.#store.row(group);
     const hasValue = event.hasValue && passes;
     // A row that was never shown needs no record to take it back.
     if (!hasValue && !group.shown) return;
@@ -143,18 +138,18 @@ export class Aggregation {
 
   /** Forgets windows that no event can reach any more; now and then, since all groups are looked at. */
   #sweep(window: SpanPlan | SessionPlan): void {
-    const { streamTime } = this.store;
+    const { streamTime } = this.#store;
     const span = window.kind === 'SESSION' ? window.gapMs : window.sizeMs;
     if (streamTime < this.#sweptAt + span) return;
     this.#sweptAt = streamTime;
-    for (const group of this.store.values()) {
+    for (const group of this.#store.values()) {
       const end = group.window?.end ?? 0;
       const kept =
         window.kind === 'SESSION' ? end + window.keptMs >= streamTime : end + window.keptMs > streamTime;
       if (kept) continue;
-      this.store.delete(group);
+      this.#store.delete(group);
       if (window.kind !== 'SESSION') continue;
-      const text = this.store.keyText(group.keys);
+      const text = this.#store.keyText(group.keys);
       const left = (this.#sessions.get(text) ?? []).filter((each) => each !== group);
       if (left.length === 0) this.#sessions.delete(text);
       else this.#sessions.set(text, left);

@@ -8,6 +8,7 @@ import type { QueryPlan } from './program.ts';
 import type { RecordWindow, RecordWriter } from './record-writer.ts';
 import type { Frame, Problem } from './sql/frame.ts';
 import type { SqlValue } from './sql/value.ts';
+import type { ReadTable } from './table-source.ts';
 
 /** Of outputs that were joined with a table as a later snapshot shows it. */
 const AS_OF_SNAPSHOT = [['__asof', 'snapshot']] as const;
@@ -95,10 +96,10 @@ export class Query {
     for (let i = 0; i < joins.length; i++) {
       const join = joins[i]!;
       const key = join.key(frame);
-      const row = key === null ? null : join.replica.lookUp(key, join.asOf, event.seq);
+      const row = key === null ? null : join.rows.lookUp(key, join.asOf, event.seq);
       if (row === null && join.kind === 'INNER') return;
       frame.rows[i + 1] = row;
-      ahead ||= this.#ahead.has(join.replica.index);
+      ahead ||= isAhead(join.rows, this.#ahead);
     }
     if (where !== null && where(frame) !== true) return;
     if (this.#aggregation !== null) {
@@ -137,7 +138,13 @@ export class Query {
   }
 }
 
-function stopped({ id }: QueryPlan, problem: Problem): HeadwaterError {
+/** Whether one of the captured tables behind it shows a later state than the log's. */
+export function isAhead({ replicas }: ReadTable, ahead: ReadonlySet<number>): boolean {
+  if (ahead.size === 0) return false;
+  return replicas.some(({ index }) => ahead.has(index));
+}
+
+export function stopped({ id }: Pick<QueryPlan, 'id'>, problem: Problem): HeadwaterError {
   return new HeadwaterError(
     'enrich.row-failed',
     `The query ${id} met a row for which an expression failed (${problem}).`,
