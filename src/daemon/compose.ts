@@ -49,7 +49,7 @@ export function partsOf<P, S extends SourceInfo>(
       const { tables: paused, resumed } = await PausedTables.restore(state, refusals);
       return {
         resumed,
-        createEmitter: (sink, { onDeadLetter, onPaused }) =>
+        createEmitter: (sink, { totals, onDeadLetter, onPaused }) =>
           createEmitter(
             {
               ...topicNaming(settings),
@@ -86,6 +86,7 @@ export function partsOf<P, S extends SourceInfo>(
                   'the settings have rules for columns that this table does not have',
                 ),
               onDeadLetter,
+              totals,
             },
             {
               encoding,

@@ -116,6 +116,7 @@ export async function runAttempt<P, S extends SourceInfo>(
         log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
       };
       const emitter = records.createEmitter(sink, {
+        totals: monitor.tableTotals,
         onPaused: onTableError,
         onDeadLetter: (id, error) => {
           const table = tableName(id);
@@ -167,6 +168,7 @@ export async function runAttempt<P, S extends SourceInfo>(
       });
       monitor.snapshotProgress = () => snapshot.progress();
       monitor.tableStatus = () => board.status();
+      monitor.queryStatus = () => enrichment?.queries() ?? [];
       let countedBytes = 0;
       const commitsBefore = monitor.counters.commits;
       const committer = new Committer<P>(
