@@ -24,7 +24,10 @@ function pipelineText(pipeline: PipelineStatus, now: number): string {
   if (!pipeline.progressing) lines.push('  ! the source advances and nothing is delivered');
   if (lastError !== null) {
     const again = retryInMs === null ? '' : `, tries again in ${formatDuration(retryInMs)}`;
-    lines.push(`  ! ${lastError.code}, ${ago(lastError.at, now)} ago${again}: ${lastError.message}`);
+    lines.push(
+      `  ! ${lastError.code}, ${ago(lastError.at, now)} ago${again}: ${lastError.message}`,
+      `    → ${lastError.advice}`,
+    );
   }
   for (const warning of pipeline.warnings) lines.push(`  ! ${warning}`);
   const lag = lagMs === null ? 'unknown' : pipeline.caughtUp ? 'none' : formatDuration(lagMs);
@@ -68,8 +71,15 @@ function tableText(table: TableStatus, width: number, now: number): readonly str
   const lines = [
     `  ${table.table.padEnd(width)}  ${table.state.padEnd(12)} ${formatCount(table.events).padStart(12)} records, ${last}`,
   ];
-  for (const sentence of [table.reason, deadLetterText(table, now), table.limitation])
+  const notes: readonly (readonly [string | null, string | null])[] = [
+    [table.reason, table.advice],
+    [deadLetterText(table, now), table.lastDeadLetter?.advice ?? null],
+    [table.limitation, null],
+  ];
+  for (const [sentence, advice] of notes) {
     if (sentence !== null) lines.push(`    ! ${sentence}`);
+    if (advice !== null) lines.push(`      → ${advice}`);
+  }
   return lines;
 }
 

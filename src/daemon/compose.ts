@@ -56,9 +56,9 @@ export function partsOf<P, S extends SourceInfo>(
       return {
         resumed,
         paused: paused.all(),
-        createEmitter: (sink, { onDeadLetter, onPaused }) =>
+        createEmitter: (sink, { totals, onDeadLetter, onPaused }) =>
           createEmitter(
-            { ...emitterOptions(settings, filters, run.log), onDeadLetter },
+            { ...emitterOptions(settings, filters, run.log), totals, onDeadLetter },
             {
               encoding,
               block,

@@ -2,15 +2,18 @@ import type { EmitCounts } from '../emitter/emitter.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { JsonValue } from '../model/position.ts';
+import type { TableTotals } from '../emitter/table-routes.ts';
 import type {
-  DeadLetterStatus,
   Holder,
   PipelineCounters,
   PipelineState,
   PipelineStatus,
+  QueryStatus,
   SnapshotProgress,
+  StatusError,
   TableStatus,
 } from '../observability/status.ts';
+import { RecentRing } from './recent.ts';
 
 /** Counters are plain fields because the hot path adds to them once a batch. */
 export type MutableCounters = { -readonly [K in keyof PipelineCounters]: number };
@@ -21,7 +24,7 @@ const OWNERSHIP_LOST: ReadonlySet<string> = new Set(['delivery.lease-lost', 'del
 
 export interface DeadLetterTally {
   count: number;
-  last: DeadLetterStatus;
+  last: StatusError;
   /** Codes that have been told of. */
   readonly codes: Set<string>;
 }
@@ -48,6 +51,9 @@ export class PipelineMonitor {
   /** The current attempt's snapshot, asked at each status. */
   snapshotProgress: () => SnapshotProgress | null = () => null;
   tableStatus: () => readonly TableStatus[] = () => [];
+  queryStatus: () => readonly QueryStatus[] = () => [];
+  /** By `schema.table`, over all attempts. */
+  readonly tableTotals = new Map<string, TableTotals>();
   /** By `schema.table`. */
   readonly deadLetters = new Map<string, DeadLetterTally>();
   position: JsonValue = null;
@@ -63,6 +69,7 @@ export class PipelineMonitor {
   attempts = 0;
   readonly #now: () => number;
   readonly #progressTimeoutMs: number;
+  readonly #recent: RecentRing;
   #state: PipelineState = 'starting';
   #since: number;
   #lastError: PipelineStatus['lastError'] = null;
@@ -90,6 +97,7 @@ export class PipelineMonitor {
     this.#now = options.now;
     this.#progressTimeoutMs = options.progressTimeoutMs;
     this.#since = options.now();
+    this.#recent = new RecentRing(this.#since);
   }
 
   get state(): PipelineState {
@@ -128,11 +136,7 @@ export class PipelineMonitor {
     // From now on nobody looks.
     this.caughtUp = false;
     this.#failedAt = OWNERSHIP_LOST.has(error.code) ? null : this.progress;
-    this.#lastError = {
-      code: error.code,
-      message: error.message,
-      at: new Date(this.#now()).toISOString(),
-    };
+    this.#lastError = this.#told(error);
   }
 
   /** Takes the place of the warnings before; answers those that are new. */
@@ -143,8 +147,9 @@ export class PipelineMonitor {
   }
 
   /** A change of the table lies in the dead-letter topic; answers whether that is news of its kind. */
-  deadLetter(table: string, { code, message }: HeadwaterError): boolean {
-    const last = { code, message, at: new Date(this.#now()).toISOString() };
+  deadLetter(table: string, error: HeadwaterError): boolean {
+    const { code } = error;
+    const last = this.#told(error);
     const tally = this.deadLetters.get(table);
     if (tally === undefined) {
       this.deadLetters.set(table, { count: 1, last, codes: new Set([code]) });
@@ -161,8 +166,14 @@ export class PipelineMonitor {
   settle(): void {
     const snapshot = this.snapshotProgress();
     const tables = this.tableStatus();
+    const queries = this.queryStatus();
     this.snapshotProgress = () => snapshot;
     this.tableStatus = () => tables;
+    this.queryStatus = () => queries;
+  }
+
+  #told({ code, message, advice }: HeadwaterError): StatusError {
+    return { code, message, advice, at: new Date(this.#now()).toISOString() };
   }
 
   delivered(position: JsonValue, commitTimeUs: number | null): void {
@@ -185,6 +196,7 @@ export class PipelineMonitor {
     total.transactions += counts.transactions;
     total.records += counts.records;
     total.sourceBytes += batch.bytes;
+    this.#recent.add(counts.records, this.#now());
   }
 
   /** Bytes of log the source keeps for us; answers whether they have come to be more than the budget just now. */
@@ -203,6 +215,8 @@ export class PipelineMonitor {
     if (!ahead) this.#behindSince = null;
     else this.#behindSince ??= this.#now();
     this.#sampleRate();
+    const now = this.#now();
+    this.#recent.lag(this.#lagMs(now), now);
   }
 
   #sampleRate(): void {
@@ -218,11 +232,16 @@ export class PipelineMonitor {
     return seconds <= 0 ? 0 : Math.round((this.counters.records - first.records) / seconds);
   }
 
+  /** At most: what is outstanding is younger than the last change and than the moment when nothing was. */
+  #lagMs(now: number): number | null {
+    if (this.#caughtUp) return 0;
+    const since = Math.max((this.lastCommitTimeUs ?? 0) / 1000, this.#caughtUpAt ?? 0);
+    return since === 0 ? null : Math.max(0, Math.round(now - since));
+  }
+
   status(): PipelineStatus {
     const now = this.#now();
-    // At most: what is outstanding is younger than the last change and than the moment when nothing was.
-    const since = Math.max((this.lastCommitTimeUs ?? 0) / 1000, this.#caughtUpAt ?? 0);
-    const lagMs = this.#caughtUp ? 0 : since === 0 ? null : Math.max(0, Math.round(now - since));
+    const lagMs = this.#lagMs(now);
     return {
       name: this.name,
       connector: this.connector,
@@ -245,8 +264,10 @@ export class PipelineMonitor {
       lastDeliveryAt: this.#lastDeliveryAt === null ? null : new Date(this.#lastDeliveryAt).toISOString(),
       counters: { ...this.counters },
       eventsPerSecond: this.#eventsPerSecond(),
+      recent: this.#recent.recent(now),
       snapshot: this.snapshotProgress(),
       tables: this.tableStatus(),
+      queries: this.queryStatus(),
     };
   }
 }

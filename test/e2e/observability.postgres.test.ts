@@ -97,7 +97,7 @@ it('variables of the dashboard come from what there is', () => {
 
 it('the documentation lists what there is, and nothing else', async () => {
   const listed = [...(await text('docs/metrics.md')).matchAll(/^\| `(headwater_\w+)`/gm)].map(
-    ([, name]) => name,
+    ([, name]) => name!,
   );
   const there = [...live.keys()].filter((name) => /^headwater_(?!build_info)/.test(name));
   expect(listed.toSorted()).toEqual(there.toSorted());
