@@ -5,7 +5,7 @@ import type { RunningEnrichment } from '../enrichment/stage.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
 import { failpoint } from '../observability/failpoint.ts';
-import type { Opened, Reader } from '../readers/reader.ts';
+import type { CapturedTable, Opened, Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { SOURCE_KEY } from '../state/checkpoint.ts';
@@ -66,6 +66,10 @@ export async function begin<P, S extends SourceInfo>(
     onDeadLetter: noteDeadLetter(attempt),
   });
   const source = reader.snapshotSource();
+  parts.control.tryCondition = (table, where, asked) => tryCondition(source, tables, { table, where }, asked);
+  resources.defer(() => {
+    parts.control.tryCondition = null;
+  });
   const epoch = checkpoint.epoch + 1;
   const continuous = opened.continuity.kind === 'continuous';
   const enrichment =
@@ -145,6 +149,20 @@ async function notify<P, S extends SourceInfo>(
     }
   }
   return told;
+}
+
+/** A session of its own: those of the snapshot are busy, perhaps. */
+async function tryCondition<P, S extends SourceInfo>(
+  source: SnapshotSource<P, S>,
+  tables: readonly CapturedTable[],
+  { table, where }: { readonly table: string; readonly where: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const id = tables.find((each) => tableName(each.id) === table)?.id;
+  if (id === undefined) return;
+  await using windows = await source.openWindows({ parallelism: 1 }, signal);
+  const chunks = [{ from: null, to: null }];
+  await windows.plan(id, { chunkRows: Number.MAX_SAFE_INTEGER, where, chunks }, signal);
 }
 
 async function openLog<P, S extends SourceInfo>(
