@@ -1,3 +1,4 @@
+import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { ExitCode } from '../errors/catalogue.ts';
 import type { Log } from '../observability/log.ts';
@@ -11,6 +12,8 @@ export interface DaemonOptions {
   readonly log: Log;
   /** Snapshot, deliver the log up to where it stood at start, then end. */
   readonly untilCaughtUp: boolean;
+  /** Where clients ask the pipelines' statements; left out: nobody can. */
+  readonly desk?: QueryDesk | null;
 }
 
 export interface Daemon {
@@ -102,8 +105,8 @@ class RunningDaemon implements Daemon {
   }
 
   #start(settings: Settings, start: Pick<TaskOptions, 'alone' | 'after'>): PipelineTask {
-    const { log, untilCaughtUp } = this.#options;
-    return new PipelineTask(settings, { log, untilCaughtUp, ...start }, this.#stop);
+    const { log, untilCaughtUp, desk = null } = this.#options;
+    return new PipelineTask(settings, { log, untilCaughtUp, desk, ...start }, this.#stop);
   }
 
   /** Pipelines that a reload has started meanwhile are waited for too. */

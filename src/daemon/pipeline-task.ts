@@ -1,3 +1,4 @@
+import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Log } from '../observability/log.ts';
 import type { PipelineStatus } from '../observability/status.ts';
@@ -16,6 +17,7 @@ const PROGRESS_TIMEOUT_MS = 60_000;
 export interface TaskOptions {
   readonly log: Log;
   readonly untilCaughtUp: boolean;
+  readonly desk: QueryDesk | null;
   /** Whether the process has other pipelines; see SuperviseOptions.retryBeforeFirstProgress. */
   readonly alone: boolean;
   /** What has to end before: a pipeline that may hold what this one needs, as its replication slot. */
@@ -64,7 +66,7 @@ export class PipelineTask {
     this.#stop.abort();
   }
 
-  async #run({ after, alone, untilCaughtUp }: TaskOptions, stop: AbortSignal): Promise<Outcome> {
+  async #run({ after, alone, untilCaughtUp, desk }: TaskOptions, stop: AbortSignal): Promise<Outcome> {
     await after;
     const startedAt = Date.now();
     const log = this.#log;
@@ -75,6 +77,7 @@ export class PipelineTask {
           this.#monitor.retainedBudgetBytes = retainedBudgetBytes(settings);
           const parts = await attemptParts(settings, {
             untilCaughtUp,
+            desk,
             startedAt,
             lost,
             log,

@@ -12,7 +12,7 @@ import type { StreamEvent } from './event.ts';
 import type { GroupPlan } from './group-plan.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
-import type { OutputStream } from './query.ts';
+import type { RowTarget, WindowBounds } from './query.ts';
 import { type RowCodec, rowCodec } from './row-text.ts';
 import type { Frame, Problem } from './sql/frame.ts';
 import type { SqlValue } from './sql/value.ts';
@@ -31,6 +31,13 @@ interface Group {
   shown: boolean;
 }
 
+export interface ShownRow {
+  readonly row: readonly SqlValue[];
+  readonly window: WindowBounds | null;
+  /** ROWTIME */
+  readonly time: number;
+}
+
 export function checkpointName(table: string): string {
   return encodeURIComponent(table);
 }
@@ -38,7 +45,7 @@ export function checkpointName(table: string): string {
 export interface AggregationOptions {
   readonly plan: QueryPlan;
   readonly group: GroupPlan;
-  readonly target: OutputStream;
+  readonly target: RowTarget;
   readonly processing: ProcessingLog;
   /** Of this run. */
   readonly epoch: number;
@@ -125,6 +132,18 @@ export class Aggregation {
     this.#sweep();
   }
 
+  get size(): number {
+    return this.#groups.size;
+  }
+
+  /** The rows that the table shows. */
+  *shown(): Generator<ShownRow> {
+    for (const group of this.#groups.values()) {
+      const { row } = this.#rowOf(group);
+      if (group.shown) yield { row, window: this.#windowOf(group), time: group.time };
+    }
+  }
+
   /** What has changed since the last call, for the checkpoint. */
   flush(): readonly (readonly [string, string | null])[] {
     const changed: (readonly [string, string | null])[] = [];
@@ -174,24 +193,40 @@ export class Aggregation {
   }
 
   #emit(group: Group, event: StreamEvent, ahead: boolean): void {
-    const { plan, group: groupPlan, target } = this.#options;
-    const { keys, windowStart, states, time } = group;
-    const end =
-      windowStart === null || groupPlan.window === null ? null : windowStart + groupPlan.window.sizeMs;
+    const { time } = group;
+    const { row, passes } = this.#rowOf(group);
+    // A row that was never shown needs no record to take it back.
+    if (!passes && !group.shown) return;
+    group.shown = passes;
+    const { seq } = event;
+    this.#options.target.emit(
+      { row, hasValue: passes, seq, time, change: null },
+      ahead,
+      this.#windowOf(group),
+    );
+  }
+
+  /** The group's row as the projection has it, and whether HAVING lets it pass. */
+  #rowOf(group: Group): { readonly row: readonly SqlValue[]; readonly passes: boolean } {
+    const { plan, group: groupPlan } = this.#options;
+    const { keys, states, time } = group;
+    const window = this.#windowOf(group);
     const frame = this.#frame;
     frame.time = time;
     frame.rows[0] = [
       ...keys,
-      windowStart,
-      end,
+      window?.start ?? null,
+      window?.end ?? null,
       ...groupPlan.aggregates.map((each, i) => resultOf(each, states[i])),
     ];
-    const shown = groupPlan.having === null || groupPlan.having(frame) === true;
-    // A row that was never shown needs no record to take it back.
-    if (!shown && !group.shown) return;
-    group.shown = shown;
-    const row = plan.columns.map(({ run }) => run(frame));
-    target.emit({ row, hasValue: shown, seq: event.seq, time, change: null }, ahead, windowStart);
+    const passes = groupPlan.having === null || groupPlan.having(frame) === true;
+    return { row: plan.columns.map(({ run }) => run(frame)), passes };
+  }
+
+  #windowOf({ windowStart }: Group): WindowBounds | null {
+    const { window } = this.#options.group;
+    if (windowStart === null || window === null) return null;
+    return { start: windowStart, end: windowStart + window.sizeMs };
   }
 
   /** Forgets windows that no event can reach any more; now and then, since all groups are looked at. */
@@ -199,8 +234,9 @@ export class Aggregation {
     const { window } = this.#options.group;
     if (window === null || this.#streamTime < this.#sweptAt + window.sizeMs) return;
     this.#sweptAt = this.#streamTime;
-    for (const [id, { windowStart }] of this.#groups) {
-      if ((windowStart ?? 0) + window.sizeMs + window.keptMs > this.#streamTime) continue;
+    for (const [id, group] of this.#groups) {
+      if ((group.windowStart ?? 0) + window.sizeMs + window.keptMs > this.#streamTime) continue;
+      this.#options.target.forget?.(this.#rowOf(group).row, this.#windowOf(group));
       this.#groups.delete(id);
       this.#dirty.add(id);
     }

@@ -33,16 +33,17 @@ export interface GroupPlan {
 const DEFAULT_GRACE_MS = 86_400_000;
 
 /**
- * Plan and columns of a grouped SELECT. The columns are evaluated on rows that hold the group's values, the start and
+ * Plan and columns of a grouped SELECT, whose key columns are among them unless `keys` is free. The columns are evaluated on rows that hold the group's values, the start and
  * the end of its window, and the results of its aggregates.
  */
 export function planGroups(
   select: Select,
   scope: SelectScope,
+  keys: 'listed' | 'free' = 'listed',
 ): { readonly group: GroupPlan; readonly columns: readonly OutputColumn[] } {
   const { source } = scope;
   const groups = new GroupScope(scope, select);
-  const columns = projectGroups(select, groups);
+  const columns = projectGroups(select, groups, keys === 'free');
   const having =
     select.having === null
       ? null
@@ -53,10 +54,11 @@ export function planGroups(
       select.at,
       'GROUP BY needs an aggregate such as COUNT(*) in the projection or in HAVING',
     );
-  if (columns.every(({ key }) => key))
+  if (keys === 'listed' && columns.every(({ key }) => key))
     throw sqlError(source, select.at, 'a table needs a column besides its key');
-  const { keys, aggregates } = groups;
-  return { group: { keys, aggregates, window: windowPlan(select.window, source), having }, columns };
+  const { keys: grouped, aggregates } = groups;
+  const window = windowPlan(select.window, source);
+  return { group: { keys: grouped, aggregates, window, having }, columns };
 }
 
 function windowPlan(window: WindowClause | null, source: SourceText): WindowPlan | null {
@@ -169,7 +171,7 @@ function slotOf(slot: number): Evaluate {
   return (frame: Frame) => frame.rows[0]?.[slot] ?? null;
 }
 
-function projectGroups(select: Select, groups: GroupScope): readonly OutputColumn[] {
+function projectGroups(select: Select, groups: GroupScope, free: boolean): readonly OutputColumn[] {
   const { source, inner } = groups;
   const columns: OutputColumn[] = [];
   const listed = new Set<number>();
@@ -191,7 +193,7 @@ function projectGroups(select: Select, groups: GroupScope): readonly OutputColum
     columns.push({ name, spelling: name, type, run, explodes: false, key });
   }
   for (const [index, expr] of (select.groupBy ?? []).entries()) {
-    if (listed.has(index)) continue;
+    if (free || listed.has(index)) continue;
     const name = expr.kind === 'name' ? expr.name : `KSQL_COL_${unnamed++}`;
     if (!inner.friendly)
       throw sqlError(

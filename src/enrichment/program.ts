@@ -1,7 +1,7 @@
 /** The statements of a settings file, analysed against the captured tables and compiled. */
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
-import { CapturedSource } from './captured-source.ts';
+import { CapturedSource, type SqlColumn } from './captured-source.ts';
 import type { ShownColumns } from './captured-columns.ts';
 import { Catalog, type Sinkable, type StreamSource } from './catalog.ts';
 import {
@@ -25,7 +25,7 @@ import type { Evaluate } from './sql/frame.ts';
 import { nameText } from './sql/words.ts';
 import { printStatement } from './sql/print-statement.ts';
 import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
-import { typeText } from './sql/sql-type.ts';
+import { BIGINT, typeText } from './sql/sql-type.ts';
 import { memoryStore } from './store.ts';
 
 export type OnError = 'LOG' | 'STOP';
@@ -52,6 +52,9 @@ export interface Program {
   readonly replicas: readonly Replica[];
   /** Change streams of captured tables. */
   readonly streams: readonly CapturedSource[];
+  readonly catalog: Catalog;
+  /** By the name that statements give the table. */
+  readonly replicaOf: (name: string) => Replica | null;
 }
 
 export interface ProgramContext {
@@ -87,7 +90,15 @@ class Compiler {
   }
 
   get program(): Program {
-    return { queries: this.#queries, replicas: [...this.#replicas.values()], streams: this.#streams };
+    const replicas = [...this.#replicas.values()];
+    for (const { captured } of replicas) captured.close();
+    return {
+      queries: this.#queries,
+      replicas,
+      streams: this.#streams,
+      catalog: this.#catalog,
+      replicaOf: (name) => this.#replicas.get(name) ?? null,
+    };
   }
 
   add(declared: Declared): void {
@@ -145,9 +156,11 @@ class Compiler {
         at,
         `the table ${tableName(id)} has no primary key, which a TABLE needs; it can be a STREAM`,
       );
+    // Whoever asks for rows asks for their keys.
+    for (const [index, { key }] of columns.entries()) if (key || statement.readOnly) captured.slot(index);
     const replica = new Replica(this.#replicas.size, captured, memoryStore(), this.#context.journal);
     this.#replicas.set(name, replica);
-    this.#catalog.add({ kind: 'TABLE', name, columns, captured });
+    this.#catalog.add({ kind: 'TABLE', name, columns, captured, result: null });
   }
 
   #createAs(declared: Declared, statement: CreateAs): void {
@@ -210,7 +223,10 @@ class Compiler {
       kept: type === 'TABLE',
     };
     if (type === 'STREAM') this.#catalog.add(target);
-    else this.#catalog.add({ kind: 'TABLE', name, columns, captured: null });
+    else {
+      const shown = query.group?.window == null ? columns : [...columns, ...windowColumns(columns)];
+      this.#catalog.add({ kind: 'TABLE', name, columns: shown, captured: null, result: target });
+    }
     this.#query(`${type === 'TABLE' ? 'CTAS' : 'CSAS'}_${name}`, declared, { ...query, target, onError });
   }
 
@@ -303,6 +319,16 @@ class Compiler {
         : planGroups(select, scope);
     return { input, joins, where, columns, group, usesChange: scope.usesChange, warnings };
   }
+}
+
+/** What a windowed table has besides the columns of its query. */
+function windowColumns(columns: readonly OutputColumn[]): readonly SqlColumn[] {
+  return ['WINDOWSTART', 'WINDOWEND'].map((name) => {
+    // One that the query lists by that very name hides it.
+    const own = columns.some((column) => column.name === name);
+    const shown = own ? `KSQL_${name}` : name;
+    return { name: shown, spelling: shown, type: BIGINT, key: false };
+  });
 }
 
 function keyRule(select: Select, joins: readonly JoinPlan[], source: SourceText): KeyRule {

@@ -1,5 +1,6 @@
 /** The rows of a captured table as of the log's position, and, within a transaction, as of any of its changes. */
 import type { CapturedSource } from './captured-source.ts';
+import { TableView } from './queries/table-view.ts';
 import type { AsOf } from './sql/ast.ts';
 import type { KeyValue } from './sql/value.ts';
 import type { StoredRow, TableStore } from './store.ts';
@@ -28,12 +29,18 @@ export class Replica {
   /** Whether the table is complete: a snapshot has filled it, and the log moves it on. */
   ready = false;
   #history = new Map<KeyValue, KeyHistory>();
+  #view: TableView | null = null;
 
   constructor(index: number, captured: CapturedSource, store: TableStore, journal: ReplicaJournal) {
     this.index = index;
     this.captured = captured;
     this.#store = store;
     this.#journal = journal;
+  }
+
+  /** For queries of clients; the same each time. */
+  observe(): TableView {
+    return (this.#view ??= new TableView(this.#store));
   }
 
   get size(): number {
@@ -61,18 +68,24 @@ export class Replica {
 
   put(key: KeyValue, row: StoredRow, seq: number): void {
     this.#remember(key, row, seq);
+    this.#view?.changing(key, row);
     this.#store.put(key, row);
     this.#journal.put(this.index, key, row);
   }
 
   delete(key: KeyValue, seq: number): void {
     this.#remember(key, null, seq);
+    this.#view?.changing(key, null);
     if (this.#store.delete(key)) this.#journal.delete(this.index, key);
   }
 
   /** The table was truncated. */
   clear(seq: number): void {
-    if (this.historic) for (const [key] of this.#store.entries()) this.#remember(key, null, seq);
+    if (this.historic || this.#view !== null)
+      for (const [key] of this.#store.entries()) {
+        this.#remember(key, null, seq);
+        this.#view?.changing(key, null);
+      }
     this.#store.clear();
     this.#journal.clear(this.index);
   }

@@ -14,7 +14,7 @@ import type { Log } from '../observability/log.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY } from '../state/checkpoint.ts';
-import type { CapturedSource, RowReader } from './captured-source.ts';
+import { CapturedSource, type RowReader } from './captured-source.ts';
 import {
   Aggregation,
   AGGREGATE_GROUP_PREFIX,
@@ -25,12 +25,15 @@ import type { StreamEvent } from './event.ts';
 import type { ReplicaImage, ReplicaState } from './image.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
-import { OutputStream, Query } from './query.ts';
+import { LiveQueries, type Taps } from './queries/live-queries.ts';
+import { ResultTable } from './queries/result-table.ts';
+import { type EventReader, OutputStream, Query } from './query.ts';
 import { RecordWriter } from './record-writer.ts';
 import type { Replica } from './replica.ts';
-import { rowCodec } from './row-text.ts';
+import { type RowCodec, rowCodec } from './row-text.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import type { Problem } from './sql/frame.ts';
+import type { Dialect } from './sql/token-cursor.ts';
 import type { StreamSource } from './catalog.ts';
 
 /** Events between two looks at the sink's back-pressure. */
@@ -54,6 +57,8 @@ export interface StageOptions<P, S extends SourceInfo> {
     readonly epoch: number;
   };
   readonly log: Log;
+  /** Where clients ask; null: nobody can. */
+  readonly desk: DeskEntrance | null;
   /** For a transaction that is too large for memory. */
   readonly spoolDir: string;
   readonly spoolBytes: number;
@@ -65,6 +70,13 @@ export interface Absorbed<P, S extends SourceInfo> {
   readonly records: number;
 }
 
+/** Lets clients ask a program that runs. */
+export interface DeskEntrance {
+  readonly dialect: Dialect;
+  /** Answers how to leave again. */
+  enter(queries: LiveQueries): () => void;
+}
+
 /** What the pipeline knows of it. */
 export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposable {
   /** What the checkpoint with which the attempt begins has to say. */
@@ -74,6 +86,10 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
    * appended with its last batch; until then the batch must not be committed.
    */
   absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>>;
+  /** A commit begins that makes durable all that has been absorbed so far. */
+  committing(): void;
+  /** The oldest commit that has begun is durable. */
+  committed(): void;
   /** A snapshot of these tables (`schema.table`) has been read whole: those among them that are joined are complete. */
   snapshotRead(tables: ReadonlySet<string>): Promise<void>;
   /**
@@ -87,8 +103,9 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
 interface Input {
   readonly index: number;
   readonly captured: CapturedSource;
-  readonly queries: readonly Query[];
+  readonly queries: readonly EventReader[];
   readonly usesChange: boolean;
+  readonly codec: RowCodec;
 }
 
 /** What one version of a captured table means to the statements. */
@@ -100,8 +117,9 @@ interface TableUse {
 export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichment<P, S> {
   readonly #options: StageOptions<P, S>;
   readonly #replicas: readonly Replica[];
-  readonly #inputs: readonly Input[];
-  readonly #outputs: readonly OutputStream[];
+  readonly #inputs = new Map<number, Input>();
+  #nextInput = 0;
+  readonly #outputs: ReadonlyMap<StreamSource, OutputStream>;
   readonly #spool: EventSpool;
   readonly #aggregations: Aggregation[] = [];
   /** Tables of queries that go on where they were. */
@@ -113,13 +131,21 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   readonly #ahead = new Map<number, P>();
   readonly #aheadIndexes = new Set<number>();
   #tx: Tx | null = null;
+  /** What waits for the end of the transaction under way. */
+  #between: (() => void)[] = [];
   #counted = 0;
+  readonly #live: LiveQueries | null;
+  readonly #leave: (() => void) | null;
 
-  private constructor(options: StageOptions<P, S>, outputs: ReadonlyMap<StreamSource, OutputStream>) {
+  private constructor(
+    options: StageOptions<P, S>,
+    outputs: ReadonlyMap<StreamSource, OutputStream>,
+    results: ReadonlyMap<StreamSource, ResultTable>,
+  ) {
     this.#options = options;
     const { program, processing, restored, codec } = options;
     this.#replicas = program.replicas;
-    this.#outputs = [...outputs.values()];
+    this.#outputs = outputs;
     this.#note = (problem) => processing.note('captured tables', problem);
     for (const [replica, { asOf }] of restored) {
       replica.ready = true;
@@ -128,34 +154,54 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const queries = program.queries.map((plan) => {
       const target = outputs.get(plan.target);
       if (target === undefined) throw new TypeError('Each query has its output.');
-      const aggregation = this.#aggregation(plan, target);
+      const aggregation = this.#aggregation(plan, target, results.get(plan.target) ?? null);
       const query = new Query(plan, { target, processing, ahead: this.#aheadIndexes, aggregation });
       outputs.get(plan.input)?.addReader(query);
       return { plan, query };
     });
-    this.#inputs = program.streams.flatMap((captured, index) => {
+    for (const captured of program.streams) {
       const readers = queries.filter(({ plan }) => plan.input.captured === captured);
       const usesChange = readers.some(({ plan }) => plan.usesChange);
-      return { index, captured, queries: readers.map(({ query }) => query), usesChange };
-    });
+      this.#addInput(
+        captured,
+        readers.map(({ query }) => query),
+        usesChange,
+      );
+    }
     this.#spool = new EventSpool(
       options.spoolDir,
       options.spoolBytes,
-      this.#inputs.map(({ captured }) => rowCodec(captured.used.map(({ type }) => type))),
+      (stream) => this.#inputs.get(stream)?.codec,
     );
     this.state = this.#firstState();
+    const { desk } = options;
+    this.#live =
+      desk === null
+        ? null
+        : new LiveQueries({
+            program,
+            dialect: desk.dialect,
+            results,
+            processing,
+            taps: this.#taps(),
+          });
+    this.#leave = this.#live === null ? null : (desk?.enter(this.#live) ?? null);
   }
 
   /** Opens the topics of the results. */
   static async open<P, S extends SourceInfo>(options: StageOptions<P, S>): Promise<EnrichmentStage<P, S>> {
     const outputs = new Map<StreamSource, OutputStream>();
+    const results = new Map<StreamSource, ResultTable>();
     for (const { target } of options.program.queries) {
       const { sink } = target;
       if (sink === null || outputs.has(target)) continue;
       const topic = await options.sink.topic(sink.topic, target.kept ? 'compacted' : 'table');
-      outputs.set(target, new OutputStream(options.sink, topic, new RecordWriter(target.columns, sink)));
+      const table = target.kept && options.desk !== null ? new ResultTable(target.columns) : null;
+      if (table !== null) results.set(target, table);
+      const writer = new RecordWriter(target.columns, sink);
+      outputs.set(target, new OutputStream({ sink: options.sink, topic }, writer, table));
     }
-    return new EnrichmentStage(options, outputs);
+    return new EnrichmentStage(options, outputs, results);
   }
 
   /** Whether every joined table is complete. */
@@ -180,8 +226,17 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       await this.#endTransaction();
       this.#tx = null;
       this.#passed(resume);
+      for (const work of this.#between.splice(0)) work();
     }
     return this.#absorbed(batch, between);
+  }
+
+  committing(): void {
+    this.#live?.committing();
+  }
+
+  committed(): void {
+    this.#live?.committed();
   }
 
   async snapshotRead(tables: ReadonlySet<string>): Promise<void> {
@@ -231,19 +286,52 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#leave?.();
+    this.#live?.end();
+    for (const work of this.#between.splice(0)) work();
     this.#spool.close();
     this.#options.image.close();
     return Promise.resolve();
   }
 
-  #aggregation(plan: QueryPlan, target: OutputStream): Aggregation | null {
+  #addInput(captured: CapturedSource, queries: readonly EventReader[], usesChange: boolean): void {
+    const index = this.#nextInput++;
+    const codec = rowCodec(captured.used.map(({ type }) => type));
+    this.#inputs.set(index, { index, captured, queries, usesChange, codec });
+  }
+
+  #taps(): Taps {
+    return {
+      ahead: this.#aheadIndexes,
+      between: (work) => {
+        if (this.#tx === null && this.#spool.isEmpty) work();
+        else this.#between.push(work);
+      },
+      addReader: (of, reader, usesChange) => {
+        if (of instanceof CapturedSource) {
+          this.#addInput(of, [reader], usesChange);
+          this.#uses.clear();
+        } else this.#outputs.get(of)?.addReader(reader);
+      },
+      removeReader: (of, reader) => {
+        if (!(of instanceof CapturedSource)) return this.#outputs.get(of)?.removeReader(reader);
+        for (const [index, { captured }] of this.#inputs) if (captured === of) this.#inputs.delete(index);
+        this.#uses.clear();
+      },
+    };
+  }
+
+  #aggregation(plan: QueryPlan, target: OutputStream, table: ResultTable | null): Aggregation | null {
     const { group } = plan;
     if (group === null) return null;
     const { processing, checkpoint, log } = this.#options;
     const { known, continuous, epoch } = checkpoint;
     const aggregation = new Aggregation({ plan, group, target, processing, epoch });
     const found = aggregation.restore(known, continuous);
-    if (found === 'restored') this.#restoredTables.add(checkpointName(plan.target.name));
+    if (found === 'restored') {
+      this.#restoredTables.add(checkpointName(plan.target.name));
+      if (table !== null) for (const row of aggregation.shown()) table.restore(row);
+    }
     if (found === 'lost')
       log.warn(
         { query: plan.id },
@@ -268,7 +356,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   #absorbed(batch: Batch<P, S>, between: boolean): Absorbed<P, S> {
     let total = 0;
-    for (const output of this.#outputs) total += output.records;
+    for (const output of this.#outputs.values()) total += output.records;
     const records = total - this.#counted;
     this.#counted = total;
     const reference = this.#options.image.flush(between);
@@ -287,7 +375,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       const name = tableName(table.id);
       use = {
         replicas: this.#replicas.filter(({ captured }) => tableName(captured.id) === name),
-        inputs: this.#inputs.filter(
+        inputs: [...this.#inputs.values()].filter(
           ({ captured, queries }) => queries.length > 0 && tableName(captured.id) === name,
         ),
       };
@@ -382,7 +470,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   #process(events: readonly SpooledEvent[]): void {
     for (const { stream, event } of events) {
-      for (const query of this.#inputs[stream]?.queries ?? []) query.process(event, false);
+      for (const query of this.#inputs.get(stream)?.queries ?? []) query.process(event, false);
     }
   }
 

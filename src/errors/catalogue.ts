@@ -631,6 +631,36 @@ export const CATALOGUE = {
     summary: "An expression failed for a row, and the query's ON_ERROR is STOP.",
     advice: 'Correct the statement or the row, or leave ON_ERROR out: then it is logged and counted.',
   },
+  'query.not-ready': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A table that a query asks for is not complete yet.',
+    advice: 'Ask again when `headwater status` says that the pipeline streams.',
+  },
+  'query.not-running': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'No pipeline with statements runs, so that there is nothing to ask.',
+    advice: 'Ask again in a moment; `headwater status` says what the pipeline does.',
+  },
+  'query.too-many': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'More queries with EMIT CHANGES run than may.',
+    advice: 'End some of them, or let consumers read the topic instead.',
+  },
+  'query.cut-off': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A query of a client was ended, since more waits for the client than is kept for it.',
+    advice: 'Read faster, ask for fewer rows with WHERE, or read the topic of the stream instead.',
+  },
+  'query.ended': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A query of a client was ended, since its pipeline stops or begins anew.',
+    advice: 'Send the query again.',
+  },
   'http.port-in-use': {
     fate: 'halt',
     exit: 3,
