@@ -95,7 +95,14 @@ export async function openEnrichment<P, S extends SourceInfo>(
     block,
     partly: context.partly,
     checkpoint: { known, continuous, epoch },
-    desk: desk === null ? null : { dialect: declared.dialect, enter: (live) => desk.enter(pipeline, live) },
+    desk:
+      desk === null
+        ? null
+        : {
+            dialect: declared.dialect,
+            topicOf: context.topicOf,
+            enter: (live) => desk.enter(pipeline, live),
+          },
     processing: new ProcessingLog(log),
     log,
     spoolDir: dir,

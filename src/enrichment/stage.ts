@@ -8,7 +8,7 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { RowChange, SourceInfo, TruncateChange, Tx } from '../model/change.ts';
 import type { PositionCodec } from '../model/position.ts';
-import { type TableSchema, tableName } from '../model/table.ts';
+import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import type { Image } from '../model/text-row.ts';
 import type { Log } from '../observability/log.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
@@ -73,6 +73,8 @@ export interface Absorbed<P, S extends SourceInfo> {
 /** Lets clients ask a program that runs. */
 export interface DeskEntrance {
   readonly dialect: Dialect;
+  /** Of a captured table's own records. */
+  readonly topicOf: (table: TableId) => string;
   /** Answers how to leave again. */
   enter(queries: LiveQueries): () => void;
 }
@@ -180,6 +182,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         ? null
         : new LiveQueries({
             program,
+            topicOf: desk.topicOf,
             dialect: desk.dialect,
             results,
             processing,

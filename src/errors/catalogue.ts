@@ -664,14 +664,14 @@ export const CATALOGUE = {
   'http.port-in-use': {
     fate: 'halt',
     exit: 3,
-    summary: 'Another process listens on the address of http.listen.',
-    advice: 'Stop that process, or choose another port in http.listen (or `off`).',
+    summary: 'Another process listens on the address of http.listen or http.sql.',
+    advice: 'Stop that process, or choose another port in that setting (or `off`).',
   },
   'http.cannot-listen': {
     fate: 'halt',
     exit: 3,
-    summary: 'The address of http.listen cannot be listened on.',
-    advice: 'Choose an address of this machine and a port above 1023 in http.listen, or `off`.',
+    summary: 'The address of http.listen or http.sql cannot be listened on.',
+    advice: 'Choose an address of this machine and a port above 1023 in that setting, or `off`.',
   },
   'http.no-daemon': {
     fate: 'halt',

@@ -3,7 +3,8 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
 import { Aggregation } from '../aggregation.ts';
 import type { CapturedSource } from '../captured-source.ts';
-import type { StreamSource, TableSource } from '../catalog.ts';
+import type { Source, StreamSource, TableSource } from '../catalog.ts';
+import type { TableId } from '../../model/table.ts';
 import type { Program } from '../program.ts';
 import type { ProcessingLog } from '../processing-log.ts';
 import { type EventReader, Query } from '../query.ts';
@@ -44,6 +45,8 @@ export interface Taps {
 
 export interface LiveOptions {
   readonly program: Program;
+  /** Of a captured table's own records. */
+  readonly topicOf: (table: TableId) => string;
   readonly dialect: Dialect;
   readonly results: ReadonlyMap<StreamSource, ResultTable>;
   readonly processing: ProcessingLog;
@@ -83,6 +86,16 @@ export class LiveQueries {
 
   get program(): Program {
     return this.#options.program;
+  }
+
+  topicOf(source: Source): string {
+    if (source.captured !== null) return this.#options.topicOf(source.captured.id);
+    return (source.kind === 'STREAM' ? source : source.result)?.sink?.topic ?? '';
+  }
+
+  /** Clients' queries with EMIT CHANGES. */
+  get pushQueries(): number {
+    return this.#pushes.size;
   }
 
   get dialect(): Dialect {
