@@ -6,24 +6,22 @@ import type { StreamEvent } from './event.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
 import type { ResultTable } from './queries/result-table.ts';
-import type { RecordWriter } from './record-writer.ts';
+import type { RecordWindow, RecordWriter } from './record-writer.ts';
 import type { Frame, Problem } from './sql/frame.ts';
 import type { SqlValue } from './sql/value.ts';
+import type { ReadTable } from './table-source.ts';
 
 /** Of outputs that were joined with a table as a later snapshot shows it. */
 const AS_OF_SNAPSHOT = [['__asof', 'snapshot']] as const;
 
 /** The window that a row of a table belongs to, ms since the epoch. */
-export interface WindowBounds {
-  readonly start: number;
-  readonly end: number;
-}
+export type RowWindow = Pick<RecordWindow, 'start' | 'end'>;
 
 /** Where the rows of a query go. */
 export interface RowTarget {
-  emit(event: StreamEvent, fromSnapshot: boolean, window?: WindowBounds | null): void;
-  /** A window's row that no event can reach any more is no longer kept; the topic keeps it as long as it does. */
-  forget?(row: readonly SqlValue[], window: WindowBounds | null): void;
+  emit(event: StreamEvent, fromSnapshot: boolean, window?: RecordWindow | null): void;
+  /** The row of a window that no event can reach any more is no longer kept; its topic keeps it as long as it does. */
+  forget?(row: readonly SqlValue[], window: RowWindow | null): void;
 }
 
 export interface EventReader {
@@ -61,23 +59,23 @@ export class OutputStream implements RowTarget {
   }
 
   /** `window`: of a row of a windowed table. */
-  emit(event: StreamEvent, fromSnapshot: boolean, window: WindowBounds | null = null): void {
+  emit(event: StreamEvent, fromSnapshot: boolean, window: RecordWindow | null = null): void {
     const { row, hasValue, time } = event;
     const record = this.#record;
-    this.#writer.write(record, hasValue ? row : null, {
-      keyed: row,
-      timeMs: time,
-      windowStart: window?.start ?? null,
-    });
+    this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
     record.headers = fromSnapshot ? AS_OF_SNAPSHOT : null;
     this.#sink.append(this.#topic, record);
     this.records++;
-    if (hasValue) this.#table?.put(row, window, time);
+    if (hasValue) this.#table?.put(row, window);
     else this.#table?.delete(row, window);
-    for (const reader of this.#readers) reader.process(event, fromSnapshot);
+    if (this.#readers.length === 0) return;
+    // The column that TIMESTAMP names is the ROWTIME of whoever reads on.
+    const { timestamp } = record;
+    const read = timestamp === time ? event : { ...event, time: timestamp };
+    for (const reader of this.#readers) reader.process(read, fromSnapshot);
   }
 
-  forget(row: readonly SqlValue[], window: WindowBounds | null): void {
+  forget(row: readonly SqlValue[], window: RowWindow | null): void {
     this.#table?.delete(row, window, true);
   }
 }
@@ -130,10 +128,10 @@ export class Query implements EventReader {
     for (let i = 0; i < joins.length; i++) {
       const join = joins[i]!;
       const key = join.key(frame);
-      const row = key === null ? null : join.replica.lookUp(key, join.asOf, event.seq);
+      const row = key === null ? null : join.rows.lookUp(key, join.asOf, event.seq);
       if (row === null && join.kind === 'INNER') return;
       frame.rows[i + 1] = row;
-      ahead ||= this.#ahead.has(join.replica.index);
+      ahead ||= isAhead(join.rows, this.#ahead);
     }
     if (where !== null && where(frame) !== true) return;
     if (this.#aggregation !== null) {
@@ -172,7 +170,13 @@ export class Query implements EventReader {
   }
 }
 
-function stopped({ id }: QueryPlan, problem: Problem): HeadwaterError {
+/** Whether one of the captured tables behind it shows a later state than the log's. */
+export function isAhead({ replicas }: ReadTable, ahead: ReadonlySet<number>): boolean {
+  if (ahead.size === 0) return false;
+  return replicas.some(({ index }) => ahead.has(index));
+}
+
+export function stopped({ id }: Pick<QueryPlan, 'id'>, problem: Problem): HeadwaterError {
   return new HeadwaterError(
     'enrich.row-failed',
     `The query ${id} met a row for which an expression failed (${problem}).`,

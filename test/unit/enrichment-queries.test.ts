@@ -290,3 +290,47 @@ describe('a push query', () => {
     expect(await rowsOf(open[0]!)).toEqual([]);
   });
 });
+
+describe('tables made of tables, and with windows', () => {
+  const MORE = `
+    CREATE TABLE PEOPLE WITH (CDC_TABLE = 'shop.public.people');
+    CREATE STREAM MOVEMENTS WITH (CDC_TABLE = 'shop.public.moves');
+    CREATE TABLE GOLDEN AS SELECT ID, UCASE(CLUB) AS CLUB FROM PEOPLE WHERE CLUB = 'gold';
+    CREATE TABLE CLUBS AS SELECT CLUB, COUNT(*) AS N FROM PEOPLE GROUP BY CLUB;
+    CREATE TABLE VISITS AS SELECT PERSON, COUNT(*) AS N FROM MOVEMENTS WINDOW SESSION (1 SECONDS) GROUP BY PERSON;
+  `;
+  const log = [person('ada', 'gold'), person('bob', 'tin'), person('cy', 'gold'), ...ROBIN.slice(0, 2)];
+  const answers = async (desk: EnrichmentRig['desk']): Promise<readonly unknown[]> => [
+    await pull(desk, 'SELECT * FROM GOLDEN'),
+    await pull(desk, `SELECT N FROM CLUBS WHERE CLUB = 'gold'`),
+    await pull(
+      desk,
+      `SELECT PERSON, N, WINDOWEND - WINDOWSTART AS LASTED FROM VISITS WHERE PERSON = 'robin'`,
+    ),
+  ];
+
+  it('show their rows once they hold all of them, also in the next attempt', async () => {
+    using rig = new EnrichmentRig({ sql: MORE, tables: TABLES, log, snapshotAt: 2 });
+    const attempt = await rig.attempt();
+    await expect(pull(rig.desk, 'SELECT * FROM GOLDEN')).rejects.toMatchObject({ code: 'query.not-ready' });
+    await attempt.snapshot([PEOPLE]);
+    await expect(pull(rig.desk, 'SELECT * FROM GOLDEN')).rejects.toMatchObject({ code: 'query.not-ready' });
+    attempt.commit();
+    expect(await answers(rig.desk)).toEqual([[['ada', 'GOLD']], [[1]], []]);
+    await attempt.read(5, () => 10);
+    expect(await answers(rig.desk)).toEqual([[['ada', 'GOLD']], [[1]], []]);
+    attempt.commit();
+    const last = [
+      [
+        ['ada', 'GOLD'],
+        ['cy', 'GOLD'],
+      ],
+      [[2]],
+      [['robin', 2, 1000]],
+    ];
+    expect(await answers(rig.desk)).toEqual(last);
+    await attempt.end();
+    await rig.attempt();
+    expect(await answers(rig.desk)).toEqual(last);
+  });
+});

@@ -12,6 +12,7 @@ import { defineCommand } from '../command.ts';
 import { loadFiles, loadWithStatements } from '../load-files.ts';
 import { errorsOf } from '../print-error.ts';
 import { createProgress } from '../progress.ts';
+import { reportToServiceManager } from '../service-manager.ts';
 import { onStopSignals } from '../signals.ts';
 import { VERSION } from '../version.ts';
 
@@ -50,6 +51,9 @@ export const command = defineCommand({
       redact,
       write: (line) => progress.writeLine(line),
     });
+    let daemon: Daemon | null = null;
+    const status: Daemon['status'] = () => daemon?.status() ?? [];
+    await using manager = reportToServiceManager({ status, log }, process.env);
     const timeoutMs = Math.max(...settings.map(({ shutdownTimeoutMs }) => shutdownTimeoutMs));
     const reload = async (): Promise<ReloadSummary> => {
       const summary = running().reload(await loadWithStatements(files));
@@ -62,12 +66,14 @@ export const command = defineCommand({
       ...(process.stderr.isTTY
         ? {}
         : { onHangup: () => void reload().catch((error) => logErrors(log, error)) }),
-      onStop: (signal) => log.info({ signal }, 'stopping: what has been read is delivered first'),
+      onStop: (signal) => {
+        log.info({ signal }, 'stopping: what has been read is delivered first');
+        manager?.stopping();
+      },
       onTimeout: () =>
         log.error({ timeoutMs }, 'shutdown.timeout is over; the next start resumes at the last commit'),
     });
     const desk = new QueryDesk();
-    let daemon: Daemon | null = null;
     const running = (): Daemon => {
       if (daemon !== null) return daemon;
       throw new HeadwaterError('request.not-running', 'The daemon is starting.');
@@ -76,7 +82,7 @@ export const command = defineCommand({
     const http = await serve(
       settings,
       {
-        status: () => daemon?.status() ?? [],
+        status,
         administration: {
           carryOut: (name, request) => carryOut(running(), name, request, REQUEST_TIMEOUT_MS),
           reload,
@@ -86,7 +92,7 @@ export const command = defineCommand({
     );
     let sql: HttpServer | null = null;
     try {
-      sql = await serveSql(settings, { status: () => daemon?.status() ?? [], desk }, log);
+      sql = await serveSql(settings, { status, desk }, log);
       daemon = startDaemon({ settings, log, untilCaughtUp, desk: sql === null ? null : desk }, signals.stop);
       progress.start(() => running().status(), log);
       const { exitCode } = await daemon.finished;

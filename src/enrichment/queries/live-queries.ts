@@ -6,6 +6,7 @@ import type { CapturedSource } from '../captured-source.ts';
 import type { Source, StreamSource, TableSource } from '../catalog.ts';
 import type { TableId } from '../../model/table.ts';
 import type { Program } from '../program.ts';
+import type { GroupStore } from '../group-store.ts';
 import type { ProcessingLog } from '../processing-log.ts';
 import { type EventReader, Query } from '../query.ts';
 import type { Replica } from '../replica.ts';
@@ -24,7 +25,7 @@ import {
   type StreamPushPlan,
   type TablePushPlan,
 } from './select-plan.ts';
-import type { TableView } from './table-view.ts';
+import type { CommittedRows } from './committed-rows.ts';
 
 /** Queries of clients at one time. */
 const MAX_PUSH_QUERIES = 100;
@@ -49,6 +50,8 @@ export interface LiveOptions {
   readonly topicOf: (table: TableId) => string;
   readonly dialect: Dialect;
   readonly results: ReadonlyMap<StreamSource, ResultTable>;
+  /** Whether tables made of tables hold all their rows. */
+  readonly filled: () => boolean;
   readonly processing: ProcessingLog;
   readonly taps: Taps;
 }
@@ -65,12 +68,12 @@ export interface RunningSelect {
 
 interface Push {
   readonly queue: RowQueue;
-  readonly aggregation: Aggregation | null;
+  readonly groups: GroupStore | null;
 }
 
 export class LiveQueries {
   readonly #options: LiveOptions;
-  readonly #replicas = new Map<TableView, Replica>();
+  readonly #replicas = new Map<Replica, CommittedRows>();
   readonly #pushes = new Set<Push>();
   #underWay = 0;
   #ended = false;
@@ -78,9 +81,9 @@ export class LiveQueries {
   constructor(options: LiveOptions) {
     this.#options = options;
     for (const replica of options.program.replicas) {
-      const view = replica.observe();
-      if (replica.ready) view.show();
-      this.#replicas.set(view, replica);
+      const rows = replica.observe();
+      if (replica.ready) rows.show();
+      this.#replicas.set(replica, rows);
     }
   }
 
@@ -118,20 +121,21 @@ export class LiveQueries {
   /** A commit begins that makes durable what has been absorbed so far. */
   committing(): void {
     this.#underWay++;
-    for (const [view, { ready }] of this.#replicas) view.committing(ready);
-    for (const { view } of this.#options.results.values()) view.committing(true);
-    for (const { queue, aggregation } of this.#pushes) {
+    const { results, filled } = this.#options;
+    for (const [{ ready }, rows] of this.#replicas) rows.committing(ready);
+    for (const { rows } of results.values()) rows.committing(filled());
+    for (const { queue, groups } of this.#pushes) {
       queue.committing();
       // What a persistent query would put into the checkpoint.
-      aggregation?.flush();
+      groups?.flush();
     }
   }
 
   /** The oldest commit under way is durable. */
   committed(): void {
     this.#underWay = Math.max(0, this.#underWay - 1);
-    for (const view of this.#replicas.keys()) view.committed();
-    for (const { view } of this.#options.results.values()) view.committed();
+    for (const rows of this.#replicas.values()) rows.committed();
+    for (const { rows } of this.#options.results.values()) rows.committed();
     for (const { queue } of this.#pushes) queue.committed();
   }
 
@@ -142,12 +146,12 @@ export class LiveQueries {
   }
 
   #pull(plan: PullPlan): RunningSelect {
-    const view = this.#viewOf(plan.table);
+    const committed = this.#rowsOf(plan.table);
     const rows =
       plan.keys === null
-        ? view.rows()
+        ? committed.rows()
         : plan.keys.flatMap((key): StoredRow[] => {
-            const row = view.get(key);
+            const row = committed.get(key);
             return row === null ? [] : [row];
           });
     let closed = false;
@@ -160,31 +164,34 @@ export class LiveQueries {
   }
 
   async #pushTable(plan: TablePushPlan, signal: AbortSignal): Promise<RunningSelect> {
-    const view = this.#viewOf(plan.table);
+    const rows = this.#rowsOf(plan.table);
     const queue = new RowQueue(plan.limit, this.#underWay);
     const listener = new TableRows(plan, queue);
     await this.#between(signal, () => {
-      if (plan.fromBeginning) listener.begin(view.current(), view.settled);
-      view.listen(listener);
+      if (plan.fromBeginning) listener.begin(rows.current(), rows.settled);
+      rows.listen(listener);
     });
-    return this.#running(plan, { queue, aggregation: null }, () => view.unlisten(listener));
+    return this.#running(plan, { queue, groups: null }, () => rows.unlisten(listener));
   }
 
   async #pushStream(plan: StreamPushPlan, signal: AbortSignal): Promise<RunningSelect> {
     const { taps, processing } = this.#options;
-    for (const { replica, table } of plan.query.joins) if (!replica.ready) throw notReady(table);
+    for (const { table, rows } of plan.query.joins)
+      if (rows.replicas.some(({ ready }) => !ready)) throw notReady(table.name);
     const queue = new RowQueue(plan.limit, this.#underWay);
     const target = new StreamRows(plan, queue);
-    const { group } = plan.query;
+    const { group, store: groups } = plan.query;
+    const note = (): void => {};
+    groups?.restore({ known: new Map(), continuous: false, epoch: 0, note });
     const aggregation =
-      group === null ? null : new Aggregation({ plan: plan.query, group, target, processing, epoch: 0 });
+      group === null || groups === null ? null : new Aggregation({ group, store: groups, target, note });
     const query = new Query(plan.query, { target, processing, ahead: taps.ahead, aggregation });
     const reader: EventReader = {
       process(event, fromSnapshot) {
         if (!queue.open) return;
         try {
           query.process(event, fromSnapshot);
-          if (aggregation !== null && aggregation.size > MAX_GROUPS) queue.finish(tooManyGroups());
+          if (groups !== null && groups.size > MAX_GROUPS) queue.finish(tooManyGroups());
         } catch (error) {
           // A client's query never stops the pipeline.
           queue.finish(asHeadwaterError(error));
@@ -192,11 +199,8 @@ export class LiveQueries {
       },
     };
     const source = plan.captured ?? plan.query.input;
-    await this.#between(signal, () => {
-      for (const { replica, asOf } of plan.query.joins) if (asOf !== 'COMMIT') replica.historic = true;
-      taps.addReader(source, reader, plan.query.usesChange);
-    });
-    return this.#running(plan, { queue, aggregation }, () =>
+    await this.#between(signal, () => taps.addReader(source, reader, plan.query.usesChange));
+    return this.#running(plan, { queue, groups }, () =>
       taps.between(() => taps.removeReader(source, reader)),
     );
   }
@@ -242,14 +246,14 @@ export class LiveQueries {
     };
   }
 
-  #viewOf({ name, result }: TableSource): TableView {
-    const view =
+  #rowsOf({ name, result, rows: read }: TableSource): CommittedRows {
+    const rows =
       result === null
-        ? [...this.#replicas].find(([, replica]) => replica === this.program.replicaOf(name))?.[0]
-        : this.#options.results.get(result)?.view;
-    if (view === undefined) throw new TypeError('Each table has its rows.');
-    if (!view.visible) throw notReady(name);
-    return view;
+        ? [...this.#replicas].find(([replica]) => replica === read)?.[1]
+        : this.#options.results.get(result)?.rows;
+    if (rows === undefined) throw new TypeError('Each table has its rows.');
+    if (!rows.visible) throw notReady(name);
+    return rows;
   }
 }
 
@@ -269,7 +273,7 @@ function tooManyGroups(): HeadwaterError {
 }
 
 async function* matching(
-  { columns, where, limit, table }: PullPlan,
+  { columns, where, limit }: PullPlan,
   rows: readonly StoredRow[],
   closed: () => boolean,
 ): AsyncGenerator<readonly ResultRow[]> {
@@ -281,7 +285,6 @@ async function* matching(
     for (const row of rows.slice(from, from + ROWS_A_BREATH)) {
       if (left === 0) break;
       frame.rows[0] = row;
-      if (table.result !== null) frame.time = Number(row.at(-1));
       if (where !== null && where(frame) !== true) continue;
       found.push({ text: text(columns.map(({ run }) => run(frame))), tombstone: false });
       left--;

@@ -7,7 +7,7 @@ import type { StoredRow } from '../store.ts';
 import { rowText } from './result-rows.ts';
 import type { RowQueue } from './row-queue.ts';
 import type { StreamPushPlan, TablePushPlan } from './select-plan.ts';
-import type { TableListener } from './table-view.ts';
+import type { TableListener } from './committed-rows.ts';
 
 /** What the query is at the end of: its rows are the client's. */
 export class StreamRows implements RowTarget {
@@ -67,9 +67,8 @@ export class TableRows implements TableListener {
   }
 
   #passes(row: StoredRow): boolean {
-    const { where, table } = this.#plan;
+    const { where } = this.#plan;
     this.#frame.rows[0] = row;
-    if (table.result !== null) this.#frame.time = Number(row.at(-1));
     return where === null || where(this.#frame) === true;
   }
 

@@ -1,63 +1,65 @@
 /**
- * The rows of a table that a query makes, kept to be asked for. A row has the table's columns, of a windowed table
- * with the start and the end of the window behind them, and its ROWTIME as the last value.
+ * The rows of a table that a query makes, kept to be asked for. A row has the table's columns, and of a windowed table
+ * the start and the end of the window behind them.
  */
 import type { SqlColumn } from '../captured-source.ts';
-import { compositeKey } from '../captured-source.ts';
-import type { ShownRow } from '../aggregation.ts';
-import type { WindowBounds } from '../query.ts';
+import type { RowWindow } from '../query.ts';
 import { keyOf, type KeyValue, type SqlValue } from '../sql/value.ts';
 import { memoryStore, type StoredRow } from '../store.ts';
-import { TableView } from './table-view.ts';
+import { CommittedRows } from './committed-rows.ts';
+
+export interface ShownRow {
+  readonly row: readonly SqlValue[];
+  readonly window: RowWindow | null;
+}
 
 export class ResultTable {
-  readonly #columns: readonly SqlColumn[];
+  readonly #types: readonly SqlColumn[];
   readonly #keys: readonly number[];
   readonly #store = memoryStore();
-  readonly view: TableView;
+  readonly rows: CommittedRows;
 
   /** `columns`: of the query's rows, without those of the window. */
   constructor(columns: readonly SqlColumn[]) {
-    this.#columns = columns;
+    this.#types = columns;
     this.#keys = columns.flatMap(({ key }, index) => (key ? [index] : []));
-    this.view = new TableView(this.#store);
-    // Either the checkpoint has filled it, or it is empty.
-    this.view.show();
+    this.rows = new CommittedRows(this.#store);
   }
 
-  /** As the checkpoint has it. */
-  restore({ row, window, time }: ShownRow): void {
-    this.#store.put(this.#keyOf(row, window), stored(row, window, time));
+  /** As the checkpoint has it: these are all rows. */
+  restore(shown: Iterable<ShownRow>): void {
+    for (const { row, window } of shown) this.#store.put(this.#keyOf(row, window), stored(row, window));
+    this.rows.show();
   }
 
-  put(row: readonly SqlValue[], window: WindowBounds | null, time: number): void {
+  put(row: readonly SqlValue[], window: RowWindow | null): void {
     const key = this.#keyOf(row, window);
-    const kept = stored(row, window, time);
-    this.view.changing(key, kept);
+    const kept = stored(row, window);
+    this.rows.changing(key, kept);
     this.#store.put(key, kept);
   }
 
   /** `row`: of which the key counts. `quietly`: it is too old to be kept. */
-  delete(row: readonly SqlValue[], window: WindowBounds | null, quietly = false): void {
+  delete(row: readonly SqlValue[], window: RowWindow | null, quietly = false): void {
     const key = this.#keyOf(row, window);
-    this.view.changing(key, null, quietly);
+    this.rows.changing(key, null, quietly);
     this.#store.delete(key);
   }
 
-  #keyOf(row: readonly SqlValue[], window: WindowBounds | null): KeyValue {
-    const [first, ...others] = this.#keys;
-    const type = first === undefined ? undefined : this.#columns[first]?.type;
-    const value = first === undefined ? null : (row[first] ?? null);
-    if (window === null && others.length === 0 && type !== undefined && value !== null)
-      return keyOf(type, value);
-    const key = compositeKey(
-      this.#keys.map((index) => this.#columns[index]!.type),
-      this.#keys.map((index) => row[index] ?? null),
-    );
-    return window === null ? key : `${key}${window.start} ${window.end}`;
+  /** As select-plan.ts makes it of constants, for tables without windows. */
+  #keyOf(row: readonly SqlValue[], window: RowWindow | null): KeyValue {
+    const parts: string[] = [];
+    for (const index of this.#keys) {
+      const column = this.#types[index];
+      const value = row[index] ?? null;
+      const part = column === undefined || value === null ? null : keyOf(column.type, value);
+      if (part !== null && window === null && this.#keys.length === 1) return part;
+      parts.push(String(part));
+    }
+    return JSON.stringify(window === null ? parts : [...parts, window.start, window.end]);
   }
 }
 
-function stored(row: readonly SqlValue[], window: WindowBounds | null, time: number): StoredRow {
-  return window === null ? [...row, time] : [...row, window.start, window.end, time];
+function stored(row: readonly SqlValue[], window: RowWindow | null): StoredRow {
+  return window === null ? row : [...row, window.start, window.end];
 }

@@ -1,7 +1,8 @@
 /** What a SELECT that a client sends does: answer from a table once (pull), or go on with what changes (push). */
-import { type CapturedSource, compositeKey } from '../captured-source.ts';
+import type { CapturedSource } from '../captured-source.ts';
 import type { StreamSource, TableSource } from '../catalog.ts';
 import { planGroups } from '../group-plan.ts';
+import { GroupStore } from '../group-store.ts';
 import { compileJoins } from '../join-plan.ts';
 import type { Program, QueryPlan } from '../program.ts';
 import { type OutputColumn, projectColumns } from '../projection.ts';
@@ -12,9 +13,9 @@ import { compileCondition, compileExpression } from '../sql/compile.ts';
 import type { Evaluate } from '../sql/frame.ts';
 import type { Parsed } from '../sql/parse-statement.ts';
 import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
-import type { SqlType } from '../sql/sql-type.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
-import { keyOf, type KeyValue, type SqlValue } from '../sql/value.ts';
+import type { KeyValue, SqlValue } from '../sql/value.ts';
+import { tableKey } from '../table-source.ts';
 
 export interface SelectRequest {
   readonly select: Select;
@@ -134,7 +135,6 @@ function pushOverStream(
   const joins = compileJoins(select.joins, {
     scope,
     catalog: program.catalog,
-    replicaOf: (name) => program.replicaOf(name),
   });
   const where = conditionOf(select, scope);
   const { group, columns } =
@@ -152,6 +152,10 @@ function pushOverStream(
     target: { kind: 'STREAM', name: '', columns, captured: null, sink: null, kept: false },
     onError: 'LOG',
     group,
+    store:
+      group === null
+        ? null
+        : new GroupStore({ name: '', statement: '', group, columns, replicas: [], counted: true }),
     usesChange: scope.usesChange,
     warnings,
   };
@@ -164,7 +168,7 @@ function conditionOf({ where }: Select, scope: SelectScope): Evaluate | null {
 
 /** As the projection lists them: a client's result needs no key. */
 function listed(select: Select, scope: SelectScope): readonly OutputColumn[] {
-  return projectColumns(select, scope, { kind: 'partition', by: [] });
+  return projectColumns(select, scope, { kind: 'partition', by: [] }).columns;
 }
 
 /** Which columns of the result are key columns of the table and nothing more. */
@@ -188,7 +192,7 @@ function refuseExplode(source: SourceText, { at }: Select, columns: readonly Out
  */
 function keysIn(where: Expr, scope: SelectScope, table: TableSource): readonly KeyValue[] | null {
   // The key of a windowed table holds the window too.
-  if (table.columns.some(({ name, key }) => !key && name.endsWith('WINDOWSTART'))) return null;
+  if (table.rows === null) return null;
   const keys = table.columns.flatMap(({ key, type }, index) => (key ? [{ index, type }] : []));
   const named = new Map<number, readonly SqlValue[]>();
   for (const part of conjuncts(where)) {
@@ -205,17 +209,9 @@ function keysIn(where: Expr, scope: SelectScope, table: TableSource): readonly K
   const distinct = new Set<KeyValue>();
   for (const values of combinations) {
     if (values.some((value) => value === null)) continue;
-    distinct.add(keyText(types, values));
+    distinct.add(tableKey(types, values));
   }
   return [...distinct];
-}
-
-/** As replicas and result tables make their keys. */
-function keyText(types: readonly SqlType[], values: readonly SqlValue[]): KeyValue {
-  const [type, ...others] = types;
-  return type !== undefined && others.length === 0
-    ? keyOf(type, values[0] ?? null)
-    : compositeKey(types, values);
 }
 
 function conjuncts(expr: Expr): readonly Expr[] {

@@ -3,7 +3,7 @@ import { entryOf } from '../../errors/catalogue.ts';
 import type { SqlColumn } from '../../enrichment/captured-source.ts';
 import type { Sinkable, Source } from '../../enrichment/catalog.ts';
 import { explainQuery } from '../../enrichment/explain.ts';
-import type { QueryPlan } from '../../enrichment/program.ts';
+import type { QueryPlan, TableQueryPlan } from '../../enrichment/program.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import { planSelect } from '../../enrichment/queries/select-plan.ts';
@@ -190,8 +190,26 @@ function everything(desk: QueryDesk): readonly Named[] {
   );
 }
 
-function persistent(desk: QueryDesk): readonly QueryPlan[] {
-  return [...desk.running.values()].flatMap(({ program }) => program.queries);
+type Persistent = QueryPlan | TableQueryPlan;
+
+function persistent(desk: QueryDesk): readonly Persistent[] {
+  return [...desk.running.values()].flatMap((queries) => persistentOf(queries));
+}
+
+function persistentOf({ program }: LiveQueries): readonly Persistent[] {
+  return [...program.queries, ...program.tables];
+}
+
+/** The streams and tables that the query reads. */
+function sourcesOf(query: Persistent): readonly string[] {
+  const first = 'rows' in query ? query.from.name : query.input.name;
+  return [first, ...query.joins.map(({ table }) => table.name)];
+}
+
+function windowTypeOf(query: Persistent | undefined): string | null {
+  if (query === undefined) return null;
+  const group = 'rows' in query ? query.groups?.plan : query.group;
+  return group?.window?.kind ?? null;
 }
 
 function sinkOf(source: Source): Sinkable | null {
@@ -217,14 +235,12 @@ function listing(queries: LiveQueries, source: Source): object {
 }
 
 function describe(queries: LiveQueries, source: Source, extended: boolean): object {
-  const { program } = queries;
-  const reads = program.queries.filter(
-    ({ input, joins }) => input.name === source.name || joins.some(({ table }) => table === source.name),
-  );
-  const writes = program.queries.filter(({ target }) => target.name === source.name);
+  const all = persistentOf(queries);
+  const reads = all.filter((query) => sourcesOf(query).includes(source.name));
+  const writes = all.filter(({ target }) => target.name === source.name);
   return {
     ...listing(queries, source),
-    windowType: writes[0]?.group?.window?.kind ?? null,
+    windowType: windowTypeOf(writes[0]),
     readQueries: reads.map(queryListing),
     writeQueries: writes.map(queryListing),
     fields: fieldsOf(source.columns),
@@ -242,7 +258,7 @@ function describe(queries: LiveQueries, source: Source, extended: boolean): obje
   };
 }
 
-function queryListing({ id, statement, target }: QueryPlan): object {
+function queryListing({ id, statement, target }: Persistent): object {
   return {
     queryString: statement,
     sinks: [target.name],
@@ -254,14 +270,14 @@ function queryListing({ id, statement, target }: QueryPlan): object {
   };
 }
 
-function queryDescription(plan: QueryPlan): object {
-  const { id, statement, group, columns, input, joins, target } = plan;
+function queryDescription(plan: Persistent): object {
+  const { id, statement, columns, target } = plan;
   return {
     id,
     statementText: statement,
-    windowType: group?.window?.kind ?? null,
+    windowType: windowTypeOf(plan),
     fields: fieldsOf(columns),
-    sources: [input.name, ...joins.map(({ table }) => table)],
+    sources: sourcesOf(plan),
     sinks: [target.name],
     topology: '',
     executionPlan: explainQuery(plan),

@@ -10,7 +10,7 @@ export interface TableListener {
   changed(before: StoredRow | null, after: StoredRow | null): void;
 }
 
-export class TableView {
+export class CommittedRows {
   readonly #store: Pick<TableStore, 'get' | 'entries'>;
   readonly #listeners = new Set<TableListener>();
   /** By commit, the oldest first; the last is of changes that no commit has begun to make durable. */
