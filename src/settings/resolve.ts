@@ -10,6 +10,7 @@ import { DEFAULT_LISTEN, isLoopback, parseListen } from './listen.ts';
 import type { Environment } from './references.ts';
 import { resolveEmit } from './resolve-emit.ts';
 import { PLAIN_TEXT, resolveTls } from './resolve-tls.ts';
+import { resolvePoll } from './resolve-poll.ts';
 import type { FileShape } from './schema.ts';
 import { Secret } from './secret.ts';
 import type { EnrichSettings, HttpSettings, Settings, SourceSettings, TlsSettings } from './settings.ts';
@@ -119,6 +120,7 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       sessionMaxMs: durationInMs(oracle.session_time),
       bufferBytes: sizeInBytes(oracle.buffer),
     },
+    poll: resolvePoll({ source }, document),
     onGap: source.on_gap,
   };
 }

@@ -16,6 +16,7 @@
  * | `registry/<subject>` | id and hash of the schema last written under a registry's subject (schema/registry/) |
  * | `paused/<schema>.<table>` | why the table's changes are left out (emitter/paused-tables.ts) |
  * | `topic/<schema>.<table>` | the topic the table goes on in after an incompatible change |
+ * | `poll/<schema>.<table>` | TableCursor: how far the table has been polled (readers/polling/cursor.ts) |
  * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/aggregation.ts) |
  */
 import type { JsonValue } from '../model/position.ts';
@@ -31,6 +32,7 @@ export const ENRICH_KEY = 'enrich';
 export const HISTORY_PREFIX = 'history/';
 export const REGISTRY_PREFIX = 'registry/';
 export const PAUSED_PREFIX = 'paused/';
+export const POLL_PREFIX = 'poll/';
 export const TOPIC_PREFIX = 'topic/';
 
 export interface PositionRecord {

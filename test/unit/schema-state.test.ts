@@ -3,7 +3,7 @@ import { historiesOf, repairOf } from '../../src/daemon/schema-history.ts';
 import { PausedTables, pausesTable, type Refusals } from '../../src/emitter/paused-tables.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { TableSchema } from '../../src/model/table.ts';
-import { SchemaVersions } from '../../src/readers/postgres/schema-versions.ts';
+import { SchemaVersions } from '../../src/readers/schema-versions.ts';
 
 const TABLE: TableSchema = {
   id: { schema: 'public', table: 'a/b' },

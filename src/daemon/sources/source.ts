@@ -22,7 +22,11 @@ export async function withSource<T>(
   log: Log,
   use: <P, S extends SourceInfo>(source: Source<P, S>) => T,
 ): Promise<T> {
-  const { connector } = settings.source;
+  const { connector, mode } = settings.source;
+  if (mode === 'poll') {
+    const { pollingSource } = await import('./polling.ts');
+    return use(await pollingSource(settings, log));
+  }
   switch (connector) {
     case 'postgresql': {
       const { postgresSource } = await import('./postgres.ts');

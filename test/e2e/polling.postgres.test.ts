@@ -1,0 +1,170 @@
+/** Polling of PostgreSQL, as its users run it: what the records say at the end is what the tables hold. */
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { randomFrom, writeOverlapping } from '../support/overlapping-writers.ts';
+import { postgresVersions, type TestDatabase, testDatabase } from '../support/servers.ts';
+import { type Envelope, readFiles } from './topic-records.ts';
+import { Headwater, pipelineFile, runToEnd, type Workspace, workspace } from './headwater.ts';
+
+let files: Workspace;
+let count = 0;
+beforeAll(async () => (files = await workspace()));
+afterAll(() => files?.[Symbol.asyncDispose]());
+
+interface Row extends Envelope {
+  readonly key: string;
+}
+
+interface Pipeline {
+  readonly file: string;
+  readonly dir: string;
+}
+
+async function pipeline(database: TestDatabase, poll: string, tables = ['public.*']): Promise<Pipeline> {
+  const name = `poll${++count}`;
+  const dir = files.path(`${name}-records`);
+  const text = pipelineFile({
+    name,
+    url: database.url,
+    tables,
+    path: dir,
+    source: ['mode: poll', `poll: ${poll}`],
+    more: [`state: { dir: ${files.path(`${name}-state`)} }`],
+    http: '127.0.0.1:0',
+  });
+  return { file: await files.write(`${name}.yaml`, text), dir };
+}
+
+/** All committed records of rows, in order. */
+async function records({ dir }: Pipeline): Promise<readonly Row[]> {
+  return (await readFiles(dir)).flatMap(({ key, value }): Row[] => {
+    if (value === null || !('op' in value)) return [];
+    const { op, before, after, source } = value;
+    return [{ op, key: JSON.stringify(key), before, after, source }];
+  });
+}
+
+async function caughtUp(polled: Pipeline): Promise<void> {
+  const { exit, stderr } = await runToEnd(polled.file);
+  expect(exit, stderr).toBe(0);
+}
+
+function replayed(all: readonly Row[]): ReadonlyMap<string, unknown> {
+  const rows = new Map<string, unknown>();
+  for (const { op, key, after } of all) {
+    if (op === 'd') rows.delete(key);
+    else rows.set(key, after);
+  }
+  return rows;
+}
+
+const SEEDS = [11, 12];
+
+describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
+  it('sees of an order what stands there at each poll', async () => {
+    await using database = await testDatabase(version);
+    await database.query(
+      'CREATE TABLE orders (id int PRIMARY KEY, status text, address text, updated_at timestamptz NOT NULL)',
+    );
+    const polled = await pipeline(
+      database,
+      '{ every: 1s, tables: { public.orders: { timestamp: updated_at } } }',
+    );
+    const change = (text: string): Promise<unknown> => database.query(text);
+    await change(`INSERT INTO orders VALUES (1, 'PENDING', 'first', now())`);
+    await caughtUp(polled);
+    await change(`UPDATE orders SET address = 'second', updated_at = now()`);
+    await change(`UPDATE orders SET address = 'third', updated_at = now()`);
+    await change(`UPDATE orders SET status = 'SHIPPED', updated_at = now()`);
+    await caughtUp(polled);
+    const seen = (await records(polled)).map(({ op, after, source }) => [
+      op,
+      after?.['status'],
+      after?.['address'],
+      source['connector'],
+    ]);
+    expect(seen).toEqual([
+      ['r', 'PENDING', 'first', 'polling'],
+      ['u', 'SHIPPED', 'third', 'polling'],
+    ]);
+  });
+
+  it.each(SEEDS)(
+    'loses and repeats nothing while transactions overlap and it is killed (seed %i)',
+    async (seed) => {
+      await using database = await testDatabase(version);
+      await database.query(`CREATE TABLE stamped (id int PRIMARY KEY, v int NOT NULL, updated_at timestamptz DEFAULT now());
+      CREATE TABLE numbered (id serial PRIMARY KEY, v int NOT NULL);
+      CREATE TABLE whole (id int PRIMARY KEY, v int NOT NULL);
+      CREATE TABLE local (id int PRIMARY KEY, v int NOT NULL, changed timestamp, made timestamp DEFAULT now());
+      INSERT INTO stamped SELECT i, -i FROM generate_series(1, 40) i;
+      INSERT INTO whole SELECT i, -i FROM generate_series(1, 40) i;
+      INSERT INTO local SELECT i, -i FROM generate_series(1, 40) i;
+      INSERT INTO numbered (v) SELECT -i FROM generate_series(1, 40) i`);
+      const polled = await pipeline(
+        database,
+        `{ every: 100ms, overlap: 0s, batch_rows: 7, time_zone: UTC, tables: {
+        public.stamped: { timestamp: updated_at }, public.numbered: { incrementing: id },
+        public.local: { timestamp: [changed, made] } } }`,
+      );
+      const sessions = await Promise.all(Array.from({ length: 5 }, () => connected(database.url)));
+      let writing = true;
+      const writers = writeOverlapping({
+        sessions,
+        seed,
+        transactions: 25,
+        statement: (random, n) => {
+          const id = 1 + random(60);
+          switch (random(5)) {
+            case 0:
+              return `INSERT INTO numbered (v) SELECT ${n} FROM generate_series(1, 3)`;
+            case 1:
+              return `INSERT INTO whole VALUES (${id}, ${n}) ON CONFLICT (id) DO UPDATE SET v = ${n}`;
+            case 2:
+              return `INSERT INTO local VALUES (${id}, ${n}, now()) ON CONFLICT (id) DO UPDATE SET v = ${n}, changed = now()`;
+            // In subtransactions, whose numbers are others than their transaction's.
+            case 3:
+              return `DO $$ BEGIN INSERT INTO stamped VALUES (${id}, ${n}, now());
+              EXCEPTION WHEN unique_violation THEN UPDATE stamped SET v = ${n}, updated_at = now() WHERE id = ${id}; END $$`;
+            default:
+              return `INSERT INTO stamped VALUES (${id}, ${n}, now()) ON CONFLICT (id) DO UPDATE SET v = ${n}, updated_at = now()`;
+          }
+        },
+      }).finally(() => (writing = false));
+      const random = randomFrom(seed);
+      while (writing) {
+        await using daemon = new Headwater(['run', polled.file]);
+        await daemon.until(({ state }) => state === 'streaming');
+        await new Promise((resolve) => setTimeout(resolve, 200 + random(600)));
+        await daemon.kill();
+      }
+      await writers;
+      await Promise.all(sessions.map((session) => session.end()));
+      await caughtUp(polled);
+      const all = await records(polled);
+      for (const table of ['stamped', 'numbered', 'whole', 'local']) {
+        const ofTable = all.filter(({ source }) => source['table'] === table);
+        const rows = (await database.query(`SELECT id, v FROM ${table} ORDER BY id`)) as readonly unknown[];
+        const found = [...replayed(ofTable).values()] as readonly {
+          readonly id: number;
+          readonly v: number;
+        }[];
+        expect(
+          found.map(({ id, v }) => ({ id, v })).sort((a, b) => a.id - b.id),
+          `${table}, seed ${seed}`,
+        ).toEqual(rows);
+        // Statements number what they write: of what was polled no state comes twice.
+        const polledStates = ofTable
+          .filter(({ op }) => op !== 'r')
+          .map(({ after }) => JSON.stringify([after?.['id'], after?.['v']]));
+        expect(new Set(polledStates).size, `${table}, seed ${seed}`).toBe(polledStates.length);
+      }
+    },
+  );
+});
+
+async function connected(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  return client;
+}
