@@ -1,3 +1,6 @@
+import type { HeadwaterError } from '../errors/headwater-error.ts';
+import type { TableId } from '../model/table.ts';
+
 /**
  * Where records go. A sink takes bytes and a small map of state, and makes both durable together: that is how
  * a crash leaves no gap and no duplicate. It knows nothing of tables, envelopes or positions.
@@ -12,7 +15,7 @@ export interface Sink extends AsyncDisposable {
    * Takes ownership (waits for the lease where the sink has one; calls `onWaiting` when it has to), fences
    * predecessors, and reads the durable state back. Resolves to an empty map for a new pipeline.
    */
-  restore(options: { onWaiting: () => void; signal: AbortSignal }): Promise<ReadonlyMap<string, string>>;
+  restore(options: RestoreOptions): Promise<ReadonlyMap<string, string>>;
   /**
    * Throws where one of these topics can neither be written nor created, as far as it can be known beforehand;
    * changes nothing. Asked after `restore`, before anything is made at the source. Left out where nothing can
@@ -32,6 +35,14 @@ export interface Sink extends AsyncDisposable {
   stats(): SinkStats;
 }
 
+export interface RestoreOptions {
+  /** Another instance holds the pipeline. */
+  readonly onWaiting: () => void;
+  /** A record of this table was too large: a note of it lies in the dead-letter topic. */
+  readonly onDeadLetter?: (table: TableId, error: HeadwaterError) => void;
+  readonly signal: AbortSignal;
+}
+
 export type TopicPurpose =
   'table' | 'compacted' | 'transaction' | 'message' | 'heartbeat' | 'schema' | 'notification' | 'dead-letter';
 
@@ -49,6 +60,8 @@ export interface SinkRecord {
   headers: readonly (readonly [name: string, value: string | Uint8Array])[] | null;
   /** Milliseconds since the epoch. */
   timestamp: number;
+  /** The table whose change the record is of; null, or left out, where it is of none. */
+  origin?: TableId | null;
 }
 
 export interface SinkStats {

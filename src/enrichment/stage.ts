@@ -211,8 +211,11 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         );
         for (const range of plan.chunks) {
           for await (const { rows } of view.rows(plan, range, signal)) {
-            for (const { table, after } of rows)
-              this.#upsert(replica, captured.reader(table), null, after, 0);
+            for (const row of rows) {
+              this.#whereReadable(row, () =>
+                this.#upsert(replica, captured.reader(row.table), null, row.after, 0),
+              );
+            }
             this.#options.image.flush(false);
           }
         }
@@ -300,9 +303,13 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   /** A row that cannot be read lies in the dead-letter topic, as the emitter puts it there. */
   #readRow(change: RowChange<S>, bytes: number): void {
-    if (change.unreadable !== undefined) return;
+    this.#whereReadable(change, () => this.#row(change, bytes));
+  }
+
+  #whereReadable({ unreadable: known }: RowChange<S>, work: () => void): void {
+    if (known !== undefined) return;
     try {
-      this.#row(change, bytes);
+      work();
     } catch (error) {
       if (!(error instanceof HeadwaterError) || error.code !== 'source.value-unreadable') throw error;
       this.#note('value-not-representable');

@@ -4,6 +4,7 @@ import { adminRoutes } from './admin.ts';
 import { carriesToken, isPlainHost } from './access.ts';
 import { readinessOf, verboseHealth } from './health.ts';
 import { createMetricsText } from './metrics-text.ts';
+import { RequestLimits } from './request-limits.ts';
 import type { HttpServerOptions } from './server.ts';
 import { statusPage } from './status-page.ts';
 
@@ -18,6 +19,7 @@ export async function createRoutes(
   const startedAt = new Date(Date.now() - process.uptime() * 1000).toISOString();
   // The server that listens is not fastify's own (see server.ts).
   const app = fastify({ serverFactory: (handler) => createServer(handler), bodyLimit: 64 * 1024 });
+  const limits = new RequestLimits(() => performance.now());
   let metrics: ReturnType<typeof createMetricsText> | null = null;
 
   app.addHook('onRequest', async (request, reply) => {
@@ -29,6 +31,14 @@ export async function createRoutes(
     });
     const path = request.url.split('?', 1)[0]!;
     if (HEALTH_PATHS.has(path)) return;
+    const wait = limits.request(request.ip);
+    if (wait > 0) {
+      await reply
+        .code(429)
+        .header('retry-after', wait)
+        .send({ error: `Too many requests: wait ${wait} s.` });
+      return;
+    }
     if (token === null) {
       if (isPlainHost(request.headers.host)) return;
       await reply
@@ -37,6 +47,7 @@ export async function createRoutes(
       return;
     }
     if (carriesToken(request.headers.authorization, token)) return;
+    if (request.headers.authorization !== undefined) limits.wrongToken(request.ip);
     await reply
       .code(401)
       .header('www-authenticate', 'Basic realm="headwater", charset="UTF-8"')

@@ -2,12 +2,15 @@ import type { Emitter } from '../emitter/emitter.ts';
 import type { Sink } from '../emitter/sink.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
-import type { TableId } from '../model/table.ts';
+import type { TableId, TableSchema } from '../model/table.ts';
+import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { OpenContext } from '../enrichment/enrichment.ts';
 import type { RunningEnrichment } from '../enrichment/stage.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
 import type { PipelineControl } from './control.ts';
+import type { Ending } from './ending.ts';
+import type { PipelineMonitor } from './monitor.ts';
 
 /** Everything one attempt is made of; the daemon puts it together from the settings. */
 export interface AttemptParts<P, S extends SourceInfo> {
@@ -17,8 +20,16 @@ export interface AttemptParts<P, S extends SourceInfo> {
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
+  /** Where the settings do not fit the tables, which are as the source has them now. */
+  misfits(tables: readonly TableSchema[]): Promise<readonly Misfit[]>;
+  /** Settings of tables that are not among these, in a sentence each. */
+  idleSettings(captured: readonly TableId[]): readonly string[];
   /** Recovers how records are written from the durable state; asks the schema registry where there is one. */
-  openRecords(state: ReadonlyMap<string, string>, signal: AbortSignal): Promise<Records>;
+  openRecords(
+    state: ReadonlyMap<string, string>,
+    misfits: readonly Misfit[],
+    signal: AbortSignal,
+  ): Promise<Records>;
   topicOf(id: TableId): string;
   /** All topics that are written for these tables, side topics included. */
   topicsOf(tables: readonly TableId[]): readonly string[];
@@ -39,10 +50,28 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly untilCaughtUp: boolean;
 }
 
+/** What the steps of an attempt share. */
+export interface Attempt<P, S extends SourceInfo> {
+  readonly parts: AttemptParts<P, S>;
+  readonly monitor: PipelineMonitor;
+  readonly log: Log;
+  readonly ending: Ending;
+  /** Closed, last opened first, when the attempt settles. */
+  readonly resources: AsyncDisposableStack;
+}
+
+export interface Misfit {
+  /** `schema.table`; null where it is about a statement, which concerns them all. */
+  readonly table: string | null;
+  readonly error: HeadwaterError;
+}
+
 /** How an attempt writes records. */
 export interface Records {
-  /** `schema.table` of those that waited for the registry, which now accepts their schemas: they are read anew. */
+  /** `schema.table` of those that waited, and whose records can be written now: they are read anew. */
   readonly resumed: readonly string[];
+  /** `schema.table` of those that still wait, and why. */
+  readonly paused: ReadonlyMap<string, HeadwaterError>;
   createEmitter(sink: Sink, on: EmitterEvents): Emitter;
 }
 

@@ -2,6 +2,7 @@ import type { SourceInfo } from '../model/change.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
+import type { Ending } from './ending.ts';
 import type { PipelineMonitor } from './monitor.ts';
 
 const POLL_MS = 5_000;
@@ -21,8 +22,7 @@ interface Watched<P, S extends SourceInfo> {
   readonly reader: Reader<P, S>;
   readonly snapshot: Snapshot<P, S>;
   readonly monitor: PipelineMonitor;
-  readonly ending: AbortController;
-  readonly signal: AbortSignal;
+  readonly ending: Ending;
   readonly log: Log;
 }
 
@@ -39,11 +39,9 @@ export function noteRetained(bytes: number | null, monitor: PipelineMonitor, log
  * Compares the source's head with what has come through the stream: lag, readiness, the log budget's alarm,
  * and the end of a run that is to stop when caught up. A failing poll ends the attempt.
  */
-export function watchHead<P, S extends SourceInfo>(
-  run: Watched<P, S>,
-  fail: (error: unknown) => void,
-): HeadWatch<P> {
-  const { reader, monitor, snapshot } = run;
+export function watchHead<P, S extends SourceInfo>(run: Watched<P, S>): HeadWatch<P> {
+  const { reader, monitor, snapshot, ending } = run;
+  const { signal } = ending;
   let at: P | null = null;
   let target: { readonly position: P; readonly onReached: () => void } | null = null;
   let head: P | null = null;
@@ -51,7 +49,7 @@ export function watchHead<P, S extends SourceInfo>(
   const reached = (position: P): boolean => at !== null && (reader.codec.compare(at, position) ?? -1) >= 0;
 
   const poll = async (): Promise<void> => {
-    const { position, retainedBytes, retentionMs = null } = await reader.head(run.signal);
+    const { position, retainedBytes, retentionMs = null } = await reader.head(signal);
     head = position;
     monitor.sawHead(reader.codec.encode(position), !reached(position));
     noteRetained(retainedBytes, monitor, run.log);
@@ -59,12 +57,12 @@ export function watchHead<P, S extends SourceInfo>(
     // Not while tables are read: a new attempt would begin some of them again.
     if (target !== null || !snapshot.done || performance.now() - tablesSeenAt < TABLES_MS) return;
     tablesSeenAt = performance.now();
-    await reader.checkTables?.(run.signal);
+    await reader.checkTables?.(signal);
   };
   let polling: Promise<void> = Promise.resolve();
   const tick = (): void => {
     polling = polling.then(poll).catch((error: unknown) => {
-      if (!run.signal.aborted) fail(error);
+      if (!signal.aborted) ending.fail(error);
     });
   };
   tick();
@@ -75,7 +73,7 @@ export function watchHead<P, S extends SourceInfo>(
     if (target === null || !snapshot.done || !reached(target.position)) return;
     target.onReached();
     target = null;
-    run.ending.abort();
+    ending.end();
   };
   return {
     passed(position) {

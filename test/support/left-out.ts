@@ -21,6 +21,13 @@ export async function leftOut(): Promise<readonly LeftOut[]> {
     });
   }
   if (process.env['CI'] === 'true') return found;
+  if (!(await onPath('systemd-analyze')) || !(await onPath('systemd-notify'))) {
+    found.push({
+      pattern: '**/*.systemd{.postgres,}.test.ts',
+      reason:
+        'The unit is judged, and told to, by systemd-analyze and systemd-notify, which come with systemd.',
+    });
+  }
   const kafka = await withoutKafka();
   if (kafka !== null) found.push({ pattern: '**/*.kafka{.registry,}.test.ts', reason: kafka });
   const registry = await withoutRegistry();

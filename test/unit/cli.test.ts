@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { errorsOf, exitCodeOf, formatErrors } from '../../src/cli/print-error.ts';
 import { statusText } from '../../src/cli/status-text.ts';
 import { readableDecimals } from '../../src/cli/readable-decimals.ts';
-import { describeRecord } from '../../src/cli/tail-view.ts';
+import { describeBriefly, describeRecord } from '../../src/cli/tail-view.ts';
 import { decimalBase64 } from '../../src/emitter/encoders/decimal-bytes.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { ColumnType } from '../../src/model/table.ts';
@@ -244,6 +244,18 @@ describe('delivered records for people', () => {
     expect(describeEvent({ before: { id: 1 }, after: null, source, op: 'd' })).toContain(
       'delete public.t [id=1]  id=1',
     );
+  });
+
+  test('a delete of which the log holds the key alone says so, instead of nulls', () => {
+    const deleted = (before: object): string | null =>
+      describeEvent({ before, after: null, source, op: 'd' });
+    expect(deleted({ id: 1, a: null, b: null })).toBe(
+      '00:00:00.000 delete public.t [id=1]  (of the deleted row the log holds the key alone)\n',
+    );
+    expect(deleted({ id: 1, a: null, b: 'x' })).toContain('[id=1]  id=1 a=null b=x');
+    const record = { topic: 't', key: bytes({ id: 1 }), timestamp: 0 };
+    const event = { before: { id: 1, a: null }, after: null, source, op: 'd' };
+    expect(describeBriefly({ ...record, value: bytes(event) }, 'tx 7', false)).toContain('the key alone)');
   });
 
   test('decimals of Debezium’s profile as numbers, where the types are known', () => {

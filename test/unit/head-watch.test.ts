@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { SourceInfo } from '../../src/model/change.ts';
 import { SILENT } from '../../src/observability/log.ts';
+import { Ending } from '../../src/pipeline/ending.ts';
 import { watchHead } from '../../src/pipeline/head-watch.ts';
 import { PipelineMonitor } from '../../src/pipeline/monitor.ts';
 import type { Reader } from '../../src/readers/reader.ts';
@@ -17,7 +18,6 @@ afterEach(() => {
 function setUp() {
   const snapshot = { done: false };
   const checks: { at: number; answer: Error | null }[] = [];
-  const failures: unknown[] = [];
   const next: { answer: Error | null } = { answer: null };
   const reader = {
     codec: {
@@ -31,29 +31,25 @@ function setUp() {
       return next.answer === null ? Promise.resolve() : Promise.reject(next.answer);
     },
   } as unknown as Reader<number>;
-  const ending = new AbortController();
-  const watch = watchHead<number, SourceInfo>(
-    {
-      reader,
-      snapshot: snapshot as Snapshot<number, SourceInfo>,
-      monitor: new PipelineMonitor({
-        name: 'p',
-        connector: 'postgresql',
-        progressTimeoutMs: 60_000,
-        now: Date.now,
-      }),
-      ending,
-      signal: ending.signal,
-      log: SILENT,
-    },
-    (error) => failures.push(error),
-  );
-  return { watch, snapshot, checks, failures, next };
+  const ending = new Ending(new AbortController().signal);
+  const watch = watchHead<number, SourceInfo>({
+    reader,
+    snapshot: snapshot as Snapshot<number, SourceInfo>,
+    monitor: new PipelineMonitor({
+      name: 'p',
+      connector: 'postgresql',
+      progressTimeoutMs: 60_000,
+      now: Date.now,
+    }),
+    ending,
+    log: SILENT,
+  });
+  return { watch, snapshot, checks, ending, next };
 }
 
 describe('looking for changed tables', () => {
   it('waits for the snapshot, then comes every half minute, and ends the attempt with what it finds', async () => {
-    const { watch, snapshot, checks, failures, next } = setUp();
+    const { watch, snapshot, checks, ending, next } = setUp();
     await vi.advanceTimersByTimeAsync(100_000);
     expect(checks).toHaveLength(0);
     snapshot.done = true;
@@ -61,10 +57,11 @@ describe('looking for changed tables', () => {
     expect(checks).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(90_000);
     expect(checks).toHaveLength(4);
-    expect(failures).toEqual([]);
+    expect(ending.signal.aborted).toBe(false);
     next.answer = new HeadwaterError('source.tables-changed', 'A table came.');
     await vi.advanceTimersByTimeAsync(30_000);
-    expect(failures).toEqual([next.answer]);
+    expect(ending.signal.aborted).toBe(true);
+    expect(ending.causeOf(undefined)).toEqual({ error: next.answer });
     await watch[Symbol.asyncDispose]();
   });
 

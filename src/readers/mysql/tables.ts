@@ -7,6 +7,7 @@ import { TYPE } from './binlog/event-types.ts';
 import type { QueryEvent } from './binlog/events.ts';
 import type { TableMap } from './binlog/table-map.ts';
 import type { TableState } from './binlog/table-state.ts';
+import { unreadableChange } from './binlog/unreadable-change.ts';
 import { type MysqlTable, schemaOf } from './catalogue.ts';
 import { type AlteredColumn, alteredColumns, createdNames } from './ddl/column-names.ts';
 import { recognise } from './ddl/statement.ts';
@@ -303,22 +304,12 @@ export class Tables {
   #unlogged(id: TableId, place: StreamPlace): RowChange<MysqlSource> {
     const name = tableName(id);
     const schema = this.#known.get(name)?.schema ?? { id, version: 0, columns: [], key: [] };
-    return {
-      kind: 'row',
-      op: 'u',
-      table: schema,
-      before: null,
-      after: null,
-      tx: place.tx(),
-      seq: place.nextSeq(),
-      at: place.at(),
-      snapshot: null,
-      unreadable: new HeadwaterError(
-        'source.statement-logged',
-        `Rows of ${name} were changed by a statement that is in the log instead of the rows, at offset ${place.at().pos} of ${place.at().file}.`,
-        { details: { table: name } },
-      ),
-    };
+    const error = new HeadwaterError(
+      'source.statement-logged',
+      `Rows of ${name} were changed by a statement that is in the log instead of the rows, at offset ${place.at().pos} of ${place.at().file}.`,
+      { details: { table: name } },
+    );
+    return unreadableChange(schema, error, { seq: place.nextSeq(), at: place.at() });
   }
 
   #remember(

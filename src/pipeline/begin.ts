@@ -1,0 +1,195 @@
+import type { Emitter } from '../emitter/emitter.ts';
+import type { Sink } from '../emitter/sink.ts';
+import type { RunningEnrichment } from '../enrichment/stage.ts';
+import type { SourceInfo } from '../model/change.ts';
+import { tableName } from '../model/table.ts';
+import { failpoint } from '../observability/failpoint.ts';
+import type { Opened, Reader } from '../readers/reader.ts';
+import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
+import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
+import { SOURCE_KEY } from '../state/checkpoint.ts';
+import type { Attempt, TableErrorHandler } from './attempt-parts.ts';
+import { Committer } from './committer.ts';
+import { startPoint, type StartPoint } from './start-point.ts';
+import { TableBoard } from './table-board.ts';
+import { noteDeadLetter, type Owned } from './take-over.ts';
+
+/** Progress without records is made durable this often. */
+const IDLE_COMMIT_MS = 5_000;
+/** At least once may have this many commits under way. */
+const OVERLAPPING_COMMITS = 4;
+
+/** A pipeline that is ready to read. */
+export interface Run<P, S extends SourceInfo> {
+  readonly reader: Reader<P, S>;
+  readonly sink: Sink;
+  /** Where the stream begins. */
+  readonly from: P;
+  readonly source: SnapshotSource<P, S>;
+  readonly emitter: Emitter;
+  readonly enrichment: RunningEnrichment<P, S> | null;
+  readonly snapshot: Snapshot<P, S>;
+  readonly board: TableBoard;
+  readonly committer: Committer<P>;
+}
+
+/**
+ * Opens the log and puts together what stands between it and the sink. What the start itself has to say
+ * (position of a new or broken-off log, what is to be forgotten, the operator's edits) is the first thing that
+ * the committer is given.
+ */
+export async function begin<P, S extends SourceInfo>(
+  attempt: Attempt<P, S>,
+  owned: Owned<P, S>,
+): Promise<Run<P, S>> {
+  const { parts, monitor, log, resources, ending } = attempt;
+  const { reader, sink, restored, checkpoint, tables, misfits } = owned;
+  const { signal } = ending;
+  const opened = await openLog(attempt, owned);
+  const records = await parts.openRecords(restored, misfits, signal);
+  const start = startPoint(opened, checkpoint, restored, {
+    name: parts.name,
+    resumed: records.resumed,
+    onGap: parts.onGap,
+    codec: reader.codec,
+    log,
+  });
+
+  const onTableError: TableErrorHandler = (id, error) => {
+    board.quarantine(id, error);
+    log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
+  };
+  const emitter = records.createEmitter(sink, {
+    onPaused: onTableError,
+    onDeadLetter: noteDeadLetter(attempt),
+  });
+  const source = reader.snapshotSource();
+  const epoch = checkpoint.epoch + 1;
+  const continuous = opened.continuity.kind === 'continuous';
+  const enrichment =
+    parts.enrichment === null
+      ? null
+      : resources.use(
+          await parts.enrichment.open(
+            {
+              sink,
+              codec: reader.codec,
+              source,
+              captured: tables.map(({ id }) => id),
+              topicOf: (id) => parts.topicOf(id),
+              partly: parts.snapshot.where,
+              known: start.known,
+              epoch,
+              continuous,
+              interrupted: opened.interrupted ?? [],
+              log,
+              first: monitor.attempts === 1,
+            },
+            signal,
+          ),
+        );
+  const snapshot = createSnapshot<P, S>({
+    ...parts.snapshot,
+    source,
+    codec: reader.codec,
+    tables,
+    restored: start.known,
+    freshStart: !continuous,
+    first: parts.enrichment?.replicas ?? new Set(),
+    onFirstRead: async (names) => enrichment?.snapshotRead(names),
+    retainedBytes: async () => (await reader.head(signal)).retainedBytes,
+    onTableError,
+    log,
+  });
+  const board = new TableBoard(tables, {
+    topicOf: (id) => parts.topicOf(id),
+    progress: () => snapshot.tableProgress(),
+    emitted: () => emitter.tables(),
+    deadLetters: monitor.deadLetters,
+  });
+  for (const { id } of tables) {
+    const reason = records.paused.get(tableName(id));
+    if (reason !== undefined) onTableError(id, reason);
+  }
+  monitor.snapshotProgress = () => snapshot.progress();
+  monitor.tableStatus = () => board.status();
+
+  const committer = createCommitter(attempt, owned, { epoch, from: start.from, emitter });
+  for (const notice of start.notices) await emitter.notify(notice, Date.now());
+  // The position of a new or broken-off log is durable before anything is read from it.
+  committer.add(
+    { changes: [], bytes: 0, resume: start.from, state: firstState(owned, start, enrichment) },
+    start.notices.length,
+  );
+  return { reader, sink, from: start.from, source, emitter, enrichment, snapshot, board, committer };
+}
+
+async function openLog<P, S extends SourceInfo>(
+  { parts, ending }: Attempt<P, S>,
+  { reader, sink, restored, checkpoint }: Owned<P, S>,
+): Promise<Opened<P>> {
+  const { position, identity } = checkpoint;
+  const opened = await reader.open(
+    {
+      stored: position === null ? null : { position, identity },
+      intent: position === null ? identity : null,
+      lost: parts.lost,
+      state: restored,
+      recordIntent: async (intended) => {
+        await sink.commit(new Map([[SOURCE_KEY, intended]]));
+        failpoint('intent-recorded');
+      },
+    },
+    ending.signal,
+  );
+  failpoint('slot-created');
+  return opened;
+}
+
+function createCommitter<P, S extends SourceInfo>(
+  { parts, monitor, ending }: Attempt<P, S>,
+  { reader, sink, checkpoint, edits }: Owned<P, S>,
+  { epoch, from, emitter }: { readonly epoch: number; readonly from: P; readonly emitter: Emitter },
+): Committer<P> {
+  const { codec } = reader;
+  const { counters } = monitor;
+  const commitsBefore = counters.commits;
+  let countedBytes = 0;
+  return new Committer<P>(
+    {
+      sink,
+      codec,
+      epoch,
+      maxInFlight: parts.exactlyOnce ? 1 : OVERLAPPING_COMMITS,
+      maxRows: parts.maxTransactionRows,
+      maxMs: parts.maxTransactionMs,
+      idleMs: IDLE_COMMIT_MS,
+      now: Date.now,
+      onFailure: ending.fail,
+      onSplit: () => emitter.split(),
+      onDurable: ({ position, commitTimeUs, rows }) => {
+        reader.confirm(position);
+        // Part of the first commit.
+        if (counters.commits === commitsBefore) parts.control.made(edits);
+        counters.commits++;
+        if (rows > 0 || codec.compare(position, from) !== 0) monitor.progress++;
+        const sentBytes = sink.stats().bytes;
+        counters.recordBytes += sentBytes - countedBytes;
+        countedBytes = sentBytes;
+        const encoded = codec.encode(position);
+        monitor.confirmed = encoded;
+        monitor.delivered(encoded, commitTimeUs);
+      },
+    },
+    checkpoint.position,
+    checkpoint.commitTimeUs,
+  );
+}
+
+function firstState<P, S extends SourceInfo>(
+  { edits }: Owned<P, S>,
+  { state }: StartPoint<P>,
+  enrichment: RunningEnrichment<P, S> | null,
+): Map<string, string | null> {
+  return new Map([...edits, ...state, ...(enrichment?.state ?? [])]);
+}

@@ -1,0 +1,111 @@
+import type { Emitter } from '../emitter/emitter.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { Batch } from '../model/batch.ts';
+import type { SourceInfo } from '../model/change.ts';
+import type { Attempt } from './attempt-parts.ts';
+import type { Run } from './begin.ts';
+import type { Committer } from './committer.ts';
+import type { PipelineControl } from './control.ts';
+import { watchHead } from './head-watch.ts';
+
+/** Delivers the snapshot, then the stream, until the work is done, the attempt is to end, or a step throws. */
+export async function deliver<P, S extends SourceInfo>(
+  attempt: Attempt<P, S>,
+  run: Run<P, S>,
+): Promise<'stopped' | 'complete'> {
+  const { parts, monitor, log, resources, ending } = attempt;
+  const { reader, snapshot, enrichment, committer, board } = run;
+  const { signal } = ending;
+  const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
+  const pump = createPump(attempt, run);
+  const watch = resources.use(watchHead({ reader, snapshot, monitor, ending, log }));
+  const snapshotOnly = (): boolean => parts.snapshot.mode === 'initial_only' && snapshot.done;
+  if (snapshot.pending) {
+    monitor.enter('snapshotting');
+    await pump(snapshot.readView(signal));
+  }
+  if (!signal.aborted) await enrichment?.load(run.source, signal);
+  let complete = snapshotOnly();
+  if (!complete && !signal.aborted) {
+    monitor.enter('streaming');
+    if (target !== null) watch.until(target, () => (complete = true));
+    const stream = reader.read(run.from, signal);
+    await pump(
+      snapshot.merge(stream, () => reader.nudge(), signal),
+      watch.passed,
+    );
+    // The stream may have ended between two head polls.
+    complete ||= snapshotOnly();
+  }
+  ending.throwIfFailed();
+  if (ending.stopped) monitor.enter('stopping');
+  await committer.drain();
+  await makeEdits(committer, parts.control);
+  ending.throwIfFailed();
+  if (complete) refuseIncomplete(board.quarantined);
+  return complete ? 'complete' : 'stopped';
+}
+
+type Pump<P, S extends SourceInfo> = (
+  batches: AsyncIterable<Batch<P, S>>,
+  passed?: (position: P) => void,
+) => Promise<void>;
+
+/** Encodes and appends each batch, lets the committer decide, and waits where the sink is full. */
+function createPump<P, S extends SourceInfo>(
+  { parts, monitor, ending }: Attempt<P, S>,
+  { emitter, enrichment, committer, sink }: Run<P, S>,
+): Pump<P, S> {
+  const heartbeat = heartbeats(emitter, parts.heartbeatMs);
+  return async (batches, passed) => {
+    for await (const read of batches) {
+      const preparing = emitter.prepare(read);
+      if (preparing !== undefined) await preparing;
+      const counts = emitter.emit(read);
+      let batch = read;
+      if (enrichment !== null) {
+        const absorbed = await enrichment.absorb(read);
+        ({ batch } = absorbed);
+        counts.records += absorbed.records;
+      }
+      const beats = heartbeat(Date.now());
+      const state = emitter.takeState();
+      if (state !== undefined) committer.note(state);
+      committer.add(batch, counts.records + beats);
+      monitor.count(batch, counts);
+      // The emitter has copied all it needs; statements keep rows.
+      if (enrichment === null) batch.release?.();
+      if (batch.resume !== null) passed?.(batch.resume);
+      const full = sink.ready();
+      if (full !== undefined) await full;
+      if (ending.signal.aborted) break;
+    }
+  };
+}
+
+/** The reader reports progress at least every few seconds, so no timer of its own is needed. */
+function heartbeats(emitter: Emitter, everyMs: number | null): (now: number) => number {
+  let next = everyMs === null ? Infinity : Date.now() + everyMs;
+  return (now) => {
+    if (now < next) return 0;
+    next = now + everyMs!;
+    emitter.heartbeat(now);
+    return 1;
+  };
+}
+
+/** Requests that ended the attempt become durable with it, so that whichever instance goes on finds them. */
+async function makeEdits<P>(committer: Committer<P>, control: PipelineControl): Promise<void> {
+  const { edits } = control;
+  if (edits.size > 0 && (await committer.amend(edits))) control.made(edits);
+}
+
+/** A run that was to end with everything delivered has not done its work. */
+function refuseIncomplete(givenUp: readonly string[]): void {
+  if (givenUp.length === 0) return;
+  throw new HeadwaterError(
+    'delivery.incomplete',
+    `All is delivered but what had to be given up of ${givenUp.join(', ')}; the log says why.`,
+    { details: { tables: givenUp.join(', ') } },
+  );
+}

@@ -1,0 +1,112 @@
+import type { Sink } from '../emitter/sink.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { SourceInfo } from '../model/change.ts';
+import { tableName } from '../model/table.ts';
+import type { CapturedTable, Reader } from '../readers/reader.ts';
+import { PAUSED_PREFIX } from '../state/checkpoint.ts';
+import { readCheckpoint, type Checkpoint } from '../state/durable-state.ts';
+import type { Attempt, Misfit, TableErrorHandler } from './attempt-parts.ts';
+import { noteRetained } from './head-watch.ts';
+
+/** The pipeline is this process's: nobody else delivers, and what was delivered is known. */
+export interface Owned<P, S extends SourceInfo> {
+  readonly reader: Reader<P, S>;
+  readonly sink: Sink;
+  /** The durable state as found, with the operator's edits. */
+  readonly restored: ReadonlyMap<string, string>;
+  /** Part of `restored` that is not durable yet: goes into the first commit. */
+  readonly edits: ReadonlyMap<string, string | null>;
+  readonly checkpoint: Checkpoint<P>;
+  readonly tables: readonly CapturedTable[];
+  /** Where the settings do not fit the tables; looked for where tables wait for that to be mended. */
+  readonly misfits: readonly Misfit[];
+}
+
+/** Looks at the source, waits for the lease, and restores the state. Nothing is made at the source yet. */
+export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>): Promise<Owned<P, S>> {
+  const { parts, monitor, log, resources, ending } = attempt;
+  const { signal } = ending;
+  const reader = resources.use(parts.openReader());
+  await refuseOnErrors(reader, signal);
+  // Here too: the log piles up while the sink is away and no attempt gets any further.
+  noteRetained((await reader.head(signal)).retainedBytes, monitor, log);
+  const sink = resources.use(await parts.openSink(signal));
+  sink.failed.catch(ending.fail);
+  const stored = await sink.restore({
+    signal,
+    onDeadLetter: noteDeadLetter(attempt),
+    onWaiting: () => {
+      monitor.enter('standby');
+      // Another instance looks after it.
+      monitor.sawRetained(null);
+      log.info({}, 'another instance is running; waiting as a warm standby');
+    },
+  });
+  monitor.enter('starting');
+  const { edits } = parts.control;
+  const restored = edited(stored, edits);
+  const checkpoint = readCheckpoint(restored, reader.codec);
+  const fresh = checkpoint.position === null;
+  // A table that was dropped is no reason to stop the others, which have been going on ever since.
+  const unmatched: string[] = [];
+  const tables = await reader.tables(signal, fresh ? undefined : (message) => unmatched.push(message));
+  const captured = tables.map(({ id }) => id);
+  for (const message of monitor.warn([...unmatched, ...parts.idleSettings(captured)])) log.warn({}, message);
+  if (monitor.attempts === 1) {
+    for (const { id, limitation } of tables) {
+      if (limitation !== null) log.warn({ table: tableName(id) }, limitation);
+    }
+  }
+  const misfits = await misfitsNow(attempt, { reader, restored, fresh });
+  // Nothing is made at the source for a pipeline that could not deliver.
+  if (fresh) {
+    if (misfits[0] !== undefined) throw misfits[0].error;
+    await sink.check?.(parts.topicsOf(captured), signal);
+  }
+  return { reader, sink, restored, edits, checkpoint, tables, misfits };
+}
+
+/** They stop a first start, and tables may wait for them to be mended. */
+async function misfitsNow<P, S extends SourceInfo>(
+  { parts, ending }: Attempt<P, S>,
+  { reader, restored, fresh }: Pick<Owned<P, S>, 'reader' | 'restored'> & { readonly fresh: boolean },
+): Promise<readonly Misfit[]> {
+  const waiting = [...restored.keys()].some((key) => key.startsWith(PAUSED_PREFIX));
+  return fresh || waiting ? parts.misfits(await reader.describe(ending.signal)) : [];
+}
+
+/** Counts the dead letters of each table, and tells of the first of each kind. */
+export function noteDeadLetter<P, S extends SourceInfo>({ monitor, log }: Attempt<P, S>): TableErrorHandler {
+  return (id, error) => {
+    const table = tableName(id);
+    if (!monitor.deadLetter(table, error)) return;
+    log.error({ table, code: error.code, advice: error.advice }, error.message);
+  };
+}
+
+async function refuseOnErrors<P, S extends SourceInfo>(
+  reader: Reader<P, S>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const finding of await reader.preflight(signal)) {
+    // Whether that is one depends on the checkpoint, and `tables` is asked again when it is known.
+    if (finding.code === 'settings.no-table-matches') continue;
+    if (finding.level === 'error') {
+      throw new HeadwaterError(finding.code ?? 'internal.bug', finding.message, { fix: finding.fix });
+    }
+  }
+}
+
+/** The state as the operator wants it to have been found. */
+function edited(
+  state: ReadonlyMap<string, string>,
+  edits: ReadonlyMap<string, string | null>,
+): ReadonlyMap<string, string> {
+  if (edits.size === 0) return state;
+  const result = new Map(state);
+  for (const [key, value] of edits) {
+    if (value === null) result.delete(key);
+    else result.set(key, value);
+  }
+  return result;
+}
