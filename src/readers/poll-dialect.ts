@@ -100,6 +100,8 @@ export interface PollDialect extends AsyncDisposable {
   mark(signal: AbortSignal): Promise<PollMark>;
   /** Objects of an earlier call where nothing has changed since. Tables that are gone are missing. */
   describe(ids: readonly TableId[], signal: AbortSignal): Promise<readonly PolledTable[]>;
+  /** Tables are to be described, and their schemas numbered, anew. */
+  forget(): void;
   read(table: PolledTable, scan: PollScan, signal: AbortSignal): AsyncIterable<PollBlock>;
   /** Greatest value of the column `order` begins with; null for an empty table. */
   greatest(table: PolledTable, signal: AbortSignal): Promise<string | null>;

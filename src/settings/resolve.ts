@@ -120,7 +120,7 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       sessionMaxMs: durationInMs(oracle.session_time),
       bufferBytes: sizeInBytes(oracle.buffer),
     },
-    poll: resolvePoll({ source }, document),
+    poll: resolvePoll({ source }, url.connector, document),
     onGap: source.on_gap,
   };
 }

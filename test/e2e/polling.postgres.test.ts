@@ -2,61 +2,13 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomFrom, writeOverlapping } from '../support/overlapping-writers.ts';
-import { postgresVersions, type TestDatabase, testDatabase } from '../support/servers.ts';
-import { type Envelope, readFiles } from './topic-records.ts';
-import { Headwater, pipelineFile, runToEnd, type Workspace, workspace } from './headwater.ts';
+import { postgresVersions, testDatabase } from '../support/servers.ts';
+import { Headwater, type Workspace, workspace } from './headwater.ts';
+import { caughtUp, polledPipeline, polledRows, replayed } from './polling-support.ts';
 
 let files: Workspace;
-let count = 0;
 beforeAll(async () => (files = await workspace()));
 afterAll(() => files?.[Symbol.asyncDispose]());
-
-interface Row extends Envelope {
-  readonly key: string;
-}
-
-interface Pipeline {
-  readonly file: string;
-  readonly dir: string;
-}
-
-async function pipeline(database: TestDatabase, poll: string, tables = ['public.*']): Promise<Pipeline> {
-  const name = `poll${++count}`;
-  const dir = files.path(`${name}-records`);
-  const text = pipelineFile({
-    name,
-    url: database.url,
-    tables,
-    path: dir,
-    source: ['mode: poll', `poll: ${poll}`],
-    more: [`state: { dir: ${files.path(`${name}-state`)} }`],
-    http: '127.0.0.1:0',
-  });
-  return { file: await files.write(`${name}.yaml`, text), dir };
-}
-
-/** All committed records of rows, in order. */
-async function records({ dir }: Pipeline): Promise<readonly Row[]> {
-  return (await readFiles(dir)).flatMap(({ key, value }): Row[] => {
-    if (value === null || !('op' in value)) return [];
-    const { op, before, after, source } = value;
-    return [{ op, key: JSON.stringify(key), before, after, source }];
-  });
-}
-
-async function caughtUp(polled: Pipeline): Promise<void> {
-  const { exit, stderr } = await runToEnd(polled.file);
-  expect(exit, stderr).toBe(0);
-}
-
-function replayed(all: readonly Row[]): ReadonlyMap<string, unknown> {
-  const rows = new Map<string, unknown>();
-  for (const { op, key, after } of all) {
-    if (op === 'd') rows.delete(key);
-    else rows.set(key, after);
-  }
-  return rows;
-}
 
 const SEEDS = [11, 12];
 
@@ -66,10 +18,11 @@ describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
     await database.query(
       'CREATE TABLE orders (id int PRIMARY KEY, status text, address text, updated_at timestamptz NOT NULL)',
     );
-    const polled = await pipeline(
-      database,
-      '{ every: 1s, tables: { public.orders: { timestamp: updated_at } } }',
-    );
+    const polled = await polledPipeline(files, {
+      url: database.url,
+      tables: ['public.*'],
+      poll: '{ every: 1s, tables: { public.orders: { timestamp: updated_at } } }',
+    });
     const change = (text: string): Promise<unknown> => database.query(text);
     await change(`INSERT INTO orders VALUES (1, 'PENDING', 'first', now())`);
     await caughtUp(polled);
@@ -77,7 +30,7 @@ describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
     await change(`UPDATE orders SET address = 'third', updated_at = now()`);
     await change(`UPDATE orders SET status = 'SHIPPED', updated_at = now()`);
     await caughtUp(polled);
-    const seen = (await records(polled)).map(({ op, after, source }) => [
+    const seen = (await polledRows(polled)).map(({ op, after, source }) => [
       op,
       after?.['status'],
       after?.['address'],
@@ -101,18 +54,20 @@ describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
       INSERT INTO whole SELECT i, -i FROM generate_series(1, 40) i;
       INSERT INTO local SELECT i, -i FROM generate_series(1, 40) i;
       INSERT INTO numbered (v) SELECT -i FROM generate_series(1, 40) i`);
-      const polled = await pipeline(
-        database,
-        `{ every: 100ms, overlap: 0s, batch_rows: 7, time_zone: UTC, tables: {
+      const polled = await polledPipeline(files, {
+        url: database.url,
+        tables: ['public.*'],
+        poll: `{ every: 100ms, overlap: 0s, batch_rows: 7, time_zone: UTC, tables: {
         public.stamped: { timestamp: updated_at }, public.numbered: { incrementing: id },
         public.local: { timestamp: [changed, made] } } }`,
-      );
+      });
       const sessions = await Promise.all(Array.from({ length: 5 }, () => connected(database.url)));
       let writing = true;
       const writers = writeOverlapping({
         sessions,
         seed,
         transactions: 25,
+        longestMs: 400,
         statement: (random, n) => {
           const id = 1 + random(60);
           switch (random(5)) {
@@ -141,16 +96,13 @@ describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
       await writers;
       await Promise.all(sessions.map((session) => session.end()));
       await caughtUp(polled);
-      const all = await records(polled);
+      const all = await polledRows(polled);
       for (const table of ['stamped', 'numbered', 'whole', 'local']) {
         const ofTable = all.filter(({ source }) => source['table'] === table);
         const rows = (await database.query(`SELECT id, v FROM ${table} ORDER BY id`)) as readonly unknown[];
-        const found = [...replayed(ofTable).values()] as readonly {
-          readonly id: number;
-          readonly v: number;
-        }[];
+        const found = replayed(ofTable).map((row) => ({ id: Number(row['id']), v: row['v'] }));
         expect(
-          found.map(({ id, v }) => ({ id, v })).sort((a, b) => a.id - b.id),
+          found.sort((a, b) => a.id - b.id),
           `${table}, seed ${seed}`,
         ).toEqual(rows);
         // Statements number what they write: of what was polled no state comes twice.

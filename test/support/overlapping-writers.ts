@@ -13,6 +13,8 @@ export interface WritersOptions {
   readonly seed: number;
   /** Transactions of each. */
   readonly transactions: number;
+  /** Every eighth statement or so is followed by a pause of up to so many milliseconds. */
+  readonly longestMs: number;
   /** Statements of one. `n` numbers all statements of the run. */
   readonly statement: (random: (below: number) => number, n: number) => string;
 }
@@ -30,6 +32,7 @@ export async function writeOverlapping({
   sessions,
   seed,
   transactions,
+  longestMs,
   statement,
 }: WritersOptions): Promise<void> {
   let n = 0;
@@ -47,7 +50,9 @@ export async function writeOverlapping({
             () => true,
           );
           // Some stay open for long, with rows that nobody sees yet.
-          await new Promise((resolve) => setTimeout(resolve, random(8) === 0 ? random(400) : random(20)));
+          await new Promise((resolve) =>
+            setTimeout(resolve, random(8) === 0 ? random(longestMs) : random(20)),
+          );
         }
         await session.query(failed || random(10) === 0 ? 'ROLLBACK' : 'COMMIT');
       }

@@ -40,9 +40,19 @@ async function dialectOf({ source }: Settings): Promise<MakeDialect> {
       return (number) => createPgPolling({ connect, names, timeZone, number });
     }
     case 'mysql':
-    case 'mariadb':
+    case 'mariadb': {
+      const { createMysqlPolling } = await import('../../readers/mysql/polling.ts');
+      const { zeroDates, unsignedOverflow } = source.mysql;
+      const options = {
+        ...names,
+        connect: { ...connectOptions(source), database: source.database === '' ? null : source.database },
+        types: { zeroDates, unsignedOverflow },
+        timeZone,
+      };
+      return (number) => createMysqlPolling({ ...options, number });
+    }
     case 'oracle':
-      throw new HeadwaterError('settings.invalid', `This version polls PostgreSQL alone, not ${connector}.`, {
+      throw new HeadwaterError('settings.invalid', 'This version does not poll Oracle.', {
         fix: 'Set source.mode to log.',
       });
   }

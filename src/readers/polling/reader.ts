@@ -1,12 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Batch } from '../../model/batch.ts';
 import { tableName, type TableSchema } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import { POLL_PREFIX, TABLE_PREFIX } from '../../state/checkpoint.ts';
-import type { PollDialect, PollMark } from '../poll-dialect.ts';
+import type { PollDialect, PolledTable, PollMark } from '../poll-dialect.ts';
 import { SchemaVersions } from '../schema-versions.ts';
-import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader } from '../reader.ts';
+import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader, StoredLog } from '../reader.ts';
 import { type Beginning, beginAt, decodeBeginning, decodeCursor, encodeBeginning } from './cursor.ts';
 import { Horizon } from './horizon.ts';
 import { POLL_POSITIONS, type PollPosition } from './position.ts';
@@ -16,6 +17,9 @@ import { snapshotsBeside } from './snapshot-source.ts';
 import type { PollSource } from './source-info.ts';
 import { type PolledBlock, TablePoll } from './table-poll.ts';
 
+/** How long open transactions are waited for before a snapshot begins, and how often they are asked for. */
+const NUMBERS_WAIT_MS = 10_000;
+const NUMBERS_PAUSE_MS = 100;
 /** A transaction that is open for so long is worth a word. */
 const HELD_BACK_US = 5 * 60_000_000;
 
@@ -73,15 +77,26 @@ class PollingReader implements Reader<PollPosition, PollSource> {
     return this.#captured;
   }
 
+  async describe(signal: AbortSignal): Promise<readonly TableSchema[]> {
+    const ids = this.#captured.map(({ id }) => id);
+    return (await this.#dialect.describe(ids, signal)).map(({ schema }) => schema);
+  }
+
+  async examine(
+    { stored, lost = null }: StoredLog<PollPosition>,
+    signal: AbortSignal,
+  ): Promise<string | null> {
+    if (stored === null) return null;
+    if (lost !== null) return lost;
+    const same = stored.identity === (await this.#dialect.identity(signal));
+    return same ? null : 'another server, or another history of it, answers now';
+  }
+
   async open(request: OpenRequest<PollPosition>, signal: AbortSignal): Promise<Opened<PollPosition>> {
     if (this.#captured.length === 0) await this.tables(signal);
     const identity = await this.#dialect.identity(signal);
     const { stored } = request;
-    const reason =
-      stored === null
-        ? null
-        : (request.lost ??
-          (stored.identity === identity ? null : 'another server, or another history of it, answers now'));
+    const reason = await this.examine(request, signal);
     if (reason !== null && this.#options.onGap === 'fail') {
       throw new HeadwaterError(
         'source.position-lost',
@@ -89,6 +104,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
       );
     }
     this.#versions = new SchemaVersions(request.state ?? new Map());
+    this.#dialect.forget();
     const mark = await this.#mark(signal);
     const now = beginningAt(mark);
     const goesOn = stored !== null && reason === null;
@@ -101,7 +117,12 @@ class PollingReader implements Reader<PollPosition, PollSource> {
           from: encodeBeginning(now),
         };
     this.#resume(goesOn ? (request.state ?? new Map()) : new Map(), now);
-    await this.#openRowState(request.state ?? new Map(), { goesOn, now }, signal);
+    const tables = await this.#dialect.describe(
+      this.#polls.map(({ id }) => id),
+      signal,
+    );
+    this.#openRowState(request.state ?? new Map(), { goesOn, tables });
+    await this.#beginNumbers(tables, signal);
     const start = this.#position;
     return {
       identity,
@@ -244,15 +265,10 @@ class PollingReader implements Reader<PollPosition, PollSource> {
     });
   }
 
-  async #openRowState(
+  #openRowState(
     state: ReadonlyMap<string, string>,
-    { goesOn }: { readonly goesOn: boolean; readonly now: Beginning },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const tables = await this.#dialect.describe(
-      this.#polls.map(({ id }) => id),
-      signal,
-    );
+    { goesOn, tables }: { readonly goesOn: boolean; readonly tables: readonly PolledTable[] },
+  ): void {
     const versioned = new Set(
       tables.filter((table) => table.versioned).map(({ schema }) => tableName(schema.id)),
     );
@@ -273,6 +289,33 @@ class PollingReader implements Reader<PollPosition, PollSource> {
       if (snapshots && begins && settings.remember !== 'overlap') this.#rowState.beginTable(tableName(id));
     }
     this.#position = { ...this.#position, kept: this.#rowState.kept };
+  }
+
+  /**
+   * Where rows do not tell who wrote them, a new table's numbers begin at what is greatest now, so that the snapshot's
+   * rows do not come again: from here on, whoever may hold a smaller one has ended before the snapshot begins. Where
+   * that does not come about soon, or cannot be told, all rows come again.
+   */
+  async #beginNumbers(tables: readonly PolledTable[], signal: AbortSignal): Promise<void> {
+    const begun = this.#polls.flatMap((poll) => {
+      const table = tables.find(({ schema }) => tableName(schema.id) === tableName(poll.id));
+      const wanted = table !== undefined && !table.versioned && table.options.mode === 'incrementing';
+      return wanted && poll.isNew && poll.cursor.value === null ? [{ poll, table }] : [];
+    });
+    if (begun.length === 0) return;
+    const values: (string | null)[] = [];
+    for (const { table } of begun) values.push(await this.#dialect.greatest(table, signal));
+    const number = this.#horizon.number + 1;
+    for (let waited = 0; waited < NUMBERS_WAIT_MS; waited += NUMBERS_PAUSE_MS) {
+      const mark = await this.#mark(signal);
+      if (!mark.told) return;
+      if ((this.#horizon.settledBefore(mark.clockUs) ?? 0) >= number) {
+        for (const [i, { poll }] of begun.entries())
+          poll.cursor = { ...poll.cursor, value: values[i] ?? null };
+        return;
+      }
+      await sleep(NUMBERS_PAUSE_MS, undefined, { signal });
+    }
   }
 
   #next({ clockUs }: PollMark): PollSource {

@@ -66,9 +66,13 @@ export class TablePoll {
     this.settings = settings;
     this.#name = tableName(id);
     this.#cursor = of.cursor;
+    this.isNew = !of.saved;
     this.#dirty = !of.saved;
     this.#savedAt = performance.now();
   }
+
+  /** Nothing of it has been made durable yet. */
+  readonly isNew: boolean;
 
   get cursor(): TableCursor {
     return this.#cursor;

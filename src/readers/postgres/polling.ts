@@ -10,6 +10,7 @@ import {
   type PolledTable,
 } from '../poll-dialect.ts';
 import type { CapturedTable, Finding } from '../reader.ts';
+import { SessionPool } from '../session-pool.ts';
 import { mapping } from './errors.ts';
 import { takeMark } from './polling-mark.ts';
 import { pollPreflight } from './polling-preflight.ts';
@@ -53,10 +54,12 @@ export function createPgPolling(options: PgPollOptions): PollDialect {
 class PgPolling implements PollDialect {
   readonly #options: PgPollOptions;
   readonly #known = new Map<string, PgPolledTable>();
-  #session: PgConnection | null = null;
+  /** One connection: statements come one after the other. */
+  readonly #pool: SessionPool<PgConnection>;
 
   constructor(options: PgPollOptions) {
     this.#options = options;
+    this.#pool = new SessionPool(1, (signal) => connectPg(options.connect, {}, signal));
   }
 
   preflight(signal: AbortSignal): Promise<readonly Finding[]> {
@@ -105,6 +108,10 @@ class PgPolling implements PollDialect {
     });
   }
 
+  forget(): void {
+    this.#known.clear();
+  }
+
   async #describeAnew(ids: readonly TableId[], session: PgConnection, signal: AbortSignal): Promise<void> {
     const { names, number } = this.#options;
     const query: Query = (sql) => session.query(sql, signal);
@@ -130,9 +137,6 @@ class PgPolling implements PollDialect {
       else if (scan.kind === 'cursor') yield* this.#fromCursor(polled, scan, signal);
       else yield* this.#pages(polled, scan, signal);
     } catch (error) {
-      // A session that breaks over it is replaced.
-      if (this.#session?.open === true)
-        await this.#session.command('ROLLBACK', signal).catch(() => undefined);
       if (isState(error, CHANGED_STATES)) throw new PollTableChanged();
       throw error instanceof PollTableChanged ? error : tableError(error, polled.schema.id);
     }
@@ -158,13 +162,13 @@ class PgPolling implements PollDialect {
   /** All rows in the order of their key. A page is of so many rows, however few of them are new. */
   async *#pages(polled: PgPolledTable, scan: PollScan, signal: AbortSignal): AsyncGenerator<PollBlock> {
     for (let after = scan.after; ;) {
-      const session = await this.#connected(signal);
       const page = { ...scan, after };
-      const [end] = await session.query(pageEnd(polled, page, this.#options), signal);
+      const [end] = await this.#pool.use(signal, (session) =>
+        session.query(pageEnd(polled, page, this.#options), signal),
+      );
       const upTo = end === undefined ? null : end.map((text) => text ?? '');
       const rows = await this.#rows(polled, scanSelect(polled, page, this.#options, upTo), signal);
-      after = upTo;
-      // The last page ends the scan: nobody goes on behind it.
+      after = upTo ?? (rows.count === 0 ? after : rows.lastTexts(polled.order));
       yield { ...takenOf(rows), after };
       if (upTo === null) return;
     }
@@ -172,32 +176,44 @@ class PgPolling implements PollDialect {
 
   /** In one statement, where rows have no order. */
   async *#whole(polled: PgPolledTable, scan: PollScan, signal: AbortSignal): AsyncGenerator<PollBlock> {
-    const session = await this.#connected(signal);
-    await this.#begin(session, polled, signal);
-    const rows = this.#copyRows(polled);
-    const text = `COPY (${scanSelect(polled, scan, this.#options, null)}) TO STDOUT`;
-    for await (const chunk of session.copyOut(text, signal)) {
-      const count = chunk.frames.length >> 1;
-      for (let frame = 0; frame < count;) {
-        frame = rows.push(chunk, frame, BLOCK_ROWS);
-        if (rows.count >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield { ...takenOf(rows), after: null };
+    const session = await this.#pool.acquire(signal);
+    try {
+      await this.#begin(session, polled, signal);
+      const rows = this.#copyRows(polled);
+      const text = `COPY (${scanSelect(polled, scan, this.#options, null)}) TO STDOUT`;
+      for await (const chunk of session.copyOut(text, signal)) {
+        const count = chunk.frames.length >> 1;
+        for (let frame = 0; frame < count;) {
+          frame = rows.push(chunk, frame, BLOCK_ROWS);
+          if (rows.count >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield { ...takenOf(rows), after: null };
+        }
+        chunk.memory?.drop();
       }
-      chunk.memory?.drop();
+      if (rows.count > 0) yield { ...takenOf(rows), after: null };
+    } finally {
+      await this.#giveBack(session, signal);
     }
-    if (rows.count > 0) yield { ...takenOf(rows), after: null };
-    await session.command('COMMIT', signal);
   }
 
   async #rows(polled: PgPolledTable, select: string, signal: AbortSignal): Promise<CopyRows<SourceInfo>> {
-    const session = await this.#connected(signal);
-    await this.#begin(session, polled, signal);
-    const rows = this.#copyRows(polled);
-    for await (const chunk of session.copyOut(`COPY (${select}) TO STDOUT`, signal)) {
-      rows.push(chunk, 0, Infinity);
-      chunk.memory?.drop();
+    const session = await this.#pool.acquire(signal);
+    try {
+      await this.#begin(session, polled, signal);
+      const rows = this.#copyRows(polled);
+      for await (const chunk of session.copyOut(`COPY (${select}) TO STDOUT`, signal)) {
+        rows.push(chunk, 0, Infinity);
+        chunk.memory?.drop();
+      }
+      return rows;
+    } finally {
+      await this.#giveBack(session, signal);
     }
-    await session.command('COMMIT', signal);
-    return rows;
+  }
+
+  /** Its transaction has only read. A session that broke is replaced. */
+  async #giveBack(session: PgConnection, signal: AbortSignal): Promise<void> {
+    if (session.open) await session.command('ROLLBACK', signal).catch(() => undefined);
+    this.#pool.release(session);
   }
 
   /** The table is as it was described for as long as the transaction lasts. */
@@ -233,9 +249,8 @@ class PgPolling implements PollDialect {
     return pollSnapshots((signal) => connectPg(connect, {}, signal), planner);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#session?.close();
-    this.#session = null;
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#pool[Symbol.asyncDispose]();
   }
 
   #own({ schema: { id } }: PolledTable): PgPolledTable {
@@ -249,20 +264,14 @@ class PgPolling implements PollDialect {
     return { ...names, place: `database ${connect.database} on ${describeHosts(connect)}` };
   }
 
-  async #connected(signal: AbortSignal): Promise<PgConnection> {
-    if (this.#session?.open !== true) this.#session = await connectPg(this.#options.connect, {}, signal);
-    return this.#session;
-  }
-
   #asking<T>(
     what: string,
     signal: AbortSignal,
     body: (query: Query, session: PgConnection) => Promise<T>,
   ): Promise<T> {
-    return mapping(what, async () => {
-      const session = await this.#connected(signal);
-      return body((sql) => session.query(sql, signal), session);
-    });
+    return mapping(what, () =>
+      this.#pool.use(signal, (session) => body((sql) => session.query(sql, signal), session)),
+    );
   }
 }
 
