@@ -60,6 +60,7 @@ export async function begin<P, S extends SourceInfo>(
     log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
   };
   const emitter = records.createEmitter(sink, {
+    totals: monitor.tableTotals,
     onPaused: onTableError,
     onDeadLetter: noteDeadLetter(attempt),
   });
@@ -113,6 +114,7 @@ export async function begin<P, S extends SourceInfo>(
   }
   monitor.snapshotProgress = () => snapshot.progress();
   monitor.tableStatus = () => board.status();
+  monitor.queryStatus = () => enrichment?.queries() ?? [];
 
   const committer = createCommitter(attempt, owned, { epoch, from: start.from, emitter });
   for (const notice of start.notices) await emitter.notify(notice, Date.now());

@@ -7,6 +7,8 @@ type PollShape = NonNullable<FileShape['source']['poll']>;
 type TableShape = PollShape['tables'][string];
 
 const DEFAULTS: PollSettings = {
+  configured: false,
+  preferLog: false,
   everyMs: 5_000,
   overlapMs: 60_000,
   batchRows: 1_000,
@@ -40,6 +42,8 @@ export function resolvePoll(
   }
   const everyMs = durationInMs(poll.every);
   return {
+    configured: true,
+    preferLog: source.mode === 'auto',
     everyMs,
     overlapMs: durationInMs(poll.overlap),
     batchRows: poll.batch_rows,

@@ -58,6 +58,10 @@ export interface SourceSettings {
 }
 
 export interface PollSettings {
+  /** Whether the file has the block: without it `auto` never polls. */
+  readonly configured: boolean;
+  /** Whether the log takes its place when it can be read (`auto`). */
+  readonly preferLog: boolean;
   readonly everyMs: number;
   readonly overlapMs: number;
   readonly batchRows: number;

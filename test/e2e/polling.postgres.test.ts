@@ -3,7 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomFrom, writeOverlapping } from '../support/overlapping-writers.ts';
 import { postgresVersions, testDatabase } from '../support/servers.ts';
-import { Headwater, type Workspace, workspace } from './headwater.ts';
+import { Headwater, headwater, logLines, type Workspace, workspace } from './headwater.ts';
 import { caughtUp, polledPipeline, polledRows, replayed } from './polling-support.ts';
 
 let files: Workspace;
@@ -40,6 +40,53 @@ describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
       ['r', 'PENDING', 'first', 'polling'],
       ['u', 'SHIPPED', 'third', 'polling'],
     ]);
+  });
+
+  it('polls by itself where the log cannot be read, and goes over to it when it can', async () => {
+    await using database = await testDatabase(version);
+    const role = `${database.name}_poller`;
+    await database.query(`CREATE TABLE t (id int PRIMARY KEY, updated_at timestamptz NOT NULL DEFAULT now());
+      INSERT INTO t VALUES (1); CREATE ROLE ${role} LOGIN PASSWORD 'geheim'; GRANT SELECT ON t TO ${role}`);
+    try {
+      const url = new URL(database.url);
+      url.username = role;
+      url.password = 'geheim';
+      const polled = await polledPipeline(files, {
+        url: url.href,
+        mode: 'auto',
+        tables: ['public.*'],
+        poll: '{ every: 100ms, tables: { public.t: { timestamp: updated_at } } }',
+      });
+      const told = (stderr: string): readonly unknown[] =>
+        logLines(stderr).flatMap(({ mode }) => (mode === undefined ? [] : [mode]));
+      expect(told(await caughtUp(polled))).toEqual(['poll']);
+      const { stdout } = await headwater(['doctor', polled.file]);
+      expect(stdout).toContain(`may not replicate`);
+      expect(stdout).toContain('Changes are found by polling');
+      await database.query('INSERT INTO t VALUES (2)');
+      await caughtUp(polled);
+      await database.query(`ALTER ROLE ${role} SUPERUSER; INSERT INTO t VALUES (3)`);
+      expect(told(await caughtUp(polled))).toEqual(['log']);
+      await database.query('DELETE FROM t WHERE id = 1');
+      await caughtUp(polled);
+      const seen = (await polledRows(polled)).map(({ op, before, after, source }) =>
+        [source['connector'], op, (after ?? before)?.['id']].map(String).join(' '),
+      );
+      expect(seen.slice(0, 2)).toEqual(['polling r 1', 'polling u 2']);
+      expect(seen.slice(2, 5).sort()).toEqual(['postgresql r 1', 'postgresql r 2', 'postgresql r 3']);
+      expect(seen.slice(5)).toEqual(['postgresql d 1']);
+      // And back: the slot that is left is known as this pipeline's own when the log is read once more.
+      await database.query(`ALTER ROLE ${role} NOSUPERUSER`);
+      expect(told(await caughtUp(polled))).toEqual(['poll']);
+      await database.query(`ALTER ROLE ${role} SUPERUSER`);
+      expect(told(await caughtUp(polled))).toEqual(['log']);
+      expect(replayed(await polledRows(polled)).map(({ id }) => id)).toEqual([2, 3]);
+    } finally {
+      await database.query(
+        `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database();
+        DROP PUBLICATION IF EXISTS ${role}; REASSIGN OWNED BY ${role} TO CURRENT_USER; DROP OWNED BY ${role}; DROP ROLE ${role}`,
+      );
+    }
   });
 
   it.each(SEEDS)(

@@ -13,12 +13,16 @@ import { connectOptions } from './connect-options.ts';
 import type { Source } from './source.ts';
 
 /** Whatever the database, polled. The driver of others is not loaded. */
-export async function pollingSource(settings: Settings, log: Log): Promise<Source<PollPosition, PollSource>> {
+export async function pollingSource(
+  settings: Settings,
+  logIsReadable: PollReaderOptions['logIsReadable'],
+  log: Log,
+): Promise<Source<PollPosition, PollSource>> {
   const dialect = await dialectOf(settings);
   const { database } = settings.source;
   return {
     positions: POLL_POSITIONS,
-    openReader: () => createPollingReader(readerOptions(settings), dialect, log),
+    openReader: () => createPollingReader(readerOptions(settings, logIsReadable), dialect, log),
     block: pollSourceBlock(settings.name, database === '' ? null : database),
   };
 }
@@ -58,7 +62,11 @@ async function dialectOf({ source }: Settings): Promise<MakeDialect> {
   }
 }
 
-function readerOptions({ name, source, snapshot, stateDir }: Settings): PollReaderOptions {
+function readerOptions(
+  settings: Settings,
+  logIsReadable: PollReaderOptions['logIsReadable'],
+): PollReaderOptions {
+  const { name, source, snapshot, stateDir } = settings;
   const { poll, onGap } = source;
   return {
     name,
@@ -68,6 +76,7 @@ function readerOptions({ name, source, snapshot, stateDir }: Settings): PollRead
     statePath: join(stateDir, `${name}.polling.sqlite`),
     stateLimitBytes: poll.rememberLimitBytes,
     onGap,
+    logIsReadable,
     snapshots: snapshot.mode !== 'no_data',
   };
 }

@@ -144,6 +144,12 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   }
 
   async checkTables(signal: AbortSignal): Promise<void> {
+    if ((await this.#options.logIsReadable?.(signal)) === true) {
+      throw new HeadwaterError(
+        'source.log-readable',
+        'The log, which could not be read before, can be read now: it takes the place of polling.',
+      );
+    }
     // The list alone: what a pattern no longer matches is said at the next start.
     const now = await this.#dialect.tables(signal, () => {});
     const names = (tables: readonly CapturedTable[]): string =>

@@ -23,6 +23,8 @@ export interface PollReaderOptions {
   readonly statePath: string;
   readonly stateLimitBytes: number;
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
+  /** Whether the log could be read instead, where that is to be preferred; null: it is not. */
+  readonly logIsReadable: ((signal: AbortSignal) => Promise<boolean>) | null;
   /** Whether tables are read from their beginning when they are new. */
   readonly snapshots: boolean;
 }

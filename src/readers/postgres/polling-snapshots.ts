@@ -42,6 +42,7 @@ export function pollSnapshots(
   return {
     openView: ({ parallelism }, signal) => open(parallelism, LOCK_TIMEOUT_MS, signal),
     openOwnView: ({ parallelism }, signal) => open(parallelism, null, signal),
-    openWindows: ({ parallelism }) => Promise.resolve(new PgWindows({ parallelism, connect, planner })),
+    openWindows: ({ parallelism }) =>
+      Promise.resolve(new PgWindows({ parallelism, lockTimeoutMs: LOCK_TIMEOUT_MS, connect, planner })),
   };
 }
