@@ -264,6 +264,12 @@ export const CATALOGUE = {
     summary: 'Tables that the settings name were created, made anew, or are no longer published.',
     advice: 'Nothing to do: Headwater publishes them and reads the new ones while the stream goes on.',
   },
+  'source.log-readable': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'Tables are polled, and the log can be read by now.',
+    advice: 'Nothing is to be done: the pipeline goes on with the log, which begins with a snapshot.',
+  },
   'source.redo-unreadable': {
     fate: 'halt',
     exit: 1,
