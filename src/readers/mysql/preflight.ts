@@ -5,7 +5,8 @@ import type { Finding } from '../reader.ts';
 import type { TablePatterns } from '../table-patterns.ts';
 import { isTransactional, type ListedTable, listTables, type Query } from './catalogue.ts';
 import { mapMysqlError } from './errors.ts';
-import { queryIfAllowed, readGrants, type Grants } from './grants.ts';
+import { type Grants, queryIfAllowed, readGrants } from './grants.ts';
+import { checkForeignKeys } from './preflight-foreign-keys.ts';
 import { checkGtids, checkLog, checkRetention, isOn, type LogSettings } from './preflight-log.ts';
 import type { MysqlReaderOptions } from './settings.ts';
 import { describeHosts } from './wire/connect-options.ts';
@@ -45,7 +46,11 @@ export async function preflight(
     await checkReplica(checked);
     await checkPrivileges(checked);
     const tables = await checkTables(checked, patterns, place);
-    if (tables !== null) checkSnapshot(checked, tables);
+    if (tables !== null) {
+      checkSnapshot(checked, tables);
+      const cascades = await checkForeignKeys(query, tables);
+      if (cascades !== null) findings.push(cascades);
+    }
   } catch (error) {
     signal.throwIfAborted();
     const mapped = mapMysqlError(error, `Checking ${place}`);
