@@ -16,7 +16,7 @@ import {
 } from './catalogue.ts';
 import { FATAL_READING_BINLOG, mapMysqlError, mapping } from './errors.ts';
 import { describeLogServer, logEnd } from './log-end.ts';
-import { type AskedServer, findGap, logRetentionMs, serverIdTaken } from './log-gap.ts';
+import { type AskedServer, findGap, logRetentionMs, refuseReset, serverIdTaken } from './log-gap.ts';
 import { judgeGap, openLog } from './open-log.ts';
 import { midElsewhere, MYSQL_POSITIONS, type MysqlPosition } from './position.ts';
 import { preflight } from './preflight.ts';
@@ -139,8 +139,11 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
   async head(signal: AbortSignal): Promise<Head<MysqlPosition>> {
     return mapping('Asking for the log’s end', async () => {
       const server = await this.#logServer(signal);
+      const reached = this.#stream?.position ?? null;
+      const position = await logEnd(server.query, server.info, server.gtids);
+      if (reached !== null) await refuseReset(server, reached, position);
       return {
-        position: await logEnd(server.query, server.info, server.gtids),
+        position,
         retainedBytes: null,
         retentionMs: await logRetentionMs(server),
       };
