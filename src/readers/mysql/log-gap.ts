@@ -62,10 +62,13 @@ export async function refuseReset(
   { gtids, file, pos }: MysqlPosition,
   end: MysqlPosition,
 ): Promise<void> {
-  const absent = gtids === null || !server.gtids ? null : await absentGtids(server, gtids);
   const files = compareFiles(end.file, file);
-  const behind = gtids === null && files !== null && (files < 0 || (files === 0 && end.pos < pos));
-  if (absent === null && !behind) return;
+  const behind = files !== null && (files < 0 || (files === 0 && end.pos < pos));
+  const byGtid = gtids !== null && server.gtids;
+  // MariaDB's numbers may go back where several servers are written to, the log's end does not.
+  if (!behind && !(byGtid && server.info.flavour === 'mysql')) return;
+  const absent = byGtid ? await absentGtids(server, gtids) : null;
+  if (byGtid && absent === null) return;
   const what = absent === null ? `${file} up to offset ${pos}` : `the transactions ${absent}`;
   throw new HeadwaterError(
     'source.position-lost',
