@@ -20,7 +20,8 @@ interface TableHistory {
 
 /** The last ones are kept. */
 const MAX_VERSIONS = 100;
-const MAX_FOLLOWED = 1_000;
+/** They are made for hours, and the durable state holds them. */
+const MAX_FOLLOWED = 50;
 
 /**
  * The shape of each table at the checkpoint, and the numbers of its versions: the durable state's `schema/…`, as
