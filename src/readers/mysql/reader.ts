@@ -177,7 +177,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
       connect: (signal) => connectRows(this.#options.connect, signal),
       taken,
       types: this.#options.types,
-      number: (schema) => this.#history.number(schema),
+      number: (schema, table) => this.#history.number(schema, table),
     });
   }
 
