@@ -1,5 +1,6 @@
 import { createEmitter } from '../emitter/record-emitter.ts';
 import { PausedTables } from '../emitter/paused-tables.ts';
+import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { Log } from '../observability/log.ts';
@@ -32,6 +33,8 @@ export interface RunOptions {
   readonly lost: string | null;
   readonly log: Log;
   readonly control: PipelineControl;
+  /** Where clients ask the statements; left out: nobody can. */
+  readonly desk?: QueryDesk | null;
   readonly turns?: TurnTaking;
 }
 
@@ -86,7 +89,7 @@ export function partsOf<P, S extends SourceInfo>(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
-    enrichment: enrichmentParts(settings, block),
+    enrichment: enrichmentParts(settings, block, run.desk ?? null),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',

@@ -1,3 +1,4 @@
+import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Log } from '../observability/log.ts';
@@ -18,6 +19,7 @@ const PROGRESS_TIMEOUT_MS = 60_000;
 export interface TaskOptions {
   readonly log: Log;
   readonly untilCaughtUp: boolean;
+  readonly desk: QueryDesk | null;
   /** Whether the process has other pipelines; see SuperviseOptions.retryBeforeFirstProgress. */
   readonly alone: boolean;
   /** What has to end before: a pipeline that may hold what this one needs, as its replication slot. */
@@ -68,7 +70,10 @@ export class PipelineTask {
     this.#stop.abort();
   }
 
-  async #run({ after, alone, untilCaughtUp, preferred }: TaskOptions, stop: AbortSignal): Promise<Outcome> {
+  async #run(
+    { after, alone, untilCaughtUp, desk, preferred }: TaskOptions,
+    stop: AbortSignal,
+  ): Promise<Outcome> {
     await after;
     const startedAt = Date.now();
     const log = this.#log;
@@ -80,6 +85,7 @@ export class PipelineTask {
           this.#monitor.retainedBudgetBytes = mode === 'log' ? retainedBudgetBytes(settings) : null;
           const parts = await attemptParts(settings, {
             untilCaughtUp,
+            desk,
             startedAt,
             lost,
             log,

@@ -334,6 +334,11 @@ export const FILE_SCHEMA = block({
       .describe(
         'host:port of health, metrics and status; off for none. Without it 127.0.0.1:8080 is tried and done without if taken.',
       ),
+    sql: text('host:port, or off')
+      .optional()
+      .describe(
+        'host:port of the SQL interface, for ksqlDB’s clients and `headwater sql`; off for none. Without it 127.0.0.1:8088 is tried where there are statements, and done without if taken.',
+      ),
     token: secret()
       .optional()
       .describe(

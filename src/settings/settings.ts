@@ -318,10 +318,15 @@ export interface OutboxSettings {
   readonly headers: ReadonlyMap<string, string>;
 }
 
-export interface HttpSettings {
-  /** Null: no HTTP interface. */
-  readonly listen: { readonly host: string; readonly port: number } | null;
-  /** Whether `listen` stands in the file: a default address that is taken is only a warning. */
-  readonly explicit: boolean;
+export interface HttpSettings extends ListenSettings {
   readonly token: Secret | null;
+  /** Of the SQL interface; the default counts where a file has statements. */
+  readonly sql: ListenSettings;
+}
+
+export interface ListenSettings {
+  /** Null: nobody listens. */
+  readonly listen: { readonly host: string; readonly port: number } | null;
+  /** Whether it stands in the file: a default address that is taken is only a warning. */
+  readonly explicit: boolean;
 }
