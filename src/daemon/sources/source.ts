@@ -10,6 +10,13 @@ export interface Source<P, S extends SourceInfo> {
   readonly positions: PositionCodec<P>;
   readonly openReader: () => Reader<P, S>;
   readonly block: SourceBlock<S>;
+  /** For conditions of our own. */
+  readonly sql: SqlQuoting;
+}
+
+export interface SqlQuoting {
+  readonly ident: (name: string) => string;
+  readonly literal: (text: string) => string;
 }
 
 /**
