@@ -1,7 +1,7 @@
 import { isReady } from '../observability/metrics.ts';
 import { deadLetterText } from '../observability/dead-letter-text.ts';
 import { formatBytes, formatCount, formatDuration } from '../observability/quantities.ts';
-import type { PipelineStatus, SnapshotProgress, TableStatus } from '../observability/status.ts';
+import type { Holder, PipelineStatus, SnapshotProgress, TableStatus } from '../observability/status.ts';
 import type { DaemonStatus } from './daemon-client.ts';
 
 /** `headwater status` for people. */
@@ -18,8 +18,9 @@ function pipelineText(pipeline: PipelineStatus, now: number): string {
   const { name, connector, state, lagMs, lastError, retryInMs, counters, snapshot } = pipeline;
   const lines = [
     '',
-    `${isReady(pipeline) ? '●' : '○'} ${name} (${connector}): ${state} since ${ago(pipeline.since, now)}`,
+    `${isReady(pipeline) ? '●' : '○'} ${name} (${connector}${pipeline.capture?.mode === 'poll' ? ', polled' : ''}): ${state} since ${ago(pipeline.since, now)}`,
   ];
+  if (pipeline.heldBy !== null) lines.push(`  run by ${holderText(pipeline.heldBy)}`);
   if (!pipeline.progressing) lines.push('  ! the source advances and nothing is delivered');
   if (lastError !== null) {
     const again = retryInMs === null ? '' : `, tries again in ${formatDuration(retryInMs)}`;
@@ -53,6 +54,10 @@ function pipelineText(pipeline: PipelineStatus, now: number): string {
   const width = Math.max(0, ...pipeline.tables.map(({ table }) => table.length));
   for (const table of pipeline.tables) lines.push(...tableText(table, width, now));
   return lines.join('\n');
+}
+
+function holderText({ host, pid, http }: Holder): string {
+  return `process ${pid} on ${host}${http === null ? '' : `, which answers at ${http}`}`;
 }
 
 function snapshotState({ running, paused, completedAt }: SnapshotProgress): string {

@@ -1,3 +1,5 @@
+import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
+import type { TurnTaking } from '../emitter/sink.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Log } from '../observability/log.ts';
 import type { PipelineStatus } from '../observability/status.ts';
@@ -7,6 +9,7 @@ import { PipelineMonitor } from '../pipeline/monitor.ts';
 import type { Settings } from '../settings/settings.ts';
 import { attemptParts } from './compose.ts';
 import { errorFields } from './error-fields.ts';
+import { decideCapture } from './sources/capture.ts';
 import { retainedBudgetBytes } from './sources/source.ts';
 import { type Outcome, supervise } from './supervisor.ts';
 
@@ -16,10 +19,13 @@ const PROGRESS_TIMEOUT_MS = 60_000;
 export interface TaskOptions {
   readonly log: Log;
   readonly untilCaughtUp: boolean;
+  readonly desk: QueryDesk | null;
   /** Whether the process has other pipelines; see SuperviseOptions.retryBeforeFirstProgress. */
   readonly alone: boolean;
   /** What has to end before: a pipeline that may hold what this one needs, as its replication slot. */
   readonly after: Promise<unknown>;
+  /** Whether the pipeline had better run here than in another instance of the fleet. */
+  readonly preferred: () => boolean;
 }
 
 /** One pipeline of the daemon, from its start to its end, over all its attempts. */
@@ -64,21 +70,27 @@ export class PipelineTask {
     this.#stop.abort();
   }
 
-  async #run({ after, alone, untilCaughtUp }: TaskOptions, stop: AbortSignal): Promise<Outcome> {
+  async #run(
+    { after, alone, untilCaughtUp, desk, preferred }: TaskOptions,
+    stop: AbortSignal,
+  ): Promise<Outcome> {
     await after;
     const startedAt = Date.now();
     const log = this.#log;
     const outcome = await supervise(
       {
         attempt: async (signal, lost) => {
-          const settings = this.#settings;
-          this.#monitor.retainedBudgetBytes = retainedBudgetBytes(settings);
+          const { settings, mode, reason } = await decideCapture(this.#settings, signal);
+          if (this.#monitor.captures(mode, reason)) log.warn({ mode, reason }, CAPTURES[mode]);
+          this.#monitor.retainedBudgetBytes = mode === 'log' ? retainedBudgetBytes(settings) : null;
           const parts = await attemptParts(settings, {
             untilCaughtUp,
+            desk,
             startedAt,
             lost,
             log,
             control: this.control,
+            turns: this.#turns(preferred),
           });
           return runAttempt(parts, this.#monitor, signal, log);
         },
@@ -95,7 +107,26 @@ export class PipelineTask {
     tell(log, outcome);
     return outcome;
   }
+
+  #turns(preferred: () => boolean): TurnTaking {
+    const monitor = this.#monitor;
+    return {
+      http: httpAddress(this.#settings),
+      // Where it failed another may do better; and a snapshot under way is not begun again for evenness' sake.
+      preferred: () => (preferred() && !monitor.troubled) || monitor.snapshotProgress()?.running === true,
+      onYield: () => {
+        this.#log.info({}, 'gives way to the instance whose share of the pipelines this one is');
+        this.control.restart();
+      },
+    };
+  }
 }
+
+function httpAddress({ http: { listen } }: Settings): string | null {
+  return listen === null || listen.port === 0 ? null : `http://${listen.host}:${listen.port}`;
+}
+
+const CAPTURES = { log: 'changes are read from the log', poll: 'changes are found by polling' } as const;
 
 function tell(log: Log, outcome: Outcome): void {
   if (outcome.kind === 'failed') {

@@ -181,7 +181,10 @@ export class TableRoutes<S extends SourceInfo> {
     const settings = this.#options.tables.get(name);
     const { topic: usual } = tableTopic(this.#options, table.id, settings?.topic);
     const source = this.#block.forTable(table.id);
-    const rules = this.#rules(table, settings);
+    // No rule can be held against columns without names, and no schema of theirs is anybody's.
+    const nameless = table.nameless === true;
+    const rules = nameless ? null : this.#rules(table, settings);
+    const shown = nameless && settings?.columns === undefined ? table.columns : [];
     const { encoder, topic } =
       rules === null
         ? { encoder: UNWRITABLE, topic: this.#moved.get(name) ?? usual }
@@ -197,18 +200,22 @@ export class TableRoutes<S extends SourceInfo> {
       encoder: handle === null ? UNWRITABLE : encoder,
       key: rules?.shape.key ?? [],
       ownKey: settings?.key !== undefined,
-      columns: rules?.shape.table.columns.map((column) => column.name) ?? [],
-      fields: rules?.shape.fields ?? [],
+      columns: (rules?.shape.table.columns ?? shown).map((column) => column.name),
+      fields: rules?.shape.fields ?? shown.map((_, i) => i),
       project: rules?.shape.project ?? null,
       filter: rules?.filter ?? null,
       headers: rules?.headers ?? null,
       source,
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
-      paused: handle === null || encoder === UNWRITABLE,
+      paused: handle === null || (nameless ? this.#isPaused(name) : encoder === UNWRITABLE),
     };
     this.#routes.set(table, route);
-    this.#latest.set(name, table);
+    if (!nameless) this.#latest.set(name, table);
+  }
+
+  #isPaused(name: string): boolean {
+    return (this.#pausing?.tables.reason(name) ?? null) !== null;
   }
 
   /** Null where it cannot be had: the table is paused, unless nothing has been delivered of the pipeline yet. */

@@ -13,7 +13,8 @@ import {
 import { type Converter, widening } from './sql/cast.ts';
 import type { Problem } from './sql/frame.ts';
 import { sameType, type SqlType, typeText } from './sql/sql-type.ts';
-import { keyOf, type KeyValue, type SqlValue } from './sql/value.ts';
+import type { KeyValue, SqlValue } from './sql/value.ts';
+import { tableKey } from './table-source.ts';
 
 export interface SqlColumn {
   readonly name: string;
@@ -26,17 +27,18 @@ export interface SqlColumn {
 export class CapturedSource {
   readonly id: TableId;
   readonly columns: readonly SqlColumn[];
-  readonly #version: number;
+  readonly #table: TableSchema;
   readonly #shown: ShownColumns;
   /** Columns in use: index into `columns` → place in the rows that readers make. */
   readonly #slots = new Map<number, number>();
   readonly #readers = new Map<TableSchema, RowReader>();
+  #closed = false;
   #last: TableSchema | null = null;
   #lastReader: RowReader | null = null;
 
   constructor(table: TableSchema, shown: ShownColumns) {
     this.id = table.id;
-    this.#version = table.version;
+    this.#table = table;
     this.#shown = shown;
     const columns = shown(table);
     const folded = columns.map(({ column }) => column.name.toUpperCase());
@@ -67,6 +69,21 @@ export class CapturedSource {
     let slot = this.#slots.get(column);
     if (slot === undefined) this.#slots.set(column, (slot = this.#slots.size));
     return slot;
+  }
+
+  /** No more columns come into use: rows are kept as they are. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Whether rows hold that column, or may yet. */
+  holds(column: number): boolean {
+    return !this.#closed || this.#slots.has(column);
+  }
+
+  /** The same table with no column in use. */
+  fresh(): CapturedSource {
+    return new CapturedSource(this.#table, this.#shown);
   }
 
   /** Columns in use, in the order of their slots. */
@@ -102,7 +119,7 @@ export class CapturedSource {
   /** Null for a column that rows of an older version do not have yet. */
   #field(table: TableSchema, column: SqlColumn, found: ShownColumn | undefined): Field | null {
     if (found === undefined) {
-      if (table.version < this.#version) return null;
+      if (table.version < this.#table.version) return null;
       throw this.#changed(column, 'is gone');
     }
     const type = columnType(found.column.type);
@@ -181,28 +198,18 @@ export class RowReader {
 
   /** Null where the log does not hold the key, or it is none. */
   key(row: Image, note: (problem: Problem) => void): KeyValue | null {
-    const [first, ...others] = this.#keys;
-    if (first === undefined) return null;
-    if (others.length === 0) {
-      const value = readField(first, valueOf(row, first.index), note);
-      return value === null ? null : keyOf(first.type, value);
-    }
+    if (this.#keys.length === 0) return null;
     const parts: SqlValue[] = [];
     for (const field of this.#keys) {
       const value = readField(field, valueOf(row, field.index), note);
       if (value === null) return null;
       parts.push(value);
     }
-    return compositeKey(
+    return tableKey(
       this.#keys.map(({ type }) => type),
       parts,
     );
   }
-}
-
-/** One text for several values; none of them is null. */
-export function compositeKey(types: readonly SqlType[], values: readonly SqlValue[]): string {
-  return JSON.stringify(types.map((type, i) => String(keyOf(type, values[i] ?? null))));
 }
 
 function isMissing(value: Value): boolean {

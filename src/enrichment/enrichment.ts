@@ -14,6 +14,7 @@ import { explainQuery } from './explain.ts';
 import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
 import { compileProgram, unreadable } from './program.ts';
+import type { QueryDesk } from './queries/query-desk.ts';
 import { EnrichmentStage } from './stage.ts';
 
 const SPOOL_BYTES = 64 * 1024 * 1024;
@@ -26,6 +27,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly block: SourceBlock<S>;
   /** Local state: the image of the joined tables, and transactions too large for memory. */
   readonly stateDir: string;
+  /** Where clients ask; null: nobody can. */
+  readonly desk: QueryDesk | null;
   /** Bytes of a transaction's events in memory; for tests. */
   readonly spoolBytes?: number;
 }
@@ -57,7 +60,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
   context: OpenContext<P, S>,
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
-  const { pipeline, declared, shown, block, stateDir } = options;
+  const { pipeline, declared, shown, block, stateDir, desk } = options;
   const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
   const tables = await describe(declared, source, captured, signal);
   const dir = join(stateDir, 'enrich');
@@ -70,7 +73,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
     tableTopics: new Set(captured.map(context.topicOf)),
   });
   if (first) {
-    for (const query of program.queries) {
+    for (const query of [...program.queries, ...program.tables]) {
       log.info({ query: query.id, plan: explainQuery(query) }, 'query compiled');
       for (const warning of query.warnings) log.warn({ query: query.id }, `friendly dialect: ${warning}`);
     }
@@ -92,6 +95,14 @@ export async function openEnrichment<P, S extends SourceInfo>(
     block,
     partly: context.partly,
     checkpoint: { known, continuous, epoch },
+    desk:
+      desk === null
+        ? null
+        : {
+            dialect: declared.dialect,
+            topicOf: context.topicOf,
+            enter: (live) => desk.enter(pipeline, live),
+          },
     processing: new ProcessingLog(log),
     log,
     spoolDir: dir,

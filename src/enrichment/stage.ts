@@ -8,31 +8,36 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { RowChange, SourceInfo, TruncateChange, Tx } from '../model/change.ts';
 import type { PositionCodec } from '../model/position.ts';
-import { type TableSchema, tableName } from '../model/table.ts';
+import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import type { Image } from '../model/text-row.ts';
 import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY } from '../state/checkpoint.ts';
-import type { CapturedSource, RowReader } from './captured-source.ts';
+import { CapturedSource, type RowReader } from './captured-source.ts';
+import { Aggregation } from './aggregation.ts';
 import {
-  Aggregation,
   AGGREGATE_GROUP_PREFIX,
   AGGREGATE_TABLE_PREFIX,
   checkpointName,
-} from './aggregation.ts';
+  type GroupStore,
+} from './group-store.ts';
 import type { StreamEvent } from './event.ts';
 import type { ReplicaImage, ReplicaState } from './image.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
-import { OutputStream, Query } from './query.ts';
+import { LiveQueries, type Taps } from './queries/live-queries.ts';
+import { ResultTable } from './queries/result-table.ts';
+import { type EventReader, OutputStream, Query } from './query.ts';
 import { RecordWriter } from './record-writer.ts';
 import type { Replica } from './replica.ts';
-import { rowCodec } from './row-text.ts';
+import { type RowCodec, rowCodec } from './row-text.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import type { Problem } from './sql/frame.ts';
+import type { Dialect } from './sql/token-cursor.ts';
 import type { StreamSource } from './catalog.ts';
+import { TableQueries } from './table-queries.ts';
 
 /** Events between two looks at the sink's back-pressure. */
 const EVENTS_A_BREATH = 1_000;
@@ -55,6 +60,8 @@ export interface StageOptions<P, S extends SourceInfo> {
     readonly epoch: number;
   };
   readonly log: Log;
+  /** Where clients ask; null: nobody can. */
+  readonly desk: DeskEntrance | null;
   /** For a transaction that is too large for memory. */
   readonly spoolDir: string;
   readonly spoolBytes: number;
@@ -64,6 +71,15 @@ export interface StageOptions<P, S extends SourceInfo> {
 export interface Absorbed<P, S extends SourceInfo> {
   readonly batch: Batch<P, S>;
   readonly records: number;
+}
+
+/** Lets clients ask a program that runs. */
+export interface DeskEntrance {
+  readonly dialect: Dialect;
+  /** Of a captured table's own records. */
+  readonly topicOf: (table: TableId) => string;
+  /** Answers how to leave again. */
+  enter(queries: LiveQueries): () => void;
 }
 
 /** What the pipeline knows of it. */
@@ -77,6 +93,10 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
    * appended with its last batch; until then the batch must not be committed.
    */
   absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>>;
+  /** A commit begins that makes durable all that has been absorbed so far. */
+  committing(): void;
+  /** The oldest commit that has begun is durable. */
+  committed(): void;
   /** A snapshot of these tables (`schema.table`) has been read whole: those among them that are joined are complete. */
   snapshotRead(tables: ReadonlySet<string>): Promise<void>;
   /**
@@ -90,8 +110,9 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
 interface Input {
   readonly index: number;
   readonly captured: CapturedSource;
-  readonly queries: readonly Query[];
+  readonly queries: readonly EventReader[];
   readonly usesChange: boolean;
+  readonly codec: RowCodec;
 }
 
 /** What one version of a captured table means to the statements. */
@@ -103,11 +124,14 @@ interface TableUse {
 export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichment<P, S> {
   readonly #options: StageOptions<P, S>;
   readonly #replicas: readonly Replica[];
-  readonly #inputs: readonly Input[];
+  readonly #inputs = new Map<number, Input>();
+  #nextInput = 0;
   readonly #outputs: readonly OutputStream[];
   readonly #targets: ReadonlyMap<StreamSource, OutputStream>;
   readonly #spool: EventSpool;
-  readonly #aggregations: Aggregation[] = [];
+  readonly #tables: TableQueries;
+  /** Groups of queries over streams. */
+  readonly #stores: GroupStore[] = [];
   /** Tables of queries that go on where they were. */
   readonly #restoredTables = new Set<string>();
   readonly state: ReadonlyMap<string, string | null>;
@@ -117,9 +141,21 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   readonly #ahead = new Map<number, P>();
   readonly #aheadIndexes = new Set<number>();
   #tx: Tx | null = null;
+  /** When the last change was committed; known where a query over tables asks. */
+  #timeMs = 0;
   #counted = 0;
+  /** What waits for the end of the transaction under way. */
+  #between: (() => void)[] = [];
+  /** Whether tables made of tables hold all their rows. */
+  #filled = false;
+  readonly #live: LiveQueries | null;
+  readonly #leave: (() => void) | null;
 
-  private constructor(options: StageOptions<P, S>, outputs: ReadonlyMap<StreamSource, OutputStream>) {
+  private constructor(
+    options: StageOptions<P, S>,
+    outputs: ReadonlyMap<StreamSource, OutputStream>,
+    results: ReadonlyMap<StreamSource, ResultTable>,
+  ) {
     this.#options = options;
     const { program, processing, restored, codec } = options;
     this.#replicas = program.replicas;
@@ -130,37 +166,78 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       replica.ready = true;
       if (asOf !== null) this.#setAhead(replica, codec.decode(asOf));
     }
+    const outputOf = ({ target }: { readonly target: StreamSource }): OutputStream => {
+      const output = outputs.get(target);
+      if (output === undefined) throw new TypeError('Each query has its output.');
+      return output;
+    };
     const queries = program.queries.map((plan) => {
-      const target = outputs.get(plan.target);
-      if (target === undefined) throw new TypeError('Each query has its output.');
+      const target = outputOf(plan);
       const aggregation = this.#aggregation(plan, target);
       const query = new Query(plan, { target, processing, ahead: this.#aheadIndexes, aggregation });
       outputs.get(plan.input)?.addReader(query);
       return { plan, query };
     });
-    this.#inputs = program.streams.flatMap((captured, index) => {
+    for (const captured of program.streams) {
       const readers = queries.filter(({ plan }) => plan.input.captured === captured);
       const usesChange = readers.some(({ plan }) => plan.usesChange);
-      return { index, captured, queries: readers.map(({ query }) => query), usesChange };
-    });
+      this.#addInput(
+        captured,
+        readers.map(({ query }) => query),
+        usesChange,
+      );
+    }
     this.#spool = new EventSpool(
       options.spoolDir,
       options.spoolBytes,
-      this.#inputs.map(({ captured }) => rowCodec(captured.used.map(({ type }) => type))),
+      (stream) => this.#inputs.get(stream)?.codec,
     );
+    this.#tables = new TableQueries(program.tables, {
+      outputOf,
+      processing,
+      ahead: this.#aheadIndexes,
+      run: options.checkpoint,
+      restored: new Set(restored.keys()),
+    });
+    for (const table of this.#tables.restored) this.#restoredTables.add(checkpointName(table));
     this.state = this.#firstState();
+    for (const [target, table] of results) {
+      const plan = program.queries.find((each) => each.target === target);
+      // A table that counts events is complete from its beginning.
+      if (plan !== undefined) table.restore(plan.store?.shown() ?? []);
+      else if (this.#tables.restored.includes(target.name)) table.restore(this.#tables.shown(target));
+    }
+    const { desk } = options;
+    this.#live =
+      desk === null
+        ? null
+        : new LiveQueries({
+            program,
+            topicOf: desk.topicOf,
+            dialect: desk.dialect,
+            results,
+            filled: () => this.#filled,
+            processing,
+            taps: this.#taps(),
+          });
+    this.#leave = this.#live === null ? null : (desk?.enter(this.#live) ?? null);
   }
 
   /** Opens the topics of the results. */
   static async open<P, S extends SourceInfo>(options: StageOptions<P, S>): Promise<EnrichmentStage<P, S>> {
     const outputs = new Map<StreamSource, OutputStream>();
-    for (const { target } of options.program.queries) {
+    const results = new Map<StreamSource, ResultTable>();
+    const { queries, tables } = options.program;
+    for (const { target } of [...queries, ...tables]) {
       const { sink } = target;
       if (sink === null || outputs.has(target)) continue;
       const topic = await options.sink.topic(sink.topic, target.kept ? 'compacted' : 'table');
-      outputs.set(target, new OutputStream(options.sink, topic, new RecordWriter(target.columns, sink)));
+      const table = target.kept && options.desk !== null ? new ResultTable(target.columns) : null;
+      if (table !== null) results.set(target, table);
+      const writer = new RecordWriter(target.columns, sink);
+      outputs.set(target, new OutputStream({ sink: options.sink, topic }, writer, table));
     }
-    return new EnrichmentStage(options, outputs);
+    return new EnrichmentStage(options, outputs, results);
   }
 
   /** Whether every joined table is complete. */
@@ -186,6 +263,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         if (this.#tx !== null) await this.#endTransaction();
         this.#tx = change.tx;
       }
+      if (!this.#tables.isEmpty) this.#timeMs = this.#options.block.commitTimeMs(change.at);
       if (change.kind === 'truncate') this.#truncate(change);
       else this.#readRow(change, batch.bytes / batch.changes.length);
     }
@@ -196,8 +274,17 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       await this.#endTransaction();
       this.#tx = null;
       this.#passed(resume);
+      for (const work of this.#between.splice(0)) work();
     }
     return this.#absorbed(batch, between);
+  }
+
+  committing(): void {
+    this.#live?.committing();
+  }
+
+  committed(): void {
+    this.#live?.committed();
   }
 
   async snapshotRead(tables: ReadonlySet<string>): Promise<void> {
@@ -206,13 +293,18 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       if (replica.ready || !tables.has(table) || this.#options.partly.has(table)) continue;
       this.#setReady(replica, null);
     }
+    if (!this.ready) return;
+    await this.#fill(this.#timeMs);
     // Events of tables that are streams too have waited for the others.
-    if (this.ready) await this.#endTransaction();
+    await this.#endTransaction();
   }
 
   async load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
     const missing = this.#replicas.filter(({ ready }) => !ready);
-    if (missing.length === 0) return;
+    if (missing.length === 0) {
+      await this.#fill(Date.now());
+      return;
+    }
     const { log, codec } = this.#options;
     await using view = await source.openOwnView({ parallelism: 1 }, signal);
     for (const replica of missing) {
@@ -246,30 +338,65 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         'a joined table was read from the database',
       );
     }
+    await this.#fill(Date.now());
     await this.#endTransaction();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#leave?.();
+    this.#live?.end();
+    for (const work of this.#between.splice(0)) work();
     this.#spool.close();
     this.#options.image.close();
     return Promise.resolve();
   }
 
+  async #fill(timeMs: number): Promise<void> {
+    await this.#tables.fill(timeMs, () => this.#options.sink.ready());
+    this.#filled = true;
+  }
+
+  #addInput(captured: CapturedSource, queries: readonly EventReader[], usesChange: boolean): void {
+    const index = this.#nextInput++;
+    const codec = rowCodec(captured.used.map(({ type }) => type));
+    this.#inputs.set(index, { index, captured, queries, usesChange, codec });
+  }
+
+  #taps(): Taps {
+    return {
+      ahead: this.#aheadIndexes,
+      between: (work) => {
+        if (this.#tx === null && this.#spool.isEmpty) work();
+        else this.#between.push(work);
+      },
+      addReader: (of, reader, usesChange) => {
+        if (of instanceof CapturedSource) {
+          this.#addInput(of, [reader], usesChange);
+          this.#uses.clear();
+        } else this.#targets.get(of)?.addReader(reader);
+      },
+      removeReader: (of, reader) => {
+        if (!(of instanceof CapturedSource)) return this.#targets.get(of)?.removeReader(reader);
+        for (const [index, { captured }] of this.#inputs) if (captured === of) this.#inputs.delete(index);
+        this.#uses.clear();
+      },
+    };
+  }
+
   #aggregation(plan: QueryPlan, target: OutputStream): Aggregation | null {
-    const { group } = plan;
-    if (group === null) return null;
+    const { group, store } = plan;
+    if (group === null || store === null) return null;
     const { processing, checkpoint, log } = this.#options;
-    const { known, continuous, epoch } = checkpoint;
-    const aggregation = new Aggregation({ plan, group, target, processing, epoch });
-    const found = aggregation.restore(known, continuous);
+    const note = (problem: Problem): void => processing.note(plan.id, problem);
+    const found = store.restore({ ...checkpoint, note });
     if (found === 'restored') this.#restoredTables.add(checkpointName(plan.target.name));
     if (found === 'lost')
       log.warn(
         { query: plan.id },
         'the table of this query begins anew: its statement, or the position of the log, is another one than before',
       );
-    this.#aggregations.push(aggregation);
-    return aggregation;
+    this.#stores.push(store);
+    return new Aggregation({ group, store, target, note });
   }
 
   #firstState(): ReadonlyMap<string, string | null> {
@@ -280,8 +407,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       const table = prefix === undefined ? undefined : key.slice(prefix.length).split('/')[0];
       if (table !== undefined && !this.#restoredTables.has(table)) state.set(key, null);
     }
-    for (const aggregation of this.#aggregations)
-      for (const [key, value] of aggregation.flush()) state.set(key, value);
+    for (const [key, value] of this.#flushed()) state.set(key, value);
     return state.set(ENRICH_KEY, JSON.stringify(image.reference));
   }
 
@@ -293,11 +419,15 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const reference = this.#options.image.flush(between);
     // Events that wait are in memory alone: the position must not pass them.
     const resume = this.#spool.isEmpty && (between || batch.resume === null) ? batch.resume : null;
-    const changed = this.#aggregations.flatMap((aggregation) => aggregation.flush());
+    const changed = this.#flushed();
     if (reference !== null) changed.push([ENRICH_KEY, JSON.stringify(reference)]);
     if (changed.length === 0 && resume === batch.resume) return { batch, records };
     const state = new Map([...(batch.state ?? []), ...changed]);
     return { batch: { ...batch, resume, state }, records };
+  }
+
+  #flushed(): (readonly [string, string | null])[] {
+    return [...this.#stores.flatMap((store) => store.flush()), ...this.#tables.flush()];
   }
 
   #use(table: TableSchema): TableUse {
@@ -306,7 +436,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       const name = tableName(table.id);
       use = {
         replicas: this.#replicas.filter(({ captured }) => tableName(captured.id) === name),
-        inputs: this.#inputs.filter(
+        inputs: [...this.#inputs.values()].filter(
           ({ captured, queries }) => queries.length > 0 && tableName(captured.id) === name,
         ),
       };
@@ -390,6 +520,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   async #endTransaction(): Promise<void> {
+    this.#tables.process(false, this.#timeMs);
     const events = this.#spool.take();
     if (events !== null) this.#process(events);
     else {
@@ -400,12 +531,15 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         }
       }
     }
+    this.#tables.process(true, this.#timeMs);
+    this.#tables.endTransaction();
+    for (const store of this.#stores) store.endTransaction();
     for (const replica of this.#replicas) replica.endTransaction();
   }
 
   #process(events: readonly SpooledEvent[]): void {
     for (const { stream, event } of events) {
-      for (const query of this.#inputs[stream]?.queries ?? []) query.process(event, false);
+      for (const query of this.#inputs.get(stream)?.queries ?? []) query.process(event, false);
     }
   }
 

@@ -15,11 +15,23 @@ export type PipelineState =
   | 'stopped'
   | 'failed';
 
+/** The instance that runs a pipeline which others wait for. */
+export interface Holder {
+  readonly host: string;
+  readonly pid: number;
+  /** Where its HTTP interface listens, as its settings say; null where it has none. */
+  readonly http: string | null;
+}
+
 export interface PipelineStatus {
   readonly name: string;
   readonly connector: string;
   readonly state: PipelineState;
   readonly since: string;
+  /** Where changes are found, and why so where the settings leave it open; null before that is decided. */
+  readonly capture: { readonly mode: 'log' | 'poll'; readonly reason: string | null } | null;
+  /** Of a standby: who runs it instead, if that is known. */
+  readonly heldBy: Holder | null;
   /** The last error that ended an attempt. */
   readonly lastError: StatusError | null;
   /** What is not as the settings ask for and does not keep the rest from going on. Sentences. */

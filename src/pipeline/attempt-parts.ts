@@ -1,5 +1,5 @@
 import type { Emitter } from '../emitter/emitter.ts';
-import type { Sink } from '../emitter/sink.ts';
+import type { Sink, TurnTaking } from '../emitter/sink.ts';
 import type { TableTotals } from '../emitter/table-routes.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
@@ -17,8 +17,12 @@ import type { PipelineMonitor } from './monitor.ts';
 export interface AttemptParts<P, S extends SourceInfo> {
   readonly name: string;
   readonly control: PipelineControl;
+  /** Left out where nobody else could run the pipeline. */
+  readonly turns?: TurnTaking;
   /** Makes a reader that has done nothing yet. */
   openReader(): Reader<P, S>;
+  /** What of the durable state counts no more, since changes were found in another way when it was written. */
+  changeOver(state: ReadonlyMap<string, string>): ReadonlyMap<string, string | null>;
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
   /** Where the settings do not fit the tables, which are as the source has them now. */

@@ -4,6 +4,7 @@ import type { Batch } from '../model/batch.ts';
 import type { JsonValue } from '../model/position.ts';
 import type { TableTotals } from '../emitter/table-routes.ts';
 import type {
+  Holder,
   PipelineCounters,
   PipelineState,
   PipelineStatus,
@@ -18,6 +19,8 @@ import { RecentRing } from './recent.ts';
 export type MutableCounters = { -readonly [K in keyof PipelineCounters]: number };
 
 const RATE_WINDOW_MS = 10_000;
+/** Errors that tell of another instance alone. */
+const OWNERSHIP_LOST: ReadonlySet<string> = new Set(['delivery.lease-lost', 'delivery.fenced']);
 
 export interface DeadLetterTally {
   count: number;
@@ -69,11 +72,15 @@ export class PipelineMonitor {
   readonly #recent: RecentRing;
   #state: PipelineState = 'starting';
   #since: number;
+  #capture: PipelineStatus['capture'] = null;
   #lastError: PipelineStatus['lastError'] = null;
   #warnings: readonly string[] = [];
   #lastDeliveryAt: number | null = null;
   /** Since when the source has been ahead of us without any delivery; null when it isn't. */
   #behindSince: number | null = null;
+  #heldBy: Holder | null = null;
+  /** `progress` when an attempt failed last; null where none has, or it was no fault of source or sink. */
+  #failedAt: number | null = null;
   #rate: { at: number; records: number }[] = [];
   #overBudget = false;
   #caughtUp = false;
@@ -107,15 +114,36 @@ export class PipelineMonitor {
     this.#caughtUp = value;
   }
 
+  /** Another instance looks after the pipeline. */
+  standBy(holder: Holder | null): void {
+    this.enter('standby');
+    this.#heldBy = holder;
+    this.sawRetained(null);
+  }
+
+  /** The last attempt failed, and nothing has been delivered since. */
+  get troubled(): boolean {
+    return this.#failedAt === this.progress;
+  }
+
+  /** How changes are found from here on. Answers whether that is to be told. */
+  captures(mode: 'log' | 'poll', reason: string | null): boolean {
+    const was = this.#capture;
+    this.#capture = { mode, reason };
+    return reason !== null && (was?.mode !== mode || was.reason !== reason);
+  }
+
   enter(state: PipelineState): void {
     if (state === this.#state) return;
     this.#state = state;
     this.#since = this.#now();
+    this.#heldBy = null;
   }
 
   failed(error: HeadwaterError): void {
     // From now on nobody looks.
     this.caughtUp = false;
+    this.#failedAt = OWNERSHIP_LOST.has(error.code) ? null : this.progress;
     this.#lastError = this.#told(error);
   }
 
@@ -227,6 +255,8 @@ export class PipelineMonitor {
       connector: this.connector,
       state: this.#state,
       since: new Date(this.#since).toISOString(),
+      capture: this.#capture,
+      heldBy: this.#heldBy,
       lastError: this.#lastError,
       warnings: this.#warnings,
       attempts: this.attempts,

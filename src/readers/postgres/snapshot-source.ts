@@ -5,6 +5,7 @@ import type {
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
 import type { TableSchema } from '../../model/table.ts';
+import { describeTables } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { type PostgresPosition, serverLsn } from './position.ts';
 import { Planner } from './snapshot-plan.ts';
@@ -97,11 +98,16 @@ class PgSnapshotSource implements SnapshotSource<PostgresPosition, PostgresSourc
 
   openWindows({ parallelism }: ReadOptions): Promise<WindowReader<PostgresPosition, PostgresSource>> {
     const { connect } = this.#options;
-    return Promise.resolve(new PgWindows({ parallelism, connect, planner: this.#planner() }));
+    return Promise.resolve(
+      new PgWindows({ parallelism, connect, lockTimeoutMs: LOCK_TIMEOUT_MS, planner: this.#planner() }),
+    );
   }
 
   #planner(): Planner {
     const { generatedColumns, number } = this.#options;
-    return new Planner({ generatedColumns }, number);
+    return new Planner(
+      (query, registry, ids) => describeTables(query, registry, { ids }, { generatedColumns }),
+      number,
+    );
   }
 }
