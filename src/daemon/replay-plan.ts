@@ -15,7 +15,7 @@ import {
   type JsonRow,
   readDeadLetters,
 } from './dead-letters.ts';
-import { type Source, type SqlQuoting, withSource } from './sources/source.ts';
+import { type Source, type SqlQuoting, sqlQuoting, withSource } from './sources/source.ts';
 import { topicOf } from './topics.ts';
 import type { SourceInfo } from '../model/change.ts';
 
@@ -50,15 +50,17 @@ export async function planReplay(
   filter: DeadLetterFilter,
   signal: AbortSignal,
 ): Promise<ReplayPlan> {
-  return await withSource(settings, SILENT, (source) => planWith(source, settings, filter, signal));
+  const sql = await sqlQuoting(settings);
+  return await withSource(settings, SILENT, (source) => planWith(source, { settings, sql, filter }, signal));
 }
 
 async function planWith<P, S extends SourceInfo>(
-  { openReader, sql }: Source<P, S>,
-  settings: Settings,
-  { table, code }: DeadLetterFilter,
+  { openReader }: Source<P, S>,
+  asked: { readonly settings: Settings; readonly sql: SqlQuoting; readonly filter: DeadLetterFilter },
   signal: AbortSignal,
 ): Promise<ReplayPlan> {
+  const { settings, sql, filter } = asked;
+  const { table, code } = filter;
   await using reader = openReader();
   await reader.tables(signal, () => {});
   const schemas = await reader.describe(signal);

@@ -3,7 +3,6 @@ import { MYSQL_POSITIONS, type MysqlPosition } from '../../readers/mysql/positio
 import { createMysqlReader } from '../../readers/mysql/reader.ts';
 import type { MysqlReaderOptions } from '../../readers/mysql/settings.ts';
 import { mysqlSourceBlock } from '../../readers/mysql/source-block.ts';
-import { quoteIdent, quoteLiteral } from '../../readers/mysql/wire/quoting.ts';
 import type { MysqlSource } from '../../readers/mysql/source-info.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
@@ -18,7 +17,6 @@ export function mysqlSource(
     positions: MYSQL_POSITIONS,
     openReader: () => createMysqlReader(mysqlOptions(settings, connector), log),
     block: mysqlSourceBlock(settings.name, connector),
-    sql: { ident: quoteIdent, literal: quoteLiteral },
   };
 }
 

@@ -6,7 +6,6 @@ import { connectByDriver } from '../../readers/oracle/session/driver-session.ts'
 import type { ConnectOracle } from '../../readers/oracle/session/oracle-session.ts';
 import { DEFAULT_LIMITS, type OracleReaderOptions } from '../../readers/oracle/settings.ts';
 import type { OracleSource } from '../../readers/oracle/source-info.ts';
-import { quoteIdent, quoteLiteral } from '../../readers/oracle/quoting.ts';
 import { oracleSourceBlock } from '../../readers/oracle/source-block.ts';
 import type { Settings, SourceSettings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
@@ -23,7 +22,6 @@ export function oracleSource(
     positions: ORACLE_POSITIONS,
     openReader: () => createOracleReader(oracleOptions(settings), parts),
     block: oracleSourceBlock(settings.name, oracleDatabase(settings.source)),
-    sql: { ident: quoteIdent, literal: quoteLiteral },
   };
 }
 
