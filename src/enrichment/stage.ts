@@ -13,7 +13,7 @@ import type { Image } from '../model/text-row.ts';
 import type { Log } from '../observability/log.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { ENRICH_KEY } from '../state/checkpoint.ts';
+import { ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/checkpoint.ts';
 import type { CapturedSource, RowReader } from './captured-source.ts';
 import { Aggregation } from './aggregation.ts';
 import {
@@ -55,6 +55,8 @@ export interface StageOptions<P, S extends SourceInfo> {
     readonly continuous: boolean;
     readonly epoch: number;
   };
+  /** Whether a captured table is still as it was when the statements were compiled. */
+  readonly unchanged: (table: string) => Promise<boolean>;
   readonly log: Log;
   /** For a transaction that is too large for memory. */
   readonly spoolDir: string;
@@ -191,7 +193,10 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       }
       if (!this.#tables.isEmpty) this.#timeMs = this.#options.block.commitTimeMs(change.at);
       if (change.kind === 'truncate') this.#truncate(change);
-      else this.#readRow(change, batch.bytes / batch.changes.length);
+      else {
+        if (!this.#uses.has(change.table)) await this.#prepare(change.table);
+        this.#readRow(change, batch.bytes / batch.changes.length);
+      }
     }
     const { codec } = this.#options;
     const { resume } = batch;
@@ -245,7 +250,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
           }
         }
       } catch (error) {
-        if (signal.aborted) throw error;
+        const changed = error instanceof HeadwaterError && error.code === 'enrich.table-changed';
+        if (signal.aborted || changed) throw error;
         throw unreadable(table, error);
       }
       signal.throwIfAborted();
@@ -288,6 +294,9 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   #firstState(): ReadonlyMap<string, string | null> {
     const { image, checkpoint } = this.#options;
     const state = new Map<string, string | null>();
+    const { compiled, paused } = this.#options.program;
+    for (const { target } of paused) if (target !== null) this.#restoredTables.add(checkpointName(target));
+    state.set(ENRICH_STATEMENTS_KEY, JSON.stringify({ compiled, paused: paused.map(({ hash }) => hash) }));
     for (const key of checkpoint.known.keys()) {
       const prefix = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX].find((each) => key.startsWith(each));
       const table = prefix === undefined ? undefined : key.slice(prefix.length).split('/')[0];
@@ -316,6 +325,24 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     return [...this.#stores.flatMap((store) => store.flush()), ...this.#tables.flush()];
   }
 
+  /**
+   * Sees to it that rows of that version can be read. One that does not fit the statements is an older one, where the
+   * table is still as it was when they were compiled; else they are to be compiled anew: throws `enrich.table-changed`.
+   */
+  async #prepare(table: TableSchema): Promise<void> {
+    try {
+      this.#use(table);
+    } catch (error) {
+      if (!(error instanceof HeadwaterError) || error.code !== 'enrich.table-changed') throw error;
+      const { unchanged, log, program } = this.#options;
+      const name = tableName(table.id);
+      if (!(await unchanged(name))) throw error;
+      log.warn({ table: name }, 'rows of an older version of the table are cast to what it is now');
+      const captured = [...program.streams, ...this.#replicas.map((replica) => replica.captured)];
+      for (const each of captured) if (tableName(each.id) === name) each.takeOlder();
+    }
+  }
+
   #use(table: TableSchema): TableUse {
     let use = this.#uses.get(table);
     if (use === undefined) {
@@ -326,6 +353,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
           ({ captured, queries }) => queries.length > 0 && tableName(captured.id) === name,
         ),
       };
+      for (const replica of use.replicas) replica.captured.reader(table);
+      for (const { captured } of use.inputs) captured.reader(table);
       // Each version of a table is an object of its own.
       if (this.#uses.size > 1_000) this.#uses.clear();
       this.#uses.set(table, use);
@@ -355,7 +384,10 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     for (const replica of replicas) {
       // What is read again of a table that is complete says nothing new.
       if (op === 'r' && (replica.ready || this.#options.partly.has(tableName(change.table.id)))) continue;
-      this.#upsert(replica, replica.captured.reader(change.table), before, op === 'd' ? null : after, seq);
+      const reader = replica.captured.reader(change.table);
+      // A table that was read later holds what the change has come to, in its present types.
+      if (reader.adapted && this.#aheadIndexes.has(replica.index)) continue;
+      this.#upsert(replica, reader, before, op === 'd' ? null : after, seq);
     }
     for (const input of inputs) {
       const event = this.#event(input, change);

@@ -41,6 +41,7 @@ function compile(sql: string, dialect: 'friendly' | 'ksqldb' = 'friendly'): Prog
       shown: (each) => each.columns.map((column, index) => ({ index, column, write: null })),
       journal: { put: ignore, delete: ignore, clear: ignore },
       tableTopics: new Set(['shop.public.ratings']),
+      known: new Set(),
     },
   );
 }
