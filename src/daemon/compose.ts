@@ -1,5 +1,6 @@
 import { createEmitter } from '../emitter/record-emitter.ts';
 import { PausedTables } from '../emitter/paused-tables.ts';
+import type { TurnTaking } from '../emitter/sink.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
@@ -30,6 +31,7 @@ export interface RunOptions {
   readonly lost: string | null;
   readonly log: Log;
   readonly control: PipelineControl;
+  readonly turns?: TurnTaking;
 }
 
 /** The same for a source that is there already. */
@@ -42,6 +44,7 @@ export function partsOf<P, S extends SourceInfo>(
   return {
     name: settings.name,
     control: run.control,
+    ...(run.turns === undefined ? {} : { turns: run.turns }),
     openReader,
     openSink: (signal) => openSink(settings, run.log, signal),
     misfits: (tables) => misfitsOf(settings, block.schema, tables),
@@ -53,9 +56,9 @@ export function partsOf<P, S extends SourceInfo>(
       return {
         resumed,
         paused: paused.all(),
-        createEmitter: (sink, { onDeadLetter, onPaused }) =>
+        createEmitter: (sink, { totals, onDeadLetter, onPaused }) =>
           createEmitter(
-            { ...emitterOptions(settings, filters, run.log), onDeadLetter },
+            { ...emitterOptions(settings, filters, run.log), totals, onDeadLetter },
             {
               encoding,
               block,

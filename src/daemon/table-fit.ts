@@ -63,14 +63,14 @@ export async function misfitsOf(
 export function idleSettings({ tables, outbox }: Settings, captured: readonly TableId[]): readonly string[] {
   const names = captured.map(tableName);
   const asked = [
-    ...[...tables.keys()].map((table) => [`tables.${table}`, table] as const),
-    ...(outbox === null ? [] : [['outbox.table', outbox.table] as const]),
+    ...[...tables.keys()].map((table) => ({ table, setting: `tables.${table}` })),
+    ...(outbox === null ? [] : [{ table: outbox.table, setting: `outbox.table: ${outbox.table}` }]),
   ];
   return asked
-    .filter(([, table]) => !names.includes(table))
-    .map(([setting, table]) => {
+    .filter(({ table }) => !names.includes(table))
+    .map(({ table, setting }) => {
       const near = nearest(table, names);
-      const meant = near === null ? '' : `; did you mean ${near}?`;
-      return `The settings have ${setting}${setting === 'outbox.table' ? `: ${table}` : ''}, and no such table is captured${meant === '' ? '.' : meant}`;
+      const meant = near === null ? '.' : `; did you mean ${near}?`;
+      return `The settings have ${setting}, and no such table is captured${meant}`;
     });
 }

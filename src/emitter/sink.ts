@@ -1,5 +1,6 @@
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { TableId } from '../model/table.ts';
+import type { Holder } from '../observability/status.ts';
 
 /**
  * Where records go. A sink takes bytes and a small map of state, and makes both durable together: that is how
@@ -36,11 +37,23 @@ export interface Sink extends AsyncDisposable {
 }
 
 export interface RestoreOptions {
-  /** Another instance holds the pipeline. */
-  readonly onWaiting: () => void;
+  /** Another instance holds the pipeline; called again when that may have changed. Null where nobody knows who. */
+  readonly onWaiting: (holder: Holder | null) => void;
   /** A record of this table was too large: a note of it lies in the dead-letter topic. */
   readonly onDeadLetter?: (table: TableId, error: HeadwaterError) => void;
+  /** Left out where there is nobody to share with. */
+  readonly turns?: TurnTaking;
   readonly signal: AbortSignal;
+}
+
+/** How instances that could all run a pipeline agree which of them does. */
+export interface TurnTaking {
+  /** Told to the others: see `Holder`. */
+  readonly http: string | null;
+  /** Whether it had better be this instance; asked again and again. */
+  preferred(): boolean;
+  /** It had better not, and one that is preferred waits: end the attempt, soon. */
+  onYield(): void;
 }
 
 export type TopicPurpose =

@@ -47,6 +47,8 @@ export interface TableRoute<S extends SourceInfo> {
 export interface TableTotals {
   readonly id: TableId;
   topic: string;
+  /** Version of the schema that the last change was written with; null before the first. */
+  version: number | null;
   events: number;
   /** Milliseconds since the epoch; 0 before the first. */
   lastEventAt: number;
@@ -54,6 +56,8 @@ export interface TableTotals {
 
 export interface RouteOptions extends TopicNaming {
   readonly tables: ReadonlyMap<string, TableSettings>;
+  /** By `schema.table`: counts that go on from those of an emitter before; added to. */
+  readonly totals?: Map<string, TableTotals>;
   readonly envelope: 'full' | 'unwrapped';
   /** Of masks by hash. */
   readonly hashKey: string | null;
@@ -82,7 +86,7 @@ export class TableRoutes<S extends SourceInfo> {
   /** Of tables that got a route since the last `forgetOld`. */
   readonly #opening = new Map<string, Promise<void>>();
   readonly #latest = new Map<string, TableSchema>();
-  readonly #totals = new Map<string, TableTotals>();
+  readonly #totals: Map<string, TableTotals>;
   readonly #handles = new Map<string, Promise<TopicHandle>>();
   readonly #pausing: Pausing | null;
   /** Tables that go on in another topic than the settings say. */
@@ -102,6 +106,7 @@ export class TableRoutes<S extends SourceInfo> {
     },
   ) {
     this.#options = options;
+    this.#totals = options.totals ?? new Map();
     this.#encoding = parts.encoding;
     this.#block = parts.block;
     this.#sink = parts.sink;
@@ -151,7 +156,8 @@ export class TableRoutes<S extends SourceInfo> {
   totalsOf(id: TableId, topic: string): TableTotals {
     const name = tableName(id);
     let totals = this.#totals.get(name);
-    if (totals === undefined) this.#totals.set(name, (totals = { id, topic, events: 0, lastEventAt: 0 }));
+    if (totals === undefined)
+      this.#totals.set(name, (totals = { id, topic, version: null, events: 0, lastEventAt: 0 }));
     return totals;
   }
 
@@ -175,7 +181,10 @@ export class TableRoutes<S extends SourceInfo> {
     const settings = this.#options.tables.get(name);
     const { topic: usual } = tableTopic(this.#options, table.id, settings?.topic);
     const source = this.#block.forTable(table.id);
-    const rules = this.#rules(table, settings);
+    // No rule can be held against columns without names, and no schema of theirs is anybody's.
+    const nameless = table.nameless === true;
+    const rules = nameless ? null : this.#rules(table, settings);
+    const shown = nameless && settings?.columns === undefined ? table.columns : [];
     const { encoder, topic } =
       rules === null
         ? { encoder: UNWRITABLE, topic: this.#moved.get(name) ?? usual }
@@ -183,6 +192,7 @@ export class TableRoutes<S extends SourceInfo> {
     const handle = await this.#topic(topic, table.id);
     const totals = this.totalsOf(table.id, topic);
     totals.topic = topic;
+    totals.version = table.version;
     const route: TableRoute<S> = {
       id: table.id,
       name,
@@ -190,18 +200,22 @@ export class TableRoutes<S extends SourceInfo> {
       encoder: handle === null ? UNWRITABLE : encoder,
       key: rules?.shape.key ?? [],
       ownKey: settings?.key !== undefined,
-      columns: rules?.shape.table.columns.map((column) => column.name) ?? [],
-      fields: rules?.shape.fields ?? [],
+      columns: (rules?.shape.table.columns ?? shown).map((column) => column.name),
+      fields: rules?.shape.fields ?? shown.map((_, i) => i),
       project: rules?.shape.project ?? null,
       filter: rules?.filter ?? null,
       headers: rules?.headers ?? null,
       source,
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
-      paused: handle === null || encoder === UNWRITABLE,
+      paused: handle === null || (nameless ? this.#isPaused(name) : encoder === UNWRITABLE),
     };
     this.#routes.set(table, route);
-    this.#latest.set(name, table);
+    if (!nameless) this.#latest.set(name, table);
+  }
+
+  #isPaused(name: string): boolean {
+    return (this.#pausing?.tables.reason(name) ?? null) !== null;
   }
 
   /** Null where it cannot be had: the table is paused, unless nothing has been delivered of the pipeline yet. */

@@ -11,6 +11,7 @@ import type { PositionCodec } from '../model/position.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
 import type { Image } from '../model/text-row.ts';
 import type { Log } from '../observability/log.ts';
+import type { QueryStatus } from '../observability/status.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/checkpoint.ts';
@@ -73,6 +74,8 @@ export interface Absorbed<P, S extends SourceInfo> {
 export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposable {
   /** What the checkpoint with which the attempt begins has to say. */
   readonly state: ReadonlyMap<string, string | null>;
+  /** For status. */
+  queries(): readonly QueryStatus[];
   /**
    * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
    * appended with its last batch; until then the batch must not be committed.
@@ -106,6 +109,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   readonly #replicas: readonly Replica[];
   readonly #inputs: readonly Input[];
   readonly #outputs: readonly OutputStream[];
+  readonly #targets: ReadonlyMap<StreamSource, OutputStream>;
   readonly #spool: EventSpool;
   readonly #tables: TableQueries;
   /** Groups of queries over streams. */
@@ -128,6 +132,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const { program, processing, restored, codec } = options;
     this.#replicas = program.replicas;
     this.#outputs = [...outputs.values()];
+    this.#targets = outputs;
     this.#note = (problem) => processing.note('captured tables', problem);
     for (const [replica, { asOf }] of restored) {
       replica.ready = true;
@@ -182,6 +187,17 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   /** Whether every joined table is complete. */
   get ready(): boolean {
     return this.#replicas.every(({ ready }) => ready);
+  }
+
+  queries(): readonly QueryStatus[] {
+    const { program, processing } = this.#options;
+    return program.queries.map(({ id, statement, target }) => ({
+      id,
+      statement,
+      topic: target.sink?.topic ?? '',
+      records: this.#targets.get(target)?.records ?? 0,
+      problems: processing.countOf(id),
+    }));
   }
 
   async absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>> {

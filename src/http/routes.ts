@@ -6,7 +6,7 @@ import { readinessOf, verboseHealth } from './health.ts';
 import { createMetricsText } from './metrics-text.ts';
 import { RequestLimits } from './request-limits.ts';
 import type { HttpServerOptions } from './server.ts';
-import { statusPage } from './status-page.ts';
+import { pageRoutes } from './page.ts';
 
 /** Open to all, so that probes need no secret. */
 const HEALTH_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/healthz']);
@@ -27,7 +27,9 @@ export async function createRoutes(
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',
       'x-frame-options': 'DENY',
-      'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'cross-origin-resource-policy': 'same-origin',
+      'referrer-policy': 'no-referrer',
     });
     const path = request.url.split('?', 1)[0]!;
     if (HEALTH_PATHS.has(path)) return;
@@ -72,11 +74,7 @@ export async function createRoutes(
     return await reply.type(metrics.contentType).send(await metrics.render(status(), Date.now()));
   });
   app.get('/status', (_request, reply) => reply.send({ version, startedAt, pipelines: status() }));
-  app.get('/', (_request, reply) =>
-    reply
-      .type('text/html; charset=utf-8')
-      .send(statusPage({ version, startedAt, pipelines: status(), now: Date.now() })),
-  );
+  pageRoutes(app);
   if (options.administration !== null) adminRoutes(app, options.administration);
   app.setNotFoundHandler((_request, reply) =>
     reply

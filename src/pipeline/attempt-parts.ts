@@ -1,5 +1,6 @@
 import type { Emitter } from '../emitter/emitter.ts';
-import type { Sink } from '../emitter/sink.ts';
+import type { Sink, TurnTaking } from '../emitter/sink.ts';
+import type { TableTotals } from '../emitter/table-routes.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
@@ -16,6 +17,8 @@ import type { PipelineMonitor } from './monitor.ts';
 export interface AttemptParts<P, S extends SourceInfo> {
   readonly name: string;
   readonly control: PipelineControl;
+  /** Left out where nobody else could run the pipeline. */
+  readonly turns?: TurnTaking;
   /** Makes a reader that has done nothing yet. */
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */
@@ -72,11 +75,13 @@ export interface Records {
   readonly resumed: readonly string[];
   /** `schema.table` of those that still wait, and why. */
   readonly paused: ReadonlyMap<string, HeadwaterError>;
-  createEmitter(sink: Sink, on: EmitterEvents): Emitter;
+  createEmitter(sink: Sink, context: EmitterContext): Emitter;
 }
 
-/** What becomes of a table whose records cannot be written. */
-export interface EmitterEvents {
+/** What becomes of a table whose records cannot be written, and the counts that go on. */
+export interface EmitterContext {
+  /** By `schema.table`. */
+  readonly totals: Map<string, TableTotals>;
   /** One change lies in the dead-letter topic; the others go on. */
   readonly onDeadLetter: TableErrorHandler;
   /** The table's changes are left out from here on. */

@@ -35,11 +35,11 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   const stored = await sink.restore({
     signal,
     onDeadLetter: noteDeadLetter(attempt),
-    onWaiting: () => {
-      monitor.enter('standby');
-      // Another instance looks after it.
-      monitor.sawRetained(null);
-      log.info({}, 'another instance is running; waiting as a warm standby');
+    ...(parts.turns === undefined ? {} : { turns: parts.turns }),
+    onWaiting: (holder) => {
+      const news = monitor.state !== 'standby';
+      monitor.standBy(holder);
+      if (news) log.info({ holder }, 'another instance is running; waiting as a warm standby');
     },
   });
   monitor.enter('starting');

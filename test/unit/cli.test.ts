@@ -331,7 +331,13 @@ test('status for people names what is wrong', () => {
           state: 'backing-off',
           since: '2026-01-01T00:00:00Z',
           warnings: ['source.tables: public.gone matches no table in database shop.'],
-          lastError: { code: 'source.unreachable', message: 'Nothing answers.', at: '2026-01-01T00:00:00Z' },
+          heldBy: null,
+          lastError: {
+            code: 'source.unreachable',
+            message: 'Nothing answers.',
+            advice: 'Start it.',
+            at: '2026-01-01T00:00:00Z',
+          },
           attempts: 1,
           retryInMs: 4000,
           position: null,
@@ -360,6 +366,8 @@ test('status for people names what is wrong', () => {
             disconnects: 0,
           },
           eventsPerSecond: 0,
+          recent: { sampleMs: 5000, until: '2026-01-01T00:00:00Z', recordsPerSecond: [], lagMs: [] },
+          queries: [],
           snapshot: null,
           tables: [
             {
@@ -367,8 +375,16 @@ test('status for people names what is wrong', () => {
               topic: 'shop.public.a',
               state: 'streaming',
               reason: null,
+              advice: null,
+              snapshot: null,
+              schemaVersion: null,
               deadLetters: 2,
-              lastDeadLetter: { code: 'internal.bug', message: 'What is this?', at: '2026-01-01T00:00:00Z' },
+              lastDeadLetter: {
+                code: 'internal.bug',
+                message: 'What is this?',
+                advice: '',
+                at: '2026-01-01T00:00:00Z',
+              },
               limitation: null,
               rowsSnapshotted: 0,
               estimatedRows: null,
@@ -382,7 +398,9 @@ test('status for people names what is wrong', () => {
     Date.parse('2026-01-01T00:00:10Z'),
   );
   expect(text).toContain('○ shop (postgresql): backing-off since 10 s');
-  expect(text).toContain('! source.unreachable, 10 s ago, tries again in 4.0 s: Nothing answers.');
+  expect(text).toContain(
+    '! source.unreachable, 10 s ago, tries again in 4.0 s: Nothing answers.\n    → Start it.',
+  );
   expect(text).toContain('! the source advances and nothing is delivered');
   expect(text).toContain('the source keeps what is not delivered for 2 h 0 min more');
   expect(text).toContain('! source.tables: public.gone matches no table in database shop.');

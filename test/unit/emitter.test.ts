@@ -382,6 +382,27 @@ describe('a row that could not be read', () => {
     expect(counts).toMatchObject({ updates: 0, creates: 1, records: 2 });
   });
 
+  test('of columns without names no rule is asked and no schema made; values are shown where none is masked', async () => {
+    const nameless: TableSchema = {
+      ...table('orders', [column('@1', { kind: 'int32' })], []),
+      version: 0,
+      nameless: true,
+    };
+    const unreadable = new HeadwaterError('source.schema-unknown', 'Nobody knows.');
+    const change = { ...row('c', null, [5]), table: nameless, unreadable };
+    for (const [columns, shown] of [
+      [{}, { '@1': 5 }],
+      [{ columns: { ...NO_RULES, mask: new Map([['note', 3]]) } }, {}],
+    ] as const) {
+      written.length = failures.length = 0;
+      const options = tablesWith({ key: ['qty'], ...columns });
+      await emit(emitterWith(options, 'json-with-schema'), change, row('c', null, [2, 'x', 3], 1));
+      expect(written.map(({ topic }) => topic)).toEqual(['shop.dead-letter', 'shop.public.orders']);
+      expect(written[0]!.value).toMatchObject({ after: shown, cause: { code: 'source.schema-unknown' } });
+      expect(failures).toEqual([{ table: ORDERS.id, error: unreadable }]);
+    }
+  });
+
   test('lies there too where its text was to be encoded as it is', async () => {
     await emit(emitterWith(), row('c', null, textRow('1,x,secret')), row('c', null, textRow('2,y,3'), 1));
     expect(written.map(({ topic }) => topic)).toEqual(['shop.dead-letter', 'shop.public.orders']);

@@ -3,6 +3,7 @@ import { historiesOf, repairOf } from '../../src/daemon/schema-history.ts';
 import { PausedTables, pausesTable, type Refusals } from '../../src/emitter/paused-tables.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { TableSchema } from '../../src/model/table.ts';
+import { SchemaHistory } from '../../src/readers/mysql/schema-history.ts';
 import { SchemaVersions } from '../../src/readers/postgres/schema-versions.ts';
 
 const TABLE: TableSchema = {
@@ -198,7 +199,23 @@ describe('the histories of other sources are shown too', () => {
   const shown = (text: object) =>
     historiesOf(new Map([['schema/shop.t', JSON.stringify(text)]]), null).map(({ versions }) => versions);
 
-  test('MySQL keeps the columns of the last version', () => {
+  test('MySQL keeps a version each, and all numbers in one', () => {
+    const history = new SchemaHistory(new Map());
+    const wider = { ...TABLE, columns: [...TABLE.columns, { ...TABLE.columns[0]!, name: 'b' }] };
+    history.number(TABLE);
+    history.number(wider, { file: 'b.1', pos: 4 });
+    const state = applied(new Map(), history.takeChanged()!);
+    const versions = [
+      { version: 1, from: null, columns: [{ name: 'id' }], key: ['id'] },
+      { version: 2, from: '{"file":"b.1","pos":4}', columns: [{ name: 'id' }, { name: 'b' }], key: ['id'] },
+    ];
+    expect(historiesOf(state, null)).toMatchObject([{ table: 'public.a/b', versions }]);
+    const again = new SchemaHistory(state);
+    expect([again.number(TABLE).version, again.number(wider).version]).toEqual([1, 2]);
+    expect(again.takeChanged()).toBeUndefined();
+  });
+
+  test('MySQL: what an earlier version of Headwater kept, the columns of the last version', () => {
     const id = { name: 'id', columnType: 'int unsigned', dataType: 'int', nullable: false };
     const stored = {
       version: 2,

@@ -105,7 +105,7 @@ class KafkaSink implements Sink {
     // The lease needs nothing but the group, so the topic is looked up meanwhile.
     const looking = look();
     looking.catch(() => {});
-    await this.#lease.acquire(options.onWaiting, signal);
+    await this.#lease.acquire(options.onWaiting, signal, options.turns);
     // The instance before us may have made it in the meantime.
     this.#stateTopic = (await looking) ?? (await look());
     const existed = this.#stateTopic !== null;

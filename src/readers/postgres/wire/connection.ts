@@ -318,7 +318,14 @@ class Connection implements PgConnection {
         memory.frame(at + 5, next);
       } else {
         push();
-        this.#message(type, buffer.subarray(at + 5, next));
+        try {
+          this.#message(type, buffer.subarray(at + 5, next));
+        } catch (error) {
+          // Nobody is above us but the socket, where it would end the process.
+          this.#abandon(
+            new PgConnectionError('protocol', 'The server sent a message that cannot be read', error),
+          );
+        }
         if (this.#lost !== null) return;
       }
       at = next;
@@ -408,6 +415,7 @@ function parseDataRow(body: Buffer): (string | null)[] {
     if (length < 0) {
       row.push(null);
     } else {
+      if (at + length > body.length) throw new RangeError('a row that is shorter than it says');
       row.push(body.utf8Slice(at, at + length));
       at += length;
     }
