@@ -206,6 +206,11 @@ describe('errors point to what is wrong and say what was probably meant', () => 
       'the gap that ends a SESSION is at least a millisecond',
     ],
     ['SELECT * FROM ratings', 'events as they are make a stream: write CREATE STREAM'],
+    ['SELECT channel, EXPLODE(tags) AS t, COUNT(*) AS n FROM ratings GROUP BY channel', 'are two steps'],
+    [
+      'SELECT channel, CDC_OP() AS op, COUNT(*) AS n FROM ratings GROUP BY channel',
+      'CDC_OP is different from event to event',
+    ],
     ['SELECT id FROM customers', 'a table needs a column besides its key'],
     ['SELECT id, name FROM customers PARTITION BY name', 'PARTITION BY belongs to streams'],
     [
