@@ -1,6 +1,7 @@
 import { isIncluded, ruledColumn } from '../emitter/transforms/column-rules.ts';
 import type { ShownColumns } from '../enrichment/captured-columns.ts';
 import { type DeclaredEnrichment, declareEnrichment } from '../enrichment/declared.ts';
+import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
 import type { EnrichmentParts } from '../pipeline/attempt-parts.ts';
@@ -16,6 +17,7 @@ export function declaredOf({ enrich, name }: Settings): DeclaredEnrichment | nul
 export function enrichmentParts<P, S extends SourceInfo>(
   settings: Settings,
   block: SourceBlock<S>,
+  desk: QueryDesk | null,
 ): EnrichmentParts<P, S> | null {
   const declared = declaredOf(settings);
   if (declared === null) return null;
@@ -25,7 +27,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
       const { openEnrichment } = await import('../enrichment/enrichment.ts');
       const { name, stateDir } = settings;
       return openEnrichment(
-        { pipeline: name, declared, shown: shownColumns(settings), block, stateDir },
+        { pipeline: name, declared, shown: shownColumns(settings), block, stateDir, desk },
         context,
         signal,
       );

@@ -16,6 +16,7 @@ import { explainQuery } from './explain.ts';
 import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
 import { compileProgram, unreadable } from './program.ts';
+import type { QueryDesk } from './queries/query-desk.ts';
 import { EnrichmentStage } from './stage.ts';
 
 const SPOOL_BYTES = 64 * 1024 * 1024;
@@ -28,6 +29,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly block: SourceBlock<S>;
   /** Local state: the image of the joined tables, and transactions too large for memory. */
   readonly stateDir: string;
+  /** Where clients ask; null: nobody can. */
+  readonly desk: QueryDesk | null;
   /** Bytes of a transaction's events in memory; for tests. */
   readonly spoolBytes?: number;
 }
@@ -59,7 +62,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
   context: OpenContext<P, S>,
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
-  const { pipeline, declared, shown, block, stateDir } = options;
+  const { pipeline, declared, shown, block, stateDir, desk } = options;
   const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
   const tables = await describe(declared, source, captured, signal);
   const dir = join(stateDir, 'enrich');
@@ -106,6 +109,14 @@ export async function openEnrichment<P, S extends SourceInfo>(
     block,
     partly: context.partly,
     checkpoint: { known, continuous, epoch },
+    desk:
+      desk === null
+        ? null
+        : {
+            dialect: declared.dialect,
+            topicOf: context.topicOf,
+            enter: (live) => desk.enter(pipeline, live),
+          },
     processing: new ProcessingLog(log),
     unchanged: async (name) => {
       const now = await describe(declared, source, captured, signal).catch((error: unknown) => {

@@ -8,14 +8,14 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { RowChange, SourceInfo, TruncateChange, Tx } from '../model/change.ts';
 import type { PositionCodec } from '../model/position.ts';
-import { type TableSchema, tableName } from '../model/table.ts';
+import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import type { Image } from '../model/text-row.ts';
 import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/checkpoint.ts';
-import type { CapturedSource, RowReader } from './captured-source.ts';
+import { CapturedSource, type RowReader } from './captured-source.ts';
 import { Aggregation } from './aggregation.ts';
 import {
   AGGREGATE_GROUP_PREFIX,
@@ -27,12 +27,15 @@ import type { StreamEvent } from './event.ts';
 import type { ReplicaImage, ReplicaState } from './image.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
-import { OutputStream, Query } from './query.ts';
+import { LiveQueries, type Taps } from './queries/live-queries.ts';
+import { ResultTable } from './queries/result-table.ts';
+import { type EventReader, OutputStream, Query } from './query.ts';
 import { RecordWriter } from './record-writer.ts';
 import type { Replica } from './replica.ts';
-import { rowCodec } from './row-text.ts';
+import { type RowCodec, rowCodec } from './row-text.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import type { Problem } from './sql/frame.ts';
+import type { Dialect } from './sql/token-cursor.ts';
 import type { StreamSource } from './catalog.ts';
 import { TableQueries } from './table-queries.ts';
 
@@ -59,6 +62,8 @@ export interface StageOptions<P, S extends SourceInfo> {
   /** Whether a captured table is still as it was when the statements were compiled. */
   readonly unchanged: (table: string) => Promise<boolean>;
   readonly log: Log;
+  /** Where clients ask; null: nobody can. */
+  readonly desk: DeskEntrance | null;
   /** For a transaction that is too large for memory. */
   readonly spoolDir: string;
   readonly spoolBytes: number;
@@ -68,6 +73,15 @@ export interface StageOptions<P, S extends SourceInfo> {
 export interface Absorbed<P, S extends SourceInfo> {
   readonly batch: Batch<P, S>;
   readonly records: number;
+}
+
+/** Lets clients ask a program that runs. */
+export interface DeskEntrance {
+  readonly dialect: Dialect;
+  /** Of a captured table's own records. */
+  readonly topicOf: (table: TableId) => string;
+  /** Answers how to leave again. */
+  enter(queries: LiveQueries): () => void;
 }
 
 /** What the pipeline knows of it. */
@@ -81,6 +95,10 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
    * appended with its last batch; until then the batch must not be committed.
    */
   absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>>;
+  /** A commit begins that makes durable all that has been absorbed so far. */
+  committing(): void;
+  /** The oldest commit that has begun is durable. */
+  committed(): void;
   /** A snapshot of these tables (`schema.table`) has been read whole: those among them that are joined are complete. */
   snapshotRead(tables: ReadonlySet<string>): Promise<void>;
   /**
@@ -94,8 +112,9 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
 interface Input {
   readonly index: number;
   readonly captured: CapturedSource;
-  readonly queries: readonly Query[];
+  readonly queries: readonly EventReader[];
   readonly usesChange: boolean;
+  readonly codec: RowCodec;
 }
 
 /** What one version of a captured table means to the statements. */
@@ -107,7 +126,8 @@ interface TableUse {
 export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichment<P, S> {
   readonly #options: StageOptions<P, S>;
   readonly #replicas: readonly Replica[];
-  readonly #inputs: readonly Input[];
+  readonly #inputs = new Map<number, Input>();
+  #nextInput = 0;
   readonly #outputs: readonly OutputStream[];
   readonly #targets: ReadonlyMap<StreamSource, OutputStream>;
   readonly #spool: EventSpool;
@@ -126,8 +146,18 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   /** When the last change was committed; known where a query over tables asks. */
   #timeMs = 0;
   #counted = 0;
+  /** What waits for the end of the transaction under way. */
+  #between: (() => void)[] = [];
+  /** Whether tables made of tables hold all their rows. */
+  #filled = false;
+  readonly #live: LiveQueries | null;
+  readonly #leave: (() => void) | null;
 
-  private constructor(options: StageOptions<P, S>, outputs: ReadonlyMap<StreamSource, OutputStream>) {
+  private constructor(
+    options: StageOptions<P, S>,
+    outputs: ReadonlyMap<StreamSource, OutputStream>,
+    results: ReadonlyMap<StreamSource, ResultTable>,
+  ) {
     this.#options = options;
     const { program, processing, restored, codec } = options;
     this.#replicas = program.replicas;
@@ -150,15 +180,19 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       outputs.get(plan.input)?.addReader(query);
       return { plan, query };
     });
-    this.#inputs = program.streams.flatMap((captured, index) => {
+    for (const captured of program.streams) {
       const readers = queries.filter(({ plan }) => plan.input.captured === captured);
       const usesChange = readers.some(({ plan }) => plan.usesChange);
-      return { index, captured, queries: readers.map(({ query }) => query), usesChange };
-    });
+      this.#addInput(
+        captured,
+        readers.map(({ query }) => query),
+        usesChange,
+      );
+    }
     this.#spool = new EventSpool(
       options.spoolDir,
       options.spoolBytes,
-      this.#inputs.map(({ captured }) => rowCodec(captured.used.map(({ type }) => type))),
+      (stream) => this.#inputs.get(stream)?.codec,
     );
     this.#tables = new TableQueries(program.tables, {
       outputOf,
@@ -169,19 +203,43 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     });
     for (const table of this.#tables.restored) this.#restoredTables.add(checkpointName(table));
     this.state = this.#firstState();
+    for (const [target, table] of results) {
+      const plan = program.queries.find((each) => each.target === target);
+      // A table that counts events is complete from its beginning.
+      if (plan !== undefined) table.restore(plan.store?.shown() ?? []);
+      else if (this.#tables.restored.includes(target.name)) table.restore(this.#tables.shown(target));
+    }
+    const { desk } = options;
+    this.#live =
+      desk === null
+        ? null
+        : new LiveQueries({
+            program,
+            topicOf: desk.topicOf,
+            dialect: desk.dialect,
+            results,
+            filled: () => this.#filled,
+            processing,
+            taps: this.#taps(),
+          });
+    this.#leave = this.#live === null ? null : (desk?.enter(this.#live) ?? null);
   }
 
   /** Opens the topics of the results. */
   static async open<P, S extends SourceInfo>(options: StageOptions<P, S>): Promise<EnrichmentStage<P, S>> {
     const outputs = new Map<StreamSource, OutputStream>();
+    const results = new Map<StreamSource, ResultTable>();
     const { queries, tables } = options.program;
     for (const { target } of [...queries, ...tables]) {
       const { sink } = target;
       if (sink === null || outputs.has(target)) continue;
       const topic = await options.sink.topic(sink.topic, target.kept ? 'compacted' : 'table');
-      outputs.set(target, new OutputStream(options.sink, topic, new RecordWriter(target.columns, sink)));
+      const table = target.kept && options.desk !== null ? new ResultTable(target.columns) : null;
+      if (table !== null) results.set(target, table);
+      const writer = new RecordWriter(target.columns, sink);
+      outputs.set(target, new OutputStream({ sink: options.sink, topic }, writer, table));
     }
-    return new EnrichmentStage(options, outputs);
+    return new EnrichmentStage(options, outputs, results);
   }
 
   /** Whether every joined table is complete. */
@@ -221,8 +279,17 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       await this.#endTransaction();
       this.#tx = null;
       this.#passed(resume);
+      for (const work of this.#between.splice(0)) work();
     }
     return this.#absorbed(batch, between);
+  }
+
+  committing(): void {
+    this.#live?.committing();
+  }
+
+  committed(): void {
+    this.#live?.committed();
   }
 
   async snapshotRead(tables: ReadonlySet<string>): Promise<void> {
@@ -282,13 +349,44 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#leave?.();
+    this.#live?.end();
+    for (const work of this.#between.splice(0)) work();
     this.#spool.close();
     this.#options.image.close();
     return Promise.resolve();
   }
 
-  #fill(timeMs: number): Promise<void> {
-    return this.#tables.fill(timeMs, () => this.#options.sink.ready());
+  async #fill(timeMs: number): Promise<void> {
+    await this.#tables.fill(timeMs, () => this.#options.sink.ready());
+    this.#filled = true;
+  }
+
+  #addInput(captured: CapturedSource, queries: readonly EventReader[], usesChange: boolean): void {
+    const index = this.#nextInput++;
+    const codec = rowCodec(captured.used.map(({ type }) => type));
+    this.#inputs.set(index, { index, captured, queries, usesChange, codec });
+  }
+
+  #taps(): Taps {
+    return {
+      ahead: this.#aheadIndexes,
+      between: (work) => {
+        if (this.#tx === null && this.#spool.isEmpty) work();
+        else this.#between.push(work);
+      },
+      addReader: (of, reader, usesChange) => {
+        if (of instanceof CapturedSource) {
+          this.#addInput(of, [reader], usesChange);
+          this.#uses.clear();
+        } else this.#targets.get(of)?.addReader(reader);
+      },
+      removeReader: (of, reader) => {
+        if (!(of instanceof CapturedSource)) return this.#targets.get(of)?.removeReader(reader);
+        for (const [index, { captured }] of this.#inputs) if (captured === of) this.#inputs.delete(index);
+        this.#uses.clear();
+      },
+    };
   }
 
   #aggregation(plan: QueryPlan, target: OutputStream): Aggregation | null {
@@ -350,12 +448,12 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       this.#use(table);
     } catch (error) {
       if (!(error instanceof HeadwaterError) || error.code !== 'enrich.table-changed') throw error;
-      const { unchanged, log, program } = this.#options;
+      const { unchanged, log } = this.#options;
       const name = tableName(table.id);
       if (!(await unchanged(name))) throw error;
       log.warn({ table: name }, 'rows of an older version of the table are cast to what it is now');
-      const captured = [...program.streams, ...this.#replicas.map((replica) => replica.captured)];
-      for (const each of captured) if (tableName(each.id) === name) each.takeOlder();
+      for (const { captured } of [...this.#inputs.values(), ...this.#replicas])
+        if (tableName(captured.id) === name) captured.takeOlder();
     }
   }
 
@@ -365,7 +463,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       const name = tableName(table.id);
       use = {
         replicas: this.#replicas.filter(({ captured }) => tableName(captured.id) === name),
-        inputs: this.#inputs.filter(
+        inputs: [...this.#inputs.values()].filter(
           ({ captured, queries }) => queries.length > 0 && tableName(captured.id) === name,
         ),
       };
@@ -473,7 +571,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   #process(events: readonly SpooledEvent[]): void {
     for (const { stream, event } of events) {
-      for (const query of this.#inputs[stream]?.queries ?? []) query.process(event, false);
+      for (const query of this.#inputs.get(stream)?.queries ?? []) query.process(event, false);
     }
   }
 

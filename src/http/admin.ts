@@ -1,8 +1,9 @@
 /** What changes something: `POST /admin/…`, for the command line and the buttons of the page. */
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import * as z from 'zod';
 import type { ReloadSummary } from '../daemon/daemon.ts';
 import type { PipelineRequest, RequestResult } from '../daemon/requests.ts';
+import { isOwnPage } from './access.ts';
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 
 export interface Administration {
@@ -33,7 +34,7 @@ const BODIES = {
 export function adminRoutes(app: FastifyInstance, administration: Administration): void {
   app.removeContentTypeParser('text/plain');
   app.addHook('preHandler', async (request, reply) => {
-    if (request.method !== 'POST' || isOwnPage(request)) return;
+    if (request.method !== 'POST' || isOwnPage(request.headers)) return;
     await refuse(
       reply,
       403,
@@ -56,17 +57,6 @@ export function adminRoutes(app: FastifyInstance, administration: Administration
       }),
   );
   app.post('/admin/reload', (_request, reply) => answer(reply, () => administration.reload()));
-}
-
-/**
- * A browser sends the credentials of Basic to us from any site's page. It also says whose page that is; and other
- * sites' pages cannot send JSON, the only content type taken here, without asking first.
- */
-function isOwnPage({ headers }: FastifyRequest): boolean {
-  const site = headers['sec-fetch-site'];
-  if (site !== undefined) return site === 'same-origin' || site === 'none';
-  const { origin, host } = headers;
-  return origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
 }
 
 function readRequest(action: string, body: unknown): PipelineRequest {

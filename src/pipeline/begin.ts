@@ -121,7 +121,7 @@ export async function begin<P, S extends SourceInfo>(
   monitor.tableStatus = () => board.status();
   monitor.queryStatus = () => enrichment?.queries() ?? [];
 
-  const committer = createCommitter(attempt, owned, { epoch, from: start.from, emitter });
+  const committer = createCommitter(attempt, owned, { epoch, from: start.from, emitter, enrichment });
   const told = await notify(attempt, emitter, start.notices);
   // The position of a new or broken-off log is durable before anything is read from it.
   committer.add(
@@ -190,7 +190,14 @@ async function openLog<P, S extends SourceInfo>(
 function createCommitter<P, S extends SourceInfo>(
   { parts, monitor, ending }: Attempt<P, S>,
   { reader, sink, checkpoint, edits }: Owned<P, S>,
-  { epoch, from, emitter }: { readonly epoch: number; readonly from: P; readonly emitter: Emitter },
+  {
+    epoch,
+    from,
+    emitter,
+    enrichment,
+  }: Pick<Run<P, S>, 'from' | 'emitter' | 'enrichment'> & {
+    readonly epoch: number;
+  },
 ): Committer<P> {
   const { codec } = reader;
   const { counters } = monitor;
@@ -208,8 +215,10 @@ function createCommitter<P, S extends SourceInfo>(
       now: Date.now,
       onFailure: ending.fail,
       onSplit: () => emitter.split(),
+      onCommit: () => enrichment?.committing(),
       onDurable: ({ position, commitTimeUs, rows }) => {
         reader.confirm(position);
+        enrichment?.committed();
         // Part of the first commit.
         if (counters.commits === commitsBefore) parts.control.made(edits);
         counters.commits++;

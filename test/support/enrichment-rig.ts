@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
 import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { openEnrichment } from '../../src/enrichment/enrichment.ts';
+import { QueryDesk } from '../../src/enrichment/queries/query-desk.ts';
 import type { EnrichmentStage } from '../../src/enrichment/stage.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange, SourceInfo, Tx } from '../../src/model/change.ts';
@@ -111,6 +112,8 @@ export class EnrichmentRig implements Disposable {
   readonly committed: WrittenRecord[] = [];
   readonly warnings: string[] = [];
   readonly errors: { readonly statement?: string; readonly error?: string }[] = [];
+  /** Where clients ask. */
+  readonly desk = new QueryDesk();
   position: At | null = null;
   state = new Map<string, string>();
   epoch = 0;
@@ -150,6 +153,7 @@ export class EnrichmentRig implements Disposable {
         shown: (table) => table.columns.map((column, index) => ({ index, column, write: null })),
         block: BLOCK,
         stateDir: this.dir,
+        desk: this.desk,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),
       },
       {
@@ -292,7 +296,22 @@ export class Attempt {
 
   /** As the committer does; answers whether it was allowed here. */
   commit(): boolean {
+    if (!this.seal()) return false;
+    this.settle();
+    return true;
+  }
+
+  /** A commit begins. */
+  seal(): boolean {
     if (this.#resume === null) return false;
+    this.stage.committing();
+    return true;
+  }
+
+  /** The commit is durable. */
+  settle(): void {
+    if (this.#resume === null) throw new Error('no commit has begun');
+    this.stage.committed();
     this.#rig.position = this.#resume;
     this.#rig.epoch = this.#epoch;
     for (const [key, value] of this.#state) {
@@ -301,7 +320,6 @@ export class Attempt {
     }
     this.#state = new Map();
     this.#rig.committed.push(...this.#pending.splice(0));
-    return true;
   }
 
   /** Whatever is not committed is lost. */

@@ -12,7 +12,7 @@ import { findOutdatedPublications } from './outdated-publications.ts';
 import { POSTGRES_POSITIONS, type PostgresPosition, serverLsn } from './position.ts';
 import { preflight } from './preflight.ts';
 import { Relations } from './relations.ts';
-import { SchemaVersions } from './schema-versions.ts';
+import { SchemaVersions } from '../schema-versions.ts';
 import { type PostgresReaderOptions, publicationNames } from './settings.ts';
 import type { SlotCreation } from './slot.ts';
 import { createPgSnapshotSource } from './snapshot-source.ts';
