@@ -249,7 +249,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   queries(): readonly QueryStatus[] {
     const { program, processing } = this.#options;
-    return program.queries.map(({ id, statement, target }) => ({
+    return [...program.queries, ...program.tables].map(({ id, statement, target }) => ({
       id,
       statement,
       topic: target.sink?.topic ?? '',
@@ -266,11 +266,9 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         this.#tx = change.tx;
       }
       if (!this.#tables.isEmpty) this.#timeMs = this.#options.block.commitTimeMs(change.at);
+      if (!this.#uses.has(change.table)) await this.#prepare(change.table);
       if (change.kind === 'truncate') this.#truncate(change);
-      else {
-        if (!this.#uses.has(change.table)) await this.#prepare(change.table);
-        this.#readRow(change, batch.bytes / batch.changes.length);
-      }
+      else this.#readRow(change, batch.bytes / batch.changes.length);
     }
     const { codec } = this.#options;
     const { resume } = batch;
