@@ -82,6 +82,7 @@ export interface Program {
 /** A statement that fitted its tables once; what depends on it is paused too. */
 export interface PausedStatement {
   readonly hash: string;
+  readonly statement: string;
   /** The stream or table that it makes. */
   readonly target: string | null;
   readonly error: HeadwaterError;
@@ -145,14 +146,15 @@ class Compiler {
   /** A script that was followed as it is has not become wrong by itself: what does not fit any more is paused. */
   addOrPause(declared: Declared): void {
     const { statement, origin } = declared;
-    const hash = statementHash(printStatement(statement));
+    const text = printStatement(statement);
+    const hash = statementHash(text);
     try {
       located(origin, () => this.#add(declared));
       this.#compiled.push(hash);
     } catch (error) {
       if (!this.#mayPause || !(error instanceof HeadwaterError)) throw error;
       const target = statement.kind === 'insertSelect' ? null : statement.name;
-      this.#paused.push({ hash, target, error });
+      this.#paused.push({ hash, statement: text, target, error });
       // The ids of those behind it stay what they were.
       if (statement.kind !== 'createSource') this.#numbered++;
     }

@@ -249,13 +249,23 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   queries(): readonly QueryStatus[] {
     const { program, processing } = this.#options;
-    return [...program.queries, ...program.tables].map(({ id, statement, target }) => ({
+    const running = [...program.queries, ...program.tables].map(({ id, statement, target }) => ({
       id,
       statement,
       topic: target.sink?.topic ?? '',
       records: this.#targets.get(target)?.records ?? 0,
       problems: processing.countOf(id),
+      paused: null,
     }));
+    const paused = program.paused.map(({ statement, target, error }) => ({
+      id: target ?? 'INSERTQUERY',
+      statement,
+      topic: '',
+      records: 0,
+      problems: 0,
+      paused: error.message,
+    }));
+    return [...running, ...paused];
   }
 
   async absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>> {

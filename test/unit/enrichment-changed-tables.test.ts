@@ -51,6 +51,13 @@ describe('a column that is dropped while the log is read', () => {
     await attempt.end();
     let before = rig.committed.length;
     const second = await rig.attempt();
+    expect(second.stage.queries().map(({ id, paused }) => [id, paused?.split(': ')[1] ?? null])).toEqual([
+      ['CSAS_JOINED_3', null],
+      ['CTAS_CLUBS_4', null],
+      ['NOTED', 'there is no column NOTE in ORDERS; it has ID, CUSTOMER'],
+      ['UPPER', 'there is no stream or table NOTED; create it before it is used'],
+      ['NOTES', 'there is no column NOTE in ORDERS; it has ID, CUSTOMER'],
+    ]);
     await second.read(2, () => 10);
     second.commit();
     await second.end();
