@@ -57,8 +57,9 @@ export function isAhead(present: MysqlTable, said: MysqlTable): boolean {
 
 function meansOther(said: MysqlColumn, present: MysqlColumn): boolean {
   const { values, dataType, unsigned, charset, columnType } = said;
-  // Types that the log alone has told may be called otherwise, but for those of text.
-  if (dataType !== present.dataType) return columnType !== null || TEXTS.has(dataType);
+  // Types that the log alone has told may be called otherwise, but for those of text and integers.
+  if (dataType !== present.dataType)
+    return columnType !== null || TEXTS.has(dataType) || INTEGERS.has(dataType);
   if (unsigned !== present.unsigned) return true;
   if (columnType === null && TEXTS.has(dataType) && charset !== present.charset) return true;
   return values?.some((value, n) => present.values?.[n] !== value) === true;
@@ -72,6 +73,7 @@ export function namesOf({ columns }: MysqlTable): readonly string[] {
   return columns.map(({ name }) => name);
 }
 
+const INTEGERS: ReadonlySet<string> = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint']);
 /** Types of text that are called so in statements and in the catalogue alike. */
 const TEXTS: ReadonlySet<string> = new Set(['char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext']);
 
