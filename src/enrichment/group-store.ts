@@ -48,8 +48,8 @@ export interface Group {
 export interface GroupStoreOptions {
   /** Name of the table that the groups make. */
   readonly name: string;
-  /** The whole of it: groups of another one are of no use. */
-  readonly statement: string;
+  /** Of its statement and of those that make what it reads: groups of another one are of no use. */
+  readonly lineage: string;
   readonly group: GroupPlan;
   readonly columns: readonly { readonly run: Evaluate }[];
   /** What the rows that are grouped come from. */
@@ -270,11 +270,9 @@ export class GroupStore implements ReadTable {
 
   /** The same statement over columns of other types keeps other things. */
   get #statementHash(): string {
-    const { statement, group } = this.#options;
+    const { lineage, group } = this.#options;
     const kept = group.aggregates.flatMap(({ valueType, itemType }) => [valueType, itemType]);
-    return statementHash(
-      [statement, ...[...this.#keyTypes, ...kept].map((type) => typeText(type))].join('\n'),
-    );
+    return statementHash([lineage, ...[...this.#keyTypes, ...kept].map((type) => typeText(type))].join('\n'));
   }
 
   *#stored(known: ReadonlyMap<string, string>): Generator<Group> {

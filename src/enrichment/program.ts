@@ -58,6 +58,8 @@ export interface TableQueryPlan extends Pick<
 > {
   readonly id: string;
   readonly statement: string;
+  /** Hash of the statement and of those that make what it reads. */
+  readonly lineage: string;
   readonly target: StreamSource;
   readonly onError: OnError;
   /** Null without GROUP BY. */
@@ -116,6 +118,8 @@ class Compiler {
   readonly #replicas = new Map<string, Replica>();
   readonly #streams: CapturedSource[] = [];
   readonly #topics = new Set<string>();
+  /** Of each name the hash of its statement and of all that it reads: what is kept of another one is of no use. */
+  readonly #lineage = new Map<string, string>();
   readonly #mayPause: boolean;
   readonly #compiled: string[] = [];
   readonly #paused: PausedStatement[] = [];
@@ -149,6 +153,8 @@ class Compiler {
     const text = printStatement(statement);
     const hash = statementHash(text);
     try {
+      if (statement.kind === 'createAs')
+        this.#lineage.set(statement.name, this.#lineageOf(text, statement.select));
       located(origin, () => this.#add(declared));
       this.#compiled.push(hash);
     } catch (error) {
@@ -158,6 +164,11 @@ class Compiler {
       // The ids of those behind it stay what they were.
       if (statement.kind !== 'createSource') this.#numbered++;
     }
+  }
+
+  #lineageOf(text: string, { from, joins }: Select): string {
+    const read = [from.name, ...joins.map(({ source }) => source.name)];
+    return statementHash([text, ...read.map((name) => this.#lineage.get(name) ?? '')].join('\n'));
   }
 
   #add(declared: Declared): void {
@@ -303,12 +314,13 @@ class Compiler {
     const { name, target, query, onError } = made;
     const { columns, keyOrder, group } = query;
     const tables = query.kind === 'TABLE' ? query.rows.replicas : [];
+    const lineage = this.#lineage.get(name) ?? '';
     const store =
       group === null
         ? null
         : new GroupStore({
             name,
-            statement: printStatement(declared.statement),
+            lineage,
             group,
             columns,
             replicas: tables,
@@ -336,6 +348,7 @@ class Compiler {
       ...query,
       id: `${prefix}_${this.#numbered++}`,
       statement: printStatement(statement),
+      lineage,
       target,
       onError,
       groups: group === null || store === null ? null : { plan: group, store },

@@ -147,8 +147,8 @@ export class TableQuery {
   }
 
   get #statementHash(): string {
-    const { statement, target } = this.plan;
-    return statementHash([statement, ...target.columns.map(({ type }) => typeText(type))].join('\n'));
+    const { lineage, target } = this.plan;
+    return statementHash([lineage, ...target.columns.map(({ type }) => typeText(type))].join('\n'));
   }
 
   #wasFilled({ known, continuous, epoch }: Omit<GroupRun, 'note'>): boolean {
