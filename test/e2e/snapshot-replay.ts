@@ -13,7 +13,7 @@ export interface WrittenDatabase {
   /** `schema.table`, which has `id` (its key) and `text`. */
   readonly table: string;
   readonly source: readonly string[];
-  query(sql: string): Promise<readonly Record<string, unknown>[]>;
+  readonly query: (sql: string) => Promise<readonly Record<string, unknown>[]>;
 }
 
 type Round = 'all' | 'part' | 'resync' | 'held' | 'twice';
