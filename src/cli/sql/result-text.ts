@@ -139,7 +139,7 @@ function textIn(value: unknown, key: string): string {
   const found = isEntity(value) ? value[key] : undefined;
   if (found === undefined || found === null) return '';
   if (Array.isArray(found)) return found.map(String).join(', ');
-  return typeof found === 'object' ? JSON.stringify(found) : String(found);
+  return typeof found === 'string' ? found : (JSON.stringify(found) ?? '');
 }
 
 function isEntity(value: unknown): value is Entity {
