@@ -10,7 +10,7 @@ interface Entry {
 }
 
 /** All commands. Their code is loaded when one is used, so that a start pays for nothing else. */
-const COMMANDS: readonly Entry[] = [
+export const COMMANDS: readonly Entry[] = [
   {
     usage: 'run <files..>',
     summary: 'Run the daemon: one pipeline for each file',
@@ -57,6 +57,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/reload.ts')).command,
   },
   {
+    usage: 'dlq <action> <file>',
+    summary: 'Changes that could not be delivered, and why; read their rows again',
+    load: async () => (await import('./commands/dlq.ts')).command,
+  },
+  {
     usage: 'offsets <action> <file> [position]',
     summary: 'Show, export or set the position a pipeline resumes at',
     load: async () => (await import('./commands/offsets.ts')).command,
@@ -90,6 +95,11 @@ const COMMANDS: readonly Entry[] = [
     usage: 'settings <action>',
     summary: 'Print the JSON Schema of settings files',
     load: async () => (await import('./commands/settings.ts')).command,
+  },
+  {
+    usage: 'completion <shell>',
+    summary: 'Print a script that completes commands and options in bash, zsh or fish',
+    load: async () => (await import('./commands/completion.ts')).command,
   },
 ];
 

@@ -8,6 +8,7 @@ import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
 import { emitterOptions } from './emitter-options.ts';
+import { changeOver } from './change-over.ts';
 import { openEncoding } from './encodings.ts';
 import { enrichmentParts } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
@@ -49,6 +50,7 @@ export function partsOf<P, S extends SourceInfo>(
     control: run.control,
     ...(run.turns === undefined ? {} : { turns: run.turns }),
     openReader,
+    changeOver: (state) => changeOver(settings, state),
     openSink: (signal) => openSink(settings, run.log, signal),
     misfits: (tables) => misfitsOf(settings, block.schema, tables),
     idleSettings: (tables) => idleSettings(settings, tables),

@@ -9,6 +9,7 @@ import { PipelineMonitor } from '../pipeline/monitor.ts';
 import type { Settings } from '../settings/settings.ts';
 import { attemptParts } from './compose.ts';
 import { errorFields } from './error-fields.ts';
+import { decideCapture } from './sources/capture.ts';
 import { retainedBudgetBytes } from './sources/source.ts';
 import { type Outcome, supervise } from './supervisor.ts';
 
@@ -79,8 +80,9 @@ export class PipelineTask {
     const outcome = await supervise(
       {
         attempt: async (signal, lost) => {
-          const settings = this.#settings;
-          this.#monitor.retainedBudgetBytes = retainedBudgetBytes(settings);
+          const { settings, mode, reason } = await decideCapture(this.#settings, signal);
+          if (this.#monitor.captures(mode, reason)) log.warn({ mode, reason }, CAPTURES[mode]);
+          this.#monitor.retainedBudgetBytes = mode === 'log' ? retainedBudgetBytes(settings) : null;
           const parts = await attemptParts(settings, {
             untilCaughtUp,
             desk,
@@ -123,6 +125,8 @@ export class PipelineTask {
 function httpAddress({ http: { listen } }: Settings): string | null {
   return listen === null || listen.port === 0 ? null : `http://${listen.host}:${listen.port}`;
 }
+
+const CAPTURES = { log: 'changes are read from the log', poll: 'changes are found by polling' } as const;
 
 function tell(log: Log, outcome: Outcome): void {
   if (outcome.kind === 'failed') {

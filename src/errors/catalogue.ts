@@ -264,6 +264,12 @@ export const CATALOGUE = {
     summary: 'Tables that the settings name were created, made anew, or are no longer published.',
     advice: 'Nothing to do: Headwater publishes them and reads the new ones while the stream goes on.',
   },
+  'source.log-readable': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'Tables are polled, and the log can be read by now.',
+    advice: 'Nothing is to be done: the pipeline goes on with the log, which begins with a snapshot.',
+  },
   'source.redo-unreadable': {
     fate: 'halt',
     exit: 1,
@@ -620,11 +626,12 @@ export const CATALOGUE = {
     advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
   },
   'enrich.table-changed': {
-    fate: 'halt',
+    fate: 'retry',
     exit: 1,
     summary:
       'A column that enrich.sql uses was dropped, or has a type that its former one does not widen to.',
-    advice: 'Change the statements of enrich.sql to the table as it is now, and start again.',
+    advice:
+      'Nothing to do: the statements are compiled again for the table as it is now. A query that no longer fits it is paused, and the log names it.',
   },
   'enrich.table-unreadable': {
     fate: 'halt',

@@ -28,6 +28,8 @@ export interface PipelineStatus {
   readonly connector: string;
   readonly state: PipelineState;
   readonly since: string;
+  /** Where changes are found, and why so where the settings leave it open; null before that is decided. */
+  readonly capture: { readonly mode: 'log' | 'poll'; readonly reason: string | null } | null;
   /** Of a standby: who runs it instead, if that is known. */
   readonly heldBy: Holder | null;
   /** The last error that ended an attempt. */
@@ -89,6 +91,8 @@ export interface QueryStatus {
   readonly records: number;
   /** Rows for which an expression failed, since the attempt began. */
   readonly problems: number;
+  /** Why the statement no longer fits the tables it names, and rests; null while it runs. */
+  readonly paused: string | null;
 }
 
 export interface PipelineCounters {

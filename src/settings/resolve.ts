@@ -17,6 +17,7 @@ import {
 import type { Environment } from './references.ts';
 import { resolveEmit } from './resolve-emit.ts';
 import { PLAIN_TEXT, resolveTls } from './resolve-tls.ts';
+import { resolvePoll } from './resolve-poll.ts';
 import type { FileShape } from './schema.ts';
 import { Secret } from './secret.ts';
 import type {
@@ -133,6 +134,7 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       sessionMaxMs: durationInMs(oracle.session_time),
       bufferBytes: sizeInBytes(oracle.buffer),
     },
+    poll: resolvePoll({ source }, url.connector, document),
     onGap: source.on_gap,
   };
 }

@@ -79,6 +79,18 @@ test('without a token no name is answered to that a web page may have pointed he
   }
 });
 
+test('who tries wrong tokens is refused for a while, also with the right one, but never the health paths', async () => {
+  const get = await serve([RUNNING], 'the right token');
+  const wrong = { authorization: 'Bearer a wrong token' };
+  const codes: number[] = [];
+  for (let n = 0; n < 30; n++) codes.push((await get('/status', wrong)).status);
+  expect(codes.slice(0, 20)).toEqual(new Array<number>(20).fill(401));
+  expect(codes).toContain(429);
+  const refused = await get('/status', { authorization: 'Bearer the right token' });
+  if (refused.status === 429) expect(refused.headers.get('retry-after')).toBe('1');
+  expect((await get('/readyz', wrong)).status).toBe(200);
+});
+
 describe('readiness is progress', () => {
   const cases: readonly [what: string, change: Partial<PipelineStatus>, code: number, says: string][] = [
     ['streaming', {}, 200, 'ready\n'],
@@ -144,7 +156,29 @@ describe('what changes something', () => {
       request: { action: 'snapshot', tables: ['a.b'], where: null },
     });
     expect((await ask(path)).status).toBe(404); // GET changes nothing
-    expect((await ask(path, { 'content-type': 'text/plain' }, { tables: ['a.b'] })).status).toBe(415);
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'nonsense']) {
+      const refused = await ask(path, { 'content-type': type }, { tables: ['a.b'] });
+      expect(refused.status).toBe(415);
+      expect(JSON.parse(refused.text).errors).toMatchObject([
+        { code: 'request.invalid', advice: 'Send JSON, with Content-Type: application/json.' },
+      ]);
+    }
+    const { port } = servers.at(-1)!;
+    const raw = async (body: string, headers: Record<string, string>): Promise<unknown> => {
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+        method: 'POST',
+        body: Buffer.from(body),
+        headers,
+      });
+      return [answer.status, ((await answer.json()) as { errors: { code: string }[] }).errors[0]!.code];
+    };
+    const json = { 'content-type': 'application/json' };
+    expect(await raw('{', json)).toEqual([400, 'request.invalid']);
+    expect(await raw('', json)).toEqual([400, 'request.invalid']);
+    expect(await raw(`"${'x'.repeat(70_000)}"`, json)).toEqual([413, 'request.invalid']);
+    // Without any content type.
+    expect(await raw('{}', {})).toEqual([415, 'request.invalid']);
+    expect(asked).toHaveLength(1);
   });
 
   test('needs the token like all else', async () => {

@@ -1,13 +1,15 @@
-import { type Daemon, type ReloadSummary, startDaemon } from '../../daemon/daemon.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { type Daemon, startDaemon } from '../../daemon/daemon.ts';
 import { carryOut } from '../../daemon/requests.ts';
 import { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
+import type { ReloadAnswer } from '../../http/admin.ts';
 import { type HttpServer, type HttpServerOptions, startHttp } from '../../http/server.ts';
 import { type SqlServerOptions, startSqlServer } from '../../http/sql/sql-server.ts';
 import type { Log } from '../../observability/log.ts';
 import { createPinoLog } from '../../observability/pino-log.ts';
 import { redact } from '../../settings/secret.ts';
-import type { ListenSettings, Settings } from '../../settings/settings.ts';
+import type { HttpSettings, ListenSettings, Settings } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
 import { loadFiles, loadWithStatements } from '../load-files.ts';
 import { errorsOf } from '../print-error.ts';
@@ -55,10 +57,13 @@ export const command = defineCommand({
     const status: Daemon['status'] = () => daemon?.status() ?? [];
     await using manager = reportToServiceManager({ status, log }, process.env);
     const timeoutMs = Math.max(...settings.map(({ shutdownTimeoutMs }) => shutdownTimeoutMs));
-    const reload = async (): Promise<ReloadSummary> => {
-      const summary = running().reload(await loadWithStatements(files));
-      log.info({ ...summary }, 'settings read again');
-      return summary;
+    const reload = async (): Promise<ReloadAnswer> => {
+      const renewed = await loadWithStatements(files);
+      const atRestart = sameHttp(settings[0]?.http, renewed[0]?.http) ? [] : ['http'];
+      const answer = { ...running().reload(renewed), atRestart };
+      log.info({ ...answer }, 'settings read again');
+      if (atRestart.length > 0) log.warn({}, 'http is as it was until the process starts anew');
+      return answer;
     };
     const signals = onStopSignals({
       timeoutMs,
@@ -153,6 +158,12 @@ async function listening(
     log.warn({ code: error.code, advice: error.advice }, `no ${what}: its default address is taken`);
     return null;
   }
+}
+
+/** The interface listens, with its token, as it did at the start. */
+function sameHttp(a: HttpSettings | undefined, b: HttpSettings | undefined): boolean {
+  const addresses = (http: HttpSettings | undefined): unknown => [http?.listen, http?.sql.listen];
+  return isDeepStrictEqual(addresses(a), addresses(b)) && a?.token?.reveal() === b?.token?.reveal();
 }
 
 /** Settings that cannot be read leave the daemon as it is. */

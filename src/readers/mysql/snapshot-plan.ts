@@ -33,7 +33,9 @@ export interface MysqlPlan extends TablePlan {
 export interface PlannerOptions {
   readonly types: MysqlTypeOptions;
   /** Gives a schema the version number it has in the stream. */
-  readonly number: (schema: TableSchema) => TableSchema;
+  readonly number: (schema: TableSchema, table: MysqlTable) => TableSchema;
+  /** For polling, whose views and keys are the settings'. */
+  readonly describe?: (query: Query, server: ServerInfo, id: TableId) => Promise<MysqlTable | undefined>;
 }
 
 /** The catalogue as one session sees it. */
@@ -46,7 +48,10 @@ export class Planner {
 
   /** Throws `snapshot.table-unreadable`, `snapshot.where-invalid`, MysqlError. */
   async plan(query: Query, server: ServerInfo, id: TableId, options: PlanOptions): Promise<MysqlPlan> {
-    const [table] = await describeTables(query, server, [id]);
+    const { describe } = this.#options;
+    const table = await (describe === undefined
+      ? describeTables(query, server, [id]).then(([found]) => found)
+      : describe(query, server, id));
     if (table === undefined) {
       throw new HeadwaterError(
         'snapshot.table-unreadable',
@@ -94,7 +99,7 @@ export class Planner {
     });
     return {
       id: table.id,
-      schema: this.#options.number(schemaOf(table, this.#options.types)),
+      schema: this.#options.number(schemaOf(table, this.#options.types), table),
       by: key.length === 0 ? 'block' : 'key',
       key,
       estimatedRows: facts.rows,
@@ -104,7 +109,8 @@ export class Planner {
       items: items.join(', '),
       boundCells,
       where,
-      transactional: facts.transactional,
+      // Polling takes a row as it finds it, whatever the engine.
+      transactional: facts.transactional || this.#options.describe !== undefined,
       rowBytes: facts.rowBytes,
     };
   }
