@@ -2,9 +2,21 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { METRICS, type Sample } from '../observability/metrics.ts';
 import type { PipelineStatus } from '../observability/status.ts';
 
+/** Series of tables that a metric of a pipeline has at most, unless the scrape asks for another number. */
+export const DEFAULT_TABLE_SERIES = 1000;
+/** Stands for all tables beyond that number. */
+const OTHERS = '(others)';
+
 export interface MetricsText {
   readonly contentType: string;
-  render(status: readonly PipelineStatus[], now: number): Promise<string>;
+  /**
+   * `tableSeries`: of how many tables each pipeline's metrics are told one by one, the first by name; those of the rest are
+   * added up.
+   */
+  render(
+    status: readonly PipelineStatus[],
+    options: { readonly now: number; readonly tableSeries: number },
+  ): Promise<string>;
 }
 
 /** Prometheus text. Pipelines' figures are made from their status at each scrape; nothing is counted twice. */
@@ -19,14 +31,14 @@ export function createMetricsText(version: string): MetricsText {
   }).set({ version }, 1);
   return {
     contentType: process.contentType,
-    async render(status, now) {
-      const pipelines = pipelineRegistry(status, now);
+    async render(status, { now, tableSeries }) {
+      const pipelines = pipelineRegistry(status, now, tableSeries);
       return `${await process.metrics()}\n${await pipelines.metrics()}`;
     },
   };
 }
 
-function pipelineRegistry(status: readonly PipelineStatus[], now: number): Registry {
+function pipelineRegistry(status: readonly PipelineStatus[], now: number, tableSeries: number): Registry {
   const registry = new Registry();
   for (const metric of METRICS) {
     const options = {
@@ -38,7 +50,9 @@ function pipelineRegistry(status: readonly PipelineStatus[], now: number): Regis
     const add = addTo(metric.type === 'counter' ? new Counter(options) : new Gauge(options));
     for (const pipeline of status) {
       const labels = { pipeline: pipeline.name, connector: pipeline.connector };
-      for (const sample of samplesOf(metric.samples(pipeline, now))) {
+      const samples = samplesOf(metric.samples(pipeline, now));
+      const bounded = metric.labels?.includes('table') === true ? foldTables(samples, tableSeries) : samples;
+      for (const sample of bounded) {
         add({ ...labels, ...sample.labels }, sample.value);
       }
     }
@@ -48,6 +62,13 @@ function pipelineRegistry(status: readonly PipelineStatus[], now: number): Regis
 
 function addTo(metric: Counter | Gauge): (labels: Record<string, string>, value: number) => void {
   return (labels, value) => metric.inc(labels, value);
+}
+
+/** The same tables at every scrape, so that no series comes and goes. */
+function foldTables(samples: readonly Sample[], most: number): readonly Sample[] {
+  if (samples.length <= most) return samples;
+  const rest = samples.slice(most).reduce((sum, { value }) => sum + value, 0);
+  return [...samples.slice(0, most), { labels: { table: OTHERS }, value: rest }];
 }
 
 function samplesOf(value: readonly Sample[] | number | boolean | null): readonly Sample[] {

@@ -3,7 +3,7 @@ import { type FastifyReply, fastify } from 'fastify';
 import { adminRoutes } from './admin.ts';
 import { carriesToken, isPlainHost } from './access.ts';
 import { readinessOf, verboseHealth } from './health.ts';
-import { createMetricsText } from './metrics-text.ts';
+import { createMetricsText, DEFAULT_TABLE_SERIES } from './metrics-text.ts';
 import { RequestLimits } from './request-limits.ts';
 import type { HttpServerOptions } from './server.ts';
 import { pageRoutes } from './page.ts';
@@ -69,9 +69,16 @@ export async function createRoutes(
       .code(ready ? 200 : 503)
       .send({ ready, reasons, ...(verbose ? { pipelines: verboseHealth(pipelines) } : {}) });
   });
-  app.get('/metrics', async (_request, reply) => {
+  app.get<{ Querystring: Readonly<Record<string, unknown>> }>('/metrics', async (request, reply) => {
     metrics ??= createMetricsText(version);
-    return await reply.type(metrics.contentType).send(await metrics.render(status(), Date.now()));
+    const { tables = String(DEFAULT_TABLE_SERIES) } = request.query;
+    if (typeof tables !== 'string' || !/^\d{1,7}$/.test(tables)) {
+      return await reply
+        .code(400)
+        .send({ error: 'tables is the number of tables whose series are wanted, such as ?tables=5000.' });
+    }
+    const rendered = await metrics.render(status(), { now: Date.now(), tableSeries: Number(tables) });
+    return await reply.type(metrics.contentType).send(rendered);
   });
   app.get('/status', (_request, reply) => reply.send({ version, startedAt, pipelines: status() }));
   pageRoutes(app);

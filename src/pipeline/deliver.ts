@@ -7,6 +7,10 @@ import type { Run } from './begin.ts';
 import type { Committer } from './committer.ts';
 import type { PipelineControl } from './control.ts';
 import { watchHead } from './head-watch.ts';
+import { preparedAhead } from './prepare-ahead.ts';
+
+/** Batches of a snapshot whose topics and schemas are made ready together; some 64 KB each at most. */
+const PREPARED_TOGETHER = 64;
 
 /** Delivers the snapshot, then the stream, until the work is done, the attempt is to end, or a step throws. */
 export async function deliver<P, S extends SourceInfo>(
@@ -22,7 +26,9 @@ export async function deliver<P, S extends SourceInfo>(
   const snapshotOnly = (): boolean => parts.snapshot.mode === 'initial_only' && snapshot.done;
   if (snapshot.pending) {
     monitor.enter('snapshotting');
-    await pump(snapshot.readView(signal));
+    const view = snapshot.readView(signal);
+    // What statements join with is to have taken the first tables before the next are read.
+    await pump(enrichment === null ? preparedAhead(view, run.emitter, PREPARED_TOGETHER) : view);
   }
   if (!signal.aborted) await enrichment?.load(run.source, signal);
   let complete = snapshotOnly();

@@ -12,6 +12,7 @@ import { type KafkaSinkOptions, resolveKafkaOptions } from '../../src/emitter/si
 import { offsetRange, withFreshLeaders } from '../../src/emitter/sinks/kafka/partition-reader.ts';
 import { readState, writeState } from '../../src/emitter/sinks/kafka/state-access.ts';
 import { tailKafka, type TailRecord } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
+import { TopicRequests } from '../../src/emitter/sinks/kafka/topic-requests.ts';
 import { openTopic, recordTopicPlan } from '../../src/emitter/sinks/kafka/topics.ts';
 import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
 import { SILENT } from '../../src/observability/log.ts';
@@ -133,7 +134,9 @@ describe('Kafka sink', () => {
     await using cluster = new Cluster(resolveKafkaOptions(options));
     const fence = new Fence(new TransactionCoordinator(cluster, never));
     await fence.init();
-    const found = names.map((name) => openTopic(cluster, recordTopicPlan(cluster, name), never));
+    const found = names.map((name) =>
+      openTopic(new TopicRequests(cluster), recordTopicPlan(cluster, name), never),
+    );
     for (const topic of await Promise.all(found)) await fence.raise(topic);
     for (const topic of topics) for (let i = 0; i < 20; i++) sink.append(topic, record('2', `${i}`));
     await expect(sink.commit(new Map([['position', '2']]))).rejects.toMatchObject({
@@ -153,7 +156,7 @@ describe('Kafka sink', () => {
     await fence.init();
     for (let round = 0; round < 5; round++) {
       const name = `${options.name}.t${round}`;
-      await fence.raise(await openTopic(cluster, recordTopicPlan(cluster, name), never));
+      await fence.raise(await openTopic(new TopicRequests(cluster), recordTopicPlan(cluster, name), never));
       const ends = Array.from({ length: partitions }, async (_, i) => {
         return (await withFreshLeaders(cluster, name, never, () => offsetRange(cluster, name, i, false))).end;
       });

@@ -275,6 +275,21 @@ describe('what it shows', () => {
     expect(JSON.parse(text)).toMatchObject({ version: '1.2.3', pipelines: [RUNNING] });
   });
 
+  test('/metrics tells of 1,000 tables, or as many as the scrape asks for, and adds up the others', async () => {
+    const [table] = RUNNING.tables;
+    const tables = Array.from({ length: 5000 }, (_, i) => ({ ...table!, table: `public.t${i}`, events: 2 }));
+    const get = await serve([{ ...RUNNING, tables }]);
+    const events = async (path: string): Promise<readonly string[]> =>
+      (await get(path)).text.split('\n').filter((line) => line.startsWith('headwater_table_events_total{'));
+    const some = await events('/metrics');
+    expect(some).toHaveLength(1001);
+    expect(some[0]).toContain('table="public.t0"');
+    expect(some.at(-1)).toMatch(/table="\(others\)"\} 8000$/);
+    expect(await events('/metrics?tables=5000')).toHaveLength(5000);
+    expect(await events('/metrics?tables=0')).toEqual([expect.stringMatching(/"\(others\)"\} 10000$/)]);
+    expect((await get('/metrics?tables=all')).status).toBe(400);
+  });
+
   test('/metrics has every metric with the status’s figures', async () => {
     const get = await serve([{ ...RUNNING, retainedBudgetBytes: 8192, headroomMs: 5_400_000 }]);
     const { text, headers } = await get('/metrics');

@@ -108,12 +108,11 @@ export async function inspectPublication(
     viaRoot === 't' &&
     gencols === 's';
   const present = new Set(members == null ? [] : (JSON.parse(members) as number[]));
-  const rightTables =
-    all === 'f' &&
-    bySchema === 'f' &&
-    plain !== 'f' &&
-    present.size === plan.tables.length &&
-    plan.tables.every(({ oid }) => present.has(oid));
+  const missing = plan.tables.filter(({ oid }) => !present.has(oid));
+  /** Nothing has to leave it: `missing` is all the difference there is. */
+  const onlyAdds =
+    all === 'f' && bySchema === 'f' && plain !== 'f' && present.size === plan.tables.length - missing.length;
+  const rightTables = onlyAdds && missing.length === 0;
   const statements: string[] = [];
   // A publication for all tables cannot be narrowed, and is somebody's for a purpose; the rest is altered in place.
   if (all === 't') {
@@ -125,7 +124,9 @@ export async function inspectPublication(
         `ALTER PUBLICATION ${quoteIdent(plan.name)} SET (${publicationOptions(plan, serverVersion)});`,
       );
     }
-    if (!rightTables) statements.push(tablesStatement(plan));
+    // SET locks all tables of the publication, ADD those that it names.
+    if (onlyAdds && missing.length > 0) statements.push(addStatement(plan.name, missing));
+    else if (!rightTables) statements.push(tablesStatement(plan));
   }
   const right = rightOptions && rightTables;
   return {
@@ -135,7 +136,7 @@ export async function inspectPublication(
     owned: owned === 't' && all !== 't',
     owner: owner ?? null,
     statements: right ? [] : statements,
-    missing: plan.tables.filter(({ oid }) => !present.has(oid)),
+    missing,
     publishes: (oid) => all === 't' || bySchema === 't' || present.has(oid),
   };
 }
@@ -172,8 +173,12 @@ export async function alignPublications(
   }
 }
 
+function addStatement(name: string, tables: readonly SourceTable[]): string {
+  return `ALTER PUBLICATION ${quoteIdent(name)} ADD TABLE ${tableList(tables)};`;
+}
+
 function createStatement(plan: PublicationPlan, serverVersion: number): string {
-  const tables = plan.tables.length === 0 ? '' : ` FOR TABLE ${tableList(plan)}`;
+  const tables = plan.tables.length === 0 ? '' : ` FOR TABLE ${tableList(plan.tables)}`;
   return `CREATE PUBLICATION ${quoteIdent(plan.name)}${tables} WITH (${publicationOptions(plan, serverVersion)});`;
 }
 
@@ -185,7 +190,7 @@ function publicationOptions(plan: PublicationPlan, serverVersion: number): strin
 
 function tablesStatement(plan: PublicationPlan): string {
   if (plan.tables.length > 0)
-    return `ALTER PUBLICATION ${quoteIdent(plan.name)} SET TABLE ${tableList(plan)};`;
+    return `ALTER PUBLICATION ${quoteIdent(plan.name)} SET TABLE ${tableList(plan.tables)};`;
   // There is no SET TABLE to nothing.
   return `DO $$ DECLARE t text; BEGIN FOR t IN SELECT pg_catalog.format('%I.%I', schemaname, tablename)
     FROM pg_catalog.pg_publication_tables WHERE pubname = ${quoteLiteral(plan.name)}
@@ -193,6 +198,6 @@ function tablesStatement(plan: PublicationPlan): string {
 }
 
 /** ONLY, or children by inheritance would come along. */
-function tableList({ tables }: PublicationPlan): string {
+function tableList(tables: readonly SourceTable[]): string {
   return tables.map(({ id }) => `ONLY ${quoteTable(id)}`).join(', ');
 }

@@ -6,6 +6,7 @@ import { withoutTransactions } from './coordinator.ts';
 import { asFault, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
 import { checkStateTopic, checkTopic, contextFor, recordTopicPlan, stateTopicPlan } from './topics.ts';
+import { TopicRequests } from './topic-requests.ts';
 import { NOT_TOLD, READ, WRITE } from './authorized-operations.ts';
 import { PRODUCE_KEY, PRODUCE_VERSION } from './txn-requests.ts';
 
@@ -51,6 +52,7 @@ export async function checkKafka(
   };
   try {
     const { brokers, delivery, stateTopic, name } = cluster.options;
+    const requests = new TopicRequests(cluster);
     const connected = await check(
       'kafka.connection',
       `Connecting to Kafka at ${brokers.join(', ')}`,
@@ -71,16 +73,18 @@ export async function checkKafka(
       );
     await check('kafka.lease', 'Looking at the consumer group of the lease', () => checkGroup(cluster));
     await check('kafka.state-topic', `Looking at topic ${stateTopic}`, async () => {
-      const found = await checkTopic(cluster, stateTopicPlan(cluster), READ | WRITE);
-      await checkStateTopic(cluster);
+      const found = await checkTopic(requests, stateTopicPlan(cluster), READ | WRITE);
+      await checkStateTopic(requests);
       return found;
     });
     const names = options.topicNames ?? [`${name}.headwater-check`];
-    for (const topic of names) {
-      await check('kafka.topics', `Looking at topic ${topic}`, () =>
-        checkTopic(cluster, recordTopicPlan(cluster, topic), WRITE),
-      );
-    }
+    await Promise.all(
+      names.map((topic) =>
+        check('kafka.topics', `Looking at topic ${topic}`, () =>
+          checkTopic(requests, recordTopicPlan(cluster, topic), WRITE),
+        ),
+      ),
+    );
     return findings;
   } finally {
     await cluster[Symbol.asyncDispose]();

@@ -14,7 +14,7 @@ import { FIND_COORDINATOR, METADATA, type Versioned } from './apis.ts';
 import { asFault, KAFKA, KafkaFault } from './errors.ts';
 import type { ResolvedKafkaOptions } from './options.ts';
 
-type MetadataResponse = Awaited<ReturnType<typeof metadataV12.api.async>>;
+export type MetadataResponse = Awaited<ReturnType<typeof metadataV12.api.async>>;
 
 /** A broker answers one request of a connection after the other, so what may wait has a connection of its own. */
 export type Purpose = 'control' | 'data' | 'group' | 'fetch';

@@ -18,8 +18,8 @@ import {
   openTopic,
   recordTopicPlan,
   stateTopicPlan,
-  type TopicPlan,
 } from './topics.ts';
+import { type TopicPlan, TopicRequests } from './topic-requests.ts';
 
 /** Connects and looks at the cluster. Throws HeadwaterError `delivery.*` with what is wrong. */
 export async function openKafkaSink(
@@ -54,6 +54,7 @@ export async function openKafkaSink(
 class KafkaSink implements Sink {
   readonly failed: Promise<never>;
   readonly #cluster: Cluster;
+  readonly #requests: TopicRequests;
   readonly #options: ResolvedKafkaOptions;
   readonly #log: Log;
   readonly #producer: Producer;
@@ -71,6 +72,7 @@ class KafkaSink implements Sink {
 
   constructor(cluster: Cluster, log: Log) {
     this.#cluster = cluster;
+    this.#requests = new TopicRequests(cluster);
     this.#options = cluster.options;
     this.#log = log;
     this.failed = new Promise((_, reject) => {
@@ -101,7 +103,7 @@ class KafkaSink implements Sink {
     this.#onDeadLetter = options.onDeadLetter ?? this.#onDeadLetter;
     const signal = AbortSignal.any([options.signal, this.#closing.signal]);
     const plan = stateTopicPlan(this.#cluster);
-    const look = (): Promise<KafkaTopic | null> => findTopic(this.#cluster, plan, { create: false }, signal);
+    const look = (): Promise<KafkaTopic | null> => findTopic(this.#requests, plan, { create: false }, signal);
     // The lease needs nothing but the group, so the topic is looked up meanwhile.
     const looking = look();
     looking.catch(() => {});
@@ -110,7 +112,7 @@ class KafkaSink implements Sink {
     this.#stateTopic = (await looking) ?? (await look());
     const existed = this.#stateTopic !== null;
     await this.#mapping('Looking at the state topic', async () => {
-      if (existed) await checkStateTopic(this.#cluster);
+      if (existed) await checkStateTopic(this.#requests);
     });
     // Fences the predecessor and ends its open transaction, so that what is read next is the last word.
     await this.#producer.init();
@@ -124,12 +126,14 @@ class KafkaSink implements Sink {
   }
 
   async check(topics: readonly string[], signal: AbortSignal): Promise<void> {
-    for (const name of topics) {
-      signal.throwIfAborted();
-      await this.#mapping(`Looking at topic ${name}`, () =>
-        checkTopic(this.#cluster, recordTopicPlan(this.#cluster, name), WRITE),
-      );
-    }
+    signal.throwIfAborted();
+    await Promise.all(
+      topics.map((name) =>
+        this.#mapping(`Looking at topic ${name}`, () =>
+          checkTopic(this.#requests, recordTopicPlan(this.#cluster, name), WRITE),
+        ),
+      ),
+    );
   }
 
   async #mapping(doing: string, action: () => Promise<unknown>): Promise<void> {
@@ -155,7 +159,7 @@ class KafkaSink implements Sink {
   }
 
   async #open(plan: TopicPlan): Promise<KafkaTopic> {
-    const topic = await openTopic(this.#cluster, plan, this.#closing.signal);
+    const topic = await openTopic(this.#requests, plan, this.#closing.signal);
     await this.#producer.fence(topic);
     return topic;
   }

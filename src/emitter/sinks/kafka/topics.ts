@@ -1,24 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConfigResourceTypes } from '@platformatic/kafka';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
-import { CREATE_TOPICS, DESCRIBE_CONFIGS } from './apis.ts';
 import { NOT_TOLD } from './authorized-operations.ts';
-import { ANY_BROKER, type Cluster } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
 import { asFault, type FaultContext, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { murmur2 } from './murmur2.ts';
 import { type KafkaTopic, PartitionQueue } from './partition-queue.ts';
+import type { TopicPlan, TopicRequests } from './topic-requests.ts';
 
 /** The broker's default message.max.bytes, where it does not tell. */
 const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
-const DEFAULT_REPLICAS = 3;
 /** A topic that has just been created has its leaders within milliseconds, or not for a reason. */
 const SETTLE_MS = 15_000;
-
-export interface TopicPlan {
-  readonly name: string;
-  readonly partitions: number;
-  readonly config: Readonly<Record<string, string>>;
-}
 
 /** One partition, compacted, in small segments so that compaction and start-up stay quick. */
 export function stateTopicPlan(cluster: Cluster): TopicPlan {
@@ -47,26 +39,31 @@ export function recordTopicPlan(cluster: Cluster, name: string, compacted = fals
 }
 
 /** The topic, created where it is missing. Throws HeadwaterError. */
-export async function openTopic(cluster: Cluster, plan: TopicPlan, signal: AbortSignal): Promise<KafkaTopic> {
-  return (await findTopic(cluster, plan, { create: true }, signal))!;
+export async function openTopic(
+  requests: TopicRequests,
+  plan: TopicPlan,
+  signal: AbortSignal,
+): Promise<KafkaTopic> {
+  return (await findTopic(requests, plan, { create: true }, signal))!;
 }
 
 /** The topic; where it is missing, created or null. Throws HeadwaterError. */
 export async function findTopic(
-  cluster: Cluster,
+  requests: TopicRequests,
   plan: TopicPlan,
   { create }: { readonly create: boolean },
   signal: AbortSignal,
 ): Promise<KafkaTopic | null> {
+  const { cluster } = requests;
   const context = contextFor(cluster, `Opening topic ${plan.name}`, plan.name);
   const deadline = Date.now() + SETTLE_MS;
   let created = false;
   for (;;) {
     signal.throwIfAborted();
     try {
-      const partitions = await leaders(cluster, plan.name);
+      const partitions = await leaders(requests, plan.name);
       if (partitions !== null) {
-        const limit = (await topicConfig(cluster, plan.name)).get('max.message.bytes');
+        const limit = (await requests.config(plan.name)).get('max.message.bytes');
         return toTopic(
           plan.name,
           partitions,
@@ -75,7 +72,7 @@ export async function findTopic(
       }
       if (!created) {
         if (!cluster.options.createTopics) throw missing(cluster, plan);
-        const isNew = (await createTopic(cluster, plan, !create)) === 'created';
+        const isNew = (await createTopic(requests, plan, !create)) === 'created';
         // A broker that has just started may not know of topics that exist; the controller does.
         if (!create && isNew) return null;
         created = true;
@@ -90,9 +87,8 @@ export async function findTopic(
 }
 
 /** Number of partitions, or null where the topic does not exist. Throws KafkaFault while leaders are missing. */
-async function leaders(cluster: Cluster, name: string): Promise<number | null> {
-  const response = await cluster.metadata([name]);
-  const topic = response.topics[0];
+async function leaders(requests: TopicRequests, name: string): Promise<number | null> {
+  const topic = await requests.metadata(name);
   if (topic === undefined || topic.errorCode === KAFKA.UNKNOWN_TOPIC_OR_PARTITION) return null;
   if (topic.errorCode !== 0) throw new KafkaFault('broker', topic.errorCode, `topic ${name}`);
   const waiting = topic.partitions.some(
@@ -117,67 +113,25 @@ function toTopic(name: string, count: number, maxMessageBytes: number): KafkaTop
   return { name, partitions, keyless, maxMessageBytes };
 }
 
-/** Settings of a topic by name; empty where the principal may not see them. */
-export async function topicConfig(cluster: Cluster, name: string): Promise<ReadonlyMap<string, string>> {
-  const response = await cluster.request(
-    { broker: ANY_BROKER, purpose: 'control' },
-    DESCRIBE_CONFIGS,
-    [
-      {
-        resourceType: ConfigResourceTypes.TOPIC,
-        resourceName: name,
-        configurationKeys: ['max.message.bytes', 'cleanup.policy'],
-      },
-    ],
-    false,
-    false,
-  );
-  const values = new Map<string, string>();
-  for (const result of response.results) {
-    for (const config of result.configs)
-      if (typeof config.value === 'string') values.set(config.name, config.value);
-  }
-  return values;
-}
-
 /** Creates a topic, or with `validateOnly` asks whether it could be. */
-export async function createTopic(
-  cluster: Cluster,
+async function createTopic(
+  requests: TopicRequests,
   plan: TopicPlan,
   validateOnly: boolean,
 ): Promise<'created' | 'existed'> {
-  const replicationFactor =
-    cluster.options.replicationFactor ?? Math.max(1, Math.min(DEFAULT_REPLICAS, cluster.brokerIds.length));
-  const { controllerId } = await cluster.metadata([]);
-  const response = await cluster.request(
-    { broker: cluster.brokerIds.includes(controllerId) ? controllerId : ANY_BROKER, purpose: 'control' },
-    CREATE_TOPICS,
-    [
-      {
-        name: plan.name,
-        numPartitions: plan.partitions,
-        replicationFactor,
-        assignments: [],
-        configs: Object.entries(plan.config).map(([name, value]) => ({ name, value })),
-      },
-    ],
-    30_000,
-    validateOnly,
-  );
-  const result = response.topics[0];
-  const code = result?.errorCode ?? 0;
+  const { code, message, replicationFactor } = await requests.create(plan, validateOnly);
   if (code === 0) return 'created';
   if (code === KAFKA.TOPIC_ALREADY_EXISTS) return 'existed';
   const fault = new KafkaFault('broker', code, `creating topic ${plan.name} answered Kafka error ${code}`);
   if (fault.retriable) throw fault;
+  const { cluster } = requests;
   const context = contextFor(cluster, `Creating topic ${plan.name}`, plan.name);
   if (code === KAFKA.TOPIC_AUTHORIZATION_FAILED || code === KAFKA.CLUSTER_AUTHORIZATION_FAILED) {
     throw faultToError(new KafkaFault('broker', KAFKA.TOPIC_AUTHORIZATION_FAILED, fault.message), context);
   }
-  // The broker's text names the setting or the policy that forbids it, and holds no data.
   throw new HeadwaterError(
     'delivery.topic-invalid',
-    `Kafka refuses to create topic ${plan.name}: ${result?.errorMessage ?? `error ${code}`}`,
+    `Kafka refuses to create topic ${plan.name}: ${message ?? `error ${code}`}`,
     {
       details: { topic: plan.name, kafkaError: code, partitions: plan.partitions, replicationFactor },
     },
@@ -185,12 +139,12 @@ export async function createTopic(
 }
 
 /** What is true of the topic, in a sentence. Throws where it can neither be written nor created; changes nothing. */
-export async function checkTopic(cluster: Cluster, plan: TopicPlan, needed: number): Promise<string> {
-  const response = await cluster.metadata([plan.name], true);
-  const topic = response.topics[0];
+export async function checkTopic(requests: TopicRequests, plan: TopicPlan, needed: number): Promise<string> {
+  const { cluster } = requests;
+  const topic = await requests.operations(plan.name);
   if (topic === undefined || topic.errorCode === KAFKA.UNKNOWN_TOPIC_OR_PARTITION) {
     if (!cluster.options.createTopics) throw missing(cluster, plan);
-    await createTopic(cluster, plan, true);
+    await createTopic(requests, plan, true);
     return `Topic ${plan.name} does not exist yet and can be created.`;
   }
   if (topic.errorCode !== 0) throw topicFault(cluster, plan.name, topic.errorCode);
@@ -208,9 +162,10 @@ function topicFault(cluster: Cluster, name: string, code: number): HeadwaterErro
 }
 
 /** The state topic must keep the last value of every key for ever. */
-export async function checkStateTopic(cluster: Cluster): Promise<void> {
+export async function checkStateTopic(requests: TopicRequests): Promise<void> {
+  const { cluster } = requests;
   const name = cluster.options.stateTopic;
-  const policy = (await topicConfig(cluster, name)).get('cleanup.policy');
+  const policy = (await requests.config(name)).get('cleanup.policy');
   if (policy === undefined || policy === 'compact') return;
   throw new HeadwaterError(
     'delivery.topic-invalid',
