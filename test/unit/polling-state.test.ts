@@ -84,19 +84,19 @@ describe('the row state', () => {
       rows: fc.dictionary(fc.constantFrom('0', '1', '2', '3'), fc.option(fc.string({ maxLength: 3 })), {
         minKeys: 1,
       }),
-      next: fc.constantFrom('go on', 'confirm', 'crash'),
+      afterwards: fc.constantFrom('go on', 'confirm', 'crash'),
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
         let state = opened(null);
         let durable = { kept: state.kept, number: 0, rows: contents(state) };
         let number = 0;
-        for (const { rows, next } of steps) {
+        for (const { rows, afterwards } of steps) {
           batch(state, ++number, rows);
-          if (next === 'confirm') {
+          if (afterwards === 'confirm') {
             durable = { kept: state.kept, number, rows: contents(state) };
             state.confirm(number);
-          } else if (next === 'crash') {
+          } else if (afterwards === 'crash') {
             state.close();
             state = opened(durable.kept);
             ({ number } = durable);
