@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { CREATE_TOPICS } from '../../src/emitter/sinks/kafka/apis.ts';
 import { checkKafka } from '../../src/emitter/sinks/kafka/check-kafka.ts';
 import { Cluster } from '../../src/emitter/sinks/kafka/cluster.ts';
 import { TransactionCoordinator } from '../../src/emitter/sinks/kafka/coordinator.ts';
@@ -121,6 +122,24 @@ describe('Kafka sink', () => {
     await expect(sink.failed).rejects.toMatchObject({ code: 'delivery.fenced' });
     expect((await take(options, [topic.name], 1)).map(({ value }) => text(value))).toEqual(['1']);
     expect((await readState(options, never)).get('position')).toBe('1');
+  });
+
+  it('hundreds of topics are created and looked at in a few requests', async () => {
+    const options = await newOptions();
+    await using cluster = new Cluster(resolveKafkaOptions(options));
+    const requests = vi.spyOn(cluster, 'request');
+    const topics = new TopicRequests(cluster);
+    const names = Array.from({ length: 250 }, (_, i) => `${options.name}.t${i}`);
+    const opened = await Promise.all(
+      names.map((name) => openTopic(topics, recordTopicPlan(cluster, name), never)),
+    );
+    expect(opened.map(({ name, partitions }) => `${name} ${partitions.length}`)).toEqual(
+      names.map((name) => `${name} 1`),
+    );
+    const creations = requests.mock.calls.filter(([, { key }]) => key === CREATE_TOPICS.key);
+    expect(creations).toHaveLength(3);
+    // Their metadata before and after, perhaps more than once, and their settings.
+    expect(requests.mock.calls.length).toBeLessThan(names.length / 2);
   });
 
   it('at least once is fenced too: what a predecessor sends late is refused in every topic', async () => {
