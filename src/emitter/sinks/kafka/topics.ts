@@ -18,6 +18,8 @@ export interface TopicPlan {
   readonly name: string;
   readonly partitions: number;
   readonly config: Readonly<Record<string, string>>;
+  /** Instead of what the settings say. */
+  readonly replicas?: number;
 }
 
 /** One partition, compacted, in small segments so that compaction and start-up stay quick. */
@@ -147,6 +149,7 @@ export async function createTopic(
   validateOnly: boolean,
 ): Promise<'created' | 'existed'> {
   const replicationFactor =
+    plan.replicas ??
     cluster.options.replicationFactor ?? Math.max(1, Math.min(DEFAULT_REPLICAS, cluster.brokerIds.length));
   const { controllerId } = await cluster.metadata([]);
   const response = await cluster.request(
@@ -231,6 +234,18 @@ function missing(cluster: Cluster, plan: TopicPlan): HeadwaterError {
     {
       details: { topic: plan.name },
       fix: `kafka-topics.sh --bootstrap-server ${cluster.options.brokers[0]} --create --topic ${plan.name} --partitions ${plan.partitions}${config}`,
+    },
+  );
+}
+
+/** Of a topic that is to be read. */
+export function missingInput(cluster: Cluster, name: string): HeadwaterError {
+  return new HeadwaterError(
+    'delivery.topic-missing',
+    `Topic ${name}, which a statement of enrich.sql reads, does not exist.`,
+    {
+      details: { topic: name },
+      fix: `Correct KAFKA_TOPIC, write PARTITIONS beside it to have it made, or: kafka-topics.sh --bootstrap-server ${cluster.options.brokers[0]} --create --topic ${name}`,
     },
   );
 }
