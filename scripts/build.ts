@@ -3,7 +3,7 @@
  * files instead of eight hundred halves the time to the first event and saves about 20 MB of memory.
  * Native and optional packages stay outside and are loaded from node_modules.
  */
-import { rm } from 'node:fs/promises';
+import { cp, rm } from 'node:fs/promises';
 import { build as bundle, type Plugin } from 'esbuild';
 
 /**
@@ -51,4 +51,9 @@ await bundle({
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
+});
+// The page is served as it is.
+await cp(`${root}src/http/page`, `${root}dist/page`, {
+  recursive: true,
+  filter: (file) => !file.endsWith('tsconfig.json'),
 });

@@ -1,6 +1,6 @@
 /**
  * Writes what follows from the code: docs/errors.md, docs/settings.md, config/headwater.schema.json, and the
- * metrics of docs/operating.md. With `--check` it writes nothing and fails if any of them is not up to date.
+ * metrics of docs/metrics.md. With `--check` it writes nothing and fails if any of them is not up to date.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { format, resolveConfig } from 'prettier';
@@ -138,7 +138,7 @@ function jsonSchema(): string {
 const generated: readonly (readonly [path: string, content: string, parser: string])[] = [
   ['docs/errors.md', errorsPage(), 'markdown'],
   ['docs/settings.md', settingsPage(), 'markdown'],
-  ['docs/operating.md', await withMetrics('docs/operating.md'), 'markdown'],
+  ['docs/metrics.md', await withMetrics('docs/metrics.md'), 'markdown'],
   ['config/headwater.schema.json', jsonSchema(), 'json'],
 ];
 

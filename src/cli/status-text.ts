@@ -1,7 +1,7 @@
 import { isReady } from '../observability/metrics.ts';
 import { deadLetterText } from '../observability/dead-letter-text.ts';
 import { formatBytes, formatCount, formatDuration } from '../observability/quantities.ts';
-import type { PipelineStatus, SnapshotProgress, TableStatus } from '../observability/status.ts';
+import type { Holder, PipelineStatus, SnapshotProgress, TableStatus } from '../observability/status.ts';
 import type { DaemonStatus } from './daemon-client.ts';
 
 /** `headwater status` for people. */
@@ -20,10 +20,14 @@ function pipelineText(pipeline: PipelineStatus, now: number): string {
     '',
     `${isReady(pipeline) ? '●' : '○'} ${name} (${connector}): ${state} since ${ago(pipeline.since, now)}`,
   ];
+  if (pipeline.heldBy !== null) lines.push(`  run by ${holderText(pipeline.heldBy)}`);
   if (!pipeline.progressing) lines.push('  ! the source advances and nothing is delivered');
   if (lastError !== null) {
     const again = retryInMs === null ? '' : `, tries again in ${formatDuration(retryInMs)}`;
-    lines.push(`  ! ${lastError.code}, ${ago(lastError.at, now)} ago${again}: ${lastError.message}`);
+    lines.push(
+      `  ! ${lastError.code}, ${ago(lastError.at, now)} ago${again}: ${lastError.message}`,
+      `    → ${lastError.advice}`,
+    );
   }
   for (const warning of pipeline.warnings) lines.push(`  ! ${warning}`);
   const lag = lagMs === null ? 'unknown' : pipeline.caughtUp ? 'none' : formatDuration(lagMs);
@@ -52,6 +56,10 @@ function pipelineText(pipeline: PipelineStatus, now: number): string {
   return lines.join('\n');
 }
 
+function holderText({ host, pid, http }: Holder): string {
+  return `process ${pid} on ${host}${http === null ? '' : `, which answers at ${http}`}`;
+}
+
 function snapshotState({ running, paused, completedAt }: SnapshotProgress): string {
   if (running) return 'under way';
   if (completedAt !== null) return 'complete';
@@ -63,8 +71,15 @@ function tableText(table: TableStatus, width: number, now: number): readonly str
   const lines = [
     `  ${table.table.padEnd(width)}  ${table.state.padEnd(12)} ${formatCount(table.events).padStart(12)} records, ${last}`,
   ];
-  for (const sentence of [table.reason, deadLetterText(table, now), table.limitation])
+  const notes: readonly (readonly [string | null, string | null])[] = [
+    [table.reason, table.advice],
+    [deadLetterText(table, now), table.lastDeadLetter?.advice ?? null],
+    [table.limitation, null],
+  ];
+  for (const [sentence, advice] of notes) {
     if (sentence !== null) lines.push(`    ! ${sentence}`);
+    if (advice !== null) lines.push(`      → ${advice}`);
+  }
   return lines;
 }
 

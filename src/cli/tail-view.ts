@@ -58,7 +58,17 @@ export function describeRecord(
   const key = decimals(parse(record.key));
   const value = { ...event, before: decimals(event.before), after: decimals(event.after) };
   const head = `${paint(DIM, time)} ${paint(COLOURS[op] ?? '', (WORDS[op] ?? op).padEnd(6))} ${table}${keyText(key)}`;
-  return `${head}${rowLines(value, paint)}\n`;
+  const rest = isKeyAlone(value, key) ? `  ${paint(DIM, KEY_ALONE)}` : rowLines(value, paint);
+  return `${head}${rest}\n`;
+}
+
+const KEY_ALONE = '(of the deleted row the log holds the key alone)';
+
+/** With PostgreSQL's default replica identity, or a minimal row image, the others are null because nobody knows them. */
+function isKeyAlone({ op, before }: Row, key: unknown): boolean {
+  if (op !== 'd' || !isRow(before) || !isRow(key)) return false;
+  const others = Object.entries(before).filter(([name]) => !(name in key));
+  return others.length > 0 && others.every(([, value]) => value === null);
 }
 
 /** The same on one line, with a note at its end: `update public.orders [id=7]  status: new → paid   (tx 812, 3 ms)` */
@@ -74,8 +84,11 @@ export function describeBriefly(record: DeliveredRecord, note: string, colour: b
   const changes = changesOf(value, paint);
   const row = isRow(value.after) ? value.after : isRow(value.before) ? value.before : {};
   const others = Object.entries(row).filter(([name]) => !isRow(key) || !(name in key));
-  const text =
-    changes === null ? rowText({ after: Object.fromEntries(others) }, paint) : `  ${changes.join(', ')}`;
+  const text = isKeyAlone(value, key)
+    ? `  ${paint(DIM, KEY_ALONE)}`
+    : changes === null
+      ? rowText({ after: Object.fromEntries(others) }, paint)
+      : `  ${changes.join(', ')}`;
   return `${head}${text}   ${paint(DIM, `(${note})`)}`;
 }
 

@@ -1,17 +1,19 @@
 import { createEmitter } from '../emitter/record-emitter.ts';
 import { PausedTables } from '../emitter/paused-tables.ts';
+import type { TurnTaking } from '../emitter/sink.ts';
 import type { SourceInfo } from '../model/change.ts';
-import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
+import { emitterOptions } from './emitter-options.ts';
 import { openEncoding } from './encodings.ts';
 import { enrichmentParts } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
 import { type Source, withSource } from './sources/source.ts';
-import { deadLetterTopicOf, topicNaming, topicOf, topicsOf } from './topics.ts';
+import { idleSettings, misfitsOf } from './table-fit.ts';
+import { topicOf, topicsOf } from './topics.ts';
 
 /** One attempt's parts, made by hand from one settings file. */
 export function attemptParts(
@@ -29,6 +31,7 @@ export interface RunOptions {
   readonly lost: string | null;
   readonly log: Log;
   readonly control: PipelineControl;
+  readonly turns?: TurnTaking;
 }
 
 /** The same for a source that is there already. */
@@ -41,52 +44,21 @@ export function partsOf<P, S extends SourceInfo>(
   return {
     name: settings.name,
     control: run.control,
+    ...(run.turns === undefined ? {} : { turns: run.turns }),
     openReader,
     openSink: (signal) => openSink(settings, run.log, signal),
-    openRecords: async (state, signal) => {
+    misfits: (tables) => misfitsOf(settings, block.schema, tables),
+    idleSettings: (tables) => idleSettings(settings, tables),
+    openRecords: async (state, misfits, signal) => {
       const { encoding, refusals } = await openEncoding(settings, { state, signal, log: run.log });
       const filters = await rowFilters(settings);
-      const { tables: paused, resumed } = await PausedTables.restore(state, refusals);
+      const { tables: paused, resumed } = await PausedTables.restore(state, { refusals, misfits });
       return {
         resumed,
-        createEmitter: (sink, { onDeadLetter, onPaused }) =>
+        paused: paused.all(),
+        createEmitter: (sink, { totals, onDeadLetter, onPaused }) =>
           createEmitter(
-            {
-              ...topicNaming(settings),
-              connector: source.connector,
-              envelope: emit.envelope,
-              unwrapped: emit.unwrapped,
-              skipOperations: emit.skipOperations,
-              skipUnchanged: emit.skipUnchanged,
-              headers: emit.headers,
-              hashKey: emit.hashKey?.reveal() ?? null,
-              outbox: settings.outbox,
-              tombstones: emit.tombstones,
-              transactionMetadata: emit.transactionMetadata,
-              truncates: emit.truncates,
-              schemaChanges: emit.schemaChanges,
-              messages: emit.messages,
-              deadLetterTopic: deadLetterTopicOf(settings),
-              heartbeats: emit.heartbeatMs !== null,
-              tables: new Map(
-                [...settings.tables].map(([table, { key, topic, columns, headers }]) => [
-                  table,
-                  {
-                    key: key ?? undefined,
-                    topic: topic ?? undefined,
-                    columns: columns ?? undefined,
-                    headers,
-                    filter: filters.get(table),
-                  },
-                ]),
-              ),
-              onUnusedRules: (table, rules) =>
-                run.log.warn(
-                  { table: tableName(table), rules: rules.join(', ') },
-                  'the settings have rules for columns that this table does not have',
-                ),
-              onDeadLetter,
-            },
+            { ...emitterOptions(settings, filters, run.log), totals, onDeadLetter },
             {
               encoding,
               block,

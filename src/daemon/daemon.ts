@@ -1,8 +1,9 @@
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { ExitCode } from '../errors/catalogue.ts';
 import type { Log } from '../observability/log.ts';
-import type { PipelineStatus } from '../observability/status.ts';
+import type { PipelineState, PipelineStatus } from '../observability/status.ts';
 import type { Settings } from '../settings/settings.ts';
+import { Fleets } from './fleets.ts';
 import { errorsOf, PipelineTask, type TaskOptions } from './pipeline-task.ts';
 import type { Outcome } from './supervisor.ts';
 
@@ -50,14 +51,19 @@ class RunningDaemon implements Daemon {
   readonly #options: DaemonOptions;
   readonly #stop: AbortSignal;
   #tasks: Map<string, PipelineTask>;
+  readonly #fleets: Fleets;
   /** What pipelines that are no longer in the settings wait for to end. */
   #leaving: Promise<Outcome>[] = [];
 
   constructor(options: DaemonOptions, stop: AbortSignal) {
     this.#options = options;
     this.#stop = stop;
+    this.#fleets = new Fleets(() => this.#running(), options.log);
     const start = { alone: options.settings.length === 1, after: Promise.resolve() };
     this.#tasks = new Map(options.settings.map((settings) => [settings.name, this.#start(settings, start)]));
+    // A job does its work wherever it was started.
+    if (!options.untilCaughtUp) this.#fleets.update(options.settings);
+    stop.addEventListener('abort', () => void this.#fleets.close(), { once: true });
     this.finished = this.#finish();
   }
 
@@ -82,6 +88,7 @@ class RunningDaemon implements Daemon {
       task.stop();
       this.#leaving.push(task.finished);
     }
+    this.#fleets.update(settings);
     // Under another name it may be the same pipeline, with the same slot.
     const start = { alone: settings.length === 1, after: Promise.all(this.#leaving) };
     this.#tasks = new Map(
@@ -103,7 +110,16 @@ class RunningDaemon implements Daemon {
 
   #start(settings: Settings, start: Pick<TaskOptions, 'alone' | 'after'>): PipelineTask {
     const { log, untilCaughtUp } = this.#options;
-    return new PipelineTask(settings, { log, untilCaughtUp, ...start }, this.#stop);
+    return new PipelineTask(
+      settings,
+      { log, untilCaughtUp, ...start, preferred: () => this.#fleets.prefers(settings.name) },
+      this.#stop,
+    );
+  }
+
+  #running(): readonly string[] {
+    const statuses = [...this.#tasks.values()].map((task) => task.status());
+    return statuses.filter(({ state }) => RUNS.has(state)).map(({ name }) => name);
   }
 
   /** Pipelines that a reload has started meanwhile are waited for too. */
@@ -117,10 +133,13 @@ class RunningDaemon implements Daemon {
       outcomes = await Promise.all(waited.map(({ finished }) => finished));
       await Promise.all(leaving);
     }
+    await this.#fleets.close();
     const errors = errorsOf(outcomes);
     return { exitCode: errors[0]?.entry.exit ?? 0, errors };
   }
 }
+
+const RUNS: ReadonlySet<PipelineState> = new Set(['snapshotting', 'streaming']);
 
 /** With another connector it is another pipeline, which happens to have the name. */
 function goesOn(task: PipelineTask, { source }: Settings): boolean {

@@ -3,13 +3,16 @@ import { dirname } from 'node:path';
 import { entryOf } from '../errors/catalogue.ts';
 import { asHeadwaterError } from '../errors/headwater-error.ts';
 import { SILENT } from '../observability/log.ts';
-import type { Finding } from '../readers/reader.ts';
+import type { SourceInfo } from '../model/change.ts';
+import type { Finding, Reader } from '../readers/reader.ts';
 import type { Settings } from '../settings/settings.ts';
+import { POSITION_KEY } from '../state/checkpoint.ts';
+import { readCheckpoint } from '../state/durable-state.ts';
 import { registryClient } from './encodings.ts';
-import { readOffsets } from './offsets.ts';
 import { topicsOf } from './topics.ts';
-import { kafkaOptions } from './sinks.ts';
-import { openReader } from './sources/source.ts';
+import { kafkaOptions, readSinkState } from './sinks.ts';
+import { openReader, type Source, withSource } from './sources/source.ts';
+import { idleSettings, misfitsOf } from './table-fit.ts';
 
 /**
  * Everything that can be known to go wrong before it does. Changes nothing at the source and creates no topic;
@@ -25,23 +28,74 @@ export async function diagnose(settings: Settings, signal: AbortSignal): Promise
 }
 
 async function checkSource(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
-  await using reader = await openReader(settings, SILENT);
-  try {
-    const findings = await reader.preflight(signal);
-    const gone = findings.some(({ code }) => code === 'settings.no-table-matches');
-    const others = findings.some(
-      ({ check, code }) => check === 'tables' && code !== 'settings.no-table-matches',
-    );
-    return gone && others && (await hasRun(settings, signal)) ? findings.map(asGone) : findings;
-  } catch (error) {
-    return [findingOf('source', error)];
-  }
+  // A sink that cannot be asked is told of by its own check.
+  const state = await readSinkState(settings, signal).catch(() => null);
+  return withSource(settings, SILENT, (source) => findingsOf(source, { settings, state }, signal));
 }
 
-/** A sink that cannot be asked is told of by its own check. */
-async function hasRun(settings: Settings, signal: AbortSignal): Promise<boolean> {
-  const offsets = await readOffsets(settings, signal).catch(() => null);
-  return offsets !== null && offsets.position !== null;
+interface Asked {
+  readonly settings: Settings;
+  /** Null where the sink does not answer. */
+  readonly state: ReadonlyMap<string, string> | null;
+}
+
+async function findingsOf<P, S extends SourceInfo>(
+  source: Source<P, S>,
+  { settings, state }: Asked,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  await using reader = source.openReader();
+  const findings = await reader.preflight(signal).catch((error: unknown) => [findingOf('source', error)]);
+  const errors = findings.filter(({ level }) => level === 'error');
+  // There is nobody to ask more of.
+  if (errors.some(({ check }) => UNREACHED.has(check))) return findings;
+  const known = state?.has(POSITION_KEY) === true;
+  const looked = await look(source, reader, { settings, state, known }, signal).catch((error: unknown) => [
+    findingOf('source', error),
+  ]);
+  // What the checks have said already, with more of what to do.
+  const more = looked.filter(({ code }) => code === undefined || !errors.some((each) => each.code === code));
+  const missing = errors.some(({ code }) => code === 'settings.no-table-matches');
+  const others = findings.some(
+    ({ check, code }) => check === 'tables' && code !== 'settings.no-table-matches',
+  );
+  return [...(missing && others && known ? findings.map(asGone) : findings), ...more];
+}
+
+/** Checks of a preflight that stand for the connection itself, or for all that could not be asked over it. */
+const UNREACHED: ReadonlySet<string> = new Set(['source', 'connection', 'checks']);
+
+/** What `run` finds out on its way to the first record, by the same steps. */
+async function look<P, S extends SourceInfo>(
+  { block }: Source<P, S>,
+  reader: Reader<P, S>,
+  { settings, state, known }: Asked & { readonly known: boolean },
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  const tables = await reader.tables(signal, () => {});
+  for (const message of idleSettings(
+    settings,
+    tables.map(({ id }) => id),
+  )) {
+    findings.push({ check: 'settings', level: 'warning', message });
+  }
+  for (const { table, error } of await misfitsOf(settings, block.schema, await reader.describe(signal))) {
+    const finding = findingOf('settings', error);
+    // A pipeline that has a checkpoint goes on without the table.
+    findings.push(known && table !== null ? { ...finding, level: 'warning' } : finding);
+  }
+  if (state !== null) {
+    const { position, identity } = readCheckpoint(state, reader.codec);
+    const stored = position === null ? null : { position, identity };
+    const intent = position === null ? identity : null;
+    await reader.examine({ stored, intent, state }, signal).catch((error: unknown) => {
+      const finding = findingOf('log', error);
+      // By the daemon that runs it, most likely; the check of the slot has told.
+      if (stored === null || finding.code !== 'source.slot-in-use') findings.push(finding);
+    });
+  }
+  return findings;
 }
 
 /** A pipeline with a checkpoint goes on without a table that was dropped. */

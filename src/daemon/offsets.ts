@@ -1,9 +1,15 @@
+import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
+import type { SourceInfo } from '../model/change.ts';
 import type { JsonValue } from '../model/position.ts';
+import { SILENT } from '../observability/log.ts';
 import type { Settings } from '../settings/settings.ts';
 import { POSITION_KEY, SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
 import { parsePositionRecord } from '../state/durable-state.ts';
-import { normalisePosition } from './sources/source.ts';
+import { normalisePosition, type Source, withSource } from './sources/source.ts';
 import { ownState, readSinkState } from './sinks.ts';
+
+export const POSITION_FIX =
+  'Give JSON as `headwater offsets export` prints it: headwater offsets set FILE @offsets.json';
 
 /** The durable state of a pipeline, readable. */
 export interface Offsets {
@@ -43,19 +49,55 @@ export async function readOffsets(settings: Settings, signal: AbortSignal): Prom
 
 /**
  * Sets the position at which the next start resumes. Takes ownership for it, so it is refused while a daemon
- * runs. Throws `state.position-invalid` where the position is not one the source could have written.
+ * runs. Throws `settings.invalid` where the position is not one the source could have written, and
+ * `source.position-lost` where the log cannot be read from there; `onUnchecked` is told why that is not known.
  */
 export async function writeOffsets(
   settings: Settings,
   position: JsonValue,
+  onUnchecked: (reason: HeadwaterError) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const normal = await normalisePosition(settings, position);
+  const normal = await normalisePosition(settings, position).catch((error: unknown) => {
+    const { code, message } = asHeadwaterError(error);
+    throw code === 'state.position-invalid'
+      ? new HeadwaterError('settings.invalid', message, { fix: POSITION_FIX, cause: error })
+      : error;
+  });
   await using owned = await ownState(settings, 'its position cannot be set', signal);
   const { sink, state } = owned;
+  const lost = await withSource(settings, SILENT, (source) =>
+    whyLost(source, { normal, state }, signal),
+  ).catch((error: unknown) => {
+    const reason = asHeadwaterError(error);
+    signal.throwIfAborted();
+    if (reason.code === 'source.position-lost') return reason.message;
+    onUnchecked(reason);
+    return null;
+  });
+  if (lost !== null) {
+    throw new HeadwaterError(
+      'source.position-lost',
+      `The log cannot be read from ${JSON.stringify(normal)}: ${lost.replace(/\.$/, '')}.`,
+      {
+        fix: 'Give a position that the log still has; `headwater resync` delivers the rows of a table again.',
+      },
+    );
+  }
   const known = state.get(POSITION_KEY);
   const epoch = known === undefined ? 1 : parsePositionRecord(known).epoch + 1;
   await sink.commit(
     new Map([[POSITION_KEY, JSON.stringify({ v: 1, epoch, position: normal, commitTimeUs: null })]]),
   );
+}
+
+async function whyLost<P, S extends SourceInfo>(
+  { openReader, positions }: Source<P, S>,
+  { normal, state }: { readonly normal: JsonValue; readonly state: ReadonlyMap<string, string> },
+  signal: AbortSignal,
+): Promise<string | null> {
+  await using reader = openReader();
+  await reader.tables(signal, () => {});
+  const stored = { position: positions.decode(normal), identity: state.get(SOURCE_KEY) ?? null };
+  return await reader.examine({ stored, intent: null, state }, signal);
 }

@@ -1,3 +1,4 @@
+import type { TurnTaking } from '../emitter/sink.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Log } from '../observability/log.ts';
 import type { PipelineStatus } from '../observability/status.ts';
@@ -20,6 +21,8 @@ export interface TaskOptions {
   readonly alone: boolean;
   /** What has to end before: a pipeline that may hold what this one needs, as its replication slot. */
   readonly after: Promise<unknown>;
+  /** Whether the pipeline had better run here than in another instance of the fleet. */
+  readonly preferred: () => boolean;
 }
 
 /** One pipeline of the daemon, from its start to its end, over all its attempts. */
@@ -64,7 +67,7 @@ export class PipelineTask {
     this.#stop.abort();
   }
 
-  async #run({ after, alone, untilCaughtUp }: TaskOptions, stop: AbortSignal): Promise<Outcome> {
+  async #run({ after, alone, untilCaughtUp, preferred }: TaskOptions, stop: AbortSignal): Promise<Outcome> {
     await after;
     const startedAt = Date.now();
     const log = this.#log;
@@ -79,6 +82,7 @@ export class PipelineTask {
             lost,
             log,
             control: this.control,
+            turns: this.#turns(preferred),
           });
           return runAttempt(parts, this.#monitor, signal, log);
         },
@@ -95,6 +99,23 @@ export class PipelineTask {
     tell(log, outcome);
     return outcome;
   }
+
+  #turns(preferred: () => boolean): TurnTaking {
+    const monitor = this.#monitor;
+    return {
+      http: httpAddress(this.#settings),
+      // Where it failed another may do better; and a snapshot under way is not begun again for evenness' sake.
+      preferred: () => (preferred() && !monitor.troubled) || monitor.snapshotProgress()?.running === true,
+      onYield: () => {
+        this.#log.info({}, 'gives way to the instance whose share of the pipelines this one is');
+        this.control.restart();
+      },
+    };
+  }
+}
+
+function httpAddress({ http: { listen } }: Settings): string | null {
+  return listen === null || listen.port === 0 ? null : `http://${listen.host}:${listen.port}`;
 }
 
 function tell(log: Log, outcome: Outcome): void {

@@ -44,12 +44,15 @@ export function historiesOf(
   table: string | null,
 ): readonly TableHistory[] {
   const tables = new Map<string, Map<number, TableVersion>>();
-  for (const [key, text] of state) {
-    const name = tableOf(key);
-    if (name === null || (table !== null && name !== table)) continue;
-    for (const version of versionsIn(text) ?? []) {
-      const versions = tables.get(name) ?? new Map<number, TableVersion>();
-      tables.set(name, versions.set(version.version, version));
+  // What is kept of each version by itself says most of it.
+  for (const prefix of [SCHEMA_PREFIX, HISTORY_PREFIX]) {
+    for (const [key, text] of state) {
+      const name = key.startsWith(prefix) ? tableOf(key) : null;
+      if (name === null || (table !== null && name !== table)) continue;
+      for (const version of versionsIn(text) ?? []) {
+        const versions = tables.get(name) ?? new Map<number, TableVersion>();
+        tables.set(name, versions.set(version.version, version));
+      }
     }
   }
   return [...tables]
@@ -139,7 +142,7 @@ function parsed(text: string): Stored | null {
 
 /**
  * The versions that one key of the state holds; null for what is none. PostgreSQL has a key for each version, MySQL
- * all of them in one with the columns of the last, Oracle all of them whole.
+ * that too, and all of them in one with the columns of the last, Oracle all of them whole.
  */
 function versionsIn(text: string): readonly TableVersion[] | null {
   const stored = parsed(text);

@@ -4,6 +4,7 @@
  * accepted they are read anew (docs/decisions/0006-incompatible-schemas.md).
  */
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
+import { topicFaultOf } from './topic-fault.ts';
 import type { NamedSchema } from '../schema/registry/named-schema.ts';
 import { PAUSED_PREFIX } from '../state/checkpoint.ts';
 import { CATALOGUE, type Code } from '../errors/catalogue.ts';
@@ -17,6 +18,8 @@ interface PausedRecord {
   readonly since: string;
   /** What the registry refused, to be offered again; null where it was not the registry. */
   readonly refused: { readonly subject: string; readonly schema: NamedSchema } | null;
+  /** The topic that could not be had; left out where it was something else. */
+  readonly topic?: string;
   /** The schema has been accepted since: the next start reads the table anew. */
   readonly accepted: boolean;
 }
@@ -27,6 +30,13 @@ export interface Refusals {
   refusedBy(error: unknown): PausedRecord['refused'];
   /** Null where the registry accepts it now, else why not. */
   offer(subject: string, schema: NamedSchema): Promise<HeadwaterError | null>;
+}
+
+export interface RestoreOptions {
+  readonly refusals: Refusals | null;
+  /** Tables (`schema.table`) that the settings do not fit as they are now: reading them anew would be in vain. */
+  readonly misfits?: readonly { readonly table: string | null; readonly error: HeadwaterError }[];
+  readonly now?: () => number;
 }
 
 const RETRY_MS = 10_000;
@@ -52,20 +62,29 @@ export class PausedTables {
    */
   static async restore(
     state: ReadonlyMap<string, string>,
-    refusals: Refusals | null,
-    now: () => number = Date.now,
+    { refusals, misfits = [], now = Date.now }: RestoreOptions,
   ): Promise<{ readonly tables: PausedTables; readonly resumed: readonly string[] }> {
     const tables = new PausedTables(refusals, now);
+    const unfit = new Map(misfits.map(({ table, error }) => [table, error]));
     const resumed: string[] = [];
     for (const [key, text] of state) {
       if (!key.startsWith(PAUSED_PREFIX)) continue;
       const table = key.slice(PAUSED_PREFIX.length);
       const record = recordOf(text);
-      const error = record === null ? null : await tables.#offer(record);
-      if (error === null) resumed.push(table);
+      // Topics are looked for once the sink is asked at all.
+      const waits = record !== null && record.topic !== undefined && !record.accepted;
+      const error = record === null ? null : (unfit.get(table) ?? (await tables.#offer(record)));
+      if (error === null && !waits) resumed.push(table);
       else tables.#paused.set(table, record!);
     }
     return { tables, resumed };
+  }
+
+  /** `schema.table` of the paused ones, and why. */
+  all(): ReadonlyMap<string, HeadwaterError> {
+    return new Map(
+      [...this.#paused].map(([table, { code, message }]) => [table, new HeadwaterError(code, message)]),
+    );
   }
 
   /** Why a table is paused; null where it is not. */
@@ -78,7 +97,9 @@ export class PausedTables {
     const { code, message } = error;
     const since = this.#paused.get(table)?.since ?? new Date(this.#now()).toISOString();
     const refused = this.#refusals?.refusedBy(error) ?? null;
-    this.#set(table, { v: 1, code, message, since, refused, accepted: false });
+    const topic = topicFaultOf(error) === null ? undefined : error.details.topic;
+    const named = typeof topic === 'string' ? { topic } : {};
+    this.#set(table, { v: 1, code, message, since, refused, ...named, accepted: false });
     this.#nextRetry = this.#now() + RETRY_MS;
   }
 
@@ -90,8 +111,19 @@ export class PausedTables {
     this.#acceptedAt ??= this.#now();
   }
 
-  /** Offers what was refused again, now and then. Throws `schema.accepted` where reading a table anew can begin. */
-  retry(): Promise<void> | undefined {
+  /** Topics of paused tables, by `schema.table`, that could not be had. */
+  topics(): ReadonlyMap<string, string> {
+    return new Map(
+      [...this.#paused].flatMap(([table, { topic, accepted }]) =>
+        topic === undefined || accepted ? [] : [[table, topic]],
+      ),
+    );
+  }
+
+  /**
+   * Offers what was refused again, and looks for topics, now and then; `mayWrite` answers whether a topic is there by
+   * now. Throws `schema.accepted` where reading a table anew can begin. */
+  retry(mayWrite: (topic: string) => Promise<boolean>): Promise<void> | undefined {
     if (this.#paused.size === 0) return undefined;
     const now = this.#now();
     if (this.#acceptedAt !== null && now - this.#acceptedAt >= SETTLE_MS) {
@@ -103,7 +135,7 @@ export class PausedTables {
     }
     if (now < this.#nextRetry) return undefined;
     this.#nextRetry = now + RETRY_MS;
-    return this.#offerAll();
+    return this.#offerAll(mayWrite);
   }
 
   takeChanged(): ReadonlyMap<string, string | null> | undefined {
@@ -112,7 +144,8 @@ export class PausedTables {
     return changed ?? undefined;
   }
 
-  async #offerAll(): Promise<void> {
+  async #offerAll(mayWrite: (topic: string) => Promise<boolean>): Promise<void> {
+    for (const [table, topic] of this.topics()) if (await mayWrite(topic)) this.accept(table);
     for (const [table, record] of this.#paused) {
       // What was not refused by the registry changes only with the settings, and so with a start.
       if (record.refused === null || record.accepted) continue;

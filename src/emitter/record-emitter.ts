@@ -20,8 +20,9 @@ import { type Image, valuesOf } from '../model/text-row.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { DeadLetter } from './dead-letter.ts';
 import type { Encoding, Envelope, Header, TransactionPlace } from './encoders/encoder.ts';
+import { OutboxMessages } from './outbox-messages.ts';
 import type { PausedTables } from './paused-tables.ts';
-import { keyChanged, refuseUnknownKey, shownRow, unreadableOf } from './row-images.ts';
+import { keyChanged, refuseUnknownKey, shownRow } from './row-images.ts';
 import type { KeyAndValue, Notification } from './side-records.ts';
 import { type SideTopics, sideTopics } from './side-topics.ts';
 import type { EmitCounts, Emitter, EmitterOptions, EmitterParts } from './emitter.ts';
@@ -48,14 +49,21 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #blocks: Encoding['blocks'];
   /** Null where records are whole envelopes, or rows with nothing added. */
   readonly #unwrapped: UnwrappedFields | null;
-  readonly #outbox: Outbox | null;
+  readonly #outbox: OutboxMessages | null;
   /** Null where no record has headers by the settings. */
   readonly #headers: readonly Header[] | null;
   readonly #skipped: ReadonlySet<RowChange['op']>;
   readonly #routes: TableRoutes<S>;
   readonly #paused: PausedTables | null;
   readonly #order: TransactionOrder;
-  readonly #record: SinkRecord = { key: null, value: null, plain: false, headers: null, timestamp: 0 };
+  readonly #record: SinkRecord = {
+    key: null,
+    value: null,
+    plain: false,
+    headers: null,
+    timestamp: 0,
+    origin: null,
+  };
   readonly #envelope: Envelope = {
     op: 'c',
     before: null,
@@ -70,8 +78,6 @@ class RecordEmitter<S extends SourceInfo> {
   };
   readonly #encoding: Encoding;
   readonly #sides: SideTopics<S>;
-  /** Of the outbox: they are named by its rows. */
-  readonly #outboxTopics = new Map<string, TopicHandle>();
   #counts: EmitCounts = emptyCounts();
   #lastTx: Tx | null = null;
   /** For each record of a transaction of which a part has been committed; null in all others. */
@@ -86,7 +92,8 @@ class RecordEmitter<S extends SourceInfo> {
     const added = new UnwrappedFields(options.unwrapped, block.schema);
     this.#unwrapped = options.envelope === 'unwrapped' && added.any ? added : null;
     this.#blocks = this.#unwrapped === null ? encoding.blocks : 'values';
-    this.#outbox = options.outbox === null ? null : new Outbox(options.outbox, encoding.profile);
+    this.#outbox =
+      options.outbox === null ? null : new OutboxMessages(new Outbox(options.outbox, encoding.profile), sink);
     this.#headers = options.headers.size === 0 ? null : [...options.headers];
     this.#skipped = new Set(options.skipOperations);
     this.#routes = new TableRoutes(options, { encoding, block, sink, pausing, unwrapped: this.#unwrapped });
@@ -100,7 +107,7 @@ class RecordEmitter<S extends SourceInfo> {
     const sides = this.#sides;
     const waiting: Promise<unknown>[] = [];
     this.#routes.forgetOld();
-    const retrying = this.#paused?.retry();
+    const retrying = this.#paused?.retry(this.#routes.mayWrite);
     if (retrying !== undefined) waiting.push(retrying);
     // Needed without a change of theirs in the batch: heartbeats come by time, dead letters by surprise.
     if (heartbeats) sides.heartbeat.prepare(waiting);
@@ -108,7 +115,8 @@ class RecordEmitter<S extends SourceInfo> {
     for (const change of batch.changes) {
       if (change.kind === 'row' || change.kind === 'truncate') {
         if (this.#outbox?.takes(change.table) === true) {
-          this.#prepareMessage(change, this.#outbox, waiting);
+          sides.deadLetter.prepare(waiting);
+          if (change.kind === 'row') this.#outbox.prepare(change, waiting);
           continue;
         }
         if (change.table === last) continue;
@@ -198,49 +206,39 @@ class RecordEmitter<S extends SourceInfo> {
     }
   }
 
-  #prepareMessage(
-    change: RowChange<S> | TruncateChange<S>,
-    outbox: Outbox,
-    waiting: Promise<unknown>[],
-  ): void {
-    if (change.kind !== 'row') return;
-    this.#sides.deadLetter.prepare(waiting);
-    if (unreadableOf(change) !== null) return;
-    const topic = outbox.topicOf(change);
-    if (topic === null || this.#outboxTopics.has(topic)) return;
-    waiting.push(this.#sink.topic(topic, 'table').then((handle) => this.#outboxTopics.set(topic, handle)));
-  }
-
   /** A row of the outbox: a message of its own, or nothing. */
-  #emitOutboxRow(change: RowChange<S>, outbox: Outbox): void {
-    const unreadable = unreadableOf(change);
-    const topic = unreadable === null ? outbox.topicOf(change) : null;
-    const totals = this.#routes.totalsOf(change.table.id, topic ?? '');
+  #emitOutboxRow(change: RowChange<S>, outbox: OutboxMessages): void {
+    const message = outbox.of(change);
+    const topic = message !== null && 'topic' in message ? message.topic : null;
+    const totals = this.#routes.totalsOf(change.table.id, topic?.name ?? '');
     totals.events++;
     totals.lastEventAt = this.#record.timestamp;
-    if (unreadable !== null && outbox.isMessage(change)) {
-      const { id } = change.table;
-      this.#bury(change, unreadable, {
-        id,
-        topic: outbox.topic,
-        source: this.#block.forTable(id)(change.at, change.snapshot),
-        columns: [],
-        before: null,
-        after: null,
-      });
-      return;
-    }
-    if (topic === null || change.after === null) {
+    if (topic !== null) {
+      const record = this.#record;
+      const { timestamp } = record;
+      outbox.write(change, record);
+      record.plain = true;
+      this.#append(topic);
+      record.plain = false;
+      record.timestamp = timestamp;
+    } else if (message !== null && 'error' in message) {
+      this.#buryMessage(change, message.error, outbox.topic);
+    } else {
       this.#counts.filtered++;
-      return;
     }
-    const record = this.#record;
-    const { timestamp } = record;
-    outbox.write(change.table, valuesOf(change.after), record);
-    record.plain = true;
-    this.#append(this.#outboxTopics.get(topic)!);
-    record.plain = false;
-    record.timestamp = timestamp;
+  }
+
+  #buryMessage(change: RowChange<S>, error: HeadwaterError, topic: string): void {
+    const { id, columns } = change.table;
+    const readable = error.code !== 'source.value-unreadable';
+    this.#bury(change, error, {
+      id,
+      topic,
+      source: this.#block.forTable(id)(change.at, change.snapshot),
+      columns: readable ? columns.map(({ name }) => name) : [],
+      before: null,
+      after: readable ? valuesOf(change.after) : null,
+    });
   }
 
   #emitRow(change: RowChange<S>): void {
@@ -250,6 +248,7 @@ class RecordEmitter<S extends SourceInfo> {
       return;
     }
     const route = this.#routes.of(change.table);
+    this.#record.origin = route.id;
     if (route.paused) {
       counts.filtered++;
       return;
@@ -557,6 +556,7 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   #fill({ key, value }: SideContent): void {
+    this.#record.origin = null;
     this.#record.key = key;
     this.#record.value = value;
     this.#record.headers = null;

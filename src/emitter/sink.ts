@@ -1,3 +1,7 @@
+import type { HeadwaterError } from '../errors/headwater-error.ts';
+import type { TableId } from '../model/table.ts';
+import type { Holder } from '../observability/status.ts';
+
 /**
  * Where records go. A sink takes bytes and a small map of state, and makes both durable together: that is how
  * a crash leaves no gap and no duplicate. It knows nothing of tables, envelopes or positions.
@@ -12,7 +16,7 @@ export interface Sink extends AsyncDisposable {
    * Takes ownership (waits for the lease where the sink has one; calls `onWaiting` when it has to), fences
    * predecessors, and reads the durable state back. Resolves to an empty map for a new pipeline.
    */
-  restore(options: { onWaiting: () => void; signal: AbortSignal }): Promise<ReadonlyMap<string, string>>;
+  restore(options: RestoreOptions): Promise<ReadonlyMap<string, string>>;
   /**
    * Throws where one of these topics can neither be written nor created, as far as it can be known beforehand;
    * changes nothing. Asked after `restore`, before anything is made at the source. Left out where nothing can
@@ -32,6 +36,26 @@ export interface Sink extends AsyncDisposable {
   stats(): SinkStats;
 }
 
+export interface RestoreOptions {
+  /** Another instance holds the pipeline; called again when that may have changed. Null where nobody knows who. */
+  readonly onWaiting: (holder: Holder | null) => void;
+  /** A record of this table was too large: a note of it lies in the dead-letter topic. */
+  readonly onDeadLetter?: (table: TableId, error: HeadwaterError) => void;
+  /** Left out where there is nobody to share with. */
+  readonly turns?: TurnTaking;
+  readonly signal: AbortSignal;
+}
+
+/** How instances that could all run a pipeline agree which of them does. */
+export interface TurnTaking {
+  /** Told to the others: see `Holder`. */
+  readonly http: string | null;
+  /** Whether it had better be this instance; asked again and again. */
+  preferred(): boolean;
+  /** It had better not, and one that is preferred waits: end the attempt, soon. */
+  onYield(): void;
+}
+
 export type TopicPurpose =
   'table' | 'compacted' | 'transaction' | 'message' | 'heartbeat' | 'schema' | 'notification' | 'dead-letter';
 
@@ -49,6 +73,8 @@ export interface SinkRecord {
   headers: readonly (readonly [name: string, value: string | Uint8Array])[] | null;
   /** Milliseconds since the epoch. */
   timestamp: number;
+  /** The table whose change the record is of; null, or left out, where it is of none. */
+  origin?: TableId | null;
 }
 
 export interface SinkStats {

@@ -8,23 +8,13 @@ import type { Encoding, TableEncoder } from './encoders/encoder.ts';
 import { POSITION_KEY, TOPIC_PREFIX } from '../state/checkpoint.ts';
 import { misfitOf, type PausedTables, pausesTable } from './paused-tables.ts';
 import type { Sink, TopicHandle } from './sink.ts';
-import { type TableTopic, type TopicNaming, tableTopic } from './topic-names.ts';
-import { type ColumnHeader, columnHeaders } from './transforms/added-headers.ts';
-import { type ColumnRules, unusedRules } from './transforms/column-rules.ts';
-import { type TableShape, tableShape } from './transforms/table-shape.ts';
+import { type TableRules, tableRules, type TableSettings } from './table-rules.ts';
+import { topicFaultOf } from './topic-fault.ts';
+import { type TopicNaming, tableTopic } from './topic-names.ts';
+import type { ColumnHeader } from './transforms/added-headers.ts';
+import { unusedRules } from './transforms/column-rules.ts';
+import type { TableShape } from './transforms/table-shape.ts';
 import type { UnwrappedFields } from './transforms/unwrapped.ts';
-
-export interface TableSettings {
-  /** Instead of the template. */
-  readonly topic?: string | undefined;
-  /** Column names, in order, instead of the table's own key. */
-  readonly key?: readonly string[] | undefined;
-  readonly columns?: ColumnRules | undefined;
-  /** Header → column. */
-  readonly headers?: ReadonlyMap<string, string> | undefined;
-  /** Made for each version of the table: which changes its topic holds. */
-  readonly filter?: ((table: TableSchema) => RowFilter) | undefined;
-}
 
 /** Where one version of one table goes, and how. */
 export interface TableRoute<S extends SourceInfo> {
@@ -57,6 +47,8 @@ export interface TableRoute<S extends SourceInfo> {
 export interface TableTotals {
   readonly id: TableId;
   topic: string;
+  /** Version of the schema that the last change was written with; null before the first. */
+  version: number | null;
   events: number;
   /** Milliseconds since the epoch; 0 before the first. */
   lastEventAt: number;
@@ -64,6 +56,8 @@ export interface TableTotals {
 
 export interface RouteOptions extends TopicNaming {
   readonly tables: ReadonlyMap<string, TableSettings>;
+  /** By `schema.table`: counts that go on from those of an emitter before; added to. */
+  readonly totals?: Map<string, TableTotals>;
   readonly envelope: 'full' | 'unwrapped';
   /** Of masks by hash. */
   readonly hashKey: string | null;
@@ -92,7 +86,7 @@ export class TableRoutes<S extends SourceInfo> {
   /** Of tables that got a route since the last `forgetOld`. */
   readonly #opening = new Map<string, Promise<void>>();
   readonly #latest = new Map<string, TableSchema>();
-  readonly #totals = new Map<string, TableTotals>();
+  readonly #totals: Map<string, TableTotals>;
   readonly #handles = new Map<string, Promise<TopicHandle>>();
   readonly #pausing: Pausing | null;
   /** Tables that go on in another topic than the settings say. */
@@ -112,6 +106,7 @@ export class TableRoutes<S extends SourceInfo> {
     },
   ) {
     this.#options = options;
+    this.#totals = options.totals ?? new Map();
     this.#encoding = parts.encoding;
     this.#block = parts.block;
     this.#sink = parts.sink;
@@ -161,7 +156,8 @@ export class TableRoutes<S extends SourceInfo> {
   totalsOf(id: TableId, topic: string): TableTotals {
     const name = tableName(id);
     let totals = this.#totals.get(name);
-    if (totals === undefined) this.#totals.set(name, (totals = { id, topic, events: 0, lastEventAt: 0 }));
+    if (totals === undefined)
+      this.#totals.set(name, (totals = { id, topic, version: null, events: 0, lastEventAt: 0 }));
     return totals;
   }
 
@@ -169,70 +165,98 @@ export class TableRoutes<S extends SourceInfo> {
     return this.#totals.values();
   }
 
+  /** Whether the topic is there and may be written, as far as it can be known. */
+  readonly mayWrite = async (topic: string): Promise<boolean> => {
+    try {
+      await this.#sink.check?.([topic], new AbortController().signal);
+      return true;
+    } catch {
+      // Whatever it is, whoever writes to the other topics will meet it too, or it is about this one.
+      return false;
+    }
+  };
+
   async #open(table: TableSchema): Promise<void> {
     const name = tableName(table.id);
     const settings = this.#options.tables.get(name);
-    const { topic: usual, keyField } = tableTopic(this.#options, table.id, settings?.topic);
+    const { topic: usual } = tableTopic(this.#options, table.id, settings?.topic);
     const source = this.#block.forTable(table.id);
-    const rules = this.#rules(table, settings, keyField);
+    // No rule can be held against columns without names, and no schema of theirs is anybody's.
+    const nameless = table.nameless === true;
+    const rules = nameless ? null : this.#rules(table, settings);
+    const shown = nameless && settings?.columns === undefined ? table.columns : [];
     const { encoder, topic } =
-      rules.shape === null
+      rules === null
         ? { encoder: UNWRITABLE, topic: this.#moved.get(name) ?? usual }
         : await this.#encoder(rules.shape, table, usual, source);
-    let handle = this.#handles.get(topic);
-    if (handle === undefined) this.#handles.set(topic, (handle = this.#sink.topic(topic, 'table')));
+    const handle = await this.#topic(topic, table.id);
     const totals = this.totalsOf(table.id, topic);
     totals.topic = topic;
+    totals.version = table.version;
     const route: TableRoute<S> = {
       id: table.id,
       name,
-      topic: await handle,
-      encoder,
-      key: rules.shape?.key ?? [],
+      topic: handle ?? { name: topic },
+      encoder: handle === null ? UNWRITABLE : encoder,
+      key: rules?.shape.key ?? [],
       ownKey: settings?.key !== undefined,
-      columns: rules.shape?.table.columns.map((column) => column.name) ?? [],
-      fields: rules.shape?.fields ?? [],
-      project: rules.shape?.project ?? null,
-      filter: rules.filter,
-      headers: rules.headers,
+      columns: (rules?.shape.table.columns ?? shown).map((column) => column.name),
+      fields: rules?.shape.fields ?? shown.map((_, i) => i),
+      project: rules?.shape.project ?? null,
+      filter: rules?.filter ?? null,
+      headers: rules?.headers ?? null,
       source,
       sourceValues: this.#block.valuesForTable(table.id),
       totals,
-      paused: encoder === UNWRITABLE,
+      paused: handle === null || (nameless ? this.#isPaused(name) : encoder === UNWRITABLE),
     };
     this.#routes.set(table, route);
-    this.#latest.set(name, table);
+    if (!nameless) this.#latest.set(name, table);
+  }
+
+  #isPaused(name: string): boolean {
+    return (this.#pausing?.tables.reason(name) ?? null) !== null;
+  }
+
+  /** Null where it cannot be had: the table is paused, unless nothing has been delivered of the pipeline yet. */
+  async #topic(name: string, id: TableId): Promise<TopicHandle | null> {
+    let handle = this.#handles.get(name);
+    if (handle === undefined) this.#handles.set(name, (handle = this.#sink.topic(name, 'table')));
+    try {
+      return await handle;
+    } catch (thrown) {
+      this.#handles.delete(name);
+      const error = topicFaultOf(thrown);
+      const pausing = this.#pausing;
+      if (error === null || pausing === null || !pausing.state.has(POSITION_KEY)) throw thrown;
+      this.#pause(id, error, pausing);
+      return null;
+    }
   }
 
   /**
-   * What the settings make of a version. Without a shape where they do not fit it: the table is paused. Only at the
-   * very first start of a pipeline that is thrown instead: no DDL has led to it, and nothing has been left out yet.
+   * What the settings make of a version. Null where they do not fit it: the table is paused. Only at the very first
+   * start of a pipeline that is thrown instead: no DDL has led to it, and nothing has been left out yet.
    */
-  #rules(
-    table: TableSchema,
-    settings: TableSettings | undefined,
-    keyField: TableTopic['keyField'],
-  ): {
-    readonly shape: TableShape | null;
-    readonly filter: RowFilter | null;
-    readonly headers: readonly ColumnHeader[] | null;
-  } {
+  #rules(table: TableSchema, settings: TableSettings | undefined): TableRules | null {
     try {
-      return {
-        shape: this.#shape(table, settings, keyField),
-        filter: settings?.filter?.(table) ?? null,
-        headers:
-          settings?.headers === undefined || settings.headers.size === 0
-            ? null
-            : columnHeaders(table, settings.headers, this.#encoding.profile),
-      };
+      if (settings?.columns !== undefined) {
+        const unused = unusedRules(settings.columns, table);
+        if (unused.length > 0) this.#options.onUnusedRules(table.id, unused);
+      }
+      return tableRules(table, settings, {
+        naming: this.#options,
+        hashKey: this.#options.hashKey,
+        profile: this.#encoding.profile,
+        added: this.#unwrapped?.columns ?? [],
+      });
     } catch (thrown) {
       const error = misfitOf(thrown);
       const pausing = this.#pausing;
       if (error === null || pausing === null) throw thrown;
       if (!pausing.state.has(POSITION_KEY) && !this.#latest.has(tableName(table.id))) throw thrown;
       this.#pause(table.id, error, pausing);
-      return { shape: null, filter: null, headers: null };
+      return null;
     }
   }
 
@@ -296,25 +320,6 @@ export class TableRoutes<S extends SourceInfo> {
     const changed = this.#changed;
     this.#changed = null;
     return changed ?? undefined;
-  }
-
-  #shape(
-    table: TableSchema,
-    settings: TableSettings | undefined,
-    keyField: TableTopic['keyField'],
-  ): TableShape {
-    const columns = settings?.columns;
-    if (columns !== undefined) {
-      const unused = unusedRules(columns, table);
-      if (unused.length > 0) this.#options.onUnusedRules(table.id, unused);
-    }
-    return tableShape(table, {
-      key: settings?.key,
-      columns,
-      hashKey: this.#options.hashKey,
-      keyField,
-      added: this.#unwrapped?.columns ?? [],
-    });
   }
 }
 

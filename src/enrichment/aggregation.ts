@@ -1,100 +1,44 @@
-/**
- * Groups of a query that runs. What is kept of a group is part of the checkpoint, a key for each:
- *
- * | key | value |
- * | --- | --- |
- * | `enrich-table/<table>` | `{v, statement, epoch, time}`: hash of the statement, run that wrote it, stream time |
- * | `enrich-group/<table>/<group>` | `[time, shown, states]` of the group, whose name is its values and window as JSON |
- */
-import { hash } from 'node:crypto';
-import { type Aggregate, type AggregateState, newState } from './aggregates.ts';
+/** GROUP BY over a stream: each event goes into its group, or into the windows of it that cover the event. */
+import type { Arrival } from './aggregates.ts';
 import type { StreamEvent } from './event.ts';
-import type { GroupPlan } from './group-plan.ts';
-import type { ProcessingLog } from './processing-log.ts';
-import type { QueryPlan } from './program.ts';
+import type { GroupPlan, SessionPlan, SpanPlan } from './group-plan.ts';
+import type { Group, GroupStore, GroupWindow } from './group-store.ts';
 import type { OutputStream } from './query.ts';
-import { type RowCodec, rowCodec } from './row-text.ts';
 import type { Frame, Problem } from './sql/frame.ts';
 import type { SqlValue } from './sql/value.ts';
 
-export const AGGREGATE_TABLE_PREFIX = 'enrich-table/';
-export const AGGREGATE_GROUP_PREFIX = 'enrich-group/';
-
-interface Group {
-  readonly keys: readonly SqlValue[];
-  /** Null without a window. */
-  readonly windowStart: number | null;
-  readonly states: readonly AggregateState[];
-  /** The highest time of an event that went into it. */
-  time: number;
-  /** Whether the table shows a row for it. */
-  shown: boolean;
-}
-
-export function checkpointName(table: string): string {
-  return encodeURIComponent(table);
-}
-
 export interface AggregationOptions {
-  readonly plan: QueryPlan;
   readonly group: GroupPlan;
+  /** What has been restored of it. */
+  readonly store: GroupStore;
   readonly target: OutputStream;
-  readonly processing: ProcessingLog;
-  /** Of this run. */
-  readonly epoch: number;
+  readonly note: (problem: Problem) => void;
+}
+
+/** What an event gives to a group. */
+interface Contribution {
+  readonly keys: readonly SqlValue[];
+  readonly values: readonly SqlValue[];
+  readonly event: StreamEvent;
+  readonly arrival: Arrival;
+  readonly ahead: boolean;
 }
 
 export class Aggregation {
   readonly #options: AggregationOptions;
-  readonly #groups = new Map<string, Group>();
-  readonly #dirty = new Set<string>();
-  readonly #keyCodec: RowCodec;
-  readonly #stateCodec: RowCodec;
-  readonly #frame: Frame;
-  readonly #note: (problem: Problem) => void;
-  #streamTime = -Infinity;
+  readonly #store: GroupStore;
+  /** Sessions by the group's key, in the order of time. */
+  readonly #sessions = new Map<string, Group[]>();
   #sweptAt = -Infinity;
-  #touched = true;
 
   constructor(options: AggregationOptions) {
     this.#options = options;
-    const { plan, group, processing } = options;
-    this.#keyCodec = rowCodec(group.keys.map(({ type }) => type));
-    this.#stateCodec = rowCodec(
-      group.aggregates.flatMap(({ valueType, itemType }) => [
-        valueType,
-        { kind: 'ARRAY' as const, element: itemType },
-      ]),
-    );
-    this.#note = (problem) => processing.note(plan.id, problem);
-    this.#frame = { rows: [null], time: 0, change: null, note: this.#note };
-  }
-
-  /** As keys of the checkpoint have it: without a slash. */
-  get #name(): string {
-    return checkpointName(this.#options.plan.target.name);
-  }
-
-  /**
-   * Takes what the checkpoint holds of it, if it is of this very statement and of the run before. Answers whether there
-   * was something that could not be taken: then the table begins anew, and its keys are to be forgotten.
-   */
-  restore(known: ReadonlyMap<string, string>, continuous: boolean): 'restored' | 'new' | 'lost' {
-    const text = known.get(AGGREGATE_TABLE_PREFIX + this.#name);
-    if (text === undefined) return 'new';
-    const { statement, epoch, time } = JSON.parse(text) as {
-      statement: string;
-      epoch: number;
-      time: number | null;
-    };
-    if (!continuous || statement !== this.#statementHash || epoch !== this.#options.epoch - 1) return 'lost';
-    this.#streamTime = time ?? -Infinity;
-    const prefix = `${AGGREGATE_GROUP_PREFIX}${this.#name}/`;
-    for (const [key, value] of known) {
-      if (key.startsWith(prefix))
-        this.#groups.set(key.slice(prefix.length), this.#decode(key.slice(prefix.length), value));
-    }
-    return 'restored';
+    const { store, group } = options;
+    this.#store = store;
+    if (group.window?.kind !== 'SESSION') return;
+    for (const each of store.values()) this.#sessionsOf(each.keys).push(each);
+    for (const sessions of this.#sessions.values())
+      sessions.sort((a, b) => (a.window?.start ?? 0) - (b.window?.start ?? 0));
   }
 
   add(frame: Frame, event: StreamEvent, ahead: boolean): void {
@@ -106,125 +50,109 @@ export class Aggregation {
       keys.push(value);
     }
     const values = group.aggregates.map(({ argument }) => (argument === null ? null : argument(frame)));
+    const arrival = { ordinal: this.#store.arrive(event.time), note: this.#options.note };
+    const contribution = { keys, values, event, arrival, ahead };
     const { window } = group;
-    if (event.time > this.#streamTime) {
-      this.#streamTime = event.time;
-      this.#touched = true;
-    }
-    if (window === null) {
-      this.#update({ keys, windowStart: null, values }, event, ahead);
-      return;
-    }
-    const { sizeMs, advanceMs, graceMs } = window;
+    if (window === null) this.#update(this.#store.open(keys, null), contribution);
+    else if (window.kind === 'SESSION') this.#addToSession(window, contribution);
+    else this.#addToSpans(window, contribution);
+    if (window !== null) this.#sweep(window);
+  }
+
+  #addToSpans({ sizeMs, advanceMs, graceMs }: SpanPlan, contribution: Contribution): void {
+    const { keys, event } = contribution;
     const last = Math.floor(event.time / advanceMs) * advanceMs;
     const first = last - Math.floor((sizeMs - 1 - (event.time - last)) / advanceMs) * advanceMs;
     for (let start = Math.max(first, 0); start <= last; start += advanceMs) {
-      if (start + sizeMs + graceMs <= this.#streamTime) this.#note('late');
-      else this.#update({ keys, windowStart: start, values }, event, ahead);
+      const end = start + sizeMs;
+      if (end + graceMs <= this.#store.streamTime) this.#options.note('late');
+      else this.#update(this.#store.open(keys, { start, end }), contribution);
     }
-    this.#sweep();
   }
 
-  /** What has changed since the last call, for the checkpoint. */
-  flush(): readonly (readonly [string, string | null])[] {
-    const changed: (readonly [string, string | null])[] = [];
-    if (this.#touched) {
-      const time = Number.isFinite(this.#streamTime) ? this.#streamTime : null;
-      const meta = { v: 1, statement: this.#statementHash, epoch: this.#options.epoch, time };
-      changed.push([AGGREGATE_TABLE_PREFIX + this.#name, JSON.stringify(meta)]);
+  /** Sessions that the event reaches become one with it. Rows whose session is another one now are taken back first. */
+  #addToSession({ gapMs, graceMs }: SessionPlan, contribution: Contribution): void {
+    const { keys, event, arrival } = contribution;
+    const { time } = event;
+    const sessions = this.#sessionsOf(keys);
+    const reached = sessions.filter(
+      ({ window }) => window !== null && window.start - gapMs <= time && time <= window.end + gapMs,
+    );
+    const start = Math.min(time, ...reached.map(({ window }) => window?.start ?? time));
+    const end = Math.max(time, ...reached.map(({ window }) => window?.end ?? time));
+    if (end + gapMs + graceMs < this.#store.streamTime) {
+      this.#options.note('late');
+      return;
     }
-    for (const id of this.#dirty) {
-      const group = this.#groups.get(id);
-      changed.push([
-        `${AGGREGATE_GROUP_PREFIX}${this.#name}/${id}`,
-        group === undefined ? null : this.#encode(group),
-      ]);
+    const window: GroupWindow = { start, end };
+    const [only] = reached;
+    if (only?.window?.start === start && only.window.end === end && reached.length === 1) {
+      this.#update(this.#store.open(keys, window), contribution);
+      return;
     }
-    this.#touched = false;
-    this.#dirty.clear();
-    return changed;
+    for (const absorbed of reached) {
+      this.#store.delete(absorbed);
+      if (absorbed.shown) this.#emit(absorbed, { ...contribution, event: { ...event, hasValue: false } });
+    }
+    const merged = this.#store.open(keys, window);
+    for (const absorbed of reached) {
+      merged.time = Math.max(merged.time, absorbed.time);
+      merged.rows += absorbed.rows;
+      for (const [i, aggregate] of this.#options.group.aggregates.entries())
+        aggregate.merge(merged.states[i]!, absorbed.states[i]!, arrival);
+    }
+    const at = sessions.findIndex((each) => (each.window?.start ?? 0) > end);
+    sessions.splice(at < 0 ? sessions.length : at, 0, merged);
+    for (const absorbed of reached) sessions.splice(sessions.indexOf(absorbed), 1);
+    this.#update(merged, contribution);
   }
 
-  get #statementHash(): string {
-    return hash('sha256', this.#options.plan.statement, 'hex').slice(0, 16);
+  #sessionsOf(keys: readonly SqlValue[]): Group[] {
+    const text = this.#store.keyText(keys);
+    let sessions = this.#sessions.get(text);
+    if (sessions === undefined) this.#sessions.set(text, (sessions = []));
+    return sessions;
   }
 
-  #update(
-    {
-      keys,
-      windowStart,
-      values,
-    }: Pick<Group, 'keys' | 'windowStart'> & { readonly values: readonly SqlValue[] },
-    event: StreamEvent,
-    ahead: boolean,
-  ): void {
-    const { aggregates } = this.#options.group;
-    const id = JSON.stringify([this.#keyCodec.encode(keys), windowStart]);
-    let group = this.#groups.get(id);
-    if (group === undefined) {
-      group = { keys, windowStart, states: aggregates.map(newState), time: event.time, shown: false };
-      this.#groups.set(id, group);
-    }
+  #update(group: Group, contribution: Contribution): void {
+    const { values, event, arrival } = contribution;
     group.time = Math.max(group.time, event.time);
-    for (let i = 0; i < aggregates.length; i++) {
-      aggregates[i]!.add(group.states[i]!, values[i] ?? null, this.#note);
-    }
-    this.#dirty.add(id);
-    this.#emit(group, event, ahead);
+    group.rows++;
+    for (const [i, aggregate] of this.#options.group.aggregates.entries())
+      aggregate.add(group.states[i]!, values[i] ?? null, arrival);
+    this.#emit(group, contribution);
   }
 
-  #emit(group: Group, event: StreamEvent, ahead: boolean): void {
-    const { plan, group: groupPlan, target } = this.#options;
-    const { keys, windowStart, states, time } = group;
-    const end =
-      windowStart === null || groupPlan.window === null ? null : windowStart + groupPlan.window.sizeMs;
-    const frame = this.#frame;
-    frame.time = time;
-    frame.rows[0] = [
-      ...keys,
-      windowStart,
-      end,
-      ...groupPlan.aggregates.map((each, i) => resultOf(each, states[i])),
-    ];
-    const shown = groupPlan.having === null || groupPlan.having(frame) === true;
+  /** An event without a value takes the row back. */
+  #emit(group: Group, { event, ahead }: Contribution): void {
+    const { target, group: plan } = this.#options;
+    const { row, passes } = this.#store.row(group);
+    const hasValue = event.hasValue && passes;
     // A row that was never shown needs no record to take it back.
-    if (!shown && !group.shown) return;
-    group.shown = shown;
-    const row = plan.columns.map(({ run }) => run(frame));
-    target.emit({ row, hasValue: shown, seq: event.seq, time, change: null }, ahead, windowStart);
+    if (!hasValue && !group.shown) return;
+    group.shown = hasValue;
+    const window =
+      group.window === null ? null : { ...group.window, session: plan.window?.kind === 'SESSION' };
+    target.emit({ row, hasValue, seq: event.seq, time: group.time, change: null }, ahead, window);
   }
 
   /** Forgets windows that no event can reach any more; now and then, since all groups are looked at. */
-  #sweep(): void {
-    const { window } = this.#options.group;
-    if (window === null || this.#streamTime < this.#sweptAt + window.sizeMs) return;
-    this.#sweptAt = this.#streamTime;
-    for (const [id, { windowStart }] of this.#groups) {
-      if ((windowStart ?? 0) + window.sizeMs + window.keptMs > this.#streamTime) continue;
-      this.#groups.delete(id);
-      this.#dirty.add(id);
+  #sweep(window: SpanPlan | SessionPlan): void {
+    const { streamTime } = this.#store;
+    const span = window.kind === 'SESSION' ? window.gapMs : window.sizeMs;
+    if (streamTime < this.#sweptAt + span) return;
+    this.#sweptAt = streamTime;
+    for (const group of this.#store.values()) {
+      const end = group.window?.end ?? 0;
+      const kept =
+        window.kind === 'SESSION' ? end + window.keptMs >= streamTime : end + window.keptMs > streamTime;
+      if (kept) continue;
+      this.#store.delete(group);
+      if (window.kind !== 'SESSION') continue;
+      const text = this.#store.keyText(group.keys);
+      const left = (this.#sessions.get(text) ?? []).filter((each) => each !== group);
+      if (left.length === 0) this.#sessions.delete(text);
+      else this.#sessions.set(text, left);
     }
   }
-
-  #encode({ states, time, shown }: Group): string {
-    const values = states.flatMap(({ value, items }): SqlValue[] => [value, items]);
-    const counts = states.map(({ count }) => count);
-    return JSON.stringify([time, shown, counts, this.#stateCodec.encode(values)]);
-  }
-
-  /** Of what `#encode` wrote. */
-  #decode(id: string, text: string): Group {
-    const [keys, windowStart] = JSON.parse(id) as [unknown, number | null];
-    const [time, shown, counts, values] = JSON.parse(text) as [number, boolean, number[], unknown];
-    const decoded = this.#stateCodec.decode(values);
-    const states = counts.map((count, i): AggregateState => {
-      const items = decoded[2 * i + 1] as readonly SqlValue[] | null;
-      return { count, value: decoded[2 * i] ?? null, items: [...(items ?? [])], seen: null };
-    });
-    return { keys: this.#keyCodec.decode(keys), windowStart, states, time, shown };
-  }
-}
-
-function resultOf(aggregate: Aggregate, state: AggregateState | undefined): SqlValue {
-  return state === undefined ? null : aggregate.result(state);
 }

@@ -13,7 +13,8 @@ import {
 import { type Converter, widening } from './sql/cast.ts';
 import type { Problem } from './sql/frame.ts';
 import { sameType, type SqlType, typeText } from './sql/sql-type.ts';
-import { keyOf, type KeyValue, type SqlValue } from './sql/value.ts';
+import type { KeyValue, SqlValue } from './sql/value.ts';
+import { tableKey } from './table-source.ts';
 
 export interface SqlColumn {
   readonly name: string;
@@ -181,28 +182,18 @@ export class RowReader {
 
   /** Null where the log does not hold the key, or it is none. */
   key(row: Image, note: (problem: Problem) => void): KeyValue | null {
-    const [first, ...others] = this.#keys;
-    if (first === undefined) return null;
-    if (others.length === 0) {
-      const value = readField(first, valueOf(row, first.index), note);
-      return value === null ? null : keyOf(first.type, value);
-    }
+    if (this.#keys.length === 0) return null;
     const parts: SqlValue[] = [];
     for (const field of this.#keys) {
       const value = readField(field, valueOf(row, field.index), note);
       if (value === null) return null;
       parts.push(value);
     }
-    return compositeKey(
+    return tableKey(
       this.#keys.map(({ type }) => type),
       parts,
     );
   }
-}
-
-/** One text for several values; none of them is null. */
-export function compositeKey(types: readonly SqlType[], values: readonly SqlValue[]): string {
-  return JSON.stringify(types.map((type, i) => String(keyOf(type, values[i] ?? null))));
 }
 
 function isMissing(value: Value): boolean {

@@ -1,6 +1,7 @@
 /** The streams and tables that statements can name. */
 import { nearest } from '../errors/nearest.ts';
 import type { CapturedSource, SqlColumn } from './captured-source.ts';
+import type { ReadTable } from './table-source.ts';
 import { type SourceText, sqlError } from './sql/sql-error.ts';
 
 export interface StreamSource {
@@ -20,6 +21,10 @@ export interface TableSource {
   readonly columns: readonly SqlColumn[];
   /** Null for the result of a query. */
   readonly captured: CapturedSource | null;
+  /** Indexes of its key columns, in the order in which they make the key of its rows. */
+  readonly keyOrder: readonly number[];
+  /** Null for one with windows: the start of a window is part of its key. */
+  readonly rows: ReadTable | null;
 }
 
 export type Source = StreamSource | TableSource;

@@ -70,7 +70,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
     tableTopics: new Set(captured.map(context.topicOf)),
   });
   if (first) {
-    for (const query of program.queries) {
+    for (const query of [...program.queries, ...program.tables]) {
       log.info({ query: query.id, plan: explainQuery(query) }, 'query compiled');
       for (const warning of query.warnings) log.warn({ query: query.id }, `friendly dialect: ${warning}`);
     }

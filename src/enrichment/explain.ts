@@ -1,39 +1,55 @@
 import { tableName } from '../model/table.ts';
-import type { QueryPlan } from './program.ts';
+import type { StreamSource, TableSource } from './catalog.ts';
+import type { GroupPlan } from './group-plan.ts';
+import { GroupStore } from './group-store.ts';
+import type { JoinPlan } from './join-plan.ts';
+import type { QueryPlan, TableQueryPlan } from './program.ts';
 import { printExpression } from './sql/print-expression.ts';
 import { typeText } from './sql/sql-type.ts';
 import { nameText } from './sql/words.ts';
 
 /** What a query does, one operator a line, innermost last. */
-export function explainQuery({ input, joins, where, group, columns, target }: QueryPlan): string {
+export function explainQuery(query: QueryPlan | TableQueryPlan): string {
+  const { columns, target } = query;
+  const ofTables = 'rows' in query;
+  const group = ofTables ? (query.groups?.plan ?? null) : query.group;
   const lines = [
-    `> WRITE ${target.name} to topic ${target.sink?.topic ?? ''}, keys ${target.sink?.keyFormat ?? ''}, values JSON`,
+    `> WRITE ${target.name} to topic ${target.sink?.topic ?? ''}, keys ${target.sink?.keyFormat ?? ''}, values JSON` +
+      (ofTables ? ': at most one record for a key in a transaction' : ''),
     `> PROJECT ${columns
       .map(({ name, type, key }) => `${nameText(name)} ${typeText(type)}${key ? ' KEY' : ''}`)
       .join(', ')}`,
   ];
-  if (group !== null) {
-    const { window } = group;
-    const windows = window === null ? '' : ` in ${window.kind} windows of ${window.sizeMs} ms`;
-    lines.push(
-      `> AGGREGATE ${group.aggregates.length} by ${group.keys.length} expression(s)${windows}${group.having === null ? '' : ', HAVING'}: state in the checkpoint`,
-    );
-  }
-  if (where !== null) lines.push('> FILTER');
-  for (const { kind, table, replica, asOf, left, right } of joins.toReversed()) {
-    const on = left.map((expr, i) => {
-      const own = right[i];
-      return `${printExpression(expr)} = ${own === undefined ? '' : printExpression(own)}`;
-    });
-    const kept = replica.captured.used.length;
-    lines.push(
-      `> ${kind} JOIN ${table} AS OF ${asOf} ON ${on.join(' AND ')}: one log, no repartitioning; ${kept} of ${replica.captured.columns.length} columns of ${tableName(replica.captured.id)} in memory`,
-    );
-  }
-  const from =
-    input.captured === null
-      ? `the results of ${input.name}`
-      : `the changes of ${tableName(input.captured.id)}`;
-  lines.push(`> READ ${input.name}: ${from}`);
+  if (group !== null) lines.push(aggregateLine(group));
+  if (ofTables ? query.filtered : query.where !== null) lines.push('> FILTER');
+  for (const join of query.joins.toReversed()) lines.push(joinLine(join));
+  lines.push(ofTables ? `> READ ${query.from.name}: ${rowsOf(query.from)}` : streamLine(query.input));
   return lines.map((line, depth) => `${' '.repeat(depth)}${line}`).join('\n');
+}
+
+function aggregateLine({ window, aggregates, keys, having }: GroupPlan): string {
+  const size = window === null ? 0 : window.kind === 'SESSION' ? window.gapMs : window.sizeMs;
+  const windows = window === null ? '' : ` in ${window.kind} windows of ${size} ms`;
+  return `> AGGREGATE ${aggregates.length} by ${keys.length} expression(s)${windows}${having === null ? '' : ', HAVING'}: state in the checkpoint`;
+}
+
+function joinLine({ kind, table, asOf, left, right }: JoinPlan): string {
+  const on = left.map((expr, i) => {
+    const own = right[i];
+    return `${printExpression(expr)} = ${own === undefined ? '' : printExpression(own)}`;
+  });
+  return `> ${kind} JOIN ${table.name} AS OF ${asOf} ON ${on.join(' AND ')}: one log, no repartitioning; ${rowsOf(table)}`;
+}
+
+function rowsOf({ captured, rows }: TableSource): string {
+  if (captured !== null)
+    return `${captured.used.length} of ${captured.columns.length} columns of ${tableName(captured.id)} in memory`;
+  return rows instanceof GroupStore
+    ? 'groups that the checkpoint holds'
+    : 'computed from its tables when asked for, nothing kept';
+}
+
+function streamLine({ name, captured }: StreamSource): string {
+  const from = captured === null ? `the results of ${name}` : `the changes of ${tableName(captured.id)}`;
+  return `> READ ${name}: ${from}`;
 }

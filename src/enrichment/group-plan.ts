@@ -1,6 +1,6 @@
 /** GROUP BY: what makes a group, what is kept of it, and how its row comes about. */
 import { type Aggregate, AGGREGATE_NAMES, bindAggregate } from './aggregates.ts';
-import type { OutputColumn } from './projection.ts';
+import type { OutputColumn, Projection } from './projection.ts';
 import type { SelectScope } from './select-scope.ts';
 import type { Expr, Select, WindowClause } from './sql/ast.ts';
 import type { Scope } from './sql/coerce.ts';
@@ -9,10 +9,11 @@ import type { Evaluate, Frame, Typed } from './sql/frame.ts';
 import { isOrdered } from './sql/logic.ts';
 import { durationMs } from './sql/parse-select.ts';
 import { printExpression } from './sql/print-expression.ts';
-import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
+import { type SourceText, sqlError } from './sql/sql-error.ts';
 import { BIGINT, type SqlType } from './sql/sql-type.ts';
 
-export interface WindowPlan {
+/** Windows at fixed places in time. */
+export interface SpanPlan {
   readonly kind: 'TUMBLING' | 'HOPPING';
   readonly sizeMs: number;
   readonly advanceMs: number;
@@ -20,6 +21,17 @@ export interface WindowPlan {
   /** How long a window is kept behind its end. */
   readonly keptMs: number;
 }
+
+/** Windows that last as long as no gap between two events is longer than `gapMs`. */
+export interface SessionPlan {
+  readonly kind: 'SESSION';
+  readonly gapMs: number;
+  readonly graceMs: number;
+  /** How long a session is kept behind its last event. */
+  readonly keptMs: number;
+}
+
+export type WindowPlan = SpanPlan | SessionPlan;
 
 export interface GroupPlan {
   readonly keys: readonly { readonly type: SqlType; readonly run: Evaluate }[];
@@ -36,13 +48,10 @@ const DEFAULT_GRACE_MS = 86_400_000;
  * Plan and columns of a grouped SELECT. The columns are evaluated on rows that hold the group's values, the start and
  * the end of its window, and the results of its aggregates.
  */
-export function planGroups(
-  select: Select,
-  scope: SelectScope,
-): { readonly group: GroupPlan; readonly columns: readonly OutputColumn[] } {
+export function planGroups(select: Select, scope: SelectScope): Projection & { readonly group: GroupPlan } {
   const { source } = scope;
   const groups = new GroupScope(scope, select);
-  const columns = projectGroups(select, groups);
+  const { columns, keyOrder } = projectGroups(select, groups);
   const having =
     select.having === null
       ? null
@@ -56,21 +65,28 @@ export function planGroups(
   if (columns.every(({ key }) => key))
     throw sqlError(source, select.at, 'a table needs a column besides its key');
   const { keys, aggregates } = groups;
-  return { group: { keys, aggregates, window: windowPlan(select.window, source), having }, columns };
+  return {
+    group: { keys, aggregates, window: windowPlan(select.window, source), having },
+    columns,
+    keyOrder,
+  };
 }
 
 function windowPlan(window: WindowClause | null, source: SourceText): WindowPlan | null {
   if (window === null) return null;
   const { kind, size, advance, grace, retention, at } = window;
-  if (kind === 'SESSION') throw notSupported(source, at, 'SESSION windows are not in this version');
   const sizeMs = durationMs(size);
+  const retentionMs = retention === null ? 0 : durationMs(retention);
+  const graceMs = grace === null ? Math.max(0, DEFAULT_GRACE_MS - sizeMs) : durationMs(grace);
+  if (kind === 'SESSION') {
+    if (sizeMs < 1) throw sqlError(source, at, 'the gap that ends a SESSION is at least a millisecond');
+    return { kind, gapMs: sizeMs, graceMs, keptMs: Math.max(retentionMs, sizeMs + graceMs) };
+  }
   const advanceMs = advance === null ? sizeMs : durationMs(advance);
   if (sizeMs < 1) throw sqlError(source, at, 'a window has a SIZE of at least a millisecond');
   if (advanceMs < 1 || advanceMs > sizeMs)
     throw sqlError(source, at, 'ADVANCE BY is at least a millisecond and at most the SIZE');
   if (sizeMs / advanceMs > 1_000) throw sqlError(source, at, 'one event would be in more than 1,000 windows');
-  const graceMs = grace === null ? Math.max(0, DEFAULT_GRACE_MS - sizeMs) : durationMs(grace);
-  const retentionMs = retention === null ? 0 : durationMs(retention);
   return { kind, sizeMs, advanceMs, graceMs, keptMs: Math.max(retentionMs - sizeMs, graceMs) };
 }
 
@@ -169,10 +185,11 @@ function slotOf(slot: number): Evaluate {
   return (frame: Frame) => frame.rows[0]?.[slot] ?? null;
 }
 
-function projectGroups(select: Select, groups: GroupScope): readonly OutputColumn[] {
+function projectGroups(select: Select, groups: GroupScope): Projection {
   const { source, inner } = groups;
   const columns: OutputColumn[] = [];
-  const listed = new Set<number>();
+  /** Grouping expression → its column. */
+  const listed = new Map<number, OutputColumn>();
   let unnamed = 0;
   for (const item of select.items) {
     if (item.kind !== 'expr')
@@ -187,8 +204,9 @@ function projectGroups(select: Select, groups: GroupScope): readonly OutputColum
     if (columns.some((column) => column.name === name))
       throw sqlError(source, at, `two columns of the result are called ${name}; name one with AS`);
     const key = !copied && index >= 0 && !listed.has(index);
-    if (key) listed.add(index);
-    columns.push({ name, spelling: name, type, run, explodes: false, key });
+    const column = { name, spelling: name, type, run, explodes: false, key };
+    if (key) listed.set(index, column);
+    columns.push(column);
   }
   for (const [index, expr] of (select.groupBy ?? []).entries()) {
     if (listed.has(index)) continue;
@@ -202,7 +220,13 @@ function projectGroups(select: Select, groups: GroupScope): readonly OutputColum
     inner.warn(`the key column ${name} is not in the projection and added to it`);
     const { type } = groups.keys[index] ?? {};
     if (type === undefined) throw new TypeError('Each grouping expression has its key.');
-    columns.unshift({ name, spelling: name, type, run: slotOf(index), explodes: false, key: true });
+    const column = { name, spelling: name, type, run: slotOf(index), explodes: false, key: true };
+    listed.set(index, column);
+    columns.unshift(column);
   }
-  return columns;
+  const keyOrder = groups.keys.flatMap((_, index) => {
+    const column = listed.get(index);
+    return column === undefined ? [] : [columns.indexOf(column)];
+  });
+  return { columns, keyOrder };
 }

@@ -1,7 +1,5 @@
 /** The joins of a SELECT: which table, by which key, as of when. */
-import { compositeKey } from './captured-source.ts';
-import type { Catalog } from './catalog.ts';
-import type { JoinAsOf, Replica } from './replica.ts';
+import type { Catalog, TableSource } from './catalog.ts';
 import type { SelectScope } from './select-scope.ts';
 import type { Expr, JoinClause } from './sql/ast.ts';
 import { explicit } from './sql/cast.ts';
@@ -11,11 +9,12 @@ import type { Evaluate, Frame, Typed } from './sql/frame.ts';
 import { notSupported, sqlError } from './sql/sql-error.ts';
 import { commonType, type SqlType, typeText } from './sql/sql-type.ts';
 import { keyOf, type KeyValue, type SqlValue } from './sql/value.ts';
+import { type JoinAsOf, type ReadTable, tableKey } from './table-source.ts';
 
 export interface JoinPlan {
   readonly kind: 'INNER' | 'LEFT';
-  readonly table: string;
-  readonly replica: Replica;
+  readonly table: TableSource;
+  readonly rows: ReadTable;
   readonly asOf: JoinAsOf;
   /** The key to look for; null where a part of it is NULL. */
   readonly key: (frame: Frame) => KeyValue | null;
@@ -29,7 +28,6 @@ export interface JoinPlan {
 interface JoinContext {
   readonly scope: SelectScope;
   readonly catalog: Catalog;
-  readonly replicaOf: (name: string) => Replica | null;
 }
 
 /** Adds each table to the scope, so that the next join can use its columns. */
@@ -37,22 +35,33 @@ export function compileJoins(joins: readonly JoinClause[], context: JoinContext)
   return joins.map((join) => compileJoin(join, context));
 }
 
-function compileJoin(join: JoinClause, { scope, catalog, replicaOf }: JoinContext): JoinPlan {
+function compileJoin(join: JoinClause, { scope, catalog }: JoinContext): JoinPlan {
   const { source } = scope;
   const { kind, source: ref, at } = join;
+  const ofTables = scope.inputs[0]?.source.kind === 'TABLE';
   if (kind !== 'INNER' && kind !== 'LEFT')
-    throw sqlError(
-      source,
-      at,
-      `a stream joins a table with INNER or LEFT: an event decides, not a ${kind} side`,
-    );
+    throw ofTables
+      ? notSupported(source, at, `tables are joined with INNER or LEFT in this version, not ${kind}`)
+      : sqlError(
+          source,
+          at,
+          `a stream joins a table with INNER or LEFT: an event decides, not a ${kind} side`,
+        );
   const table = catalog.find(ref.name, { source, offset: ref.at });
-  const replica = replicaOf(ref.name);
-  if (table.kind !== 'TABLE' || replica === null)
+  if (table.kind !== 'TABLE')
     throw notSupported(
       source,
       ref.at,
-      `${ref.name} is a stream, and joins of two streams are not in this version; make it a TABLE with CDC_TABLE`,
+      ofTables
+        ? `${ref.name} is a stream, and a table joins tables; begin with the stream: FROM ${ref.name} … JOIN`
+        : `${ref.name} is a stream, and joins of two streams are not in this version; make it a TABLE with CDC_TABLE`,
+    );
+  const rows = readRows(scope, table, ref.at);
+  if (rows.counted && !ofTables)
+    throw notSupported(
+      source,
+      ref.at,
+      `${ref.name} counts events of a stream, and a stream cannot be joined with it in this version; count rows of a TABLE instead`,
     );
   if (join.within !== null)
     throw sqlError(source, at, 'WITHIN belongs to joins of two streams; a table has one row for the event');
@@ -62,12 +71,21 @@ function compileJoin(join: JoinClause, { scope, catalog, replicaOf }: JoinContex
       ref.at,
       'AS OF ROWTIME is not in this version; write COMMIT, STATEMENT or BEFORE',
     );
+  if (ref.asOf !== null && ofTables)
+    throw sqlError(
+      source,
+      ref.at,
+      'FOR SYSTEM_TIME belongs to a table that a stream is joined with; tables are joined as of the commit',
+    );
   const asOf = ref.asOf ?? 'COMMIT';
-  if (asOf !== 'COMMIT') replica.historic = true;
+  if (asOf !== 'COMMIT') rows.remember(asOf === 'BEFORE' ? 'before' : 'versions');
   const left = new SidesOf(scope, equalities(join.on));
   scope.add({ source: table, alias: ref.alias ?? ref.name }, ref.at);
   const input = scope.inputs.length - 1;
-  const keys = table.columns.flatMap((column, index) => (column.key ? [{ column, index }] : []));
+  const keys = table.keyOrder.flatMap((index) => {
+    const column = table.columns[index];
+    return column === undefined ? [] : [{ column, index }];
+  });
   const sides = left.assign(
     input,
     keys.map(({ index }) => index),
@@ -81,8 +99,8 @@ function compileJoin(join: JoinClause, { scope, catalog, replicaOf }: JoinContex
   });
   return {
     kind,
-    table: ref.name,
-    replica,
+    table,
+    rows,
     asOf,
     key: keyFunction(
       keys.map(({ column }) => column.type),
@@ -92,6 +110,16 @@ function compileJoin(join: JoinClause, { scope, catalog, replicaOf }: JoinContex
     left: sides.map(({ other }) => other),
     right: sides.map(({ own }) => own),
   };
+}
+
+/** The table's rows, for a query that reads them. Throws where it has none to be read. */
+export function readRows(scope: SelectScope, { name, rows }: TableSource, at: number): ReadTable {
+  if (rows !== null) return rows;
+  throw notSupported(
+    scope.source,
+    at,
+    `${name} has windows, and tables with windows cannot be read by another query in this version`,
+  );
 }
 
 interface Equality {
@@ -201,10 +229,10 @@ function keyValue(
 }
 
 function keyFunction(types: readonly SqlType[], values: readonly Evaluate[]): JoinPlan['key'] {
-  const [type, ...otherTypes] = types;
+  const [type] = types;
   const [value] = values;
   if (type === undefined || value === undefined) throw new TypeError('A table has a key.');
-  if (otherTypes.length === 0) {
+  if (types.length === 1) {
     return (frame) => {
       const found = value(frame);
       return found === null ? null : keyOf(type, found);
@@ -217,6 +245,6 @@ function keyFunction(types: readonly SqlType[], values: readonly Evaluate[]): Jo
       if (part === null) return null;
       parts.push(part);
     }
-    return compositeKey(types, parts);
+    return tableKey(types, parts);
   };
 }

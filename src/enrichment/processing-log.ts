@@ -22,15 +22,22 @@ const SENTENCES: Readonly<Record<Problem, string>> = {
 export class ProcessingLog {
   readonly #log: Log;
   readonly #counts = new Map<string, number>();
+  readonly #byQuery = new Map<string, number>();
 
   constructor(log: Log) {
     this.#log = log;
+  }
+
+  /** Rows for which an expression of the query failed. */
+  countOf(query: string): number {
+    return this.#byQuery.get(query) ?? 0;
   }
 
   note(query: string, problem: Problem): void {
     const key = `${query} ${problem}`;
     const count = (this.#counts.get(key) ?? 0) + 1;
     this.#counts.set(key, count);
+    this.#byQuery.set(query, this.countOf(query) + 1);
     if (!/^10*$/.test(String(count))) return;
     this.#log.warn({ query, problem, count }, `enrichment: ${SENTENCES[problem]}`);
   }

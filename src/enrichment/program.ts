@@ -13,8 +13,9 @@ import {
   sinkTopic,
 } from './declared.ts';
 import { compileJoins, type JoinPlan } from './join-plan.ts';
-import { type KeyRule, type OutputColumn, projectColumns } from './projection.ts';
+import { type KeyRule, type OutputColumn, type Projection, projectColumns } from './projection.ts';
 import { type GroupPlan, planGroups } from './group-plan.ts';
+import { GroupStore } from './group-store.ts';
 import { isKafkaKey } from './record-writer.ts';
 import { Replica, type ReplicaJournal } from './replica.ts';
 import { SelectScope } from './select-scope.ts';
@@ -27,6 +28,7 @@ import { printStatement } from './sql/print-statement.ts';
 import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
 import { typeText } from './sql/sql-type.ts';
 import { memoryStore } from './store.ts';
+import { compileTableSelect, type TableSelect } from './table-select.ts';
 
 export type OnError = 'LOG' | 'STOP';
 
@@ -41,14 +43,32 @@ export interface QueryPlan {
   readonly onError: OnError;
   /** Null without GROUP BY. */
   readonly group: GroupPlan | null;
+  readonly store: GroupStore | null;
   /** Whether a delete is a row like others, since the query asks what kind of change it sees. */
   readonly usesChange: boolean;
   /** What the friendly dialect let pass. */
   readonly warnings: readonly string[];
 }
 
+/** A query over tables. */
+export interface TableQueryPlan extends Pick<
+  TableSelect,
+  'from' | 'joins' | 'filtered' | 'rows' | 'columns' | 'keyOrder'
+> {
+  readonly id: string;
+  readonly statement: string;
+  readonly target: StreamSource;
+  readonly onError: OnError;
+  /** Null without GROUP BY. */
+  readonly groups: { readonly plan: GroupPlan; readonly store: GroupStore } | null;
+  readonly warnings: readonly string[];
+}
+
 export interface Program {
+  /** Over streams. */
   readonly queries: readonly QueryPlan[];
+  /** Each behind those that it reads. */
+  readonly tables: readonly TableQueryPlan[];
   readonly replicas: readonly Replica[];
   /** Change streams of captured tables. */
   readonly streams: readonly CapturedSource[];
@@ -76,6 +96,7 @@ class Compiler {
   readonly #context: ProgramContext;
   readonly #catalog = new Catalog();
   readonly #queries: QueryPlan[] = [];
+  readonly #tables: TableQueryPlan[] = [];
   readonly #replicas = new Map<string, Replica>();
   readonly #streams: CapturedSource[] = [];
   readonly #topics = new Set<string>();
@@ -87,7 +108,12 @@ class Compiler {
   }
 
   get program(): Program {
-    return { queries: this.#queries, replicas: [...this.#replicas.values()], streams: this.#streams };
+    return {
+      queries: this.#queries,
+      tables: this.#tables,
+      replicas: [...this.#replicas.values()],
+      streams: this.#streams,
+    };
   }
 
   add(declared: Declared): void {
@@ -147,24 +173,29 @@ class Compiler {
       );
     const replica = new Replica(this.#replicas.size, captured, memoryStore(), this.#context.journal);
     this.#replicas.set(name, replica);
-    this.#catalog.add({ kind: 'TABLE', name, columns, captured });
+    const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
+    this.#catalog.add({ kind: 'TABLE', name, columns, captured, keyOrder, rows: replica });
   }
 
   #createAs(declared: Declared, statement: CreateAs): void {
     const { source } = declared.parsed;
     const { name, type, select, at } = statement;
-    if (type === 'TABLE' && select.groupBy === null)
-      throw notSupported(
-        source,
-        at,
-        'a table made by a query has a GROUP BY in this version; what is no aggregate is CREATE STREAM',
-      );
-    if (type === 'STREAM' && select.groupBy !== null)
-      throw sqlError(source, at, 'the result of GROUP BY is a table: write CREATE TABLE');
     if (!this.#isFree(source, statement)) return;
     const properties = sinkProperties(declared, statement);
     const query = this.#select(declared, select);
     const { columns } = query;
+    if (type === 'TABLE' && query.kind === 'STREAM' && query.group === null)
+      throw sqlError(
+        source,
+        at,
+        'a table is made of a table, or of a stream with GROUP BY; events as they are make a stream: write CREATE STREAM',
+      );
+    if (type === 'STREAM' && (query.kind === 'TABLE' || query.group !== null))
+      throw sqlError(
+        source,
+        at,
+        `the result of ${query.kind === 'TABLE' ? 'a query over a table' : 'GROUP BY'} is a table: write CREATE TABLE`,
+      );
     const topic = sinkTopic(declared, statement);
     if (this.#context.tableTopics.has(topic) || this.#topics.has(topic))
       throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
@@ -210,8 +241,51 @@ class Compiler {
       kept: type === 'TABLE',
     };
     if (type === 'STREAM') this.#catalog.add(target);
-    else this.#catalog.add({ kind: 'TABLE', name, columns, captured: null });
-    this.#query(`${type === 'TABLE' ? 'CTAS' : 'CSAS'}_${name}`, declared, { ...query, target, onError });
+    else this.#addTable(declared, { name, target, query, onError });
+    if (type === 'STREAM' && query.kind === 'STREAM')
+      this.#query(`CSAS_${name}`, declared, { ...query, store: null, target, onError });
+  }
+
+  /** The table that a query makes, with the rows that others read of it. */
+  #addTable(
+    declared: Declared,
+    made: Pick<QueryPlan, 'target' | 'onError'> & {
+      readonly name: string;
+      readonly query: StreamSelect | FromTable;
+    },
+  ): void {
+    const { name, target, query, onError } = made;
+    const { columns, keyOrder, group } = query;
+    const tables = query.kind === 'TABLE' ? query.rows.replicas : [];
+    const store =
+      group === null
+        ? null
+        : new GroupStore({
+            name,
+            statement: printStatement(declared.statement),
+            group,
+            columns,
+            replicas: tables,
+            counted: query.kind === 'STREAM' || query.rows.counted,
+          });
+    const view = query.kind === 'TABLE' ? query.rows : null;
+    const rows = group?.window == null ? (store ?? view) : null;
+    this.#catalog.add({ kind: 'TABLE', name, columns, captured: null, keyOrder, rows });
+    const prefix = `CTAS_${name}`;
+    if (query.kind === 'STREAM') {
+      this.#query(prefix, declared, { ...query, store, target, onError });
+      return;
+    }
+    const { parsed, statement } = declared;
+    this.#tables.push({
+      ...query,
+      id: `${prefix}_${this.#numbered++}`,
+      statement: printStatement(statement),
+      target,
+      onError,
+      groups: group === null || store === null ? null : { plan: group, store },
+      warnings: [...parsed.warnings, ...query.warnings],
+    });
   }
 
   #insertSelect(declared: Declared, statement: InsertSelect): void {
@@ -227,6 +301,12 @@ class Compiler {
     if (select.groupBy !== null)
       throw sqlError(source, at, 'the result of GROUP BY is a table, and INSERT INTO writes to a stream');
     const query = this.#select(declared, select);
+    if (query.kind === 'TABLE')
+      throw sqlError(
+        source,
+        at,
+        'the result of a query over a table is a table, and INSERT INTO writes to a stream',
+      );
     if (this.#feeds(target, query.input))
       throw sqlError(source, at, `${name} is what this query reads, so its events would go round for ever`);
     const columns = target.columns.map((column, i): OutputColumn => {
@@ -248,7 +328,13 @@ class Compiler {
       }
       return { ...column, run: value.run, explodes: given.explodes };
     });
-    this.#query(statement.queryId ?? 'INSERTQUERY', declared, { ...query, columns, target, onError: 'LOG' });
+    this.#query(statement.queryId ?? 'INSERTQUERY', declared, {
+      ...query,
+      store: null,
+      columns,
+      target,
+      onError: 'LOG',
+    });
   }
 
   /** Whether what is written to `from` arrives in `to`. */
@@ -257,11 +343,7 @@ class Compiler {
     return this.#queries.some(({ input, target }) => input === from && this.#feeds(target, to));
   }
 
-  #query(
-    prefix: string,
-    { parsed, statement }: Declared,
-    plan: Omit<QueryPlan, 'id' | 'statement' | 'warnings'> & { readonly warnings: readonly string[] },
-  ): void {
+  #query(prefix: string, { parsed, statement }: Declared, plan: Omit<QueryPlan, 'id' | 'statement'>): void {
     const id = `${prefix}_${this.#numbered++}`;
     this.#queries.push({
       ...plan,
@@ -271,38 +353,39 @@ class Compiler {
     });
   }
 
-  #select(
-    { parsed }: Declared,
-    select: Select,
-  ): Pick<QueryPlan, 'input' | 'joins' | 'where' | 'columns' | 'group' | 'usesChange' | 'warnings'> {
+  #select({ parsed }: Declared, select: Select): StreamSelect | FromTable {
     const { source } = parsed;
     refuseLater(source, select);
     const warnings: string[] = [];
     const scope = new SelectScope(source, this.#dialect, warnings);
     const { from } = select;
     const input = this.#catalog.find(from.name, { source, offset: from.at });
-    if (input.kind === 'TABLE')
-      throw notSupported(
-        source,
-        from.at,
-        `${from.name} is a table, and queries over tables are not in this version; FROM names a stream`,
-      );
     if (from.asOf !== null)
       throw sqlError(source, from.at, 'FOR SYSTEM_TIME belongs to the table that is joined');
     scope.add({ source: input, alias: from.alias ?? from.name }, from.at);
-    const joins = compileJoins(select.joins, {
-      scope,
-      catalog: this.#catalog,
-      replicaOf: (name) => this.#replicas.get(name) ?? null,
-    });
+    const catalog = this.#catalog;
+    if (input.kind === 'TABLE')
+      return { kind: 'TABLE', ...compileTableSelect(select, input, { scope, catalog }), warnings };
+    const joins = compileJoins(select.joins, { scope, catalog });
     const where =
       select.where === null ? null : compileCondition(select.where, scope, 'the condition of WHERE');
-    const { group, columns } =
+    const { group, columns, keyOrder } =
       select.groupBy === null
-        ? { group: null, columns: projectColumns(select, scope, keyRule(select, joins, source)) }
+        ? { group: null, ...projectColumns(select, scope, keyRule(select, joins, source)) }
         : planGroups(select, scope);
-    return { input, joins, where, columns, group, usesChange: scope.usesChange, warnings };
+    const { usesChange } = scope;
+    return { kind: 'STREAM', input, joins, where, columns, keyOrder, group, usesChange, warnings };
   }
+}
+
+interface StreamSelect
+  extends Projection, Pick<QueryPlan, 'input' | 'joins' | 'where' | 'group' | 'usesChange' | 'warnings'> {
+  readonly kind: 'STREAM';
+}
+
+interface FromTable extends TableSelect {
+  readonly kind: 'TABLE';
+  readonly warnings: readonly string[];
 }
 
 function keyRule(select: Select, joins: readonly JoinPlan[], source: SourceText): KeyRule {

@@ -35,7 +35,13 @@ export type KeyRule =
   | { readonly kind: 'join'; readonly left: Expr; readonly right: Expr; readonly value: Evaluate }
   | { readonly kind: 'partition'; readonly by: readonly Expr[] };
 
-export function projectColumns(select: Select, scope: SelectScope, key: KeyRule): readonly OutputColumn[] {
+/** The columns of a result, and the places of those that make its key, in the key's order. */
+export interface Projection {
+  readonly columns: readonly OutputColumn[];
+  readonly keyOrder: readonly number[];
+}
+
+export function projectColumns(select: Select, scope: SelectScope, key: KeyRule): Projection {
   const projected = listed(select, scope);
   const keys = keyColumns(projected, scope, key, select.at);
   const seen = new Set<string>();
@@ -44,10 +50,11 @@ export function projectColumns(select: Select, scope: SelectScope, key: KeyRule)
       throw sqlError(scope.source, at, `two columns of the result are called ${name}; name one with AS`);
     seen.add(name);
   }
-  return projected.map((column) => {
+  const columns = projected.map((column) => {
     const { name, spelling, type, run, explodes } = column;
     return { name, spelling, type, run, explodes, key: keys.includes(column) };
   });
+  return { columns, keyOrder: keys.map((column) => projected.indexOf(column)) };
 }
 
 function listed(select: Select, scope: SelectScope): Projected[] {
@@ -155,10 +162,12 @@ function keyColumns(
 ): readonly Projected[] {
   switch (key.kind) {
     case 'own': {
-      const columns = scope.inputs[0]?.source.columns ?? [];
-      return columns.flatMap((column, i) =>
-        column.key ? [keyColumn(projected, scope, { input: 0, column: i }, at)] : [],
-      );
+      const source = scope.inputs[0]?.source;
+      const order =
+        source?.kind === 'TABLE'
+          ? source.keyOrder
+          : (source?.columns ?? []).flatMap((column, i) => (column.key ? [i] : []));
+      return order.map((column) => keyColumn(projected, scope, { input: 0, column }, at));
     }
     case 'join':
       return [joinKey(projected, scope, key, at)];

@@ -5,9 +5,10 @@ import type { Aggregation } from './aggregation.ts';
 import type { StreamEvent } from './event.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
-import type { RecordWriter } from './record-writer.ts';
+import type { RecordWindow, RecordWriter } from './record-writer.ts';
 import type { Frame, Problem } from './sql/frame.ts';
 import type { SqlValue } from './sql/value.ts';
+import type { ReadTable } from './table-source.ts';
 
 /** Of outputs that were joined with a table as a later snapshot shows it. */
 const AS_OF_SNAPSHOT = [['__asof', 'snapshot']] as const;
@@ -31,15 +32,19 @@ export class OutputStream {
     this.#readers.push(query);
   }
 
-  /** `windowStart`: of a row of a windowed table. */
-  emit(event: StreamEvent, fromSnapshot: boolean, windowStart: number | null = null): void {
+  /** `window`: of a row of a windowed table. */
+  emit(event: StreamEvent, fromSnapshot: boolean, window: RecordWindow | null = null): void {
     const { row, hasValue, time } = event;
     const record = this.#record;
-    this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, windowStart });
+    this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
     record.headers = fromSnapshot ? AS_OF_SNAPSHOT : null;
     this.#sink.append(this.#topic, record);
     this.records++;
-    for (const query of this.#readers) query.process(event, fromSnapshot);
+    if (this.#readers.length === 0) return;
+    // The column that TIMESTAMP names is the ROWTIME of whoever reads on.
+    const { timestamp } = record;
+    const read = timestamp === time ? event : { ...event, time: timestamp };
+    for (const query of this.#readers) query.process(read, fromSnapshot);
   }
 }
 
@@ -91,10 +96,10 @@ export class Query {
     for (let i = 0; i < joins.length; i++) {
       const join = joins[i]!;
       const key = join.key(frame);
-      const row = key === null ? null : join.replica.lookUp(key, join.asOf, event.seq);
+      const row = key === null ? null : join.rows.lookUp(key, join.asOf, event.seq);
       if (row === null && join.kind === 'INNER') return;
       frame.rows[i + 1] = row;
-      ahead ||= this.#ahead.has(join.replica.index);
+      ahead ||= isAhead(join.rows, this.#ahead);
     }
     if (where !== null && where(frame) !== true) return;
     if (this.#aggregation !== null) {
@@ -133,7 +138,13 @@ export class Query {
   }
 }
 
-function stopped({ id }: QueryPlan, problem: Problem): HeadwaterError {
+/** Whether one of the captured tables behind it shows a later state than the log's. */
+export function isAhead({ replicas }: ReadTable, ahead: ReadonlySet<number>): boolean {
+  if (ahead.size === 0) return false;
+  return replicas.some(({ index }) => ahead.has(index));
+}
+
+export function stopped({ id }: Pick<QueryPlan, 'id'>, problem: Problem): HeadwaterError {
   return new HeadwaterError(
     'enrich.row-failed',
     `The query ${id} met a row for which an expression failed (${problem}).`,

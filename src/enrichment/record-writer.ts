@@ -47,16 +47,11 @@ export class RecordWriter {
   }
 
   /**
-   * Fills the record; `row` null is a record without value, whose key is `keyed`'s. The start of a window stands
-   * behind the key, as Kafka Streams' time-windowed serializer writes it.
+   * Fills the record; `row` null is a record without value, whose key is `keyed`'s.
    */
-  write(
-    record: SinkRecord,
-    row: readonly SqlValue[] | null,
-    { keyed, timeMs, windowStart }: RecordContext,
-  ): void {
+  write(record: SinkRecord, row: readonly SqlValue[] | null, { keyed, timeMs, window }: RecordContext): void {
     const key = this.#keyOf(keyed);
-    record.key = windowStart === null || key === null ? key : windowedKey(key, windowStart);
+    record.key = window === null || key === null ? key : windowedKey(key, window);
     record.value = row === null ? null : this.#valueOf(row);
     const { timestampColumn } = this.#sink;
     const own = timestampColumn === null || row === null ? null : row[timestampColumn];
@@ -84,13 +79,22 @@ export interface RecordContext {
   readonly keyed: readonly SqlValue[];
   readonly timeMs: number;
   /** Null without a window. */
-  readonly windowStart: number | null;
+  readonly window: RecordWindow | null;
 }
 
-function windowedKey(key: string | Uint8Array, windowStart: number): Uint8Array {
+export interface RecordWindow {
+  readonly start: number;
+  readonly end: number;
+  readonly session: boolean;
+}
+
+/** As Kafka Streams' serializers of windows: behind the key stands the start, of a session its end and start. */
+function windowedKey(key: string | Uint8Array, { start, end, session }: RecordWindow): Uint8Array {
   const bytes = Buffer.from(key);
-  const windowed = Buffer.alloc(bytes.length + 8, bytes);
-  windowed.writeBigInt64BE(BigInt(windowStart), bytes.length);
+  const windowed = Buffer.alloc(bytes.length + (session ? 16 : 8), bytes);
+  let at = bytes.length;
+  if (session) at = windowed.writeBigInt64BE(BigInt(end), at);
+  windowed.writeBigInt64BE(BigInt(start), at);
   return windowed;
 }
 

@@ -1,10 +1,8 @@
 /** The rows of a captured table as of the log's position, and, within a transaction, as of any of its changes. */
 import type { CapturedSource } from './captured-source.ts';
-import type { AsOf } from './sql/ast.ts';
 import type { KeyValue } from './sql/value.ts';
 import type { StoredRow, TableStore } from './store.ts';
-
-export type JoinAsOf = Exclude<AsOf, 'ROWTIME'>;
+import type { JoinAsOf, ReadTable, Remembered } from './table-source.ts';
 
 /** What became of one key within the transaction under way. */
 interface KeyHistory {
@@ -18,13 +16,15 @@ export interface ReplicaJournal {
   clear(replica: number): void;
 }
 
-export class Replica {
+export class Replica implements ReadTable {
   readonly index: number;
   readonly captured: CapturedSource;
   readonly #store: TableStore;
   readonly #journal: ReplicaJournal;
-  /** Whether a join asks for states within or before a transaction. */
-  historic = false;
+  readonly replicas: readonly Replica[] = [this];
+  readonly counted = false;
+  /** What is asked for of the states within and before a transaction. */
+  #remembered: Remembered | null = null;
   /** Whether the table is complete: a snapshot has filled it, and the log moves it on. */
   ready = false;
   #history = new Map<KeyValue, KeyHistory>();
@@ -38,6 +38,18 @@ export class Replica {
 
   get size(): number {
     return this.#store.size;
+  }
+
+  remember(what: Remembered): void {
+    if (this.#remembered !== 'versions') this.#remembered = what;
+  }
+
+  keys(): Iterable<KeyValue> {
+    return this.#store.keys();
+  }
+
+  changedKeys(): Iterable<KeyValue> {
+    return this.#history.keys();
   }
 
   current(key: KeyValue): StoredRow | null {
@@ -72,15 +84,11 @@ export class Replica {
 
   /** The table was truncated. */
   clear(seq: number): void {
-    if (this.historic) for (const [key] of this.#store.entries()) this.#remember(key, null, seq);
+    if (this.#remembers) for (const [key] of this.#store.entries()) this.#remember(key, null, seq);
     this.#store.clear();
     this.#journal.clear(this.index);
   }
 
-  /**
-   * The row that an event with that place in the transaction sees: after the whole transaction, before it, or
-   * after the changes in front of the event.
-   */
   lookUp(key: KeyValue, asOf: JoinAsOf, seq: number): StoredRow | null {
     if (asOf !== 'COMMIT') {
       const history = this.#history.get(key);
@@ -101,13 +109,18 @@ export class Replica {
     if (this.#history.size > 0) this.#history = new Map();
   }
 
+  /** A table that is not complete yet has no states to be told from each other. */
+  get #remembers(): boolean {
+    return this.#remembered !== null && this.ready;
+  }
+
   #remember(key: KeyValue, row: StoredRow | null, seq: number): void {
-    if (!this.historic) return;
+    if (!this.#remembers) return;
     let history = this.#history.get(key);
     if (history === undefined) {
       history = { before: this.#store.get(key) ?? null, versions: [] };
       this.#history.set(key, history);
     }
-    history.versions.push({ seq, row });
+    if (this.#remembered === 'versions') history.versions.push({ seq, row });
   }
 }

@@ -40,7 +40,10 @@ function encode(type: SqlType, value: SqlValue): Json {
     case 'STRUCT':
       return type.fields.map((field, i) => encode(field.type, (value as readonly SqlValue[])[i] ?? null));
     case 'MAP':
-      throw new TypeError('No column of a captured table is a MAP.');
+      return [...(value as ReadonlyMap<SqlValue, SqlValue>)].map(([key, item]) => [
+        encode(type.key, key),
+        encode(type.value, item),
+      ]);
     default:
       return value as boolean | number | string;
   }
@@ -65,6 +68,13 @@ function decode(type: SqlType, json: unknown): SqlValue {
       return (json as readonly unknown[]).map((item) => decode(type.element, item));
     case 'STRUCT':
       return type.fields.map((field, i) => decode(field.type, (json as readonly unknown[])[i] ?? null));
+    case 'MAP':
+      return new Map(
+        (json as readonly (readonly [unknown, unknown])[]).map(([key, item]) => [
+          decode(type.key, key),
+          decode(type.value, item),
+        ]),
+      );
     default:
       return json as boolean | number | string;
   }

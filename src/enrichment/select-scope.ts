@@ -198,7 +198,8 @@ export class SelectScope implements Scope {
 
   #pseudo({ source, name, at }: NameExpr): Typed | null {
     if (name === 'ROWTIME') {
-      if (source !== null && this.inputOf(source, at) !== 0)
+      const input = source === null ? 0 : this.inputOf(source, at);
+      if (input !== 0 || this.#input(0).source.kind === 'TABLE')
         throw notSupported(this.source, at, 'ROWTIME of a table is not in this version');
       return { type: BIGINT, at, run: (frame) => frame.time };
     }

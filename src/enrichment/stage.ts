@@ -11,16 +11,18 @@ import type { PositionCodec } from '../model/position.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
 import type { Image } from '../model/text-row.ts';
 import type { Log } from '../observability/log.ts';
+import type { QueryStatus } from '../observability/status.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY } from '../state/checkpoint.ts';
 import type { CapturedSource, RowReader } from './captured-source.ts';
+import { Aggregation } from './aggregation.ts';
 import {
-  Aggregation,
   AGGREGATE_GROUP_PREFIX,
   AGGREGATE_TABLE_PREFIX,
   checkpointName,
-} from './aggregation.ts';
+  type GroupStore,
+} from './group-store.ts';
 import type { StreamEvent } from './event.ts';
 import type { ReplicaImage, ReplicaState } from './image.ts';
 import type { ProcessingLog } from './processing-log.ts';
@@ -32,6 +34,7 @@ import { rowCodec } from './row-text.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import type { Problem } from './sql/frame.ts';
 import type { StreamSource } from './catalog.ts';
+import { TableQueries } from './table-queries.ts';
 
 /** Events between two looks at the sink's back-pressure. */
 const EVENTS_A_BREATH = 1_000;
@@ -69,6 +72,8 @@ export interface Absorbed<P, S extends SourceInfo> {
 export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposable {
   /** What the checkpoint with which the attempt begins has to say. */
   readonly state: ReadonlyMap<string, string | null>;
+  /** For status. */
+  queries(): readonly QueryStatus[];
   /**
    * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
    * appended with its last batch; until then the batch must not be committed.
@@ -102,8 +107,11 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   readonly #replicas: readonly Replica[];
   readonly #inputs: readonly Input[];
   readonly #outputs: readonly OutputStream[];
+  readonly #targets: ReadonlyMap<StreamSource, OutputStream>;
   readonly #spool: EventSpool;
-  readonly #aggregations: Aggregation[] = [];
+  readonly #tables: TableQueries;
+  /** Groups of queries over streams. */
+  readonly #stores: GroupStore[] = [];
   /** Tables of queries that go on where they were. */
   readonly #restoredTables = new Set<string>();
   readonly state: ReadonlyMap<string, string | null>;
@@ -113,6 +121,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   readonly #ahead = new Map<number, P>();
   readonly #aheadIndexes = new Set<number>();
   #tx: Tx | null = null;
+  /** When the last change was committed; known where a query over tables asks. */
+  #timeMs = 0;
   #counted = 0;
 
   private constructor(options: StageOptions<P, S>, outputs: ReadonlyMap<StreamSource, OutputStream>) {
@@ -120,14 +130,19 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const { program, processing, restored, codec } = options;
     this.#replicas = program.replicas;
     this.#outputs = [...outputs.values()];
+    this.#targets = outputs;
     this.#note = (problem) => processing.note('captured tables', problem);
     for (const [replica, { asOf }] of restored) {
       replica.ready = true;
       if (asOf !== null) this.#setAhead(replica, codec.decode(asOf));
     }
+    const outputOf = ({ target }: { readonly target: StreamSource }): OutputStream => {
+      const output = outputs.get(target);
+      if (output === undefined) throw new TypeError('Each query has its output.');
+      return output;
+    };
     const queries = program.queries.map((plan) => {
-      const target = outputs.get(plan.target);
-      if (target === undefined) throw new TypeError('Each query has its output.');
+      const target = outputOf(plan);
       const aggregation = this.#aggregation(plan, target);
       const query = new Query(plan, { target, processing, ahead: this.#aheadIndexes, aggregation });
       outputs.get(plan.input)?.addReader(query);
@@ -143,13 +158,22 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       options.spoolBytes,
       this.#inputs.map(({ captured }) => rowCodec(captured.used.map(({ type }) => type))),
     );
+    this.#tables = new TableQueries(program.tables, {
+      outputOf,
+      processing,
+      ahead: this.#aheadIndexes,
+      run: options.checkpoint,
+      restored: new Set(restored.keys()),
+    });
+    for (const table of this.#tables.restored) this.#restoredTables.add(checkpointName(table));
     this.state = this.#firstState();
   }
 
   /** Opens the topics of the results. */
   static async open<P, S extends SourceInfo>(options: StageOptions<P, S>): Promise<EnrichmentStage<P, S>> {
     const outputs = new Map<StreamSource, OutputStream>();
-    for (const { target } of options.program.queries) {
+    const { queries, tables } = options.program;
+    for (const { target } of [...queries, ...tables]) {
       const { sink } = target;
       if (sink === null || outputs.has(target)) continue;
       const topic = await options.sink.topic(sink.topic, target.kept ? 'compacted' : 'table');
@@ -163,6 +187,17 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     return this.#replicas.every(({ ready }) => ready);
   }
 
+  queries(): readonly QueryStatus[] {
+    const { program, processing } = this.#options;
+    return program.queries.map(({ id, statement, target }) => ({
+      id,
+      statement,
+      topic: target.sink?.topic ?? '',
+      records: this.#targets.get(target)?.records ?? 0,
+      problems: processing.countOf(id),
+    }));
+  }
+
   async absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>> {
     for (const change of batch.changes) {
       if (change.kind !== 'row' && change.kind !== 'truncate') continue;
@@ -170,6 +205,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         if (this.#tx !== null) await this.#endTransaction();
         this.#tx = change.tx;
       }
+      if (!this.#tables.isEmpty) this.#timeMs = this.#options.block.commitTimeMs(change.at);
       if (change.kind === 'truncate') this.#truncate(change);
       else this.#readRow(change, batch.bytes / batch.changes.length);
     }
@@ -190,13 +226,18 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       if (replica.ready || !tables.has(table) || this.#options.partly.has(table)) continue;
       this.#setReady(replica, null);
     }
+    if (!this.ready) return;
+    await this.#fill(this.#timeMs);
     // Events of tables that are streams too have waited for the others.
-    if (this.ready) await this.#endTransaction();
+    await this.#endTransaction();
   }
 
   async load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
     const missing = this.#replicas.filter(({ ready }) => !ready);
-    if (missing.length === 0) return;
+    if (missing.length === 0) {
+      await this.#fill(Date.now());
+      return;
+    }
     const { log, codec } = this.#options;
     await using view = await source.openOwnView({ parallelism: 1 }, signal);
     for (const replica of missing) {
@@ -211,8 +252,11 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         );
         for (const range of plan.chunks) {
           for await (const { rows } of view.rows(plan, range, signal)) {
-            for (const { table, after } of rows)
-              this.#upsert(replica, captured.reader(table), null, after, 0);
+            for (const row of rows) {
+              this.#whereReadable(row, () =>
+                this.#upsert(replica, captured.reader(row.table), null, row.after, 0),
+              );
+            }
             this.#options.image.flush(false);
           }
         }
@@ -227,6 +271,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         'a joined table was read from the database',
       );
     }
+    await this.#fill(Date.now());
     await this.#endTransaction();
   }
 
@@ -236,21 +281,24 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     return Promise.resolve();
   }
 
+  #fill(timeMs: number): Promise<void> {
+    return this.#tables.fill(timeMs, () => this.#options.sink.ready());
+  }
+
   #aggregation(plan: QueryPlan, target: OutputStream): Aggregation | null {
-    const { group } = plan;
-    if (group === null) return null;
+    const { group, store } = plan;
+    if (group === null || store === null) return null;
     const { processing, checkpoint, log } = this.#options;
-    const { known, continuous, epoch } = checkpoint;
-    const aggregation = new Aggregation({ plan, group, target, processing, epoch });
-    const found = aggregation.restore(known, continuous);
+    const note = (problem: Problem): void => processing.note(plan.id, problem);
+    const found = store.restore({ ...checkpoint, note });
     if (found === 'restored') this.#restoredTables.add(checkpointName(plan.target.name));
     if (found === 'lost')
       log.warn(
         { query: plan.id },
         'the table of this query begins anew: its statement, or the position of the log, is another one than before',
       );
-    this.#aggregations.push(aggregation);
-    return aggregation;
+    this.#stores.push(store);
+    return new Aggregation({ group, store, target, note });
   }
 
   #firstState(): ReadonlyMap<string, string | null> {
@@ -261,8 +309,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       const table = prefix === undefined ? undefined : key.slice(prefix.length).split('/')[0];
       if (table !== undefined && !this.#restoredTables.has(table)) state.set(key, null);
     }
-    for (const aggregation of this.#aggregations)
-      for (const [key, value] of aggregation.flush()) state.set(key, value);
+    for (const [key, value] of this.#flushed()) state.set(key, value);
     return state.set(ENRICH_KEY, JSON.stringify(image.reference));
   }
 
@@ -274,11 +321,15 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const reference = this.#options.image.flush(between);
     // Events that wait are in memory alone: the position must not pass them.
     const resume = this.#spool.isEmpty && (between || batch.resume === null) ? batch.resume : null;
-    const changed = this.#aggregations.flatMap((aggregation) => aggregation.flush());
+    const changed = this.#flushed();
     if (reference !== null) changed.push([ENRICH_KEY, JSON.stringify(reference)]);
     if (changed.length === 0 && resume === batch.resume) return { batch, records };
     const state = new Map([...(batch.state ?? []), ...changed]);
     return { batch: { ...batch, resume, state }, records };
+  }
+
+  #flushed(): (readonly [string, string | null])[] {
+    return [...this.#stores.flatMap((store) => store.flush()), ...this.#tables.flush()];
   }
 
   #use(table: TableSchema): TableUse {
@@ -300,9 +351,13 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   /** A row that cannot be read lies in the dead-letter topic, as the emitter puts it there. */
   #readRow(change: RowChange<S>, bytes: number): void {
-    if (change.unreadable !== undefined) return;
+    this.#whereReadable(change, () => this.#row(change, bytes));
+  }
+
+  #whereReadable({ unreadable: known }: RowChange<S>, work: () => void): void {
+    if (known !== undefined) return;
     try {
-      this.#row(change, bytes);
+      work();
     } catch (error) {
       if (!(error instanceof HeadwaterError) || error.code !== 'source.value-unreadable') throw error;
       this.#note('value-not-representable');
@@ -367,6 +422,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   async #endTransaction(): Promise<void> {
+    this.#tables.process(false, this.#timeMs);
     const events = this.#spool.take();
     if (events !== null) this.#process(events);
     else {
@@ -377,6 +433,9 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         }
       }
     }
+    this.#tables.process(true, this.#timeMs);
+    this.#tables.endTransaction();
+    for (const store of this.#stores) store.endTransaction();
     for (const replica of this.#replicas) replica.endTransaction();
   }
 

@@ -10,6 +10,7 @@ export interface TableStore {
   /** Answers whether there was one. */
   delete(key: KeyValue): boolean;
   clear(): void;
+  keys(): Iterable<KeyValue>;
   entries(): Iterable<readonly [KeyValue, StoredRow]>;
 }
 
@@ -23,6 +24,7 @@ export function memoryStore(): TableStore {
     put: (key, row) => void rows.set(key, row),
     delete: (key) => rows.delete(key),
     clear: () => rows.clear(),
+    keys: () => rows.keys(),
     entries: () => rows,
   };
 }

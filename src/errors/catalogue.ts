@@ -238,6 +238,13 @@ export const CATALOGUE = {
     advice:
       'Set binlog_format = ROW globally, find the session that sets another one, and read the table again.',
   },
+  'source.rolled-back': {
+    fate: 'quarantine',
+    exit: 1,
+    summary: 'Changes were delivered of a large transaction that the log says was rolled back.',
+    advice:
+      'Read the table again with `headwater resync`. MariaDB logs a transaction that is rolled back where it has made or dropped a temporary table, or has changed tables without transactions: do that outside of large transactions.',
+  },
   'source.behind': {
     fate: 'retry',
     exit: 3,

@@ -4,8 +4,9 @@ import { adminRoutes } from './admin.ts';
 import { carriesToken, isPlainHost } from './access.ts';
 import { readinessOf, verboseHealth } from './health.ts';
 import { createMetricsText } from './metrics-text.ts';
+import { RequestLimits } from './request-limits.ts';
 import type { HttpServerOptions } from './server.ts';
-import { statusPage } from './status-page.ts';
+import { pageRoutes } from './page.ts';
 
 /** Open to all, so that probes need no secret. */
 const HEALTH_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/healthz']);
@@ -18,6 +19,7 @@ export async function createRoutes(
   const startedAt = new Date(Date.now() - process.uptime() * 1000).toISOString();
   // The server that listens is not fastify's own (see server.ts).
   const app = fastify({ serverFactory: (handler) => createServer(handler), bodyLimit: 64 * 1024 });
+  const limits = new RequestLimits(() => performance.now());
   let metrics: ReturnType<typeof createMetricsText> | null = null;
 
   app.addHook('onRequest', async (request, reply) => {
@@ -25,10 +27,20 @@ export async function createRoutes(
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',
       'x-frame-options': 'DENY',
-      'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'cross-origin-resource-policy': 'same-origin',
+      'referrer-policy': 'no-referrer',
     });
     const path = request.url.split('?', 1)[0]!;
     if (HEALTH_PATHS.has(path)) return;
+    const wait = limits.request(request.ip);
+    if (wait > 0) {
+      await reply
+        .code(429)
+        .header('retry-after', wait)
+        .send({ error: `Too many requests: wait ${wait} s.` });
+      return;
+    }
     if (token === null) {
       if (isPlainHost(request.headers.host)) return;
       await reply
@@ -37,6 +49,7 @@ export async function createRoutes(
       return;
     }
     if (carriesToken(request.headers.authorization, token)) return;
+    if (request.headers.authorization !== undefined) limits.wrongToken(request.ip);
     await reply
       .code(401)
       .header('www-authenticate', 'Basic realm="headwater", charset="UTF-8"')
@@ -61,11 +74,7 @@ export async function createRoutes(
     return await reply.type(metrics.contentType).send(await metrics.render(status(), Date.now()));
   });
   app.get('/status', (_request, reply) => reply.send({ version, startedAt, pipelines: status() }));
-  app.get('/', (_request, reply) =>
-    reply
-      .type('text/html; charset=utf-8')
-      .send(statusPage({ version, startedAt, pipelines: status(), now: Date.now() })),
-  );
+  pageRoutes(app);
   if (options.administration !== null) adminRoutes(app, options.administration);
   app.setNotFoundHandler((_request, reply) =>
     reply

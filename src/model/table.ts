@@ -119,6 +119,8 @@ export interface TableSchema {
   readonly columns: readonly Column[];
   /** Indexes into `columns`, in the order of the key's index; empty for a table without a key. */
   readonly key: readonly number[];
+  /** What its columns are called is not known: only changes that cannot be read have it. */
+  readonly nameless?: true;
 }
 
 /** `schema.table`, for logs, settings and maps. Not quoted. */

@@ -1,7 +1,7 @@
 /**
  * Every metric of a pipeline: its name, what it is, and how it follows from the pipeline's status. Where Debezium
  * has an attribute (JMX) the name is that attribute's in snake case, so that dashboards carry over.
- * docs/operating.md lists this table (`npm run docs`).
+ * docs/metrics.md lists this table (`npm run docs`).
  */
 import type { PipelineState, PipelineStatus } from './status.ts';
 
@@ -22,16 +22,19 @@ export interface Sample {
   readonly value: number;
 }
 
-export const STATES: readonly PipelineState[] = [
-  'starting',
-  'standby',
-  'snapshotting',
-  'streaming',
-  'backing-off',
-  'stopping',
-  'stopped',
-  'failed',
-];
+/** Total, so that a new state cannot be left out. */
+const EVERY_STATE: Readonly<Record<PipelineState, true>> = {
+  starting: true,
+  standby: true,
+  snapshotting: true,
+  streaming: true,
+  'backing-off': true,
+  paused: true,
+  stopping: true,
+  stopped: true,
+  failed: true,
+};
+const STATES = Object.keys(EVERY_STATE);
 
 const gauge = (name: string, help: string, samples: Metric['samples'], debezium?: string): Metric =>
   debezium === undefined
@@ -117,6 +120,12 @@ export const METRICS: readonly Metric[] = [
     ({ counters }) => counters.disconnects,
     'NumberOfDisconnects',
   ),
+  counter(
+    'headwater_number_of_erroneous_events',
+    'Changes that went to the dead-letter topic, of all tables.',
+    ({ tables }) => tables.reduce((sum, { deadLetters }) => sum + deadLetters, 0),
+    'NumberOfErroneousEvents',
+  ),
   gauge(
     'headwater_captured_tables',
     'Tables that the settings match.',
@@ -140,6 +149,12 @@ export const METRICS: readonly Metric[] = [
     '1 while a snapshot is read.',
     ({ snapshot }) => snapshot?.running ?? false,
     'SnapshotRunning',
+  ),
+  gauge(
+    'headwater_snapshot_paused',
+    '1 while an operator holds the snapshot.',
+    ({ snapshot }) => snapshot?.paused ?? false,
+    'SnapshotPaused',
   ),
   gauge(
     'headwater_snapshot_completed',
@@ -231,6 +246,11 @@ export const METRICS: readonly Metric[] = [
   ),
   counter('headwater_truncates_total', 'TRUNCATEs.', ({ counters }) => counters.truncates),
   counter('headwater_messages_total', 'Logical messages.', ({ counters }) => counters.messages),
+  gauge(
+    'headwater_warnings',
+    'Warnings that stand in the status: what is not as the settings ask for.',
+    ({ warnings }) => warnings.length,
+  ),
   counter('headwater_attempts_total', 'Attempts, the first included.', ({ attempts }) => attempts),
   {
     ...counter('headwater_table_events_total', 'Records of a table.', (status) =>

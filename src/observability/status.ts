@@ -15,13 +15,23 @@ export type PipelineState =
   | 'stopped'
   | 'failed';
 
+/** The instance that runs a pipeline which others wait for. */
+export interface Holder {
+  readonly host: string;
+  readonly pid: number;
+  /** Where its HTTP interface listens, as its settings say; null where it has none. */
+  readonly http: string | null;
+}
+
 export interface PipelineStatus {
   readonly name: string;
   readonly connector: string;
   readonly state: PipelineState;
   readonly since: string;
-  /** The last error that ended an attempt: catalogue code and sentence. */
-  readonly lastError: { readonly code: string; readonly message: string; readonly at: string } | null;
+  /** Of a standby: who runs it instead, if that is known. */
+  readonly heldBy: Holder | null;
+  /** The last error that ended an attempt. */
+  readonly lastError: StatusError | null;
   /** What is not as the settings ask for and does not keep the rest from going on. Sentences. */
   readonly warnings: readonly string[];
   readonly attempts: number;
@@ -43,8 +53,42 @@ export interface PipelineStatus {
   readonly lastDeliveryAt: string | null;
   readonly counters: PipelineCounters;
   readonly eventsPerSecond: number;
+  readonly recent: RecentActivity;
   readonly snapshot: SnapshotProgress | null;
   readonly tables: readonly TableStatus[];
+  /** Of the enrichment; empty where there is none. */
+  readonly queries: readonly QueryStatus[];
+}
+
+export interface StatusError {
+  /** Of the catalogue. */
+  readonly code: string;
+  readonly message: string;
+  /** What to do about it. */
+  readonly advice: string;
+  readonly at: string;
+}
+
+/** The last minutes, oldest sample first; all arrays have one length. */
+export interface RecentActivity {
+  readonly sampleMs: number;
+  /** When the newest sample ended. */
+  readonly until: string;
+  readonly recordsPerSecond: readonly number[];
+  /** The largest of each sample; null where it was not known. */
+  readonly lagMs: readonly (number | null)[];
+}
+
+export interface QueryStatus {
+  readonly id: string;
+  /** SQL text. */
+  readonly statement: string;
+  /** Topic of the results. */
+  readonly topic: string;
+  /** Records written to the topic since the attempt began. */
+  readonly records: number;
+  /** Rows for which an expression failed, since the attempt began. */
+  readonly problems: number;
 }
 
 export interface PipelineCounters {
@@ -72,16 +116,12 @@ export interface SnapshotProgress {
   readonly completedAt: string | null;
   readonly tablesTotal: number;
   readonly tablesDone: number;
+  /** Given up: neither done nor to be waited for. */
+  readonly tablesFailed: number;
   readonly rows: number;
   readonly estimatedRows: number | null;
   readonly rowsPerSecond: number;
   readonly remainingMs: number | null;
-}
-
-export interface DeadLetterStatus {
-  readonly code: string;
-  readonly message: string;
-  readonly at: string;
 }
 
 export interface TableStatus {
@@ -90,15 +130,21 @@ export interface TableStatus {
   readonly topic: string;
   /** `quarantined`: its snapshot was given up, or the schema registry refuses its schema. */
   readonly state: 'waiting' | 'snapshotting' | 'streaming' | 'quarantined';
-  /** Why it is quarantined. */
+  /** Why it is quarantined, and what to do. */
   readonly reason: string | null;
+  readonly advice: string | null;
+  /** How far its snapshot is; null where it has none. */
+  readonly snapshot: 'waiting' | 'reading' | 'done' | 'failed' | null;
   /** Changes that could not be encoded and went to the dead-letter topic, since the process started. */
   readonly deadLetters: number;
-  readonly lastDeadLetter: DeadLetterStatus | null;
+  readonly lastDeadLetter: StatusError | null;
   /** What is not captured and why, with the statement that changes it. */
   readonly limitation: string | null;
   readonly rowsSnapshotted: number;
   readonly estimatedRows: number | null;
+  /** Version of the schema that its last change was written with; null before the first. */
+  readonly schemaVersion: number | null;
+  /** Records, since the process started. */
   readonly events: number;
   readonly lastEventAt: string | null;
 }

@@ -1,8 +1,9 @@
 import type { Emitter } from '../emitter/emitter.ts';
-import type { Sink } from '../emitter/sink.ts';
+import type { Sink, TurnTaking } from '../emitter/sink.ts';
+import type { TableTotals } from '../emitter/table-routes.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
-import type { TableId } from '../model/table.ts';
+import type { TableId, TableSchema } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { OpenContext } from '../enrichment/enrichment.ts';
@@ -16,12 +17,22 @@ import type { PipelineMonitor } from './monitor.ts';
 export interface AttemptParts<P, S extends SourceInfo> {
   readonly name: string;
   readonly control: PipelineControl;
+  /** Left out where nobody else could run the pipeline. */
+  readonly turns?: TurnTaking;
   /** Makes a reader that has done nothing yet. */
   openReader(): Reader<P, S>;
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
+  /** Where the settings do not fit the tables, which are as the source has them now. */
+  misfits(tables: readonly TableSchema[]): Promise<readonly Misfit[]>;
+  /** Settings of tables that are not among these, in a sentence each. */
+  idleSettings(captured: readonly TableId[]): readonly string[];
   /** Recovers how records are written from the durable state; asks the schema registry where there is one. */
-  openRecords(state: ReadonlyMap<string, string>, signal: AbortSignal): Promise<Records>;
+  openRecords(
+    state: ReadonlyMap<string, string>,
+    misfits: readonly Misfit[],
+    signal: AbortSignal,
+  ): Promise<Records>;
   topicOf(id: TableId): string;
   /** All topics that are written for these tables, side topics included. */
   topicsOf(tables: readonly TableId[]): readonly string[];
@@ -52,15 +63,25 @@ export interface Attempt<P, S extends SourceInfo> {
   readonly resources: AsyncDisposableStack;
 }
 
-/** How an attempt writes records. */
-export interface Records {
-  /** `schema.table` of those that waited for the registry, which now accepts their schemas: they are read anew. */
-  readonly resumed: readonly string[];
-  createEmitter(sink: Sink, on: EmitterEvents): Emitter;
+export interface Misfit {
+  /** `schema.table`; null where it is about a statement, which concerns them all. */
+  readonly table: string | null;
+  readonly error: HeadwaterError;
 }
 
-/** What becomes of a table whose records cannot be written. */
-export interface EmitterEvents {
+/** How an attempt writes records. */
+export interface Records {
+  /** `schema.table` of those that waited, and whose records can be written now: they are read anew. */
+  readonly resumed: readonly string[];
+  /** `schema.table` of those that still wait, and why. */
+  readonly paused: ReadonlyMap<string, HeadwaterError>;
+  createEmitter(sink: Sink, context: EmitterContext): Emitter;
+}
+
+/** What becomes of a table whose records cannot be written, and the counts that go on. */
+export interface EmitterContext {
+  /** By `schema.table`. */
+  readonly totals: Map<string, TableTotals>;
   /** One change lies in the dead-letter topic; the others go on. */
   readonly onDeadLetter: TableErrorHandler;
   /** The table's changes are left out from here on. */

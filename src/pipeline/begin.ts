@@ -12,7 +12,7 @@ import type { Attempt, TableErrorHandler } from './attempt-parts.ts';
 import { Committer } from './committer.ts';
 import { startPoint, type StartPoint } from './start-point.ts';
 import { TableBoard } from './table-board.ts';
-import type { Owned } from './take-over.ts';
+import { noteDeadLetter, type Owned } from './take-over.ts';
 
 /** Progress without records is made durable this often. */
 const IDLE_COMMIT_MS = 5_000;
@@ -43,10 +43,10 @@ export async function begin<P, S extends SourceInfo>(
   owned: Owned<P, S>,
 ): Promise<Run<P, S>> {
   const { parts, monitor, log, resources, ending } = attempt;
-  const { reader, sink, restored, checkpoint, tables } = owned;
+  const { reader, sink, restored, checkpoint, tables, misfits } = owned;
   const { signal } = ending;
   const opened = await openLog(attempt, owned);
-  const records = await parts.openRecords(restored, signal);
+  const records = await parts.openRecords(restored, misfits, signal);
   const start = startPoint(opened, checkpoint, restored, {
     name: parts.name,
     resumed: records.resumed,
@@ -60,12 +60,9 @@ export async function begin<P, S extends SourceInfo>(
     log.error({ table: tableName(id), code: error.code, advice: error.advice }, error.message);
   };
   const emitter = records.createEmitter(sink, {
+    totals: monitor.tableTotals,
     onPaused: onTableError,
-    onDeadLetter: (id, error) => {
-      const table = tableName(id);
-      if (!monitor.deadLetter(table, error)) return;
-      log.error({ table, code: error.code, advice: error.advice }, error.message);
-    },
+    onDeadLetter: noteDeadLetter(attempt),
   });
   const source = reader.snapshotSource();
   const epoch = checkpoint.epoch + 1;
@@ -111,8 +108,13 @@ export async function begin<P, S extends SourceInfo>(
     emitted: () => emitter.tables(),
     deadLetters: monitor.deadLetters,
   });
+  for (const { id } of tables) {
+    const reason = records.paused.get(tableName(id));
+    if (reason !== undefined) onTableError(id, reason);
+  }
   monitor.snapshotProgress = () => snapshot.progress();
   monitor.tableStatus = () => board.status();
+  monitor.queryStatus = () => enrichment?.queries() ?? [];
 
   const committer = createCommitter(attempt, owned, { epoch, from: start.from, emitter });
   for (const notice of start.notices) await emitter.notify(notice, Date.now());

@@ -2,23 +2,29 @@ import type { EmitCounts } from '../emitter/emitter.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { JsonValue } from '../model/position.ts';
+import type { TableTotals } from '../emitter/table-routes.ts';
 import type {
-  DeadLetterStatus,
+  Holder,
   PipelineCounters,
   PipelineState,
   PipelineStatus,
+  QueryStatus,
   SnapshotProgress,
+  StatusError,
   TableStatus,
 } from '../observability/status.ts';
+import { RecentRing } from './recent.ts';
 
 /** Counters are plain fields because the hot path adds to them once a batch. */
 export type MutableCounters = { -readonly [K in keyof PipelineCounters]: number };
 
 const RATE_WINDOW_MS = 10_000;
+/** Errors that tell of another instance alone. */
+const OWNERSHIP_LOST: ReadonlySet<string> = new Set(['delivery.lease-lost', 'delivery.fenced']);
 
 export interface DeadLetterTally {
   count: number;
-  last: DeadLetterStatus;
+  last: StatusError;
   /** Codes that have been told of. */
   readonly codes: Set<string>;
 }
@@ -45,6 +51,9 @@ export class PipelineMonitor {
   /** The current attempt's snapshot, asked at each status. */
   snapshotProgress: () => SnapshotProgress | null = () => null;
   tableStatus: () => readonly TableStatus[] = () => [];
+  queryStatus: () => readonly QueryStatus[] = () => [];
+  /** By `schema.table`, over all attempts. */
+  readonly tableTotals = new Map<string, TableTotals>();
   /** By `schema.table`. */
   readonly deadLetters = new Map<string, DeadLetterTally>();
   position: JsonValue = null;
@@ -60,6 +69,7 @@ export class PipelineMonitor {
   attempts = 0;
   readonly #now: () => number;
   readonly #progressTimeoutMs: number;
+  readonly #recent: RecentRing;
   #state: PipelineState = 'starting';
   #since: number;
   #lastError: PipelineStatus['lastError'] = null;
@@ -67,6 +77,9 @@ export class PipelineMonitor {
   #lastDeliveryAt: number | null = null;
   /** Since when the source has been ahead of us without any delivery; null when it isn't. */
   #behindSince: number | null = null;
+  #heldBy: Holder | null = null;
+  /** `progress` when an attempt failed last; null where none has, or it was no fault of source or sink. */
+  #failedAt: number | null = null;
   #rate: { at: number; records: number }[] = [];
   #overBudget = false;
   #caughtUp = false;
@@ -84,6 +97,7 @@ export class PipelineMonitor {
     this.#now = options.now;
     this.#progressTimeoutMs = options.progressTimeoutMs;
     this.#since = options.now();
+    this.#recent = new RecentRing(this.#since);
   }
 
   get state(): PipelineState {
@@ -99,20 +113,30 @@ export class PipelineMonitor {
     this.#caughtUp = value;
   }
 
+  /** Another instance looks after the pipeline. */
+  standBy(holder: Holder | null): void {
+    this.enter('standby');
+    this.#heldBy = holder;
+    this.sawRetained(null);
+  }
+
+  /** The last attempt failed, and nothing has been delivered since. */
+  get troubled(): boolean {
+    return this.#failedAt === this.progress;
+  }
+
   enter(state: PipelineState): void {
     if (state === this.#state) return;
     this.#state = state;
     this.#since = this.#now();
+    this.#heldBy = null;
   }
 
   failed(error: HeadwaterError): void {
     // From now on nobody looks.
     this.caughtUp = false;
-    this.#lastError = {
-      code: error.code,
-      message: error.message,
-      at: new Date(this.#now()).toISOString(),
-    };
+    this.#failedAt = OWNERSHIP_LOST.has(error.code) ? null : this.progress;
+    this.#lastError = this.#told(error);
   }
 
   /** Takes the place of the warnings before; answers those that are new. */
@@ -123,8 +147,9 @@ export class PipelineMonitor {
   }
 
   /** A change of the table lies in the dead-letter topic; answers whether that is news of its kind. */
-  deadLetter(table: string, { code, message }: HeadwaterError): boolean {
-    const last = { code, message, at: new Date(this.#now()).toISOString() };
+  deadLetter(table: string, error: HeadwaterError): boolean {
+    const { code } = error;
+    const last = this.#told(error);
     const tally = this.deadLetters.get(table);
     if (tally === undefined) {
       this.deadLetters.set(table, { count: 1, last, codes: new Set([code]) });
@@ -141,8 +166,14 @@ export class PipelineMonitor {
   settle(): void {
     const snapshot = this.snapshotProgress();
     const tables = this.tableStatus();
+    const queries = this.queryStatus();
     this.snapshotProgress = () => snapshot;
     this.tableStatus = () => tables;
+    this.queryStatus = () => queries;
+  }
+
+  #told({ code, message, advice }: HeadwaterError): StatusError {
+    return { code, message, advice, at: new Date(this.#now()).toISOString() };
   }
 
   delivered(position: JsonValue, commitTimeUs: number | null): void {
@@ -165,6 +196,7 @@ export class PipelineMonitor {
     total.transactions += counts.transactions;
     total.records += counts.records;
     total.sourceBytes += batch.bytes;
+    this.#recent.add(counts.records, this.#now());
   }
 
   /** Bytes of log the source keeps for us; answers whether they have come to be more than the budget just now. */
@@ -183,6 +215,8 @@ export class PipelineMonitor {
     if (!ahead) this.#behindSince = null;
     else this.#behindSince ??= this.#now();
     this.#sampleRate();
+    const now = this.#now();
+    this.#recent.lag(this.#lagMs(now), now);
   }
 
   #sampleRate(): void {
@@ -198,16 +232,22 @@ export class PipelineMonitor {
     return seconds <= 0 ? 0 : Math.round((this.counters.records - first.records) / seconds);
   }
 
+  /** At most: what is outstanding is younger than the last change and than the moment when nothing was. */
+  #lagMs(now: number): number | null {
+    if (this.#caughtUp) return 0;
+    const since = Math.max((this.lastCommitTimeUs ?? 0) / 1000, this.#caughtUpAt ?? 0);
+    return since === 0 ? null : Math.max(0, Math.round(now - since));
+  }
+
   status(): PipelineStatus {
     const now = this.#now();
-    // At most: what is outstanding is younger than the last change and than the moment when nothing was.
-    const since = Math.max((this.lastCommitTimeUs ?? 0) / 1000, this.#caughtUpAt ?? 0);
-    const lagMs = this.#caughtUp ? 0 : since === 0 ? null : Math.max(0, Math.round(now - since));
+    const lagMs = this.#lagMs(now);
     return {
       name: this.name,
       connector: this.connector,
       state: this.#state,
       since: new Date(this.#since).toISOString(),
+      heldBy: this.#heldBy,
       lastError: this.#lastError,
       warnings: this.#warnings,
       attempts: this.attempts,
@@ -224,8 +264,10 @@ export class PipelineMonitor {
       lastDeliveryAt: this.#lastDeliveryAt === null ? null : new Date(this.#lastDeliveryAt).toISOString(),
       counters: { ...this.counters },
       eventsPerSecond: this.#eventsPerSecond(),
+      recent: this.#recent.recent(now),
       snapshot: this.snapshotProgress(),
       tables: this.tableStatus(),
+      queries: this.queryStatus(),
     };
   }
 }

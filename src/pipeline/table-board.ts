@@ -63,11 +63,14 @@ export class TableBoard {
                 ? 'waiting'
                 : 'streaming',
         reason: error?.message ?? null,
+        advice: error?.advice ?? null,
+        snapshot: read?.state ?? null,
         deadLetters: letters?.count ?? 0,
         lastDeadLetter: letters?.last ?? null,
         limitation,
         rowsSnapshotted: read?.rows ?? 0,
         estimatedRows: read?.estimatedRows ?? estimatedRows,
+        schemaVersion: sent?.version ?? null,
         events: sent?.events ?? 0,
         lastEventAt:
           sent === undefined || sent.lastEventAt === 0 ? null : new Date(sent.lastEventAt).toISOString(),

@@ -3,8 +3,9 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
 import type { CapturedTable, Reader } from '../readers/reader.ts';
+import { PAUSED_PREFIX } from '../state/checkpoint.ts';
 import { readCheckpoint, type Checkpoint } from '../state/durable-state.ts';
-import type { Attempt } from './attempt-parts.ts';
+import type { Attempt, Misfit, TableErrorHandler } from './attempt-parts.ts';
 import { noteRetained } from './head-watch.ts';
 
 /** The pipeline is this process's: nobody else delivers, and what was delivered is known. */
@@ -17,6 +18,8 @@ export interface Owned<P, S extends SourceInfo> {
   readonly edits: ReadonlyMap<string, string | null>;
   readonly checkpoint: Checkpoint<P>;
   readonly tables: readonly CapturedTable[];
+  /** Where the settings do not fit the tables; looked for where tables wait for that to be mended. */
+  readonly misfits: readonly Misfit[];
 }
 
 /** Looks at the source, waits for the lease, and restores the state. Nothing is made at the source yet. */
@@ -31,11 +34,12 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   sink.failed.catch(ending.fail);
   const stored = await sink.restore({
     signal,
-    onWaiting: () => {
-      monitor.enter('standby');
-      // Another instance looks after it.
-      monitor.sawRetained(null);
-      log.info({}, 'another instance is running; waiting as a warm standby');
+    onDeadLetter: noteDeadLetter(attempt),
+    ...(parts.turns === undefined ? {} : { turns: parts.turns }),
+    onWaiting: (holder) => {
+      const news = monitor.state !== 'standby';
+      monitor.standBy(holder);
+      if (news) log.info({ holder }, 'another instance is running; waiting as a warm standby');
     },
   });
   monitor.enter('starting');
@@ -46,15 +50,38 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   // A table that was dropped is no reason to stop the others, which have been going on ever since.
   const unmatched: string[] = [];
   const tables = await reader.tables(signal, fresh ? undefined : (message) => unmatched.push(message));
-  for (const message of monitor.warn(unmatched)) log.warn({}, message);
+  const captured = tables.map(({ id }) => id);
+  for (const message of monitor.warn([...unmatched, ...parts.idleSettings(captured)])) log.warn({}, message);
   if (monitor.attempts === 1) {
     for (const { id, limitation } of tables) {
       if (limitation !== null) log.warn({ table: tableName(id) }, limitation);
     }
   }
+  const misfits = await misfitsNow(attempt, { reader, restored, fresh });
   // Nothing is made at the source for a pipeline that could not deliver.
-  if (fresh) await sink.check?.(parts.topicsOf(tables.map(({ id }) => id)), signal);
-  return { reader, sink, restored, edits, checkpoint, tables };
+  if (fresh) {
+    if (misfits[0] !== undefined) throw misfits[0].error;
+    await sink.check?.(parts.topicsOf(captured), signal);
+  }
+  return { reader, sink, restored, edits, checkpoint, tables, misfits };
+}
+
+/** They stop a first start, and tables may wait for them to be mended. */
+async function misfitsNow<P, S extends SourceInfo>(
+  { parts, ending }: Attempt<P, S>,
+  { reader, restored, fresh }: Pick<Owned<P, S>, 'reader' | 'restored'> & { readonly fresh: boolean },
+): Promise<readonly Misfit[]> {
+  const waiting = [...restored.keys()].some((key) => key.startsWith(PAUSED_PREFIX));
+  return fresh || waiting ? parts.misfits(await reader.describe(ending.signal)) : [];
+}
+
+/** Counts the dead letters of each table, and tells of the first of each kind. */
+export function noteDeadLetter<P, S extends SourceInfo>({ monitor, log }: Attempt<P, S>): TableErrorHandler {
+  return (id, error) => {
+    const table = tableName(id);
+    if (!monitor.deadLetter(table, error)) return;
+    log.error({ table, code: error.code, advice: error.advice }, error.message);
+  };
 }
 
 async function refuseOnErrors<P, S extends SourceInfo>(

@@ -1,7 +1,7 @@
 import type { Batch } from '../model/batch.ts';
 import type { PositionCodec } from '../model/position.ts';
 import type { SourceInfo } from '../model/change.ts';
-import type { TableId } from '../model/table.ts';
+import type { TableId, TableSchema } from '../model/table.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 
 /** One thing `doctor` or the start checked. */
@@ -55,6 +55,13 @@ export interface Reader<P, S extends SourceInfo = SourceInfo> extends AsyncDispo
    * settings' patterns matches none; with `onUnmatched`, which is told so instead, only where none is left at all.
    */
   tables(signal: AbortSignal, onUnmatched?: (message: string) => void): Promise<readonly CapturedTable[]>;
+  /** The captured tables' columns and keys as the source has them now; changes nothing. Asked after `tables`. */
+  describe(signal: AbortSignal): Promise<readonly TableSchema[]>;
+  /**
+   * Why the stored position cannot be resumed; null where it can. Throws what `open` would refuse; changes nothing.
+   * Asked after `tables`.
+   */
+  examine(stored: StoredLog<P>, signal: AbortSignal): Promise<string | null>;
   /**
    * Makes the source keep its log for us from some position on (slot, publication) and tells how that relates
    * to what is stored. Nothing is created before `recordIntent` has resolved, so that a crash in between does
@@ -83,7 +90,8 @@ export interface StoredPosition<P> {
   readonly identity: string | null;
 }
 
-export interface OpenRequest<P> {
+/** What is stored of a log. */
+export interface StoredLog<P> {
   /** Null for a new pipeline. */
   readonly stored: StoredPosition<P> | null;
   /** An identity recorded by a former `recordIntent` whose position never became durable. */
@@ -92,6 +100,9 @@ export interface OpenRequest<P> {
   readonly lost?: string | null;
   /** The durable state as restored: schema versions go on from it (key `schema/…`). */
   readonly state?: ReadonlyMap<string, string>;
+}
+
+export interface OpenRequest<P> extends StoredLog<P> {
   /** Makes the identity of what is about to be created durable (checkpoint key `source`). */
   recordIntent(identity: string): Promise<void>;
 }

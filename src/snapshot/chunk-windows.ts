@@ -1,4 +1,4 @@
-import { HeadwaterError } from '../errors/headwater-error.ts';
+import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { Log } from '../observability/log.ts';
@@ -21,6 +21,8 @@ const SETTLE_MS = 200;
 const MAX_ATTEMPTS = 50;
 const REREAD_MS = 5;
 const MAX_REREAD_MS = 500;
+/** A table that was locked is left alone for so long; meanwhile others are read. */
+const LOCKED_MS = 1_000;
 
 export interface ChunkWindowsOptions<P, S extends SourceInfo> {
   readonly reader: WindowReader<P, S>;
@@ -55,6 +57,8 @@ export class ChunkWindows<P, S extends SourceInfo> {
   readonly #windows: Window<P, S>[] = [];
   readonly #unplanned: TableSnapshot[] = [];
   readonly #jobs: Job[] = [];
+  /** When a table that was found locked is tried again, performance.now(). */
+  readonly #lockedUntil = new Map<TableSnapshot, number>();
   #planning = 0;
 
   constructor(options: ChunkWindowsOptions<P, S>, unseen: readonly string[]) {
@@ -84,11 +88,34 @@ export class ChunkWindows<P, S extends SourceInfo> {
   start(): boolean {
     const { lanes, place } = this.#options;
     const room = place.between && this.#windows.length < WINDOWS_PER_LANE * lanes;
-    const job = room ? this.#jobs.shift() : undefined;
-    if (job !== undefined) this.#open(job);
-    else if (this.#jobs.length < lanes && this.#unplanned.length > 0) this.#plan(this.#unplanned.shift()!);
-    else return false;
+    const next = room ? this.#jobs.findIndex(({ table }) => this.#mayRead(table)) : -1;
+    if (next >= 0) {
+      this.#open(this.#jobs.splice(next, 1)[0]!);
+      return true;
+    }
+    const planned = this.#unplanned.findIndex((table) => this.#mayRead(table));
+    if (planned < 0 || this.#jobs.filter(({ table }) => this.#mayRead(table)).length >= lanes) return false;
+    this.#plan(this.#unplanned.splice(planned, 1)[0]!);
     return true;
+  }
+
+  #mayRead(table: TableSnapshot): boolean {
+    return performance.now() >= (this.#lockedUntil.get(table) ?? 0);
+  }
+
+  /** The step of a table; where somebody has locked it, `later` puts it back for another time. */
+  #unlessLocked(table: TableSnapshot, step: () => Promise<void>, later: () => void): void {
+    this.#options.background(table, async () => {
+      try {
+        await step();
+      } catch (error) {
+        if (asHeadwaterError(error).code !== 'snapshot.table-locked') throw error;
+        if (!this.#lockedUntil.has(table))
+          this.#options.log.info({ table: table.name }, 'the table is locked; others are read meanwhile');
+        this.#lockedUntil.set(table, performance.now() + LOCKED_MS);
+        later();
+      }
+    });
   }
 
   /** The stream has delivered something of the transaction. */
@@ -120,21 +147,22 @@ export class ChunkWindows<P, S extends SourceInfo> {
         'the table was being read by block, which cannot be gone on with; it is read again from the beginning',
       );
     }
-    this.#options.background(table, async () => {
+    const plan = async (): Promise<void> => {
       try {
-        const plan = await this.#options.reader.plan(
+        const planned = await this.#options.reader.plan(
           table.id,
           { chunkRows, where: table.where, ...(begun === null ? {} : { chunks: begun }) },
           this.#options.signal,
         );
-        table.adopt(plan, now());
-        plan.chunks.forEach((_, chunk) => {
+        table.adopt(planned, now());
+        planned.chunks.forEach((_, chunk) => {
           if (table.ledger!.remaining(chunk) !== null) this.#jobs.push({ table, chunk, attempt: 0 });
         });
       } finally {
         this.#planning--;
       }
-    });
+    };
+    this.#unlessLocked(table, plan, () => this.#unplanned.push(table));
   }
 
   #open(job: Job): void {
@@ -152,7 +180,7 @@ export class ChunkWindows<P, S extends SourceInfo> {
   }
 
   #read(window: Window<P, S>, delayMs: number): void {
-    this.#options.background(window.table, async () => {
+    const read = async (): Promise<void> => {
       const { reader, signal } = this.#options;
       if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
       signal.throwIfAborted();
@@ -160,6 +188,13 @@ export class ChunkWindows<P, S extends SourceInfo> {
       window.settledHigh = null;
       window.chunk = await reader.chunk(window.plan, window.range, LIMIT, signal);
       window.readAt = performance.now();
+    };
+    this.#unlessLocked(window.table, read, () => {
+      const at = this.#windows.indexOf(window);
+      if (at < 0) return;
+      this.#windows.splice(at, 1);
+      const { table, chunkIndex: chunk, attempt } = window;
+      this.#jobs.push({ table, chunk, attempt });
     });
   }
 

@@ -48,10 +48,12 @@ export function snapshotProgress(
 ): SnapshotProgress {
   let rows = 0;
   let done = 0;
+  let failed = 0;
   let estimated: number | null = 0;
   for (const table of tables) {
     rows += table.rows;
-    if (!table.pending) done++;
+    if (table.failure !== null) failed++;
+    else if (table.done) done++;
     const estimate = table.failure === null ? table.estimatedRows : table.rows;
     estimated = estimated === null || estimate === null ? null : estimated + estimate;
   }
@@ -64,6 +66,7 @@ export function snapshotProgress(
     completedAt: times.completedAt,
     tablesTotal: tables.length,
     tablesDone: done,
+    tablesFailed: failed,
     rows,
     estimatedRows: estimated,
     rowsPerSecond: rate,

@@ -1,3 +1,4 @@
+import { asHeadwaterError } from '../errors/headwater-error.ts';
 import type { Column, TableSchema } from '../model/table.ts';
 import { type Image, valueOf } from '../model/text-row.ts';
 import { ABSENT, UNCHANGED, type Value } from '../model/value.ts';
@@ -25,6 +26,19 @@ export function rowKey(row: Image, key: readonly number[]): RowKey | undefined {
     parts.push(value);
   }
   return textOf(parts);
+}
+
+/** In place of a key whose text is not in the form of its column's type. */
+export const UNREADABLE_KEY = Symbol('unreadable key');
+
+/** As `rowKey`, for rows that nobody has looked at yet. */
+export function readableKey(row: Image, key: readonly number[]): RowKey | typeof UNREADABLE_KEY | undefined {
+  try {
+    return rowKey(row, key);
+  } catch (error) {
+    if (asHeadwaterError(error).code !== 'source.value-unreadable') throw error;
+    return UNREADABLE_KEY;
+  }
 }
 
 function textOf(value: Value): string {

@@ -1,9 +1,10 @@
+import { asHeadwaterError } from '../errors/headwater-error.ts';
 import type { RowChange, SchemaChange, SourceInfo, TruncateChange } from '../model/change.ts';
 import type { TableSchema } from '../model/table.ts';
 import { type Image, TextRow, valueOf } from '../model/text-row.ts';
 import { type Row, UNCHANGED, type Value } from '../model/value.ts';
 import type { TableSnapshot } from './captured-table.ts';
-import { keyIn, type RowKey, rowKey, sameShape } from './row-key.ts';
+import { keyIn, readableKey, type RowKey, sameShape, UNREADABLE_KEY } from './row-key.ts';
 import type { ChunkRange, TablePlan, WindowChunk } from './snapshot-source.ts';
 
 /** A window with more touched keys than this is read again rather than kept. */
@@ -83,8 +84,15 @@ export class Window<P, S extends SourceInfo> {
       this.#void = true;
       return;
     }
-    const oldKey = before === null ? undefined : rowKey(before, this.#key);
-    const newKey = after === null ? undefined : (rowKey(after, this.#key) ?? oldKey);
+    const was = before === null ? undefined : readableKey(before, this.#key);
+    const is = after === null ? undefined : (readableKey(after, this.#key) ?? was);
+    // Such a row lies in the dead-letter topic, whether the stream or the chunk brings it: it hides none.
+    if (is === UNREADABLE_KEY || (was === UNREADABLE_KEY && is === undefined)) {
+      if (was !== undefined && was !== UNREADABLE_KEY) this.#touched.set(was, null);
+      return;
+    }
+    const oldKey = was === UNREADABLE_KEY ? undefined : was;
+    const newKey = is;
     if (oldKey === undefined && newKey === undefined) {
       // Something was touched and nobody can say what.
       this.#void = true;
@@ -125,16 +133,25 @@ export class Window<P, S extends SourceInfo> {
     if (key === null) return null;
     const kept: RowChange<S>[] = [];
     for (const row of rows) {
-      const id = rowKey(row.after!, key);
-      const image = id === undefined ? undefined : this.#touched.get(id);
+      const id = readableKey(row.after!, key);
+      const image = id === undefined || id === UNREADABLE_KEY ? undefined : this.#touched.get(id);
       if (image === undefined) {
         kept.push(row);
       } else if (image !== null) {
         if (!sameShape(this.#keySchema!, plan.schema)) return null;
-        const after = image.map((value, i) => (value === UNCHANGED ? valueOf(row.after!, i) : value));
-        kept.push({ ...row, after });
+        kept.push(completed(row, image));
       }
     }
     return kept;
+  }
+}
+
+/** The stream's image of the row, with what the log left out of it from the chunk. */
+function completed<S extends SourceInfo>(row: RowChange<S>, image: Row): RowChange<S> {
+  try {
+    const after = image.map((value, i) => (value === UNCHANGED ? valueOf(row.after!, i) : value));
+    return { ...row, after };
+  } catch (error) {
+    return { ...row, unreadable: asHeadwaterError(error) };
   }
 }

@@ -13,6 +13,7 @@
  * | `schema/<schema>.<table>` | the table's schema version as last used (schema/) |
  * | `enrich` | ImageReference: which file in state.dir holds the joined tables, and how much of it counts |
  * | `history/<schema>.<table>/<version>` | a version of the table's schema, and the position at which it begins |
+ * | `followed/<schema>.<table>` | columns of a MySQL table that is not captured and may come to be, by RENAME |
  * | `registry/<subject>` | id and hash of the schema last written under a registry's subject (schema/registry/) |
  * | `paused/<schema>.<table>` | why the table's changes are left out (emitter/paused-tables.ts) |
  * | `topic/<schema>.<table>` | the topic the table goes on in after an incompatible change |
@@ -29,6 +30,7 @@ export const SNAPSHOT_PAUSED_KEY = 'snapshot-paused';
 export const SCHEMA_PREFIX = 'schema/';
 export const ENRICH_KEY = 'enrich';
 export const HISTORY_PREFIX = 'history/';
+export const FOLLOWED_PREFIX = 'followed/';
 export const REGISTRY_PREFIX = 'registry/';
 export const PAUSED_PREFIX = 'paused/';
 export const TOPIC_PREFIX = 'topic/';

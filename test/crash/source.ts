@@ -1,7 +1,7 @@
 /** The database that the crash test writes to: what differs between the products. */
 import mysql from 'mysql2/promise';
 import pg from 'pg';
-import { startMysql, startPostgres } from '../support/servers.ts';
+import { type MysqlServer, startMariadb, startMysql, startPostgres } from '../support/servers.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -63,7 +63,23 @@ export async function postgresSource(): Promise<CrashSource> {
 }
 
 export async function mysqlSource(): Promise<CrashSource> {
-  const server = await startMysql({ version: '9', durable: true });
+  return sourceOn(
+    await startMysql({ version: '9', durable: true }),
+    (table, columns, rows) =>
+      `INSERT INTO ${table} WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < ${rows})
+       SELECT /*+ SET_VAR(cte_max_recursion_depth = ${rows + 1}) */ ${columns} FROM s`,
+  );
+}
+
+export async function mariadbSource(): Promise<CrashSource> {
+  return sourceOn(
+    await startMariadb({ version: '11.8', durable: true }),
+    (table, columns, rows) =>
+      `INSERT INTO ${table} SELECT ${columns} FROM (SELECT seq AS i FROM seq_1_to_${rows}) s`,
+  );
+}
+
+async function sourceOn(server: MysqlServer, fill: CrashSource['fill']): Promise<CrashSource> {
   await server.query('CREATE DATABASE crash');
   const url = server.urlFor({ database: 'crash' });
   return {
@@ -74,9 +90,7 @@ export async function mysqlSource(): Promise<CrashSource> {
       'CREATE TABLE items (a INT, b VARCHAR(20) COLLATE utf8mb4_bin, rev BIGINT NOT NULL, amount DECIMAL(10,2), PRIMARY KEY (b, a))',
       'CREATE TABLE log (rev BIGINT NOT NULL, what TEXT)',
     ],
-    fill: (table, columns, rows) =>
-      `INSERT INTO ${table} WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < ${rows})
-       SELECT /*+ SET_VAR(cte_max_recursion_depth = ${rows + 1}) */ ${columns} FROM s`,
+    fill,
     bulkUpdate: `UPDATE accounts a JOIN
       (SELECT id, row_number() OVER (ORDER BY id) n FROM accounts WHERE id BETWEEN $2 AND $2 + 5000) x
       ON a.id = x.id SET a.rev = $1 + x.n`,

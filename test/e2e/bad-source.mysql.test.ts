@@ -2,7 +2,15 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort, type MysqlServer, startMysql } from '../support/servers.ts';
-import { type Finished, headwater, logLines, pipelineFile, type Workspace, workspace } from './headwater.ts';
+import {
+  type Finished,
+  headwater,
+  logLines,
+  type PipelineFile,
+  pipelineFile,
+  type Workspace,
+  workspace,
+} from './headwater.ts';
 
 const PASSWORD = 'corr3ct-h0rse';
 
@@ -41,11 +49,18 @@ interface Attempt extends Finished {
 /** The same file through `run` and `doctor`. */
 async function attempt(
   url: string,
-  { tables = ['shop.orders'], source = [] }: { tables?: readonly string[]; source?: readonly string[] } = {},
+  {
+    tables = ['shop.orders'],
+    source = [],
+    more = [],
+  }: Partial<Pick<PipelineFile, 'tables' | 'source' | 'more'>> = {},
 ): Promise<Attempt> {
   const name = `bad-${++count}`;
   const out = files.path(name);
-  const file = await files.write(`${name}.yaml`, pipelineFile({ name, url, tables, path: out, source }));
+  const file = await files.write(
+    `${name}.yaml`,
+    pipelineFile({ name, url, tables, path: out, source, more }),
+  );
   const [run, doctor] = await Promise.all([headwater(['run', file]), headwater(['doctor', file])]);
   return { ...run, name, out, doctor };
 }
@@ -105,6 +120,16 @@ describe('the address', () => {
       exit: 2,
       says: /shop\.ordrs/,
     });
+  });
+});
+
+describe('the settings of a table', () => {
+  it.each([
+    ['a filter', 'enrich.statement-invalid', 'filter: "total > 1"', /filter of shop\.orders.*TOTAL/],
+    ['a key', 'settings.key-column-missing', 'key: [number]', /key of shop\.orders .*number/],
+  ])('%s names a column that there is not', async (_, code, rule, says) => {
+    const more = [`tables: { shop.orders: { ${rule} } }`];
+    await expectRefusal(await attempt(as('good'), { more }), { code, exit: 2, says });
   });
 });
 

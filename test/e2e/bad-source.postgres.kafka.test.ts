@@ -16,7 +16,9 @@ import {
   Headwater,
   headwater,
   logLines,
+  type PipelineFile,
   pipelineFile,
+  runToEnd,
   type Workspace,
   workspace,
 } from './headwater.ts';
@@ -71,13 +73,13 @@ interface Attempt extends Finished {
 /** The same file through `run` and `doctor`. */
 async function attempt(
   url: string,
-  options: { readonly tables?: readonly string[]; readonly source?: readonly string[] } = {},
+  options: Partial<Pick<PipelineFile, 'tables' | 'source' | 'more'>> = {},
 ): Promise<Attempt> {
   const name = `${kafka.prefix}-${++count}`;
-  const { tables = ['public.orders'], source = [] } = options;
+  const { tables = ['public.orders'], source = [], more = [] } = options;
   const file = await files.write(
     `${count}.yaml`,
-    pipelineFile({ name, url, tables, brokers: kafka.brokers, source }),
+    pipelineFile({ name, url, tables, brokers: kafka.brokers, source, more }),
   );
   const [run, doctor] = await Promise.all([headwater(['run', file]), headwater(['doctor', file])]);
   return { ...run, name, doctor };
@@ -175,12 +177,17 @@ describe('the role', () => {
   });
 
   it('may not create a publication', async () => {
-    await expectRefusal(await attempt(as('no_create')), {
-      code: 'source.privilege-missing',
-      exit: 3,
-      says: /no_create may not create the publication/,
-      fix: /GRANT CREATE ON DATABASE "?shop"? TO "?no_create"?;/,
-    });
+    await sql('ALTER TABLE orders OWNER TO no_create');
+    try {
+      await expectRefusal(await attempt(as('no_create')), {
+        code: 'source.privilege-missing',
+        exit: 3,
+        says: /no_create may not create the publication/,
+        fix: /GRANT CREATE ON DATABASE "?shop"? TO "?no_create"?;/,
+      });
+    } finally {
+      await sql('ALTER TABLE orders OWNER TO postgres');
+    }
   });
 
   it('does not own the table', async () => {
@@ -190,6 +197,34 @@ describe('the role', () => {
       says: /public\.orders.*no_owner is not/,
       fix: /CREATE PUBLICATION/,
     });
+  });
+
+  it('is told of all that publications need at once', async () => {
+    await sql(
+      `CREATE ROLE neither LOGIN REPLICATION PASSWORD '${PASSWORD}'; GRANT SELECT ON orders TO neither`,
+    );
+    const refused = await attempt(as('neither'));
+    await expectRefusal(refused, {
+      code: 'source.privilege-missing',
+      exit: 3,
+      says: /public\.orders into a publication, and neither is not, nor may it create/,
+      fix: /As superuser: CREATE PUBLICATION/,
+    });
+    const statements = refused.doctor.stdout.match(/→ .*(CREATE PUBLICATION .*|GRANT CREATE .*)$/gm)!;
+    for (const line of statements) await sql(line.replace(/^→ (As superuser: )?/, ''));
+    const file = await files.write(
+      'mended.yaml',
+      pipelineFile({
+        name: refused.name,
+        url: as('neither'),
+        tables: ['public.orders'],
+        path: files.path('mended'),
+      }),
+    );
+    const mended = await headwater(['doctor', file]);
+    expect(mended, mended.stdout).toMatchObject({ exit: 0 });
+    await sql(`DROP PUBLICATION ${(await sql('SELECT pubname FROM pg_publication'))[0]!.pubname as string};
+      REVOKE CREATE ON DATABASE shop FROM neither`);
   });
 
   it('finds a publication of somebody else that does not fit', async () => {
@@ -227,19 +262,83 @@ describe('the tables', () => {
   });
 });
 
+describe('the settings of a table', () => {
+  it.each([
+    [
+      'a filter',
+      'enrich.statement-invalid',
+      ['tables: { public.orders: { filter: "total > 1" } }'],
+      /filter of public\.orders.*TOTAL/,
+    ],
+    [
+      'a key',
+      'settings.key-column-missing',
+      ['tables: { public.orders: { key: [number] } }'],
+      /key of public\.orders .*number/,
+    ],
+    [
+      'a header',
+      'settings.column-missing',
+      ['tables: { public.orders: { headers: { of: region } } }'],
+      /header .*region.*public\.orders/,
+    ],
+    [
+      'the outbox',
+      'settings.column-missing',
+      ['outbox: { table: public.orders }'],
+      /outbox .*public\.orders/,
+    ],
+    [
+      'a statement',
+      'enrich.statement-invalid',
+      [
+        'enrich:',
+        '  sql:',
+        '  - |',
+        "    CREATE STREAM o WITH (CDC_TABLE = 'PIPELINE.public.orders');",
+        '    CREATE STREAM p AS SELECT id, totl FROM o;',
+      ],
+      /line 2:\d+.*TOTL/,
+    ],
+  ])('%s names a column that there is not', async (_, code, more, says) => {
+    const name = `${kafka.prefix}-${count + 1}`;
+    const lines = more.map((line) => line.replace('PIPELINE', name));
+    await expectRefusal(await attempt(as('postgres'), { more: lines }), { code, exit: 2, says });
+  });
+
+  it('of a table that is not captured, are told of with what was meant', async () => {
+    const text = pipelineFile({
+      name: `${kafka.prefix}-idle`,
+      url: as('postgres'),
+      tables: ['public.orders'],
+      path: files.path('idle'),
+      source: ['postgres: { slot: idle, publication: idle }'],
+      more: ['tables: { public.order: { columns: { mask: { id: hash } } } }'],
+    });
+    const file = await files.write('idle.yaml', text);
+    const says = /tables\.public\.order,.*did you mean public\.orders\?/;
+    const doctor = await headwater(['doctor', file]);
+    expect(doctor.stdout).toMatch(says);
+    expect(doctor.exit).toBe(0);
+    const { exit, stderr } = await runToEnd(file);
+    expect(logLines(stderr).filter(({ level, msg }) => level === 'warn' && says.test(msg))).toHaveLength(1);
+    expect(exit).toBe(0);
+    await sql(
+      `SELECT pg_drop_replication_slot('idle'); DROP PUBLICATION idle; DROP PUBLICATION idle_insert_only`,
+    );
+  });
+});
+
 describe('the slot', () => {
   it('exists and is not of this pipeline', async () => {
     await sql(`SELECT pg_create_logical_replication_slot('somebodys', 'pgoutput')`);
     try {
-      const file = { source: ['postgres: { slot: somebodys }'] };
-      const { name, exit, stderr } = await attempt(as('postgres'), file);
-      const [error] = logLines(stderr).filter(({ level }) => level === 'error');
-      expect(error).toMatchObject({ code: 'source.slot-foreign' });
-      expect(error!.msg).toMatch(/somebodys/);
-      expect(error!.advice).toMatch(/pg_drop_replication_slot\('somebodys'\)/);
-      expect(exit).toBe(3);
-      expect(await leftovers()).toEqual([]);
-      expect(await topicsLike(kafka.brokers, name, `headwater.${name}`)).toEqual([]);
+      await expectRefusal(await attempt(as('postgres'), { source: ['postgres: { slot: somebodys }'] }), {
+        code: 'source.slot-foreign',
+        exit: 3,
+        says: /slot somebodys exists/,
+        fix: /pg_drop_replication_slot\('somebodys'\)/,
+      });
     } finally {
       await sql(`SELECT pg_drop_replication_slot('somebodys')`);
     }
@@ -270,7 +369,8 @@ describe('the slot', () => {
     });
     await using first = new Headwater(['run', await files.write('reads.yaml', text)]);
     await first.until(({ state, confirmed }) => state === 'streaming' && confirmed !== null);
-    const { name, exit, stderr } = await attempt(as('postgres'), { source });
+    const { name, exit, stderr, doctor } = await attempt(as('postgres'), { source });
+    expect(doctor).toMatchObject({ exit: 3 });
     const [error] = logLines(stderr).filter(({ level }) => level === 'error');
     expect(error?.code).toMatch(/^source\.slot-(in-use|foreign)$/);
     expect(error!.msg).toMatch(/shared/);

@@ -114,7 +114,7 @@ describe('beside a running daemon', () => {
     expect((await run.stop()).exit).toBe(0);
   });
 
-  it('offsets export and set go back to where it was', async () => {
+  it('offsets set moves to where the log can be read from, and nowhere else', async () => {
     const exported = await headwater(['offsets', 'export', file]);
     const path = await files.write('offsets.json', exported.stdout);
     await insert(3);
@@ -122,12 +122,22 @@ describe('beside a running daemon', () => {
     const unasked = await headwater(['offsets', 'set', file, `@${path}`]);
     expect(unasked.exit).toBe(2);
     expect(unasked.stderr).toMatch(/--yes/);
-    const moved = await headwater(['offsets', 'set', file, `@${path}`, '--yes']);
+    const before = (await headwater(['offsets', 'export', file])).stdout;
+    // The slot has let go of what was before.
+    const late = await headwater(['offsets', 'set', file, `@${path}`, '--yes']);
+    expect(late.stderr).toMatch(/source\.position-lost.*cannot be read from .*slot .* stands at/);
+    expect(late.exit).toBe(1);
+    for (const nothing of ['{"lsn"', '{"lsn":"x"}', '7', '{"lsn":"FFFF/0"}']) {
+      const refused = await headwater(['offsets', 'set', file, nothing, '--yes']);
+      expect(refused.exit, refused.stderr).toBe(nothing.includes('FFFF') ? 1 : 2);
+    }
+    expect((await headwater(['offsets', 'export', file])).stdout).toBe(before);
+    const [head] = await database.query<{ lsn: string }>('SELECT pg_current_wal_flush_lsn() AS lsn');
+    const position = { lsn: head!.lsn };
+    const moved = await headwater(['offsets', 'set', file, JSON.stringify(position), '--yes']);
     expect(moved.exit, moved.stderr).toBe(0);
-    const { position } = JSON.parse((await headwater(['offsets', 'export', file])).stdout) as {
-      position: unknown;
-    };
-    expect(position).toEqual((JSON.parse(exported.stdout) as { position: unknown }).position);
+    const after = JSON.parse((await headwater(['offsets', 'export', file])).stdout) as { position: unknown };
+    expect(after.position).toEqual(position);
   });
 
   it('is not ready while it starts, and the token guards all but the health pages', async () => {

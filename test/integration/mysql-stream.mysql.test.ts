@@ -1,3 +1,4 @@
+import mysql from 'mysql2/promise';
 import { describe, expect, test } from 'vitest';
 import { valueOf } from '../../src/model/text-row.ts';
 import { MYSQL_POSITIONS } from '../../src/readers/mysql/position.ts';
@@ -324,7 +325,7 @@ test.each(['MINIMAL', 'FULL'])(
       INSERT INTO t VALUES (1000, 2, 20, 200);
       ALTER TABLE t RENAME COLUMN a TO b, RENAME COLUMN b TO a;
       INSERT INTO t VALUES (3000, 3, 30, 300);
-      ALTER TABLE t DROP COLUMN c, MODIFY b VARCHAR(10) AFTER a, ADD e ENUM('x', 'y');
+      ALTER TABLE t DROP COLUMN c, MODIFY b VARCHAR(10) AFTER a, ADD e ENUM(X'78', 'y');
       INSERT INTO t VALUES (4, 40, 'four', 'y');
       ALTER TABLE t CHANGE e f ENUM('x', 'y', 'z'), DROP COLUMN a, ADD (g INT, h BLOB);
       INSERT INTO t VALUES (5, 'five', 'z', 50, 'h');
@@ -339,10 +340,37 @@ test.each(['MINIMAL', 'FULL'])(
       { id: 1, a: 10, b: 100 },
       { c: 1000, id: 2, a: 20, b: 200 },
       { c: 3000, id: 3, b: 30, a: 300 },
-      // Labels of an ENUM that is gone are nowhere.
+      // Labels of an ENUM that is gone are in the statement, where they are text.
       metadata === 'FULL' ? { id: 4, a: 40, b: 'four', e: 'y' } : unknown,
       { id: 5, b: 'five', f: 'z', g: 50, h: Buffer.from('h') },
     ]);
     expect(changes.filter(({ kind }) => kind === 'schema').length).toBeGreaterThanOrEqual(5);
   },
 );
+
+test('a statement is read in the character set and the SQL mode of its session', async () => {
+  await using server = await startMysql({ version: '9', settings: { 'binlog-row-metadata': 'MINIMAL' } });
+  await server.query('CREATE DATABASE d; CREATE TABLE d.first (id INT PRIMARY KEY)');
+  const db = { url: server.url, name: 'd' };
+  await using reader = makeReader(db);
+  const { continuity } = await openReader(reader);
+  if (continuity.kind !== 'fresh') throw new Error('not fresh');
+  const session = await mysql.createConnection({
+    uri: server.urlFor({ database: 'd' }),
+    charset: 'latin1_swedish_ci',
+  });
+  const [[client]] = await session.query<mysql.RowDataPacket[]>('SELECT @@character_set_client AS charset');
+  expect(client).toEqual({ charset: 'latin1' });
+  await session.query("SET sql_mode = 'NO_BACKSLASH_ESCAPES'");
+  await session.query("CREATE TABLE t (id INT PRIMARY KEY, größe ENUM('ä', 'b') COMMENT '\\', c INT)");
+  await session.query("INSERT INTO t VALUES (1, 'ä', 2)");
+  // So that the catalogue tells nothing.
+  await session.query('ALTER TABLE t DROP COLUMN größe');
+  await session.query('INSERT INTO t VALUES (2, 3)');
+  await session.end();
+  const { changes } = await readToEnd(reader, continuity.start);
+  expect(plainRows(changes)).toEqual([
+    { op: 'c', before: null, after: { id: 1, größe: 'ä', c: 2 } },
+    { op: 'c', before: null, after: { id: 2, c: 3 } },
+  ]);
+});

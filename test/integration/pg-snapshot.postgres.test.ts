@@ -166,6 +166,33 @@ describe.each(postgresVersions)('the snapshot of PostgreSQL %i', (version) => {
     await db.query('DROP TABLE busy');
   });
 
+  test('a table that somebody has locked keeps nobody else waiting in windows', async () => {
+    await db.query('CREATE TABLE busy (id int PRIMARY KEY); INSERT INTO busy VALUES (1)');
+    const reader = makeReader(db, { tables: ['public.busy', 'public.items'], slot: `${db.name}_busy` });
+    const signal = new AbortController().signal;
+    await reader.tables(signal);
+    await openReader(reader);
+    await using windows = await reader.snapshotSource().openWindows({ parallelism: 1 }, signal);
+    const plan = (table: string) =>
+      windows.plan({ schema: 'public', table }, { chunkRows: 100_000, where: null }, signal);
+    const chunk = (planned: TablePlan) =>
+      windows.chunk(planned, planned.chunks[0]!, { maxRows: 10, maxBytes: 100_000 }, signal);
+    const before = await plan('busy');
+    const lock = new pg.Client({ connectionString: db.url });
+    await lock.connect();
+    await lock.query('BEGIN; LOCK TABLE busy');
+    const refused = { code: 'snapshot.table-locked' };
+    await expect(plan('busy')).rejects.toMatchObject(refused);
+    await expect(chunk(before)).rejects.toMatchObject(refused);
+    expect((await chunk(await plan('items'))).rows).toHaveLength(10);
+    await lock.query('ROLLBACK');
+    await lock.end();
+    expect((await chunk(before)).rows).toHaveLength(1);
+    await reader[Symbol.asyncDispose]();
+    await db.query(`SELECT pg_drop_replication_slot('${db.name}_busy')`);
+    await db.query('DROP TABLE busy');
+  });
+
   test('with a condition of the operator', async () => {
     const run = new Run(db, 'where', ['orders', 'items']);
     run.where = new Map([

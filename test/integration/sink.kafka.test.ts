@@ -9,7 +9,7 @@ import { Fence } from '../../src/emitter/sinks/kafka/fence.ts';
 import { openKafkaSink } from '../../src/emitter/sinks/kafka/kafka-sink.ts';
 import { Lease } from '../../src/emitter/sinks/kafka/lease.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from '../../src/emitter/sinks/kafka/options.ts';
-import { offsetRange } from '../../src/emitter/sinks/kafka/partition-reader.ts';
+import { offsetRange, withFreshLeaders } from '../../src/emitter/sinks/kafka/partition-reader.ts';
 import { readState, writeState } from '../../src/emitter/sinks/kafka/state-access.ts';
 import { tailKafka, type TailRecord } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
 import { openTopic, recordTopicPlan } from '../../src/emitter/sinks/kafka/topics.ts';
@@ -145,6 +145,22 @@ describe('Kafka sink', () => {
     expect((await readState(options, never)).get('position')).toBe('1');
   });
 
+  it('at least once, a topic counts as fenced only when the marker is in each of its partitions', async () => {
+    const partitions = 100;
+    const options = await newOptions({ delivery: 'at-least-once', topics: { partitions } });
+    await using cluster = new Cluster(resolveKafkaOptions(options));
+    const fence = new Fence(new TransactionCoordinator(cluster, never));
+    await fence.init();
+    for (let round = 0; round < 5; round++) {
+      const name = `${options.name}.t${round}`;
+      await fence.raise(await openTopic(cluster, recordTopicPlan(cluster, name), never));
+      const ends = Array.from({ length: partitions }, async (_, i) => {
+        return (await withFreshLeaders(cluster, name, never, () => offsetRange(cluster, name, i, false))).end;
+      });
+      expect(await Promise.all(ends)).toEqual(Array<number>(partitions).fill(1));
+    }
+  });
+
   it('at least once, a process that was stopped for longer than its session writes nothing when it wakes', async () => {
     const options = await newOptions({ delivery: 'at-least-once', sessionTimeoutMs: 6000 });
     const child = spawn(
@@ -256,12 +272,21 @@ describe('Kafka sink', () => {
     expect((refusal as Error).message).not.toContain(noise.slice(0, 20));
 
     const noting = await newOptions({ topics, oversize: 'dead-letter' });
-    const { sink: other } = await start(noting);
+    const other = await openKafkaSink(noting, SILENT);
+    opened.push(other);
+    const told: string[] = [];
+    await other.restore({
+      onWaiting: () => {},
+      onDeadLetter: ({ table }, { code }) => told.push(`${table} ${code}`),
+      signal: never,
+    });
     const its = await other.topic(`${noting.name}.t`, 'table');
-    other.append(its, record('small'));
-    other.append(its, record(noise, '{"id":7}'));
+    const origin = { schema: 'public', table: 't' };
+    other.append(its, { ...record('small'), origin });
+    other.append(its, { ...record(noise, '{"id":7}'), origin });
     other.append(its, record('behind'));
     await other.commit(new Map([['position', '1']]));
+    expect(told).toEqual(['t delivery.record-too-large']);
     const seen = await take(noting, [its.name, `${noting.name}.dead-letter`], 3);
     expect(seen.filter((each) => each.topic === its.name).map(({ value }) => text(value))).toEqual([
       'small',

@@ -6,17 +6,16 @@ import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { TableSchema } from '../../src/model/table.ts';
 import type { Row, Value } from '../../src/model/value.ts';
 import {
   column,
   EnrichmentRig,
-  type LogChange,
   type LogTransaction,
   stateAt,
   table,
   type WrittenRecord,
 } from '../support/enrichment-rig.ts';
+import { applyChange, attemptPlans, type TablesState, transactionLogs } from '../support/enrichment-logs.ts';
 
 const INT = { kind: 'int32' } as const;
 const TEXT = { kind: 'string' } as const;
@@ -41,14 +40,7 @@ const SQL = `
     FROM commit_join GROUP BY customer HAVING n <> 3;
 `;
 
-type State = Map<TableSchema, Map<Value, Row>>;
-
-function apply(state: State, { table, op, before, after }: LogChange): void {
-  const rows = state.get(table)!;
-  if (op === 't') rows.clear();
-  if (before != null) rows.delete(before[0]!);
-  if (after != null) rows.set(after[0]!, after);
-}
+type State = TablesState;
 
 function copy(state: State): State {
   return new Map([...state].map(([key, rows]) => [key, new Map(rows)]));
@@ -96,7 +88,7 @@ function model(log: readonly LogTransaction[], snapshotAt: number): readonly str
     const before = copy(state);
     const statements = transaction.map((change) => {
       const now = copy(state);
-      apply(state, change);
+      applyChange(state, change);
       return now;
     });
     const after = copy(state);
@@ -114,61 +106,15 @@ function shown({ topic, key, value }: WrittenRecord): string {
   return `${topic} ${String(number)} ${String(value)}`;
 }
 
-const id = fc.integer({ min: 0, max: 4 });
-const word = fc.constantFrom('gold', 'silver', null, 'a"b\\', 'ß');
-const rawChange = fc.record({
-  table: fc.constantFrom(CUSTOMERS, REGIONS, ORDERS, ORDERS),
-  op: fc.constantFrom('put', 'put', 'put', 'delete', 'move', 'truncate'),
-  id,
-  other: fc.option(id),
-  to: id,
-  text: word,
+const logs = transactionLogs({
+  tables: [CUSTOMERS, REGIONS, ORDERS, ORDERS],
+  rowOf: (each, key, { other, text }) => (each === REGIONS ? [key, text] : [key, other, text]),
 });
-
-/** Makes changes that can happen: inserts of what is not there, updates and deletes of what is. */
-function logOf(
-  raw: readonly (readonly (typeof rawChange extends fc.Arbitrary<infer T> ? T : never)[])[],
-): LogTransaction[] {
-  const state: State = new Map(TABLES.map((each) => [each, new Map()]));
-  return raw
-    .map((transaction) =>
-      transaction.flatMap(({ table, op, id, other, to, text }): LogChange[] => {
-        const rows = state.get(table)!;
-        const old = rows.get(id) ?? null;
-        const make = (key: number): Row => (table === REGIONS ? [key, text] : [key, other, text]);
-        let change: LogChange;
-        if (op === 'truncate') change = { table, op: 't' };
-        else if (op === 'put' || old === null)
-          change = old === null ? { table, op: 'c', after: make(id) } : { table, op: 'u', after: make(id) };
-        else if (op === 'delete') change = { table, op: 'd', before: old };
-        else if (rows.has(to)) return [];
-        else change = { table, op: 'u', before: old, after: make(to) };
-        apply(state, change);
-        return [change];
-      }),
-    )
-    .filter((transaction) => transaction.length > 0);
-}
-
-const logs = fc
-  .array(fc.array(rawChange, { minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 12 })
-  .map(logOf)
-  .filter((log) => log.length > 0);
-/** How far an attempt reads, whether it commits then, and in how large batches. */
-const attempts = fc.array(
-  fc.record({
-    step: fc.integer({ min: 1, max: 5 }),
-    commits: fc.boolean(),
-    crashes: fc.boolean(),
-    size: fc.integer({ min: 1, max: 9 }),
-  }),
-  { maxLength: 12 },
-);
 
 describe('enrichment under crashes', () => {
   it('commits what an undisturbed run of whole transactions gives, byte for byte', async () => {
     await fc.assert(
-      fc.asyncProperty(logs, fc.nat({ max: 6 }), attempts, fc.boolean(), async (log, at, plan, small) => {
+      fc.asyncProperty(logs, fc.nat({ max: 6 }), attemptPlans, fc.boolean(), async (log, at, plan, small) => {
         const snapshotAt = Math.min(at, log.length);
         using rig = new EnrichmentRig({
           sql: SQL,

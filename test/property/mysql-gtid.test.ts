@@ -97,7 +97,16 @@ describe('positions', () => {
       at('', 'mariadb'),
       at('0-1-5,7-2-9', 'mariadb'),
       { ...place, gtids: null },
-      { ...at(`${UUIDS[0]}:1-5`), mid: { tx: `${UUIDS[0]}:6`, events: 3, rows: 1 } },
+      { ...at(`${UUIDS[0]}:1-5`), mid: { tx: `${UUIDS[0]}:6`, events: 3, rows: 1, tables: null } },
+      {
+        ...at(`${UUIDS[0]}:1-5`),
+        mid: {
+          tx: `${UUIDS[0]}:6`,
+          events: 3,
+          rows: 1,
+          tables: [{ id: { schema: 'a.b', table: 'c' }, changes: 9 }],
+        },
+      },
     ]) {
       const read = MYSQL_POSITIONS.decode(MYSQL_POSITIONS.encode(position));
       expect(MYSQL_POSITIONS.encode(read)).toEqual(MYSQL_POSITIONS.encode(position));
@@ -113,7 +122,7 @@ describe('positions', () => {
     expect(compare(at(`${UUIDS[0]}:1-5`), at(`${UUIDS[1]}:1`))).toBeNull();
     expect(compare(at('0-1-5', 'mariadb'), at('0-1-6,1-1-1', 'mariadb'))).toBeLessThan(0);
     expect(compare(at('0-1-7', 'mariadb'), at('0-1-6,1-1-1', 'mariadb'))).toBeNull();
-    const mid = { tx: `${UUIDS[0]}:6`, events: 3, rows: 0 };
+    const mid = { tx: `${UUIDS[0]}:6`, events: 3, rows: 0, tables: null };
     expect(compare({ ...at(`${UUIDS[0]}:1-5`), mid }, at(`${UUIDS[0]}:1-5`))).toBeGreaterThan(0);
     const file = (name: string, pos: number) => ({ gtids: null, file: name, pos, mid: null });
     expect(compare(file('binlog.999999', 4), file('binlog.1000000', 4))).toBeLessThan(0);
@@ -128,6 +137,7 @@ describe('positions', () => {
     { file: 'b.1', pos: -1 },
     { file: 'b.1', pos: 4, gtid: 'x' },
     { file: 'b.1', pos: 4, mid: { tx: 1 } },
+    { file: 'b.1', pos: 4, mid: { tx: '0-1-2', events: 1, rows: 1, tables: [['a', 'b']] } },
   ])('none: %j', (json) => {
     expect(() => MYSQL_POSITIONS.decode(json)).toThrow(
       expect.objectContaining({ code: 'state.position-invalid' }),

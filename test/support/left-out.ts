@@ -2,6 +2,7 @@
 import { isCached } from '../../src/local-servers/cache.ts';
 import { engineRuns } from '../../src/local-servers/containers.ts';
 import { onPath } from '../../src/local-servers/processes.ts';
+import { findChromium } from './chromium.ts';
 
 export interface LeftOut {
   /** Which test files, as a glob. */
@@ -20,7 +21,17 @@ export async function leftOut(): Promise<readonly LeftOut[]> {
         'Oracle is tested where ORACLE_URL and ORACLE_TEST_URL name a server: docker/compose.oracle.yaml has one.',
     });
   }
+  // A browser is nobody's to fetch for a test of one page; where one is named, it has to be there.
+  const browser = await withoutBrowser();
+  if (browser !== null) found.push({ pattern: '**/*.browser.test.ts', reason: browser });
   if (process.env['CI'] === 'true') return found;
+  if (!(await onPath('systemd-analyze')) || !(await onPath('systemd-notify'))) {
+    found.push({
+      pattern: '**/*.systemd{.postgres,}.test.ts',
+      reason:
+        'The unit is judged, and told to, by systemd-analyze and systemd-notify, which come with systemd.',
+    });
+  }
   const kafka = await withoutKafka();
   if (kafka !== null) found.push({ pattern: '**/*.kafka{.registry,}.test.ts', reason: kafka });
   const registry = await withoutRegistry();
@@ -33,6 +44,11 @@ export async function leftOut(): Promise<readonly LeftOut[]> {
     if (reason !== null) found.push({ pattern: FILES[product], reason });
   }
   return found;
+}
+
+async function withoutBrowser(): Promise<string | null> {
+  if ((await findChromium()) !== null) return null;
+  return 'The status page is tested where Chromium is installed (Debian: apt-get install chromium), or TEST_CHROMIUM names one.';
 }
 
 /** A file may need both. */

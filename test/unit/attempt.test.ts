@@ -42,6 +42,8 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     codec,
     preflight: () => Promise.resolve([]),
     tables: () => Promise.resolve([{ id: ID, key: ['id'], estimatedRows: 1, limitation: null }]),
+    describe: () => Promise.resolve([]),
+    examine: () => Promise.resolve(null),
     open: () => Promise.resolve({ continuity: { kind: 'fresh', start: 10 }, identity: '{}' }),
     head: fake.head ?? (() => Promise.resolve({ position: 10, retainedBytes: null })),
     read: fake.read ?? (() => stream([])),
@@ -68,9 +70,12 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     control: new PipelineControl(),
     openReader: () => reader,
     openSink: fake.openSink ?? (() => Promise.resolve(sink)),
+    misfits: () => Promise.resolve([]),
+    idleSettings: () => [],
     openRecords: () =>
       Promise.resolve({
         resumed: [],
+        paused: new Map(),
         createEmitter: () =>
           ({
             prepare: () => undefined,

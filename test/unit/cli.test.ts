@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { errorsOf, exitCodeOf, formatErrors } from '../../src/cli/print-error.ts';
 import { statusText } from '../../src/cli/status-text.ts';
 import { readableDecimals } from '../../src/cli/readable-decimals.ts';
-import { describeRecord } from '../../src/cli/tail-view.ts';
+import { describeBriefly, describeRecord } from '../../src/cli/tail-view.ts';
 import { decimalBase64 } from '../../src/emitter/encoders/decimal-bytes.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { ColumnType } from '../../src/model/table.ts';
@@ -246,6 +246,18 @@ describe('delivered records for people', () => {
     );
   });
 
+  test('a delete of which the log holds the key alone says so, instead of nulls', () => {
+    const deleted = (before: object): string | null =>
+      describeEvent({ before, after: null, source, op: 'd' });
+    expect(deleted({ id: 1, a: null, b: null })).toBe(
+      '00:00:00.000 delete public.t [id=1]  (of the deleted row the log holds the key alone)\n',
+    );
+    expect(deleted({ id: 1, a: null, b: 'x' })).toContain('[id=1]  id=1 a=null b=x');
+    const record = { topic: 't', key: bytes({ id: 1 }), timestamp: 0 };
+    const event = { before: { id: 1, a: null }, after: null, source, op: 'd' };
+    expect(describeBriefly({ ...record, value: bytes(event) }, 'tx 7', false)).toContain('the key alone)');
+  });
+
   test('decimals of Debezium’s profile as numbers, where the types are known', () => {
     const decimal = (scale: number | null): ColumnType => ({ kind: 'decimal', precision: null, scale });
     const types = new Map<string, ColumnType>([
@@ -319,7 +331,13 @@ test('status for people names what is wrong', () => {
           state: 'backing-off',
           since: '2026-01-01T00:00:00Z',
           warnings: ['source.tables: public.gone matches no table in database shop.'],
-          lastError: { code: 'source.unreachable', message: 'Nothing answers.', at: '2026-01-01T00:00:00Z' },
+          heldBy: null,
+          lastError: {
+            code: 'source.unreachable',
+            message: 'Nothing answers.',
+            advice: 'Start it.',
+            at: '2026-01-01T00:00:00Z',
+          },
           attempts: 1,
           retryInMs: 4000,
           position: null,
@@ -348,6 +366,8 @@ test('status for people names what is wrong', () => {
             disconnects: 0,
           },
           eventsPerSecond: 0,
+          recent: { sampleMs: 5000, until: '2026-01-01T00:00:00Z', recordsPerSecond: [], lagMs: [] },
+          queries: [],
           snapshot: null,
           tables: [
             {
@@ -355,8 +375,16 @@ test('status for people names what is wrong', () => {
               topic: 'shop.public.a',
               state: 'streaming',
               reason: null,
+              advice: null,
+              snapshot: null,
+              schemaVersion: null,
               deadLetters: 2,
-              lastDeadLetter: { code: 'internal.bug', message: 'What is this?', at: '2026-01-01T00:00:00Z' },
+              lastDeadLetter: {
+                code: 'internal.bug',
+                message: 'What is this?',
+                advice: '',
+                at: '2026-01-01T00:00:00Z',
+              },
               limitation: null,
               rowsSnapshotted: 0,
               estimatedRows: null,
@@ -370,7 +398,9 @@ test('status for people names what is wrong', () => {
     Date.parse('2026-01-01T00:00:10Z'),
   );
   expect(text).toContain('○ shop (postgresql): backing-off since 10 s');
-  expect(text).toContain('! source.unreachable, 10 s ago, tries again in 4.0 s: Nothing answers.');
+  expect(text).toContain(
+    '! source.unreachable, 10 s ago, tries again in 4.0 s: Nothing answers.\n    → Start it.',
+  );
   expect(text).toContain('! the source advances and nothing is delivered');
   expect(text).toContain('the source keeps what is not delivered for 2 h 0 min more');
   expect(text).toContain('! source.tables: public.gone matches no table in database shop.');

@@ -4,7 +4,8 @@ import { createEmitter } from '../../src/emitter/record-emitter.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import { PausedTables } from '../../src/emitter/paused-tables.ts';
 import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
-import type { Pausing, TableSettings } from '../../src/emitter/table-routes.ts';
+import type { Pausing } from '../../src/emitter/table-routes.ts';
+import type { TableSettings } from '../../src/emitter/table-rules.ts';
 import type { ColumnRules } from '../../src/emitter/transforms/column-rules.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
@@ -28,11 +29,19 @@ interface Written {
 const written: Written[] = [];
 const failures: { table: TableId; error: HeadwaterError }[] = [];
 
+/** Topics that are not there. */
+const denied = new Set<string>();
+
 function fakeSink(): Sink {
   const parse = (text: string | Uint8Array | null): unknown =>
     text === null ? null : JSON.parse(String(text));
   return {
-    topic: (name: string) => Promise.resolve({ name }),
+    topic: (name: string) =>
+      denied.has(name)
+        ? Promise.reject(
+            new HeadwaterError('delivery.topic-missing', 'It is not there.', { details: { topic: name } }),
+          )
+        : Promise.resolve({ name }),
     append(topic: TopicHandle, record: SinkRecord) {
       written.push({
         topic: topic.name,
@@ -159,6 +168,7 @@ async function emit(emitter: Emitter, ...changes: Change<PostgresSource>[]) {
 
 beforeEach(() => {
   written.length = 0;
+  denied.clear();
   failures.length = 0;
 });
 
@@ -372,6 +382,27 @@ describe('a row that could not be read', () => {
     expect(counts).toMatchObject({ updates: 0, creates: 1, records: 2 });
   });
 
+  test('of columns without names no rule is asked and no schema made; values are shown where none is masked', async () => {
+    const nameless: TableSchema = {
+      ...table('orders', [column('@1', { kind: 'int32' })], []),
+      version: 0,
+      nameless: true,
+    };
+    const unreadable = new HeadwaterError('source.schema-unknown', 'Nobody knows.');
+    const change = { ...row('c', null, [5]), table: nameless, unreadable };
+    for (const [columns, shown] of [
+      [{}, { '@1': 5 }],
+      [{ columns: { ...NO_RULES, mask: new Map([['note', 3]]) } }, {}],
+    ] as const) {
+      written.length = failures.length = 0;
+      const options = tablesWith({ key: ['qty'], ...columns });
+      await emit(emitterWith(options, 'json-with-schema'), change, row('c', null, [2, 'x', 3], 1));
+      expect(written.map(({ topic }) => topic)).toEqual(['shop.dead-letter', 'shop.public.orders']);
+      expect(written[0]!.value).toMatchObject({ after: shown, cause: { code: 'source.schema-unknown' } });
+      expect(failures).toEqual([{ table: ORDERS.id, error: unreadable }]);
+    }
+  });
+
   test('lies there too where its text was to be encoded as it is', async () => {
     await emit(emitterWith(), row('c', null, textRow('1,x,secret')), row('c', null, textRow('2,y,3'), 1));
     expect(written.map(({ topic }) => topic)).toEqual(['shop.dead-letter', 'shop.public.orders']);
@@ -413,7 +444,7 @@ describe('a table that its settings no longer fit', () => {
     state: ReadonlyMap<string, string>,
   ): Promise<{ readonly paused: string[]; readonly parts: Pausing }> {
     const paused: string[] = [];
-    const { tables } = await PausedTables.restore(state, null);
+    const { tables } = await PausedTables.restore(state, { refusals: null });
     const onPaused = (id: TableId, { code }: HeadwaterError): void => void paused.push(`${id.table} ${code}`);
     return { paused, parts: { tables, state, onPaused, onIncompatible: 'pause' } };
   }
@@ -438,6 +469,20 @@ describe('a table that its settings no longer fit', () => {
     await emit(emitter, row('c', null, [4, 'z', 5], 3, wider));
     expect(written).toHaveLength(2);
     expect(JSON.parse(emitter.takeState()!.get('paused/public.orders')!)).toMatchObject({ accepted: true });
+  });
+
+  test('is left out where its topic cannot be had; the others go on', async () => {
+    const { paused, parts } = await pausing(new Map([['position', '{}']]));
+    denied.add('shop.public.orders');
+    const emitter = emitterWith({}, 'json', parts);
+    await emit(emitter, row('c', null, [1, 'x', 2]), row('c', null, [3, 'y', 4], 2, other));
+    expect(written.map(({ topic }) => topic)).toEqual(['shop.public.other']);
+    expect(paused).toEqual(['orders delivery.topic-missing']);
+    const noted = emitter.takeState()!.get('paused/public.orders')!;
+    expect(JSON.parse(noted)).toMatchObject({ topic: 'shop.public.orders', accepted: false });
+    const first = await pausing(new Map());
+    const refused = emit(emitterWith({}, 'json', first.parts), row('c', null, [1, 'x', 2]));
+    await expect(refused).rejects.toMatchObject({ code: 'delivery.topic-missing' });
   });
 
   test('is left out after a start that finds it so; the first start of a pipeline is refused', async () => {

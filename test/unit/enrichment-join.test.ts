@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import {
   type Attempt,
   column,
@@ -200,4 +201,33 @@ describe('a stream joined with a table of one database', () => {
       code: 'enrich.row-failed',
     });
   });
+});
+
+it('a row of a joined table that cannot be read is left out when the table is read anew', async () => {
+  const hostile = [8, 'Bo', 'silver'];
+  Object.defineProperty(hostile, 2, {
+    get: () => {
+      throw new HeadwaterError('source.value-unreadable', 'What is this?');
+    },
+  });
+  const log: LogTransaction[] = [
+    [
+      { table: CUSTOMERS, op: 'c', after: hostile },
+      { table: CUSTOMERS, op: 'c', after: [7, 'Ada', 'gold'] },
+    ],
+    [
+      { table: ORDERS, op: 'c', after: [1, 8, 1, '1.00'] },
+      { table: ORDERS, op: 'c', after: [2, 7, 1, '1.00'] },
+    ],
+  ];
+  const sql = `${SOURCES} CREATE STREAM e AS SELECT O.customer_id, C.club FROM orders O
+    LEFT JOIN customers C ON O.customer_id = C.id;`;
+  using rig = new EnrichmentRig({ sql, tables: TABLES, log, snapshotAt: 1 });
+  rig.viewAt = 1;
+  const attempt = await rig.attempt();
+  await rig.load(attempt);
+  await attempt.read(log.length, () => 100);
+  expect(attempt.commit()).toBe(true);
+  await attempt.end();
+  expect(values({ records: rig.committed })).toEqual(['{"CLUB":null}', '{"CLUB":"gold"}']);
 });

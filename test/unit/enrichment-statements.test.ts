@@ -174,7 +174,10 @@ describe('errors point to what is wrong and say what was probably meant', () => 
       'SELECT COUNT(*) AS n FROM ratings',
       'COUNT belongs to the projection or HAVING of a query with GROUP BY',
     ],
-    ['SELECT stars FROM ratings GROUP BY stars', 'the result of GROUP BY is a table: write CREATE TABLE'],
+    [
+      'SELECT stars, COUNT(*) AS n FROM ratings GROUP BY stars',
+      'the result of GROUP BY is a table: write CREATE TABLE',
+    ],
     ['SELECT stars FROM ratings HAVING stars > 1', 'HAVING belongs to GROUP BY; write WHERE'],
     ['SELECT UNIX_TIMESTAMP() AS now FROM ratings', 'the same log would not give the same result'],
     [
@@ -182,7 +185,7 @@ describe('errors point to what is wrong and say what was probably meant', () => 
       'this is no pattern of java.time',
     ],
     ['SELECT stars FROM ratings LIMIT 5', 'cannot have a LIMIT'],
-    ['SELECT * FROM customers', 'queries over tables are not in this version'],
+    ['SELECT * FROM customers', 'the result of a query over a table is a table: write CREATE TABLE'],
   ])('%s', (select, sentence) => {
     expect(said(`CREATE STREAM a AS ${select};`)).toContain(sentence);
   });
@@ -198,10 +201,38 @@ describe('errors point to what is wrong and say what was probably meant', () => 
     ['SELECT channel, COUNT(SUM(stars)) AS s FROM ratings GROUP BY channel', 'SUM belongs to the projection'],
     ['SELECT channel, TOPK(stars, channel) AS s FROM ratings GROUP BY channel', 'is a number from 1 to'],
     [
-      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW SESSION (5 SECONDS) GROUP BY channel',
-      'SESSION windows are not in this version',
+      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW SESSION (0 SECONDS) GROUP BY channel',
+      'the gap that ends a SESSION is at least a millisecond',
     ],
-    ['SELECT * FROM ratings', 'a table made by a query has a GROUP BY'],
+    ['SELECT * FROM ratings', 'events as they are make a stream: write CREATE STREAM'],
+    ['SELECT id FROM customers', 'a table needs a column besides its key'],
+    ['SELECT id, name FROM customers PARTITION BY name', 'PARTITION BY belongs to streams'],
+    [
+      'SELECT name, MAX(id) AS m FROM customers GROUP BY name',
+      'only COUNT, SUM, AVG and COLLECT_LIST can be undone',
+    ],
+    [
+      'SELECT name, COUNT(*) AS n FROM customers WINDOW TUMBLING (SIZE 1 DAY) GROUP BY name',
+      'WINDOW belongs to events',
+    ],
+    [
+      'SELECT c.id, r.stars FROM customers c JOIN ratings r ON c.id = r.user_id',
+      'begin with the stream: FROM RATINGS',
+    ],
+    [
+      'SELECT c.id, d.name FROM customers c FULL JOIN customers d ON c.id = d.id',
+      'joined with INNER or LEFT in this version, not FULL',
+    ],
+    [
+      'SELECT c.id, d.name FROM customers c JOIN customers d FOR SYSTEM_TIME AS OF BEFORE ON c.id = d.id',
+      'tables are joined as of the commit',
+    ],
+    [
+      'SELECT l.line, c.name FROM line_items l JOIN customers c ON l.user_id = c.id',
+      'the other side is no key column of LINE_ITEMS',
+    ],
+    ['SELECT ROWTIME AS t, id FROM customers', 'ROWTIME of a table is not in this version'],
+    ['SELECT id, EXPLODE(ARRAY[1, 2]) AS x FROM customers', 'EXPLODE belongs to streams'],
   ])('%s', (select, sentence) => {
     expect(said(`CREATE TABLE a AS ${select};`)).toContain(sentence);
   });
@@ -258,6 +289,43 @@ describe('EXPLAIN', () => {
         '   > LEFT JOIN CUSTOMERS AS OF COMMIT ON R.USER_ID = C.ID: one log, no repartitioning; 1 of 3 columns of public.customers in memory',
         '    > READ RATINGS: the changes of public.ratings',
       ].join('\n'),
+    );
+  });
+});
+
+describe('tables made by queries', () => {
+  const CLUBS =
+    'CREATE TABLE clubs AS SELECT club_status, COUNT(*) AS n FROM customers GROUP BY club_status;';
+
+  it('are read by others, and EXPLAIN says what is kept of them', () => {
+    const { tables, queries } = compile(`${CLUBS}
+      CREATE TABLE small AS SELECT club_status AS club, n FROM clubs WHERE n < 9;
+      CREATE STREAM a AS SELECT rating_id, s.n FROM ratings r LEFT JOIN small s ON r.channel = s.club;`);
+    expect(tables.map(({ id }) => id)).toEqual(['CTAS_CLUBS_0', 'CTAS_SMALL_1']);
+    expect(explainQuery(tables[1]!)).toBe(
+      [
+        '> WRITE SMALL to topic SMALL, keys KAFKA, values JSON: at most one record for a key in a transaction',
+        ' > PROJECT CLUB STRING KEY, N BIGINT',
+        '  > FILTER',
+        '   > READ CLUBS: groups that the checkpoint holds',
+      ].join('\n'),
+    );
+    expect(explainQuery(queries[0]!)).toContain('computed from its tables when asked for, nothing kept');
+    expect(explainQuery(tables[0]!)).toContain(
+      '> READ CUSTOMERS: 1 of 3 columns of public.customers in memory',
+    );
+  });
+
+  it('are not joined by streams where they count a stream, nor read where they have windows', () => {
+    const counted = 'CREATE TABLE c AS SELECT user_id, COUNT(*) AS n FROM ratings GROUP BY user_id;';
+    expect(
+      said(`${counted} CREATE STREAM a AS SELECT * FROM ratings r JOIN c ON r.user_id = c.user_id;`),
+    ).toContain('C counts events of a stream');
+    const windows = `CREATE TABLE w AS SELECT user_id, COUNT(*) AS n FROM ratings
+      WINDOW TUMBLING (SIZE 1 DAY) GROUP BY user_id;`;
+    expect(said(`${windows} CREATE TABLE a AS SELECT * FROM w;`)).toContain('W has windows');
+    expect(said(`${CLUBS} INSERT INTO clubs SELECT channel, 1 FROM ratings;`)).toContain(
+      'INSERT INTO writes to a stream',
     );
   });
 });

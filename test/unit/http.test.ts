@@ -9,74 +9,7 @@ import { type HttpServer, startHttp } from '../../src/http/server.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { METRICS } from '../../src/observability/metrics.ts';
 import type { PipelineStatus } from '../../src/observability/status.ts';
-
-const RUNNING: PipelineStatus = {
-  name: 'shop',
-  connector: 'postgresql',
-  state: 'streaming',
-  since: '2026-01-01T00:00:00.000Z',
-  lastError: {
-    code: 'source.unreachable',
-    message: 'Nothing answers at <b>db</b>:5432',
-    at: '2026-01-01T00:00:00Z',
-  },
-  attempts: 2,
-  retryInMs: null,
-  position: { lsn: '0/1' },
-  confirmed: { lsn: '0/1' },
-  sourceHead: { lsn: '0/2' },
-  retainedBytes: 4096,
-  retainedBudgetBytes: null,
-  headroomMs: null,
-  lagMs: 12,
-  caughtUp: false,
-  progressing: true,
-  lastDeliveryAt: '2026-01-01T00:00:01.000Z',
-  counters: {
-    creates: 1,
-    updates: 2,
-    deletes: 3,
-    reads: 4,
-    truncates: 5,
-    filtered: 0,
-    messages: 6,
-    transactions: 7,
-    records: 8,
-    recordBytes: 9,
-    commits: 10,
-    sourceBytes: 11,
-    disconnects: 12,
-  },
-  eventsPerSecond: 13,
-  snapshot: {
-    running: true,
-    paused: false,
-    startedAt: '2026-01-01T00:00:00.000Z',
-    completedAt: null,
-    tablesTotal: 3,
-    tablesDone: 1,
-    rows: 50,
-    estimatedRows: 100,
-    rowsPerSecond: 10,
-    remainingMs: 5000,
-  },
-  warnings: ['source.tables: public.<b>gone</b> matches no table.'],
-  tables: [
-    {
-      table: 'public."or"ders',
-      topic: 'shop.public.orders',
-      state: 'quarantined',
-      reason: 'it is <i>gone</i>',
-      deadLetters: 2,
-      lastDeadLetter: { code: 'internal.bug', message: 'What is this?', at: '2026-01-01T00:00:00Z' },
-      limitation: null,
-      rowsSnapshotted: 50,
-      estimatedRows: 100,
-      events: 21,
-      lastEventAt: null,
-    },
-  ],
-};
+import { RUNNING } from '../support/pipeline-status.ts';
 
 let servers: HttpServer[] = [];
 afterEach(async () => {
@@ -339,16 +272,25 @@ describe('what it shows', () => {
     expect(text).not.toMatch(/^headwater_total_table_count\{/m);
   });
 
-  test('the page escapes what it shows and loads nothing', async () => {
+  test('the page is files of its own, and may load nothing else', async () => {
     const get = await serve([RUNNING]);
     const { text, headers } = await get('/');
     expect(headers.get('content-type')).toBe('text/html; charset=utf-8');
-    expect(headers.get('content-security-policy')).toContain("default-src 'none'");
-    expect(text).toContain('&lt;b&gt;db&lt;/b&gt;:5432');
-    expect(text).toContain('it is &lt;i&gt;gone&lt;/i&gt;');
-    expect(text).toContain('public.&lt;b&gt;gone&lt;/b&gt; matches no table.');
-    expect(text).not.toMatch(/<b>db|<b>gone|<i>gone|<script|src=/);
-    expect(text).toContain('<progress max="100" value="50">');
+    const policy = headers.get('content-security-policy')!;
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).toContain("require-trusted-types-for 'script'");
+    expect(policy).not.toMatch(/unsafe|\*|https?:|data:/);
+    // All it names is served, and is what it says.
+    const named = [...text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path!);
+    expect(named).toContain('page/page.js');
+    for (const path of named) expect((await get(`/${path}`)).status, path).toBe(200);
+    const script = await get('/page/page.js');
+    expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+    const imported = [...script.text.matchAll(/from '\.\/([^']+)'/g)].map(([, file]) => file!);
+    expect(imported.length).toBeGreaterThan(1);
+    for (const file of imported) expect((await get(`/page/${file}`)).status, file).toBe(200);
+    expect((await get('/page/tsconfig.json')).status).toBe(404);
+    expect((await get('/page/..%2froutes.ts')).status).toBe(404);
   });
 
   test('nothing else, and nothing but GET', async () => {

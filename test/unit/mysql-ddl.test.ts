@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { alteredColumns, createdNames } from '../../src/readers/mysql/ddl/column-names.ts';
+import { alteredColumns, createdColumns } from '../../src/readers/mysql/ddl/column-names.ts';
 import { recognise } from '../../src/readers/mysql/ddl/statement.ts';
 
 function named(sql: string): string {
-  const statement = recognise(sql, 'db');
+  const statement = recognise({ sql }, 'db');
   const ids =
     'ids' in statement
       ? statement.ids
@@ -17,6 +17,16 @@ function named(sql: string): string {
   const verb = statement.kind === 'tables' ? statement.verb : statement.kind;
   return `${verb} ${names}`.trim();
 }
+
+test('CREATE TABLE IF NOT EXISTS and LIKE are told', () => {
+  const like = { schema: 'x', table: 'u' };
+  expect(recognise({ sql: 'CREATE TABLE IF NOT EXISTS t (LIKE x.u)' }, 'db')).toMatchObject({
+    like,
+    ifNotExists: true,
+  });
+  expect(recognise({ sql: 'CREATE TABLE t LIKE `x`.`u`' }, 'db')).toMatchObject({ like });
+  expect(recognise({ sql: 'CREATE TABLE t (`LIKE` INT)' }, 'db')).not.toHaveProperty('like');
+});
 
 describe('statements of the log', () => {
   test.each([
@@ -97,7 +107,7 @@ describe('statements of the log', () => {
           fc.array(piece, { maxLength: 60 }).map((pieces) => pieces.join(' ')),
         ),
         (sql) => {
-          expect(typeof recognise(sql, 'db').kind).toBe('string');
+          expect(typeof recognise({ sql }, 'db').kind).toBe('string');
         },
       ),
     );
@@ -125,7 +135,7 @@ describe('names of columns behind a statement', () => {
     ['ALTER TABLE t ADD c INT AFTER nothing', null],
   ])('%s', (sql, expected) => {
     expect(
-      alteredColumns(sql, BEFORE)
+      alteredColumns({ sql }, BEFORE)
         ?.map(({ name }) => name)
         .join(' ') ?? null,
     ).toBe(expected);
@@ -143,6 +153,25 @@ describe('names of columns behind a statement', () => {
     ['CREATE TABLE t (id INT) SELECT 1 AS x', null],
     ['CREATE TABLE t (id INT', null],
   ])('%s', (sql, expected) => {
-    expect(createdNames(sql)?.join(' ') ?? null).toBe(expected);
+    expect(
+      createdColumns({ sql })
+        ?.map(({ name }) => name)
+        .join(' ') ?? null,
+    ).toBe(expected);
+  });
+
+  test('what a definition says of values', () => {
+    const columns = createdColumns({
+      sql: `CREATE TABLE t (a ENUM('x', _utf8mb4'it''s', "z") CHARACTER SET latin1 NOT NULL, b SET(X'41'),
+        c BIGINT UNSIGNED COMMENT 'a', d INT COMMENT 'unsigned', e TEXT CHARSET = 'greek', f SERIAL)`,
+    });
+    expect(columns!.map(({ definition }) => definition)).toEqual([
+      { type: 'enum', values: ['x', "it's", 'z'], unsigned: false, charset: 'latin1' },
+      { type: 'set', values: null, unsigned: false, charset: null },
+      { type: 'bigint', values: null, unsigned: true, charset: null },
+      { type: 'int', values: null, unsigned: false, charset: null },
+      { type: 'text', values: null, unsigned: false, charset: 'greek' },
+      { type: 'serial', values: null, unsigned: true, charset: null },
+    ]);
   });
 });

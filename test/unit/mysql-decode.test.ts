@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import { isRowsEvent } from '../../src/readers/mysql/binlog/rows.ts';
 import { eventsOf, replay } from '../support/binlog-recording.ts';
 import { plainRows } from '../support/mysql-reader.ts';
 
@@ -49,6 +50,15 @@ describe.each([
       ddl: expect.stringContaining('DROP') as string,
     });
     expect(changes.filter(({ kind }) => kind === 'truncate')).toHaveLength(1);
+  });
+
+  test('a transaction that the server died in, so that a new log follows its rows, has not happened', async () => {
+    const { buffer, frames } = eventsOf(await readFile(new URL(name, FIXTURES)));
+    const isRows = (at: number, i: number): boolean => i % 2 === 0 && isRowsEvent(buffer[at + 4]!);
+    const cut = frames.slice(0, frames.findIndex(isRows) + 2);
+    const whole = plainRows(await replay(connector, { buffer, frames }));
+    const both = plainRows(await replay(connector, { buffer, frames: [...cut, ...frames] }));
+    expect(both).toEqual(whole);
   });
 
   test('cut off or damaged anywhere it is refused, never misread into another kind of error', async () => {

@@ -11,10 +11,14 @@ test('a session that breaks while a failed read is undone does not hide why the 
   const session = {
     open: true,
     query: () => Promise.reject(new PgError(new Map([['C', '42P01']]))),
-    command: () => Promise.reject(new PgConnectionError('lost', 'The server is shutting down')),
+    command: (sql: string) =>
+      sql.startsWith('SET')
+        ? Promise.resolve('SET')
+        : Promise.reject(new PgConnectionError('lost', 'The server is shutting down')),
     close: () => Promise.resolve(),
   } as unknown as PgConnection;
   await using windows = new PgWindows({
+    lockTimeoutMs: 1_000,
     parallelism: 1,
     connect: () => Promise.resolve(session),
     planner: {} as Planner,

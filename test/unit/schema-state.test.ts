@@ -3,6 +3,7 @@ import { historiesOf, repairOf } from '../../src/daemon/schema-history.ts';
 import { PausedTables, pausesTable, type Refusals } from '../../src/emitter/paused-tables.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { TableSchema } from '../../src/model/table.ts';
+import { SchemaHistory } from '../../src/readers/mysql/schema-history.ts';
 import { SchemaVersions } from '../../src/readers/postgres/schema-versions.ts';
 
 const TABLE: TableSchema = {
@@ -103,6 +104,7 @@ describe('tables that wait', () => {
     subject: 's',
     schema: { type: 'AVRO', text: '"int"', references: [], name: 'a.b' },
   } as const;
+  const noTopics = (): Promise<boolean> => Promise.resolve(false);
   const registry = (accepts: () => boolean): Refusals => ({
     refusedBy: (error) => (error === refusal ? refused : null),
     offer: () => Promise.resolve(accepts() ? null : refusal),
@@ -112,27 +114,31 @@ describe('tables that wait', () => {
     let now = 1_000_000;
     let accepts = false;
     const refusals = registry(() => accepts);
-    const { tables, resumed } = await PausedTables.restore(new Map(), refusals, () => now);
+    const { tables, resumed } = await PausedTables.restore(new Map(), { refusals, now: () => now });
     expect(resumed).toEqual([]);
-    expect(tables.retry()).toBeUndefined();
+    expect(tables.retry(noTopics)).toBeUndefined();
     tables.pause('public.t', refusal);
     expect(tables.reason('public.t')).toMatchObject({ code: 'schema.incompatible', message: 'It differs.' });
     const state = applied(new Map(), tables.takeChanged()!);
 
-    const again = await PausedTables.restore(state, refusals, () => now);
+    const again = await PausedTables.restore(state, { refusals, now: () => now });
     expect(again.resumed).toEqual([]);
     expect(again.tables.reason('public.t')).not.toBeNull();
-    await again.tables.retry();
+    await again.tables.retry(noTopics);
     expect(again.tables.takeChanged()).toBeUndefined();
 
     accepts = true;
-    expect(again.tables.retry()).toBeUndefined();
+    expect(again.tables.retry(noTopics)).toBeUndefined();
     now += 10_000;
-    await again.tables.retry();
+    await again.tables.retry(noTopics);
     const accepted = applied(state, again.tables.takeChanged()!);
     now += 6_000;
-    expect(() => again.tables.retry()).toThrow(expect.objectContaining({ code: 'schema.accepted' }) as Error);
-    expect((await PausedTables.restore(accepted, refusals, () => now)).resumed).toEqual(['public.t']);
+    expect(() => again.tables.retry(noTopics)).toThrow(
+      expect.objectContaining({ code: 'schema.accepted' }) as Error,
+    );
+    expect((await PausedTables.restore(accepted, { refusals, now: () => now })).resumed).toEqual([
+      'public.t',
+    ]);
   });
 
   test('with another format, or what cannot be read, nothing waits any more', async () => {
@@ -143,7 +149,42 @@ describe('tables that wait', () => {
       ],
       ['paused/c.d', '{"v":9}'],
     ]);
-    expect((await PausedTables.restore(state, null)).resumed).toEqual(['a.b', 'c.d']);
+    expect((await PausedTables.restore(state, { refusals: null })).resumed).toEqual(['a.b', 'c.d']);
+  });
+
+  test('what the settings do not fit still waits, and is not read anew in vain', async () => {
+    const misfit = new HeadwaterError('settings.key-column-missing', 'There is no qty.');
+    const before = await PausedTables.restore(new Map(), { refusals: null });
+    before.tables.pause('public.t', misfit);
+    const state = applied(new Map(), before.tables.takeChanged()!);
+    const still = await PausedTables.restore(state, {
+      refusals: null,
+      misfits: [{ table: 'public.t', error: misfit }],
+    });
+    expect(still.resumed).toEqual([]);
+    expect([...still.tables.all().keys()]).toEqual(['public.t']);
+    expect((await PausedTables.restore(state, { refusals: null })).resumed).toEqual(['public.t']);
+  });
+
+  test('a topic that cannot be had is waited for, over restarts too', async () => {
+    let now = 1_000_000;
+    const options = { refusals: null, now: () => now };
+    const missing = new HeadwaterError('delivery.topic-missing', 'It is not there.', {
+      details: { topic: 'shop.t' },
+    });
+    const before = await PausedTables.restore(new Map(), options);
+    before.tables.pause('public.t', missing);
+    const state = applied(new Map(), before.tables.takeChanged()!);
+    const { tables, resumed } = await PausedTables.restore(state, options);
+    expect(resumed).toEqual([]);
+    await tables.retry(noTopics);
+    expect(tables.takeChanged()).toBeUndefined();
+    now += 10_000;
+    const asked: string[] = [];
+    await tables.retry((topic) => Promise.resolve(asked.push(topic) > 0));
+    expect(asked).toEqual(['shop.t']);
+    const accepted = applied(state, tables.takeChanged()!);
+    expect((await PausedTables.restore(accepted, options)).resumed).toEqual(['public.t']);
   });
 
   test('only what is about one table’s schema makes it wait', () => {
@@ -158,7 +199,23 @@ describe('the histories of other sources are shown too', () => {
   const shown = (text: object) =>
     historiesOf(new Map([['schema/shop.t', JSON.stringify(text)]]), null).map(({ versions }) => versions);
 
-  test('MySQL keeps the columns of the last version', () => {
+  test('MySQL keeps a version each, and all numbers in one', () => {
+    const history = new SchemaHistory(new Map());
+    const wider = { ...TABLE, columns: [...TABLE.columns, { ...TABLE.columns[0]!, name: 'b' }] };
+    history.number(TABLE);
+    history.number(wider, { file: 'b.1', pos: 4 });
+    const state = applied(new Map(), history.takeChanged()!);
+    const versions = [
+      { version: 1, from: null, columns: [{ name: 'id' }], key: ['id'] },
+      { version: 2, from: '{"file":"b.1","pos":4}', columns: [{ name: 'id' }, { name: 'b' }], key: ['id'] },
+    ];
+    expect(historiesOf(state, null)).toMatchObject([{ table: 'public.a/b', versions }]);
+    const again = new SchemaHistory(state);
+    expect([again.number(TABLE).version, again.number(wider).version]).toEqual([1, 2]);
+    expect(again.takeChanged()).toBeUndefined();
+  });
+
+  test('MySQL: what an earlier version of Headwater kept, the columns of the last version', () => {
     const id = { name: 'id', columnType: 'int unsigned', dataType: 'int', nullable: false };
     const stored = {
       version: 2,

@@ -212,6 +212,43 @@ test.each([1, 2])(
   },
 );
 
+test('in windows too a table that is locked keeps nobody waiting', async () => {
+  const db = database();
+  const source = new ModelSnapshotSource(db, false);
+  const locked = new HeadwaterError('snapshot.table-locked', 'The table is locked.');
+  const done: string[] = [];
+  let plans = 0;
+  const slow: Options['source'] = {
+    openView: () => Promise.resolve(null),
+    openOwnView: () => source.openOwnView(),
+    async openWindows() {
+      const reader = await source.openWindows();
+      return {
+        ...reader,
+        plan: async (id, options, signal) => {
+          if (id.table === 'a' && ++plans === 1) throw locked;
+          return reader.plan(id, options, signal);
+        },
+        chunk: async (plan, range, limit, signal) => {
+          if (plan.id.table === 'a' && !done.includes('b')) throw locked;
+          const chunk = await reader.chunk(plan, range, limit, signal);
+          if (chunk.lastKey === null && range.to === null) done.push(plan.id.table);
+          return chunk;
+        },
+      };
+    },
+  };
+  const snapshot = snapshotOf(slow, { freshStart: false, parallelism: 1, mode: 'initial_only' });
+  const { state } = await collect(
+    snapshot.merge(db.stream({ lsn: db.insert, done: 0 }), () => undefined, never),
+    { rows: 0, state: new Map() },
+  );
+  expect([...new Set(done)]).toEqual(['b', 'a']);
+  expect(plans).toBeGreaterThan(1);
+  expect([...state.keys()]).toContain('table/public.a');
+  expect(snapshot.done).toBe(true);
+});
+
 test('an idle stream is asked for its position, and ends with mode initial_only', async () => {
   const db = database();
   let wake: (() => void) | null = null;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { asHeadwaterError, HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { RowChange } from '../../src/model/change.ts';
-import { valuesOf } from '../../src/model/text-row.ts';
+import { TextRow, valuesOf } from '../../src/model/text-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 import { ByteQueue } from '../../src/snapshot/byte-queue.ts';
 import { TableSnapshot } from '../../src/snapshot/captured-table.ts';
@@ -173,6 +173,29 @@ describe('Window', () => {
     const wider = { ...table, columns: [...table.columns, { ...first!, name: 'more' }] };
     window.observe({ kind: 'schema', id: table.id, table: wider, previous: table, ddl: null, tx: null, at });
     expect(left(window)).toBe(null);
+  });
+
+  test('goes on where a key cannot be read: such a row is for the dead-letter topic', () => {
+    const text = (id: string): TextRow => {
+      const bytes = Buffer.from(id);
+      return new TextRow(bytes, 0, bytes.length, {
+        decoders: [
+          (cell) => {
+            if (!/^\d+$/.test(cell)) throw new HeadwaterError('source.value-unreadable', 'What is this?');
+            return Number(cell);
+          },
+        ],
+        locate: (_, start, end, into) => into.set([start, end - start]),
+      });
+    };
+    const window = opened([]);
+    const rows = ['1', '2', '3', 'x', 'y'].map((id) => ({ ...change('c', null, null), after: text(id) }));
+    window.chunk = { ...window.chunk!, rows };
+    window.observe({ ...change('u', null, null), before: text('1'), after: text('z') });
+    window.observe({ ...change('u', null, null), before: text('x'), after: text('2') });
+    window.observe({ ...change('d', null, null), before: text('y') });
+    window.observe({ ...change('c', null, null), after: text('q') });
+    expect(window.survivors()).toEqual([rows[2], rows[3], rows[4]]);
   });
 
   test('is empty after a truncation', () => {

@@ -1,10 +1,12 @@
 import { createHash, createHmac } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { EmitterOptions } from '../../src/emitter/emitter.ts';
+import { OutboxMessages } from '../../src/emitter/outbox-messages.ts';
 import { createEmitter } from '../../src/emitter/record-emitter.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
 import type { ColumnRules } from '../../src/emitter/transforms/column-rules.ts';
+import { Outbox } from '../../src/emitter/transforms/outbox.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { RowChange } from '../../src/model/change.ts';
@@ -427,13 +429,63 @@ describe('outbox', () => {
     });
   });
 
-  test('a column that is missing is named', async () => {
-    await expect(
-      emit({ outbox: { ...outbox, key: 'agregateid' } }, [change('c', null, MESSAGE, OUTBOX)]).then(
-        () => 'nothing',
-      ),
-    ).rejects.toThrow(
-      'The outbox in the settings needs the column agregateid, which public.outbox does not have.',
+  const causeOf = ({ value }: { readonly value: string | null }): unknown => JSON.parse(value!);
+
+  test('a column that is missing makes dead letters of the messages, and the others go on', async () => {
+    const options = { outbox: { ...outbox, key: 'agregateid' } };
+    const records = await emit(options, [change('c', null, MESSAGE, OUTBOX), change('c', null, ANN)]);
+    expect(records.map(({ topic }) => topic)).toEqual(['shop.dead-letter', 'shop.public.users']);
+    expect(causeOf(records[0]!)).toMatchObject({
+      table: 'public.outbox',
+      after: { aggregateid: '17', type: 'OrderCreated' },
+      cause: {
+        code: 'settings.column-missing',
+        message: 'The outbox in the settings needs the column agregateid, which public.outbox does not have.',
+      },
+    });
+  });
+
+  test('a route that makes no name of a topic is a dead letter', async () => {
+    const long: Row = ['u-1', 'r'.repeat(300), '17', 't', null, null];
+    const records = await emit({ outbox }, [
+      change('c', null, long, OUTBOX),
+      change('c', null, MESSAGE, OUTBOX),
+    ]);
+    expect(records.map(({ topic }) => topic)).toEqual(['shop.dead-letter', 'outbox.event.order_s']);
+    const { cause } = causeOf(records[0]!) as { cause: { code: string; message: string } };
+    expect(cause.code).toBe('delivery.topic-invalid');
+    expect(cause.message).toMatch(/public\.outbox .* 313 characters/);
+    expect(cause.message).not.toContain('rrr');
+  });
+
+  test('a topic that cannot be had keeps nobody waiting, and is asked for again', async () => {
+    let now = 0;
+    let there = false;
+    const asked: string[] = [];
+    const messages = new OutboxMessages(
+      new Outbox(outbox, 'debezium'),
+      {
+        topic: (name: string) => {
+          asked.push(name);
+          return there
+            ? Promise.resolve({ name })
+            : Promise.reject(new HeadwaterError('delivery.topic-missing', 'It is not there.'));
+        },
+      } as unknown as Sink,
+      () => now,
     );
+    const message = change('c', null, MESSAGE, OUTBOX);
+    const prepared = async (): Promise<unknown> => {
+      const waiting: Promise<unknown>[] = [];
+      messages.prepare(message, waiting);
+      await Promise.all(waiting);
+      return messages.of(message);
+    };
+    expect(await prepared()).toMatchObject({ error: { code: 'delivery.topic-missing' } });
+    there = true;
+    expect(await prepared()).toMatchObject({ error: { code: 'delivery.topic-missing' } });
+    now = 10_000;
+    expect(await prepared()).toEqual({ topic: { name: 'outbox.event.order_s' } });
+    expect(asked).toHaveLength(2);
   });
 });

@@ -7,7 +7,7 @@ import { describeBriefly, describeRow } from '../tail-view.ts';
 import { VERSION } from '../version.ts';
 
 /** npm sends on at once what the terminal sends to all; somebody who means it presses Ctrl-C later. */
-const SAME_SIGNAL_MS = 700;
+const SAME_SIGNAL_MS = 2_000;
 
 export const command = defineCommand({
   build: (yargs) =>

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { createInterface } from 'node:readline/promises';
-import { type Offsets, readOffsets, writeOffsets } from '../../daemon/offsets.ts';
+import { type Offsets, POSITION_FIX, readOffsets, writeOffsets } from '../../daemon/offsets.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { JsonValue } from '../../model/position.ts';
 import type { Settings } from '../../settings/settings.ts';
@@ -61,7 +61,9 @@ async function set({ settings, offsets, text, yes, json }: SetRequest, signal: A
     process.stderr.write('Nothing has been changed.\n');
     return 1;
   }
-  await writeOffsets(settings, position, signal);
+  const unchecked = ({ message }: HeadwaterError): void =>
+    void process.stderr.write(`Whether the log can be read from there is not known: ${message}\n`);
+  await writeOffsets(settings, position, unchecked, signal);
   process.stdout.write(
     json ? `${JSON.stringify({ position })}\n` : `${settings.name} resumes at ${JSON.stringify(position)}.\n`,
   );
@@ -88,8 +90,8 @@ async function confirmed(warning: string, signal: AbortSignal): Promise<boolean>
 /** A position alone, or what `export` prints around it. */
 async function readPosition(text: string | undefined): Promise<JsonValue> {
   const invalid = (what: string): HeadwaterError =>
-    new HeadwaterError('state.position-invalid', what, {
-      fix: 'Give JSON as `headwater offsets export` prints it: headwater offsets set FILE @offsets.json',
+    new HeadwaterError('settings.invalid', what, {
+      fix: POSITION_FIX,
     });
   if (text === undefined) throw invalid('`offsets set` needs a position after the file.');
   let json = text;

@@ -10,6 +10,7 @@ import { defineCommand } from '../command.ts';
 import { loadFiles, loadWithStatements } from '../load-files.ts';
 import { errorsOf } from '../print-error.ts';
 import { createProgress } from '../progress.ts';
+import { reportToServiceManager } from '../service-manager.ts';
 import { onStopSignals } from '../signals.ts';
 import { VERSION } from '../version.ts';
 
@@ -48,6 +49,9 @@ export const command = defineCommand({
       redact,
       write: (line) => progress.writeLine(line),
     });
+    let daemon: Daemon | null = null;
+    const status: Daemon['status'] = () => daemon?.status() ?? [];
+    await using manager = reportToServiceManager({ status, log }, process.env);
     const timeoutMs = Math.max(...settings.map(({ shutdownTimeoutMs }) => shutdownTimeoutMs));
     const reload = async (): Promise<ReloadSummary> => {
       const summary = running().reload(await loadWithStatements(files));
@@ -60,11 +64,13 @@ export const command = defineCommand({
       ...(process.stderr.isTTY
         ? {}
         : { onHangup: () => void reload().catch((error) => logErrors(log, error)) }),
-      onStop: (signal) => log.info({ signal }, 'stopping: what has been read is delivered first'),
+      onStop: (signal) => {
+        log.info({ signal }, 'stopping: what has been read is delivered first');
+        manager?.stopping();
+      },
       onTimeout: () =>
         log.error({ timeoutMs }, 'shutdown.timeout is over; the next start resumes at the last commit'),
     });
-    let daemon: Daemon | null = null;
     const running = (): Daemon => {
       if (daemon !== null) return daemon;
       throw new HeadwaterError('request.not-running', 'The daemon is starting.');
@@ -73,7 +79,7 @@ export const command = defineCommand({
     const http = await serve(
       settings,
       {
-        status: () => daemon?.status() ?? [],
+        status,
         administration: {
           carryOut: (name, request) => carryOut(running(), name, request, REQUEST_TIMEOUT_MS),
           reload,

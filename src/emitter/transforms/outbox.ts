@@ -9,6 +9,7 @@ import { valuesOf } from '../../model/text-row.ts';
 import type { Row } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { SinkRecord } from '../sink.ts';
+import { refuseTopicName } from '../topic-fault.ts';
 import { sanitizeTopic } from '../topic-names.ts';
 import { type ColumnHeader, columnHeaders, columnIndex, headersOf } from './added-headers.ts';
 import { type ValueText, valueText } from './value-text.ts';
@@ -65,6 +66,11 @@ export class Outbox {
     return this.#isLast;
   }
 
+  /** Throws `settings.column-missing` where the table lacks a column that messages are made of. */
+  fit(table: TableSchema): void {
+    this.#of(table);
+  }
+
   /** With `{route}` in it, whatever the message. */
   get topic(): string {
     return this.#options.topic;
@@ -75,14 +81,19 @@ export class Outbox {
     return after !== null && op !== 'u';
   }
 
-  /** The topic of the message, or null where the change is none. Throws `settings.column-missing`. */
+  /**
+   * The topic of the message, or null where the change is none. Throws `settings.column-missing`,
+   * `delivery.topic-invalid`.
+   */
   topicOf(change: RowChange): string | null {
     const { table, after } = change;
     if (after === null || !this.isMessage(change)) return null;
     const { route } = this.#of(table);
-    return sanitizeTopic(
+    const topic = sanitizeTopic(
       this.#options.topic.replaceAll('{route}', () => String(read(route, valuesOf(after)) ?? '')),
     );
+    refuseTopicName(topic, `The column ${this.#options.routeBy} of a row of ${this.#options.table}`);
+    return topic;
   }
 
   /** Fills the record. A change that `topicOf` finds none for has no message. */

@@ -84,6 +84,11 @@ export function equalValues(type: SqlType, a: SqlValue, b: SqlValue): boolean {
   }
 }
 
+/** Two rows of the same columns. */
+export function sameRow(types: readonly SqlType[], a: readonly SqlValue[], b: readonly SqlValue[]): boolean {
+  return types.every((type, i) => equalValues(type, a[i] ?? null, b[i] ?? null));
+}
+
 export type KeyValue = boolean | number | bigint | string;
 
 /** A value as the key of a Map, equal for equal values of one type. Not null. */

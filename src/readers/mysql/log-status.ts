@@ -31,6 +31,26 @@ export async function executedGtids(query: Query, server: ServerInfo): Promise<G
   return row?.[0]?.toUpperCase() === 'ON' ? parseSet(row[1] ?? '', server) : null;
 }
 
+/**
+ * GTIDs of transactions that the server has not finished: on a source those that are being committed, which may be in
+ * the log and wait for a replica (semi-synchronous, AFTER_SYNC) before anybody sees them; on a replica also those that
+ * are being applied. Printed as `uuid:5#thread:6#thread,uuid:tag:1#thread`. Empty where there are no GTIDs.
+ */
+export async function unfinishedGtids(query: Query, server: ServerInfo): Promise<readonly string[]> {
+  if (server.flavour === 'mariadb' || server.version < 50_600) return [];
+  const [row] = await query('SELECT @@GLOBAL.gtid_owned');
+  return (row?.[0] ?? '').split(',').flatMap((part) => {
+    const [uuid = '', ...fields] = part.replaceAll(/\s/g, '').toLowerCase().split(':');
+    let source = uuid;
+    return fields.flatMap((field) => {
+      const number = /^(\d+)(?:#\d+)?$/.exec(field)?.[1];
+      if (number !== undefined) return [`${source}:${number}`];
+      source = `${uuid}:${field}`;
+      return [];
+    });
+  });
+}
+
 /** The log's end as a position. GTIDs are asked for first: what is in them lies before the offset. */
 export async function currentPosition(query: Query, server: ServerInfo): Promise<MysqlPosition | null> {
   const gtids = await executedGtids(query, server);

@@ -171,7 +171,8 @@ export function tableFromLog(
       if (columnAgrees(column, log, { ...map.metadata, names: null }, i)) return column;
     }
     const labelled = log.type === TYPE.enum || log.type === TYPE.set;
-    return labelled && (values?.[i] ?? null) === null ? null : columnFromLog(name, map, i);
+    const hint = bases.flatMap((base) => base.columns.find((column) => column.name === name) ?? [])[0];
+    return labelled && (values?.[i] ?? null) === null ? null : columnFromLog(name, map, i, hint);
   });
   if (!columns.every((column) => column !== null)) return null;
   const keys = bases.map((base) => base.key.map((i) => names.indexOf(base.columns[i]!.name)));
@@ -235,16 +236,18 @@ const GEOMETRIES: readonly string[] = [
   'geomcollection',
 ];
 
-function columnFromLog(name: string, map: TableMap, i: number): MysqlColumn {
+/** `hint`: a column that does not agree, for what the log does not say. */
+function columnFromLog(name: string, map: TableMap, i: number, hint?: MysqlColumn): MysqlColumn {
   const { type, meta, nullable } = map.columns[i]!;
   const { unsigned, collations, values, geometryTypes, dimensions, visible } = map.metadata;
   const collation = collations?.[i] ?? 0;
-  const charset = collation === 0 || collation === BINARY ? null : charsetOfCollation(collation);
+  const logged = collation === 0 || collation === BINARY ? null : charsetOfCollation(collation);
+  const charset = collations === null ? (hint?.charset ?? null) : logged;
   const text = charset !== null;
   const labels = values?.[i] ?? null;
   const column: MysqlColumn = {
     ...openColumn(name),
-    unsigned: unsigned?.[i] ?? false,
+    unsigned: unsigned?.[i] ?? hint?.unsigned ?? false,
     charset,
     values: labels === null ? null : labelsOf(labels, charset),
     nullable,

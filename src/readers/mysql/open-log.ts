@@ -1,5 +1,5 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
-import type { Opened, OpenRequest } from '../reader.ts';
+import type { Opened, OpenRequest, StoredLog } from '../reader.ts';
 import { logEnd } from './log-end.ts';
 import { type AskedServer, findGap } from './log-gap.ts';
 import { decodeIdentity, encodeIdentity } from './log-identity.ts';
@@ -16,23 +16,33 @@ export interface OpenLogParts {
 /** How the server's log relates to the checkpoint. Nothing is made at the source. */
 export async function openLog(
   { options, server, takeSnapshot }: OpenLogParts,
-  { stored, lost }: OpenRequest<MysqlPosition>,
+  request: OpenRequest<MysqlPosition>,
 ): Promise<{ readonly opened: Opened<MysqlPosition>; readonly sameServer: boolean }> {
+  const { stored } = request;
   const identity = encodeIdentity({ connector: options.connector, server: server.uuid });
   if (stored === null) {
     const start = (await takeSnapshot()) ?? (await logEnd(server.query, server.info, server.gtids));
     return { opened: { continuity: { kind: 'fresh', start }, identity }, sameServer: true };
   }
   const sameServer = decodeIdentity(stored.identity)?.server === server.uuid;
-  const reason = lost ?? (await findGap(server, stored.position, sameServer));
+  const reason = await judgeGap({ options, server }, request);
   if (reason === null) return { opened: { continuity: { kind: 'continuous' }, identity }, sameServer };
-  if (options.onGap === 'fail') {
-    throw new HeadwaterError(
-      'source.position-lost',
-      `The log no longer reaches back to the checkpoint of ${options.name}: ${reason}.`,
-    );
-  }
   const taken = options.onGap === 'resnapshot' ? await takeSnapshot() : null;
   const start = taken ?? (await logEnd(server.query, server.info, server.gtids));
   return { opened: { continuity: { kind: 'gap', reason, start }, identity }, sameServer: true };
+}
+
+/** Why the stored position cannot be resumed; null where it can. Throws where that is not to be gone on with. */
+export async function judgeGap(
+  { options, server }: Pick<OpenLogParts, 'options' | 'server'>,
+  { stored, lost }: Pick<StoredLog<MysqlPosition>, 'stored' | 'lost'>,
+): Promise<string | null> {
+  if (stored === null) return null;
+  const sameServer = decodeIdentity(stored.identity)?.server === server.uuid;
+  const reason = lost ?? (await findGap(server, stored.position, sameServer));
+  if (reason === null || options.onGap !== 'fail') return reason;
+  throw new HeadwaterError(
+    'source.position-lost',
+    `The log no longer reaches back to the checkpoint of ${options.name}: ${reason}.`,
+  );
 }

@@ -1,5 +1,6 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { JsonValue, PositionCodec } from '../../model/position.ts';
+import type { TableId } from '../../model/table.ts';
 import { containsAll, type GtidSet, parseGtidSet } from './gtid/gtid-set.ts';
 import { MysqlGtidSet } from './gtid/mysql-gtid-set.ts';
 
@@ -19,20 +20,44 @@ export interface MysqlPosition {
 
 /**
  * Rows events of all tables, captured or not, so that the count means the same after the settings have changed; and
- * rows of the event after them.
+ * rows of the event after them. Another server cuts a transaction into other events: there the changes of each table
+ * count, and events and rows are 0.
  */
 export interface MidTransaction {
   /** Its GTID, or `file:offset` where it begins. */
   readonly tx: string;
   readonly events: number;
   readonly rows: number;
+  /** Changes of captured tables; null where another server may have them in another order. */
+  readonly tables: readonly TableChanges[] | null;
+}
+
+export interface TableChanges {
+  readonly id: TableId;
+  readonly changes: number;
+}
+
+/** A place that is told by tables alone. */
+export function byTables(
+  mid: MidTransaction,
+): mid is MidTransaction & { readonly tables: readonly TableChanges[] } {
+  return mid.events === 0 && mid.rows === 0 && mid.tables !== null;
+}
+
+/** As another server has the place, of the tables that are captured by now; null where it cannot be told there. */
+export function midElsewhere(
+  { tx, tables }: MidTransaction,
+  isCaptured: (id: TableId) => boolean,
+): MidTransaction | null {
+  const known = tables?.filter(({ id, changes }) => changes > 0 && isCaptured(id)) ?? [];
+  return known.length === 0 ? null : { tx, events: 0, rows: 0, tables: known };
 }
 
 const FILE = /^[^/\0]{1,512}$/;
 
 /**
  * JSON form: `{"gtid":"…","file":"binlog.000003","pos":1234}`; `gtid` is absent without GTIDs; inside a transaction
- * also `"mid":{"tx":"…:57","events":1200,"rows":3}`.
+ * also `"mid":{"tx":"…:57","events":1200,"rows":3,"tables":[["shop","orders",9600]]}`.
  */
 export const MYSQL_POSITIONS: PositionCodec<MysqlPosition> = {
   encode({ gtids, file, pos, mid }) {
@@ -42,7 +67,7 @@ export const MYSQL_POSITIONS: PositionCodec<MysqlPosition> = {
       ...(gtids !== null && gtids.isEmpty ? flavour : {}),
       file,
       pos,
-      ...(mid === null ? {} : { mid: { tx: mid.tx, events: mid.events, rows: mid.rows } }),
+      ...(mid === null ? {} : { mid: encodeMid(mid) }),
     };
   },
   decode(json) {
@@ -95,12 +120,29 @@ function decodeGtids(gtid: JsonValue | undefined, flavour: JsonValue | undefined
   return set;
 }
 
+function encodeMid({ tx, events, rows, tables }: MidTransaction): JsonValue {
+  const listed = tables?.map(({ id, changes }) => [id.schema, id.table, changes]);
+  return { tx, events, rows, ...(listed === undefined ? {} : { tables: listed }) };
+}
+
 function decodeMid(mid: JsonValue): MidTransaction | null {
   if (mid === null) return null;
   if (!isRecord(mid)) throw invalid();
   const { tx, events, rows } = mid;
   if (typeof tx !== 'string' || !isCount(events) || !isCount(rows)) throw invalid();
-  return { tx, events, rows };
+  return { tx, events, rows, tables: decodeTables(mid['tables']) };
+}
+
+/** Null for what was written before there were any. */
+function decodeTables(json: JsonValue | undefined): readonly TableChanges[] | null {
+  if (json === undefined) return null;
+  if (!Array.isArray(json)) throw invalid();
+  return json.map((each: JsonValue) => {
+    if (!Array.isArray(each)) throw invalid();
+    const [schema, table, changes] = each as readonly JsonValue[];
+    if (typeof schema !== 'string' || typeof table !== 'string' || !isCount(changes)) throw invalid();
+    return { id: { schema, table }, changes };
+  });
 }
 
 function isCount(json: JsonValue | undefined): json is number {

@@ -1,17 +1,24 @@
 import { randomUUID } from 'node:crypto';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Batch } from '../../model/batch.ts';
-import type { TableId } from '../../model/table.ts';
+import type { TableId, TableSchema } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
-import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader } from '../reader.ts';
+import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader, StoredLog } from '../reader.ts';
 import { answerUnmatched, compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
-import { describeTables, listTables, type ListedTable, type MysqlTable, type Query } from './catalogue.ts';
+import {
+  describeTables,
+  listTables,
+  type ListedTable,
+  type MysqlTable,
+  type Query,
+  schemaOf,
+} from './catalogue.ts';
 import { FATAL_READING_BINLOG, mapMysqlError, mapping } from './errors.ts';
 import { describeLogServer, logEnd } from './log-end.ts';
 import { type AskedServer, findGap, logRetentionMs, serverIdTaken } from './log-gap.ts';
-import { openLog } from './open-log.ts';
-import { MYSQL_POSITIONS, type MysqlPosition } from './position.ts';
+import { judgeGap, openLog } from './open-log.ts';
+import { midElsewhere, MYSQL_POSITIONS, type MysqlPosition } from './position.ts';
 import { preflight } from './preflight.ts';
 import { SchemaHistory } from './schema-history.ts';
 import type { MysqlReaderOptions } from './settings.ts';
@@ -46,6 +53,8 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
   #continuous = true;
   #sameServer = true;
   #taken: TakenSnapshot | null = null;
+  /** Where the stream begins. */
+  #start: MysqlPosition | null = null;
   #stream: BinlogStream | null = null;
 
   constructor(options: MysqlReaderOptions, log: Log) {
@@ -75,6 +84,22 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
     });
   }
 
+  async describe(signal: AbortSignal): Promise<readonly TableSchema[]> {
+    return mapping('Describing the tables', async () => {
+      const tables = await this.#describe(
+        this.#listed.map(({ id }) => id),
+        signal,
+      );
+      return tables.map((table) => schemaOf(table, this.#options.types));
+    });
+  }
+
+  async examine(stored: StoredLog<MysqlPosition>, signal: AbortSignal): Promise<string | null> {
+    return mapping(`Looking at the log of ${this.#place()}`, async () =>
+      judgeGap({ options: this.#options, server: await this.#logServer(signal) }, stored),
+    );
+  }
+
   async open(request: OpenRequest<MysqlPosition>, signal: AbortSignal): Promise<Opened<MysqlPosition>> {
     if (this.#listed.length === 0) await this.tables(signal);
     this.#history = new SchemaHistory(request.state ?? new Map());
@@ -99,7 +124,9 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
         },
         request,
       );
-      this.#continuous = opened.continuity.kind === 'continuous';
+      const { continuity } = opened;
+      this.#continuous = continuity.kind === 'continuous';
+      this.#start = continuity.kind === 'continuous' ? (request.stored?.position ?? null) : continuity.start;
       this.#sameServer = sameServer;
       this.#described = await this.#describe(
         this.#listed.map(({ id }) => id),
@@ -143,7 +170,10 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
   snapshotSource(): SnapshotSource<MysqlPosition, MysqlSource> {
     const taken = this.#taken;
     this.#taken = null;
+    const start = this.#start;
+    if (start === null) throw new HeadwaterError('internal.bug', 'A snapshot begins with the log.');
     return createMysqlSnapshotSource({
+      delivered: () => this.#stream?.position ?? start,
       connector: this.#options.connector,
       connect: (signal) => connectRows(this.#options.connect, signal),
       taken,
@@ -205,15 +235,18 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
     return stream;
   }
 
-  /** How often a transaction was cut into events is the server's affair: on another one it begins again. */
+  /** Into which events a transaction was cut is the server's affair: another one counts its changes. */
   #startPosition(from: MysqlPosition, server: AskedServer): MysqlPosition {
     const usable = server.gtids ? from : { ...from, gtids: null };
     if (this.#sameServer || usable.mid === null) return usable;
-    this.#log.warn(
-      { transaction: usable.mid.tx },
-      'the server is another one than before; the transaction that was half delivered is delivered again from its beginning',
-    );
-    return { ...usable, mid: null };
+    const mid = midElsewhere(usable.mid, (id) => this.#patterns.matches(id));
+    if (mid === null) {
+      this.#log.warn(
+        { transaction: usable.mid.tx },
+        'the server is another one than before, and may have the rows in another order; the transaction that was half delivered is delivered again from its beginning',
+      );
+    }
+    return { ...usable, mid };
   }
 
   async #describe(ids: readonly TableId[], signal: AbortSignal): Promise<readonly MysqlTable[]> {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { JsonValue } from '../../model/position.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
-import { SCHEMA_PREFIX } from '../../state/checkpoint.ts';
+import { FOLLOWED_PREFIX, HISTORY_PREFIX, SCHEMA_PREFIX } from '../../state/checkpoint.ts';
 import type { MysqlTable } from './catalogue.ts';
 
 /** One version of a table: where in the log it begins, and what stands for its shape. */
@@ -20,19 +20,30 @@ interface TableHistory {
 
 /** The last ones are kept. */
 const MAX_VERSIONS = 100;
+const MAX_FOLLOWED = 1_000;
 
 /**
  * The shape of each table at the checkpoint, and the numbers of its versions: the durable state's `schema/…`, as
- * `{"version","table","versions":[{"version","since","shape"}]}`. A daemon that restarts from before a statement that
+ * `{"version","table","versions":[{"version","since","shape"}]}`, and for people `history/…` with the columns of each
+ * version. Of tables that are not captured, and were made since, `followed/…` has the shape: they may be renamed to one
+ * that is (gh-ost, pt-online-schema-change). A daemon that restarts from before a statement that
  * changes a table reads the rows before it with the shape that was true for them.
  */
 export class SchemaHistory {
   readonly #tables = new Map<string, TableHistory>();
+  readonly #followed = new Map<string, MysqlTable>();
   #changed = new Set<string>();
+  /** Of `history/…` and `followed/…`. */
+  #written = new Map<string, string | null>();
 
   /** `restored` is the checkpoint's durable state. */
   constructor(restored: ReadonlyMap<string, string>) {
     for (const [key, text] of restored) {
+      if (key.startsWith(FOLLOWED_PREFIX)) {
+        const table: unknown = JSON.parse(text);
+        if (isTable(table)) this.#followed.set(tableName(table.id), table);
+        continue;
+      }
       if (!key.startsWith(SCHEMA_PREFIX)) continue;
       const stored = parseHistory(text);
       if (stored !== null) this.#tables.set(key.slice(SCHEMA_PREFIX.length), stored);
@@ -44,11 +55,33 @@ export class SchemaHistory {
     return this.#tables.get(tableName(id))?.table ?? null;
   }
 
-  /** From the position on, the table is so. Null: it is gone. */
+  /** From the position on, the table is so. Null: it is gone, or not known for certain. */
   record(id: TableId, table: MysqlTable | null): void {
     const history = this.#of(id);
+    if (history.table === table) return;
     history.table = table;
     this.#changed.add(tableName(id));
+  }
+
+  /** A table that is not captured, as the rows at the stream's position would have it. */
+  followed(id: TableId): MysqlTable | null {
+    return this.#followed.get(tableName(id)) ?? null;
+  }
+
+  allFollowed(): readonly TableId[] {
+    return Array.from(this.#followed.values(), ({ id }) => id);
+  }
+
+  follow(id: TableId, table: MysqlTable): void {
+    const [oldest] = this.#followed.values();
+    if (this.#followed.size >= MAX_FOLLOWED && oldest !== undefined) this.unfollow(oldest.id);
+    const own = { ...table, id };
+    this.#followed.set(tableName(id), own);
+    this.#written.set(FOLLOWED_PREFIX + tableName(id), JSON.stringify(own));
+  }
+
+  unfollow(id: TableId): void {
+    if (this.#followed.delete(tableName(id))) this.#written.set(FOLLOWED_PREFIX + tableName(id), null);
   }
 
   /** The same schema under the number its shape had, or the next one where the shape is new. */
@@ -61,14 +94,19 @@ export class SchemaHistory {
       known = { version: (history.versions.at(-1)?.version ?? 0) + 1, since, shape };
       history.versions = [...history.versions, known].slice(-MAX_VERSIONS);
       this.#changed.add(name);
+      const { version } = known;
+      this.#written.set(`${HISTORY_PREFIX}${name}/${version}`, versionText(schema, { version, since }));
+      if (version > MAX_VERSIONS)
+        this.#written.set(`${HISTORY_PREFIX}${name}/${version - MAX_VERSIONS}`, null);
     }
     return schema.version === known.version ? schema : { ...schema, version: known.version };
   }
 
   /** What became new since the last call, to be made durable with the next batch. */
   takeChanged(): ReadonlyMap<string, string | null> | undefined {
-    if (this.#changed.size === 0) return undefined;
-    const changed = new Map<string, string | null>();
+    if (this.#changed.size === 0 && this.#written.size === 0) return undefined;
+    const changed = this.#written;
+    this.#written = new Map();
     for (const name of this.#changed) {
       const { table, versions } = this.#tables.get(name)!;
       changed.set(
@@ -86,6 +124,18 @@ export class SchemaHistory {
     if (history === undefined) this.#tables.set(name, (history = { table: null, versions: [] }));
     return history;
   }
+}
+
+/** A version as `headwater schema history` shows it. */
+function versionText(
+  { columns, key }: TableSchema,
+  { version, since }: { readonly version: number; readonly since: JsonValue },
+): string {
+  const shown = columns.map(({ name, nativeType, length, scale, nullable }) => {
+    const size = [length, scale].filter((each) => each !== null).join(',');
+    return { name, nativeType: size === '' ? nativeType : `${nativeType}(${size})`, nullable };
+  });
+  return JSON.stringify({ version, since, columns: shown, key });
 }
 
 /** Equal text means equal shape. */

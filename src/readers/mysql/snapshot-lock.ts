@@ -15,8 +15,9 @@ import type { TableId } from '../../model/table.ts';
 import type { Query } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { type GtidSet, parseGtidSet } from './gtid/gtid-set.ts';
+import { logEnd } from './log-end.ts';
 import { currentPosition, type LogPlaceInFile, mariadbPosition } from './log-status.ts';
-import type { MysqlPosition } from './position.ts';
+import { compareFiles, type MysqlPosition } from './position.ts';
 import { queryOf } from './snapshot-plan.ts';
 import { MysqlConnectionError, MysqlError } from './wire/mysql-error.ts';
 import { quoteTable } from './wire/quoting.ts';
@@ -30,6 +31,10 @@ const PAUSE_MS = 250;
 /** Sessions of MariaDB that happen to begin between the same two commits. */
 const SAME_PLACE_ATTEMPTS = 10;
 
+/** What is in the log becomes visible within a moment; or when a replica has confirmed it, where commits wait for one. */
+const PLACE_PAUSE_MS = 2;
+const MAX_PLACE_PAUSE_MS = 250;
+
 /** Access denied for the statement; not allowed to lock; a server that may not be locked (managed services). */
 const REFUSED: ReadonlySet<number> = new Set([1044, 1045, 1142, 1227, 1235, 1290]);
 /** The lock was not to be had in time, or our own KILL QUERY ended the wait. */
@@ -41,7 +46,10 @@ export interface LockOptions {
   readonly sessions: number;
   /** What is to be read in them. */
   readonly tables: readonly TableId[];
-  /** Whether they stay open for long, so that tables have to be given back between two statements. */
+  /**
+   * They stay open for long, so that tables have to be given back between two statements, and the stream begins where
+   * they stand. Else the stream runs already, and they see what it has delivered.
+   */
   readonly longLived: boolean;
 }
 
@@ -62,7 +70,8 @@ export async function takeSnapshot(options: LockOptions, signal: AbortSignal): P
       const givesBack = await Promise.all(sessions.map((session) => canReleaseTables(session, signal)));
       const apt = !options.longLived || givesBack.every(Boolean);
       const taken = apt
-        ? ((await consistentSnapshot(sessions, signal)) ?? (await lockedSnapshot(options, sessions, signal)))
+        ? ((await consistentSnapshot(options, sessions, signal)) ??
+          (await lockedSnapshot(options, sessions, signal)))
         : null;
       if (taken !== null) return taken;
     } catch (error) {
@@ -148,13 +157,17 @@ async function tryLock(
 
 /** Null on servers that do not say where in the log a transaction's snapshot lies. */
 async function consistentSnapshot(
+  { longLived }: LockOptions,
   sessions: readonly RowSession[],
   signal: AbortSignal,
 ): Promise<TakenSnapshot | null> {
+  // While the stream runs it may have delivered all of the log that there is.
+  const least = longLived ? null : await logEnd(queryOf(sessions[0]!, signal), sessions[0]!.server, false);
   for (let attempt = 1; ; attempt++) {
     const places = await Promise.all(
       sessions.map(async (session) => {
         await begin(session, signal);
+        if (least !== null) return beginBehind(session, least, signal);
         return snapshotPlace(queryOf(session, signal));
       }),
     );
@@ -174,10 +187,36 @@ async function consistentSnapshot(
   }
 }
 
-/** Where in the log the session's snapshot lies; null where the server does not say. GTIDs are Percona's. */
-export async function snapshotPlace(
-  query: Query,
-): Promise<(LogPlaceInFile & { readonly gtids: GtidSet | null }) | null> {
+interface SnapshotPlace extends LogPlaceInFile {
+  /** Percona's. */
+  readonly gtids: GtidSet | null;
+}
+
+/**
+ * Where in the log the snapshot of a session that has begun its transaction lies. The transaction is begun anew until
+ * that is not before `least`. Null where the server does not say.
+ */
+export async function beginBehind(
+  session: RowSession,
+  least: LogPlaceInFile,
+  signal: AbortSignal,
+): Promise<SnapshotPlace | null> {
+  const query = queryOf(session, signal);
+  for (let pause = PLACE_PAUSE_MS; ; pause = Math.min(MAX_PLACE_PAUSE_MS, pause * 2)) {
+    const place = await snapshotPlace(query);
+    if (place === null || !isBefore(place, least)) return place;
+    await sleep(pause, undefined, { signal });
+    await begin(session, signal);
+  }
+}
+
+function isBefore(place: LogPlaceInFile, other: LogPlaceInFile): boolean {
+  const files = compareFiles(place.file, other.file);
+  return files === null || files < 0 || (files === 0 && place.pos < other.pos);
+}
+
+/** Where in the log the session's snapshot lies; null where the server does not say. */
+async function snapshotPlace(query: Query): Promise<SnapshotPlace | null> {
   const rows = await query("SHOW STATUS LIKE 'binlog_snapshot_%'");
   const values = new Map(rows.map(([name, value]) => [name?.toLowerCase(), value]));
   const file = values.get('binlog_snapshot_file') ?? '';

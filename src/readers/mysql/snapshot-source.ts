@@ -16,6 +16,8 @@ export interface MysqlSnapshotOptions extends PlannerOptions {
   readonly connector: MysqlSource['connector'];
   /** A session for reading rows. */
   readonly connect: (signal: AbortSignal) => Promise<RowSession>;
+  /** How far the stream has come, or where it will begin. */
+  readonly delivered: () => MysqlPosition;
   /** What was taken where the log begins to be read; null on a restart, or where nothing could be. */
   readonly taken: TakenSnapshot | null;
 }
@@ -25,7 +27,7 @@ export function createMysqlSnapshotSource(
   options: MysqlSnapshotOptions,
 ): SnapshotSource<MysqlPosition, MysqlSource> {
   let { taken } = options;
-  const { connector, connect } = options;
+  const { connector, connect, delivered } = options;
   const planner = new Planner(options);
   return {
     openView(): Promise<SnapshotView<MysqlPosition, MysqlSource> | null> {
@@ -44,7 +46,7 @@ export function createMysqlSnapshotSource(
       return new MysqlView({ connector, taken: own, planner, own: true });
     },
     openWindows({ parallelism }: ReadOptions): Promise<WindowReader<MysqlPosition, MysqlSource>> {
-      return Promise.resolve(new MysqlWindows({ connector, parallelism, connect, planner }));
+      return Promise.resolve(new MysqlWindows({ connector, parallelism, connect, planner, delivered }));
     },
   };
 }

@@ -11,7 +11,7 @@ import { SessionPool } from '../session-pool.ts';
 import type { Query } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { containsGtid } from './gtid/gtid-set.ts';
-import type { MysqlPosition } from './position.ts';
+import { compareFiles, type MysqlPosition } from './position.ts';
 import { boundOf } from './key-bounds.ts';
 import { isChanged, tableError } from './snapshot-errors.ts';
 import { rewritten } from '../table-rewritten.ts';
@@ -62,7 +62,8 @@ export function containsTx({ gtids, file, pos }: MysqlPosition, tx: string): boo
   if (gtids !== null && containsGtid(gtids, tx)) return true;
   const match = /^file=(.*),pos=(\d+)$/.exec(tx);
   if (match === null) return false;
-  return match[1] === file ? Number(match[2]) < pos : match[1]! < file;
+  const files = compareFiles(match[1]!, file);
+  return files === 0 ? Number(match[2]) < pos : files !== null && files < 0;
 }
 
 export interface ViewOptions {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName } from '../../model/table.ts';
 import type {
@@ -14,11 +13,11 @@ import { describeTables, type Query } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { containsGtid } from './gtid/gtid-set.ts';
 import { logEnd } from './log-end.ts';
-import { currentPosition, executedGtids, type LogPlaceInFile } from './log-status.ts';
-import { compareFiles, type MysqlPosition } from './position.ts';
+import { currentPosition, executedGtids, unfinishedGtids } from './log-status.ts';
+import type { MysqlPosition } from './position.ts';
 import { boundOf } from './key-bounds.ts';
 import { isChanged, tableError } from './snapshot-errors.ts';
-import { begin, serverTimeUs, snapshotPlace, takeSnapshot } from './snapshot-lock.ts';
+import { begin, beginBehind, serverTimeUs, takeSnapshot } from './snapshot-lock.ts';
 import { chunkKey, type MysqlPlan, type Planner, queryOf, rowSelect } from './snapshot-plan.ts';
 import { TextRowReader } from './snapshot-rows.ts';
 import { containsTx, pageRows, snapshotOrigin } from './snapshot-view.ts';
@@ -26,9 +25,6 @@ import type { MysqlSource } from './source-info.ts';
 import type { RowSession } from './wire/row-session.ts';
 
 const MAX_ATTEMPTS = 10;
-/** Transactions that are in the log and not visible yet become so within a moment. */
-const PLACE_ATTEMPTS = 200;
-const PLACE_PAUSE_MS = 2;
 /** So long after a chunk was read all that it saw is in the set of executed transactions, too. */
 const SETTLED_MS = 200;
 
@@ -37,6 +33,8 @@ export interface WindowsOptions {
   readonly parallelism: number;
   readonly connect: (signal: AbortSignal) => Promise<RowSession>;
   readonly planner: Planner;
+  /** How far the stream has come, or where it will begin. */
+  readonly delivered: () => MysqlPosition;
 }
 
 /** Where a chunk's snapshot lies in the log. */
@@ -71,6 +69,16 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
     );
     const keyed = new Map(tables.map((table) => [tableName(table.id), chunkKey(table).length > 0]));
     return ids.map((id) => keyed.get(tableName(id)) ?? true);
+  }
+
+  /** MariaDB and Percona wait for them in each chunk; elsewhere GTIDs are in the log before they are executed. */
+  async unseen(signal: AbortSignal): Promise<readonly string[]> {
+    const { gtids, mid } = this.#options.delivered();
+    if (gtids === null) return [];
+    const unfinished = await mapping('Asking for transactions that wait for a replica', () =>
+      this.#pool.use(signal, (session) => unfinishedGtids(queryOf(session, signal), session.server)),
+    );
+    return unfinished.filter((tx) => containsGtid(gtids, tx) || mid?.tx === tx);
   }
 
   async plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
@@ -150,7 +158,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
   /**
    * Begins a transaction whose place in the log is known.
    *
-   * MariaDB and Percona say it themselves, exactly; only the GTIDs before it have to be asked for first. Elsewhere
+   * MariaDB and Percona say it themselves, exactly; of MariaDB the GTIDs before it have to be asked for first. Elsewhere
    * with GTIDs: what has been executed before the transaction began is shown by it, and what it shows was logged
    * before the log's end after it began; a transaction is written to the log first, then visible, then in the set.
    * Without GTIDs nothing tells what of the log is visible: for a moment nobody may write to the table.
@@ -163,11 +171,10 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
     // What is in the log of a table without transactions is in the table.
     if (!plan.transactional) return { session, mark: { high: null, sees: () => true }, end };
     const executed = await executedGtids(query, session.server);
-    const before = await endOfLog(query, session);
     await begin(session, signal);
-    if ((await snapshotPlace(query)) !== null) {
-      const place = await this.#placeBehind(session, before, signal);
-      const shown = { file: place.file, pos: place.pos, gtids: executed, mid: null };
+    const place = await beginBehind(session, await endOfLog(query, session), signal);
+    if (place !== null) {
+      const shown = { file: place.file, pos: place.pos, gtids: place.gtids ?? executed, mid: null };
       const high = { ...shown, gtids: null };
       return { session, mark: { high, sees: (tx) => containsTx(shown, tx) }, end };
     }
@@ -185,28 +192,6 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
       mark: { high: { ...position, gtids: null }, sees: (tx) => containsTx(position, tx) },
       end: () => Promise.resolve(taken[Symbol.asyncDispose]()),
     };
-  }
-
-  /** Begins anew until the snapshot is not before what was executed when that was asked for. */
-  async #placeBehind(
-    session: RowSession,
-    before: MysqlPosition,
-    signal: AbortSignal,
-  ): Promise<LogPlaceInFile> {
-    const query = queryOf(session, signal);
-    for (let attempt = 0; attempt < PLACE_ATTEMPTS; attempt++) {
-      const place = await snapshotPlace(query);
-      if (place !== null) {
-        const files = compareFiles(place.file, before.file);
-        if (files !== null && (files > 0 || (files === 0 && place.pos >= before.pos))) return place;
-      }
-      await sleep(PLACE_PAUSE_MS, undefined, { signal });
-      await begin(session, signal);
-    }
-    throw new HeadwaterError(
-      'snapshot.table-unsettled',
-      'What the log holds does not become visible to other sessions.',
-    );
   }
 
   async settled(ageMs: number, signal: AbortSignal): Promise<MysqlPosition | null> {

@@ -57,6 +57,11 @@ export class BinlogStream {
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
+  /** Behind all that was read, also of a transaction whose end has not come; null as BinlogDecoder.position is. */
+  get position(): MysqlPosition | null {
+    return this.#decoder.position;
+  }
+
   /** The batch that answers comes also when the position is the same. */
   nudge(): void {
     this.#nudged = true;

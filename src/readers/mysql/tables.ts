@@ -7,15 +7,16 @@ import { TYPE } from './binlog/event-types.ts';
 import type { QueryEvent } from './binlog/events.ts';
 import type { TableMap } from './binlog/table-map.ts';
 import type { TableState } from './binlog/table-state.ts';
+import { unreadableChange } from './binlog/unreadable-change.ts';
 import { type MysqlTable, schemaOf } from './catalogue.ts';
-import { type AlteredColumn, alteredColumns, createdNames } from './ddl/column-names.ts';
-import { recognise } from './ddl/statement.ts';
+import { alteredTable, createdTable, isAhead, namesOf, renamedTables } from './altered-table.ts';
+import { recognise, type Statement } from './ddl/statement.ts';
+import type { Sql } from './ddl/tokens.ts';
 import { describeTable } from './describe-table.ts';
 import {
   agrees,
   anonymousTable,
   isSequence,
-  openColumn,
   systemVersions,
   tableFromLog,
   versionDecoders,
@@ -23,7 +24,7 @@ import {
 import { type SchemaHistory, shapeOf } from './schema-history.ts';
 import type { MysqlSource, MysqlTx } from './source-info.ts';
 import { binlogDecoder, type Decode } from './types/decode-binlog.ts';
-import type { MysqlColumn, MysqlTypeOptions } from './types/mysql-column.ts';
+import type { MysqlTypeOptions } from './types/mysql-column.ts';
 import { quoteTable } from './wire/quoting.ts';
 
 export interface TablesOptions {
@@ -49,6 +50,8 @@ export interface StreamPlace {
   /** Encoded, for the history. */
   position(): JsonValue;
 }
+
+type TablesStatement = Extract<Statement, { readonly kind: 'tables' }>;
 
 interface Known {
   readonly table: MysqlTable;
@@ -76,9 +79,10 @@ export class Tables {
     const { continuous, described, history } = options;
     for (const now of described) {
       const stored = continuous ? history.stored(now.id) : null;
-      this.#remember(stored ?? now, null);
-      if (stored === null) history.record(now.id, now);
+      // What is met first may have been made, or altered, behind the place where the stream goes on.
+      this.#remember(stored ?? now, null, { certain: stored !== null || !continuous });
     }
+    if (!continuous) for (const id of history.allFollowed()) history.unfollow(id);
   }
 
   /** Decoders for the rows that follow the table map, and elements that belong before them. */
@@ -87,10 +91,11 @@ export class Tables {
     body: Buffer,
     place: StreamPlace,
   ): Promise<{ readonly state: TableState; readonly changes: readonly Change<MysqlSource>[] }> {
-    const { describe, history } = this.#options;
+    const { describe } = this.#options;
     const name = tableName(map.id);
     const known = this.#known.get(name);
     if (known !== undefined && agrees(known.table, map) && known.unsaid === null) {
+      if (!known.certain && map.metadata.names !== null) this.#remember(known.table, place.position());
       return { state: this.#state(map, body, known, null), changes: [] };
     }
     const present = await describe(map.id);
@@ -108,11 +113,11 @@ export class Tables {
         { details: { table: name } },
       );
       const anonymous = anonymousTable(map);
-      const schema = schemaOf(anonymous, this.#options.types);
+      const schema = { ...schemaOf(anonymous, this.#options.types), nameless: true } as const;
       return { state: this.#state(map, body, { table: anonymous, schema }, error), changes: [] };
     }
-    const now = this.#remember(exact, place.position());
-    history.record(map.id, exact);
+    const certain = known?.certain === true || map.metadata.names !== null;
+    const now = this.#remember(exact, place.position(), { certain });
     const ddl = known?.unsaid ?? null;
     const same = ddl === null && known !== undefined && shapeOf(known.schema) === shapeOf(now.schema);
     const changes = same ? [] : [schemaChange(map.id, now, known ?? null, { place, ddl })];
@@ -123,8 +128,8 @@ export class Tables {
   #exact(map: TableMap, known: Known | undefined, present: MysqlTable | null): MysqlTable | null {
     const names = known?.certain === true ? namesOf(known.table) : null;
     if (known !== undefined && agrees(known.table, map)) return known.table;
-    if (present !== null && agrees(present, map) && (names === null || sameNames(present, names)))
-      return present;
+    const ahead = present !== null && known?.certain === true && isAhead(present, known.table);
+    if (present !== null && agrees(present, map) && !ahead) return present;
     return tableFromLog(
       map,
       [known?.table, present].filter((table) => table != null),
@@ -134,23 +139,21 @@ export class Tables {
 
   /** What a statement of the log did to captured tables. */
   async statement(query: QueryEvent, place: StreamPlace): Promise<readonly Change<MysqlSource>[]> {
-    const statement = recognise(query.sql, query.database);
+    const statement = recognise(query, query.database);
     switch (statement.kind) {
       case 'none':
         return [];
       case 'tables':
-        return this.#changed(statement.ids, { verb: statement.verb, ddl: query.sql }, place);
+        this.#follow(statement, query);
+        return this.#changed(statement, query, place);
       case 'renames':
-        return this.#renamed(statement.pairs, query.sql, place);
+        return this.#renamed(statement.pairs, query, place);
       case 'drop-database':
-        return this.#changed(
-          this.#allKnown().filter(({ schema }) => schema === statement.schema),
-          { verb: 'drop', ddl: query.sql },
-          place,
-        );
+        return this.#databaseDropped(statement.schema, query, place);
       case 'unknown':
         // Anything may have happened: everything that is known is compared with the catalogue.
-        return this.#changed(this.#allKnown(), { verb: 'alter', ddl: null }, place);
+        for (const id of this.#options.history.allFollowed()) this.#options.history.unfollow(id);
+        return this.#changed({ kind: 'tables', verb: 'alter', ids: this.#allKnown() }, null, place);
       case 'truncate': {
         const id = this.#spelled(statement.id);
         const known = this.#known.get(tableName(id));
@@ -168,14 +171,23 @@ export class Tables {
         }
         return [];
       case 'rows':
-        return this.#captured(statement.ids)
-          .filter((id) => this.#known.has(tableName(id)))
-          .map((id) => this.#unlogged(id, place));
+        return this.#captured(statement.ids).flatMap((id) => {
+          const known = this.#known.get(tableName(id));
+          return known === undefined ? [] : [this.#unlogged(known.schema, place)];
+        });
     }
   }
 
   #allKnown(): readonly TableId[] {
     return [...this.#known.values()].map(({ table }) => table.id);
+  }
+
+  #databaseDropped(name: string, query: Sql, place: StreamPlace): Promise<readonly Change<MysqlSource>[]> {
+    const { history } = this.#options;
+    const { schema: spelled } = this.#spelled({ schema: name, table: '' });
+    for (const id of history.allFollowed()) if (id.schema === spelled) history.unfollow(id);
+    const ids = this.#allKnown().filter(({ schema }) => schema === spelled);
+    return this.#changed({ kind: 'tables', verb: 'drop', ids }, query, place);
   }
 
   /**
@@ -184,14 +196,17 @@ export class Tables {
    * there again was.
    */
   async #changed(
-    ids: readonly TableId[],
-    { verb, ddl }: { readonly verb: 'create' | 'alter' | 'drop'; readonly ddl: string | null },
+    statement: TablesStatement,
+    query: Sql | null,
     place: StreamPlace,
   ): Promise<readonly Change<MysqlSource>[]> {
+    const { verb, ifNotExists } = statement;
+    const ddl = query?.sql ?? null;
     const changes: Change<MysqlSource>[] = [];
-    for (const id of this.#captured(ids)) {
+    for (const id of this.#captured(statement.ids)) {
       const name = tableName(id);
       const known = this.#known.get(name);
+      if (ifNotExists === true && known?.certain === true) continue;
       const present = verb === 'drop' ? null : await this.#options.describe(id);
       if (verb === 'drop') {
         if (known === undefined) continue;
@@ -202,63 +217,95 @@ export class Tables {
         changes.push(schemaChange(id, null, known, { place, ddl: own }));
         continue;
       }
-      const said = this.#said(id, { verb, ddl }, known, present);
-      if (said !== null && (present === null || !sameNames(present, namesOf(said)))) {
+      const said = query === null ? null : this.#said(id, statement, query, present);
+      if (said !== null && (present === null || isAhead(present, said))) {
         // The catalogue is ahead; the rest comes with the first row.
         this.#await(said, known, ddl);
         continue;
       }
       if (present === null) continue;
       const now = this.#remember(present, place.position(), { certain: said !== null });
-      this.#options.history.record(id, present);
       const same = known !== undefined && shapeOf(known.schema) === shapeOf(now.schema);
       if (!same || ddl !== null) changes.push(schemaChange(id, now, known ?? null, { place, ddl }));
     }
     return changes;
   }
 
-  /** One after the other: what was `from` is `to`, unless another table has the name again by now. */
+  /** One after the other: what was `from` is `to`, unless another table has the name again by the statement's end. */
   async #renamed(
     pairs: readonly (readonly [TableId, TableId])[],
-    ddl: string,
+    query: Sql,
     place: StreamPlace,
   ): Promise<readonly Change<MysqlSource>[]> {
-    const { describe, history } = this.#options;
+    const { describe, history, isCaptured } = this.#options;
+    const { sql: ddl } = query;
+    const spelled = pairs.map(([from, to]) => [this.#spelled(from), this.#spelled(to)] as const);
+    const names = renamedTables(spelled, query, (id) => this.#shapeOf(id));
+    const before = new Map(this.#known);
     const changes: Change<MysqlSource>[] = [];
-    for (const [from, to] of pairs) {
-      const [source] = this.#captured([from]);
-      const [target] = this.#captured([to]);
-      const known = source === undefined ? undefined : this.#known.get(tableName(source));
-      if (source !== undefined && known !== undefined && (await describe(source)) === null) {
-        this.#known.delete(tableName(source));
-        history.record(source, null);
+    for (const [from, to] of spelled) {
+      const known = before.get(tableName(from));
+      if (
+        known !== undefined &&
+        names.get(tableName(from)) === 'gone' &&
+        this.#known.delete(tableName(from))
+      ) {
+        history.record(from, null);
         // One record says it, that of the new name, where there is one.
-        const gone = schemaChange(source, null, known, { place, ddl });
-        if (target === undefined) changes.push(gone);
-        else
-          changes.push({
-            kind: 'schema',
-            id: source,
-            table: null,
-            previous: known.schema,
-            ddl,
-            tx: gone.tx,
-            at: gone.at,
-          });
+        const { description: _, ...gone } = schemaChange(from, null, known, { place, ddl });
+        changes.push(isCaptured(to) ? gone : { ...gone, description: null });
       }
-      if (target === undefined) continue;
-      const present = await describe(target);
-      if (present === null) {
-        if (known !== undefined) this.#await({ ...known.table, id: target }, undefined, ddl);
+      const shape = names.get(tableName(to));
+      if (shape === 'gone' || shape === undefined) continue;
+      if (!isCaptured(to)) {
+        if (shape === 'unknown') history.unfollow(to);
+        else history.follow(to, shape);
         continue;
       }
-      const before = known ?? this.#known.get(tableName(target)) ?? null;
-      const certain = known?.certain === true && sameNames(present, namesOf(known.table));
-      const now = this.#remember(present, place.position(), { certain });
-      history.record(target, present);
-      changes.push(schemaChange(target, now, before, { place, ddl }));
+      const said = shape === 'unknown' ? null : { ...shape, id: to };
+      const present = await describe(to);
+      if (said !== null && (present === null || isAhead(present, said))) {
+        this.#await(said, before.get(tableName(to)), ddl);
+        continue;
+      }
+      if (present === null) continue;
+      const now = this.#remember(present, place.position(), { certain: said !== null });
+      const old = known ?? before.get(tableName(to)) ?? null;
+      changes.push(schemaChange(to, now, old, { place, ddl }));
+    }
+    for (const [name, shape] of names) {
+      const left = shape === 'gone' ? spelled.flat().find((id) => tableName(id) === name) : undefined;
+      if (left !== undefined) history.unfollow(left);
     }
     return changes;
+  }
+
+  /** A table as it is at the stream's position, where that is certain; captured or not. */
+  #shapeOf(id: TableId): MysqlTable | null {
+    const known = this.#known.get(tableName(id));
+    if (known !== undefined) return known.certain ? known.table : null;
+    return this.#options.history.followed(id);
+  }
+
+  /** Tables that are not captured may be renamed to one that is: their columns are followed from the beginning. */
+  #follow({ verb, ids, like, ifNotExists }: TablesStatement, query: Sql): void {
+    const { history, isCaptured } = this.#options;
+    for (const each of ids) {
+      const id = this.#spelled(each);
+      if (isCaptured(id)) continue;
+      const before = history.followed(id);
+      let now: MysqlTable | null = null;
+      if (verb === 'create') {
+        if (ifNotExists === true && before !== null) continue;
+        if (like !== undefined) now = this.#shapeOf(this.#spelled(like));
+        else if (this.#allKnown().some(({ schema }) => schema === id.schema))
+          now = createdTable(id, query, null);
+      } else if (verb === 'alter' && before !== null) {
+        now = alteredTable(id, query, { before, present: null });
+      }
+      if (now === null) history.unfollow(id);
+      else history.follow(id, now);
+    }
   }
 
   /** The names of the columns are known, their types come with the first row. */
@@ -271,18 +318,18 @@ export class Tables {
   /** What the statement alone makes of the table, with the types that are known; null where it is not understood. */
   #said(
     id: TableId,
-    { verb, ddl }: { readonly verb: string; readonly ddl: string | null },
-    known: Known | undefined,
+    { verb, like }: TablesStatement,
+    query: Sql,
     present: MysqlTable | null,
   ): MysqlTable | null {
-    if (ddl === null) return null;
     if (verb === 'create') {
-      const columns = createdNames(ddl)?.map((name) => ({ name, was: null, redefined: true }));
-      return columns === undefined ? null : tableOf(id, columns, { before: null, present });
+      if (like === undefined) return createdTable(id, query, present);
+      const shape = this.#shapeOf(this.#spelled(like));
+      return shape === null ? null : { ...shape, id };
     }
+    const known = this.#known.get(tableName(id));
     if (verb !== 'alter' || known?.certain !== true) return null;
-    const columns = alteredColumns(ddl, namesOf(known.table));
-    return columns === null ? null : tableOf(id, columns, { before: known.table, present });
+    return alteredTable(id, query, { before: known.table, present });
   }
 
   #captured(ids: readonly TableId[]): readonly TableId[] {
@@ -300,25 +347,14 @@ export class Tables {
   }
 
   /** Rows that were changed, and are not in the log: a note for the dead-letter topic, and the table's status. */
-  #unlogged(id: TableId, place: StreamPlace): RowChange<MysqlSource> {
-    const name = tableName(id);
-    const schema = this.#known.get(name)?.schema ?? { id, version: 0, columns: [], key: [] };
-    return {
-      kind: 'row',
-      op: 'u',
-      table: schema,
-      before: null,
-      after: null,
-      tx: place.tx(),
-      seq: place.nextSeq(),
-      at: place.at(),
-      snapshot: null,
-      unreadable: new HeadwaterError(
-        'source.statement-logged',
-        `Rows of ${name} were changed by a statement that is in the log instead of the rows, at offset ${place.at().pos} of ${place.at().file}.`,
-        { details: { table: name } },
-      ),
-    };
+  #unlogged(schema: TableSchema, place: StreamPlace): RowChange<MysqlSource> {
+    const name = tableName(schema.id);
+    const error = new HeadwaterError(
+      'source.statement-logged',
+      `Rows of ${name} were changed by a statement that is in the log instead of the rows, at offset ${place.at().pos} of ${place.at().file}.`,
+      { details: { table: name } },
+    );
+    return unreadableChange(schema, error, { seq: place.nextSeq(), at: place.at() });
   }
 
   #remember(
@@ -336,6 +372,8 @@ export class Tables {
       before.schema.version === schema.version;
     const known = { table, schema: same ? before.schema : schema, certain, unsaid: null };
     this.#known.set(name, known);
+    // What is not certain is asked for again after a restart.
+    this.#options.history.record(table.id, certain ? table : null);
     return known;
   }
 
@@ -387,41 +425,6 @@ function decodersOf(table: MysqlTable, map: TableMap): readonly Decode[] | null 
   const extra = systemVersions(table, map) === null ? [] : versionDecoders(map);
   const all = [...decoders.slice(0, table.columns.length), ...extra];
   return all.every((decode) => decode !== null) ? all : null;
-}
-
-function sameNames({ columns }: MysqlTable, names: readonly string[]): boolean {
-  return columns.length === names.length && columns.every(({ name }, i) => name === names[i]);
-}
-
-function namesOf({ columns }: MysqlTable): readonly string[] {
-  return columns.map(({ name }) => name);
-}
-
-/** Columns as a statement leaves them; of those that are gone by now the type is open until a table map says it. */
-function tableOf(
-  id: TableId,
-  columns: readonly AlteredColumn[],
-  { before, present }: { readonly before: MysqlTable | null; readonly present: MysqlTable | null },
-): MysqlTable {
-  const all = columns.map(({ name, was, redefined }): MysqlColumn => {
-    const old = before?.columns.find((column) => column.name === was);
-    const now = present?.columns.find((column) => column.name === name);
-    const best = redefined ? (now ?? old) : (old ?? now);
-    return best === undefined ? openColumn(name) : { ...best, name };
-  });
-  const keys = [present, before].map((table) =>
-    table === null
-      ? [-1]
-      : table.key.map((i) => all.findIndex(({ name }) => name === table.columns[i]!.name)),
-  );
-  const base = present ?? before;
-  return {
-    id,
-    columns: all,
-    key: keys.find((each) => !each.includes(-1)) ?? [],
-    charset: base?.charset ?? null,
-    comment: base?.comment ?? null,
-  };
 }
 
 function schemaChange(

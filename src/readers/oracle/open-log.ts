@@ -1,6 +1,6 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Log } from '../../observability/log.ts';
-import type { Opened, OpenRequest } from '../reader.ts';
+import type { Opened, OpenRequest, StoredLog } from '../reader.ts';
 import type { Database } from './database.ts';
 import type { LogCollector } from './logs/collect-logs.ts';
 import { readThreads } from './logs/log-files.ts';
@@ -22,24 +22,36 @@ export async function openLog(
   parts: OpenLogParts,
   request: OpenRequest<OraclePosition>,
 ): Promise<Opened<OraclePosition>> {
-  const { options, database } = parts;
-  const { stored, lost } = request;
-  const identity = JSON.stringify({ dbid: database.dbid, resetlogs: database.resetlogs, pdb: options.pdb });
-  if (stored === null) return { continuity: { kind: 'fresh', start: await startOf(parts) }, identity };
-  const reason = lost ?? (await gapOf(parts, stored, identity));
+  const identity = identityOf(parts);
+  if (request.stored === null)
+    return { continuity: { kind: 'fresh', start: await startOf(parts) }, identity };
+  const reason = await judgeGap(parts, request);
   if (reason === null) return { continuity: { kind: 'continuous' }, identity };
-  if (options.onGap === 'fail') {
-    throw new HeadwaterError(
-      'source.position-lost',
-      `The log no longer reaches back to the checkpoint of ${options.name}: ${reason}.`,
-      { fix: 'Take a new snapshot (source.on_gap: resnapshot); lengthen the retention of archived logs.' },
-    );
-  }
   return { continuity: { kind: 'gap', reason, start: await startOf(parts) }, identity };
 }
 
+function identityOf({ database, options }: Pick<OpenLogParts, 'database' | 'options'>): string {
+  return JSON.stringify({ dbid: database.dbid, resetlogs: database.resetlogs, pdb: options.pdb });
+}
+
+/** Why the stored position cannot be resumed; null where it can. Throws where that is not to be gone on with. */
+export async function judgeGap(
+  parts: Omit<OpenLogParts, 'log'>,
+  { stored, lost }: StoredLog<OraclePosition>,
+): Promise<string | null> {
+  if (stored === null) return null;
+  const { options } = parts;
+  const reason = lost ?? (await gapOf(parts, stored, identityOf(parts)));
+  if (reason === null || options.onGap !== 'fail') return reason;
+  throw new HeadwaterError(
+    'source.position-lost',
+    `The log no longer reaches back to the checkpoint of ${options.name}: ${reason}.`,
+    { fix: 'Take a new snapshot (source.on_gap: resnapshot); lengthen the retention of archived logs.' },
+  );
+}
+
 async function gapOf(
-  { collector }: OpenLogParts,
+  { collector }: Pick<OpenLogParts, 'collector'>,
   stored: NonNullable<OpenRequest<OraclePosition>['stored']>,
   identity: string,
 ): Promise<string | null> {

@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Batch } from '../../model/batch.ts';
-import { type TableId, tableName } from '../../model/table.ts';
+import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
-import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader } from '../reader.ts';
+import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader, StoredLog } from '../reader.ts';
 import { answerUnmatched, compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
 import { capturedTables, describeCaptured, describeTable, type SourceTable, TABLES } from './catalogue.ts';
 import { CommitLog } from './commit-log.ts';
@@ -15,7 +15,7 @@ import { LogCollector } from './logs/collect-logs.ts';
 import { FlushWriter } from './mining/flush-writer.ts';
 import type { UnknownErrors } from './mining/recovery.ts';
 import { RedoStream } from './mining/redo-stream.ts';
-import { openLog } from './open-log.ts';
+import { judgeGap, openLog } from './open-log.ts';
 import { ORACLE_POSITIONS, type OraclePosition, positionAt } from './position.ts';
 import { preflight } from './preflight.ts';
 import { quoteIdent } from './quoting.ts';
@@ -94,6 +94,22 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
       answerUnmatched(unmatched, found.length, onUnmatched);
       this.#tables = found.filter(({ obstacle }) => obstacle === null);
       return this.#tables.map((table) => describeCaptured(table, this.#allColumns));
+    });
+  }
+
+  async describe(): Promise<readonly TableSchema[]> {
+    const context = { text: this.#decode, onForeignDate: () => undefined };
+    return this.#tables.map(
+      ({ id, version }) => tableModel(id, { ...version, version: 1, from: 0n }, context).schema,
+    );
+  }
+
+  async examine(stored: StoredLog<OraclePosition>, signal: AbortSignal): Promise<string | null> {
+    return mapping(`Looking at the redo log of ${this.#options.place}`, async () => {
+      const session = await this.#session('utility', signal);
+      const database = await readDatabase(session);
+      const collector = this.#collector(session);
+      return judgeGap({ options: this.#options, database, session, collector }, stored);
     });
   }
 

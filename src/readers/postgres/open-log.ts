@@ -2,7 +2,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import { TABLE_PREFIX } from '../../state/checkpoint.ts';
-import type { Opened, OpenRequest, StoredPosition } from '../reader.ts';
+import type { Opened, OpenRequest, StoredLog, StoredPosition } from '../reader.ts';
 import type { SourceTable } from './captured-tables.ts';
 import { decodeIdentity, encodeIdentity, type LogIdentity } from './log-identity.ts';
 import { formatLsn, type PostgresPosition } from './position.ts';
@@ -19,6 +19,7 @@ import {
   dropSlot,
   identifySystem,
   readSlot,
+  RELEASE_MS,
   type SlotCreation,
   type SlotInfo,
   type SystemInfo,
@@ -44,6 +45,12 @@ interface Gap {
 
 /** What was found before anything was changed. */
 interface Found {
+  readonly gap: Gap | null;
+  /** With a continuous log: see Opened. */
+  readonly interrupted: readonly TableId[];
+}
+
+interface Seen {
   readonly system: SystemInfo;
   readonly identity: LogIdentity;
   readonly standby: boolean;
@@ -61,50 +68,32 @@ export async function openLog(
   signal: AbortSignal,
 ): Promise<{ readonly opened: Opened<PostgresPosition>; readonly creation: SlotCreation | null }> {
   const { options, sql } = parts;
-  const { stored } = request;
   const replication = await parts.connectReplication();
   let creation: SlotCreation | null = null;
   try {
-    const found = await look(parts, replication, signal);
-    const identity = encodeIdentity(found.identity);
-    if (stored === null) refuseForeignSlot(parts, found, request.intent);
-    const gap =
-      stored === null
-        ? null
-        : request.lost == null
-          ? await findGap(parts, stored, { ...found, replication }, signal)
-          : { reason: request.lost, slotUsable: false };
-    if (stored !== null && gap === null) {
-      const interrupted = findInterrupted(parts, request, found);
+    const seen = await look(parts, { replication, patienceMs: RELEASE_MS }, signal);
+    const { gap, interrupted } = await judge(parts, request, { ...seen, replication }, signal);
+    const identity = encodeIdentity(seen.identity);
+    if (request.stored !== null && gap === null) {
       if (interrupted.length > 0) {
         await request.recordIntent(
-          encodeIdentity(found.identity, { interrupted: interrupted.map(tableName) }),
+          encodeIdentity(seen.identity, { interrupted: interrupted.map(tableName) }),
         );
       }
-      await alignPublications((text) => sql.command(text), found.publications);
+      await alignPublications((text) => sql.command(text), seen.publications);
       return { opened: { continuity: { kind: 'continuous' }, identity, interrupted }, creation: null };
     }
-    if (gap !== null && options.onGap === 'fail') {
-      throw new HeadwaterError(
-        'source.position-lost',
-        `The log no longer reaches back to the checkpoint of ${options.name}: ${gap.reason}.`,
-      );
-    }
-    await request.recordIntent(encodeIdentity(found.identity, { pending: true }));
+    await request.recordIntent(encodeIdentity(seen.identity, { pending: true }));
     // Publications first: servers up to 17 cannot decode what is older than a publication they are asked for.
-    await alignPublications((text) => sql.command(text), found.publications);
+    await alignPublications((text) => sql.command(text), seen.publications);
     let start: PostgresPosition;
-    if (
-      found.slot?.confirmedLsn != null &&
-      gap?.slotUsable === true &&
-      options.onGap === 'skip_with_marker'
-    ) {
-      start = { lsn: found.slot.confirmedLsn, mid: null };
+    if (seen.slot?.confirmedLsn != null && gap?.slotUsable === true && options.onGap === 'skip_with_marker') {
+      start = { lsn: seen.slot.confirmedLsn, mid: null };
     } else {
-      if (found.slot !== null) await dropSlot((text) => sql.query(text, signal), options.slot);
+      if (seen.slot !== null) await dropSlot((text) => sql.query(text, signal), options.slot);
       creation = await createSlot(
         replication,
-        { name: options.slot, failover: options.failover !== false && !found.standby, log: parts.log },
+        { name: options.slot, failover: options.failover !== false && !seen.standby, log: parts.log },
         signal,
       );
       start = { lsn: creation.consistentPoint, mid: null };
@@ -122,7 +111,53 @@ export async function openLog(
   }
 }
 
-async function look(parts: OpenLogParts, replication: PgConnection, signal: AbortSignal): Promise<Found> {
+/** As Reader.examine. A slot that is being read now is not waited for. */
+export async function examineLog(
+  parts: OpenLogParts,
+  stored: StoredLog<PostgresPosition>,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const replication = await parts.connectReplication();
+  try {
+    const seen = await look(parts, { replication, patienceMs: 0 }, signal);
+    return (await judge(parts, stored, { ...seen, replication }, signal)).gap?.reason ?? null;
+  } finally {
+    await replication.close();
+  }
+}
+
+/** What becomes of the log, by what was seen and what is stored. Throws what cannot be gone on with. */
+async function judge(
+  parts: OpenLogParts,
+  request: StoredLog<PostgresPosition>,
+  seen: Seen & { readonly replication: PgConnection },
+  signal: AbortSignal,
+): Promise<Found> {
+  const { options } = parts;
+  const { stored } = request;
+  if (stored === null) {
+    refuseForeignSlot(parts, seen, request.intent);
+    return { gap: null, interrupted: [] };
+  }
+  const gap =
+    request.lost == null
+      ? await findGap(parts, stored, seen, signal)
+      : { reason: request.lost, slotUsable: false };
+  if (gap === null) return { gap, interrupted: findInterrupted(parts, request, seen) };
+  if (options.onGap === 'fail') {
+    throw new HeadwaterError(
+      'source.position-lost',
+      `The log no longer reaches back to the checkpoint of ${options.name}: ${gap.reason}.`,
+    );
+  }
+  return { gap, interrupted: [] };
+}
+
+async function look(
+  parts: OpenLogParts,
+  { replication, patienceMs }: { readonly replication: PgConnection; readonly patienceMs: number },
+  signal: AbortSignal,
+): Promise<Seen> {
   const { options, tables, sql } = parts;
   const query = (text: string): Promise<TextRows> => sql.query(text, signal);
   const system = await identifySystem(replication, signal);
@@ -132,7 +167,7 @@ async function look(parts: OpenLogParts, replication: PgConnection, signal: Abor
     publications.push(await inspectPublication(query, plan, sql.serverVersion));
   }
   const read = (): Promise<SlotInfo | null> => readSlot(query, options.slot, sql.serverVersion);
-  const slot = await awaitInactive(query, read, options.slot, signal);
+  const slot = await awaitInactive(query, { read, name: options.slot, patienceMs }, signal);
   const { database } = options.connect;
   if (slot !== null && (slot.plugin !== 'pgoutput' || slot.database !== database)) {
     throw new HeadwaterError(
@@ -147,11 +182,7 @@ async function look(parts: OpenLogParts, replication: PgConnection, signal: Abor
   return { system, identity, standby: recovery?.[0] === 't', publications, slot };
 }
 
-function refuseForeignSlot(
-  { options }: OpenLogParts,
-  { slot, identity }: Found,
-  intent: string | null,
-): void {
+function refuseForeignSlot({ options }: OpenLogParts, { slot, identity }: Seen, intent: string | null): void {
   if (slot === null) return;
   const intended = decodeIdentity(intent);
   if (intended !== null && intended.system === identity.system && intended.slot === identity.slot) return;
@@ -171,8 +202,8 @@ function refuseForeignSlot(
  */
 function findInterrupted(
   { options, tables }: OpenLogParts,
-  { stored, state }: OpenRequest<PostgresPosition>,
-  { publications }: Found,
+  { stored, state }: StoredLog<PostgresPosition>,
+  { publications }: Seen,
 ): readonly TableId[] {
   const before = new Set(decodeIdentity(stored?.identity ?? null)?.interrupted);
   const interrupted = tables.filter(
@@ -194,7 +225,7 @@ function findInterrupted(
 async function findGap(
   parts: OpenLogParts,
   stored: StoredPosition<PostgresPosition>,
-  found: Found & { readonly replication: PgConnection },
+  found: Seen & { readonly replication: PgConnection },
   signal: AbortSignal,
 ): Promise<Gap | null> {
   const { slot, identity, publications, system } = found;

@@ -269,6 +269,19 @@ async function checkPublications(
           `As ${state.owner ?? 'its owner'}: ${statements}`,
         ),
       );
+    } else if (!facts.superuser && state.missing.some(({ owned }) => !owned)) {
+      const names = state.missing.filter(({ owned }) => !owned).map(({ id }) => tableName(id));
+      const create =
+        state.exists || facts.mayCreate ? '' : `, nor may it create the publication ${plan.name}`;
+      findings.push(
+        failed(
+          check,
+          'source.privilege-missing',
+          `Only their owner may put ${names.slice(0, 5).join(', ')} into a publication, and ${facts.user} is not${create}.`,
+          // Made by somebody who may do both, it is as it has to be.
+          `As ${create === '' ? 'owner of the tables or superuser' : 'superuser'}: ${statements}`,
+        ),
+      );
     } else if (!state.exists && !facts.mayCreate) {
       findings.push(
         failed(
@@ -276,16 +289,6 @@ async function checkPublications(
           'source.privilege-missing',
           `The role ${facts.user} may not create the publication ${plan.name}.`,
           `GRANT CREATE ON DATABASE ${quoteIdent(options.connect.database)} TO ${quoteIdent(facts.user)};`,
-        ),
-      );
-    } else if (!facts.superuser && state.missing.some(({ owned }) => !owned)) {
-      const names = state.missing.filter(({ owned }) => !owned).map(({ id }) => tableName(id));
-      findings.push(
-        failed(
-          check,
-          'source.privilege-missing',
-          `Only their owner may put ${names.slice(0, 5).join(', ')} into a publication, and ${facts.user} is not.`,
-          `As owner of the tables or superuser: ${statements}`,
         ),
       );
     } else {

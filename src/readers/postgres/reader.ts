@@ -1,13 +1,13 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Batch } from '../../model/batch.ts';
-import type { TableId } from '../../model/table.ts';
+import type { TableId, TableSchema } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
-import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader } from '../reader.ts';
+import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader, StoredLog } from '../reader.ts';
 import { capturedTables, describeCaptured, listTables, type SourceTable } from './captured-tables.ts';
 import { describeTables, type PgTable } from './catalogue.ts';
 import { mapPgError, mapping } from './errors.ts';
-import { openLog } from './open-log.ts';
+import { examineLog, openLog, type OpenLogParts } from './open-log.ts';
 import { findOutdatedPublications } from './outdated-publications.ts';
 import { POSTGRES_POSITIONS, type PostgresPosition, serverLsn } from './position.ts';
 import { preflight } from './preflight.ts';
@@ -81,21 +81,24 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
     if (this.#tables.length === 0) await this.tables(signal);
     this.#versions = new SchemaVersions(request.state ?? new Map());
     return mapping(`Opening the log of ${this.#place()}`, async () => {
-      const { opened, creation } = await openLog(
-        {
-          options: this.#options,
-          tables: this.#tables,
-          sql: await this.#session(signal),
-          connectReplication: () => connectPg(this.#options.connect, { replication: 'database' }, signal),
-          log: this.#log,
-        },
-        request,
-        signal,
-      );
+      const { opened, creation } = await openLog(await this.#logParts(signal), request, signal);
       this.#creation = creation;
       await this.#describe(signal);
       return opened;
     });
+  }
+
+  async describe(signal: AbortSignal): Promise<readonly TableSchema[]> {
+    return mapping('Describing the tables', async () => {
+      await this.#describe(signal);
+      return this.#described.map(({ schema }) => schema);
+    });
+  }
+
+  async examine(stored: StoredLog<PostgresPosition>, signal: AbortSignal): Promise<string | null> {
+    return mapping(`Looking at the log of ${this.#place()}`, async () =>
+      examineLog(await this.#logParts(signal), stored, signal),
+    );
   }
 
   async head(signal: AbortSignal): Promise<Head<PostgresPosition>> {
@@ -224,6 +227,16 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
     if (this.#confirmed !== null) stream.confirm(this.#confirmed);
     this.#stream = stream;
     return stream;
+  }
+
+  async #logParts(signal: AbortSignal): Promise<OpenLogParts> {
+    return {
+      options: this.#options,
+      tables: this.#tables,
+      sql: await this.#session(signal),
+      connectReplication: () => connectPg(this.#options.connect, { replication: 'database' }, signal),
+      log: this.#log,
+    };
   }
 
   async #describe(signal: AbortSignal): Promise<void> {

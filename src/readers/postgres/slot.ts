@@ -94,21 +94,28 @@ export async function dropSlot(query: (sql: string) => Promise<TextRows>, name: 
 }
 
 /** How long a slot that is in use is waited for: the server needs a moment to notice that its reader died. */
-const RELEASE_MS = 5_000;
+export const RELEASE_MS = 5_000;
 const POLL_MS = 100;
 
 /** The slot when nobody reads it any more. Throws `source.slot-in-use` with who does. */
 export async function awaitInactive(
   query: (sql: string) => Promise<TextRows>,
-  read: () => Promise<SlotInfo | null>,
-  name: string,
+  {
+    read,
+    name,
+    patienceMs,
+  }: {
+    readonly read: () => Promise<SlotInfo | null>;
+    readonly name: string;
+    readonly patienceMs: number;
+  },
   signal: AbortSignal,
 ): Promise<SlotInfo | null> {
-  const deadline = performance.now() + RELEASE_MS;
+  const deadline = performance.now() + patienceMs;
   for (;;) {
     const slot = await read();
     if (slot === null || slot.activePid === null) return slot;
-    if (performance.now() > deadline) {
+    if (performance.now() >= deadline) {
       const [row] = await query(
         `SELECT application_name, usename, client_addr FROM pg_catalog.pg_stat_activity WHERE pid = ${slot.activePid}`,
       );

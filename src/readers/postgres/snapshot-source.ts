@@ -97,7 +97,9 @@ class PgSnapshotSource implements SnapshotSource<PostgresPosition, PostgresSourc
 
   openWindows({ parallelism }: ReadOptions): Promise<WindowReader<PostgresPosition, PostgresSource>> {
     const { connect } = this.#options;
-    return Promise.resolve(new PgWindows({ parallelism, connect, planner: this.#planner() }));
+    return Promise.resolve(
+      new PgWindows({ parallelism, connect, lockTimeoutMs: LOCK_TIMEOUT_MS, planner: this.#planner() }),
+    );
   }
 
   #planner(): Planner {

@@ -50,6 +50,8 @@ const AWAITING_STANDBY = `WITH busy AS (
 export interface WindowsOptions {
   readonly parallelism: number;
   readonly connect: (signal: AbortSignal) => Promise<PgConnection>;
+  /** After this long a locked table is `snapshot.table-locked`. */
+  readonly lockTimeoutMs: number;
   readonly planner: Planner;
 }
 
@@ -62,7 +64,17 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
 
   constructor(options: WindowsOptions) {
     this.#planner = options.planner;
-    this.#pool = new SessionPool(options.parallelism, options.connect);
+    const { parallelism, connect, lockTimeoutMs } = options;
+    this.#pool = new SessionPool(parallelism, async (signal) => {
+      const session = await connect(signal);
+      try {
+        await session.command(`SET lock_timeout = ${lockTimeoutMs}`, signal);
+        return session;
+      } catch (error) {
+        await session.close();
+        throw error;
+      }
+    });
   }
 
   async keyed(ids: readonly TableId[], signal: AbortSignal): Promise<readonly boolean[]> {
@@ -110,7 +122,9 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
         if (session.open) await session.command('ROLLBACK', signal).catch(() => undefined);
         // Altered between the plan and the read: look again.
         if (!isState(error, CHANGED_STATES)) throw tableError(error, plan.id);
-        current = await this.#describeAgain(session, current, signal);
+        current = await this.#describeAgain(session, current, signal).catch((again: unknown) => {
+          throw tableError(again, plan.id);
+        });
       } finally {
         this.#pool.release(session);
       }

@@ -44,5 +44,8 @@ export class Fence {
       topics.map(({ name, partitions }) => ({ name, partitions: partitions.map(({ index }) => index) })),
     );
     await this.#coordinator.end(who, false);
+    // The first answer comes when the abort is decided; the markers are written after it. Asked again, the
+    // coordinator answers CONCURRENT_TRANSACTIONS until all leaders have theirs.
+    await this.#coordinator.end(who, false);
   }
 }

@@ -1,6 +1,6 @@
 import { asHeadwaterError, HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
-import type { Sink, SinkRecord, SinkStats, TopicHandle, TopicPurpose } from '../../sink.ts';
+import type { RestoreOptions, Sink, SinkRecord, SinkStats, TopicHandle, TopicPurpose } from '../../sink.ts';
 import { WRITE } from './authorized-operations.ts';
 import { Cluster } from './cluster.ts';
 import { asFault, faultToError } from './errors.ts';
@@ -67,6 +67,7 @@ class KafkaSink implements Sink {
   #newStateTopic: Promise<KafkaTopic> | null = null;
   #deadLetterTopic: KafkaTopic | null = null;
   #commits = 0;
+  #onDeadLetter: NonNullable<RestoreOptions['onDeadLetter']> = () => {};
 
   constructor(cluster: Cluster, log: Log) {
     this.#cluster = cluster;
@@ -96,17 +97,15 @@ class KafkaSink implements Sink {
     });
   }
 
-  async restore(options: {
-    onWaiting: () => void;
-    signal: AbortSignal;
-  }): Promise<ReadonlyMap<string, string>> {
+  async restore(options: RestoreOptions): Promise<ReadonlyMap<string, string>> {
+    this.#onDeadLetter = options.onDeadLetter ?? this.#onDeadLetter;
     const signal = AbortSignal.any([options.signal, this.#closing.signal]);
     const plan = stateTopicPlan(this.#cluster);
     const look = (): Promise<KafkaTopic | null> => findTopic(this.#cluster, plan, { create: false }, signal);
     // The lease needs nothing but the group, so the topic is looked up meanwhile.
     const looking = look();
     looking.catch(() => {});
-    await this.#lease.acquire(options.onWaiting, signal);
+    await this.#lease.acquire(options.onWaiting, signal, options.turns);
     // The instance before us may have made it in the meantime.
     this.#stateTopic = (await looking) ?? (await look());
     const existed = this.#stateTopic !== null;
@@ -198,6 +197,10 @@ class KafkaSink implements Sink {
     }
     const note = deadLetter(batch, records, this.#deadLetterTopic.maxMessageBytes);
     this.#producer.replace(batch, this.#deadLetterTopic.keyless, note);
+    if (batch.origin !== null) {
+      this.#onDeadLetter(batch.origin, tooLarge(batch));
+      return true;
+    }
     this.#log.warn(
       {
         topic,

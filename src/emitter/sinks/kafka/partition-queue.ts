@@ -1,3 +1,4 @@
+import type { TableId } from '../../../model/table.ts';
 import type { BatchBuilder } from './record-batch.ts';
 import type { Compression } from './options.ts';
 
@@ -39,6 +40,8 @@ export interface SealedBatch {
   bytes: Buffer | null;
   readonly rawBytes: number;
   readonly count: number;
+  /** Of the first record: see SinkRecord. */
+  readonly origin: TableId | null;
   readonly baseTimestamp: number;
   readonly maxTimestamp: number;
   compression: Compression;

@@ -165,6 +165,7 @@ export class Producer {
     }
     if (builder === null) {
       builder = new BatchBuilder(this.#pool);
+      builder.origin = record.origin ?? null;
       partition.open = builder;
       this.#open.add(partition);
       const group = this.#groups[this.#groups.length - 1]!;
@@ -274,6 +275,7 @@ export class Producer {
       bytes: null,
       rawBytes: builder.bytes,
       count: builder.count,
+      origin: builder.origin,
       baseTimestamp: builder.baseTimestamp,
       maxTimestamp: builder.maxTimestamp,
       compression: 'none',

@@ -1,4 +1,5 @@
 import { crc32c } from '@node-rs/crc32';
+import type { TableId } from '../../../model/table.ts';
 import type { SinkRecord } from '../../sink.ts';
 import { COMPRESSION_BITS } from './compression.ts';
 import type { Compression } from './options.ts';
@@ -63,6 +64,8 @@ export class BatchBuilder {
   #count = 0;
   #baseTimestamp = 0;
   #maxTimestamp = 0;
+  /** Of the first record: see SinkRecord. */
+  origin: TableId | null = null;
 
   constructor(pool: BufferPool) {
     this.#pool = pool;

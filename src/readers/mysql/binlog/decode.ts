@@ -1,11 +1,11 @@
 import { crc32 } from 'node:zlib';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
-import type { Change, RowChange } from '../../../model/change.ts';
-import type { Gtid } from '../gtid/gtid-set.ts';
+import type { Change } from '../../../model/change.ts';
 import type { MysqlPosition } from '../position.ts';
 import type { MysqlSource, MysqlTx } from '../source-info.ts';
 import type { EventChunk } from '../wire/event-queue.ts';
 import { ByteCursor, misplaced, truncated } from './byte-cursor.ts';
+import { RowsDecoder } from './decode-rows.ts';
 import { type BatchLimits, type DecoderOptions, FULL_BATCH, type Stop } from './decoding.ts';
 import { EVENT, FLAG_ARTIFICIAL, FLAG_IGNORABLE, HEADER } from './event-types.ts';
 import {
@@ -18,15 +18,12 @@ import {
   readTaggedGtid,
   readXaPrepare,
 } from './events.ts';
-import { LogPlace } from './log-place.ts';
 import { inflateEvent, inflateRows } from './mariadb-compression.ts';
-import { committed, PreparedTransactions } from './prepared-transactions.ts';
-import { isRowsEvent, operationOf, readRowsHead, RowReader, type RowsHead } from './rows.ts';
+import { type Opening, OpenTransaction } from './open-transaction.ts';
+import { isRowsEvent } from './rows.ts';
 import { isTable, readTableMap, readTableName } from './table-map.ts';
-import type { CapturedState, TableState } from './table-state.ts';
+import type { TableState } from './table-state.ts';
 import { readPayload } from './transaction-payload.ts';
-import { TransactionIdentity } from './transaction-identity.ts';
-import { TransactionProgress } from './transaction-progress.ts';
 
 /** Larger text is not sliced out of one string. */
 const MAX_TEXT = 8 * 1024 * 1024;
@@ -37,97 +34,67 @@ const DUMMY_TABLE = 0xff_ffff;
 
 /**
  * Turns the events of a binlog dump into changes: synchronous, without a promise or closure per row. A group of
- * events, from its GTID event on, is one transaction; the log holds only such as have committed, but for those of
- * XA PREPARE, which wait for their XA COMMIT (PreparedTransactions).
+ * events, from its GTID event on, is one transaction (OpenTransaction).
  */
 export class BinlogDecoder {
   readonly #options: DecoderOptions;
-  readonly #place: LogPlace;
   readonly #tables = new Map<number, TableState>();
-  readonly #prepared = new PreparedTransactions();
-  readonly #reader = new RowReader();
   readonly #cursor = new ByteCursor(Buffer.alloc(0), 0, 0);
-  readonly #progress: TransactionProgress;
+  readonly #tx: OpenTransaction;
+  readonly #rows: RowsDecoder;
   #checksum = false;
-
-  #inside = false;
-  readonly #identity = new TransactionIdentity();
-  #seq = 0;
-  #beginGiven = false;
-  #split = false;
-  /** The rows of XA START … XA PREPARE go here instead. */
-  #held: Change<MysqlSource>[] | null = null;
-  #query: string | null = null;
   #last: TableState | null = null;
-  /** Where in the rows event at hand to go on. */
-  #inEvent: { readonly head: RowsHead; readonly at: number } | null = null;
   #textEnd = 0;
   #lastByte = 0;
   /** Where the event at hand begins, if it has a checksum that was not looked at. */
   #unverified = -1;
-  /** BEGIN was seen, so that a statement is not a transaction of its own. */
-  #began = false;
-
-  /** What was decoded since `reset`. */
-  changes: Change<MysqlSource>[] = [];
+  /** Of the events since `reset`. */
   bytes = 0;
 
   constructor(options: DecoderOptions) {
     this.#options = options;
-    this.#place = new LogPlace(options.from);
-    this.#progress = new TransactionProgress(options.from.mid);
+    this.#tx = new OpenTransaction(options);
+    this.#rows = new RowsDecoder(this.#tx, options.connector);
     this.#checksum = options.checksum;
   }
 
-  /**
-   * Where a restart would go on after the last change in `changes`; null while, without GTIDs, a transaction that is
-   * only prepared lies before it.
-   */
+  /** What was decoded since `reset`; elements that were made from statements are pushed into it. */
+  get changes(): Change<MysqlSource>[] {
+    return this.#tx.changes;
+  }
+
   get position(): MysqlPosition | null {
-    const { gtids, doneFile: file, donePos: pos } = this.#place;
-    if (gtids === null && !this.#prepared.isEmpty) return null;
-    const { skip, mid } = this.#progress;
-    if (skip !== null) return { gtids, file, pos, mid: skip };
-    return { gtids, file, pos, mid: this.#inside && this.#held === null ? mid : null };
+    return this.#tx.position;
   }
 
   get insideTransaction(): boolean {
-    return this.#inside;
+    return this.#tx.inside;
   }
 
-  /** Whether the batch should rather end with the open transaction: not where an earlier one has ended in it. */
   get awaitsCommit(): boolean {
-    return this.#inside && !this.#split;
+    return this.#tx.awaitsCommit;
   }
 
-  /** The server's clock of the last event, seconds since the epoch. */
-  #timestamp = 0;
+  /** Whether the statement that was stopped at is a transaction of its own, rather than inside of one. */
+  get statementAlone(): boolean {
+    return this.#tx.inside && !this.#tx.began;
+  }
 
   reset(): void {
-    this.#split = this.#inside;
-    this.changes = [];
+    this.#tx.reset();
     this.bytes = 0;
   }
 
-  /** For elements that are made from statements: as part of the open transaction. */
-  here(pos: number = this.#place.pos): MysqlSource {
-    return {
-      connector: this.#options.connector,
-      tx: this.transaction(),
-      file: this.#place.file,
-      pos,
-      row: 0,
-      query: null,
-    };
+  here(): MysqlSource {
+    return this.#tx.here();
   }
 
   transaction(): MysqlTx {
-    return this.#identity.tx(this.#place, this.#timestamp);
+    return this.#tx.tx();
   }
 
-  /** Ordinal for a change that is made from a statement. */
   nextSeq(): number {
-    return this.#seq++;
+    return this.#tx.nextSeq();
   }
 
   define(state: TableState): void {
@@ -143,7 +110,7 @@ export class BinlogDecoder {
 
   /** A statement that is a transaction of its own has been dealt with. */
   endStatement(): void {
-    this.#end(this.#place.pos);
+    this.#tx.end(this.#tx.place.pos);
   }
 
   /**
@@ -160,7 +127,7 @@ export class BinlogDecoder {
     this.#textEnd = 0;
     this.#lastByte = frames[frames.length - 1]!;
     for (let frame = from; frame < count; frame++) {
-      const { length } = this.changes;
+      const { length } = this.#tx.changes;
       if (length >= soft && (!this.awaitsCommit || length >= hard)) return { frame, ...FULL_BATCH };
       const start = frames[frame * 2]!;
       const end = frames[frame * 2 + 1]!;
@@ -200,7 +167,7 @@ export class BinlogDecoder {
     const { buffer, end } = this.#cursor;
     if (crc32(buffer.subarray(start, end)) === buffer.readUInt32LE(end)) return;
     throw misplaced(
-      `an event whose checksum is wrong, behind offset ${this.#place.pos} of ${this.#place.file}`,
+      `an event whose checksum is wrong, behind offset ${this.#tx.place.pos} of ${this.#tx.place.file}`,
     );
   }
 
@@ -211,16 +178,17 @@ export class BinlogDecoder {
   ): Stop | null {
     const cursor = this.#cursor;
     const { buffer } = cursor;
-    const place = this.#place;
+    const tx = this.#tx;
+    const { place } = tx;
     const low = buffer.readUInt32LE(start + 13);
     const flags = buffer.readUInt16LE(start + 17);
     const size = buffer.readUInt32LE(start + 9);
     // MariaDB leaves the end of events within a transaction open (11.4 and later).
-    const open = low === 0 && this.#inside && !run.inner;
+    const open = low === 0 && tx.inside && !run.inner;
     const artificial = run.inner || (low === 0 && !open) || (flags & FLAG_ARTIFICIAL) !== 0;
     const eventEnd = artificial ? place.pos : open ? place.pos + size : place.endOf(low);
     const eventStart = artificial ? place.pos : eventEnd - size;
-    if (!artificial) this.#timestamp = buffer.readUInt32LE(start);
+    if (!artificial) tx.timestamp = buffer.readUInt32LE(start);
     let stop: Stop | null = null;
     switch (type) {
       case EVENT.tableMap:
@@ -246,22 +214,22 @@ export class BinlogDecoder {
       case EVENT.gtid:
       case EVENT.anonymousGtid: {
         const event = readGtid(cursor, type === EVENT.anonymousGtid);
-        this.#identity.serverId = buffer.readUInt32LE(start + 5);
-        this.#open(event.gtid, event.text, event.commitTimeUs, eventStart);
+        tx.identity.serverId = buffer.readUInt32LE(start + 5);
+        this.#open({ ...event, start: eventStart });
         break;
       }
       case EVENT.taggedGtid: {
         const event = readTaggedGtid(cursor);
-        this.#identity.serverId = buffer.readUInt32LE(start + 5);
-        this.#open(event.gtid, event.text, event.commitTimeUs, eventStart);
+        tx.identity.serverId = buffer.readUInt32LE(start + 5);
+        this.#open({ ...event, start: eventStart });
         break;
       }
       case EVENT.mariadbGtid: {
-        this.#identity.serverId = buffer.readUInt32LE(start + 5);
-        const event = readMariadbGtid(cursor, this.#identity.serverId);
-        this.#open(event.gtid, event.text, null, eventStart);
-        this.#began = !event.standalone;
-        if (event.preparedXa) this.#held = [];
+        tx.identity.serverId = buffer.readUInt32LE(start + 5);
+        const event = readMariadbGtid(cursor, tx.identity.serverId);
+        this.#open({ gtid: event.gtid, text: event.text, commitTimeUs: null, start: eventStart });
+        tx.began = !event.standalone;
+        if (event.preparedXa) tx.hold();
         break;
       }
       case EVENT.query:
@@ -269,7 +237,7 @@ export class BinlogDecoder {
         stop = this.#queryEvent(type, eventStart, eventEnd, run.frame);
         break;
       case EVENT.xid:
-        this.#end(eventEnd);
+        tx.end(eventEnd);
         break;
       case EVENT.xaPrepare:
         this.#xaPrepare(eventEnd);
@@ -277,11 +245,11 @@ export class BinlogDecoder {
       case EVENT.rowsQuery:
         if (this.#options.includeQuery) {
           cursor.take(1); // a length of one byte that is too short for what follows
-          this.#query = cursor.utf8(cursor.left);
+          tx.query = cursor.utf8(cursor.left);
         }
         break;
       case EVENT.annotateRows:
-        if (this.#options.includeQuery) this.#query = cursor.utf8(cursor.left);
+        if (this.#options.includeQuery) tx.query = cursor.utf8(cursor.left);
         break;
       case EVENT.transactionPayload:
         stop = { frame: run.frame + 1, ...FULL_BATCH, payload: readPayload(cursor) };
@@ -289,17 +257,18 @@ export class BinlogDecoder {
       case EVENT.rotate: {
         const { file, pos } = readRotate(cursor);
         place.rotate(file, pos);
-        if (!this.#inside) place.pass(pos);
+        if (!tx.inside) place.pass(pos);
         return null;
       }
       case EVENT.formatDescription:
         this.#checksum = readFormatDescription(cursor).checksum;
+        if (tx.inside) tx.abandon();
         // Table ids begin anew with a server's start.
         this.forgetTables();
         break;
       case EVENT.heartbeat:
         // Where the server stands: it may have passed over transactions that we have already.
-        if (!this.#inside && cursor.utf8(cursor.left) === place.file) place.catchUp(low);
+        if (!tx.inside && cursor.utf8(cursor.left) === place.file) place.catchUp(low);
         return null;
       case EVENT.previousGtids:
       case EVENT.gtidList:
@@ -320,42 +289,16 @@ export class BinlogDecoder {
         if ((flags & FLAG_IGNORABLE) === 0) throw misplaced(`an event of type ${type}, which is not known`);
     }
     if (!artificial && (stop === null || stop.table === null)) {
-      if (this.#inEvent === null) place.pos = eventEnd;
-      if (!this.#inside && stop === null) place.pass(eventEnd);
+      if (!this.#rows.isInside) place.pos = eventEnd;
+      if (!tx.inside && stop === null) place.pass(eventEnd);
     }
     return stop;
   }
 
-  /** A transaction begins. */
-  #open(gtid: Gtid | null, text: string | null, commitTimeUs: number | null, start: number): void {
-    if (this.#inside) throw misplaced('a GTID inside of a transaction');
-    this.#inside = true;
-    this.#identity.begin(gtid, text, commitTimeUs);
-    this.#progress.begin(text ?? `${this.#place.file}:${start}`, gtid === null);
-    this.#began = false;
-    this.#seq = 0;
-    this.#split = false;
-    this.#beginGiven = false;
-    this.#held = null;
-    this.#query = null;
+  #open(opening: Opening): void {
+    this.#tx.open(opening);
     // Each opening of a table gives it another id: months of them.
     if (this.#tables.size > MAX_TABLES) this.forgetTables();
-  }
-
-  #end(end: number): void {
-    this.#progress.end();
-    if (this.#beginGiven) this.changes.push({ kind: 'end', tx: this.transaction(), at: this.here() });
-    const { gtid } = this.#identity;
-    if (gtid !== null) this.#place.add(gtid);
-    this.#place.pass(end);
-    this.#close();
-  }
-
-  #close(): void {
-    this.#inside = false;
-    this.#identity.end();
-    this.#held = null;
-    this.#query = null;
   }
 
   #tableMap(frame: number): Stop | null {
@@ -396,117 +339,22 @@ export class BinlogDecoder {
       }
       this.#last = state = found;
     }
-    if (!this.#inside) throw misplaced('rows outside of a transaction');
+    if (!this.#tx.inside) throw misplaced('rows outside of a transaction');
     const { captured } = state;
-    const progress = this.#progress;
-    const skipped = progress.skipsEvent();
-    if (captured === null || skipped) {
-      if (skipped && captured !== null) this.#skippedRows(type, cursor, captured);
+    const { progress } = this.#tx;
+    const delivered = progress.skipsEvent();
+    if (captured === null) {
       progress.passEvent();
-      return null;
+    } else if (delivered) {
+      this.#rows.passDelivered(type, cursor, captured);
+    } else if (captured.undecodable) {
+      this.#rows.note(type, captured, eventStart);
+    } else {
+      this.#verify();
+      if (cursor === this.#cursor && cursor.end > this.#textEnd) this.#cutText(cursor);
+      if (!this.#rows.read(type, cursor, captured, { eventStart, hard })) return { frame, ...FULL_BATCH };
     }
-    if (captured.undecodable) {
-      this.#give(this.#undecodable(type, captured, eventStart), eventStart);
-      progress.passEvent();
-      return null;
-    }
-    this.#verify();
-    if (cursor === this.#cursor && cursor.end > this.#textEnd) this.#cutText(cursor);
-    const head = this.#inEvent?.head ?? readRowsHead(type, cursor, captured);
-    if (this.#inEvent !== null) cursor.at = this.#inEvent.at;
-    this.#inEvent = null;
-    while (cursor.left > 0) {
-      if (this.changes.length >= hard) {
-        this.#inEvent = { head, at: cursor.at };
-        return { frame, ...FULL_BATCH };
-      }
-      const rowAt = cursor.at;
-      const change = this.#row(head, cursor, captured, eventStart);
-      if (change === null) continue;
-      this.#give(change, eventStart);
-      if (this.#held !== null) this.#prepared.hold(cursor.at - rowAt);
-    }
-    progress.passEvent();
     return null;
-  }
-
-  #give(change: RowChange<MysqlSource>, eventStart: number): void {
-    if (this.#held !== null) {
-      this.#held.push(change);
-      return;
-    }
-    if (this.#options.transactionMarkers && !this.#beginGiven) {
-      this.#beginGiven = true;
-      this.changes.push({ kind: 'begin', tx: this.transaction(), at: this.here(eventStart) });
-    }
-    this.changes.push(change);
-  }
-
-  /** Rows that were delivered before a restart are counted, so that ordinals go on. */
-  #skippedRows(type: number, cursor: ByteCursor, captured: CapturedState): void {
-    // Its BEGIN went out with it.
-    this.#beginGiven = this.#options.transactionMarkers;
-    if (captured.undecodable) {
-      this.#seq++;
-      return;
-    }
-    const head = readRowsHead(type, cursor, captured);
-    while (cursor.left > 0) if (this.#reader.read(head, cursor, captured)) this.#seq++;
-  }
-
-  /** Null for a row that was delivered before a restart, or is about history only. */
-  #row(
-    head: RowsHead,
-    cursor: ByteCursor,
-    captured: CapturedState,
-    eventStart: number,
-  ): RowChange<MysqlSource> | null {
-    const row = this.#progress.nextRow();
-    const reader = this.#reader;
-    const isChange = reader.read(head, cursor, captured);
-    if (this.#progress.skipsRow()) {
-      if (isChange) this.#seq++;
-      this.#beginGiven = this.#options.transactionMarkers;
-      return null;
-    }
-    if (!isChange) return null;
-    const tx = this.transaction();
-    const change: RowChange<MysqlSource> = {
-      kind: 'row',
-      op: reader.op,
-      table: captured.schema,
-      before: reader.before,
-      after: reader.after,
-      tx,
-      seq: this.#seq++,
-      at: {
-        connector: this.#options.connector,
-        tx,
-        file: this.#place.file,
-        pos: eventStart,
-        row,
-        query: this.#query,
-      },
-      snapshot: null,
-    };
-    return reader.unreadable === null ? change : { ...change, unreadable: reader.unreadable };
-  }
-
-  /** One note for all rows of an event that cannot be read at all. */
-  #undecodable(type: number, captured: CapturedState, eventStart: number): RowChange<MysqlSource> {
-    const at = this.here(eventStart);
-    return {
-      kind: 'row',
-      op: operationOf(type),
-      table: captured.schema,
-      before: null,
-      after: null,
-      tx: at.tx,
-      seq: this.#seq++,
-      at,
-      snapshot: null,
-      ...(captured.unreadable === null ? {} : { unreadable: captured.unreadable }),
-    };
   }
 
   /** MariaDB's, with log_bin_compress. */
@@ -529,75 +377,48 @@ export class BinlogDecoder {
     const cursor = this.#cursor;
     const { buffer, at } = cursor;
     if (type === EVENT.query && isWord(cursor, '\0BEGIN')) {
-      this.#identity.thread = buffer.readUInt32LE(at);
+      this.#tx.identity.thread = buffer.readUInt32LE(at);
       // Before 5.6, and without GTIDs on MariaDB, this is where a transaction begins.
-      if (!this.#inside) this.#open(null, null, null, start);
-      this.#began = true;
+      if (!this.#tx.inside) this.#open({ gtid: null, text: null, commitTimeUs: null, start });
+      this.#tx.began = true;
       return null;
     }
     if (type === EVENT.query && isWord(cursor, '\0COMMIT')) {
-      this.#end(end);
+      this.#tx.end(end);
       return null;
     }
     const query = readQuery(cursor, type === EVENT.compressedQuery ? inflateEvent : null);
-    if (!this.#inside) this.#open(null, null, null, start);
+    if (!this.#tx.inside) this.#open({ gtid: null, text: null, commitTimeUs: null, start });
     const { sql } = query;
     const xa = /^\s*XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+([^]*?)\s*;?\s*$/i.exec(sql);
     if (xa !== null) {
       this.#xa(xa[1]!.toUpperCase(), xa[2]!, end);
       return null;
     }
-    if (/^\s*(?:SAVEPOINT|ROLLBACK\s+TO)\b/i.test(sql)) return null;
-    if (/^\s*(?:COMMIT|ROLLBACK)\s*$/i.test(sql)) {
-      this.#end(end);
+    const savepoint = /^\s*(SAVEPOINT|ROLLBACK\s+TO(?:\s+SAVEPOINT)?)\s+(.*?)\s*$/i.exec(sql);
+    if (savepoint !== null) {
+      const name = savepoint[2]!.replaceAll('`', '').toLowerCase();
+      if (/^S/i.test(savepoint[1]!)) this.#tx.savepoint(name);
+      else this.#tx.rollBackTo(name);
+      return null;
+    }
+    const ending = /^\s*(COMMIT|ROLLBACK)\s*$/i.exec(sql)?.[1];
+    if (ending !== undefined) {
+      if (/^R/i.test(ending)) this.#tx.rollBack(end);
+      else this.#tx.end(end);
       return null;
     }
     return { frame: frame + 1, ...FULL_BATCH, statement: query };
   }
 
-  /** Whether the statement that was stopped at is a transaction of its own, rather than inside of one. */
-  get statementAlone(): boolean {
-    return this.#inside && !this.#began;
-  }
-
   #xa(verb: string, xid: string, end: number): void {
-    switch (verb) {
-      case 'START':
-      case 'BEGIN':
-        this.#held = [];
-        return;
-      case 'END':
-      case 'PREPARE':
-        return;
-      default: {
-        const decided = this.#prepared.take(xid);
-        if (decided !== null) {
-          if (verb === 'COMMIT') this.#release(decided.changes);
-          if (decided.gtid !== null) this.#place.add(decided.gtid);
-        } else if (verb === 'COMMIT') {
-          throw new HeadwaterError(
-            'source.position-lost',
-            `The transaction of XA COMMIT at offset ${this.#place.pos} of ${this.#place.file} was prepared before the place where reading began; its changes are not known.`,
-          );
-        }
-        this.#end(end);
-      }
-    }
-  }
-
-  #release(changes: readonly Change<MysqlSource>[]): void {
-    for (const change of committed(changes, this.#options.transactionMarkers)) this.changes.push(change);
+    if (verb === 'START' || verb === 'BEGIN') this.#tx.hold();
+    else if (verb === 'COMMIT' || verb === 'ROLLBACK') this.#tx.decide(xid, verb, end);
   }
 
   #xaPrepare(end: number): void {
     const { onePhase, xid } = readXaPrepare(this.#cursor);
-    const held = this.#held ?? [];
-    if (onePhase) {
-      this.#release(held);
-      this.#end(end);
-      return;
-    }
-    this.#prepared.add(xid, { gtid: this.#identity.gtid, changes: held });
-    this.#close();
+    if (onePhase) this.#tx.commitHeld(end);
+    else this.#tx.prepare(xid);
   }
 }

@@ -1,6 +1,8 @@
 import type { Gtid } from '../gtid/gtid-set.ts';
 import { formatUuid } from '../gtid/mysql-gtid-set.ts';
-import { type ByteCursor, misplaced } from './byte-cursor.ts';
+import { charsetOfCollation } from '../types/collations.ts';
+import { decoderOf } from '../types/charsets.ts';
+import { ByteCursor, misplaced } from './byte-cursor.ts';
 
 /** Bodies of the events that are not rows; each is read from behind its header to `cursor.end`. */
 
@@ -142,6 +144,40 @@ export interface QueryEvent {
   /** The default database of the statement. */
   readonly database: string;
   readonly sql: string;
+  /** The session's NO_BACKSLASH_ESCAPES. */
+  readonly plainBackslashes: boolean;
+}
+
+const NO_BACKSLASH_ESCAPES = 0x10_0000;
+
+/**
+ * Status variables, as (code, value): 0 flags, 1 sql_mode, 2 and 6 the catalogue, 3 auto increments, 4 the numbers of
+ * three collations, that of the client first, …; those behind are of no interest here.
+ */
+function readStatus(cursor: ByteCursor): {
+  readonly charset: string | null;
+  readonly plainBackslashes: boolean;
+} {
+  let charset: string | null = null;
+  let plainBackslashes = false;
+  while (cursor.left > 0 && charset === null) {
+    const code = cursor.uint8();
+    if (code === 0 || code === 3) {
+      cursor.take(4);
+    } else if (code === 1) {
+      plainBackslashes = (cursor.uint32() & NO_BACKSLASH_ESCAPES) !== 0;
+      cursor.take(4);
+    } else if (code === 2) {
+      cursor.take(cursor.uint8() + 1);
+    } else if (code === 6) {
+      cursor.take(cursor.uint8());
+    } else if (code === 4) {
+      charset = charsetOfCollation(cursor.uint16());
+    } else {
+      break;
+    }
+  }
+  return { charset, plainBackslashes };
 }
 
 /** `inflated`: the statement where the event holds it compressed. */
@@ -149,12 +185,17 @@ export function readQuery(cursor: ByteCursor, inflate: ((bytes: Buffer) => Buffe
   cursor.take(8);
   const databaseLength = cursor.uint8();
   cursor.take(2);
-  cursor.take(cursor.uint16());
+  const statusLength = cursor.uint16();
+  const statusAt = cursor.take(statusLength);
+  const { charset, plainBackslashes } = readStatus(
+    new ByteCursor(cursor.buffer, statusAt, statusAt + statusLength),
+  );
   const database = cursor.utf8(databaseLength);
   cursor.take(1);
-  if (inflate === null) return { database, sql: cursor.utf8(cursor.left) };
-  const sql = inflate(cursor.bytes(cursor.left));
-  return { database, sql: sql.utf8Slice(0, sql.length) };
+  const bytes = inflate === null ? cursor.bytes(cursor.left) : inflate(cursor.bytes(cursor.left));
+  // A statement is logged as the client sent it.
+  const sql = decoderOf(charset ?? 'utf8mb4')(bytes, 0, bytes.length);
+  return { database, sql, plainBackslashes };
 }
 
 /** The first word of a statement without copying it: BEGIN and COMMIT are half of all queries. */

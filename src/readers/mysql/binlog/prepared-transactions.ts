@@ -1,11 +1,11 @@
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
-import type { Change } from '../../../model/change.ts';
+import type { Change, RowChange } from '../../../model/change.ts';
 import type { Gtid } from '../gtid/gtid-set.ts';
-import type { MysqlSource } from '../source-info.ts';
+import type { MysqlSource, MysqlTx } from '../source-info.ts';
 
 export interface PreparedTransaction {
   readonly gtid: Gtid | null;
-  readonly changes: readonly Change<MysqlSource>[];
+  readonly changes: readonly RowChange<MysqlSource>[];
 }
 
 /** So many bytes of rows may wait for their XA COMMIT. */
@@ -51,15 +51,19 @@ export class PreparedTransactions {
   }
 }
 
-/** Changes that were only prepared, now that they are committed. */
+/**
+ * Changes that were only prepared, now that they are committed: as part of the transaction that commits them, since
+ * nobody sees them before. Where they lie in the log stays what it is.
+ */
 export function committed(
-  changes: readonly Change<MysqlSource>[],
+  changes: readonly RowChange<MysqlSource>[],
+  tx: MysqlTx,
   markers: boolean,
 ): readonly Change<MysqlSource>[] {
-  const [first] = changes;
-  if (!markers || first?.kind !== 'row' || first.tx === null) return changes;
-  const { at, tx } = first;
-  return [{ kind: 'begin', tx, at }, ...changes, { kind: 'end', tx, at }];
+  const own = changes.map((change) => ({ ...change, tx, at: { ...change.at, tx } }));
+  const at = own[0]?.at;
+  if (!markers || at === undefined) return own;
+  return [{ kind: 'begin', tx, at }, ...own, { kind: 'end', tx, at }];
 }
 
 function normalised(xid: string): string {

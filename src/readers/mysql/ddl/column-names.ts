@@ -1,8 +1,8 @@
 /**
- * The names of a table's columns behind a statement, in their order: what the log's table maps do not say where
+ * The columns of a table behind a statement, in their order: what the log's table maps do not say where
  * binlog_row_metadata is not FULL. What is not understood gives null, never a guess.
  */
-import { type Token, tokens } from './tokens.ts';
+import { type Sql, type Token, tokens } from './tokens.ts';
 
 /** What CREATE TABLE (…) and ADD name beside columns; words only, since a quoted one is always a name. */
 const NO_COLUMN: ReadonlySet<string> = new Set([
@@ -21,8 +21,28 @@ const NO_COLUMN: ReadonlySet<string> = new Set([
   'SYSTEM',
 ]);
 
+/** What a definition says of a column's values that the log's table maps may not. */
+export interface Definition {
+  /** In lower case. */
+  readonly type: string;
+  /** Labels of ENUM and SET. */
+  readonly values: readonly string[] | null;
+  readonly unsigned: boolean;
+  /** Where it is named. */
+  readonly charset: string | null;
+}
+
+/** A column behind a statement. */
+export interface StatedColumn {
+  readonly name: string;
+  /** What it was called before; null for a new one. */
+  readonly was: string | null;
+  /** Null where it is as it was. */
+  readonly definition: Definition | null;
+}
+
 /** Of CREATE TABLE with a list of columns; null for LIKE, SELECT and whatever else. */
-export function createdNames(sql: string): readonly string[] | null {
+export function createdColumns(sql: Sql): readonly StatedColumn[] | null {
   const list = tokens(sql);
   const open = list.findIndex(({ kind, text }) => kind === 'mark' && text === '(');
   if (open < 0) return null;
@@ -36,28 +56,19 @@ export function createdNames(sql: string): readonly string[] | null {
   ) {
     if (!list.slice(close).some((token) => isWord(token, 'PARTITION'))) return null;
   }
-  const names: string[] = [];
+  const columns: StatedColumn[] = [];
   for (const clause of clauses(list.slice(open + 1, close))) {
     const [first] = clause;
     if (first === undefined) return null;
     if (first.kind === 'word' && NO_COLUMN.has(first.text.toUpperCase())) continue;
     if (first.kind !== 'word' && first.kind !== 'quoted') return null;
-    names.push(first.text);
+    columns.push({ name: first.text, was: null, definition: definitionOf(clause.slice(1)) });
   }
-  return names.length === 0 ? null : names;
-}
-
-/** A column behind ALTER TABLE. */
-export interface AlteredColumn {
-  readonly name: string;
-  /** What it was called before; null for a new one. */
-  readonly was: string | null;
-  /** Its type may be another one. */
-  readonly redefined: boolean;
+  return columns.length === 0 ? null : columns;
 }
 
 /** Of ALTER TABLE on a table that had these columns. */
-export function alteredColumns(sql: string, before: readonly string[]): readonly AlteredColumn[] | null {
+export function alteredColumns(sql: Sql, before: readonly string[]): readonly StatedColumn[] | null {
   const list = tokens(sql);
   const start = list.findIndex((token) => isWord(token, 'TABLE'));
   if (start < 0) return null;
@@ -81,12 +92,12 @@ function behindName(clause: readonly Token[]): readonly Token[] {
 }
 
 class AlteredColumns {
-  readonly list: AlteredColumn[];
+  readonly list: StatedColumn[];
   #clause: readonly Token[] = [];
   #at = 0;
 
   constructor(names: readonly string[]) {
-    this.list = names.map((name) => ({ name, was: name, redefined: false }));
+    this.list = names.map((name) => ({ name, was: name, definition: null }));
   }
 
   /** False where the clause is not understood. */
@@ -113,12 +124,15 @@ class AlteredColumns {
         const [first] = definition;
         if (first === undefined || (first.kind !== 'word' && first.kind !== 'quoted')) return false;
         if (first.kind === 'word' && NO_COLUMN.has(first.text.toUpperCase())) continue;
-        this.list.push({ name: first.text, was: null, redefined: true });
+        this.list.push({ name: first.text, was: null, definition: definitionOf(definition.slice(1)) });
       }
       return true;
     }
     const name = this.#name();
-    return name !== null && this.#insert({ name, was: null, redefined: true }, this.#place(this.list.length));
+    return (
+      name !== null &&
+      this.#insert({ name, was: null, definition: this.#definition() }, this.#place(this.list.length))
+    );
   }
 
   #drop(): boolean {
@@ -160,13 +174,18 @@ class AlteredColumns {
   #move(at: number, name: string): boolean {
     const { was } = this.list[at]!;
     this.list.splice(at, 1);
-    return this.#insert({ name, was, redefined: true }, this.#place(at));
+    return this.#insert({ name, was, definition: this.#definition() }, this.#place(at));
   }
 
-  #insert(column: AlteredColumn, at: number): boolean {
+  #insert(column: StatedColumn, at: number): boolean {
     if (at < 0) return false;
     this.list.splice(at, 0, column);
     return true;
+  }
+
+  /** What stands behind the name. */
+  #definition(): Definition {
+    return definitionOf(this.#clause.slice(this.#at));
   }
 
   /** Where FIRST or AFTER at the clause's end puts the column; -1 behind one that is not there. */
@@ -201,6 +220,33 @@ class AlteredColumns {
   }
 }
 
+function definitionOf(list: readonly Token[]): Definition {
+  const [first] = list;
+  const type = first?.kind === 'word' ? first.text.toLowerCase() : '';
+  const words = list.map(({ kind, text }) => (kind === 'word' ? text.toUpperCase() : ''));
+  const set = words.findIndex(
+    (word, i) => word === 'CHARSET' || (word === 'SET' && words[i - 1] === 'CHARACTER'),
+  );
+  const named = set < 0 ? undefined : list[list[set + 1]?.text === '=' ? set + 2 : set + 1];
+  return {
+    type,
+    values: type === 'enum' || type === 'set' ? labelsOf(list) : null,
+    unsigned: words.includes('UNSIGNED') || words.includes('ZEROFILL') || type === 'serial',
+    charset: named?.text.toLowerCase() ?? null,
+  };
+}
+
+/** Null where they are not plain strings. */
+function labelsOf(list: readonly Token[]): readonly string[] | null {
+  const close = closing(list, 1);
+  if (close < 0) return null;
+  const inside = list.slice(2, close).filter(({ kind, text }) => kind !== 'mark' || text !== ',');
+  const plain = inside.filter(({ kind, text }) => kind !== 'word' || !text.startsWith('_'));
+  return plain.every(({ kind }) => kind === 'string' || kind === 'quoted')
+    ? plain.map(({ text }) => text)
+    : null;
+}
+
 function isWord(token: Token | undefined, word: string): boolean {
   return token?.kind === 'word' && token.text.toUpperCase() === word;
 }
@@ -220,6 +266,7 @@ function clauses(list: readonly Token[]): readonly (readonly Token[])[] {
 
 function closing(list: readonly Token[], open: number): number {
   let depth = 0;
+  if (list[open]?.text !== '(') return -1;
   for (let i = open; i < list.length; i++) {
     const { kind, text } = list[i]!;
     if (kind !== 'mark') continue;

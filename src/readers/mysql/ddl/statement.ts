@@ -1,5 +1,5 @@
 import type { TableId } from '../../../model/table.ts';
-import { type Token, tokens } from './tokens.ts';
+import { type Sql, type Token, tokens } from './tokens.ts';
 
 /**
  * What a statement of the log does to tables, as far as it matters here: which of them have to be looked at again.
@@ -11,6 +11,10 @@ export type Statement =
       readonly kind: 'tables';
       readonly verb: 'create' | 'alter' | 'drop';
       readonly ids: readonly TableId[];
+      /** CREATE TABLE … LIKE this one. */
+      readonly like?: TableId;
+      /** CREATE TABLE IF NOT EXISTS, which is logged also where there is such a table. */
+      readonly ifNotExists?: true;
     }
   /** From, to; in this order, as if each were a statement. Their columns may have changed too. */
   | { readonly kind: 'renames'; readonly pairs: readonly (readonly [TableId, TableId])[] }
@@ -79,7 +83,7 @@ const OTHER_OBJECTS: ReadonlySet<string> = new Set([
 ]);
 
 /** `database` is the one the session had selected. */
-export function recognise(sql: string, database: string): Statement {
+export function recognise(sql: Sql, database: string): Statement {
   const reader = new Reader(tokens(sql), database);
   const first = reader.word();
   switch (first) {
@@ -117,8 +121,17 @@ function create(reader: Reader): Statement {
   if (reader.skip('TEMPORARY')) return NONE;
   // CREATE [ALGORITHM = …] [DEFINER = …] [SQL SECURITY …] VIEW | PROCEDURE | …
   if (reader.skip('TABLE')) {
-    reader.skip('IF', 'NOT', 'EXISTS');
-    return withId(reader.id(), (id) => ({ kind: 'tables', verb: 'create', ids: [id] }));
+    const ifNotExists = reader.skip('IF', 'NOT', 'EXISTS');
+    return withId(reader.id(), (id) => {
+      const like = reader.like();
+      return {
+        kind: 'tables',
+        verb: 'create',
+        ids: [id],
+        ...(like === null ? {} : { like }),
+        ...(ifNotExists ? { ifNotExists } : {}),
+      };
+    });
   }
   if (reader.skip('DATABASE') || reader.skip('SCHEMA')) return NONE;
   if (reader.seekIndex()) {
@@ -241,6 +254,12 @@ class Reader {
       ids.push(id);
     } while (this.comma());
     return ids;
+  }
+
+  /** LIKE name, also in parentheses. */
+  like(): TableId | null {
+    if (this.#tokens[this.#at]?.kind === 'mark' && this.#tokens[this.#at]?.text === '(') this.#at++;
+    return this.skip('LIKE') ? this.id() : null;
   }
 
   idAfter(word: string): TableId | null {

@@ -1,4 +1,9 @@
-/** `word`: an identifier or keyword as written; `quoted`: an identifier without its quotes; `mark`: one character. */
+import { unescapeLiteral } from '../wire/quoting.ts';
+
+/**
+ * `word`: an identifier or keyword as written; `quoted`: without its quotes, an identifier or, in double quotes, perhaps
+ * a string; `string`: what it says; `mark`: one character.
+ */
 export interface Token {
   readonly kind: 'word' | 'quoted' | 'string' | 'mark';
   readonly text: string;
@@ -7,19 +12,37 @@ export interface Token {
 /** Long lists of values are of no interest. */
 const MAX_TOKENS = 20_000;
 
+/** A statement, and what its session had set that matters for reading it. */
+export interface Sql {
+  readonly sql: string;
+  /** NO_BACKSLASH_ESCAPES. */
+  readonly plainBackslashes?: boolean;
+}
+
+const REST = String.raw`|[\p{L}\p{N}_$@]+|[^]`;
+const BLANKS = String.raw`\s+|--(?=[\s])[^\n]*|--$|#[^\n]*|\/\*M?!\d*|\*\/|\/\*[^]*?(?:\*\/|$)|`;
+const BACKTICKS = '`((?:[^`]|``)*)`';
+const ESCAPED = new RegExp(
+  String.raw`${BLANKS}${BACKTICKS}|"((?:[^"\\]|\\[^]|"")*)"|'((?:[^'\\]|\\[^]|'')*)'${REST}`,
+  'gu',
+);
+const PLAIN = new RegExp(`${BLANKS}${BACKTICKS}|"((?:[^"]|"")*)"|'((?:[^']|'')*)'${REST}`, 'gu');
+
 /**
  * The tokens of a statement, without comments; what stands in executable comments (with `!`,
  * MariaDB's also with `M!`) is part of it, as the servers have it. Never fails: what is no token is a mark.
  */
-export function tokens(sql: string): readonly Token[] {
+export function tokens({ sql, plainBackslashes = false }: Sql): readonly Token[] {
   const out: Token[] = [];
-  const pattern =
-    /\s+|--(?=[\s])[^\n]*|--$|#[^\n]*|\/\*M?!\d*|\*\/|\/\*[^]*?(?:\*\/|$)|`((?:[^`]|``)*)`|"((?:[^"\\]|\\.|"")*)"|'(?:[^'\\]|\\.|'')*'|[\p{L}\p{N}_$@]+|[^]/gu;
-  for (const match of sql.matchAll(pattern)) {
-    const [text, backticks, quotes] = match;
+  for (const match of sql.matchAll(plainBackslashes ? PLAIN : ESCAPED)) {
+    const [text, backticks, quotes, string] = match;
     if (backticks !== undefined) out.push({ kind: 'quoted', text: backticks.replaceAll('``', '`') });
     else if (quotes !== undefined) out.push({ kind: 'quoted', text: quotes.replaceAll('""', '"') });
-    else if (text.startsWith("'")) out.push({ kind: 'string', text: '' });
+    else if (string !== undefined)
+      out.push({
+        kind: 'string',
+        text: plainBackslashes ? string.replaceAll("''", "'") : unescapeLiteral(string),
+      });
     else if (/^[\p{L}\p{N}_$@]/u.test(text)) out.push({ kind: 'word', text });
     else if (text.length === 1 && /\S/.test(text) && text !== '#') out.push({ kind: 'mark', text });
     if (out.length >= MAX_TOKENS) break;

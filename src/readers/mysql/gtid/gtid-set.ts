@@ -1,5 +1,5 @@
 import { type MariadbGtid, MariadbGtidSet, parseMariadbGtid } from './mariadb-gtid-set.ts';
-import { MysqlGtidSet } from './mysql-gtid-set.ts';
+import { GrowingMysqlGtidSet, MysqlGtidSet } from './mysql-gtid-set.ts';
 
 export type GtidSet = MysqlGtidSet | MariadbGtidSet;
 
@@ -32,4 +32,15 @@ export function containsGtid(set: GtidSet, text: string): boolean {
   if (gtid === null) return false;
   if ('domain' in gtid) return set instanceof MariadbGtidSet && set.has(gtid);
   return set instanceof MysqlGtidSet && set.has(gtid.source, gtid.number);
+}
+
+/** With these transactions of MySQL's too. */
+export function withGtids(set: GtidSet, gtids: readonly string[]): GtidSet {
+  if (!(set instanceof MysqlGtidSet) || gtids.length === 0) return set;
+  const grown = new GrowingMysqlGtidSet(set);
+  for (const text of gtids) {
+    const gtid = parseGtid(text);
+    if (gtid !== null && 'number' in gtid) grown.add(gtid.source, gtid.number);
+  }
+  return grown.freeze();
 }

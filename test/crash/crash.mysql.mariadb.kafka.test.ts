@@ -1,12 +1,15 @@
 import { describe, it } from 'vitest';
 import { SEED, survivesKills } from './kills.ts';
-import { mysqlSource } from './source.ts';
+import { mariadbSource, mysqlSource } from './source.ts';
 
 const KILLS = process.env['HEADWATER_TEST_FULL'] === '1' ? 40 : 8;
 
-describe('MySQL: kill -9, broker and database restarts', () => {
+describe.each([
+  ['MySQL', mysqlSource],
+  ['MariaDB', mariadbSource],
+] as const)('%s: kill -9, broker and database restarts', (_, start) => {
   it(`leaves no gap and no duplicate after ${KILLS} kills (seed ${SEED})`, async () => {
-    await using source = await mysqlSource();
+    await using source = await start();
     await survivesKills({
       source,
       kills: KILLS,

@@ -1,0 +1,76 @@
+/** What the settings ask of the captured tables, held against the columns that these have. */
+import { type RuleOptions, tableRules } from '../emitter/table-rules.ts';
+import { Outbox } from '../emitter/transforms/outbox.ts';
+import { UnwrappedFields } from '../emitter/transforms/unwrapped.ts';
+import { nearest } from '../errors/nearest.ts';
+import { asHeadwaterError } from '../errors/headwater-error.ts';
+import { type TableId, type TableSchema, tableName } from '../model/table.ts';
+import type { Misfit } from '../pipeline/attempt-parts.ts';
+import type { ConnectSchema } from '../schema/connect-schema.ts';
+import type { Settings } from '../settings/settings.ts';
+import { ruleSettings } from './emitter-options.ts';
+import { declaredOf, shownColumns } from './enrichment.ts';
+import { rowFilters } from './row-filters.ts';
+import { topicNaming, topicOf } from './topics.ts';
+
+/** `sourceBlock`: of the source, since unwrapped records may show fields of it. */
+export async function misfitsOf(
+  settings: Settings,
+  sourceBlock: ConnectSchema,
+  tables: readonly TableSchema[],
+): Promise<readonly Misfit[]> {
+  const { emit, outbox } = settings;
+  const filters = await rowFilters(settings);
+  const misfits: Misfit[] = [];
+  const check = (table: string | null, work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      misfits.push({ table, error: asHeadwaterError(error) });
+    }
+  };
+  const options: RuleOptions = {
+    naming: topicNaming(settings),
+    hashKey: emit.hashKey?.reveal() ?? null,
+    profile: emit.profile,
+    added: emit.envelope === 'unwrapped' ? new UnwrappedFields(emit.unwrapped, sourceBlock).columns : [],
+  };
+  const rules = ruleSettings(settings, filters);
+  for (const table of tables) {
+    const name = tableName(table.id);
+    check(name, () => {
+      if (outbox?.table === name) new Outbox(outbox, emit.profile).fit(table);
+      else tableRules(table, rules.get(name), options);
+    });
+  }
+  const declared = declaredOf(settings);
+  if (declared !== null) {
+    const { checkStatements } = await import('../enrichment/check-statements.ts');
+    const topics = new Set(tables.map(({ id }) => topicOf(settings, id)));
+    check(null, () =>
+      checkStatements(declared, {
+        pipeline: settings.name,
+        tables,
+        shown: shownColumns(settings),
+        tableTopics: topics,
+      }),
+    );
+  }
+  return misfits;
+}
+
+/** Settings of tables that are not captured: a mask, perhaps, that masks nothing. One sentence each. */
+export function idleSettings({ tables, outbox }: Settings, captured: readonly TableId[]): readonly string[] {
+  const names = captured.map(tableName);
+  const asked = [
+    ...[...tables.keys()].map((table) => ({ table, setting: `tables.${table}` })),
+    ...(outbox === null ? [] : [{ table: outbox.table, setting: `outbox.table: ${outbox.table}` }]),
+  ];
+  return asked
+    .filter(({ table }) => !names.includes(table))
+    .map(({ table, setting }) => {
+      const near = nearest(table, names);
+      const meant = near === null ? '.' : `; did you mean ${near}?`;
+      return `The settings have ${setting}, and no such table is captured${meant}`;
+    });
+}

@@ -1,0 +1,270 @@
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import type { Change, RowChange } from '../../../model/change.ts';
+import { tableName, type TableSchema } from '../../../model/table.ts';
+import type { Gtid } from '../gtid/gtid-set.ts';
+import type { MysqlPosition } from '../position.ts';
+import type { MysqlSource, MysqlTx } from '../source-info.ts';
+import { misplaced } from './byte-cursor.ts';
+import type { DecoderOptions } from './decoding.ts';
+import { LogPlace } from './log-place.ts';
+import { committed, PreparedTransactions } from './prepared-transactions.ts';
+import { TransactionIdentity } from './transaction-identity.ts';
+import { TransactionProgress } from './transaction-progress.ts';
+import { unreadableChange } from './unreadable-change.ts';
+
+/** What a GTID event, or BEGIN where there is none, says of the transaction that it opens. */
+export interface Opening {
+  readonly gtid: Gtid | null;
+  readonly text: string | null;
+  readonly commitTimeUs: number | null;
+  /** Offset at which it begins. */
+  readonly start: number;
+}
+
+/** A place in the transaction that ROLLBACK TO goes back to. */
+interface Savepoint {
+  readonly name: string;
+  /** Into what has not left yet. */
+  at: number;
+  /** Changes before it, by table. */
+  readonly before: ReadonlyMap<string, number>;
+}
+
+const NOTHING: ReadonlyMap<string, number> = new Map();
+
+/**
+ * Where in which transaction the stream stands, and the changes that leave it: at once, since the log holds only what
+ * has committed. Two exceptions: those of XA PREPARE wait for their XA COMMIT; and where a transaction has done what no
+ * ROLLBACK undoes, such as CREATE TEMPORARY TABLE, MariaDB logs its rows with the ROLLBACK, or the ROLLBACK TO a
+ * savepoint, behind them. Those are taken back where they have not left, and notes tell of those that have: a batch
+ * ends inside of large transactions only.
+ */
+export class OpenTransaction {
+  readonly place: LogPlace;
+  readonly progress: TransactionProgress;
+  readonly identity = new TransactionIdentity();
+  /** What has left since it was taken last. */
+  changes: Change<MysqlSource>[] = [];
+  inside = false;
+  /** BEGIN was seen, so that a statement is not a transaction of its own. */
+  began = false;
+  /** The statement of the rows that follow, where it is wanted. */
+  query: string | null = null;
+  /** The server's clock at the last event, seconds since the epoch. */
+  timestamp = 0;
+  readonly #options: DecoderOptions;
+  readonly #prepared = new PreparedTransactions();
+  #seq = 0;
+  #beginGiven = false;
+  #split = false;
+  /** The rows of XA START … XA PREPARE go here instead. */
+  #held: RowChange<MysqlSource>[] | null = null;
+  /** Into `changes`, where it began. */
+  #begunAt = 0;
+  #savepoints: Savepoint[] = [];
+
+  constructor(options: DecoderOptions) {
+    this.#options = options;
+    this.place = new LogPlace(options.from);
+    this.progress = new TransactionProgress(options.from.mid);
+  }
+
+  /**
+   * Where a restart would go on after the last change in `changes`; null while, without GTIDs, a transaction that is
+   * only prepared lies before it.
+   */
+  get position(): MysqlPosition | null {
+    const { gtids, doneFile: file, donePos: pos } = this.place;
+    if (gtids === null && !this.#prepared.isEmpty) return null;
+    const { skip, mid } = this.progress;
+    if (skip !== null) return { gtids, file, pos, mid: skip };
+    return { gtids, file, pos, mid: this.inside && this.#held === null ? mid : null };
+  }
+
+  /** Whether the batch should rather end with it: not where an earlier one has ended in it. */
+  get awaitsCommit(): boolean {
+    return this.inside && !this.#split;
+  }
+
+  /** Hands the changes over. */
+  reset(): void {
+    this.#split = this.inside;
+    this.changes = [];
+    this.#begunAt = 0;
+    if (this.#held === null) for (const savepoint of this.#savepoints) savepoint.at = 0;
+  }
+
+  /** For elements that are made from statements: as part of the transaction. */
+  here(pos: number = this.place.pos): MysqlSource {
+    return {
+      connector: this.#options.connector,
+      tx: this.tx(),
+      file: this.place.file,
+      pos,
+      row: 0,
+      query: null,
+    };
+  }
+
+  tx(): MysqlTx {
+    return this.identity.tx(this.place, this.timestamp);
+  }
+
+  /** Ordinal of the next change, also of one that was delivered before a restart. */
+  nextSeq(): number {
+    return this.#seq++;
+  }
+
+  open({ gtid, text, commitTimeUs, start }: Opening): void {
+    if (this.inside) throw misplaced('a GTID inside of a transaction');
+    this.inside = true;
+    this.identity.begin(gtid, text, commitTimeUs);
+    this.progress.begin(text ?? `${this.place.file}:${start}`, gtid === null);
+    this.began = false;
+    this.#seq = 0;
+    this.#split = false;
+    this.#beginGiven = false;
+    this.#held = null;
+    this.#begunAt = this.changes.length;
+    this.query = null;
+  }
+
+  /** A row; `bytes` is what it takes in the log. */
+  give(change: RowChange<MysqlSource>, eventStart: number, bytes: number): void {
+    if (this.#held !== null) {
+      this.#held.push(change);
+      this.#prepared.hold(bytes);
+      return;
+    }
+    if (this.#options.transactionMarkers && !this.#beginGiven) {
+      this.#beginGiven = true;
+      this.changes.push({ kind: 'begin', tx: this.tx(), at: this.here(eventStart) });
+    }
+    this.changes.push(change);
+  }
+
+  /** Rows that were delivered before a restart: the transaction's beginning went out with them. */
+  passDelivered(): void {
+    this.#beginGiven = this.#options.transactionMarkers;
+  }
+
+  end(end: number): void {
+    this.progress.end();
+    if (this.#beginGiven) this.changes.push({ kind: 'end', tx: this.tx(), at: this.here() });
+    const { gtid } = this.identity;
+    if (gtid !== null) this.place.add(gtid);
+    this.place.pass(end);
+    this.#close();
+  }
+
+  savepoint(name: string): void {
+    this.#savepoints = this.#savepoints.filter((other) => other.name !== name);
+    this.#savepoints.push({
+      name,
+      at: (this.#held ?? this.changes).length,
+      before: this.progress.counts(),
+    });
+  }
+
+  rollBackTo(name: string): void {
+    const found = this.#savepoints.findIndex((savepoint) => savepoint.name === name);
+    const savepoint = this.#savepoints[found];
+    if (savepoint === undefined) throw misplaced('ROLLBACK TO a savepoint that is not there');
+    this.#savepoints.length = found + 1;
+    this.#takeBack(savepoint.at, savepoint.before);
+  }
+
+  rollBack(end: number): void {
+    this.#takeBack(this.#begunAt, NOTHING);
+    this.#takeBackBegin();
+    this.end(end);
+  }
+
+  /** The server died while it wrote the transaction, which has not happened: its GTID will be another one's. */
+  abandon(): void {
+    this.#takeBack(this.#begunAt, NOTHING);
+    this.#takeBackBegin();
+    this.progress.abandon();
+    this.#close();
+  }
+
+  #takeBack(at: number, before: ReadonlyMap<string, number>): void {
+    const all: Change<MysqlSource>[] = this.#held ?? this.changes;
+    const left = new Map<string, number>();
+    let kept = at;
+    for (let i = at; i < all.length; i++) {
+      const change = all[i]!;
+      const undone = change.kind === 'row';
+      if (undone) left.set(tableName(change.table.id), (left.get(tableName(change.table.id)) ?? 0) + 1);
+      // A note tells of more than this one change.
+      if (!undone || change.unreadable !== undefined) all[kept++] = change;
+    }
+    all.length = kept;
+    for (const { schema, changes } of this.progress.takeBack(before)) {
+      const gone = changes - (left.get(tableName(schema.id)) ?? 0);
+      if (gone > 0) this.changes.push(this.#rolledBack(schema, gone));
+    }
+  }
+
+  #takeBackBegin(): void {
+    const [only] = this.changes.slice(this.#begunAt);
+    if (only?.kind !== 'begin' || this.changes.length > this.#begunAt + 1) return;
+    this.changes.length = this.#begunAt;
+    this.#beginGiven = false;
+  }
+
+  #rolledBack(schema: TableSchema, changes: number): RowChange<MysqlSource> {
+    const table = tableName(schema.id);
+    const at = this.here();
+    const error = new HeadwaterError(
+      'source.rolled-back',
+      `${changes} changes of ${table} were delivered that were rolled back, at offset ${at.pos} of ${at.file}.`,
+      { details: { table, changes } },
+    );
+    return unreadableChange(schema, error, { seq: this.nextSeq(), at });
+  }
+
+  /** What follows is not committed before XA COMMIT. */
+  hold(): void {
+    this.#held = [];
+  }
+
+  prepare(xid: string): void {
+    this.#prepared.add(xid, { gtid: this.identity.gtid, changes: this.#held ?? [] });
+    this.#close();
+  }
+
+  /** XA COMMIT … ONE PHASE, as XA PREPARE logs it. */
+  commitHeld(end: number): void {
+    this.#release(this.#held ?? []);
+    this.end(end);
+  }
+
+  /** XA COMMIT or XA ROLLBACK. Throws `source.position-lost` where what is committed was not read here. */
+  decide(xid: string, verb: 'COMMIT' | 'ROLLBACK', end: number): void {
+    const decided = this.#prepared.take(xid);
+    if (decided !== null) {
+      if (verb === 'COMMIT') this.#release(decided.changes);
+      if (decided.gtid !== null) this.place.add(decided.gtid);
+    } else if (verb === 'COMMIT') {
+      throw new HeadwaterError(
+        'source.position-lost',
+        `The transaction of XA COMMIT at offset ${this.place.pos} of ${this.place.file} was prepared before the place where reading began; its changes are not known.`,
+      );
+    }
+    this.end(end);
+  }
+
+  #release(changes: readonly RowChange<MysqlSource>[]): void {
+    const { transactionMarkers } = this.#options;
+    for (const change of committed(changes, this.tx(), transactionMarkers)) this.changes.push(change);
+  }
+
+  #close(): void {
+    this.inside = false;
+    this.identity.end();
+    this.#held = null;
+    this.#savepoints = [];
+    this.query = null;
+  }
+}
