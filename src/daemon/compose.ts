@@ -84,7 +84,7 @@ export function partsOf<P, S extends SourceInfo>(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
-    enrichment: enrichmentParts(settings, block),
+    enrichment: enrichmentParts(settings, block, run.log),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',

@@ -7,7 +7,7 @@ import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { ENRICH_KEY } from '../state/checkpoint.ts';
+import { ENRICH_KEY, POSITION_KEY } from '../state/checkpoint.ts';
 import type { ShownColumns } from './captured-columns.ts';
 import type { DeclaredEnrichment } from './declared.ts';
 import { explainQuery } from './explain.ts';
@@ -15,6 +15,8 @@ import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
 import { compileProgram, unreadable } from './program.ts';
 import { EnrichmentStage } from './stage.ts';
+import { Timeline } from './timeline.ts';
+import { type TopicAccess, TopicQueries } from './topic-queries.ts';
 
 const SPOOL_BYTES = 64 * 1024 * 1024;
 
@@ -26,6 +28,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly block: SourceBlock<S>;
   /** Local state: the image of the joined tables, and transactions too large for memory. */
   readonly stateDir: string;
+  /** For statements that read topics; null without Kafka. */
+  readonly topics: TopicAccess | null;
   /** Bytes of a transaction's events in memory; for tests. */
   readonly spoolBytes?: number;
 }
@@ -46,6 +50,9 @@ export interface OpenContext<P, S extends SourceInfo> {
   readonly continuous: boolean;
   /** Tables whose changes were not in the log for a while. */
   readonly interrupted: readonly TableId[];
+  /** Where the source's log ends now, and how to be told soon how far it has been read. */
+  readonly head: () => Promise<P>;
+  readonly nudge: () => void;
   readonly log: Log;
   /** Whether what was compiled is worth a line. */
   readonly first: boolean;
@@ -83,7 +90,18 @@ export async function openEnrichment<P, S extends SourceInfo>(
     reference?.epoch === epoch - 1 ? reference : null,
     (replica) => stale.has(tableName(replica.captured.id)),
   );
+  const processing = new ProcessingLog(log);
+  const plans = program.queries.filter(({ ofTopic }) => ofTopic);
+  const timeline = plans.length === 0 ? null : timelineOf(context);
+  for (const replica of program.replicas) replica.timeline = timeline;
+  const { topics: access } = options;
+  const topics =
+    timeline === null || access === null
+      ? null
+      : new TopicQueries({ plans, access, processing, timeline, log });
   return EnrichmentStage.open({
+    topics,
+    timeline,
     program,
     image,
     restored,
@@ -92,11 +110,22 @@ export async function openEnrichment<P, S extends SourceInfo>(
     block,
     partly: context.partly,
     checkpoint: { known, continuous, epoch },
-    processing: new ProcessingLog(log),
+    processing,
     log,
     spoolDir: dir,
     spoolBytes: options.spoolBytes ?? SPOOL_BYTES,
   });
+}
+
+function timelineOf<P, S extends SourceInfo>({ known, codec, head, nudge }: OpenContext<P, S>): Timeline<P> {
+  const compare = (a: P, b: P): number | null => codec.compare(a, b);
+  const stored = known.get(POSITION_KEY);
+  const position = stored === undefined ? 'snapshot' : JSON.stringify(parsePosition(stored));
+  return new Timeline({ head, nudge, compare }, position);
+}
+
+function parsePosition(text: string): unknown {
+  return (JSON.parse(text) as { readonly position?: unknown }).position ?? null;
 }
 
 /** The tables that statements name, as they are now; those that are not captured are left out. */

@@ -21,6 +21,8 @@ export class OutputStream {
   readonly #record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
   readonly #readers: Query[] = [];
   records = 0;
+  /** Which state of the captured tables the results were joined with; null where nobody needs to be told. */
+  tablePosition: string | null = null;
 
   constructor(sink: Sink, topic: TopicHandle, writer: RecordWriter) {
     this.#sink = sink;
@@ -37,7 +39,11 @@ export class OutputStream {
     const { row, hasValue, time } = event;
     const record = this.#record;
     this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
-    record.headers = fromSnapshot ? AS_OF_SNAPSHOT : null;
+    record.headers = fromSnapshot
+      ? AS_OF_SNAPSHOT
+      : this.tablePosition === null
+        ? null
+        : [['__table_pos', this.tablePosition]];
     this.#sink.append(this.#topic, record);
     this.records++;
     if (this.#readers.length === 0) return;

@@ -2,6 +2,7 @@
 import type { CapturedSource } from './captured-source.ts';
 import type { KeyValue } from './sql/value.ts';
 import type { StoredRow, TableStore } from './store.ts';
+import type { TableTimes } from './timeline.ts';
 import type { JoinAsOf, ReadTable, Remembered } from './table-source.ts';
 
 /** What became of one key within the transaction under way. */
@@ -27,6 +28,8 @@ export class Replica implements ReadTable {
   #remembered: Remembered | null = null;
   /** Whether the table is complete: a snapshot has filled it, and the log moves it on. */
   ready = false;
+  /** Where events of other logs see the table. */
+  timeline: TableTimes | null = null;
   #history = new Map<KeyValue, KeyHistory>();
 
   constructor(index: number, captured: CapturedSource, store: TableStore, journal: ReplicaJournal) {
@@ -84,12 +87,15 @@ export class Replica implements ReadTable {
 
   /** The table was truncated. */
   clear(seq: number): void {
-    if (this.#remembers) for (const [key] of this.#store.entries()) this.#remember(key, null, seq);
+    if (this.#remembers || this.timeline !== null)
+      for (const [key] of this.#store.entries()) this.#remember(key, null, seq);
     this.#store.clear();
     this.#journal.clear(this.index);
   }
 
   lookUp(key: KeyValue, asOf: JoinAsOf, seq: number): StoredRow | null {
+    const then = this.timeline?.row(this.index, key);
+    if (then !== undefined) return then;
     if (asOf !== 'COMMIT') {
       const history = this.#history.get(key);
       if (history !== undefined) {
@@ -115,6 +121,7 @@ export class Replica implements ReadTable {
   }
 
   #remember(key: KeyValue, row: StoredRow | null, seq: number): void {
+    if (this.ready) this.timeline?.replaced(this.index, key, this.#store.get(key) ?? null);
     if (!this.#remembers) return;
     let history = this.#history.get(key);
     if (history === undefined) {

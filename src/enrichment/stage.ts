@@ -16,24 +16,19 @@ import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY } from '../state/checkpoint.ts';
 import type { CapturedSource, RowReader } from './captured-source.ts';
-import { Aggregation } from './aggregation.ts';
-import {
-  AGGREGATE_GROUP_PREFIX,
-  AGGREGATE_TABLE_PREFIX,
-  checkpointName,
-  type GroupStore,
-} from './group-store.ts';
+import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from './group-store.ts';
 import type { StreamEvent } from './event.ts';
 import type { ReplicaImage, ReplicaState } from './image.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
-import { OutputStream, Query } from './query.ts';
-import { RecordWriter } from './record-writer.ts';
+import type { OutputStream, Query } from './query.ts';
 import type { Replica } from './replica.ts';
 import { rowCodec } from './row-text.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import type { Problem } from './sql/frame.ts';
-import type { StreamSource } from './catalog.ts';
+import { forgottenTables, openOutputs, outputOf, type Outputs, StreamQueries } from './stream-queries.ts';
+import type { Timeline } from './timeline.ts';
+import type { TopicQueries } from './topic-queries.ts';
 import { TableQueries } from './table-queries.ts';
 
 /** Events between two looks at the sink's back-pressure. */
@@ -57,6 +52,9 @@ export interface StageOptions<P, S extends SourceInfo> {
     readonly epoch: number;
   };
   readonly log: Log;
+  /** Queries over topics, and how they see the tables; null where there are none. */
+  readonly topics: TopicQueries | null;
+  readonly timeline: Timeline<P> | null;
   /** For a transaction that is too large for memory. */
   readonly spoolDir: string;
   readonly spoolBytes: number;
@@ -86,6 +84,17 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
    * that position, results say that they were joined with a later state. Throws `enrich.table-unreadable`.
    */
   load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void>;
+  /** Rejects when queries over topics cannot go on. */
+  readonly failed: Promise<never>;
+  /** The log has ended: resolves when the topics are worked off up to where they ended at the start. */
+  finish(): Promise<void>;
+}
+
+const NEVER = new Promise<never>(() => {});
+
+/** Queries whose events come from the log. */
+function ofLog({ queries }: Program): readonly QueryPlan[] {
+  return queries.filter(({ ofTopic }) => !ofTopic);
 }
 
 /** One change stream of a captured table with the queries that read it. */
@@ -107,13 +116,9 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   readonly #replicas: readonly Replica[];
   readonly #inputs: readonly Input[];
   readonly #outputs: readonly OutputStream[];
-  readonly #targets: ReadonlyMap<StreamSource, OutputStream>;
+  readonly #queries: StreamQueries;
   readonly #spool: EventSpool;
   readonly #tables: TableQueries;
-  /** Groups of queries over streams. */
-  readonly #stores: GroupStore[] = [];
-  /** Tables of queries that go on where they were. */
-  readonly #restoredTables = new Set<string>();
   readonly state: ReadonlyMap<string, string | null>;
   readonly #note: (problem: Problem) => void;
   readonly #uses = new Map<TableSchema, TableUse>();
@@ -123,31 +128,24 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   #tx: Tx | null = null;
   /** When the last change was committed; known where a query over tables asks. */
   #timeMs = 0;
+  /** Of the last change of the transaction under way. */
+  #last: S | null = null;
   #counted = 0;
 
-  private constructor(options: StageOptions<P, S>, outputs: ReadonlyMap<StreamSource, OutputStream>) {
+  private constructor(options: StageOptions<P, S>, outputs: Outputs) {
     this.#options = options;
     const { program, processing, restored, codec } = options;
     this.#replicas = program.replicas;
     this.#outputs = [...outputs.values()];
-    this.#targets = outputs;
     this.#note = (problem) => processing.note('captured tables', problem);
     for (const [replica, { asOf }] of restored) {
       replica.ready = true;
       if (asOf !== null) this.#setAhead(replica, codec.decode(asOf));
     }
-    const outputOf = ({ target }: { readonly target: StreamSource }): OutputStream => {
-      const output = outputs.get(target);
-      if (output === undefined) throw new TypeError('Each query has its output.');
-      return output;
-    };
-    const queries = program.queries.map((plan) => {
-      const target = outputOf(plan);
-      const aggregation = this.#aggregation(plan, target);
-      const query = new Query(plan, { target, processing, ahead: this.#aheadIndexes, aggregation });
-      outputs.get(plan.input)?.addReader(query);
-      return { plan, query };
-    });
+    const { checkpoint, log } = options;
+    const ahead = this.#aheadIndexes;
+    this.#queries = new StreamQueries(ofLog(program), { outputs, processing, ahead, checkpoint, log });
+    const { queries } = this.#queries;
     this.#inputs = program.streams.flatMap((captured, index) => {
       const readers = queries.filter(({ plan }) => plan.input.captured === captured);
       const usesChange = readers.some(({ plan }) => plan.usesChange);
@@ -159,26 +157,19 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       this.#inputs.map(({ captured }) => rowCodec(captured.used.map(({ type }) => type))),
     );
     this.#tables = new TableQueries(program.tables, {
-      outputOf,
+      outputOf: (plan) => outputOf(outputs, plan),
       processing,
       ahead: this.#aheadIndexes,
       run: options.checkpoint,
       restored: new Set(restored.keys()),
     });
-    for (const table of this.#tables.restored) this.#restoredTables.add(checkpointName(table));
     this.state = this.#firstState();
   }
 
   /** Opens the topics of the results. */
   static async open<P, S extends SourceInfo>(options: StageOptions<P, S>): Promise<EnrichmentStage<P, S>> {
-    const outputs = new Map<StreamSource, OutputStream>();
-    const { queries, tables } = options.program;
-    for (const { target } of [...queries, ...tables]) {
-      const { sink } = target;
-      if (sink === null || outputs.has(target)) continue;
-      const topic = await options.sink.topic(sink.topic, target.kept ? 'compacted' : 'table');
-      outputs.set(target, new OutputStream(options.sink, topic, new RecordWriter(target.columns, sink)));
-    }
+    const { program, sink } = options;
+    const outputs = await openOutputs([...ofLog(program), ...program.tables], sink);
     return new EnrichmentStage(options, outputs);
   }
 
@@ -188,14 +179,15 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   queries(): readonly QueryStatus[] {
-    const { program, processing } = this.#options;
-    return program.queries.map(({ id, statement, target }) => ({
-      id,
-      statement,
-      topic: target.sink?.topic ?? '',
-      records: this.#targets.get(target)?.records ?? 0,
-      problems: processing.countOf(id),
-    }));
+    return [...this.#queries.status(), ...(this.#options.topics?.status() ?? [])];
+  }
+
+  get failed(): Promise<never> {
+    return this.#options.topics?.failed ?? NEVER;
+  }
+
+  async finish(): Promise<void> {
+    await this.#options.topics?.finish();
   }
 
   async absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>> {
@@ -206,6 +198,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         this.#tx = change.tx;
       }
       if (!this.#tables.isEmpty) this.#timeMs = this.#options.block.commitTimeMs(change.at);
+      this.#last = change.at;
       if (change.kind === 'truncate') this.#truncate(change);
       else this.#readRow(change, batch.bytes / batch.changes.length);
     }
@@ -216,6 +209,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       await this.#endTransaction();
       this.#tx = null;
       this.#passed(resume);
+      this.#options.timeline?.passed(resume);
     }
     return this.#absorbed(batch, between);
   }
@@ -236,6 +230,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const missing = this.#replicas.filter(({ ready }) => !ready);
     if (missing.length === 0) {
       await this.#fill(Date.now());
+      this.#options.topics?.start();
       return;
     }
     const { log, codec } = this.#options;
@@ -276,39 +271,21 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#options.topics?.[Symbol.asyncDispose]();
     this.#spool.close();
     this.#options.image.close();
-    return Promise.resolve();
   }
 
   #fill(timeMs: number): Promise<void> {
     return this.#tables.fill(timeMs, () => this.#options.sink.ready());
   }
 
-  #aggregation(plan: QueryPlan, target: OutputStream): Aggregation | null {
-    const { group, store } = plan;
-    if (group === null || store === null) return null;
-    const { processing, checkpoint, log } = this.#options;
-    const note = (problem: Problem): void => processing.note(plan.id, problem);
-    const found = store.restore({ ...checkpoint, note });
-    if (found === 'restored') this.#restoredTables.add(checkpointName(plan.target.name));
-    if (found === 'lost')
-      log.warn(
-        { query: plan.id },
-        'the table of this query begins anew: its statement, or the position of the log, is another one than before',
-      );
-    this.#stores.push(store);
-    return new Aggregation({ group, store, target, note });
-  }
-
   #firstState(): ReadonlyMap<string, string | null> {
     const { image, checkpoint } = this.#options;
     const state = new Map<string, string | null>();
-    for (const key of checkpoint.known.keys()) {
-      const prefix = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX].find((each) => key.startsWith(each));
-      const table = prefix === undefined ? undefined : key.slice(prefix.length).split('/')[0];
-      if (table !== undefined && !this.#restoredTables.has(table)) state.set(key, null);
-    }
+    const restored = new Set([...this.#queries.restored, ...this.#tables.restored.map(checkpointName)]);
+    const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
+    for (const key of forgottenTables(checkpoint.known, prefixes, restored)) state.set(key, null);
     for (const [key, value] of this.#flushed()) state.set(key, value);
     return state.set(ENRICH_KEY, JSON.stringify(image.reference));
   }
@@ -329,7 +306,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   #flushed(): (readonly [string, string | null])[] {
-    return [...this.#stores.flatMap((store) => store.flush()), ...this.#tables.flush()];
+    return [...this.#queries.stores.flatMap((store) => store.flush()), ...this.#tables.flush()];
   }
 
   #use(table: TableSchema): TableUse {
@@ -435,8 +412,12 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     }
     this.#tables.process(true, this.#timeMs);
     this.#tables.endTransaction();
-    for (const store of this.#stores) store.endTransaction();
+    for (const store of this.#queries.stores) store.endTransaction();
     for (const replica of this.#replicas) replica.endTransaction();
+    const { timeline, block } = this.#options;
+    if (timeline !== null && this.#last !== null)
+      timeline.committed(block.commitTimeMs(this.#last), block.transactionId(this.#last));
+    this.#last = null;
   }
 
   #process(events: readonly SpooledEvent[]): void {

@@ -1,12 +1,11 @@
 /** A Kafka topic as a statement declares it, and how its records become rows. */
-import type { TopicRecord } from '../emitter/topic-reader.ts';
 import type { SqlColumn } from './captured-source.ts';
 import type { Declared } from './declared.ts';
-import { type Format, type FormatColumn, partReader, type PartReader } from './formats/format.ts';
+import type { Format, FormatColumn } from './formats/format.ts';
 import { isKafkaType } from './formats/kafka-primitive.ts';
 import { Properties } from './properties.ts';
 import type { CreateSource } from './sql/ast.ts';
-import { UTC } from './sql/civil-time.ts';
+import { MS_PER_DAY } from './sql/civil-time.ts';
 import { notSupported, sqlError } from './sql/sql-error.ts';
 import { type SqlType, typeText } from './sql/sql-type.ts';
 import { compilePattern } from './sql/time-pattern.ts';
@@ -50,18 +49,28 @@ export function topicProperties({ parsed }: Declared, statement: CreateSource): 
 /** Throws HeadwaterError where the statement's properties and columns do not fit together. */
 export function topicSource(declared: Declared, statement: CreateSource): TopicSource {
   const { source } = declared.parsed;
+  if (statement.type === 'TABLE')
+    throw notSupported(
+      source,
+      statement.at,
+      'a TABLE is a captured table in this version (CDC_TABLE); a topic can be a STREAM',
+    );
   const properties = topicProperties(declared, statement);
   const topic = properties.topic('KAFKA_TOPIC') ?? statement.name;
   const columns = statement.columns.map(({ name, type, role, at }): SqlColumn => {
     if (role === 'HEADERS') throw notSupported(source, at, 'columns of headers are not in this version');
-    if (role === 'PRIMARY KEY' && statement.type === 'STREAM')
+    if (role === 'PRIMARY KEY')
       throw sqlError(source, at, 'a stream has a KEY, and only a table a PRIMARY KEY');
     return { name, type, key: role !== 'VALUE', spelling: name };
   });
   const keys = columns.filter(({ key }) => key);
   const values = columns.filter(({ key }) => !key);
   if (columns.length === 0)
-    throw sqlError(source, statement.at, 'a topic needs its columns: write them behind the name, (NAME TYPE, …)');
+    throw sqlError(
+      source,
+      statement.at,
+      'a topic needs its columns: write them behind the name, (NAME TYPE, …)',
+    );
   const seen = new Set<string>();
   for (const [i, { name }] of columns.entries()) {
     if (seen.has(name))
@@ -112,7 +121,10 @@ function timestampColumn(properties: Properties, columns: readonly SqlColumn[]):
   const pattern = properties.text('TIMESTAMP_FORMAT');
   if (name === null) {
     if (pattern !== null)
-      throw properties.error('TIMESTAMP_FORMAT', 'TIMESTAMP_FORMAT needs TIMESTAMP, the column it is the pattern of');
+      throw properties.error(
+        'TIMESTAMP_FORMAT',
+        'TIMESTAMP_FORMAT needs TIMESTAMP, the column it is the pattern of',
+      );
     return null;
   }
   const index = columns.findIndex((column) => column.name === name || column.name === name.toUpperCase());
@@ -134,12 +146,17 @@ function timestampReader(
   if (type.kind !== 'STRING')
     throw properties.error('TIMESTAMP', 'TIMESTAMP names a BIGINT, a TIMESTAMP or a VARCHAR column');
   if (pattern === null)
-    throw properties.error('TIMESTAMP', "a VARCHAR needs its pattern: TIMESTAMP_FORMAT = 'yyyy-MM-dd HH:mm:ss'");
+    throw properties.error(
+      'TIMESTAMP',
+      "a VARCHAR needs its pattern: TIMESTAMP_FORMAT = 'yyyy-MM-dd HH:mm:ss'",
+    );
   const compiled = compilePattern(pattern);
   if (compiled === null)
     throw properties.error('TIMESTAMP_FORMAT', 'this is no pattern of java.time.format.DateTimeFormatter');
   return (value) => {
     const parsed = typeof value === 'string' ? compiled.parse(value) : null;
-    return parsed === null || parsed.days === null ? null : utcOf(parsed.days, parsed.time, parsed.zone ?? UTC);
+    if (parsed === null || parsed.days === null) return null;
+    const local = parsed.days * MS_PER_DAY + parsed.time;
+    return local - (parsed.zone?.local(local) ?? 0);
   };
 }

@@ -18,6 +18,8 @@
  * | `paused/<schema>.<table>` | why the table's changes are left out (emitter/paused-tables.ts) |
  * | `topic/<schema>.<table>` | the topic the table goes on in after an incompatible change |
  * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/aggregation.ts) |
+ *
+ * Queries over topics have a state of their own beside it (enrichment/topic-queries.ts).
  */
 import type { JsonValue } from '../model/position.ts';
 

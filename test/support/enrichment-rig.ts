@@ -145,6 +145,7 @@ export class EnrichmentRig implements Disposable {
         shown: (table) => table.columns.map((column, index) => ({ index, column, write: null })),
         block: BLOCK,
         stateDir: this.dir,
+        topics: null,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),
       },
       {
@@ -158,6 +159,8 @@ export class EnrichmentRig implements Disposable {
         epoch,
         continuous: !fresh,
         interrupted: [],
+        head: () => Promise.resolve({ tx: this.options.log.length, mid: 0 }),
+        nudge: () => {},
         log,
         first: true,
       },

@@ -27,8 +27,3 @@ export function splitDelimited(text: string, delimiter: string): readonly (strin
     at++;
   }
 }
-
-export function delimitedField(text: string, delimiter: string): string {
-  const plain = text !== '' && !text.includes(delimiter) && !/["\r\n]/.test(text);
-  return plain ? text : `"${text.replaceAll('"', '""')}"`;
-}

@@ -1,12 +1,11 @@
 /** How keys and values of topics are written, and the readers and writers of each format. */
-import { valueText } from '../sql/cast.ts';
 import { explicit } from '../sql/cast.ts';
 import { type SqlType, STRING } from '../sql/sql-type.ts';
 import type { SqlValue } from '../sql/value.ts';
-import { delimitedField, splitDelimited } from './delimited.ts';
+import { splitDelimited } from './delimited.ts';
 import { parseJson } from './exact-json.ts';
-import { FieldReader, isObject, jsonReader } from './json-values.ts';
-import { kafkaBytes, kafkaValue } from './kafka-primitive.ts';
+import { FieldReader, isObject, type JsonReader, jsonReader } from './json-values.ts';
+import { kafkaValue } from './kafka-primitive.ts';
 
 export type Format = 'JSON' | 'DELIMITED' | 'KAFKA' | 'NONE';
 
@@ -29,6 +28,7 @@ export interface FormatOptions {
 }
 
 export function partReader(columns: readonly FormatColumn[], options: FormatOptions): PartReader {
+  if (columns.length === 0) return { read: () => true };
   switch (options.format) {
     case 'JSON':
       return new JsonPart(columns, options.bare);
@@ -37,12 +37,7 @@ export function partReader(columns: readonly FormatColumn[], options: FormatOpti
     case 'KAFKA':
       return new KafkaPart(columns);
     case 'NONE':
-      return {
-        read: (_bytes, into) => {
-          for (let i = 0; i < columns.length; i++) into.push(null);
-          return true;
-        },
-      };
+      throw new TypeError('NONE holds no columns.');
   }
 }
 
@@ -59,12 +54,14 @@ function textOf(bytes: Uint8Array): string | null {
 
 class JsonPart implements PartReader {
   readonly #fields: FieldReader;
-  readonly #only: FormatColumn | null;
+  /** Of the one column, where there is but one. */
+  readonly #only: JsonReader | null;
   readonly #bare: boolean;
 
   constructor(columns: readonly FormatColumn[], bare: boolean) {
     this.#fields = new FieldReader(columns);
-    this.#only = columns.length === 1 ? (columns[0] ?? null) : null;
+    const [first] = columns;
+    this.#only = first === undefined || columns.length > 1 ? null : jsonReader(first.type);
     this.#bare = bare;
   }
 
@@ -81,8 +78,8 @@ class JsonPart implements PartReader {
     return isObject(json) && this.#fields.read(json, into);
   }
 
-  #readBare(json: unknown, { type }: FormatColumn, into: SqlValue[]): boolean {
-    const value = json === null ? null : jsonReader(type)(json);
+  #readBare(json: unknown, read: JsonReader, into: SqlValue[]): boolean {
+    const value = json === null ? null : read(json);
     if (value === undefined) return false;
     into.push(value);
     return true;
@@ -131,25 +128,4 @@ class KafkaPart implements PartReader {
     into.push(value);
     return true;
   }
-}
-
-/** Writes values of `columns` in their order; the JSON of records is written by record-writer.ts. */
-export type PartWriter = (values: readonly SqlValue[]) => string | Uint8Array | null;
-
-export function delimitedWriter(columns: readonly FormatColumn[], delimiter: string): PartWriter {
-  return (values) =>
-    columns
-      .map(({ type }, i) => {
-        const value = values[i] ?? null;
-        if (value === null) return '';
-        return delimitedField(
-          type.kind === 'BYTES' ? Buffer.from(value as Uint8Array).toString('base64') : valueText(type, value),
-          delimiter,
-        );
-      })
-      .join(delimiter);
-}
-
-export function kafkaWriter([only]: readonly FormatColumn[]): PartWriter {
-  return ([value = null]) => (only === undefined || value === null ? null : kafkaBytes(only.type, value));
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Fetched, NewTopic, TopicReader } from '../../topic-reader.ts';
 import { FETCH } from './apis.ts';
@@ -36,7 +37,7 @@ class TopicConsumer implements TopicReader {
   #arrived: Fetched[] = [];
   /** Since when every request has failed. */
   #failingSince: number | null = null;
-  #failure: unknown = null;
+  #failure: HeadwaterError | null = null;
 
   constructor(options: KafkaSinkOptions, log: Log) {
     this.#cluster = new Cluster(resolveKafkaOptions(options));
@@ -135,7 +136,7 @@ class TopicConsumer implements TopicReader {
       '',
     );
     checkCode(response.errorCode, 'Fetch');
-    let trouble: unknown = null;
+    let trouble: KafkaFault | null = null;
     for (const part of response.responses[0]?.partitions ?? []) {
       const partition = this.#partitions[part.partitionIndex];
       if (partition === undefined) continue;
@@ -146,15 +147,14 @@ class TopicConsumer implements TopicReader {
       try {
         checkCode(part.errorCode, 'Fetch');
       } catch (error) {
-        trouble = error;
+        trouble = asFault(error, 'the broker');
         continue;
       }
       const { records, position } = takeRecords(part, { position: partition.position, committed: true });
       const moved = position !== partition.position;
       partition.position = position;
       const atEnd = position >= Number(part.lastStableOffset);
-      if (moved || atEnd)
-        this.#arrived.push({ partition: part.partitionIndex, records, position, atEnd });
+      if (moved || atEnd) this.#arrived.push({ partition: part.partitionIndex, records, position, atEnd });
     }
     if (trouble !== null) throw trouble;
     this.#failingSince = null;
@@ -182,7 +182,7 @@ class TopicConsumer implements TopicReader {
     const now = Date.now();
     this.#failingSince ??= now;
     const patience = this.#cluster.options.deliveryTimeoutMs;
-    if (!(fault instanceof KafkaFault) || !fault.retriable || now - this.#failingSince > patience) {
+    if (!fault.retriable || now - this.#failingSince > patience) {
       this.#failure = faultToError(fault, contextFor(this.#cluster, 'Reading from Kafka', this.#topic));
       return;
     }

@@ -150,7 +150,8 @@ export async function createTopic(
 ): Promise<'created' | 'existed'> {
   const replicationFactor =
     plan.replicas ??
-    cluster.options.replicationFactor ?? Math.max(1, Math.min(DEFAULT_REPLICAS, cluster.brokerIds.length));
+    cluster.options.replicationFactor ??
+    Math.max(1, Math.min(DEFAULT_REPLICAS, cluster.brokerIds.length));
   const { controllerId } = await cluster.metadata([]);
   const response = await cluster.request(
     { broker: cluster.brokerIds.includes(controllerId) ? controllerId : ANY_BROKER, purpose: 'control' },
