@@ -10,7 +10,7 @@ interface Entry {
 }
 
 /** All commands. Their code is loaded when one is used, so that a start pays for nothing else. */
-const COMMANDS: readonly Entry[] = [
+export const COMMANDS: readonly Entry[] = [
   {
     usage: 'run <files..>',
     summary: 'Run the daemon: one pipeline for each file',
@@ -85,6 +85,11 @@ const COMMANDS: readonly Entry[] = [
     usage: 'settings <action>',
     summary: 'Print the JSON Schema of settings files',
     load: async () => (await import('./commands/settings.ts')).command,
+  },
+  {
+    usage: 'completion <shell>',
+    summary: 'Print a script that completes commands and options in bash, zsh or fish',
+    load: async () => (await import('./commands/completion.ts')).command,
   },
 ];
 

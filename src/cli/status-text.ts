@@ -18,7 +18,7 @@ function pipelineText(pipeline: PipelineStatus, now: number): string {
   const { name, connector, state, lagMs, lastError, retryInMs, counters, snapshot } = pipeline;
   const lines = [
     '',
-    `${isReady(pipeline) ? '●' : '○'} ${name} (${connector}): ${state} since ${ago(pipeline.since, now)}`,
+    `${isReady(pipeline) ? '●' : '○'} ${name} (${connector}${pipeline.capture?.mode === 'poll' ? ', polled' : ''}): ${state} since ${ago(pipeline.since, now)}`,
   ];
   if (pipeline.heldBy !== null) lines.push(`  run by ${holderText(pipeline.heldBy)}`);
   if (!pipeline.progressing) lines.push('  ! the source advances and nothing is delivered');

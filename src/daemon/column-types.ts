@@ -19,7 +19,7 @@ export async function readColumnTypes(
   return tables;
 }
 
-/** The state is ours (readers/postgres/schema-versions.ts); what is not of its form is left out. */
+/** The state is ours (readers/schema-versions.ts); what is not of its form is left out. */
 function typesIn(text: string): ColumnTypes {
   const columns = field(JSON.parse(text) as JsonValue, 'columns');
   const types = new Map<string, ColumnType>();

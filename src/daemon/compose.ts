@@ -1,5 +1,6 @@
 import { createEmitter } from '../emitter/record-emitter.ts';
 import { PausedTables } from '../emitter/paused-tables.ts';
+import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { Log } from '../observability/log.ts';
@@ -7,6 +8,7 @@ import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PipelineControl } from '../pipeline/control.ts';
 import type { Settings } from '../settings/settings.ts';
 import { emitterOptions } from './emitter-options.ts';
+import { changeOver } from './change-over.ts';
 import { openEncoding } from './encodings.ts';
 import { enrichmentParts } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
@@ -31,6 +33,8 @@ export interface RunOptions {
   readonly lost: string | null;
   readonly log: Log;
   readonly control: PipelineControl;
+  /** Where clients ask the statements; left out: nobody can. */
+  readonly desk?: QueryDesk | null;
   readonly turns?: TurnTaking;
 }
 
@@ -46,6 +50,7 @@ export function partsOf<P, S extends SourceInfo>(
     control: run.control,
     ...(run.turns === undefined ? {} : { turns: run.turns }),
     openReader,
+    changeOver: (state) => changeOver(settings, state),
     openSink: (signal) => openSink(settings, run.log, signal),
     misfits: (tables) => misfitsOf(settings, block.schema, tables),
     idleSettings: (tables) => idleSettings(settings, tables),
@@ -84,7 +89,7 @@ export function partsOf<P, S extends SourceInfo>(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
-    enrichment: enrichmentParts(settings, block, run.log),
+    enrichment: enrichmentParts(settings, block, { desk: run.desk ?? null, log: run.log }),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',

@@ -1,3 +1,4 @@
+import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { ExitCode } from '../errors/catalogue.ts';
 import type { Log } from '../observability/log.ts';
@@ -12,6 +13,8 @@ export interface DaemonOptions {
   readonly log: Log;
   /** Snapshot, deliver the log up to where it stood at start, then end. */
   readonly untilCaughtUp: boolean;
+  /** Where clients ask the pipelines' statements; left out: nobody can. */
+  readonly desk?: QueryDesk | null;
 }
 
 export interface Daemon {
@@ -109,10 +112,10 @@ class RunningDaemon implements Daemon {
   }
 
   #start(settings: Settings, start: Pick<TaskOptions, 'alone' | 'after'>): PipelineTask {
-    const { log, untilCaughtUp } = this.#options;
+    const { log, untilCaughtUp, desk = null } = this.#options;
     return new PipelineTask(
       settings,
-      { log, untilCaughtUp, ...start, preferred: () => this.#fleets.prefers(settings.name) },
+      { log, untilCaughtUp, desk, ...start, preferred: () => this.#fleets.prefers(settings.name) },
       this.#stop,
     );
   }

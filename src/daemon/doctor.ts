@@ -6,11 +6,14 @@ import { SILENT } from '../observability/log.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { Finding, Reader } from '../readers/reader.ts';
 import type { Settings } from '../settings/settings.ts';
-import { POSITION_KEY } from '../state/checkpoint.ts';
+import { decodeCursor } from '../readers/polling/cursor.ts';
+import { POLL_PREFIX, POSITION_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
+import { changeOver } from './change-over.ts';
 import { registryClient } from './encodings.ts';
 import { topicsOf } from './topics.ts';
 import { kafkaOptions, readSinkState } from './sinks.ts';
+import { type Capture, decideCapture } from './sources/capture.ts';
 import { openReader, type Source, withSource } from './sources/source.ts';
 import { idleSettings, misfitsOf } from './table-fit.ts';
 
@@ -30,7 +33,47 @@ export async function diagnose(settings: Settings, signal: AbortSignal): Promise
 async function checkSource(settings: Settings, signal: AbortSignal): Promise<readonly Finding[]> {
   // A sink that cannot be asked is told of by its own check.
   const state = await readSinkState(settings, signal).catch(() => null);
-  return withSource(settings, SILENT, (source) => findingsOf(source, { settings, state }, signal));
+  // Who cannot be asked is told of by the checks of the log.
+  const capture = await decideCapture(settings, signal).catch(() => null);
+  const chosen = capture?.settings ?? settings;
+  const findings = await withSource(chosen, SILENT, (source) =>
+    findingsOf(source, { settings: chosen, state: stateFor(chosen, state) }, signal),
+  );
+  return capture === null ? findings : [...modeFindings(capture), ...missedFindings(state), ...findings];
+}
+
+/** What a start would find of the state. */
+function stateFor(
+  settings: Settings,
+  state: ReadonlyMap<string, string> | null,
+): ReadonlyMap<string, string> | null {
+  if (state === null) return null;
+  const gone = changeOver(settings, state);
+  return new Map([...state].filter(([key]) => !gone.has(key)));
+}
+
+function modeFindings({ mode, reason }: Capture): readonly Finding[] {
+  if (reason === null) return [];
+  const message = `${mode === 'log' ? 'Changes are read from the log' : 'Changes are found by polling'}: ${reason}`;
+  return [{ check: 'mode', level: mode === 'log' ? 'ok' : 'warning', message: message.replace(/\.?$/, '.') }];
+}
+
+/** Rows that comparing keys has found, and polling had not. */
+function missedFindings(state: ReadonlyMap<string, string> | null): readonly Finding[] {
+  const findings: Finding[] = [];
+  for (const [key, text] of state ?? []) {
+    if (!key.startsWith(POLL_PREFIX)) continue;
+    const { missed } = decodeCursor(text, key);
+    if (missed === 0) continue;
+    const table = key.slice(POLL_PREFIX.length);
+    findings.push({
+      check: `polling ${table}`,
+      level: 'warning',
+      message: `Comparing the keys of ${table} has found ${missed} rows that had changed without its timestamp or number.`,
+      fix: 'Let a trigger set the timestamp, or poll the table by mode: bulk.',
+    });
+  }
+  return findings;
 }
 
 interface Asked {

@@ -1,6 +1,7 @@
 import { isIncluded, ruledColumn } from '../emitter/transforms/column-rules.ts';
 import type { ShownColumns } from '../enrichment/captured-columns.ts';
 import { type DeclaredEnrichment, declareEnrichment } from '../enrichment/declared.ts';
+import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { TopicAccess } from '../enrichment/topic-queries.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
@@ -46,7 +47,7 @@ function topicAccess(settings: Settings, log: Log): TopicAccess | null {
 export function enrichmentParts<P, S extends SourceInfo>(
   settings: Settings,
   block: SourceBlock<S>,
-  log: Log,
+  { desk, log }: { readonly desk: QueryDesk | null; readonly log: Log },
 ): EnrichmentParts<P, S> | null {
   const declared = declaredOf(settings);
   if (declared === null) return null;
@@ -62,6 +63,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
           shown: shownColumns(settings),
           block,
           stateDir,
+          desk,
           topics: topicAccess(settings, log),
         },
         context,

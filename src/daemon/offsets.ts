@@ -5,7 +5,7 @@ import { SILENT } from '../observability/log.ts';
 import type { Settings } from '../settings/settings.ts';
 import { POSITION_KEY, SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
 import { parsePositionRecord } from '../state/durable-state.ts';
-import { normalisePosition, type Source, withSource } from './sources/source.ts';
+import { asWritten, normalisePosition, type Source, withSource } from './sources/source.ts';
 import { ownState, readSinkState } from './sinks.ts';
 
 export const POSITION_FIX =
@@ -66,7 +66,7 @@ export async function writeOffsets(
   });
   await using owned = await ownState(settings, 'its position cannot be set', signal);
   const { sink, state } = owned;
-  const lost = await withSource(settings, SILENT, (source) =>
+  const lost = await withSource(asWritten(settings, normal), SILENT, (source) =>
     whyLost(source, { normal, state }, signal),
   ).catch((error: unknown) => {
     const reason = asHeadwaterError(error);

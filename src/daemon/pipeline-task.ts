@@ -1,3 +1,4 @@
+import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Log } from '../observability/log.ts';
@@ -8,6 +9,7 @@ import { PipelineMonitor } from '../pipeline/monitor.ts';
 import type { Settings } from '../settings/settings.ts';
 import { attemptParts } from './compose.ts';
 import { errorFields } from './error-fields.ts';
+import { decideCapture } from './sources/capture.ts';
 import { retainedBudgetBytes } from './sources/source.ts';
 import { type Outcome, supervise } from './supervisor.ts';
 
@@ -17,6 +19,7 @@ const PROGRESS_TIMEOUT_MS = 60_000;
 export interface TaskOptions {
   readonly log: Log;
   readonly untilCaughtUp: boolean;
+  readonly desk: QueryDesk | null;
   /** Whether the process has other pipelines; see SuperviseOptions.retryBeforeFirstProgress. */
   readonly alone: boolean;
   /** What has to end before: a pipeline that may hold what this one needs, as its replication slot. */
@@ -67,17 +70,22 @@ export class PipelineTask {
     this.#stop.abort();
   }
 
-  async #run({ after, alone, untilCaughtUp, preferred }: TaskOptions, stop: AbortSignal): Promise<Outcome> {
+  async #run(
+    { after, alone, untilCaughtUp, desk, preferred }: TaskOptions,
+    stop: AbortSignal,
+  ): Promise<Outcome> {
     await after;
     const startedAt = Date.now();
     const log = this.#log;
     const outcome = await supervise(
       {
         attempt: async (signal, lost) => {
-          const settings = this.#settings;
-          this.#monitor.retainedBudgetBytes = retainedBudgetBytes(settings);
+          const { settings, mode, reason } = await decideCapture(this.#settings, signal);
+          if (this.#monitor.captures(mode, reason)) log.warn({ mode, reason }, CAPTURES[mode]);
+          this.#monitor.retainedBudgetBytes = mode === 'log' ? retainedBudgetBytes(settings) : null;
           const parts = await attemptParts(settings, {
             untilCaughtUp,
+            desk,
             startedAt,
             lost,
             log,
@@ -117,6 +125,8 @@ export class PipelineTask {
 function httpAddress({ http: { listen } }: Settings): string | null {
   return listen === null || listen.port === 0 ? null : `http://${listen.host}:${listen.port}`;
 }
+
+const CAPTURES = { log: 'changes are read from the log', poll: 'changes are found by polling' } as const;
 
 function tell(log: Log, outcome: Outcome): void {
   if (outcome.kind === 'failed') {

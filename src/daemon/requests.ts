@@ -50,8 +50,22 @@ export async function carryOut(
   }
   refuseUnless(task, ['snapshotting', 'streaming']);
   const { tables, edits } = editsOf(task, request);
-  if (edits.size > 0) await inTime(task.control.edit(edits), timeoutMs, name);
+  if (edits.size > 0) await inTime(applied(task, request, { tables, edits }, timeoutMs), timeoutMs, name);
   return { pipeline: name, action, tables };
+}
+
+/** A condition that the database refuses is the operator's slip, and no reason to give the table up. */
+async function applied(
+  task: PipelineTask,
+  request: SnapshotRequest,
+  { tables, edits }: { readonly tables: readonly string[]; readonly edits: StateEdits },
+  timeoutMs: number,
+): Promise<void> {
+  if (request.action === 'snapshot' && request.where !== null) {
+    const signal = AbortSignal.timeout(timeoutMs);
+    for (const table of tables) await task.control.tryCondition?.(table, request.where, signal);
+  }
+  await task.control.edit(edits);
 }
 
 function isPause(request: PipelineRequest): request is PauseRequest {
@@ -84,10 +98,10 @@ function editsOf(
     case 'snapshot-stop': {
       const unread = task
         .status()
-        .tables.filter(({ state }) => state === 'waiting' || state === 'snapshotting')
+        .tables.filter(({ snapshot }) => snapshot !== null && snapshot !== 'done')
         .map(({ table }) => table);
       const asked = request.tables.length === 0 ? unread : capturedOf(task, request.tables);
-      // One that has been read already stays as it is.
+      // One that has been read already stays as it is; one that was given up is not asked for again.
       const tables = asked.filter((table) => unread.includes(table));
       return { tables, edits: stopEdits(tables, new Date()) };
     }

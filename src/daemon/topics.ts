@@ -25,10 +25,11 @@ export function deadLetterTopicOf({ name, emit }: Settings): string {
 
 /** All topics that are written for these tables; that of logical messages only when there is one. */
 export function topicsOf(settings: Settings, tables: readonly TableId[]): readonly string[] {
-  const { name, emit, source } = settings;
+  const { name, emit, source, outbox } = settings;
   return [
     ...new Set([
-      ...tables.map((id) => topicOf(settings, id)),
+      // The rows of the outbox name their topics.
+      ...tables.filter((id) => tableName(id) !== outbox?.table).map((id) => topicOf(settings, id)),
       deadLetterTopicOf(settings),
       ...(declaredOf(settings)?.topics ?? []),
       ...(emit.heartbeatMs === null ? [] : [heartbeatTopic(name)]),

@@ -3,7 +3,7 @@ import type { Arrival } from './aggregates.ts';
 import type { StreamEvent } from './event.ts';
 import type { GroupPlan, SessionPlan, SpanPlan } from './group-plan.ts';
 import type { Group, GroupStore, GroupWindow } from './group-store.ts';
-import type { OutputStream } from './query.ts';
+import type { RowTarget } from './query.ts';
 import type { Frame, Problem } from './sql/frame.ts';
 import type { SqlValue } from './sql/value.ts';
 
@@ -11,7 +11,7 @@ export interface AggregationOptions {
   readonly group: GroupPlan;
   /** What has been restored of it. */
   readonly store: GroupStore;
-  readonly target: OutputStream;
+  readonly target: RowTarget;
   readonly note: (problem: Problem) => void;
 }
 
@@ -147,6 +147,7 @@ export class Aggregation {
       const kept =
         window.kind === 'SESSION' ? end + window.keptMs >= streamTime : end + window.keptMs > streamTime;
       if (kept) continue;
+      this.#options.target.forget?.(this.#store.row(group).row, group.window);
       this.#store.delete(group);
       if (window.kind !== 'SESSION') continue;
       const text = this.#store.keyText(group.keys);

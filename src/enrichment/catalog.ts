@@ -21,9 +21,12 @@ export interface StreamSource {
 export interface TableSource {
   readonly kind: 'TABLE';
   readonly name: string;
+  /** Of a windowed table with WINDOWSTART and WINDOWEND at the end. */
   readonly columns: readonly SqlColumn[];
   /** Null for the result of a query. */
   readonly captured: CapturedSource | null;
+  /** What the query writes to; null for a captured table. */
+  readonly result: StreamSource | null;
   /** Indexes of its key columns, in the order in which they make the key of its rows. */
   readonly keyOrder: readonly number[];
   /** Null for one with windows: the start of a window is part of its key. */
@@ -47,6 +50,10 @@ export class Catalog {
 
   get(name: string): Source | undefined {
     return this.#sources.get(name);
+  }
+
+  all(): Iterable<Source> {
+    return this.#sources.values();
   }
 
   add(source: Source): void {

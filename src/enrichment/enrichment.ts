@@ -14,6 +14,8 @@ import { explainQuery } from './explain.ts';
 import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
 import { compileProgram, unreadable } from './program.ts';
+import type { QueryDesk } from './queries/query-desk.ts';
+import { ResultTable } from './queries/result-table.ts';
 import { EnrichmentStage } from './stage.ts';
 import { Timeline } from './timeline.ts';
 import { type TopicAccess, TopicQueries } from './topic-queries.ts';
@@ -30,6 +32,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly stateDir: string;
   /** For statements that read topics; null without Kafka. */
   readonly topics: TopicAccess | null;
+  /** Where clients ask; null: nobody can. */
+  readonly desk: QueryDesk | null;
   /** Bytes of a transaction's events in memory; for tests. */
   readonly spoolBytes?: number;
 }
@@ -64,7 +68,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
   context: OpenContext<P, S>,
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
-  const { pipeline, declared, shown, block, stateDir } = options;
+  const { pipeline, declared, shown, block, stateDir, desk } = options;
   const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
   const tables = await describe(declared, source, captured, signal);
   const dir = join(stateDir, 'enrich');
@@ -95,10 +99,14 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const timeline = plans.length === 0 ? null : timelineOf(context);
   for (const replica of program.replicas) replica.timeline = timeline;
   const { topics: access } = options;
+  const kept = [...program.queries, ...program.tables].filter(({ target }) => target.kept);
+  const results = new Map(
+    desk === null ? [] : kept.map(({ target }) => [target, new ResultTable(target.columns)]),
+  );
   const topics =
     timeline === null || access === null
       ? null
-      : new TopicQueries({ plans, access, processing, timeline, log });
+      : new TopicQueries({ plans, access, results, processing, timeline, log });
   return EnrichmentStage.open({
     topics,
     timeline,
@@ -110,7 +118,16 @@ export async function openEnrichment<P, S extends SourceInfo>(
     block,
     partly: context.partly,
     checkpoint: { known, continuous, epoch },
+    desk:
+      desk === null
+        ? null
+        : {
+            dialect: declared.dialect,
+            topicOf: context.topicOf,
+            enter: (live) => desk.enter(pipeline, live),
+          },
     processing,
+    results,
     log,
     spoolDir: dir,
     spoolBytes: options.spoolBytes ?? SPOOL_BYTES,

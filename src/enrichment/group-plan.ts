@@ -45,13 +45,17 @@ export interface GroupPlan {
 const DEFAULT_GRACE_MS = 86_400_000;
 
 /**
- * Plan and columns of a grouped SELECT. The columns are evaluated on rows that hold the group's values, the start and
+ * Plan and columns of a grouped SELECT, whose key columns are among them unless `keys` is free. The columns are evaluated on rows that hold the group's values, the start and
  * the end of its window, and the results of its aggregates.
  */
-export function planGroups(select: Select, scope: SelectScope): Projection & { readonly group: GroupPlan } {
+export function planGroups(
+  select: Select,
+  scope: SelectScope,
+  keys: 'listed' | 'free' = 'listed',
+): Projection & { readonly group: GroupPlan } {
   const { source } = scope;
   const groups = new GroupScope(scope, select);
-  const { columns, keyOrder } = projectGroups(select, groups);
+  const { columns, keyOrder } = projectGroups(select, groups, keys === 'free');
   const having =
     select.having === null
       ? null
@@ -62,11 +66,11 @@ export function planGroups(select: Select, scope: SelectScope): Projection & { r
       select.at,
       'GROUP BY needs an aggregate such as COUNT(*) in the projection or in HAVING',
     );
-  if (columns.every(({ key }) => key))
+  if (keys === 'listed' && columns.every(({ key }) => key))
     throw sqlError(source, select.at, 'a table needs a column besides its key');
-  const { keys, aggregates } = groups;
+  const { keys: grouped, aggregates } = groups;
   return {
-    group: { keys, aggregates, window: windowPlan(select.window, source), having },
+    group: { keys: grouped, aggregates, window: windowPlan(select.window, source), having },
     columns,
     keyOrder,
   };
@@ -185,7 +189,7 @@ function slotOf(slot: number): Evaluate {
   return (frame: Frame) => frame.rows[0]?.[slot] ?? null;
 }
 
-function projectGroups(select: Select, groups: GroupScope): Projection {
+function projectGroups(select: Select, groups: GroupScope, free: boolean): Projection {
   const { source, inner } = groups;
   const columns: OutputColumn[] = [];
   /** Grouping expression → its column. */
@@ -209,7 +213,7 @@ function projectGroups(select: Select, groups: GroupScope): Projection {
     columns.push(column);
   }
   for (const [index, expr] of (select.groupBy ?? []).entries()) {
-    if (listed.has(index)) continue;
+    if (free || listed.has(index)) continue;
     const name = expr.kind === 'name' ? expr.name : `KSQL_COL_${unnamed++}`;
     if (!inner.friendly)
       throw sqlError(

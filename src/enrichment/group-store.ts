@@ -9,6 +9,7 @@
 import { hash } from 'node:crypto';
 import { type Aggregate, type AggregateState, newState } from './aggregates.ts';
 import type { GroupPlan } from './group-plan.ts';
+import type { ShownRow } from './queries/result-table.ts';
 import type { Replica } from './replica.ts';
 import { type RowCodec, rowCodec } from './row-text.ts';
 import type { Evaluate, Frame, Problem } from './sql/frame.ts';
@@ -125,6 +126,16 @@ export class GroupStore implements ReadTable {
     this.#touched = true;
     if (time > this.#streamTime) this.#streamTime = time;
     return this.#arrivals++;
+  }
+
+  get size(): number {
+    return this.#groups.size;
+  }
+
+  /** The rows that the table shows. */
+  *shown(): Generator<ShownRow> {
+    for (const group of this.#groups.values())
+      if (group.shown) yield { row: this.row(group).row, window: group.window };
   }
 
   values(): Iterable<Group> {

@@ -1,7 +1,7 @@
 /** The statements of a settings file, analysed against the captured tables and compiled. */
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
-import { CapturedSource } from './captured-source.ts';
+import { CapturedSource, type SqlColumn } from './captured-source.ts';
 import type { ShownColumns } from './captured-columns.ts';
 import { Catalog, type Sinkable, type StreamSource } from './catalog.ts';
 import {
@@ -27,7 +27,7 @@ import type { Evaluate } from './sql/frame.ts';
 import { nameText } from './sql/words.ts';
 import { printStatement } from './sql/print-statement.ts';
 import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
-import { typeText } from './sql/sql-type.ts';
+import { BIGINT, typeText } from './sql/sql-type.ts';
 import { memoryStore } from './store.ts';
 import { topicSource } from './topic-source.ts';
 import { compileTableSelect, type TableSelect } from './table-select.ts';
@@ -76,6 +76,7 @@ export interface Program {
   readonly replicas: readonly Replica[];
   /** Change streams of captured tables. */
   readonly streams: readonly CapturedSource[];
+  readonly catalog: Catalog;
 }
 
 export interface ProgramContext {
@@ -116,11 +117,14 @@ class Compiler {
   }
 
   get program(): Program {
+    const replicas = [...this.#replicas.values()];
+    for (const { captured } of replicas) captured.close();
     return {
       queries: this.#queries,
       tables: this.#tables,
-      replicas: [...this.#replicas.values()],
+      replicas,
       streams: this.#streams,
+      catalog: this.#catalog,
     };
   }
 
@@ -183,10 +187,12 @@ class Compiler {
         at,
         `the table ${tableName(id)} has no primary key, which a TABLE needs; it can be a STREAM`,
       );
+    // Whoever asks for rows asks for their keys.
+    for (const [index, { key }] of columns.entries()) if (key || statement.readOnly) captured.slot(index);
     const replica = new Replica(this.#replicas.size, captured, memoryStore(), this.#context.journal);
     this.#replicas.set(name, replica);
     const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
-    this.#catalog.add({ kind: 'TABLE', name, columns, captured, keyOrder, rows: replica });
+    this.#catalog.add({ kind: 'TABLE', name, columns, captured, result: null, keyOrder, rows: replica });
   }
 
   #createTopicStream(declared: Declared, statement: CreateSource): void {
@@ -301,7 +307,16 @@ class Compiler {
           });
     const view = query.kind === 'TABLE' ? query.rows : null;
     const rows = group?.window == null ? (store ?? view) : null;
-    this.#catalog.add({ kind: 'TABLE', name, columns, captured: null, keyOrder, rows });
+    const shown = group?.window == null ? columns : [...columns, ...windowColumns(columns)];
+    this.#catalog.add({
+      kind: 'TABLE',
+      name,
+      columns: shown,
+      captured: null,
+      result: target,
+      keyOrder,
+      rows,
+    });
     const prefix = `CTAS_${name}`;
     if (query.kind === 'STREAM') {
       this.#query(prefix, declared, { ...query, store, target, onError });
@@ -453,6 +468,16 @@ interface StreamSelect
 interface FromTable extends TableSelect {
   readonly kind: 'TABLE';
   readonly warnings: readonly string[];
+}
+
+/** What a windowed table has besides the columns of its query. */
+function windowColumns(columns: readonly OutputColumn[]): readonly SqlColumn[] {
+  return ['WINDOWSTART', 'WINDOWEND'].map((name) => {
+    // One that the query lists by that very name hides it.
+    const own = columns.some((column) => column.name === name);
+    const shown = own ? `KSQL_${name}` : name;
+    return { name: shown, spelling: shown, type: BIGINT, key: false };
+  });
 }
 
 function keyRule(select: Select, joins: readonly JoinPlan[], source: SourceText): KeyRule {

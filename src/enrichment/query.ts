@@ -5,6 +5,7 @@ import type { Aggregation } from './aggregation.ts';
 import type { StreamEvent } from './event.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
+import type { ResultTable } from './queries/result-table.ts';
 import type { RecordWindow, RecordWriter } from './record-writer.ts';
 import type { Frame, Problem } from './sql/frame.ts';
 import type { SqlValue } from './sql/value.ts';
@@ -13,25 +14,50 @@ import type { ReadTable } from './table-source.ts';
 /** Of outputs that were joined with a table as a later snapshot shows it. */
 const AS_OF_SNAPSHOT = [['__asof', 'snapshot']] as const;
 
+/** The window that a row of a table belongs to, ms since the epoch. */
+export type RowWindow = Pick<RecordWindow, 'start' | 'end'>;
+
+/** Where the rows of a query go. */
+export interface RowTarget {
+  emit(event: StreamEvent, fromSnapshot: boolean, window?: RecordWindow | null): void;
+  /** The row of a window that no event can reach any more is no longer kept; its topic keeps it as long as it does. */
+  forget?(row: readonly SqlValue[], window: RowWindow | null): void;
+}
+
+export interface EventReader {
+  process(event: StreamEvent, fromSnapshot: boolean): void;
+}
+
 /** A stream that queries write: its topic, and the queries that read it. */
-export class OutputStream {
+export class OutputStream implements RowTarget {
   readonly #sink: Sink;
   readonly #topic: TopicHandle;
   readonly #writer: RecordWriter;
   readonly #record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
-  readonly #readers: Query[] = [];
+  readonly #table: ResultTable | null;
+  #readers: readonly EventReader[] = [];
   records = 0;
   /** Which state of the captured tables the results were joined with; null where nobody needs to be told. */
   tablePosition: string | null = null;
 
-  constructor(sink: Sink, topic: TopicHandle, writer: RecordWriter) {
+  /** `table`: the rows, where clients may ask for them. */
+  constructor(
+    { sink, topic }: { readonly sink: Sink; readonly topic: TopicHandle },
+    writer: RecordWriter,
+    table: ResultTable | null,
+  ) {
     this.#sink = sink;
     this.#topic = topic;
     this.#writer = writer;
+    this.#table = table;
   }
 
-  addReader(query: Query): void {
-    this.#readers.push(query);
+  addReader(reader: EventReader): void {
+    this.#readers = [...this.#readers, reader];
+  }
+
+  removeReader(reader: EventReader): void {
+    this.#readers = this.#readers.filter((each) => each !== reader);
   }
 
   /** `window`: of a row of a windowed table. */
@@ -46,16 +72,22 @@ export class OutputStream {
         : [['__table_pos', this.tablePosition]];
     this.#sink.append(this.#topic, record);
     this.records++;
+    if (hasValue) this.#table?.put(row, window);
+    else this.#table?.delete(row, window);
     if (this.#readers.length === 0) return;
     // The column that TIMESTAMP names is the ROWTIME of whoever reads on.
     const { timestamp } = record;
     const read = timestamp === time ? event : { ...event, time: timestamp };
-    for (const query of this.#readers) query.process(read, fromSnapshot);
+    for (const reader of this.#readers) reader.process(read, fromSnapshot);
+  }
+
+  forget(row: readonly SqlValue[], window: RowWindow | null): void {
+    this.#table?.delete(row, window, true);
   }
 }
 
 export interface QueryContext {
-  readonly target: OutputStream;
+  readonly target: RowTarget;
   readonly processing: ProcessingLog;
   /** Replicas that show a later state than the log's position. */
   readonly ahead: ReadonlySet<number>;
@@ -63,9 +95,9 @@ export interface QueryContext {
   readonly aggregation: Aggregation | null;
 }
 
-export class Query {
+export class Query implements EventReader {
   readonly #plan: QueryPlan;
-  readonly #target: OutputStream;
+  readonly #target: RowTarget;
   readonly #frame: Frame;
   /** Replicas that show a later state than the log's position. */
   readonly #ahead: ReadonlySet<number>;

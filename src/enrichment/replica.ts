@@ -1,5 +1,6 @@
 /** The rows of a captured table as of the log's position, and, within a transaction, as of any of its changes. */
 import type { CapturedSource } from './captured-source.ts';
+import { CommittedRows } from './queries/committed-rows.ts';
 import type { KeyValue } from './sql/value.ts';
 import type { StoredRow, TableStore } from './store.ts';
 import type { TableTimes } from './timeline.ts';
@@ -31,12 +32,18 @@ export class Replica implements ReadTable {
   /** Where events of other logs see the table. */
   timeline: TableTimes | null = null;
   #history = new Map<KeyValue, KeyHistory>();
+  #committed: CommittedRows | null = null;
 
   constructor(index: number, captured: CapturedSource, store: TableStore, journal: ReplicaJournal) {
     this.index = index;
     this.captured = captured;
     this.#store = store;
     this.#journal = journal;
+  }
+
+  /** For queries of clients; the same each time. */
+  observe(): CommittedRows {
+    return (this.#committed ??= new CommittedRows(this.#store));
   }
 
   get size(): number {
@@ -76,19 +83,25 @@ export class Replica implements ReadTable {
 
   put(key: KeyValue, row: StoredRow, seq: number): void {
     this.#remember(key, row, seq);
+    this.#committed?.changing(key, row);
     this.#store.put(key, row);
     this.#journal.put(this.index, key, row);
   }
 
   delete(key: KeyValue, seq: number): void {
     this.#remember(key, null, seq);
+    this.#committed?.changing(key, null);
     if (this.#store.delete(key)) this.#journal.delete(this.index, key);
   }
 
   /** The table was truncated. */
   clear(seq: number): void {
-    if (this.#remembers || this.timeline !== null)
-      for (const [key] of this.#store.entries()) this.#remember(key, null, seq);
+    if (this.#remembers || this.#committed !== null || this.timeline !== null) {
+      for (const key of this.#store.keys()) {
+        this.#remember(key, null, seq);
+        this.#committed?.changing(key, null);
+      }
+    }
     this.#store.clear();
     this.#journal.clear(this.index);
   }

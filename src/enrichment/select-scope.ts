@@ -78,8 +78,19 @@ export class SelectScope implements Scope {
   columnAt({ input, column }: ResolvedColumn, at: number): Typed {
     const { source } = this.#input(input);
     const { type } = this.#columnOf(input, column);
+    if (source.captured?.holds(column) === false) throw this.#notKept(input, column, at);
     const slot = source.captured === null ? column : source.captured.slot(column);
     return { type, at, run: (frame) => frame.rows[input]?.[slot] ?? null };
+  }
+
+  #notKept(input: number, column: number, at: number): Error {
+    const { source } = this.#input(input);
+    const kept = source.columns.filter((_, i) => source.captured?.holds(i)).map(({ name }) => name);
+    return notSupported(
+      this.source,
+      at,
+      `${this.#columnOf(input, column).name} of ${source.name} is not kept, since no statement uses it (kept: ${kept.join(', ')}); CREATE SOURCE TABLE keeps all columns`,
+    );
   }
 
   /** The column that the name stands for; null where it is none. Throws where it could be several. */
@@ -217,7 +228,13 @@ export class SelectScope implements Scope {
     return null;
   }
 
-  #rowKey({ source, name, at }: NameExpr): Typed | null {
+  #rowKey(name: NameExpr): Typed | null {
+    const key = this.rowKey(name);
+    return key === null ? null : this.columnAt(key, name.at);
+  }
+
+  /** The key column that ROWKEY means in the friendly dialect. */
+  rowKey({ source, name, at }: NameExpr): ResolvedColumn | null {
     if (name !== 'ROWKEY' || !this.friendly) return null;
     const input = source === null ? 0 : this.inputOf(source, at);
     const { columns } = this.#input(input).source;
@@ -225,7 +242,7 @@ export class SelectScope implements Scope {
     const [only] = keys;
     if (only === undefined || keys.length !== 1) return null;
     this.warn(`ROWKEY is taken for the key column ${columns[only]?.name ?? ''}`);
-    return this.columnAt({ input, column: only }, at);
+    return { input, column: only };
   }
 
   #unknown({ source, name, at }: NameExpr): never {

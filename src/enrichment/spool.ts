@@ -20,17 +20,17 @@ export interface SpooledEvent {
 export class EventSpool {
   readonly #dir: string;
   readonly #limit: number;
-  readonly #codecs: readonly RowCodec[];
+  readonly #codecOf: (stream: number) => RowCodec | undefined;
   #events: SpooledEvent[] = [];
   #bytes = 0;
   #path: string | null = null;
   #file: number | null = null;
 
-  /** `limit`: bytes of events in memory; `codecs`: one a stream. */
-  constructor(dir: string, limit: number, codecs: readonly RowCodec[]) {
+  /** `limit`: bytes of events in memory. */
+  constructor(dir: string, limit: number, codecOf: (stream: number) => RowCodec | undefined) {
     this.#dir = dir;
     this.#limit = limit;
-    this.#codecs = codecs;
+    this.#codecOf = codecOf;
   }
 
   get isEmpty(): boolean {
@@ -104,7 +104,7 @@ export class EventSpool {
   }
 
   #encode({ stream, event }: SpooledEvent): string {
-    const codec = this.#codecs[stream];
+    const codec = this.#codecOf(stream);
     if (codec === undefined) throw new TypeError('Each stream has its codec.');
     const { row, hasValue, seq, time, change } = event;
     const facts =
@@ -129,7 +129,7 @@ export class EventSpool {
       number,
       [string, unknown, string | null, string] | null,
     ];
-    const codec = this.#codecs[stream];
+    const codec = this.#codecOf(stream);
     if (codec === undefined) throw new TypeError('Each stream has its codec.');
     let change: ChangeFacts | null = null;
     if (facts !== null) {

@@ -8,27 +8,31 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { RowChange, SourceInfo, TruncateChange, Tx } from '../model/change.ts';
 import type { PositionCodec } from '../model/position.ts';
-import { type TableSchema, tableName } from '../model/table.ts';
+import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import type { Image } from '../model/text-row.ts';
 import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY } from '../state/checkpoint.ts';
-import type { CapturedSource, RowReader } from './captured-source.ts';
+import { CapturedSource, type RowReader } from './captured-source.ts';
 import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from './group-store.ts';
 import type { StreamEvent } from './event.ts';
 import type { ReplicaImage, ReplicaState } from './image.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
-import type { OutputStream, Query } from './query.ts';
+import { LiveQueries, type Taps } from './queries/live-queries.ts';
+import type { ResultTable } from './queries/result-table.ts';
+import type { EventReader, OutputStream } from './query.ts';
 import type { Replica } from './replica.ts';
-import { rowCodec } from './row-text.ts';
+import { type RowCodec, rowCodec } from './row-text.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import type { Problem } from './sql/frame.ts';
 import { forgottenTables, openOutputs, outputOf, type Outputs, StreamQueries } from './stream-queries.ts';
 import type { Timeline } from './timeline.ts';
 import type { TopicQueries } from './topic-queries.ts';
+import type { Dialect } from './sql/token-cursor.ts';
+import type { StreamSource } from './catalog.ts';
 import { TableQueries } from './table-queries.ts';
 
 /** Events between two looks at the sink's back-pressure. */
@@ -52,9 +56,13 @@ export interface StageOptions<P, S extends SourceInfo> {
     readonly epoch: number;
   };
   readonly log: Log;
+  /** Rows of the tables that queries make, for clients that ask; empty where nobody can. */
+  readonly results: ReadonlyMap<StreamSource, ResultTable>;
   /** Queries over topics, and how they see the tables; null where there are none. */
   readonly topics: TopicQueries | null;
   readonly timeline: Timeline<P> | null;
+  /** Where clients ask; null: nobody can. */
+  readonly desk: DeskEntrance | null;
   /** For a transaction that is too large for memory. */
   readonly spoolDir: string;
   readonly spoolBytes: number;
@@ -64,6 +72,15 @@ export interface StageOptions<P, S extends SourceInfo> {
 export interface Absorbed<P, S extends SourceInfo> {
   readonly batch: Batch<P, S>;
   readonly records: number;
+}
+
+/** Lets clients ask a program that runs. */
+export interface DeskEntrance {
+  readonly dialect: Dialect;
+  /** Of a captured table's own records. */
+  readonly topicOf: (table: TableId) => string;
+  /** Answers how to leave again. */
+  enter(queries: LiveQueries): () => void;
 }
 
 /** What the pipeline knows of it. */
@@ -77,6 +94,10 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
    * appended with its last batch; until then the batch must not be committed.
    */
   absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>>;
+  /** A commit begins that makes durable all that has been absorbed so far. */
+  committing(): void;
+  /** The oldest commit that has begun is durable. */
+  committed(): void;
   /** A snapshot of these tables (`schema.table`) has been read whole: those among them that are joined are complete. */
   snapshotRead(tables: ReadonlySet<string>): Promise<void>;
   /**
@@ -101,8 +122,9 @@ function ofLog({ queries }: Program): readonly QueryPlan[] {
 interface Input {
   readonly index: number;
   readonly captured: CapturedSource;
-  readonly queries: readonly Query[];
+  readonly queries: readonly EventReader[];
   readonly usesChange: boolean;
+  readonly codec: RowCodec;
 }
 
 /** What one version of a captured table means to the statements. */
@@ -114,8 +136,10 @@ interface TableUse {
 export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichment<P, S> {
   readonly #options: StageOptions<P, S>;
   readonly #replicas: readonly Replica[];
-  readonly #inputs: readonly Input[];
+  readonly #inputs = new Map<number, Input>();
+  #nextInput = 0;
   readonly #outputs: readonly OutputStream[];
+  readonly #targets: Outputs;
   readonly #queries: StreamQueries;
   readonly #spool: EventSpool;
   readonly #tables: TableQueries;
@@ -131,6 +155,12 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   /** Of the last change of the transaction under way. */
   #last: S | null = null;
   #counted = 0;
+  /** What waits for the end of the transaction under way. */
+  #between: (() => void)[] = [];
+  /** Whether tables made of tables hold all their rows. */
+  #filled = false;
+  readonly #live: LiveQueries | null;
+  readonly #leave: (() => void) | null;
 
   private constructor(options: StageOptions<P, S>, outputs: Outputs) {
     this.#options = options;
@@ -142,19 +172,24 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       replica.ready = true;
       if (asOf !== null) this.#setAhead(replica, codec.decode(asOf));
     }
-    const { checkpoint, log } = options;
+    const { checkpoint, log, results } = options;
     const ahead = this.#aheadIndexes;
+    this.#targets = outputs;
     this.#queries = new StreamQueries(ofLog(program), { outputs, processing, ahead, checkpoint, log });
     const { queries } = this.#queries;
-    this.#inputs = program.streams.flatMap((captured, index) => {
+    for (const captured of program.streams) {
       const readers = queries.filter(({ plan }) => plan.input.captured === captured);
       const usesChange = readers.some(({ plan }) => plan.usesChange);
-      return { index, captured, queries: readers.map(({ query }) => query), usesChange };
-    });
+      this.#addInput(
+        captured,
+        readers.map(({ query }) => query),
+        usesChange,
+      );
+    }
     this.#spool = new EventSpool(
       options.spoolDir,
       options.spoolBytes,
-      this.#inputs.map(({ captured }) => rowCodec(captured.used.map(({ type }) => type))),
+      (stream) => this.#inputs.get(stream)?.codec,
     );
     this.#tables = new TableQueries(program.tables, {
       outputOf: (plan) => outputOf(outputs, plan),
@@ -164,12 +199,34 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       restored: new Set(restored.keys()),
     });
     this.state = this.#firstState();
+    for (const [target, table] of results) {
+      const plan = program.queries.find((each) => each.target === target);
+      // Those of topics are restored with the queries that make them.
+      if (plan?.ofTopic === true) continue;
+      // A table that counts events is complete from its beginning.
+      if (plan !== undefined) table.restore(plan.store?.shown() ?? []);
+      else if (this.#tables.restored.includes(target.name)) table.restore(this.#tables.shown(target));
+    }
+    const { desk } = options;
+    this.#live =
+      desk === null
+        ? null
+        : new LiveQueries({
+            program,
+            topicOf: desk.topicOf,
+            dialect: desk.dialect,
+            results,
+            filled: () => this.#filled,
+            processing,
+            taps: this.#taps(),
+          });
+    this.#leave = this.#live === null ? null : (desk?.enter(this.#live) ?? null);
   }
 
   /** Opens the topics of the results. */
   static async open<P, S extends SourceInfo>(options: StageOptions<P, S>): Promise<EnrichmentStage<P, S>> {
-    const { program, sink } = options;
-    const outputs = await openOutputs([...ofLog(program), ...program.tables], sink);
+    const { program, sink, results } = options;
+    const outputs = await openOutputs([...ofLog(program), ...program.tables], sink, results);
     return new EnrichmentStage(options, outputs);
   }
 
@@ -210,8 +267,17 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       this.#tx = null;
       this.#passed(resume);
       this.#options.timeline?.passed(resume);
+      for (const work of this.#between.splice(0)) work();
     }
     return this.#absorbed(batch, between);
+  }
+
+  committing(): void {
+    this.#live?.committing();
+  }
+
+  committed(): void {
+    this.#live?.committed();
   }
 
   async snapshotRead(tables: ReadonlySet<string>): Promise<void> {
@@ -271,13 +337,51 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#leave?.();
+    this.#live?.end();
+    for (const work of this.#between.splice(0)) work();
     await this.#options.topics?.[Symbol.asyncDispose]();
     this.#spool.close();
     this.#options.image.close();
   }
 
-  #fill(timeMs: number): Promise<void> {
-    return this.#tables.fill(timeMs, () => this.#options.sink.ready());
+  async #fill(timeMs: number): Promise<void> {
+    await this.#tables.fill(timeMs, () => this.#options.sink.ready());
+    this.#filled = true;
+  }
+
+  #addInput(captured: CapturedSource, queries: readonly EventReader[], usesChange: boolean): void {
+    const index = this.#nextInput++;
+    const codec = rowCodec(captured.used.map(({ type }) => type));
+    this.#inputs.set(index, { index, captured, queries, usesChange, codec });
+  }
+
+  #taps(): Taps {
+    return {
+      ahead: this.#aheadIndexes,
+      between: (work) => {
+        if (this.#tx === null && this.#spool.isEmpty) work();
+        else this.#between.push(work);
+      },
+      addReader: (of, reader, usesChange) => {
+        if (of instanceof CapturedSource) {
+          this.#addInput(of, [reader], usesChange);
+          this.#uses.clear();
+        } else {
+          this.#targets.get(of)?.addReader(reader);
+          this.#options.topics?.addReader(of, reader);
+        }
+      },
+      removeReader: (of, reader) => {
+        if (!(of instanceof CapturedSource)) {
+          this.#targets.get(of)?.removeReader(reader);
+          this.#options.topics?.removeReader(of, reader);
+          return;
+        }
+        for (const [index, { captured }] of this.#inputs) if (captured === of) this.#inputs.delete(index);
+        this.#uses.clear();
+      },
+    };
   }
 
   #firstState(): ReadonlyMap<string, string | null> {
@@ -315,7 +419,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       const name = tableName(table.id);
       use = {
         replicas: this.#replicas.filter(({ captured }) => tableName(captured.id) === name),
-        inputs: this.#inputs.filter(
+        inputs: [...this.#inputs.values()].filter(
           ({ captured, queries }) => queries.length > 0 && tableName(captured.id) === name,
         ),
       };
@@ -422,7 +526,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   #process(events: readonly SpooledEvent[]): void {
     for (const { stream, event } of events) {
-      for (const query of this.#inputs[stream]?.queries ?? []) query.process(event, false);
+      for (const query of this.#inputs.get(stream)?.queries ?? []) query.process(event, false);
     }
   }
 

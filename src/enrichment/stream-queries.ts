@@ -7,6 +7,7 @@ import type { StreamSource } from './catalog.ts';
 import { checkpointName, type GroupStore } from './group-store.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
+import type { ResultTable } from './queries/result-table.ts';
 import { OutputStream, Query } from './query.ts';
 import { RecordWriter } from './record-writer.ts';
 import type { Problem } from './sql/frame.ts';
@@ -17,12 +18,14 @@ export type Outputs = ReadonlyMap<StreamSource, OutputStream>;
 export async function openOutputs(
   plans: readonly { readonly target: StreamSource }[],
   sink: Sink,
+  results: ReadonlyMap<StreamSource, ResultTable>,
 ): Promise<Outputs> {
   const outputs = new Map<StreamSource, OutputStream>();
   for (const { target } of plans) {
     if (target.sink === null || outputs.has(target)) continue;
     const topic = await sink.topic(target.sink.topic, target.kept ? 'compacted' : 'table');
-    outputs.set(target, new OutputStream(sink, topic, new RecordWriter(target.columns, target.sink)));
+    const writer = new RecordWriter(target.columns, target.sink);
+    outputs.set(target, new OutputStream({ sink, topic }, writer, results.get(target) ?? null));
   }
   return outputs;
 }

@@ -1,7 +1,9 @@
 /** The queries over tables of one stage, in the order in which they read each other. */
+import type { StreamSource } from './catalog.ts';
 import type { TableQueryPlan } from './program.ts';
 import type { Replica } from './replica.ts';
 import { TableQuery, type TableQueryContext } from './table-query.ts';
+import type { ShownRow } from './queries/result-table.ts';
 import type { OutputStream } from './query.ts';
 
 export interface TableQueriesContext extends Omit<TableQueryContext, 'target' | 'follows'> {
@@ -26,6 +28,11 @@ export class TableQueries {
   /** Names of tables whose part of the checkpoint is of use. */
   get restored(): readonly string[] {
     return this.#all.filter(({ restored }) => restored).map(({ plan }) => plan.target.name);
+  }
+
+  /** The rows of one whose tables are as the checkpoint has them. */
+  shown(target: StreamSource): Iterable<ShownRow> {
+    return this.#all.find(({ plan }) => plan.target === target)?.shown() ?? [];
   }
 
   /** Writes what their tables hold, where that has not been done. */

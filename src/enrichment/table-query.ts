@@ -6,6 +6,7 @@ import type { Arrival } from './aggregates.ts';
 import { checkpointName, type Group, type GroupRun, AGGREGATE_TABLE_PREFIX } from './group-store.ts';
 import type { TableQueryPlan } from './program.ts';
 import { isAhead, type OutputStream, stopped } from './query.ts';
+import type { ShownRow } from './queries/result-table.ts';
 import type { Frame, Problem } from './sql/frame.ts';
 import { sameRow } from './sql/value.ts';
 import type { KeyValue, SqlValue } from './sql/value.ts';
@@ -69,6 +70,19 @@ export class TableQuery {
   /** Whether what the checkpoint holds of it is of use. */
   get restored(): boolean {
     return this.#filled || this.#former.length > 0;
+  }
+
+  /** The rows that the table shows. */
+  *shown(): Generator<ShownRow> {
+    const { groups, rows } = this.plan;
+    if (groups !== null) {
+      yield* groups.store.shown();
+      return;
+    }
+    for (const key of rows.reader.keys()) {
+      const row = rows.row(key, { asOf: 'COMMIT', seq: 0, note: unsaid });
+      if (row !== null) yield { row, window: null };
+    }
   }
 
   /** Writes all rows there are, where that has not been done. `ready` is the sink's back-pressure. */

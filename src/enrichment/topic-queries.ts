@@ -15,7 +15,11 @@ import type { QueryStatus } from '../observability/status.ts';
 import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX } from './group-store.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
-import { forgottenTables, openOutputs, StreamQueries } from './stream-queries.ts';
+import type { ResultTable } from './queries/result-table.ts';
+import type { EventReader } from './query.ts';
+import type { StreamSource } from './catalog.ts';
+import type { StreamEvent } from './event.ts';
+import { forgottenTables, openOutputs, type Outputs, StreamQueries } from './stream-queries.ts';
 import type { TableTimes, TimeCursor } from './timeline.ts';
 import type { TopicSource } from './topic-source.ts';
 import { TopicTask } from './topic-task.ts';
@@ -35,6 +39,8 @@ export interface TopicAccess {
 export interface TopicQueriesOptions {
   readonly plans: readonly QueryPlan[];
   readonly access: TopicAccess;
+  /** Rows of the tables that they make, for clients that ask. */
+  readonly results: ReadonlyMap<StreamSource, ResultTable>;
   readonly processing: ProcessingLog;
   readonly timeline: TableTimes;
   readonly log: Log;
@@ -43,6 +49,7 @@ export interface TopicQueriesOptions {
 interface RunningInput {
   readonly place: string;
   readonly topic: string;
+  readonly stream: StreamSource;
   readonly task: TopicTask;
 }
 
@@ -58,6 +65,9 @@ export class TopicQueries implements AsyncDisposable {
   readonly #open: Promise<void>;
   #queries: StreamQueries | null = null;
   #sink: Sink | null = null;
+  #outputs: Outputs = new Map();
+  /** Of clients. */
+  #readers: (readonly [StreamSource, EventReader])[] = [];
   #inputs: readonly RunningInput[] = [];
   #committing: Promise<void> | null = null;
   #committedAt = -Infinity;
@@ -74,6 +84,17 @@ export class TopicQueries implements AsyncDisposable {
 
   status(): readonly QueryStatus[] {
     return this.#queries?.status() ?? [];
+  }
+
+  /** A client reads along; of a topic itself, where a query reads that. */
+  addReader(of: StreamSource, reader: EventReader): void {
+    this.#readers.push([of, reader]);
+    this.#outputs.get(of)?.addReader(reader);
+  }
+
+  removeReader(of: StreamSource, reader: EventReader): void {
+    this.#readers = this.#readers.filter(([, each]) => each !== reader);
+    this.#outputs.get(of)?.removeReader(reader);
   }
 
   /** Call when the joined tables are complete. */
@@ -97,7 +118,7 @@ export class TopicQueries implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const { access, plans, processing, timeline, log } = this.#options;
+    const { access, plans, results, processing, timeline, log } = this.#options;
     await using resources = new AsyncDisposableStack();
     const sink = resources.use(await access.openSink(signal));
     sink.failed.catch((error: unknown) => {
@@ -108,9 +129,12 @@ export class TopicQueries implements AsyncDisposable {
       onWaiting: () => log.info({}, 'another instance works off the topics of the statements; waiting'),
     });
     const epoch = epochOf(known.get(TOPICS_KEY)) + 1;
-    const outputs = await openOutputs(plans, sink);
+    const outputs = await openOutputs(plans, sink, results);
     const checkpoint = { known, continuous: true, epoch };
     const queries = new StreamQueries(plans, { outputs, processing, ahead: new Set(), checkpoint, log });
+    for (const { target, store } of plans) results.get(target)?.restore(store?.shown() ?? []);
+    for (const [of, reader] of this.#readers) outputs.get(of)?.addReader(reader);
+    this.#outputs = outputs;
     const places = new Set<string>();
     const inputs: RunningInput[] = [];
     for (const { plan, query } of queries.queries) {
@@ -119,6 +143,7 @@ export class TopicQueries implements AsyncDisposable {
       const place = placeOf(plan, places);
       const reader = resources.use(await access.openReader());
       const { offsets, ends } = await startOf(reader, source, { known, place });
+      const first = !inputs.some(({ stream }) => stream === plan.input);
       const written = reachedFrom(plan, plans).flatMap(({ target }) => outputs.get(target) ?? []);
       const task = new TopicTask(
         {
@@ -132,11 +157,12 @@ export class TopicQueries implements AsyncDisposable {
           maxWaitMs: MAX_WAIT_MS,
           outputs: written,
           onProgress: (idle) => this.#progress(idle),
+          onEvent: first ? (event) => this.#tell(plan.input, event) : null,
         },
         offsets,
         ends,
       );
-      inputs.push({ place, topic: source.topic, task });
+      inputs.push({ place, topic: source.topic, stream: plan.input, task });
     }
     timeline.release(this.#start);
     signal.throwIfAborted();
@@ -160,6 +186,10 @@ export class TopicQueries implements AsyncDisposable {
     );
     await Promise.all(ended);
     await this.#committing;
+  }
+
+  #tell(stream: StreamSource, event: StreamEvent): void {
+    for (const [of, reader] of this.#readers) if (of === stream) reader.process(event, false);
   }
 
   #progress(idle: boolean): void {

@@ -55,6 +55,8 @@ export interface TopicTaskOptions {
   /** Results on which the position of the tables is noted. */
   readonly outputs: readonly OutputStream[];
   /** Something has been worked off; `idle`: and there is no more just now. */
+  /** Of each event, for clients that read along. */
+  readonly onEvent: ((event: StreamEvent) => void) | null;
   readonly onProgress: (idle: boolean) => void;
 }
 
@@ -193,16 +195,18 @@ export class TopicTask {
   }
 
   #process(event: StreamEvent): void {
-    const { timeline, query, outputs } = this.#options;
+    const { timeline, query, outputs, onEvent } = this.#options;
     const cursor = this.#cursor;
     if (timeline === null || cursor === null) {
       query.process(event, false);
+      onEvent?.(event);
       return;
     }
     timeline.enter(cursor, event.time);
     for (const output of outputs) output.tablePosition = cursor.position;
     try {
       query.process(event, false);
+      onEvent?.(event);
     } finally {
       timeline.leave();
     }

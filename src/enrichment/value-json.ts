@@ -1,10 +1,13 @@
 /** SQL values as JSON text: what records hold. Static types make the casts in here sound. */
-import { doubleText } from './sql/cast.ts';
+import { doubleText, valueText } from './sql/cast.ts';
 import type { Decimal } from './sql/decimal.ts';
 import type { SqlType } from './sql/sql-type.ts';
 import type { SqlValue } from './sql/value.ts';
 
 export type JsonWriter = (value: SqlValue) => string;
+
+/** How dates and times look: as numbers of records, or as text (ISO 8601) where people read them. */
+export type Times = 'numbers' | 'text';
 
 /** How names inside of a value are spelt. */
 export type Spelling = (name: string) => string;
@@ -13,13 +16,17 @@ export type Spelling = (name: string) => string;
  * As ksqlDB writes them: whole numbers and DECIMAL with all their digits, DATE as days, TIME and TIMESTAMP as
  * milliseconds, BYTES in base64.
  */
-export function jsonWriter(type: SqlType, spelling: Spelling): JsonWriter {
-  const write = presentWriter(type, spelling);
+export function jsonWriter(type: SqlType, spelling: Spelling, times: Times = 'numbers'): JsonWriter {
+  const write = presentWriter(type, spelling, times);
   return (value) => (value === null ? 'null' : write(value));
 }
 
-function presentWriter(type: SqlType, spelling: Spelling): JsonWriter {
+function presentWriter(type: SqlType, spelling: Spelling, times: Times): JsonWriter {
   switch (type.kind) {
+    case 'DATE':
+    case 'TIME':
+    case 'TIMESTAMP':
+      return times === 'numbers' ? primitive : (value) => `"${valueText(type, value)}"`;
     case 'STRING':
       return (value) => JSON.stringify(value);
     case 'DOUBLE':
@@ -30,11 +37,11 @@ function presentWriter(type: SqlType, spelling: Spelling): JsonWriter {
     case 'BYTES':
       return (value) => `"${Buffer.from(value as Uint8Array).toString('base64')}"`;
     case 'ARRAY': {
-      const item = jsonWriter(type.element, spelling);
+      const item = jsonWriter(type.element, spelling, times);
       return (value) => `[${(value as readonly SqlValue[]).map(item).join(',')}]`;
     }
     case 'MAP': {
-      const item = jsonWriter(type.value, spelling);
+      const item = jsonWriter(type.value, spelling, times);
       return (value) => {
         const entries = [...(value as ReadonlyMap<SqlValue, SqlValue>)];
         return `{${entries.map(([key, each]) => `${JSON.stringify(primitive(key))}:${item(each)}`).join(',')}}`;
@@ -44,7 +51,7 @@ function presentWriter(type: SqlType, spelling: Spelling): JsonWriter {
       const leads = type.fields.map(
         ({ name }, i) => `${i === 0 ? '{' : ','}${JSON.stringify(spelling(name))}:`,
       );
-      const writers = type.fields.map((field) => jsonWriter(field.type, spelling));
+      const writers = type.fields.map((field) => jsonWriter(field.type, spelling, times));
       return (value) => {
         let text = '';
         for (let i = 0; i < writers.length; i++) {

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 
 /**
@@ -27,6 +28,17 @@ export function carriesToken(header: string | undefined, token: string): boolean
 export function isPlainHost(header: string | undefined): boolean {
   const host = (header ?? '').replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1');
   return isIP(host) !== 0 || /^(.+\.)?localhost$/i.test(host);
+}
+
+/**
+ * A browser sends the credentials of Basic to us from any site's page. It also says whose page that is; and other
+ * sites' pages cannot send JSON, the only content type taken here, without asking first.
+ */
+export function isOwnPage(headers: IncomingHttpHeaders): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site !== undefined) return site === 'same-origin' || site === 'none';
+  const { origin, host } = headers;
+  return origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
 }
 
 /** Digests have one length, so neither the content nor the length of the token shows in the time. */

@@ -1,15 +1,21 @@
 /** What changes something: `POST /admin/…`, for the command line and the buttons of the page. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import * as z from 'zod';
 import type { ReloadSummary } from '../daemon/daemon.ts';
 import type { PipelineRequest, RequestResult } from '../daemon/requests.ts';
+import { isOwnPage } from './access.ts';
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 
 export interface Administration {
   /** Throws what daemon/requests.ts says. */
   carryOut(pipeline: string, request: PipelineRequest): Promise<RequestResult>;
   /** Throws what is wrong with the settings files; the daemon goes on with the old ones then. */
-  reload(): Promise<ReloadSummary>;
+  reload(): Promise<ReloadAnswer>;
+}
+
+export interface ReloadAnswer extends ReloadSummary {
+  /** Blocks of the settings that have changed and go by what they were until the process starts anew. */
+  readonly atRestart: readonly string[];
 }
 
 const tables = z.array(z.string().min(1)).min(1);
@@ -28,8 +34,19 @@ const BODIES = {
 export function adminRoutes(app: FastifyInstance, administration: Administration): void {
   app.removeContentTypeParser('text/plain');
   app.addHook('preHandler', async (request, reply) => {
-    if (request.method !== 'POST' || isOwnPage(request)) return;
-    await reply.code(403).send({ error: 'Another site’s page may not ask for this.' });
+    if (request.method !== 'POST' || isOwnPage(request.headers)) return;
+    await refuse(
+      reply,
+      403,
+      new HeadwaterError('request.invalid', 'Another site’s page may not ask for this.'),
+    );
+  });
+  // What is wrong before a route is asked: the content type, the size, JSON that is none.
+  app.setErrorHandler<FastifyError>(async (error, _request, reply) => {
+    const status = error.statusCode ?? 500;
+    const code = status < 500 ? 'request.invalid' : 'internal.bug';
+    const fix = status === 415 ? 'Send JSON, with Content-Type: application/json.' : undefined;
+    await refuse(reply, status, new HeadwaterError(code, `${error.message.replace(/\.$/, '')}.`, { fix }));
   });
   app.post<{ Params: { readonly name: string; readonly action: string } }>(
     '/admin/pipelines/:name/:action',
@@ -40,17 +57,6 @@ export function adminRoutes(app: FastifyInstance, administration: Administration
       }),
   );
   app.post('/admin/reload', (_request, reply) => answer(reply, () => administration.reload()));
-}
-
-/**
- * A browser sends the credentials of Basic to us from any site's page. It also says whose page that is; and other
- * sites' pages cannot send JSON, the only content type taken here, without asking first.
- */
-function isOwnPage({ headers }: FastifyRequest): boolean {
-  const site = headers['sec-fetch-site'];
-  if (site !== undefined) return site === 'same-origin' || site === 'none';
-  const { origin, host } = headers;
-  return origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
 }
 
 function readRequest(action: string, body: unknown): PipelineRequest {
@@ -81,10 +87,14 @@ async function answer(reply: FastifyReply, work: () => Promise<object>): Promise
     return await reply.send(await work());
   } catch (thrown) {
     const errors = (thrown instanceof AggregateError ? thrown.errors : [thrown]).map(asHeadwaterError);
-    return await reply.code(statusOf(errors[0])).send({
-      errors: errors.map(({ code, message, advice }) => ({ code, message, advice })),
-    });
+    return refuse(reply, statusOf(errors[0]), ...errors);
   }
+}
+
+function refuse(reply: FastifyReply, status: number, ...errors: readonly HeadwaterError[]): FastifyReply {
+  return reply
+    .code(status)
+    .send({ errors: errors.map(({ code, message, advice }) => ({ code, message, advice })) });
 }
 
 function statusOf(error: HeadwaterError | undefined): number {

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Log } from '../observability/log.ts';
 import type { Administration } from './admin.ts';
+import { listen } from './listen.ts';
 import type { PipelineStatus } from '../observability/status.ts';
 
 export interface HttpServerOptions {
@@ -49,7 +49,7 @@ export async function startHttp(options: HttpServerOptions): Promise<HttpServer>
   server.requestTimeout = 10_000;
   server.headersTimeout = 5_000;
   server.maxConnections = 200;
-  await listen(server, options.listen);
+  await listen(server, options.listen, 'http.listen');
   const { port } = server.address() as AddressInfo;
   return {
     host: options.listen.host,
@@ -59,41 +59,6 @@ export async function startHttp(options: HttpServerOptions): Promise<HttpServer>
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
-
-function listen(server: Server, { host, port }: HttpServerOptions['listen']): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
-    server.listen({ host, port }, resolve);
-  });
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): HeadwaterError {
-  const place = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const details = { host, port };
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return new HeadwaterError(
-        'http.port-in-use',
-        `http.listen: another process listens on ${place} already.`,
-        { details, cause: error },
-      );
-    case 'EACCES':
-      return new HeadwaterError(
-        'http.cannot-listen',
-        `http.listen: listening on ${place} is not permitted.`,
-        {
-          details,
-          cause: error,
-        },
-      );
-    default:
-      return new HeadwaterError(
-        'http.cannot-listen',
-        `http.listen: ${place} is not an address of this machine (${error.code ?? 'unknown reason'}).`,
-        { details, cause: error },
-      );
-  }
-}
 
 function close(server: Server): Promise<void> {
   return new Promise((resolve) => {

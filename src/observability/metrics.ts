@@ -207,6 +207,11 @@ export const METRICS: readonly Metric[] = [
     '0 when the source has been advancing for a minute and nothing was delivered.',
     ({ progressing }) => progressing,
   ),
+  gauge(
+    'headwater_polling',
+    '1 where changes are found by polling, 0 where they are read from the log.',
+    ({ capture }) => (capture === null ? null : capture.mode === 'poll'),
+  ),
   gauge('headwater_caught_up', '1 when all of the log has been delivered.', ({ caughtUp }) => caughtUp),
   gauge(
     'headwater_retained_bytes',

@@ -28,6 +28,8 @@ export interface PipelineStatus {
   readonly connector: string;
   readonly state: PipelineState;
   readonly since: string;
+  /** Where changes are found, and why so where the settings leave it open; null before that is decided. */
+  readonly capture: { readonly mode: 'log' | 'poll'; readonly reason: string | null } | null;
   /** Of a standby: who runs it instead, if that is known. */
   readonly heldBy: Holder | null;
   /** The last error that ended an attempt. */

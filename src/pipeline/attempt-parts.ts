@@ -21,6 +21,8 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly turns?: TurnTaking;
   /** Makes a reader that has done nothing yet. */
   openReader(): Reader<P, S>;
+  /** What of the durable state counts no more, since changes were found in another way when it was written. */
+  changeOver(state: ReadonlyMap<string, string>): ReadonlyMap<string, string | null>;
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
   /** Where the settings do not fit the tables, which are as the source has them now. */

@@ -1,10 +1,11 @@
 import type { Emitter } from '../emitter/emitter.ts';
 import type { Sink } from '../emitter/sink.ts';
+import { topicFaultOf } from '../emitter/topic-fault.ts';
 import type { RunningEnrichment } from '../enrichment/stage.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
 import { failpoint } from '../observability/failpoint.ts';
-import type { Opened, Reader } from '../readers/reader.ts';
+import type { CapturedTable, Opened, Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { SOURCE_KEY } from '../state/checkpoint.ts';
@@ -65,6 +66,10 @@ export async function begin<P, S extends SourceInfo>(
     onDeadLetter: noteDeadLetter(attempt),
   });
   const source = reader.snapshotSource();
+  parts.control.tryCondition = (table, where, asked) => tryCondition(source, tables, { table, where }, asked);
+  resources.defer(() => {
+    parts.control.tryCondition = null;
+  });
   const epoch = checkpoint.epoch + 1;
   const continuous = opened.continuity.kind === 'continuous';
   const enrichment =
@@ -119,14 +124,48 @@ export async function begin<P, S extends SourceInfo>(
   monitor.tableStatus = () => board.status();
   monitor.queryStatus = () => enrichment?.queries() ?? [];
 
-  const committer = createCommitter(attempt, owned, { epoch, from: start.from, emitter });
-  for (const notice of start.notices) await emitter.notify(notice, Date.now());
+  const committer = createCommitter(attempt, owned, { epoch, from: start.from, emitter, enrichment });
+  const told = await notify(attempt, emitter, start.notices);
   // The position of a new or broken-off log is durable before anything is read from it.
   committer.add(
     { changes: [], bytes: 0, resume: start.from, state: firstState(owned, start, enrichment) },
-    start.notices.length,
+    told,
   );
   return { reader, sink, from: start.from, source, emitter, enrichment, snapshot, board, committer };
+}
+
+/** The number that were written: where the topic of notifications cannot be had, the log alone has them. */
+async function notify<P, S extends SourceInfo>(
+  { log }: Attempt<P, S>,
+  emitter: Emitter,
+  notices: StartPoint<P>['notices'],
+): Promise<number> {
+  let told = 0;
+  for (const notice of notices) {
+    try {
+      await emitter.notify(notice, Date.now());
+      told++;
+    } catch (thrown) {
+      const fault = topicFaultOf(thrown);
+      if (fault === null) throw thrown;
+      log.warn({ ...notice.data, advice: fault.advice }, `consumers are not told of a gap: ${fault.message}`);
+    }
+  }
+  return told;
+}
+
+/** A session of its own: those of the snapshot are busy, perhaps. */
+async function tryCondition<P, S extends SourceInfo>(
+  source: SnapshotSource<P, S>,
+  tables: readonly CapturedTable[],
+  { table, where }: { readonly table: string; readonly where: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const id = tables.find((each) => tableName(each.id) === table)?.id;
+  if (id === undefined) return;
+  await using windows = await source.openWindows({ parallelism: 1 }, signal);
+  const chunks = [{ from: null, to: null }];
+  await windows.plan(id, { chunkRows: Number.MAX_SAFE_INTEGER, where, chunks }, signal);
 }
 
 async function openLog<P, S extends SourceInfo>(
@@ -154,7 +193,14 @@ async function openLog<P, S extends SourceInfo>(
 function createCommitter<P, S extends SourceInfo>(
   { parts, monitor, ending }: Attempt<P, S>,
   { reader, sink, checkpoint, edits }: Owned<P, S>,
-  { epoch, from, emitter }: { readonly epoch: number; readonly from: P; readonly emitter: Emitter },
+  {
+    epoch,
+    from,
+    emitter,
+    enrichment,
+  }: Pick<Run<P, S>, 'from' | 'emitter' | 'enrichment'> & {
+    readonly epoch: number;
+  },
 ): Committer<P> {
   const { codec } = reader;
   const { counters } = monitor;
@@ -172,8 +218,10 @@ function createCommitter<P, S extends SourceInfo>(
       now: Date.now,
       onFailure: ending.fail,
       onSplit: () => emitter.split(),
+      onCommit: () => enrichment?.committing(),
       onDurable: ({ position, commitTimeUs, rows }) => {
         reader.confirm(position);
+        enrichment?.committed();
         // Part of the first commit.
         if (counters.commits === commitsBefore) parts.control.made(edits);
         counters.commits++;

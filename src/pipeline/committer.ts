@@ -17,6 +17,8 @@ export interface CommitterOptions<P> {
   readonly maxMs: number;
   /** How long progress without records may wait before it is made durable. */
   readonly idleMs: number;
+  /** Called when a commit begins, which holds all that has been added so far. */
+  readonly onCommit?: () => void;
   /** Called in order, after the commit is durable (INV-2: persist, then confirm). */
   readonly onDurable: (commit: DurableCommit<P>) => void;
   /** Called when a source transaction is split: what is added from now on comes apart from what was before. */
@@ -143,6 +145,7 @@ export class Committer<P> {
     this.#committed = position;
     this.#lastCommitAt = this.#options.now();
     this.#inFlight++;
+    this.#options.onCommit?.();
     failpoint('before-commit');
     this.#options.sink.commit(state).then(
       () => {

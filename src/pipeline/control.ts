@@ -9,6 +9,11 @@ export class PipelineControl {
   #attempt = new AbortController();
   #paused: Promise<void> | null = null;
   #resume: (() => void) | null = null;
+  /**
+   * Lets the source try a condition for the rows of a table (`schema.table`) without reading any; set by the attempt
+   * under way, null where there is none. Throws what the source refuses it with.
+   */
+  tryCondition: ((table: string, where: string, signal: AbortSignal) => Promise<void>) | null = null;
 
   /** For the attempt that begins now: aborts when it is to give way to another. */
   beginAttempt(): AbortSignal {

@@ -72,6 +72,7 @@ export class PipelineMonitor {
   readonly #recent: RecentRing;
   #state: PipelineState = 'starting';
   #since: number;
+  #capture: PipelineStatus['capture'] = null;
   #lastError: PipelineStatus['lastError'] = null;
   #warnings: readonly string[] = [];
   #lastDeliveryAt: number | null = null;
@@ -123,6 +124,13 @@ export class PipelineMonitor {
   /** The last attempt failed, and nothing has been delivered since. */
   get troubled(): boolean {
     return this.#failedAt === this.progress;
+  }
+
+  /** How changes are found from here on. Answers whether that is to be told. */
+  captures(mode: 'log' | 'poll', reason: string | null): boolean {
+    const was = this.#capture;
+    this.#capture = { mode, reason };
+    return reason !== null && (was?.mode !== mode || was.reason !== reason);
   }
 
   enter(state: PipelineState): void {
@@ -247,6 +255,7 @@ export class PipelineMonitor {
       connector: this.connector,
       state: this.#state,
       since: new Date(this.#since).toISOString(),
+      capture: this.#capture,
       heldBy: this.#heldBy,
       lastError: this.#lastError,
       warnings: this.#warnings,

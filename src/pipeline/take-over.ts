@@ -4,7 +4,7 @@ import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
 import type { CapturedTable, Reader } from '../readers/reader.ts';
 import { PAUSED_PREFIX } from '../state/checkpoint.ts';
-import { readCheckpoint, type Checkpoint } from '../state/durable-state.ts';
+import { epochOf, readCheckpoint, type Checkpoint } from '../state/durable-state.ts';
 import type { Attempt, Misfit, TableErrorHandler } from './attempt-parts.ts';
 import { noteRetained } from './head-watch.ts';
 
@@ -43,9 +43,12 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
     },
   });
   monitor.enter('starting');
-  const { edits } = parts.control;
+  const changes = parts.changeOver(stored);
+  if (changes.size > 0)
+    log.info({}, 'changes are found in another way than before: all tables are read again');
+  const edits = new Map([...changes, ...parts.control.edits]);
   const restored = edited(stored, edits);
-  const checkpoint = readCheckpoint(restored, reader.codec);
+  const checkpoint = { ...readCheckpoint(restored, reader.codec), epoch: epochOf(stored) };
   const fresh = checkpoint.position === null;
   // A table that was dropped is no reason to stop the others, which have been going on ever since.
   const unmatched: string[] = [];

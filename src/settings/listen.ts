@@ -6,6 +6,9 @@ export interface ListenAddress {
 /** Without `http.listen`. */
 export const DEFAULT_LISTEN: ListenAddress = { host: '127.0.0.1', port: 8080 };
 
+/** Without `http.sql`, where a file has statements: ksqlDB's port. */
+export const DEFAULT_SQL_LISTEN: ListenAddress = { host: '127.0.0.1', port: 8088 };
+
 /** `host:port`, `[::1]:port` or `:port` for all interfaces; null where it is none of them. Port 0 takes a free one. */
 export function parseListen(text: string): ListenAddress | null {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s]*)):(\d{1,5})$/.exec(text);

@@ -28,7 +28,7 @@ export async function loadSettings(
   }
   const settings = loaded.map((file) => file.settings);
   // One HTTP interface a process: files without a block follow the one that has it.
-  const http = settings.find(({ http: { explicit } }) => explicit)?.http;
+  const http = settings.find(hasHttp)?.http;
   return http === undefined ? settings : settings.map((each) => ({ ...each, http }));
 }
 
@@ -100,7 +100,7 @@ function conflicts(files: readonly LoadedFile[]): readonly HeadwaterError[] {
       );
       return document.errors();
     }
-    if (!settings.http.explicit) continue;
+    if (!hasHttp(settings)) continue;
     if (http !== null && httpText(http.settings.http) !== httpText(settings.http)) {
       document.problem(
         'settings.duplicate-name',
@@ -132,6 +132,10 @@ function readingOf({ connector, mysql, oracle, postgres }: SourceSettings): {
   }
 }
 
-function httpText({ listen, token }: HttpSettings): string {
-  return JSON.stringify([listen, token?.reveal()]);
+function hasHttp({ http }: Settings): boolean {
+  return http.explicit || http.sql.explicit;
+}
+
+function httpText({ listen, token, sql }: HttpSettings): string {
+  return JSON.stringify([listen, token?.reveal(), sql.listen]);
 }

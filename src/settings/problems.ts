@@ -1,7 +1,6 @@
 import type * as z from 'zod';
 import { keyName, type Path, type SettingsDocument } from './document.ts';
 import { nearest } from '../errors/nearest.ts';
-import { NOT_IN_THIS_VERSION } from './schema.ts';
 import { allKeys, schemaAt } from './schema-walk.ts';
 
 /** What zod found, as problems of the document: one for each place. */
@@ -76,13 +75,6 @@ function kindOf(value: unknown): string {
 function noteUnknownKey(document: SettingsDocument, path: Path, key: string): string | null {
   const full = [...path, key];
   const name = keyName(full);
-  const later = NOT_IN_THIS_VERSION.get(
-    full.map((step, depth) => (isName(full, depth) ? '*' : step)).join('.'),
-  );
-  if (later !== undefined) {
-    document.problem('settings.invalid', full, `${name} cannot be used: ${later}`, { atKey: true });
-    return null;
-  }
   const here = Object.keys(schemaAt(path)?.properties ?? {});
   const near = nearest(key, here);
   // A key spelt right in the wrong place says more than a distant neighbour in the right one.
@@ -93,9 +85,4 @@ function noteUnknownKey(document: SettingsDocument, path: Path, key: string): st
     meant !== null ? `; did you mean ${meant}?` : here.length > 0 ? `; known here: ${here.join(', ')}` : '';
   document.problem('settings.invalid', full, `unknown key ${name}${hint}`, { atKey: true });
   return meant;
-}
-
-/** Whether the step is a name the operator chose, such as a table's. */
-function isName(path: Path, depth: number): boolean {
-  return depth === 1 && path[0] === 'tables';
 }

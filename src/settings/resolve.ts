@@ -6,13 +6,28 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SettingsDocument } from './document.ts';
 import { errnoReason } from './errno.ts';
 import { durationInMs, sizeInBytes } from './leaves.ts';
-import { DEFAULT_LISTEN, isLoopback, parseListen } from './listen.ts';
+import {
+  DEFAULT_LISTEN,
+  DEFAULT_SQL_LISTEN,
+  formatListen,
+  isLoopback,
+  type ListenAddress,
+  parseListen,
+} from './listen.ts';
 import type { Environment } from './references.ts';
 import { resolveEmit } from './resolve-emit.ts';
 import { PLAIN_TEXT, resolveTls } from './resolve-tls.ts';
+import { resolvePoll } from './resolve-poll.ts';
 import type { FileShape } from './schema.ts';
 import { Secret } from './secret.ts';
-import type { EnrichSettings, HttpSettings, Settings, SourceSettings, TlsSettings } from './settings.ts';
+import type {
+  EnrichSettings,
+  HttpSettings,
+  ListenSettings,
+  Settings,
+  SourceSettings,
+  TlsSettings,
+} from './settings.ts';
 import { parseSourceUrl } from './source-url.ts';
 import { resolveOutbox, resolveTables } from './resolve-transforms.ts';
 
@@ -119,6 +134,7 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       sessionMaxMs: durationInMs(oracle.session_time),
       bufferBytes: sizeInBytes(oracle.buffer),
     },
+    poll: resolvePoll({ source }, url.connector, document),
     onGap: source.on_gap,
   };
 }
@@ -197,22 +213,26 @@ function isRegularExpression(source: string): boolean {
 
 function resolveHttp({ http }: FileShape, document: SettingsDocument): HttpSettings {
   const token = http.token === undefined ? null : new Secret(http.token);
-  if (http.listen === undefined) return { listen: DEFAULT_LISTEN, explicit: false, token };
-  if (http.listen === 'off') return { listen: null, explicit: true, token };
-  const listen = parseListen(http.listen);
-  if (listen === null) {
-    document.problem(
-      'settings.invalid',
-      ['http', 'listen'],
-      'http.listen has to be host:port such as 127.0.0.1:8080, or off',
-    );
-  } else if (!isLoopback(listen.host) && token === null) {
-    document.problem(
-      'settings.invalid',
-      ['http', 'listen'],
-      'http.listen can be reached from other machines, and http.token is not set',
-      { fix: 'Set http.token (best as ${file:…} or ${env:…}), or listen on 127.0.0.1.' },
-    );
-  }
-  return { listen, explicit: true, token };
+  const address = (key: 'listen' | 'sql', otherwise: ListenAddress): ListenSettings => {
+    const text = http[key];
+    if (text === undefined) return { listen: otherwise, explicit: false };
+    if (text === 'off') return { listen: null, explicit: true };
+    const listen = parseListen(text);
+    if (listen === null) {
+      document.problem(
+        'settings.invalid',
+        ['http', key],
+        `http.${key} has to be host:port such as ${formatListen(otherwise)}, or off`,
+      );
+    } else if (!isLoopback(listen.host) && token === null) {
+      document.problem(
+        'settings.invalid',
+        ['http', key],
+        `http.${key} can be reached from other machines, and http.token is not set`,
+        { fix: 'Set http.token (best as ${file:…} or ${env:…}), or listen on 127.0.0.1.' },
+      );
+    }
+    return { listen, explicit: true };
+  };
+  return { ...address('listen', DEFAULT_LISTEN), token, sql: address('sql', DEFAULT_SQL_LISTEN) };
 }

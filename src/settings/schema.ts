@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { block, duration, flag, list, matching, oneOf, secret, size, text, whole } from './leaves.ts';
+import { POLL } from './poll-schema.ts';
 import { registry } from './registry-schema.ts';
 import { parseSourceUrl } from './source-url.ts';
 import { tls } from './tls-schema.ts';
@@ -19,10 +20,10 @@ const source = block({
       'postgres://user@host:port/database, mysql:// or mariadb://user@host:port, or oracle://user@host:port/service. Several hosts, separated by commas, are tried in order; `sslmode`, `connect_timeout` and `host` are understood.',
     ),
   password: secret().optional().describe('The password, best as ${file:…} or ${env:…}.'),
-  mode: oneOf(['auto', 'log'], { poll: 'this version has no polling' })
+  mode: oneOf(['auto', 'log', 'poll'])
     .default('auto')
     .describe(
-      'How changes are found: auto and log both read the log (PostgreSQL’s write-ahead log, MySQL’s and MariaDB’s binary log, Oracle’s redo log).',
+      'How changes are found. log: in the log (PostgreSQL’s write-ahead log, MySQL’s and MariaDB’s binary log, Oracle’s redo log). poll: by asking the tables again and again (docs/polling.md). auto: the log where it can be read, else polling, where source.poll says how; decided at each start, and again when privileges appear.',
     ),
   tables: list(
     text('a pattern such as public.orders'),
@@ -119,6 +120,9 @@ const source = block({
   })
     .prefault({})
     .describe('What only Oracle has.'),
+  poll: POLL.optional().describe(
+    'Polling, where the log cannot be read. Tables without an entry are read whole (bulk).',
+  ),
   on_gap: oneOf(['resnapshot', 'fail', 'skip_with_marker'])
     .default('resnapshot')
     .describe(
@@ -330,6 +334,11 @@ export const FILE_SCHEMA = block({
       .describe(
         'host:port of health, metrics and status; off for none. Without it 127.0.0.1:8080 is tried and done without if taken.',
       ),
+    sql: text('host:port, or off')
+      .optional()
+      .describe(
+        'host:port of the SQL interface, for ksqlDB’s clients and `headwater sql`; off for none. Without it 127.0.0.1:8088 is tried where there are statements, and done without if taken.',
+      ),
     token: secret()
       .optional()
       .describe(
@@ -353,8 +362,3 @@ export const FILE_SCHEMA = block({
 }).describe('Settings of one Headwater pipeline.');
 
 export type FileShape = z.output<typeof FILE_SCHEMA>;
-
-/** Keys of later versions: refused with a sentence of their own instead of a guess at the spelling. */
-export const NOT_IN_THIS_VERSION: ReadonlyMap<string, string> = new Map([
-  ['source.poll', 'this version has no polling'],
-]);

@@ -44,8 +44,8 @@ export interface SourceSettings {
   readonly database: string;
   readonly user: string;
   readonly password: Secret | null;
-  /** `auto` is the log. */
-  readonly mode: 'auto' | 'log';
+  /** `auto`: the log where it can be read, else `poll`. */
+  readonly mode: 'auto' | 'log' | 'poll';
   /** Globs of `schema.table` (of `database.table` on MySQL and MariaDB); `!pattern` excludes; `/regex/` is a regular expression. At least one includes. */
   readonly tables: readonly string[];
   readonly tls: TlsSettings;
@@ -53,7 +53,35 @@ export interface SourceSettings {
   readonly postgres: PostgresSettings;
   readonly mysql: MysqlSettings;
   readonly oracle: OracleSettings;
+  readonly poll: PollSettings;
   readonly onGap: 'resnapshot' | 'fail' | 'skip_with_marker';
+}
+
+export interface PollSettings {
+  /** Whether the file has the block: without it `auto` never polls. */
+  readonly configured: boolean;
+  /** Whether the log takes its place when it can be read (`auto`). */
+  readonly preferLog: boolean;
+  readonly everyMs: number;
+  readonly overlapMs: number;
+  readonly batchRows: number;
+  /** Of columns without one; null: not known. */
+  readonly timeZone: string | null;
+  readonly rememberLimitBytes: number;
+  /** By `schema.table`; others are read whole. */
+  readonly tables: ReadonlyMap<string, PolledTable>;
+}
+
+export interface PolledTable {
+  readonly mode: 'bulk' | 'incrementing' | 'timestamp' | 'timestamp+incrementing';
+  readonly timestamp: readonly string[];
+  readonly incrementing: string | null;
+  readonly query: string | null;
+  readonly key: readonly string[] | null;
+  readonly everyMs: number;
+  /** Between two comparisons of the keys; null: never. */
+  readonly sweepMs: number | null;
+  readonly remember: 'overlap' | 'keys' | 'rows';
 }
 
 export interface TlsSettings {
@@ -290,10 +318,15 @@ export interface OutboxSettings {
   readonly headers: ReadonlyMap<string, string>;
 }
 
-export interface HttpSettings {
-  /** Null: no HTTP interface. */
-  readonly listen: { readonly host: string; readonly port: number } | null;
-  /** Whether `listen` stands in the file: a default address that is taken is only a warning. */
-  readonly explicit: boolean;
+export interface HttpSettings extends ListenSettings {
   readonly token: Secret | null;
+  /** Of the SQL interface; the default counts where a file has statements. */
+  readonly sql: ListenSettings;
+}
+
+export interface ListenSettings {
+  /** Null: nobody listens. */
+  readonly listen: { readonly host: string; readonly port: number } | null;
+  /** Whether it stands in the file: a default address that is taken is only a warning. */
+  readonly explicit: boolean;
 }

@@ -2,7 +2,7 @@ import { asHeadwaterError } from '../errors/headwater-error.ts';
 import type { RowChange, SchemaChange, SourceInfo, TruncateChange } from '../model/change.ts';
 import type { TableSchema } from '../model/table.ts';
 import { type Image, TextRow, valueOf } from '../model/text-row.ts';
-import { type Row, UNCHANGED, type Value } from '../model/value.ts';
+import { ABSENT, type Row, UNCHANGED, type Value } from '../model/value.ts';
 import type { TableSnapshot } from './captured-table.ts';
 import { keyIn, readableKey, type RowKey, sameShape, UNREADABLE_KEY } from './row-key.ts';
 import type { ChunkRange, TablePlan, WindowChunk } from './snapshot-source.ts';
@@ -39,7 +39,7 @@ export class Window<P, S extends SourceInfo> {
   nudged = false;
   /**
    * Key → null where the stream delivered the whole row or its end; else the row's latest image, in which the
-   * log left columns out (unchanged TOAST) that must still come from the chunk.
+   * log left columns out (unchanged TOAST, MySQL's minimal images) that must still come from the chunk.
    */
   readonly #touched = new Map<RowKey, Row | null>();
   #truncated = false;
@@ -85,7 +85,7 @@ export class Window<P, S extends SourceInfo> {
       return;
     }
     const was = before === null ? undefined : readableKey(before, this.#key);
-    const is = after === null ? undefined : (readableKey(after, this.#key) ?? was);
+    const is = after === null ? undefined : (this.#keyBehind(before, after, this.#key) ?? was);
     // Such a row lies in the dead-letter topic, whether the stream or the chunk brings it: it hides none.
     if (is === UNREADABLE_KEY || (was === UNREADABLE_KEY && is === undefined)) {
       if (was !== undefined && was !== UNREADABLE_KEY) this.#touched.set(was, null);
@@ -101,19 +101,33 @@ export class Window<P, S extends SourceInfo> {
     const moved = oldKey !== undefined && newKey !== undefined && oldKey !== newKey;
     if (oldKey !== undefined && (moved || newKey === undefined)) this.#touched.set(oldKey, null);
     if (newKey === undefined || after === null) return;
-    const image = this.#image(newKey, after);
+    const image = change.unreadable === undefined ? this.#image(newKey, after) : null;
     // The value that was left out stands in the chunk under the old key, if at all.
     if (moved && image !== null) this.#void = true;
     else this.#touched.set(newKey, image);
   }
 
+  /** A log may leave out of the row after a change what was not changed: also columns of its key. */
+  #keyBehind(
+    before: Image | null,
+    after: Image,
+    key: readonly number[],
+  ): RowKey | typeof UNREADABLE_KEY | undefined {
+    const all = readableKey(after, key);
+    if (all !== undefined || before === null || after instanceof TextRow) return all;
+    return readableKey(
+      after.map((value, i) => (isLeftOut(value) ? valueOf(before, i) : value)),
+      key,
+    );
+  }
+
   #image(key: RowKey, after: Image): Row | null {
-    if (after instanceof TextRow || !after.includes(UNCHANGED)) return null;
+    if (after instanceof TextRow || !after.some(isLeftOut)) return null;
     const earlier = this.#touched.get(key);
     if (earlier === undefined) return after;
     if (earlier === null) return null;
-    const merged = after.map((value, i) => (value === UNCHANGED ? (earlier[i] as Value) : value));
-    return merged.includes(UNCHANGED) ? merged : null;
+    const merged = after.map((value, i) => (isLeftOut(value) ? (earlier[i] as Value) : value));
+    return merged.some(isLeftOut) ? merged : null;
   }
 
   /**
@@ -149,9 +163,13 @@ export class Window<P, S extends SourceInfo> {
 /** The stream's image of the row, with what the log left out of it from the chunk. */
 function completed<S extends SourceInfo>(row: RowChange<S>, image: Row): RowChange<S> {
   try {
-    const after = image.map((value, i) => (value === UNCHANGED ? valueOf(row.after!, i) : value));
+    const after = image.map((value, i) => (isLeftOut(value) ? valueOf(row.after!, i) : value));
     return { ...row, after };
   } catch (error) {
     return { ...row, unreadable: asHeadwaterError(error) };
   }
+}
+
+function isLeftOut(value: Value): boolean {
+  return value === UNCHANGED || value === ABSENT;
 }

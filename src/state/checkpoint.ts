@@ -6,6 +6,7 @@
  * | --- | --- |
  * | `position` | PositionRecord: where the log is resumed |
  * | `source` | text of Opened.identity: which log that position belongs to |
+ * | `source-log` | `source` of the log that was read before polling took over |
  * | `snapshot` | SnapshotRecord: what the snapshot as a whole has done |
  * | `table/<schema>.<table>` | TableLedger: the snapshot of one table |
  * | `request/<schema>.<table>` | SnapshotRequest: a snapshot of that table that an operator asked for |
@@ -17,6 +18,7 @@
  * | `registry/<subject>` | id and hash of the schema last written under a registry's subject (schema/registry/) |
  * | `paused/<schema>.<table>` | why the table's changes are left out (emitter/paused-tables.ts) |
  * | `topic/<schema>.<table>` | the topic the table goes on in after an incompatible change |
+ * | `poll/<schema>.<table>` | TableCursor: how far the table has been polled (readers/polling/cursor.ts) |
  * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/aggregation.ts) |
  *
  * Queries over topics have a state of their own beside it (enrichment/topic-queries.ts).
@@ -25,6 +27,7 @@ import type { JsonValue } from '../model/position.ts';
 
 export const POSITION_KEY = 'position';
 export const SOURCE_KEY = 'source';
+export const LOG_SOURCE_KEY = 'source-log';
 export const SNAPSHOT_KEY = 'snapshot';
 export const TABLE_PREFIX = 'table/';
 export const REQUEST_PREFIX = 'request/';
@@ -35,6 +38,7 @@ export const HISTORY_PREFIX = 'history/';
 export const FOLLOWED_PREFIX = 'followed/';
 export const REGISTRY_PREFIX = 'registry/';
 export const PAUSED_PREFIX = 'paused/';
+export const POLL_PREFIX = 'poll/';
 export const TOPIC_PREFIX = 'topic/';
 
 export interface PositionRecord {

@@ -29,6 +29,12 @@ export function readCheckpoint<P>(
   };
 }
 
+/** Of the run that wrote the state, whatever its position; 0 for a new pipeline. */
+export function epochOf(state: ReadonlyMap<string, string>): number {
+  const text = state.get(POSITION_KEY);
+  return text === undefined ? 0 : parsePositionRecord(text).epoch;
+}
+
 export function parsePositionRecord(text: string): PositionRecord {
   let parsed: JsonValue;
   try {

@@ -250,3 +250,33 @@ it('dropped and made again, otherwise', async () => {
 function codeOf(row: unknown): string {
   return (row as { readonly code: string }).code;
 }
+
+it('the publication dropped, and then the slot, while it streams', async () => {
+  const slot = database.name;
+  const before = (await run.status())[0]!.attempts;
+  await database.query('DROP PUBLICATION headwater_h; INSERT INTO big VALUES (2, NULL)');
+  await run.until(({ attempts, state }) => attempts > before && state === 'streaming');
+  const seen = await settled();
+  expect(seen.some(({ topic, value }) => topic === 'h.public.big' && value?.after?.id === 2)).toBe(true);
+  expect(await database.query(`SELECT FROM pg_publication WHERE pubname = 'headwater_h'`)).toHaveLength(1);
+  const then = (await run.status())[0]!.attempts;
+  await expect
+    .poll(
+      () =>
+        database
+          .query(
+            `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${slot}';
+             SELECT pg_drop_replication_slot('${slot}')`,
+          )
+          .then(
+            () => true,
+            () => false,
+          ),
+      { timeout: 60_000, interval: 5 },
+    )
+    .toBe(true);
+  await database.query('INSERT INTO big VALUES (3, NULL)');
+  await run.until(({ attempts, state }) => attempts > then && state === 'streaming');
+  const all = await settled();
+  expect(all.some(({ topic, value }) => topic === 'h.public.big' && value?.after?.id === 3)).toBe(true);
+});

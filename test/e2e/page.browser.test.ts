@@ -46,7 +46,7 @@ async function serve(token: string | null): Promise<string> {
         if (refusal !== null) return Promise.reject(refusal);
         return Promise.resolve({ pipeline: name, action: request.action, tables: [] });
       },
-      reload: () => Promise.resolve({ started: [], changed: [], stopped: [] }),
+      reload: () => Promise.resolve({ started: [], changed: [], stopped: [], atRestart: [] }),
     },
     log: SILENT,
   });

@@ -147,6 +147,18 @@ it('takes new settings at SIGHUP and by reload, and keeps the old ones where the
   expect((await headwater(['reload', file])).stdout).toBe(`changed ${running.name}\n`);
   await daemon.until(({ tables, state }) => state === 'streaming' && tables.length === 1);
   expect((await headwater(['reload', file])).stdout).toBe('nothing has changed\n');
+  const tokened = text(['public.u']).replace(/^http: .*$/m, (line) =>
+    line.replace(' }', ', token: long-enough-token }'),
+  );
+  await writeFile(file, tokened);
+  const answer = await fetch(`${await daemon.address()}/admin/reload`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  });
+  expect(await answer.json()).toMatchObject({ atRestart: ['http'] });
+  await daemon.line(({ msg }) => msg.includes('http is as it was'));
+  await daemon.until(({ state }) => state === 'streaming');
   await writeFile(file, `${text(['public.u'])}zzz: 1\n`);
   daemon.signal('SIGHUP');
   const line = await daemon.line(({ code }) => code === 'settings.invalid');
@@ -167,8 +179,27 @@ it('refuses what cannot be done with one sentence', async () => {
   expect(await ask('snapshot', file)).toContain('2 error[request.invalid] Name the tables to be read');
   expect(await ask('snapshot', file, '--stop', '--pause')).toContain('cannot stand together');
   const bad = await headwater(['snapshot', file, 'public.t', '--where', 'no such column = 1']);
-  expect(bad.exit).toBe(0); // only the database can tell
-  const status = await running.daemon.until(({ tables }) => tables[0]?.state === 'quarantined');
-  expect(status.tables[0]!.reason).toContain('public.t');
-  expect(status.state).toBe('streaming');
+  expect(bad.exit).toBe(2);
+  expect(bad.stderr).toContain('error[snapshot.where-invalid]');
+  const [status] = await running.daemon.status();
+  expect(status).toMatchObject({ state: 'streaming', tables: [{ state: 'streaming', reason: null }] });
+  expect((await headwater(['offsets', 'export', file])).stdout).not.toContain('request/');
+});
+
+it('a condition that fails for a row gives the table up, and --stop takes that back; counts go on over all of it', async () => {
+  await using running = await start();
+  const { daemon, file } = running;
+  const before = await daemon.until(({ tables }) => tables[0]?.events === 2000);
+  expect(before.tables).toMatchObject([{ schemaVersion: expect.any(Number) as number, snapshot: 'done' }]);
+  expect((await headwater(['snapshot', file, 'public.t', '--where', '1 / (id - 7) >= 0'])).exit).toBe(0);
+  const given = await daemon.until(({ tables }) => tables[0]?.snapshot === 'failed');
+  expect(given.snapshot).toMatchObject({ tablesTotal: 1, tablesDone: 0, tablesFailed: 1 });
+  expect(given.tables).toMatchObject([{ state: 'quarantined', advice: expect.any(String) as string }]);
+  expect((await headwater(['snapshot', file, '--stop'])).exit).toBe(0);
+  const healthy = await daemon.until(
+    ({ state, tables }) => state === 'streaming' && tables[0]?.snapshot === 'done',
+  );
+  expect(healthy.tables).toMatchObject([{ state: 'streaming', reason: null }]);
+  expect(healthy.tables[0]!.events).toBeGreaterThanOrEqual(2000);
+  expect((await headwater(['offsets', 'export', file])).stdout).not.toContain('request/');
 });

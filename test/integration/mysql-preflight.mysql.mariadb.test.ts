@@ -112,3 +112,18 @@ test('MariaDB', async () => {
   );
   expect(poor.of('snapshot')[0]?.fix).toBe("GRANT BINLOG ADMIN ON *.* TO 'reader'@'%';");
 });
+
+test('what foreign keys do to rows is told where the log does not have it', async () => {
+  const tables = `CREATE DATABASE shop; CREATE TABLE shop.p (id INT PRIMARY KEY);
+    CREATE TABLE shop.c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES shop.p (id) ON DELETE CASCADE);
+    CREATE TABLE shop.r (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES shop.p (id))`;
+  await using mariadb = await startMariadb({ version: '11.8' });
+  await using mysql = await startMysql({ version: '9' });
+  for (const server of [mariadb, mysql]) await server.query(tables);
+  expect((await check(mariadb.url)).of('foreign keys')).toMatchObject([
+    { level: 'warning', message: expect.stringContaining(' rows of shop.c is not ') as string },
+  ]);
+  expect((await check(mariadb.url, { tables: ['shop.r'] })).of('foreign keys')).toEqual([]);
+  // This one does it itself, and logs it.
+  expect((await check(mysql.url)).of('foreign keys')).toEqual([]);
+});

@@ -241,6 +241,17 @@ describe.each(postgresVersions)('opening the log of PostgreSQL %i', (version) =>
       });
     });
 
+    it('while it runs: a publication that is dropped is a gap, since the stream goes on without it', async () => {
+      await using reader = makeReader(db);
+      await openReader(reader);
+      await reader.checkTables!(never);
+      await db.query(`DROP PUBLICATION ${db.name}_insert_only`);
+      await expect(reader.checkTables!(never)).rejects.toMatchObject({
+        code: 'source.position-lost',
+        message: expect.stringContaining(`${db.name}_insert_only was dropped`) as string,
+      });
+    });
+
     it('and only says so where the next start could not mend it', async () => {
       const { name } = await makeRole('REPLICATION');
       await db.query(

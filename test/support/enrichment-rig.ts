@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
 import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { openEnrichment } from '../../src/enrichment/enrichment.ts';
+import { QueryDesk } from '../../src/enrichment/queries/query-desk.ts';
 import type { EnrichmentStage } from '../../src/enrichment/stage.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange, SourceInfo, Tx } from '../../src/model/change.ts';
@@ -107,6 +108,8 @@ export class EnrichmentRig implements Disposable {
   readonly dir = mkdtempSync(join(tmpdir(), 'headwater-enrich-'));
   readonly committed: WrittenRecord[] = [];
   readonly warnings: string[] = [];
+  /** Where clients ask. */
+  readonly desk = new QueryDesk();
   position: At | null = null;
   state = new Map<string, string>();
   epoch = 0;
@@ -146,6 +149,7 @@ export class EnrichmentRig implements Disposable {
         block: BLOCK,
         stateDir: this.dir,
         topics: null,
+        desk: this.desk,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),
       },
       {
@@ -290,7 +294,22 @@ export class Attempt {
 
   /** As the committer does; answers whether it was allowed here. */
   commit(): boolean {
+    if (!this.seal()) return false;
+    this.settle();
+    return true;
+  }
+
+  /** A commit begins. */
+  seal(): boolean {
     if (this.#resume === null) return false;
+    this.stage.committing();
+    return true;
+  }
+
+  /** The commit is durable. */
+  settle(): void {
+    if (this.#resume === null) throw new Error('no commit has begun');
+    this.stage.committed();
     this.#rig.position = this.#resume;
     this.#rig.epoch = this.#epoch;
     for (const [key, value] of this.#state) {
@@ -299,7 +318,6 @@ export class Attempt {
     }
     this.#state = new Map();
     this.#rig.committed.push(...this.#pending.splice(0));
-    return true;
   }
 
   /** Whatever is not committed is lost. */

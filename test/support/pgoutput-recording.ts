@@ -7,7 +7,7 @@ import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 import { PgoutputDecoder, type DecoderOptions } from '../../src/readers/postgres/pgoutput/decode.ts';
 import { parseLsn } from '../../src/readers/postgres/position.ts';
 import { Relations } from '../../src/readers/postgres/relations.ts';
-import { SchemaVersions } from '../../src/readers/postgres/schema-versions.ts';
+import { SchemaVersions } from '../../src/readers/schema-versions.ts';
 import type { PostgresSource } from '../../src/readers/postgres/source-info.ts';
 import type { TypeRegistry } from '../../src/readers/postgres/types/type-registry.ts';
 import type { CopyChunk } from '../../src/readers/postgres/wire/copy-queue.ts';

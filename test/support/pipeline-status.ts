@@ -6,6 +6,7 @@ export const RUNNING: PipelineStatus = {
   connector: 'postgresql',
   state: 'streaming',
   since: '2026-01-01T00:00:00.000Z',
+  capture: { mode: 'log', reason: null },
   heldBy: null,
   lastError: {
     code: 'source.unreachable',

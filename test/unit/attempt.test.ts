@@ -69,6 +69,7 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     name: 'p',
     control: new PipelineControl(),
     openReader: () => reader,
+    changeOver: () => new Map(),
     openSink: fake.openSink ?? (() => Promise.resolve(sink)),
     misfits: () => Promise.resolve([]),
     idleSettings: () => [],

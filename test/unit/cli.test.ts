@@ -331,6 +331,7 @@ test('status for people names what is wrong', () => {
           state: 'backing-off',
           since: '2026-01-01T00:00:00Z',
           warnings: ['source.tables: public.gone matches no table in database shop.'],
+          capture: { mode: 'log', reason: null },
           heldBy: null,
           lastError: {
             code: 'source.unreachable',

@@ -24,7 +24,7 @@ function read(
   const reader = partReader(columns, { format, delimiter: ',', bare: false });
   const values: SqlValue[] = [];
   return reader.read(Buffer.from(text), values)
-    ? values.map((value) => (value instanceof Decimal || Array.isArray(value) ? `${value.toString()}` : value))
+    ? values.map((value) => (value instanceof Decimal || Array.isArray(value) ? value.toString() : value))
     : null;
 }
 

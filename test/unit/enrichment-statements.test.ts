@@ -316,7 +316,7 @@ describe('EXPLAIN', () => {
         '> WRITE A to topic A, keys KAFKA, values JSON',
         ' > PROJECT USER_ID INTEGER KEY, STARS INTEGER, NAME STRING',
         '  > FILTER',
-        '   > LEFT JOIN CUSTOMERS AS OF COMMIT ON R.USER_ID = C.ID: one log, no repartitioning; 1 of 3 columns of public.customers in memory',
+        '   > LEFT JOIN CUSTOMERS AS OF COMMIT ON R.USER_ID = C.ID: one log, no repartitioning; 2 of 3 columns of public.customers in memory',
         '    > READ RATINGS: the changes of public.ratings',
       ].join('\n'),
     );
@@ -342,7 +342,7 @@ describe('tables made by queries', () => {
     );
     expect(explainQuery(queries[0]!)).toContain('computed from its tables when asked for, nothing kept');
     expect(explainQuery(tables[0]!)).toContain(
-      '> READ CUSTOMERS: 1 of 3 columns of public.customers in memory',
+      '> READ CUSTOMERS: 2 of 3 columns of public.customers in memory',
     );
   });
 

@@ -144,7 +144,29 @@ describe('what changes something', () => {
       request: { action: 'snapshot', tables: ['a.b'], where: null },
     });
     expect((await ask(path)).status).toBe(404); // GET changes nothing
-    expect((await ask(path, { 'content-type': 'text/plain' }, { tables: ['a.b'] })).status).toBe(415);
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'nonsense']) {
+      const refused = await ask(path, { 'content-type': type }, { tables: ['a.b'] });
+      expect(refused.status).toBe(415);
+      expect(JSON.parse(refused.text).errors).toMatchObject([
+        { code: 'request.invalid', advice: 'Send JSON, with Content-Type: application/json.' },
+      ]);
+    }
+    const { port } = servers.at(-1)!;
+    const raw = async (body: string, headers: Record<string, string>): Promise<unknown> => {
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+        method: 'POST',
+        body: Buffer.from(body),
+        headers,
+      });
+      return [answer.status, ((await answer.json()) as { errors: { code: string }[] }).errors[0]!.code];
+    };
+    const json = { 'content-type': 'application/json' };
+    expect(await raw('{', json)).toEqual([400, 'request.invalid']);
+    expect(await raw('', json)).toEqual([400, 'request.invalid']);
+    expect(await raw(`"${'x'.repeat(70_000)}"`, json)).toEqual([413, 'request.invalid']);
+    // Without any content type.
+    expect(await raw('{}', {})).toEqual([415, 'request.invalid']);
+    expect(asked).toHaveLength(1);
   });
 
   test('needs the token like all else', async () => {

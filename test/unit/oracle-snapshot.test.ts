@@ -219,7 +219,7 @@ describe('snapshot', () => {
       }),
     );
     expect(errors).toEqual(['Q.ORD snapshot.where-invalid']);
-    expect(server.statements.some((sql) => sql.includes('WHERE (ID > 3) ORDER BY T.ROWID'))).toBe(true);
+    expect(server.statements.some((sql) => sql.includes('WHERE (ID > 3\n) ORDER BY T.ROWID'))).toBe(true);
   });
 
   test('extents may not be looked at: the table in one piece', async () => {

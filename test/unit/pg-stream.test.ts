@@ -5,7 +5,7 @@ import { ABSENT } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { PostgresPosition } from '../../src/readers/postgres/position.ts';
 import { Relations } from '../../src/readers/postgres/relations.ts';
-import { SchemaVersions } from '../../src/readers/postgres/schema-versions.ts';
+import { SchemaVersions } from '../../src/readers/schema-versions.ts';
 import type { PostgresSource } from '../../src/readers/postgres/source-info.ts';
 import { ReplicationStream } from '../../src/readers/postgres/stream.ts';
 import { unreadableValue } from '../../src/readers/unreadable-value.ts';

@@ -4,7 +4,7 @@ import { PausedTables, pausesTable, type Refusals } from '../../src/emitter/paus
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { TableSchema } from '../../src/model/table.ts';
 import { SchemaHistory } from '../../src/readers/mysql/schema-history.ts';
-import { SchemaVersions } from '../../src/readers/postgres/schema-versions.ts';
+import { SchemaVersions } from '../../src/readers/schema-versions.ts';
 
 const TABLE: TableSchema = {
   id: { schema: 'public', table: 'a/b' },

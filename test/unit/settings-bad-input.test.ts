@@ -134,10 +134,22 @@ const BAD: readonly Bad[] = [
     says: 'emit.registry.auth takes username and password, or one of token and token_file',
   },
   {
-    what: 'polling',
-    yaml: change('emit:', '  mode: poll\nemit:'),
+    what: 'polling by a time without its column',
+    yaml: change('emit:', '  poll: { tables: { public.t: { mode: timestamp } } }\nemit:'),
     line: 5,
-    says: 'source.mode must be auto or log; this version has no polling',
+    says: 'source.poll.tables.public.t is polled by timestamp and names no timestamp',
+  },
+  {
+    what: 'a sweep without keys to compare',
+    yaml: change('emit:', '  poll: { tables: { public.t: { delete_sweep: 1h, remember: overlap } } }\nemit:'),
+    line: 5,
+    says: 'source.poll.tables.public.t has a delete_sweep, which needs remember: keys or rows',
+  },
+  {
+    what: 'a time zone that is none',
+    yaml: change('emit:', '  poll: { time_zone: Berlin }\nemit:'),
+    line: 5,
+    says: 'source.poll.time_zone has to be the name of a time zone such as Europe/Berlin or UTC',
   },
   {
     what: 'a former Debezium snapshot mode',

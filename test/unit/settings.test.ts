@@ -55,7 +55,12 @@ emit:
         tombstones: true,
         heartbeatMs: null,
       },
-      http: { listen: { host: '127.0.0.1', port: 8080 }, explicit: false, token: null },
+      http: {
+        listen: { host: '127.0.0.1', port: 8080 },
+        explicit: false,
+        token: null,
+        sql: { listen: { host: '127.0.0.1', port: 8088 }, explicit: false },
+      },
       stateDir: join(directory, '.headwater'),
       shutdownTimeoutMs: 30_000,
     });

@@ -34,7 +34,13 @@ export const command = defineCommand({
 
 function summaryText(answer: unknown): string {
   const parts = Object.entries(answer ?? {}).flatMap(([what, names]) =>
-    Array.isArray(names) && names.length > 0 ? [`${what} ${names.join(', ')}`] : [],
+    Array.isArray(names) && names.length > 0
+      ? [
+          what === 'atRestart'
+            ? `${names.join(', ')} has changed, which takes effect when the process starts anew`
+            : `${what} ${names.join(', ')}`,
+        ]
+      : [],
   );
   return parts.length === 0 ? 'nothing has changed' : parts.join('; ');
 }

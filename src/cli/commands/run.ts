@@ -1,11 +1,15 @@
-import { type Daemon, type ReloadSummary, startDaemon } from '../../daemon/daemon.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { type Daemon, startDaemon } from '../../daemon/daemon.ts';
 import { carryOut } from '../../daemon/requests.ts';
+import { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
+import type { ReloadAnswer } from '../../http/admin.ts';
 import { type HttpServer, type HttpServerOptions, startHttp } from '../../http/server.ts';
+import { type SqlServerOptions, startSqlServer } from '../../http/sql/sql-server.ts';
 import type { Log } from '../../observability/log.ts';
 import { createPinoLog } from '../../observability/pino-log.ts';
 import { redact } from '../../settings/secret.ts';
-import type { Settings } from '../../settings/settings.ts';
+import type { HttpSettings, ListenSettings, Settings } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
 import { loadFiles, loadWithStatements } from '../load-files.ts';
 import { errorsOf } from '../print-error.ts';
@@ -53,10 +57,13 @@ export const command = defineCommand({
     const status: Daemon['status'] = () => daemon?.status() ?? [];
     await using manager = reportToServiceManager({ status, log }, process.env);
     const timeoutMs = Math.max(...settings.map(({ shutdownTimeoutMs }) => shutdownTimeoutMs));
-    const reload = async (): Promise<ReloadSummary> => {
-      const summary = running().reload(await loadWithStatements(files));
-      log.info({ ...summary }, 'settings read again');
-      return summary;
+    const reload = async (): Promise<ReloadAnswer> => {
+      const renewed = await loadWithStatements(files);
+      const atRestart = sameHttp(settings[0]?.http, renewed[0]?.http) ? [] : ['http'];
+      const answer = { ...running().reload(renewed), atRestart };
+      log.info({ ...answer }, 'settings read again');
+      if (atRestart.length > 0) log.warn({}, 'http is as it was until the process starts anew');
+      return answer;
     };
     const signals = onStopSignals({
       timeoutMs,
@@ -71,6 +78,7 @@ export const command = defineCommand({
       onTimeout: () =>
         log.error({ timeoutMs }, 'shutdown.timeout is over; the next start resumes at the last commit'),
     });
+    const desk = new QueryDesk();
     const running = (): Daemon => {
       if (daemon !== null) return daemon;
       throw new HeadwaterError('request.not-running', 'The daemon is starting.');
@@ -87,14 +95,17 @@ export const command = defineCommand({
       },
       log,
     );
+    let sql: HttpServer | null = null;
     try {
-      daemon = startDaemon({ settings, log, untilCaughtUp }, signals.stop);
+      sql = await serveSql(settings, { status, desk }, log);
+      daemon = startDaemon({ settings, log, untilCaughtUp, desk: sql === null ? null : desk }, signals.stop);
       progress.start(() => running().status(), log);
       const { exitCode } = await daemon.finished;
       progress.stop();
       return exitCode;
     } finally {
       progress.stop();
+      await sql?.[Symbol.asyncDispose]();
       await http?.[Symbol.asyncDispose]();
       signals.dispose();
     }
@@ -109,22 +120,49 @@ async function serve(
   const http = settings[0]?.http;
   if (http === undefined || http.listen === null) return null;
   const { listen } = http;
+  const token = http.token?.reveal() ?? null;
+  return listening('HTTP interface', http, log, () =>
+    startHttp({ listen, token, version: VERSION, ...daemon, log }),
+  );
+}
+
+/** The default address is for those who have statements. */
+async function serveSql(
+  settings: readonly Settings[],
+  daemon: Pick<SqlServerOptions, 'status' | 'desk'>,
+  log: Log,
+): Promise<HttpServer | null> {
+  const http = settings[0]?.http;
+  if (http === undefined || http.sql.listen === null) return null;
+  if (!http.sql.explicit && settings.every(({ enrich }) => enrich === null)) return null;
+  const { listen } = http.sql;
+  const token = http.token?.reveal() ?? null;
+  return listening('SQL interface', http.sql, log, () =>
+    startSqlServer({ listen, token, version: VERSION, ...daemon, log }),
+  );
+}
+
+async function listening(
+  what: string,
+  { explicit }: ListenSettings,
+  log: Log,
+  start: () => Promise<HttpServer>,
+): Promise<HttpServer | null> {
   try {
-    const server = await startHttp({
-      listen,
-      token: http.token?.reveal() ?? null,
-      version: VERSION,
-      ...daemon,
-      log,
-    });
-    log.info({ host: server.host, port: server.port }, 'HTTP interface is up');
+    const server = await start();
+    log.info({ host: server.host, port: server.port }, `${what} is up`);
     return server;
   } catch (thrown) {
-    if (http.explicit) throw thrown;
+    if (explicit) throw thrown;
     const error = asHeadwaterError(thrown);
-    log.warn({ code: error.code, advice: error.advice }, 'no HTTP interface: its default address is taken');
+    log.warn({ code: error.code, advice: error.advice }, `no ${what}: its default address is taken`);
     return null;
   }
+}
+
+/** The interface listens, with its token, as it did at the start. */
+function sameHttp(a: HttpSettings | undefined, b: HttpSettings | undefined): boolean {
+  return isDeepStrictEqual(a?.listen, b?.listen) && a?.token?.reveal() === b?.token?.reveal();
 }
 
 /** Settings that cannot be read leave the daemon as it is. */

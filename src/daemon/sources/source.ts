@@ -2,6 +2,7 @@ import type { SourceInfo } from '../../model/change.ts';
 import type { JsonValue, PositionCodec } from '../../model/position.ts';
 import { type Log, SILENT } from '../../observability/log.ts';
 import type { Reader } from '../../readers/reader.ts';
+import { isPollPosition } from '../../readers/polling/position.ts';
 import type { SourceBlock } from '../../schema/source-block.ts';
 import type { Settings } from '../../settings/settings.ts';
 
@@ -22,7 +23,13 @@ export async function withSource<T>(
   log: Log,
   use: <P, S extends SourceInfo>(source: Source<P, S>) => T,
 ): Promise<T> {
-  const { connector } = settings.source;
+  const { connector, mode } = settings.source;
+  if (mode === 'poll') {
+    const { pollingSource } = await import('./polling.ts');
+    const { preferLog } = settings.source.poll;
+    const readable = preferLog ? (signal: AbortSignal) => logIsReadable(settings, signal) : null;
+    return use(await pollingSource(settings, readable, log));
+  }
   switch (connector) {
     case 'postgresql': {
       const { postgresSource } = await import('./postgres.ts');
@@ -47,7 +54,28 @@ export function openReader(settings: Settings, log: Log): Promise<Reader<unknown
 
 /** The position as its source would write it; throws `state.position-invalid` on anything else. */
 export function normalisePosition(settings: Settings, position: JsonValue): Promise<JsonValue> {
-  return withSource(settings, SILENT, ({ positions }) => positions.encode(positions.decode(position)));
+  return withSource(asWritten(settings, position), SILENT, ({ positions }) =>
+    positions.encode(positions.decode(position)),
+  );
+}
+
+/** With `mode: auto` a position of polling means polling. */
+export function asWritten(settings: Settings, position: JsonValue): Settings {
+  return settings.source.mode === 'auto' && isPollPosition(position) ? withMode(settings, 'poll') : settings;
+}
+
+export function withMode(settings: Settings, mode: 'log' | 'poll'): Settings {
+  return { ...settings, source: { ...settings.source, mode } };
+}
+
+/** Whether nothing keeps the log from being read; where that cannot be found out, something may. */
+async function logIsReadable(settings: Settings, signal: AbortSignal): Promise<boolean> {
+  try {
+    await using reader = await openReader(withMode(settings, 'log'), SILENT);
+    return (await reader.preflight(signal)).every(({ level }) => level !== 'error');
+  } catch {
+    return false;
+  }
 }
 
 /** Log kept for us above which an alarm is due; null: no alarm, or a source that keeps none for us. */

@@ -42,6 +42,7 @@ export interface ListedTable {
 
 /** Neither views nor sequences. */
 const ROW_TABLES = `'BASE TABLE', 'SYSTEM VERSIONED'`;
+const ROW_TABLES_AND_VIEWS = `${ROW_TABLES}, 'VIEW'`;
 const MAX_ATTEMPTS = 5;
 
 const SYSTEM = `('mysql', 'information_schema', 'performance_schema', 'sys')`;
@@ -53,11 +54,19 @@ export function isTransactional(engine: string): boolean {
   return TRANSACTIONAL.has(engine.toLowerCase());
 }
 
-/** All tables that hold rows and that the user can see, but those of the server itself. */
-export async function listTables(query: Query): Promise<readonly ListedTable[]> {
+/** Which tables: only those that hold rows, unless views are asked for. */
+export interface TableKinds {
+  readonly views?: boolean;
+}
+
+/** All tables that the user can see, but those of the server itself. */
+export async function listTables(
+  query: Query,
+  { views = false }: TableKinds = {},
+): Promise<readonly ListedTable[]> {
   const tables = await query(
     `SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS FROM information_schema.TABLES
-     WHERE TABLE_TYPE IN (${ROW_TABLES}) AND TABLE_SCHEMA NOT IN ${SYSTEM}
+     WHERE TABLE_TYPE IN (${views ? ROW_TABLES_AND_VIEWS : ROW_TABLES}) AND TABLE_SCHEMA NOT IN ${SYSTEM}
      ORDER BY TABLE_SCHEMA, TABLE_NAME`,
   );
   const keys = groupKeys(await query(keyQuery(`TABLE_SCHEMA NOT IN ${SYSTEM}`)));
@@ -77,6 +86,7 @@ export async function describeTables(
   query: Query,
   server: ServerInfo,
   ids: readonly TableId[],
+  kinds: TableKinds = {},
 ): Promise<readonly MysqlTable[]> {
   const bySchema = new Map<string, string[]>();
   for (const { schema, table } of ids) {
@@ -89,7 +99,8 @@ export async function describeTables(
     // With constants for both the server opens these tables alone.
     const names = tables.map(quoteLiteral);
     const where = `TABLE_SCHEMA = ${quoteLiteral(schema)} AND TABLE_NAME ${names.length === 1 ? `= ${names[0]}` : `IN (${names.join(', ')})`}`;
-    for (const table of await describeAtRest(query, server, where)) found.set(tableName(table.id), table);
+    for (const table of await describeAtRest(query, server, where, kinds))
+      found.set(tableName(table.id), table);
   }
   return ids.flatMap((id) => found.get(tableName(id)) ?? []);
 }
@@ -99,9 +110,10 @@ async function describeAtRest(
   query: Query,
   server: ServerInfo,
   where: string,
+  kinds: TableKinds,
 ): Promise<readonly MysqlTable[]> {
   for (let attempt = 1; ; attempt++) {
-    const tables = await describe(query, server, where);
+    const tables = await describe(query, server, where, kinds);
     const torn = tables.filter(({ key }) => key.includes(-1));
     if (torn.length === 0) return tables;
     if (attempt === MAX_ATTEMPTS) {
@@ -113,7 +125,12 @@ async function describeAtRest(
   }
 }
 
-async function describe(query: Query, server: ServerInfo, where: string): Promise<readonly MysqlTable[]> {
+async function describe(
+  query: Query,
+  server: ServerInfo,
+  where: string,
+  { views = false }: TableKinds,
+): Promise<readonly MysqlTable[]> {
   const srid = server.flavour === 'mysql' && server.version >= 80_000 ? 'SRS_ID' : 'NULL';
   const columns = await query(
     `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, COLLATION_NAME,
@@ -122,7 +139,7 @@ async function describe(query: Query, server: ServerInfo, where: string): Promis
   );
   const tables = await query(
     `SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_COLLATION, TABLE_COMMENT FROM information_schema.TABLES
-     WHERE TABLE_TYPE IN (${ROW_TABLES}) AND ${where}`,
+     WHERE TABLE_TYPE IN (${views ? ROW_TABLES_AND_VIEWS : ROW_TABLES}) AND ${where}`,
   );
   const keys = groupKeys(await query(keyQuery(where)));
   return tables.map(([schema, table, collation, comment]) => {

@@ -1,5 +1,6 @@
 import type { TableId } from '../../model/table.ts';
 import type { Query } from './catalogue.ts';
+import { MysqlError } from './wire/mysql-error.ts';
 
 /** What SHOW GRANTS says of the user, roles that are active included. */
 export interface Grants {
@@ -47,4 +48,17 @@ export function parseGrants(lines: readonly string[], currentUser: string): Gran
     hasOn: ({ schema, table }, privilege) =>
       ['*.*', `${schema}.*`, `${schema}.${table}`].some((key) => hasAt(key, privilege)),
   };
+}
+
+/** Access denied: for a statement, to a database, to a table, to columns. */
+const DENIED: ReadonlySet<number> = new Set([1227, 1044, 1142, 1143]);
+
+/** Null where the user may not ask. */
+export async function queryIfAllowed(query: Query, sql: string): Promise<Awaited<ReturnType<Query>> | null> {
+  try {
+    return await query(sql);
+  } catch (error) {
+    if (error instanceof MysqlError && DENIED.has(error.errno)) return null;
+    throw error;
+  }
 }

@@ -59,21 +59,22 @@ export function boundItem(column: MysqlColumn): string | null {
 
 /** The bound of a key whose cells are these bytes. */
 export function boundOf(columns: readonly MysqlColumn[], cells: readonly Buffer[]): string {
-  return JSON.stringify(
-    columns.map((column, i) => {
-      const cell = cells[i]!;
-      const kind = kindOf(column);
-      return kind === 'text' || kind === 'bytes'
-        ? cell.hexSlice(0, cell.length)
-        : cell.latin1Slice(0, cell.length);
-    }),
-  );
+  return JSON.stringify(columns.map((column, i) => boundText(column, cells[i]!)));
+}
+
+/** One text of a bound. */
+export function boundText(column: MysqlColumn, cell: Buffer): string {
+  const kind = kindOf(column);
+  return kind === 'text' || kind === 'bytes'
+    ? cell.hexSlice(0, cell.length)
+    : cell.latin1Slice(0, cell.length);
 }
 
 const NUMBER = /^-?\d+(?:\.\d+)?(?:e[+-]?\d+)?$/i;
 const HEX = /^(?:[0-9a-f]{2})*$/;
 
-function literal(column: MysqlColumn, text: string): string {
+/** What `boundText` gave, as SQL. */
+export function boundLiteral(column: MysqlColumn, text: string): string {
   switch (kindOf(column)) {
     case 'integer':
     case 'decimal':
@@ -116,27 +117,38 @@ export function rangeConditions(
 }
 
 function comparison(columns: readonly MysqlColumn[], bound: string, operator: '>' | '<='): string {
-  const texts = parseBound(bound);
-  const literals = texts.map((text, i) => literal(columns[i]!, text));
-  const names = columns.map(({ name }) => quoteIdent(name));
+  const literals = parseBound(columns, bound).map((text, i) => boundLiteral(columns[i]!, text));
+  return tupleComparison(
+    columns.map(({ name }) => quoteIdent(name)),
+    literals,
+    operator,
+  );
+}
+
+/** Expressions against as many literals or fewer, first ones first, in the form for which indexes are used. */
+export function tupleComparison(
+  expressions: readonly string[],
+  literals: readonly string[],
+  operator: '>' | '<=',
+): string {
   const strict = operator === '>' ? '>' : '<';
   const terms = literals.map((value, i) => {
-    const equal = literals.slice(0, i).map((before, j) => `${names[j]} = ${before}`);
+    const equal = literals.slice(0, i).map((before, j) => `${expressions[j]} = ${before}`);
     const last = i === literals.length - 1 ? operator : strict;
-    return [...equal, `${names[i]} ${last} ${value}`].join(' AND ');
+    return [...equal, `${expressions[i]} ${last} ${value}`].join(' AND ');
   });
   return terms.length === 1 ? terms[0]! : `(${terms.map((term) => `(${term})`).join(' OR ')})`;
+}
 
-  function parseBound(text: string): readonly string[] {
-    const parsed: unknown = JSON.parse(text);
-    if (
-      !Array.isArray(parsed) ||
-      parsed.length === 0 ||
-      parsed.length > columns.length ||
-      !parsed.every((part): part is string => typeof part === 'string')
-    ) {
-      throw unusable(columns[0]!);
-    }
-    return parsed;
+function parseBound(columns: readonly MysqlColumn[], text: string): readonly string[] {
+  const parsed: unknown = JSON.parse(text);
+  if (
+    !Array.isArray(parsed) ||
+    parsed.length === 0 ||
+    parsed.length > columns.length ||
+    !parsed.every((part): part is string => typeof part === 'string')
+  ) {
+    throw unusable(columns[0]!);
   }
+  return parsed;
 }

@@ -1,4 +1,5 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { queryIfAllowed } from './grants.ts';
 import { containsAll, type GtidSet, withGtids } from './gtid/gtid-set.ts';
 import { MariadbGtidSet } from './gtid/mariadb-gtid-set.ts';
 import { MysqlGtidSet } from './gtid/mysql-gtid-set.ts';
@@ -99,11 +100,15 @@ export async function logRetentionMs({ query, info }: AskedServer): Promise<numb
   return kept === 0 ? null : kept;
 }
 
-/** Whether another reader or replica is registered under our server id. */
+/**
+ * Whether another reader or replica is registered under our server id. MariaDB tells it only to who has REPLICATION
+ * MASTER ADMIN, which is more than a reader needs: without it the answer is no.
+ */
 export async function serverIdTaken({ query, info }: AskedServer, serverId: number): Promise<boolean> {
   const renamed = info.flavour === 'mysql' ? info.version >= 80_022 : info.version >= 100_501;
-  const rows = await query(
+  const rows = await queryIfAllowed(
+    query,
     renamed ? (info.flavour === 'mysql' ? 'SHOW REPLICAS' : 'SHOW REPLICA HOSTS') : 'SHOW SLAVE HOSTS',
   );
-  return rows.some(([id]) => Number(id) === serverId);
+  return rows?.some(([id]) => Number(id) === serverId) ?? false;
 }

@@ -135,17 +135,17 @@ export function checkRetention({ variables, server, findings }: LogSettings): vo
     findings.push(
       warning(
         'retention',
-        `The server keeps its log for ${hours(seconds)} hours: if Headwater is down for longer, changes are lost to it.`,
+        `The server keeps its log for ${kept(seconds)}: if Headwater is down for longer, changes are lost to it.`,
         set,
       ),
     );
   } else {
-    findings.push(ok('retention', `The server keeps its log for ${hours(seconds)} hours.`));
+    findings.push(ok('retention', `The server keeps its log for ${kept(seconds)}.`));
   }
 }
 
-function hours(seconds: number): number {
-  return Math.floor(seconds / HOUR);
+function kept(seconds: number): string {
+  return seconds < 7_200 ? `${Math.round(seconds / 60)} minutes` : `${Math.round(seconds / 3_600)} hours`;
 }
 
 /** How a global variable is set for good. */

@@ -5,16 +5,13 @@ import type { Finding } from '../reader.ts';
 import type { TablePatterns } from '../table-patterns.ts';
 import { isTransactional, type ListedTable, listTables, type Query } from './catalogue.ts';
 import { mapMysqlError } from './errors.ts';
-import { readGrants, type Grants } from './grants.ts';
+import { type Grants, queryIfAllowed, readGrants } from './grants.ts';
+import { checkForeignKeys } from './preflight-foreign-keys.ts';
 import { checkGtids, checkLog, checkRetention, isOn, type LogSettings } from './preflight-log.ts';
 import type { MysqlReaderOptions } from './settings.ts';
 import { describeHosts } from './wire/connect-options.ts';
 import { connectMysql } from './wire/connection.ts';
-import { MysqlError } from './wire/mysql-error.ts';
 import { quoteIdent, quoteTable } from './wire/quoting.ts';
-
-/** Access denied: for a statement, to a database, to a table, to columns. */
-const DENIED: ReadonlySet<number> = new Set([1227, 1044, 1142, 1143]);
 
 interface Checked extends LogSettings {
   readonly query: Query;
@@ -49,7 +46,11 @@ export async function preflight(
     await checkReplica(checked);
     await checkPrivileges(checked);
     const tables = await checkTables(checked, patterns, place);
-    if (tables !== null) checkSnapshot(checked, tables);
+    if (tables !== null) {
+      checkSnapshot(checked, tables);
+      const cascades = await checkForeignKeys(query, tables);
+      if (cascades !== null) findings.push(cascades);
+    }
   } catch (error) {
     signal.throwIfAborted();
     const mapped = mapMysqlError(error, `Checking ${place}`);
@@ -140,12 +141,20 @@ function checkServer({ server, options, variables, findings }: Checked): void {
 }
 
 /** What a replica applies is in its log only with log_replica_updates. */
-async function checkReplica({ query, server, variables, findings }: Checked): Promise<void> {
+async function checkReplica({ query, server, grants, variables, findings }: Checked): Promise<void> {
   const logged = variables.get('log_replica_updates') ?? variables.get('log_slave_updates');
-  if (logged === undefined || isOn(logged)) return;
   const renamed = server.flavour === 'mysql' ? server.version >= 80_022 : server.version >= 100_501;
-  const replica = await attempt(query, renamed ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS');
-  if (replica === null || replica.length === 0) return;
+  const replica = await queryIfAllowed(query, renamed ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS');
+  if (replica === null && server.flavour === 'mariadb' && server.version >= 100_509) {
+    findings.push(
+      warning(
+        'replica',
+        'After a failover it is asked whether the new server is a replica that lags behind, and the user may not.',
+        `GRANT SLAVE MONITOR ON *.* TO ${grants.account};`,
+      ),
+    );
+  }
+  if (logged === undefined || isOn(logged) || replica === null || replica.length === 0) return;
   findings.push(
     failed(
       'replica',
@@ -162,7 +171,7 @@ async function checkPrivileges({ query, server, grants, findings }: Checked): Pr
   if (!grants.has('REPLICATION SLAVE', 'REPLICATION REPLICA')) missing.push('REPLICATION SLAVE');
   const status =
     server.flavour === 'mysql' && server.version >= 80_200 ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS';
-  if ((await attempt(query, status)) === null) {
+  if ((await queryIfAllowed(query, status)) === null) {
     missing.push(
       server.flavour === 'mariadb' && server.version >= 100_502 ? 'BINLOG MONITOR' : 'REPLICATION CLIENT',
     );
@@ -201,7 +210,7 @@ async function checkTables(
   const tables = all.filter(({ id }) => patterns.matches(id));
   const unreadable: ListedTable[] = [];
   for (const table of tables) {
-    if ((await attempt(query, `SELECT * FROM ${quoteTable(table.id)} LIMIT 0`)) === null)
+    if ((await queryIfAllowed(query, `SELECT * FROM ${quoteTable(table.id)} LIMIT 0`)) === null)
       unreadable.push(table);
   }
   if (unreadable.length === 0) {
@@ -289,14 +298,4 @@ function checkSnapshot(
 function list(tables: readonly ListedTable[]): string {
   const names = tables.map(({ id }) => tableName(id));
   return `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`;
-}
-
-/** Null where the user may not. */
-async function attempt(query: Query, sql: string): Promise<readonly unknown[] | null> {
-  try {
-    return await query(sql);
-  } catch (error) {
-    if (error instanceof MysqlError && DENIED.has(error.errno)) return null;
-    throw error;
-  }
 }

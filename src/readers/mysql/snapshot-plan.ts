@@ -34,6 +34,8 @@ export interface PlannerOptions {
   readonly types: MysqlTypeOptions;
   /** Gives a schema the version number it has in the stream. */
   readonly number: (schema: TableSchema) => TableSchema;
+  /** For polling, whose views and keys are the settings'. */
+  readonly describe?: (query: Query, server: ServerInfo, id: TableId) => Promise<MysqlTable | undefined>;
 }
 
 /** The catalogue as one session sees it. */
@@ -46,7 +48,10 @@ export class Planner {
 
   /** Throws `snapshot.table-unreadable`, `snapshot.where-invalid`, MysqlError. */
   async plan(query: Query, server: ServerInfo, id: TableId, options: PlanOptions): Promise<MysqlPlan> {
-    const [table] = await describeTables(query, server, [id]);
+    const { describe } = this.#options;
+    const table = await (describe === undefined
+      ? describeTables(query, server, [id]).then(([found]) => found)
+      : describe(query, server, id));
     if (table === undefined) {
       throw new HeadwaterError(
         'snapshot.table-unreadable',
@@ -104,7 +109,8 @@ export class Planner {
       items: items.join(', '),
       boundCells,
       where,
-      transactional: facts.transactional,
+      // Polling takes a row as it finds it, whatever the engine.
+      transactional: facts.transactional || this.#options.describe !== undefined,
       rowBytes: facts.rowBytes,
     };
   }

@@ -1,30 +1,29 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
-import { readRow, type RowChange } from '../../model/change.ts';
+import { readRow, type RowChange, type SourceInfo } from '../../model/change.ts';
 import { ABSENT, type Value } from '../../model/value.ts';
 import type { TableSchema } from '../../model/table.ts';
-import type { MysqlSource } from './source-info.ts';
 import type { DecodeCell } from './types/decode-text.ts';
 import { cellLength, lengthBytes, type RowChunk } from './wire/row-session.ts';
 
-export interface RowFormat {
+export interface RowFormat<S extends SourceInfo> {
   readonly schema: TableSchema;
   /** One per column of the schema. Further cells of a row are what its key goes on from. */
   readonly decoders: readonly DecodeCell[];
-  readonly at: MysqlSource;
+  readonly at: S;
 }
 
 const NULL_CELL = 0xfb;
 
 /** Rows of the text protocol as changes. */
-export class TextRowReader {
-  readonly #format: RowFormat;
-  rows: RowChange<MysqlSource>[] = [];
+export class TextRowReader<S extends SourceInfo> {
+  readonly #format: RowFormat<S>;
+  rows: RowChange<S>[] = [];
   bytes = 0;
   #lastBuffer: Buffer | null = null;
   #lastStart = 0;
   #lastEnd = 0;
 
-  constructor(format: RowFormat) {
+  constructor(format: RowFormat<S>) {
     this.#format = format;
   }
 
@@ -82,7 +81,7 @@ export class TextRowReader {
   }
 
   /** Hands the rows over and begins with none. */
-  take(): { readonly rows: readonly RowChange<MysqlSource>[]; readonly bytes: number } {
+  take(): { readonly rows: readonly RowChange<S>[]; readonly bytes: number } {
     const taken = { rows: this.rows, bytes: this.bytes };
     this.rows = [];
     this.bytes = 0;

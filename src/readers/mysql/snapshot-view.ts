@@ -193,7 +193,7 @@ export class MysqlView implements SnapshotView<MysqlPosition, MysqlSource> {
     await session.query(RELEASE, signal);
   }
 
-  #reader({ schema, decoders }: MysqlPlan): TextRowReader {
+  #reader({ schema, decoders }: MysqlPlan): TextRowReader<MysqlSource> {
     return new TextRowReader({ schema, decoders, at: this.#at });
   }
 

@@ -24,6 +24,10 @@ export async function planTable(
   }: { readonly options: PlanOptions; readonly estimatedRows: number | null; readonly chunkBlocks: number },
 ): Promise<OraclePlan> {
   const { schema } = model;
+  // Asked of the server before anything is read, as the others do.
+  if (options.where !== null) {
+    await session.query(`SELECT 1 FROM ${quoteTable(schema.id)} T WHERE ROWNUM < 1 AND (${options.where}\n)`);
+  }
   const chunks =
     options.chunks ??
     rangesOf(await readExtents(session, schema.id), {
@@ -110,7 +114,7 @@ export function chunkStatement(
   const conditions: string[] = [];
   if (range.from !== null) conditions.push(`T.ROWID > CHARTOROWID(${quoteLiteral(range.from)})`);
   if (range.to !== null) conditions.push(`T.ROWID <= CHARTOROWID(${quoteLiteral(range.to)})`);
-  if (where !== null) conditions.push(`(${where})`);
+  if (where !== null) conditions.push(`(${where}\n)`);
   return (
     `SELECT ${[...columns, 'ROWIDTOCHAR(T.ROWID)'].join(', ')} FROM ${quoteTable(plan.id)} AS OF SCN ${scn} T` +
     `${conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`} ORDER BY T.ROWID` +

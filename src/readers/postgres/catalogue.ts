@@ -15,6 +15,8 @@ export interface PgTable {
   readonly schema: TableSchema;
   /** One per column of `schema`. */
   readonly decoders: readonly ((text: string) => Value)[];
+  /** A query of the settings that stands for the table; it has no oid. */
+  readonly query?: string;
   /** r table, p partitioned, m materialised view, f foreign table, v view. */
   readonly relkind: string;
   /** d default, n nothing, f full, i index. */

@@ -10,6 +10,8 @@ export interface OutdatedPublications {
   readonly advice: string | undefined;
   /** The next start can put it right by itself. */
   readonly mendable: boolean;
+  /** A publication that is no longer there: servers from 18 on leave out what it would publish, without an error. */
+  readonly dropped: string | null;
 }
 
 const LOCK_TIMEOUT_MS = 500;
@@ -49,6 +51,7 @@ export async function findOutdatedPublications(
     wrong.every(({ exists, owned, plan }) => exists && owned && plan.tables.every((table) => table.owned)) &&
     captured.every(({ selectable, schemaUsable }) => selectable && schemaUsable) &&
     wanted.patterns.unmatched(all.map(({ id }) => id)).length === 0;
+  const dropped = wrong.find(({ exists }) => !exists)?.plan.name ?? null;
   const statements = wrong.flatMap((state) => state.statements).join(' ');
-  return { message, advice: mendable ? undefined : `As their owner: ${statements}`, mendable };
+  return { message, advice: mendable ? undefined : `As their owner: ${statements}`, mendable, dropped };
 }

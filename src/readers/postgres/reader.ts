@@ -12,7 +12,7 @@ import { findOutdatedPublications } from './outdated-publications.ts';
 import { POSTGRES_POSITIONS, type PostgresPosition, serverLsn } from './position.ts';
 import { preflight } from './preflight.ts';
 import { Relations } from './relations.ts';
-import { SchemaVersions } from './schema-versions.ts';
+import { SchemaVersions } from '../schema-versions.ts';
 import { type PostgresReaderOptions, publicationNames } from './settings.ts';
 import type { SlotCreation } from './slot.ts';
 import { createPgSnapshotSource } from './snapshot-source.ts';
@@ -129,7 +129,9 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
         if (error instanceof PgError && error.sqlstate === '55P03') return null; // locked: the next time
         throw error;
       });
-      if (outdated === null || outdated.message === this.#toldTables) return;
+      if (outdated === null) return;
+      if (outdated.dropped !== null) throw publicationDropped(outdated.dropped);
+      if (outdated.message === this.#toldTables) return;
       if (outdated.mendable) {
         throw new HeadwaterError('source.tables-changed', outdated.message, { fix: outdated.advice });
       }
@@ -282,6 +284,13 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
     const { connect } = this.#options;
     return `${connect.database} on ${describeHosts(connect)}`;
   }
+}
+
+function publicationDropped(name: string): HeadwaterError {
+  return new HeadwaterError(
+    'source.position-lost',
+    `The publication ${name} was dropped, and with it what was published since.`,
+  );
 }
 
 function mapStreamError(error: unknown, place: string): unknown {

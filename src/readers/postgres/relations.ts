@@ -12,7 +12,7 @@ import type { RelationColumn, RelationMessage } from './pgoutput/messages.ts';
 import { type Decode, isWide, type RelationState } from './pgoutput/relation-state.ts';
 import { TextTuple } from './pgoutput/text-tuple.ts';
 import { formatLsn } from './position.ts';
-import { type SchemaVersions, shapeOf } from './schema-versions.ts';
+import { type SchemaVersions, shapeOf } from '../schema-versions.ts';
 import type { PostgresSource } from './source-info.ts';
 import type { ColumnTypeInfo, TypeRegistry } from './types/type-registry.ts';
 

@@ -1,7 +1,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
-import { type DescribeOptions, describeTables, type PgTable } from './catalogue.ts';
+import type { PgTable } from './catalogue.ts';
 import { isWide } from './pgoutput/relation-state.ts';
 import type { Query } from './types/type-registry.ts';
 import { loadTypeRegistry, type TypeRegistry } from './types/type-registry.ts';
@@ -18,6 +18,13 @@ const MAX_BOUNDS_LENGTH = 16_384;
 const SAMPLED_PAGES_A_CHUNK = 30;
 const INTEGERS = new Set(['int2', 'int4', 'int8']);
 
+/** Tables as the catalogue has them; those that are gone are missing. */
+export type Describe = (
+  query: Query,
+  registry: TypeRegistry,
+  ids: readonly TableId[],
+) => Promise<readonly PgTable[]>;
+
 export interface PgPlan extends TablePlan {
   readonly table: PgTable;
   readonly wide: readonly boolean[];
@@ -32,11 +39,11 @@ export interface PgPlan extends TablePlan {
 
 /** The catalogue as one session sees it, and types looked up once. */
 export class Planner {
-  readonly #describe: DescribeOptions;
+  readonly #describe: Describe;
   readonly #number: (schema: TableSchema) => TableSchema;
   #registry: TypeRegistry | null = null;
 
-  constructor(describe: DescribeOptions, number: (schema: TableSchema) => TableSchema) {
+  constructor(describe: Describe, number: (schema: TableSchema) => TableSchema) {
     this.#describe = describe;
     this.#number = number;
   }
@@ -44,7 +51,7 @@ export class Planner {
   /** `fresh`: types may have been made since. Throws `snapshot.table-unreadable` where a table is gone. */
   async describe(query: Query, ids: readonly TableId[], fresh = false): Promise<readonly PgTable[]> {
     if (this.#registry === null || fresh) this.#registry = await loadTypeRegistry(query);
-    return describeTables(query, this.#registry, { ids }, this.#describe);
+    return this.#describe(query, this.#registry, ids);
   }
 
   /**
@@ -125,6 +132,7 @@ export function chunkKey(table: PgTable): readonly number[] {
 
 /** `FROM` item: a plain table without the tables that inherit from it, which pgoutput reports by themselves. */
 export function fromItem(table: PgTable): string {
+  if (table.query !== undefined) return `(${table.query}\n) AS polled`;
   const name = quoteTable(table.schema.id);
   return table.relkind === 'p' ? name : `ONLY ${name}`;
 }

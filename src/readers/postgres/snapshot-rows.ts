@@ -1,21 +1,20 @@
 import '../buffer-slices.ts';
 import { isAscii } from 'node:buffer';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
-import { readRow, type RowChange } from '../../model/change.ts';
+import { readRow, type RowChange, type SourceInfo } from '../../model/change.ts';
 import type { TableSchema } from '../../model/table.ts';
 import { isTextual, NULL_CELL, OTHER_CELL, type TextFormat, TextRow } from '../../model/text-row.ts';
 import type { Value } from '../../model/value.ts';
 import type { RowBlock } from '../../snapshot/snapshot-source.ts';
-import type { PostgresSource } from './source-info.ts';
 import type { CopyChunk } from './wire/copy-queue.ts';
 
-export interface RowFormat {
+export interface RowFormat<S extends SourceInfo> {
   readonly schema: TableSchema;
   /** One per column of the COPY. */
   readonly decoders: readonly ((text: string) => Value)[];
   /** Per column: the text may hold more than ASCII. */
   readonly wide: readonly boolean[];
-  readonly at: PostgresSource;
+  readonly at: S;
 }
 
 const TAB = '\t';
@@ -37,17 +36,17 @@ interface Line {
  * nothing but bytes waits its turn. Of the others' chunk one latin1 string is made, values are slices of it; only
  * values with bytes past ASCII are read again as UTF-8, and only those with a backslash are unescaped.
  */
-export class CopyRows {
-  readonly #format: RowFormat;
+export class CopyRows<S extends SourceInfo> {
+  readonly #format: RowFormat<S>;
   readonly #text: TextLine | null;
   #lines: Line[] = [];
-  #rows: RowChange<PostgresSource>[] = [];
+  #rows: RowChange<S>[] = [];
   #last: Line | null = null;
   /** How many rows lie here, and their bytes. */
   count = 0;
   bytes = 0;
 
-  constructor(format: RowFormat) {
+  constructor(format: RowFormat<S>) {
     this.#format = format;
     const { columns } = format.schema;
     const textual = columns.length > 0 && columns.every(({ type }) => isTextual(type));
@@ -117,14 +116,23 @@ export class CopyRows {
 
   /** Server's own text of columns of the last row; they are not NULL. */
   lastTexts(columns: readonly number[]): readonly string[] {
-    const { chunk, to } = this.#last!;
-    const line = chunk.buffer.latin1Slice(chunk.frames[to * 2 - 2]!, chunk.frames[to * 2 - 1]! - 1);
-    const fields = line.split(TAB);
+    const fields = this.#lastFields();
     return columns.map((column) => unescape(fields[column]!));
   }
 
+  /** The first of the columns that is not NULL in the last row; one is not. */
+  lastFirstText(columns: readonly number[]): string {
+    const fields = this.#lastFields();
+    return unescape(columns.map((column) => fields[column]!).find((field) => field !== '\\N') ?? '');
+  }
+
+  #lastFields(): readonly string[] {
+    const { chunk, to } = this.#last!;
+    return chunk.buffer.latin1Slice(chunk.frames[to * 2 - 2]!, chunk.frames[to * 2 - 1]! - 1).split(TAB);
+  }
+
   /** Hands the rows over and begins with none. */
-  take(lastKey: string | null): RowBlock<PostgresSource> {
+  take(lastKey: string | null): RowBlock<S> {
     const { bytes } = this;
     const taken =
       this.#text === null
@@ -137,16 +145,16 @@ export class CopyRows {
     return taken;
   }
 }
-class TextBlock implements RowBlock<PostgresSource> {
+class TextBlock<S extends SourceInfo> implements RowBlock<S> {
   readonly bytes: number;
   readonly lastKey: string | null;
-  readonly #format: RowFormat;
+  readonly #format: RowFormat<S>;
   readonly #text: TextLine;
   readonly #lines: readonly Line[];
-  #rows: readonly RowChange<PostgresSource>[] | null = null;
+  #rows: readonly RowChange<S>[] | null = null;
 
   constructor(
-    format: RowFormat,
+    format: RowFormat<S>,
     text: TextLine,
     of: { readonly lines: readonly Line[]; readonly bytes: number; readonly lastKey: string | null },
   ) {
@@ -161,12 +169,12 @@ class TextBlock implements RowBlock<PostgresSource> {
     for (const { chunk } of this.#lines) chunk.memory?.drop();
   };
 
-  get rows(): readonly RowChange<PostgresSource>[] {
+  get rows(): readonly RowChange<S>[] {
     return (this.#rows ??= this.#made());
   }
 
-  #made(): readonly RowChange<PostgresSource>[] {
-    const rows: RowChange<PostgresSource>[] = [];
+  #made(): readonly RowChange<S>[] {
+    const rows: RowChange<S>[] = [];
     for (const { chunk, from, to } of this.#lines) {
       const { buffer, frames } = chunk;
       for (let frame = from; frame < to; frame++) {
@@ -180,10 +188,10 @@ class TextBlock implements RowBlock<PostgresSource> {
 
 /** A line without its line feed. */
 class TextLine implements TextFormat {
-  readonly decoders: RowFormat['decoders'];
+  readonly decoders: RowFormat<SourceInfo>['decoders'];
   readonly #schema: TableSchema;
 
-  constructor({ schema, decoders }: RowFormat) {
+  constructor({ schema, decoders }: RowFormat<SourceInfo>) {
     this.#schema = schema;
     this.decoders = decoders;
   }

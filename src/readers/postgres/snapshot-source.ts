@@ -5,6 +5,7 @@ import type {
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
 import type { TableSchema } from '../../model/table.ts';
+import { describeTables } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { type PostgresPosition, serverLsn } from './position.ts';
 import { Planner } from './snapshot-plan.ts';
@@ -104,6 +105,9 @@ class PgSnapshotSource implements SnapshotSource<PostgresPosition, PostgresSourc
 
   #planner(): Planner {
     const { generatedColumns, number } = this.#options;
-    return new Planner({ generatedColumns }, number);
+    return new Planner(
+      (query, registry, ids) => describeTables(query, registry, { ids }, { generatedColumns }),
+      number,
+    );
   }
 }

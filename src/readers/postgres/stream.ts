@@ -5,7 +5,7 @@ import { PgoutputDecoder } from './pgoutput/decode.ts';
 import type { PostgresPosition } from './position.ts';
 import { formatLsn } from './position.ts';
 import type { Relations } from './relations.ts';
-import type { SchemaVersions } from './schema-versions.ts';
+import type { SchemaVersions } from '../schema-versions.ts';
 import type { PostgresSource } from './source-info.ts';
 import { StandbyStatus } from './standby-status.ts';
 import type { ToastReader } from './toast.ts';

@@ -430,8 +430,8 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
       const from = /T\.ROWID > CHARTOROWID\('([^']+)'\)/.exec(where)?.[1];
       const to = /T\.ROWID <= CHARTOROWID\('([^']+)'\)/.exec(where)?.[1];
       const filter = where.replaceAll(/T\.ROWID (?:>|<=) CHARTOROWID\('[^']+'\)(?: AND )?/g, '');
-      if (filter !== '' && !/^\(.*\)$/.test(filter)) s.violate(`a condition that is not known: ${filter}`);
-      if (filter === '(nonsense)') throw new OracleError('ORA-00904: "NONSENSE": invalid identifier');
+      if (filter !== '' && !/^\(.*\)$/s.test(filter)) s.violate(`a condition that is not known: ${filter}`);
+      if (filter === '(nonsense\n)') throw new OracleError('ORA-00904: "NONSENSE": invalid identifier');
       const rows = rowsAt(table, scn)
         .filter(
           ({ rowId }) =>
@@ -441,6 +441,15 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
         .sort((a, b) => compareRowIds(a.rowId, b.rowId))
         .map(({ rowId, values }) => [...names.map((column) => values[column] ?? null), rowId]);
       return limit === undefined ? rows : rows.slice(0, Number(limit));
+    },
+  ],
+  [
+    /^SELECT 1 FROM "([^"]+)"\."([^"]+)" T WHERE ROWNUM < 1 AND \((.*)\n\)$/s,
+    function (match) {
+      const table = this.table({ o: match[1]!, t: match[2]! });
+      if (table === undefined) throw new OracleError('ORA-00942: table or view does not exist');
+      if (match[3] === 'nonsense') throw new OracleError('ORA-00904: "NONSENSE": invalid identifier');
+      return [];
     },
   ],
   [

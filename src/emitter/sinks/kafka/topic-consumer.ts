@@ -4,7 +4,7 @@ import type { Log } from '../../../observability/log.ts';
 import type { Fetched, NewTopic, TopicReader } from '../../topic-reader.ts';
 import { FETCH } from './apis.ts';
 import { ANY_BROKER, Cluster } from './cluster.ts';
-import { asFault, checkCode, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import { asFault, checkCode, faultToError, KAFKA, type KafkaFault } from './errors.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
 import { offsetRange, takeRecords, withFreshLeaders } from './partition-reader.ts';
 import { contextFor, findTopic, missingInput, openTopic } from './topics.ts';
@@ -76,7 +76,7 @@ class TopicConsumer implements TopicReader {
   }
 
   async poll(maxWaitMs: number): Promise<readonly Fetched[]> {
-    if (this.#failure !== null) throw this.#failure;
+    this.#throwIfFailed();
     this.#ask();
     if (this.#arrived.length === 0) {
       const timer = new AbortController();
@@ -86,10 +86,14 @@ class TopicConsumer implements TopicReader {
       ]);
       timer.abort();
     }
-    if (this.#failure !== null) throw this.#failure;
+    this.#throwIfFailed();
     const arrived = this.#arrived;
     this.#arrived = [];
     return arrived;
+  }
+
+  #throwIfFailed(): void {
+    if (this.#failure !== null) throw this.#failure;
   }
 
   #ask(): void {

@@ -30,16 +30,19 @@ const MAX_DEPTH = 100;
 /** An empty value is what the server stores for JSON null in columns that were made NOT NULL later. */
 export function jsonText(buffer: Buffer, start: number, end: number): string {
   if (start === end) return 'null';
-  return new JsonPrinter(buffer, end).value(buffer[start]!, start + 1, 0);
+  return new JsonPrinter(buffer, start, end).value(buffer[start]!, start + 1, 0);
 }
 
 class JsonPrinter {
   readonly #buffer: Buffer;
   readonly #end: number;
+  /** Bytes that no container or text has been read from. The server writes each once and points to it once. */
+  #unread: number;
 
-  constructor(buffer: Buffer, end: number) {
+  constructor(buffer: Buffer, start: number, end: number) {
     this.#buffer = buffer;
     this.#end = end;
+    this.#unread = end - start;
   }
 
   value(type: number, at: number, depth: number): string {
@@ -97,7 +100,7 @@ class JsonPrinter {
     const count = this.#offset(at, large);
     const keys = at + width * 2;
     const values = keys + (isObject ? count * (width + 2) : 0);
-    this.#need(values, count * (width + 1));
+    this.#read(at, values - at + count * (width + 1));
     let text = isObject ? '{' : '[';
     for (let i = 0; i < count; i++) {
       if (i > 0) text += ', ';
@@ -105,7 +108,7 @@ class JsonPrinter {
         const entry = keys + i * (width + 2);
         const from = at + this.#offset(entry, large);
         const length = buffer.readUInt16LE(entry + width);
-        this.#need(from, length);
+        this.#read(from, length);
         text += `${quoteJson(buffer.utf8Slice(from, from + length))}: `;
       }
       const entry = values + i * (width + 1);
@@ -131,7 +134,7 @@ class JsonPrinter {
       const byte = this.#byte(at++);
       length += (byte & 0x7f) * scale;
       if (byte < 0x80) {
-        this.#need(at, length);
+        this.#read(at, length);
         return [at, at + length];
       }
     }
@@ -141,6 +144,13 @@ class JsonPrinter {
   #byte(at: number): number {
     this.#need(at, 1);
     return this.#buffer[at]!;
+  }
+
+  /** Entries that share what they point to would make a few bytes into gigabytes of text. */
+  #read(at: number, bytes: number): void {
+    this.#need(at, bytes);
+    this.#unread -= bytes;
+    if (this.#unread < 0) throw misplaced('a JSON value whose parts lie in each other');
   }
 
   #need(at: number, bytes: number): void {

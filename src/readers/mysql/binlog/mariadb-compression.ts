@@ -1,5 +1,5 @@
 import { inflateSync } from 'node:zlib';
-import { type ByteCursor, truncated } from './byte-cursor.ts';
+import { type ByteCursor, misplaced, truncated } from './byte-cursor.ts';
 import { EVENT } from './event-types.ts';
 
 /** log_event.cc, binlog_buf_uncompress: 0x80 | bytes of the length, the length big-endian, zlib. */
@@ -7,7 +7,11 @@ export function inflateEvent(bytes: Buffer): Buffer {
   const width = (bytes[0] ?? 0) & 7;
   if (width < 1 || width > 4 || bytes.length < 1 + width) throw truncated();
   const maxOutputLength = Math.max(1, bytes.readUIntBE(1, width));
-  return inflateSync(bytes.subarray(1 + width), { maxOutputLength });
+  try {
+    return inflateSync(bytes.subarray(1 + width), { maxOutputLength });
+  } catch {
+    throw misplaced('a compressed event that cannot be inflated');
+  }
 }
 
 /** A rows event as it was before log_bin_compress: its head is in plain, the rows are deflated. */

@@ -29,25 +29,46 @@ export function readPayload(cursor: ByteCursor): TransactionPayload {
   return { compressed: compression === 0, data: cursor.bytes(size ?? cursor.left) };
 }
 
+/** Larger than max_allowed_packet can be, with an event's head. */
+const MAX_EVENT = 0x4000_0000 + 0x10_0000;
+
 /** The events within, in pieces as large as the decompressor makes them, so that memory stays bounded. */
 export async function* payloadEvents({ compressed, data }: TransactionPayload): AsyncIterable<EventChunk> {
-  const pieces: AsyncIterable<Buffer> = compressed
-    ? Readable.from([data]).pipe(createZstdDecompress())
-    : Readable.from([data]);
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const piece of pieces) {
-    const buffer = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  /** Bytes of `held` without which no event is whole. */
+  let needed = HEADER;
+  for await (const piece of compressed ? decompressed(data) : [data]) {
+    held.push(piece);
+    heldBytes += piece.length;
+    if (heldBytes < needed) continue;
+    const buffer = held.length === 1 ? piece : Buffer.concat(held, heldBytes);
     const frames: number[] = [];
     let at = 0;
+    needed = HEADER;
     while (buffer.length - at >= HEADER) {
       const size = buffer.readUInt32LE(at + 9);
       if (size < HEADER) throw truncated();
-      if (at + size > buffer.length) break;
+      if (size > MAX_EVENT) throw misplaced('an event of impossible length');
+      if (at + size > buffer.length) {
+        needed = size;
+        break;
+      }
       frames.push(at, at + size);
       at += size;
     }
-    rest = buffer.subarray(at);
+    held = [buffer.subarray(at)];
+    heldBytes = buffer.length - at;
     if (frames.length > 0) yield { buffer, frames };
   }
-  if (rest.length > 0) throw truncated();
+  if (heldBytes > 0) throw truncated();
+}
+
+async function* decompressed(data: Buffer): AsyncIterable<Buffer> {
+  const pieces = Readable.from([data]).pipe(createZstdDecompress()).iterator() as AsyncIterable<Buffer>;
+  try {
+    yield* pieces;
+  } catch {
+    throw misplaced('a compressed transaction that cannot be decompressed');
+  }
 }

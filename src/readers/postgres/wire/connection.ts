@@ -7,6 +7,13 @@ import { parseErrorFields, PgConnectionError, PgError } from './pg-error.ts';
 /** Rows of a simple query, every value as the server's text. */
 export type TextRows = readonly (readonly (string | null)[])[];
 
+/** A column of a result as RowDescription tells it. */
+export interface ResultColumn {
+  readonly name: string;
+  readonly typeOid: number;
+  readonly typmod: number;
+}
+
 /**
  * One session. Commands queue up behind each other; nothing is retried. Everything here throws PgError (the
  * server's answer), PgConnectionError (network) or the signal's reason, and only these.
@@ -18,6 +25,8 @@ export interface PgConnection extends AsyncDisposable {
   readonly open: boolean;
   /** Rows of the last statement that returned any. An abort cancels the statement and closes the session. */
   query(sql: string, signal?: AbortSignal): Promise<TextRows>;
+  /** The columns of a statement's rows; the rows are dropped, so ask for none. */
+  columns(sql: string, signal?: AbortSignal): Promise<readonly ResultColumn[]>;
   /** As `query`, for statements without rows; resolves to the last command tag. */
   command(sql: string, signal?: AbortSignal): Promise<string>;
   /**
@@ -114,28 +123,35 @@ class Connection implements PgConnection {
     return this.#simple(sql, signal).then(({ rows }) => rows);
   }
 
+  columns(sql: string, signal?: AbortSignal): Promise<readonly ResultColumn[]> {
+    return this.#simple(sql, signal).then(({ columns }) => columns);
+  }
+
   command(sql: string, signal?: AbortSignal): Promise<string> {
     return this.#simple(sql, signal).then(({ tag }) => tag);
   }
 
-  #simple(sql: string, signal: AbortSignal | undefined): Promise<{ rows: TextRows; tag: string }> {
+  #simple(sql: string, signal: AbortSignal | undefined): Promise<SimpleResult> {
     return this.#enqueue(
       signal,
       () =>
-        new Promise<{ rows: TextRows; tag: string }>((resolve, reject) => {
+        new Promise<SimpleResult>((resolve, reject) => {
           let rows: (string | null)[][] = [];
+          let columns: readonly ResultColumn[] = [];
           let tag = '';
           let error: Error | null = null;
           this.#start(sql, {
             copy: null,
             message: (type, body) => {
               if (type === 0x44) rows.push(parseDataRow(body));
-              else if (type === 0x54) rows = [];
-              else if (type === 0x43) tag = body.latin1Slice(0, body.length - 1);
+              else if (type === 0x54) {
+                rows = [];
+                columns = parseRowDescription(body);
+              } else if (type === 0x43) tag = body.latin1Slice(0, body.length - 1);
               else if (type === 0x45) error ??= new PgError(parseErrorFields(body));
               else if (type === 0x47) this.#write(0x66, Buffer.from('COPY FROM is not used\0'));
             },
-            ready: () => (error === null ? resolve({ rows, tag }) : reject(error)),
+            ready: () => (error === null ? resolve({ rows, columns, tag }) : reject(error)),
             fail: reject,
           });
         }),
@@ -318,7 +334,14 @@ class Connection implements PgConnection {
         memory.frame(at + 5, next);
       } else {
         push();
-        this.#message(type, buffer.subarray(at + 5, next));
+        try {
+          this.#message(type, buffer.subarray(at + 5, next));
+        } catch (error) {
+          // Nobody is above us but the socket, where it would end the process.
+          this.#abandon(
+            new PgConnectionError('protocol', 'The server sent a message that cannot be read', error),
+          );
+        }
         if (this.#lost !== null) return;
       }
       at = next;
@@ -398,6 +421,26 @@ class Connection implements PgConnection {
   }
 }
 
+interface SimpleResult {
+  readonly rows: TextRows;
+  readonly columns: readonly ResultColumn[];
+  readonly tag: string;
+}
+
+/** Of each field: name, table oid (4), attnum (2), type oid (4), length (2), typmod (4), format (2). */
+function parseRowDescription(body: Buffer): readonly ResultColumn[] {
+  const columns: ResultColumn[] = [];
+  const count = body.readInt16BE(0);
+  let at = 2;
+  for (let i = 0; i < count; i++) {
+    const end = body.indexOf(0, at);
+    const name = body.utf8Slice(at, end);
+    columns.push({ name, typeOid: body.readUInt32BE(end + 7), typmod: body.readInt32BE(end + 13) });
+    at = end + 19;
+  }
+  return columns;
+}
+
 function parseDataRow(body: Buffer): (string | null)[] {
   const count = body.readInt16BE(0);
   const row: (string | null)[] = [];
@@ -408,6 +451,7 @@ function parseDataRow(body: Buffer): (string | null)[] {
     if (length < 0) {
       row.push(null);
     } else {
+      if (at + length > body.length) throw new RangeError('a row that is shorter than it says');
       row.push(body.utf8Slice(at, at + length));
       at += length;
     }

@@ -1,6 +1,6 @@
-import type { TableSchema } from '../../model/table.ts';
-import { tableName } from '../../model/table.ts';
-import { HISTORY_PREFIX, SCHEMA_PREFIX } from '../../state/checkpoint.ts';
+import type { TableSchema } from '../model/table.ts';
+import { tableName } from '../model/table.ts';
+import { HISTORY_PREFIX, SCHEMA_PREFIX } from '../state/checkpoint.ts';
 
 /** So many versions of a table are remembered. */
 const KEPT = 100;

@@ -1,0 +1,103 @@
+import { join } from 'node:path';
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { type TableId, tableName } from '../../model/table.ts';
+import type { Log } from '../../observability/log.ts';
+import { POLL_POSITIONS, type PollPosition } from '../../readers/polling/position.ts';
+import { createPollingReader, type MakeDialect } from '../../readers/polling/reader.ts';
+import type { PolledTableSettings, PollReaderOptions } from '../../readers/polling/settings.ts';
+import { pollSourceBlock } from '../../readers/polling/source-block.ts';
+import type { PollSource } from '../../readers/polling/source-info.ts';
+import { compileTablePatterns } from '../../readers/table-patterns.ts';
+import type { Settings } from '../../settings/settings.ts';
+import { connectOptions } from './connect-options.ts';
+import type { Source } from './source.ts';
+
+/** Whatever the database, polled. The driver of others is not loaded. */
+export async function pollingSource(
+  settings: Settings,
+  logIsReadable: PollReaderOptions['logIsReadable'],
+  log: Log,
+): Promise<Source<PollPosition, PollSource>> {
+  const dialect = await dialectOf(settings);
+  const { database } = settings.source;
+  return {
+    positions: POLL_POSITIONS,
+    openReader: () => createPollingReader(readerOptions(settings, logIsReadable), dialect, log),
+    block: pollSourceBlock(settings.name, database === '' ? null : database),
+  };
+}
+
+async function dialectOf({ source }: Settings): Promise<MakeDialect> {
+  const { connector, poll, tables } = source;
+  const settingsOf = tableSettings(source);
+  const names = {
+    patterns: compileTablePatterns(tables),
+    named: new Set([...tables, ...poll.tables.keys()]),
+    optionsOf: settingsOf,
+    queries: [...poll.tables].filter(([, { query }]) => query !== null).map(([name]) => tableId(name)),
+  };
+  const { timeZone } = poll;
+  switch (connector) {
+    case 'postgresql': {
+      const { createPgPolling } = await import('../../readers/postgres/polling.ts');
+      const connect = { ...connectOptions(source), database: source.database };
+      return (number) => createPgPolling({ connect, names, timeZone, number });
+    }
+    case 'mysql':
+    case 'mariadb': {
+      const { createMysqlPolling } = await import('../../readers/mysql/polling.ts');
+      const { zeroDates, unsignedOverflow } = source.mysql;
+      const options = {
+        ...names,
+        connect: { ...connectOptions(source), database: source.database === '' ? null : source.database },
+        types: { zeroDates, unsignedOverflow },
+        timeZone,
+      };
+      return (number) => createMysqlPolling({ ...options, number });
+    }
+    case 'oracle':
+      throw new HeadwaterError('settings.invalid', 'This version does not poll Oracle.', {
+        fix: 'Set source.mode to log.',
+      });
+  }
+}
+
+function readerOptions(
+  settings: Settings,
+  logIsReadable: PollReaderOptions['logIsReadable'],
+): PollReaderOptions {
+  const { name, source, snapshot, stateDir } = settings;
+  const { poll, onGap } = source;
+  return {
+    name,
+    settingsOf: tableSettings(source),
+    overlapMs: poll.overlapMs,
+    batchRows: poll.batchRows,
+    statePath: join(stateDir, `${name}.polling.sqlite`),
+    stateLimitBytes: poll.rememberLimitBytes,
+    onGap,
+    logIsReadable,
+    snapshots: snapshot.mode !== 'no_data',
+  };
+}
+
+/** Tables without an entry are read whole. */
+function tableSettings({ poll }: Settings['source']): (id: TableId) => PolledTableSettings {
+  const whole: PolledTableSettings = {
+    mode: 'bulk',
+    timestamp: [],
+    incrementing: null,
+    query: null,
+    key: null,
+    everyMs: poll.everyMs,
+    sweepMs: null,
+    remember: 'overlap',
+  };
+  return (id) => poll.tables.get(tableName(id)) ?? whole;
+}
+
+/** The name of an entry, which the schema has checked to be `schema.table`. */
+function tableId(name: string): TableId {
+  const dot = name.indexOf('.');
+  return { schema: name.slice(0, dot), table: name.slice(dot + 1) };
+}

@@ -1,0 +1,50 @@
+/** Where the queries of clients arrive: one a process, for the programs of all its pipelines. */
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { nearest } from '../../errors/nearest.ts';
+import type { Source } from '../catalog.ts';
+import { type SourceText, sqlError } from '../sql/sql-error.ts';
+import type { LiveQueries } from './live-queries.ts';
+
+export class QueryDesk {
+  readonly #running = new Map<string, LiveQueries>();
+
+  /** Answers how to leave again. */
+  enter(pipeline: string, queries: LiveQueries): () => void {
+    this.#running.set(pipeline, queries);
+    return () => {
+      if (this.#running.get(pipeline) === queries) this.#running.delete(pipeline);
+    };
+  }
+
+  /** By pipeline. */
+  get running(): ReadonlyMap<string, LiveQueries> {
+    return this.#running;
+  }
+
+  /** The program with that stream or table. Throws `query.not-running`, `enrich.statement-invalid`. */
+  programOf(name: string, source: SourceText, at: number): { queries: LiveQueries; found: Source } {
+    if (this.#running.size === 0)
+      throw new HeadwaterError('query.not-running', 'No pipeline with statements runs at the moment.');
+    const all = [...this.#running].flatMap(([pipeline, queries]) => {
+      const found = queries.program.catalog.get(name);
+      return found === undefined ? [] : [{ pipeline, queries, found }];
+    });
+    const [first, second] = all;
+    if (first !== undefined && second !== undefined)
+      throw sqlError(
+        source,
+        at,
+        `the pipelines ${all.map(({ pipeline }) => pipeline).join(' and ')} both have a ${name}; ask each in a process of its own`,
+      );
+    if (first !== undefined) return first;
+    const names = [...this.#running.values()].flatMap(({ program }) =>
+      [...program.catalog.all()].map((each) => each.name),
+    );
+    const meant = nearest(name, names);
+    throw sqlError(
+      source,
+      at,
+      `there is no stream or table ${name}${meant === null ? '' : `; did you mean ${meant}?`}`,
+    );
+  }
+}

@@ -1,0 +1,247 @@
+/** What a SELECT that a client sends does: answer from a table once (pull), or go on with what changes (push). */
+import type { CapturedSource } from '../captured-source.ts';
+import type { StreamSource, TableSource } from '../catalog.ts';
+import { planGroups } from '../group-plan.ts';
+import { GroupStore } from '../group-store.ts';
+import { compileJoins } from '../join-plan.ts';
+import type { Program, QueryPlan } from '../program.ts';
+import { type OutputColumn, projectColumns } from '../projection.ts';
+import { SelectScope } from '../select-scope.ts';
+import type { Expr, Select } from '../sql/ast.ts';
+import { tryCoerce } from '../sql/coerce.ts';
+import { compileCondition, compileExpression } from '../sql/compile.ts';
+import type { Evaluate } from '../sql/frame.ts';
+import type { Parsed } from '../sql/parse-statement.ts';
+import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
+import type { Dialect } from '../sql/token-cursor.ts';
+import type { KeyValue, SqlValue } from '../sql/value.ts';
+import { tableKey } from '../table-source.ts';
+
+export interface SelectRequest {
+  readonly select: Select;
+  readonly parsed: Parsed;
+  /** `auto.offset.reset`: a push query over a table begins with the rows there are. */
+  readonly fromBeginning: boolean;
+  /** Whether a pull query may look at all rows of a table; null: as the dialect has it. */
+  readonly scans: boolean | null;
+}
+
+export interface PullPlan {
+  readonly kind: 'pull';
+  readonly table: TableSource;
+  readonly columns: readonly OutputColumn[];
+  readonly where: Evaluate | null;
+  /** The keys that WHERE names; null: all rows are looked at. */
+  readonly keys: readonly KeyValue[] | null;
+  readonly limit: number | null;
+  readonly warnings: readonly string[];
+}
+
+interface PushBase {
+  readonly kind: 'push';
+  readonly columns: readonly OutputColumn[];
+  readonly limit: number | null;
+  readonly warnings: readonly string[];
+}
+
+/** Over a table: each change of a row. */
+export interface TablePushPlan extends PushBase {
+  readonly over: 'table';
+  readonly table: TableSource;
+  readonly where: Evaluate | null;
+  readonly fromBeginning: boolean;
+}
+
+/** Over a stream: what a persistent query with this SELECT would write. */
+export interface StreamPushPlan extends PushBase {
+  readonly over: 'stream';
+  readonly query: QueryPlan;
+  /** The captured table whose changes it reads, with columns in use of its own; null: a query's results. */
+  readonly captured: CapturedSource | null;
+}
+
+export type SelectPlan = PullPlan | TablePushPlan | StreamPushPlan;
+
+/** Throws `enrich.statement-invalid`, `enrich.not-supported`, with line and column. */
+export function planSelect(request: SelectRequest, program: Program, dialect: Dialect): SelectPlan {
+  const { select, parsed } = request;
+  const { source } = parsed;
+  const { from, at } = select;
+  const found = program.catalog.find(from.name, { source, offset: from.at });
+  if (from.asOf !== null)
+    throw sqlError(source, from.at, 'FOR SYSTEM_TIME belongs to the table that is joined');
+  if (select.partitionBy !== null)
+    throw sqlError(source, at, 'PARTITION BY belongs to CREATE STREAM … AS SELECT');
+  if (select.emit === 'FINAL') throw notSupported(source, at, 'EMIT FINAL is not in this version');
+  if (select.groupBy === null && (select.window !== null || select.having !== null))
+    throw sqlError(source, at, 'WINDOW and HAVING belong to GROUP BY');
+  if (found.kind === 'STREAM') return pushOverStream(request, found, program, dialect);
+  for (const [given, what] of [
+    [select.joins.length > 0, 'joins of tables'],
+    [select.groupBy !== null, 'GROUP BY over a table'],
+  ] as const)
+    if (given) throw notSupported(source, at, `a SELECT with ${what} is not in this version`);
+  return overTable(request, found, dialect);
+}
+
+function overTable(request: SelectRequest, table: TableSource, dialect: Dialect): PullPlan | TablePushPlan {
+  const { select, parsed, fromBeginning } = request;
+  const { source } = parsed;
+  const warnings = [...parsed.warnings];
+  const scope = new SelectScope(source, dialect, warnings);
+  const { from, limit } = select;
+  scope.add({ source: table, alias: from.alias ?? from.name }, from.at);
+  const where = conditionOf(select, scope);
+  // Which of the fields of a struct are keys: none, and what stands behind them is not told.
+  const flags = select.items.some(({ kind }) => kind === 'fields') ? [] : keyFlags(select, scope);
+  const columns = listed(select, scope).map((column, i) => ({ ...column, key: flags[i] ?? false }));
+  refuseExplode(source, select, columns);
+  if (select.emit !== null)
+    return { kind: 'push', over: 'table', table, columns, where, limit, fromBeginning, warnings };
+  const keys = select.where === null ? null : keysIn(select.where, scope, table);
+  if (keys === null && !(request.scans ?? dialect === 'friendly'))
+    throw sqlError(
+      source,
+      select.at,
+      "this looks at all rows of the table; name its key in WHERE, or set 'ksql.query.pull.table.scan.enabled' to true",
+    );
+  return { kind: 'pull', table, columns, where, keys, limit, warnings };
+}
+
+function pushOverStream(
+  { select, parsed, fromBeginning }: SelectRequest,
+  input: StreamSource,
+  program: Program,
+  dialect: Dialect,
+): StreamPushPlan {
+  const { source } = parsed;
+  const { from, at, limit } = select;
+  if (select.emit === null)
+    throw notSupported(
+      source,
+      at,
+      `${from.name} is a stream, whose past lies in its topic; EMIT CHANGES at the end shows its rows as they come`,
+    );
+  if (fromBeginning)
+    throw notSupported(
+      source,
+      at,
+      `the past of the stream ${from.name} lies in its topic: rows are shown from now on; set 'auto.offset.reset' to latest, or leave it out`,
+    );
+  const warnings = [...parsed.warnings];
+  const scope = new SelectScope(source, dialect, warnings);
+  const captured = input.captured?.fresh() ?? null;
+  scope.add({ source: { ...input, captured }, alias: from.alias ?? from.name }, from.at);
+  const joins = compileJoins(select.joins, {
+    scope,
+    catalog: program.catalog,
+  });
+  const where = conditionOf(select, scope);
+  const { group, columns } =
+    select.groupBy === null
+      ? { group: null, columns: listed(select, scope) }
+      : planGroups(select, scope, 'free');
+  if (group !== null) refuseExplode(source, select, columns);
+  const query: QueryPlan = {
+    id: '',
+    statement: '',
+    input,
+    joins,
+    where,
+    columns,
+    target: { kind: 'STREAM', name: '', columns, captured: null, topic: null, sink: null, kept: false },
+    onError: 'LOG',
+    group,
+    store:
+      group === null
+        ? null
+        : new GroupStore({ name: '', statement: '', group, columns, replicas: [], counted: true }),
+    usesChange: scope.usesChange,
+    ofTopic: input.topic !== null,
+    warnings,
+  };
+  return { kind: 'push', over: 'stream', query, captured, columns, limit, warnings };
+}
+
+function conditionOf({ where }: Select, scope: SelectScope): Evaluate | null {
+  return where === null ? null : compileCondition(where, scope, 'the condition of WHERE');
+}
+
+/** As the projection lists them: a client's result needs no key. */
+function listed(select: Select, scope: SelectScope): readonly OutputColumn[] {
+  return projectColumns(select, scope, { kind: 'partition', by: [] }).columns;
+}
+
+/** Which columns of the result are key columns of the table and nothing more. */
+function keyFlags(select: Select, scope: SelectScope): readonly boolean[] {
+  const columns = scope.inputs[0]?.source.columns ?? [];
+  return select.items.flatMap((item) => {
+    if (item.kind === 'star') return columns.map(({ key }) => key);
+    const column = item.kind === 'expr' && item.expr.kind === 'name' ? scope.resolve(item.expr) : null;
+    return [column !== null && columns[column.column]?.key === true];
+  });
+}
+
+function refuseExplode(source: SourceText, { at }: Select, columns: readonly OutputColumn[]): void {
+  if (columns.some(({ explodes }) => explodes))
+    throw notSupported(source, at, 'EXPLODE belongs to a query over a stream without GROUP BY');
+}
+
+/**
+ * The keys of the rows that can satisfy the condition, where `key = constant` or `key IN (…)` says so for every key
+ * column. Null where it does not.
+ */
+function keysIn(where: Expr, scope: SelectScope, table: TableSource): readonly KeyValue[] | null {
+  // The key of a windowed table holds the window too.
+  if (table.rows === null) return null;
+  const keys = table.columns.flatMap(({ key, type }, index) => (key ? [{ index, type }] : []));
+  const named = new Map<number, readonly SqlValue[]>();
+  for (const part of conjuncts(where)) {
+    const found = constantsOf(part, scope);
+    if (found !== null) named.set(found.column, found.values);
+  }
+  let combinations: SqlValue[][] = [[]];
+  for (const { index } of keys) {
+    const values = named.get(index);
+    if (values === undefined || values.length * combinations.length > 10_000) return null;
+    combinations = combinations.flatMap((some) => values.map((value) => [...some, value]));
+  }
+  const types = keys.map(({ type }) => type);
+  const distinct = new Set<KeyValue>();
+  for (const values of combinations) {
+    if (values.some((value) => value === null)) continue;
+    distinct.add(tableKey(types, values));
+  }
+  return [...distinct];
+}
+
+function conjuncts(expr: Expr): readonly Expr[] {
+  return expr.kind === 'and' ? [...conjuncts(expr.left), ...conjuncts(expr.right)] : [expr];
+}
+
+function constantsOf(
+  expr: Expr,
+  scope: SelectScope,
+): { readonly column: number; readonly values: readonly SqlValue[] } | null {
+  if (expr.kind === 'in' && !expr.negated) return constants(expr.operand, expr.items, scope);
+  if (expr.kind !== 'comparison' || expr.op !== '=') return null;
+  return constants(expr.left, [expr.right], scope) ?? constants(expr.right, [expr.left], scope);
+}
+
+function constants(
+  name: Expr,
+  others: readonly Expr[],
+  scope: SelectScope,
+): { readonly column: number; readonly values: readonly SqlValue[] } | null {
+  if (name.kind !== 'name') return null;
+  const column = scope.resolve(name) ?? scope.rowKey(name);
+  const type = column === null ? undefined : scope.inputs[0]?.source.columns[column.column]?.type;
+  if (column === null || type === undefined) return null;
+  const values: SqlValue[] = [];
+  for (const other of others) {
+    const value = tryCoerce(compileExpression(other, scope), type);
+    if (value?.literal === undefined) return null;
+    values.push(value.literal);
+  }
+  return { column: column.column, values };
+}

@@ -1,0 +1,252 @@
+/** What the SQL interface answers (enrichment.md 10). */
+import { randomUUID } from 'node:crypto';
+import type { RunningSelect } from '../../enrichment/queries/live-queries.ts';
+import { parseScript } from '../../enrichment/sql/script.ts';
+import { isReady } from '../../observability/metrics.ts';
+import { carriesToken, isOwnPage, isPlainHost } from '../access.ts';
+import { errorBody, SqlApiError, statusOf } from './api-error.ts';
+import {
+  acceptedType,
+  DELIMITED,
+  head,
+  JSON_TYPE,
+  readObject,
+  requiredText,
+  type SqlExchange,
+  textMap,
+  V1,
+} from './exchange.ts';
+import { type QueryForm, writeQuery } from './query-response.ts';
+import { dialectOf, parseSelectText, runSelect, type SelectText } from './select-request.ts';
+import type { SqlServerOptions } from './sql-server.ts';
+import { answerStatement } from './statements.ts';
+
+/** ksqlDB's version whose interface this is: clients compare it. Our own is in the Server header. */
+const KSQL_VERSION = '0.29.0';
+
+/** `closing`: queries under way end. */
+export function createSqlRoutes(
+  options: SqlServerOptions,
+  closing: AbortSignal,
+): (exchange: SqlExchange) => void {
+  const routes = new SqlRoutes(options, closing);
+  return (exchange) => void routes.answer(exchange);
+}
+
+class SqlRoutes {
+  readonly #options: SqlServerOptions;
+  readonly #closing: AbortSignal;
+  /** Queries with EMIT CHANGES by their ids. */
+  readonly #queries = new Map<string, RunningSelect>();
+
+  constructor(options: SqlServerOptions, closing: AbortSignal) {
+    this.#options = options;
+    this.#closing = closing;
+    closing.addEventListener('abort', () => {
+      for (const running of this.#queries.values()) running.close();
+    });
+  }
+
+  /** Never rejects. */
+  async answer(exchange: SqlExchange): Promise<void> {
+    const { response, request } = exchange;
+    response.on('error', () => {});
+    try {
+      head(exchange, 200, {
+        server: `headwater/${this.#options.version}`,
+        'cache-control': 'no-store',
+        'x-content-type-options': 'nosniff',
+      });
+      this.#admit(exchange);
+      await this.#route(exchange, request.method ?? 'GET', (request.url ?? '/').split('?', 1)[0] ?? '/');
+    } catch (error) {
+      this.#fail(exchange, error);
+    }
+  }
+
+  /** Throws SqlApiError 40100, 40300, 42100. */
+  #admit(exchange: SqlExchange): void {
+    const { headers, method } = exchange.request;
+    const { token } = this.#options;
+    if (token !== null) {
+      if (carriesToken(headers.authorization, token)) return;
+      head(exchange, 401, { 'www-authenticate': 'Basic realm="headwater", charset="UTF-8"' });
+      throw new SqlApiError(
+        40100,
+        'This needs the token of http.token, as "Authorization: Bearer …" or as the password of Basic.',
+      );
+    }
+    const authority = headers[':authority'];
+    if (!isPlainHost(typeof authority === 'string' ? authority : headers.host))
+      throw new SqlApiError(
+        42100,
+        'Without http.token this answers to localhost and addresses only, not to names.',
+      );
+    if (method === 'POST' && !isOwnPage(headers))
+      throw new SqlApiError(40300, 'Another site’s page may not ask for this.');
+  }
+
+  async #route(exchange: SqlExchange, method: string, path: string): Promise<void> {
+    switch (`${method} ${path}`) {
+      case 'GET /':
+        head(exchange, 307, { location: '/info' });
+        exchange.response.end();
+        return;
+      case 'GET /info':
+        return json(exchange, {
+          KsqlServerInfo: {
+            version: KSQL_VERSION,
+            kafkaClusterId: '',
+            ksqlServiceId: 'default_',
+            serverStatus: 'RUNNING',
+          },
+        });
+      case 'GET /healthcheck':
+        return json(exchange, this.#health());
+      case 'GET /chc/live':
+        return json(exchange, {});
+      case 'GET /chc/ready': {
+        const { isHealthy } = this.#health();
+        return json(exchange, {}, isHealthy ? 200 : 503);
+      }
+      case 'POST /ksql':
+        return this.#statements(exchange);
+      case 'POST /query':
+        return this.#query(exchange, 'ksql', 'streamsProperties', [V1, JSON_TYPE]);
+      case 'POST /query-stream':
+        return this.#query(exchange, 'sql', 'properties', [DELIMITED, JSON_TYPE, V1]);
+      case 'POST /close-query':
+        return this.#closeQuery(exchange);
+      case 'POST /inserts-stream':
+        throw new SqlApiError(
+          40001,
+          'Rows cannot be inserted in this version: write them to the database, whose changes are the streams.',
+        );
+      default:
+        throw new SqlApiError(
+          40400,
+          'Not here. There are /ksql, /query, /query-stream, /close-query, /info and /healthcheck.',
+        );
+    }
+  }
+
+  #health(): { readonly isHealthy: boolean; readonly [other: string]: unknown } {
+    const { status, desk } = this.#options;
+    const pipelines = status();
+    const ready = pipelines.length > 0 && pipelines.every((each) => isReady(each));
+    const isHealthy = ready && desk.running.size > 0;
+    return {
+      isHealthy,
+      details: {
+        metastore: { isHealthy: desk.running.size > 0 },
+        kafka: { isHealthy: ready },
+        commandRunner: { isHealthy: true },
+        ...Object.fromEntries(
+          pipelines.map((each) => [each.name, { isHealthy: isReady(each), state: each.state }]),
+        ),
+      },
+      serverState: desk.running.size > 0 ? 'READY' : 'INITIALIZING',
+    };
+  }
+
+  async #statements(exchange: SqlExchange): Promise<void> {
+    const { desk } = this.#options;
+    const type = acceptedType(exchange, [V1, JSON_TYPE]);
+    const body = await readObject(exchange);
+    const properties = new Map(textMap(body, 'streamsProperties'));
+    const variables = textMap(body, 'sessionVariables');
+    const text = requiredText(body, 'ksql');
+    const entities: object[] = [];
+    let current: string | null = text;
+    try {
+      for (const parsed of parseScript(text, dialectOf(desk), variables)) {
+        current = parsed.source.text;
+        const entity = answerStatement(parsed, { desk, properties, variables });
+        if (entity !== null) entities.push(entity);
+      }
+    } catch (error) {
+      throw new StatementFailure(error, current, entities);
+    }
+    return json(exchange, entities, 200, type);
+  }
+
+  async #query(
+    exchange: SqlExchange,
+    textField: string,
+    propertiesField: string,
+    forms: readonly QueryForm[],
+  ): Promise<void> {
+    const { desk } = this.#options;
+    const { response } = exchange;
+    const accepted = acceptedType(exchange, forms);
+    const body = await readObject(exchange);
+    const request: SelectText = {
+      sql: requiredText(body, textField),
+      properties: textMap(body, propertiesField),
+      variables: textMap(body, 'sessionVariables'),
+    };
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    let running: RunningSelect;
+    try {
+      const signal = AbortSignal.any([gone.signal, this.#closing]);
+      running = await runSelect(parseSelectText(request, desk), request, { desk, signal });
+    } catch (error) {
+      throw new StatementFailure(error, request.sql, []);
+    }
+    const id = `transient_${randomUUID()}`;
+    response.once('close', () => running.close());
+    this.#queries.set(id, running);
+    try {
+      const form = textField === 'ksql' ? V1 : accepted;
+      await writeQuery(exchange, { id, running, form, contentType: accepted });
+    } finally {
+      this.#queries.delete(id);
+    }
+  }
+
+  async #closeQuery(exchange: SqlExchange): Promise<void> {
+    const id = requiredText(await readObject(exchange), 'queryId');
+    const running = this.#queries.get(id);
+    if (running === undefined) throw new SqlApiError(40000, `There is no query ${JSON.stringify(id)}.`);
+    running.close();
+    exchange.response.end();
+  }
+
+  #fail(exchange: SqlExchange, thrown: unknown): void {
+    const { response } = exchange;
+    if (response.headersSent) {
+      response.end();
+      return;
+    }
+    const body =
+      thrown instanceof StatementFailure
+        ? errorBody(thrown.cause, thrown.statement, thrown.entities)
+        : errorBody(thrown);
+    if (body.error_code === 50000)
+      this.#options.log.error({ err: thrown }, 'a request to the SQL interface failed');
+    if (body.error_code === 50302) head(exchange, 503, { 'retry-after': '1' });
+    // What is left of a body that is not read does not hold the connection.
+    if (body.error_code >= 40800 && body.error_code < 42000 && exchange.request.httpVersionMajor === 1)
+      head(exchange, 400, { connection: 'close' });
+    json(exchange, body, statusOf(body));
+  }
+}
+
+/** What went wrong with a statement, and what those before it gave. */
+class StatementFailure extends Error {
+  readonly statement: string | null;
+  readonly entities: readonly object[];
+
+  constructor(cause: unknown, statement: string | null, entities: readonly object[]) {
+    super('a statement failed', { cause });
+    this.statement = statement;
+    this.entities = entities;
+  }
+}
+
+function json(exchange: SqlExchange, body: object, status = 200, type: string = JSON_TYPE): void {
+  const text = JSON.stringify(body);
+  head(exchange, status, { 'content-type': type, 'content-length': String(Buffer.byteLength(text)) });
+  exchange.response.end(text);
+}

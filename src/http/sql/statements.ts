@@ -1,0 +1,369 @@
+/** `POST /ksql`: what can be asked about the program, one entity a statement. */
+import { entryOf } from '../../errors/catalogue.ts';
+import type { SqlColumn } from '../../enrichment/captured-source.ts';
+import type { Sinkable, Source } from '../../enrichment/catalog.ts';
+import { explainQuery } from '../../enrichment/explain.ts';
+import type { QueryPlan, TableQueryPlan } from '../../enrichment/program.ts';
+import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
+import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
+import { planSelect } from '../../enrichment/queries/select-plan.ts';
+import { FUNCTIONS } from '../../enrichment/sql/functions/registry.ts';
+import { AGGREGATE_NAMES } from '../../enrichment/aggregates.ts';
+import type { Statement } from '../../enrichment/sql/ast.ts';
+import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
+import { notSupported, sqlError } from '../../enrichment/sql/sql-error.ts';
+import type { SqlType } from '../../enrichment/sql/sql-type.ts';
+import { SqlApiError } from './api-error.ts';
+import { readOptions } from './select-request.ts';
+
+export interface StatementContext {
+  readonly desk: QueryDesk;
+  /** Properties of the request; SET and UNSET change them for the statements behind. */
+  readonly properties: Map<string, string>;
+  readonly variables: ReadonlyMap<string, string>;
+}
+
+/** The entity, or null for a statement without a result. Throws what is wrong with it. */
+export function answerStatement(parsed: Parsed, context: StatementContext): object | null {
+  const { statement, source, warnings } = parsed;
+  const result = resultOf(parsed, statement, context);
+  return result === null
+    ? null
+    : {
+        ...result,
+        statementText: `${source.text.trim()};`,
+        warnings: warnings.map((message) => ({ message })),
+      };
+}
+
+function resultOf(parsed: Parsed, statement: Statement, context: StatementContext): object | null {
+  const { desk, properties } = context;
+  const { source } = parsed;
+  const { at } = statement;
+  switch (statement.kind) {
+    case 'show':
+      return show(statement, context, parsed);
+    case 'describe': {
+      const { queries, found } = desk.programOf(statement.name, source, at);
+      return {
+        '@type': 'sourceDescription',
+        sourceDescription: describe(queries, found, statement.extended),
+      };
+    }
+    case 'describeAll': {
+      const wanted = statement.what === 'STREAMS' ? 'STREAM' : 'TABLE';
+      const described = everything(desk)
+        .filter(({ found }) => found.kind === wanted)
+        .map(({ queries, found }) => describe(queries, found, false));
+      return { '@type': 'source_descriptions', sourceDescriptions: described };
+    }
+    case 'explainQuery': {
+      const plan = persistent(desk).find(({ id }) => id === statement.id);
+      if (plan === undefined)
+        throw sqlError(
+          source,
+          at,
+          `there is no query ${statement.id}${listText(persistent(desk).map(({ id }) => id))}`,
+        );
+      return { '@type': 'queryDescription', queryDescription: queryDescription(plan) };
+    }
+    case 'explain':
+      return {
+        '@type': 'queryDescription',
+        queryDescription: explained(parsed, statement.statement, context),
+      };
+    case 'set':
+      properties.set(statement.name, statement.value);
+      return null;
+    case 'unset':
+      properties.delete(statement.name);
+      return null;
+    case 'select':
+    case 'print':
+      throw new SqlApiError(
+        40002,
+        'SELECT and PRINT belong to /query-stream or /query, and all other statements to this endpoint.',
+      );
+    case 'createSource':
+    case 'createAs':
+    case 'insertSelect':
+    case 'drop':
+    case 'alter':
+    case 'terminate':
+    case 'pause':
+    case 'resume':
+      throw notSupported(
+        source,
+        at,
+        'statements that run for ever stand in the settings file, under enrich.sql, and are changed there (then `headwater reload`); this interface asks',
+      );
+    case 'insertValues':
+      throw notSupported(source, at, 'INSERT … VALUES is not in this version; write to the database instead');
+    case 'unsupported':
+      throw notSupported(source, at, `${statement.what} is not supported`);
+    // Followed where the script is parsed.
+    case 'define':
+    case 'undefine':
+      return null;
+    case 'describeFunction':
+    case 'createType':
+      throw notSupported(
+        source,
+        at,
+        'this statement is not in this version; docs/enrichment.md lists the functions',
+      );
+  }
+}
+
+function show(
+  { what, extended, at }: Statement & { readonly kind: 'show' },
+  { desk, properties, variables }: StatementContext,
+  { source }: Parsed,
+): object {
+  switch (what) {
+    case 'STREAMS':
+    case 'TABLES': {
+      const wanted = what === 'STREAMS' ? 'STREAM' : 'TABLE';
+      const found = everything(desk).filter((each) => each.found.kind === wanted);
+      if (extended)
+        return {
+          '@type': 'source_descriptions',
+          sourceDescriptions: found.map((each) => describe(each.queries, each.found, true)),
+        };
+      const list = found.map((each) => listing(each.queries, each.found));
+      return wanted === 'STREAM'
+        ? { '@type': 'streams', streams: list }
+        : { '@type': 'tables', tables: list };
+    }
+    case 'QUERIES':
+      return extended
+        ? { '@type': 'query_descriptions', queryDescriptions: persistent(desk).map(queryDescription) }
+        : { '@type': 'queries', queries: persistent(desk).map(queryListing) };
+    case 'TOPICS': {
+      const topics = [...new Set(everything(desk).map((each) => each.queries.topicOf(each.found)))].sort();
+      return { '@type': 'kafka_topics', topics: topics.map((name) => ({ name, replicaInfo: [] })) };
+    }
+    case 'FUNCTIONS': {
+      const scalar = [...FUNCTIONS.keys()].map((name) => ({ name, type: 'SCALAR', category: '' }));
+      const aggregates = [...AGGREGATE_NAMES].map((name) => ({ name, type: 'AGGREGATE', category: '' }));
+      const functions = [...scalar, ...aggregates, { name: 'EXPLODE', type: 'TABLE', category: '' }];
+      return {
+        '@type': 'function_names',
+        functions: functions.sort((a, b) => (a.name < b.name ? -1 : 1)),
+      };
+    }
+    case 'PROPERTIES': {
+      const given = [...properties].map(([name, value]) => ({
+        name,
+        scope: 'KSQL',
+        value,
+        editable: true,
+        level: 'QUERY',
+      }));
+      return {
+        '@type': 'properties',
+        properties: given,
+        overwrittenProperties: [...properties.keys()],
+        defaultProperties: [],
+      };
+    }
+    case 'VARIABLES':
+      return {
+        '@type': 'variables',
+        variables: [...variables].map(([name, value]) => ({ name, value })),
+      };
+    case 'TYPES':
+      throw notSupported(source, at, 'CREATE TYPE is not in this version, so there are none');
+  }
+}
+
+interface Named {
+  readonly queries: LiveQueries;
+  readonly found: Source;
+}
+
+function everything(desk: QueryDesk): readonly Named[] {
+  if (desk.running.size === 0)
+    throw new SqlApiError(50302, `No pipeline with statements runs. ${entryOf('query.not-running').advice}`);
+  return [...desk.running.values()].flatMap((queries) =>
+    [...queries.program.catalog.all()].map((found) => ({ queries, found })),
+  );
+}
+
+type Persistent = QueryPlan | TableQueryPlan;
+
+function persistent(desk: QueryDesk): readonly Persistent[] {
+  return [...desk.running.values()].flatMap((queries) => persistentOf(queries));
+}
+
+function persistentOf({ program }: LiveQueries): readonly Persistent[] {
+  return [...program.queries, ...program.tables];
+}
+
+/** The streams and tables that the query reads. */
+function sourcesOf(query: Persistent): readonly string[] {
+  const first = 'rows' in query ? query.from.name : query.input.name;
+  return [first, ...query.joins.map(({ table }) => table.name)];
+}
+
+function windowTypeOf(query: Persistent | undefined): string | null {
+  if (query === undefined) return null;
+  const group = 'rows' in query ? query.groups?.plan : query.group;
+  return group?.window?.kind ?? null;
+}
+
+function sinkOf(source: Source): Sinkable | null {
+  return (source.kind === 'STREAM' ? source : source.result)?.sink ?? null;
+}
+
+function isWindowed(source: Source): boolean {
+  return (
+    source.kind === 'TABLE' && source.result !== null && source.columns.length > source.result.columns.length
+  );
+}
+
+function listing(queries: LiveQueries, source: Source): object {
+  const sink = sinkOf(source);
+  return {
+    type: source.kind,
+    name: source.name,
+    topic: queries.topicOf(source),
+    keyFormat: sink?.keyFormat ?? 'JSON',
+    valueFormat: 'JSON',
+    isWindowed: isWindowed(source),
+  };
+}
+
+function describe(queries: LiveQueries, source: Source, extended: boolean): object {
+  const all = persistentOf(queries);
+  const reads = all.filter((query) => sourcesOf(query).includes(source.name));
+  const writes = all.filter(({ target }) => target.name === source.name);
+  return {
+    ...listing(queries, source),
+    windowType: windowTypeOf(writes[0]),
+    readQueries: reads.map(queryListing),
+    writeQueries: writes.map(queryListing),
+    fields: fieldsOf(source.columns),
+    timestamp: '',
+    statistics: '',
+    errorStats: '',
+    extended,
+    partitions: 0,
+    replication: 0,
+    statement: writes[0]?.statement ?? '',
+    queryOffsetSummaries: [],
+    sourceConstraints: [],
+    clusterStatistics: [],
+    clusterErrorStats: [],
+  };
+}
+
+function queryListing({ id, statement, target }: Persistent): object {
+  return {
+    queryString: statement,
+    sinks: [target.name],
+    sinkKafkaTopics: [target.sink?.topic ?? ''],
+    id,
+    statusCount: { RUNNING: 1 },
+    queryType: 'PERSISTENT',
+    state: 'RUNNING',
+  };
+}
+
+function queryDescription(plan: Persistent): object {
+  const { id, statement, columns, target } = plan;
+  return {
+    id,
+    statementText: statement,
+    windowType: windowTypeOf(plan),
+    fields: fieldsOf(columns),
+    sources: sourcesOf(plan),
+    sinks: [target.name],
+    topology: '',
+    executionPlan: explainQuery(plan),
+    overriddenProperties: {},
+    ksqlHostQueryStatus: {},
+    queryType: 'PERSISTENT',
+    queryErrors: [],
+    tasksMetadata: [],
+    state: 'RUNNING',
+    consumerGroupId: '',
+  };
+}
+
+/** Of a SELECT, which is compiled and not run; the others are compiled where they stand. */
+function explained(parsed: Parsed, statement: Statement, { desk, properties }: StatementContext): object {
+  const { source, warnings } = parsed;
+  if (statement.kind !== 'select')
+    throw notSupported(
+      source,
+      statement.at,
+      'EXPLAIN takes a SELECT, or the id of a query of enrich.sql (SHOW QUERIES lists them)',
+    );
+  const { select } = statement;
+  const { queries } = desk.programOf(select.from.name, source, select.from.at);
+  const options = readOptions(properties);
+  const plan = planSelect(
+    { select, parsed: { ...parsed, warnings }, ...options },
+    queries.program,
+    queries.dialect,
+  );
+  const over =
+    plan.kind === 'pull'
+      ? plan.keys === null
+        ? `> SCAN ${plan.table.name}: all rows, as of the last durable commit`
+        : `> LOOK UP ${plan.keys.length} key(s) of ${plan.table.name}, as of the last durable commit`
+      : plan.over === 'table'
+        ? `> FOLLOW ${plan.table.name}: each change, once it is durable`
+        : explainQuery(plan.query).split('\n').slice(1).join('\n');
+  return {
+    id: '',
+    statementText: source.text.trim(),
+    windowType: null,
+    fields: fieldsOf(plan.columns),
+    sources: [select.from.name],
+    sinks: [],
+    topology: '',
+    executionPlan: over,
+    overriddenProperties: Object.fromEntries(properties),
+    ksqlHostQueryStatus: {},
+    queryType: plan.kind.toUpperCase(),
+    queryErrors: [],
+    tasksMetadata: [],
+    state: null,
+    consumerGroupId: '',
+  };
+}
+
+function fieldsOf(columns: readonly SqlColumn[]): readonly object[] {
+  return columns.map(({ name, type, key }) => ({
+    name,
+    schema: schemaOf(type),
+    ...(key ? { type: 'KEY' } : {}),
+  }));
+}
+
+function schemaOf(type: SqlType): object {
+  const plain = { type: type.kind, fields: null, memberSchema: null };
+  switch (type.kind) {
+    case 'DECIMAL':
+      return type.precision === null
+        ? plain
+        : { ...plain, parameters: { precision: type.precision, scale: type.scale } };
+    case 'ARRAY':
+      return { ...plain, memberSchema: schemaOf(type.element) };
+    case 'MAP':
+      return { ...plain, memberSchema: schemaOf(type.value) };
+    case 'STRUCT':
+      return {
+        ...plain,
+        fields: type.fields.map((field) => ({ name: field.name, schema: schemaOf(field.type) })),
+      };
+    default:
+      return plain;
+  }
+}
+
+function listText(names: readonly string[]): string {
+  return names.length === 0 ? '' : `; there are ${names.join(', ')}`;
+}

@@ -1,0 +1,423 @@
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import type { SourceInfo } from '../../model/change.ts';
+import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
+import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
+import { failed, ok, warning } from '../finding.ts';
+import {
+  type PollBlock,
+  type PollDialect,
+  type PolledTable,
+  type PollMark,
+  type PollScan,
+  PollTableChanged,
+  type PollTableOptions,
+} from '../poll-dialect.ts';
+import type { CapturedTable, Finding } from '../reader.ts';
+import { SessionPool } from '../session-pool.ts';
+import { answerUnmatched, type TablePatterns } from '../table-patterns.ts';
+import {
+  describeTables,
+  type ListedTable,
+  listTables,
+  type MysqlTable,
+  type Query,
+  schemaOf,
+} from './catalogue.ts';
+import { mapMysqlError, mapping } from './errors.ts';
+import { readGrants } from './grants.ts';
+import { isOrderable } from './key-bounds.ts';
+import { takeMark } from './polling-mark.ts';
+import { isAsDescribed, pollSnapshots } from './polling-snapshots.ts';
+import { greatestSelect, type MysqlPolledTable, placeOf, scanSelect } from './polling-sql.ts';
+import { isChanged, tableError } from './snapshot-errors.ts';
+import { Planner, queryOf } from './snapshot-plan.ts';
+import { TextRowReader } from './snapshot-rows.ts';
+import { cellDecoder } from './types/decode-text.ts';
+import type { MysqlTypeOptions } from './types/mysql-column.ts';
+import { describeHosts, type MysqlConnectOptions } from './wire/connect-options.ts';
+import { quoteIdent, quoteTable } from './wire/quoting.ts';
+import { connectRows, type RowSession } from './wire/row-session.ts';
+import type { ServerInfo } from './wire/server-info.ts';
+
+const BLOCK_ROWS = 1_000;
+const LARGE_ROWS = 10_000;
+const UTC: ReadonlySet<string> = new Set(['UTC', '+00:00', 'Etc/UTC', 'GMT']);
+
+export interface MysqlPollOptions {
+  readonly connect: MysqlConnectOptions;
+  readonly patterns: TablePatterns;
+  /** Views are polled only where they are named. */
+  readonly named: ReadonlySet<string>;
+  readonly optionsOf: (id: TableId) => PollTableOptions;
+  readonly types: MysqlTypeOptions;
+  /** Of columns that hold local times; null: the server's, where that is UTC. */
+  readonly timeZone: string | null;
+  readonly number: (schema: TableSchema) => TableSchema;
+}
+
+interface ServerFacts {
+  /** Whether running transactions are told of, and are this server's own. */
+  readonly told: boolean;
+  readonly process: boolean;
+  readonly readOnly: boolean;
+  readonly timeZone: string | null;
+}
+
+/** Tables of MySQL and MariaDB, polled. */
+export function createMysqlPolling(options: MysqlPollOptions): PollDialect {
+  return new MysqlPolling(options);
+}
+
+class MysqlPolling implements PollDialect {
+  readonly #options: MysqlPollOptions;
+  readonly #known = new Map<string, MysqlPolledTable>();
+  /** One connection: statements come one after the other. */
+  readonly #pool: SessionPool<RowSession>;
+  #facts: ServerFacts | null = null;
+
+  constructor(options: MysqlPollOptions) {
+    this.#options = options;
+    this.#pool = new SessionPool(1, (signal) => connectRows(options.connect, signal));
+  }
+
+  async preflight(signal: AbortSignal): Promise<readonly Finding[]> {
+    const findings: Finding[] = [];
+    const { connect } = this.#options;
+    const place = describeHosts(connect);
+    // Versions are counted from what the checkpoint says, which is not known yet.
+    await using own = new MysqlPolling({ ...this.#options, number: (schema) => schema });
+    try {
+      const facts = await own.#serverFacts(signal);
+      findings.push(ok('connection', `Connected to ${place} as ${connect.user}.`), ...checkFacts(facts));
+      const listed = await own.#asking('Listing the tables', signal, (query) => own.#list(query));
+      findings.push(ok('tables', `${listed.length} ${listed.length === 1 ? 'table' : 'tables'} to poll.`));
+      const rows = new Map(listed.map(({ id, estimatedRows }) => [tableName(id), estimatedRows ?? 0]));
+      const tables = await own.describe(
+        listed.map(({ id }) => id),
+        signal,
+      );
+      for (const table of tables) {
+        const estimate = rows.get(tableName(table.schema.id)) ?? 0;
+        findings.push(...(await own.#checkPlan(table, { rows: estimate, facts }, signal)));
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      const mapped = mapMysqlError(error, `Checking ${place}`);
+      if (!(mapped instanceof HeadwaterError)) throw mapped;
+      findings.push(
+        failed(findings.length === 0 ? 'connection' : 'tables', mapped.code, mapped.message, mapped.fix),
+      );
+    }
+    return findings;
+  }
+
+  tables(signal: AbortSignal, onUnmatched?: (message: string) => void): Promise<readonly CapturedTable[]> {
+    return this.#asking('Listing the tables', signal, async (query) =>
+      (await this.#list(query, onUnmatched)).map(({ id, key, estimatedRows }) => ({
+        id,
+        key: this.#options.optionsOf(id).key ?? key,
+        estimatedRows,
+        limitation: null,
+      })),
+    );
+  }
+
+  async #list(query: Query, onUnmatched?: (message: string) => void): Promise<readonly ListedTable[]> {
+    const { patterns, named, connect } = this.#options;
+    const all = await listTables(query, { views: true });
+    const tables = all.filter(
+      ({ id, engine }) => patterns.matches(id) && (engine !== '' || named.has(tableName(id))),
+    );
+    const unmatched = patterns.unmatched(all.map(({ id }) => id));
+    const none = unmatched.length > 0 || tables.length === 0;
+    answerUnmatched(
+      none
+        ? new HeadwaterError(
+            'settings.no-table-matches',
+            `source.tables${unmatched.length > 0 ? `: ${unmatched.join(', ')}` : ''} matches no table on ${describeHosts(connect)}.`,
+            { fix: 'Check database and spelling, and that the user may SELECT from it.' },
+          )
+        : null,
+      tables.length,
+      onUnmatched,
+    );
+    return tables;
+  }
+
+  /** What is polled is known by its rows: a replica that takes over holds the same. */
+  identity(): Promise<string> {
+    return Promise.resolve(JSON.stringify({ connector: 'polling' }));
+  }
+
+  async mark(signal: AbortSignal): Promise<PollMark> {
+    const { told } = await this.#serverFacts(signal);
+    return this.#asking('Asking for running transactions', signal, (query) => takeMark(query, told));
+  }
+
+  describe(ids: readonly TableId[], signal: AbortSignal): Promise<readonly MysqlPolledTable[]> {
+    return this.#asking('Reading the catalogue', signal, async (query, session) => {
+      const found = await describeTables(query, session.server, ids, { views: true });
+      const gone = new Set(ids.map(tableName));
+      for (const table of found) {
+        const name = tableName(table.id);
+        gone.delete(name);
+        const known = this.#known.get(name);
+        const keyed = this.#keyed(table);
+        if (known !== undefined && JSON.stringify(known.table) === JSON.stringify(keyed)) continue;
+        this.#known.set(name, this.#polled(keyed));
+      }
+      for (const name of gone) this.#known.delete(name);
+      return ids.flatMap((id) => this.#known.get(tableName(id)) ?? []);
+    });
+  }
+
+  forget(): void {
+    this.#known.clear();
+  }
+
+  /** With the key of the settings. */
+  #keyed(table: MysqlTable): MysqlTable {
+    const { key } = this.#options.optionsOf(table.id);
+    return key === null ? table : { ...table, key: key.map((column) => columnIndex(table, column)) };
+  }
+
+  #polled(table: MysqlTable): MysqlPolledTable {
+    const { optionsOf, types, number } = this.#options;
+    const options = optionsOf(table.id);
+    const name = tableName(table.id);
+    const timestamp = options.timestamp.map((column) => columnIndex(table, column));
+    const kinds = new Set(timestamp.map((index) => table.columns[index]!.dataType));
+    if (kinds.size > 1 || [...kinds].some((kind) => !['timestamp', 'datetime', 'date'].includes(kind))) {
+      throw new HeadwaterError(
+        'settings.column-missing',
+        `The timestamp columns of ${name} have to be all TIMESTAMP, all DATETIME, or all DATE.`,
+        { details: { table: name } },
+      );
+    }
+    const order = options.incrementing === null ? table.key : [columnIndex(table, options.incrementing)];
+    const ordered = order.every((index) => isOrderable(table.columns[index]!)) ? order : [];
+    if (options.mode !== 'bulk' && ordered.length === 0) {
+      throw new HeadwaterError(
+        'settings.column-missing',
+        `${name} has no key that rows can be put in order by, so rows of one timestamp cannot be told apart.`,
+        { fix: `Name columns of a unique key as source.poll.tables.${name}.key.`, details: { table: name } },
+      );
+    }
+    return {
+      schema: number(schemaOf(table, types)),
+      options,
+      versioned: false,
+      timestamp,
+      order: ordered,
+      nullable: timestamp.length > 0 && timestamp.every((index) => table.columns[index]!.nullable),
+      table,
+      decoders: table.columns.map(cellDecoder),
+    };
+  }
+
+  async *read(table: PolledTable, scan: PollScan, signal: AbortSignal): AsyncGenerator<PollBlock> {
+    const polled = this.#own(table);
+    const { timeZone } = await this.#serverFacts(signal);
+    try {
+      if (polled.order.length === 0) {
+        yield* this.#whole(polled, scanSelect(polled, scan, timeZone), signal);
+        return;
+      }
+      for (let { after } = scan; ;) {
+        const rows = await this.#page(polled, scanSelect(polled, { ...scan, after }, timeZone), signal);
+        const { length } = rows.rows;
+        if (length === 0) return;
+        after = placeOf(polled, scan.kind, (indexes) => rows.lastCells(indexes));
+        yield { ...rows.take(), after };
+        if (length < scan.limit) return;
+      }
+    } catch (error) {
+      if (isChanged(error)) throw new PollTableChanged();
+      throw error instanceof PollTableChanged ? error : tableError(error, polled.schema.id);
+    }
+  }
+
+  async #page(
+    polled: MysqlPolledTable,
+    select: string,
+    signal: AbortSignal,
+  ): Promise<TextRowReader<SourceInfo>> {
+    return this.#pool.use(signal, async (session) => {
+      await session.query('START TRANSACTION READ ONLY', signal);
+      try {
+        const rows = this.#reader(polled);
+        for await (const chunk of session.rows(select, signal)) rows.push(chunk);
+        // The rows read hold the table's definition fast.
+        if (!(await isAsDescribed(session, polled.table, signal))) throw new PollTableChanged();
+        return rows;
+      } finally {
+        if (session.open) await session.query('ROLLBACK', signal).catch(() => undefined);
+      }
+    });
+  }
+
+  /** In one statement, where rows have no order. */
+  async *#whole(polled: MysqlPolledTable, select: string, signal: AbortSignal): AsyncGenerator<PollBlock> {
+    const session = await this.#pool.acquire(signal);
+    try {
+      const rows = this.#reader(polled);
+      for await (const chunk of session.rows(select, signal)) {
+        rows.push(chunk);
+        if (rows.rows.length >= BLOCK_ROWS) yield { ...rows.take(), after: null };
+      }
+      if (rows.rows.length > 0) yield { ...rows.take(), after: null };
+    } finally {
+      this.#pool.release(session);
+    }
+  }
+
+  #reader({ schema, decoders }: MysqlPolledTable): TextRowReader<SourceInfo> {
+    return new TextRowReader({ schema, decoders, at: { connector: 'polling' } });
+  }
+
+  greatest(table: PolledTable, signal: AbortSignal): Promise<string | null> {
+    return this.#asking(
+      'Reading the greatest value',
+      signal,
+      async (query) => (await query(greatestSelect(this.#own(table))))[0]?.[0] ?? null,
+    );
+  }
+
+  snapshots(): SnapshotSource<unknown> {
+    const { connect, types, number } = this.#options;
+    const describe = async (
+      query: Query,
+      server: ServerInfo,
+      id: TableId,
+    ): Promise<MysqlTable | undefined> => {
+      const [table] = await describeTables(query, server, [id], { views: true });
+      return table === undefined ? undefined : this.#keyed(table);
+    };
+    return pollSnapshots({
+      connect: (signal) => connectRows(connect, signal),
+      planner: new Planner({ types, number, describe }),
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#pool[Symbol.asyncDispose]();
+  }
+
+  #own({ schema: { id } }: PolledTable): MysqlPolledTable {
+    const known = this.#known.get(tableName(id));
+    if (known === undefined) throw new PollTableChanged();
+    return known;
+  }
+
+  async #serverFacts(signal: AbortSignal): Promise<ServerFacts> {
+    return (this.#facts ??= await this.#asking('Asking for the server’s settings', signal, async (query) => {
+      const [row] = await query('SELECT @@global.read_only, @@global.time_zone, @@system_time_zone');
+      const [readOnly, zone, system] = row ?? [];
+      const process = (await readGrants(query)).has('PROCESS', 'SUPER');
+      const utc = UTC.has((zone === 'SYSTEM' ? system : zone) ?? '');
+      return {
+        told: process && readOnly === '0',
+        process,
+        readOnly: readOnly !== '0',
+        timeZone: this.#options.timeZone ?? (utc ? 'UTC' : null),
+      };
+    }));
+  }
+
+  /** Whether an index serves what is asked again and again. */
+  async #checkPlan(
+    table: MysqlPolledTable,
+    { rows, facts }: { readonly rows: number; readonly facts: ServerFacts },
+    signal: AbortSignal,
+  ): Promise<readonly Finding[]> {
+    const name = tableName(table.schema.id);
+    const check = `polling ${name}`;
+    const { mode } = table.options;
+    const findings: Finding[] = [];
+    const local = table.timestamp.some((index) => table.table.columns[index]!.dataType !== 'timestamp');
+    if (local && facts.timeZone === null) {
+      findings.push(
+        warning(
+          check,
+          `The timestamps of ${name} have no time zone: so long as none is named, the rows of half a day are looked at each time.`,
+          'Set source.poll.time_zone to the zone that they are written in, such as Europe/Berlin or UTC.',
+        ),
+      );
+    }
+    const large = rows >= LARGE_ROWS;
+    if (mode === 'bulk') {
+      const whole = `${name} is read whole at each poll`;
+      const fix = `Name a timestamp column as source.poll.tables.${name}.timestamp, or poll it less often.`;
+      findings.push(large ? warning(check, `${whole}: about ${rows} rows.`, fix) : ok(check, `${whole}.`));
+      return findings;
+    }
+    const now = Date.now() * 1000;
+    const low = mode === 'incrementing' ? null : ({ kind: 'time', us: now, nowUs: now } as const);
+    const select = scanSelect(
+      table,
+      { kind: 'cursor', low, after: null, versions: null, limit: 1_000 },
+      facts.timeZone,
+    );
+    const plan = await this.#asking('Asking for the plan', signal, (query) =>
+      query(`EXPLAIN FORMAT=JSON ${select}`),
+    );
+    const text = plan[0]?.[0] ?? '';
+    const sequential = /"access_type":\s*"ALL"|"using_filesort":\s*true|"filesort"|Table scan/.test(text);
+    if (!sequential) findings.push(ok(check, `An index serves the polling of ${name} (${mode}).`));
+    else if (large)
+      findings.push(
+        warning(
+          check,
+          `No index serves the polling of ${name}: each poll reads all of its rows, about ${rows}.`,
+          indexFor(table),
+        ),
+      );
+    else findings.push(ok(check, `${name} is polled by ${mode}; it is small enough to do without an index.`));
+    return findings;
+  }
+
+  #asking<T>(
+    what: string,
+    signal: AbortSignal,
+    body: (query: Query, session: RowSession) => Promise<T>,
+  ): Promise<T> {
+    return mapping(what, () => this.#pool.use(signal, (session) => body(queryOf(session, signal), session)));
+  }
+}
+
+function checkFacts({ process, readOnly }: ServerFacts): readonly Finding[] {
+  if (readOnly) {
+    return [
+      warning(
+        'replica',
+        'The server is read_only: rows that a replica brings later than source.poll.overlap after their timestamp are missed.',
+        'Poll the primary, or set source.poll.overlap above the longest lag.',
+      ),
+    ];
+  }
+  if (process) return [ok('running transactions', 'The server tells which transactions run.')];
+  return [
+    warning(
+      'running transactions',
+      'Without PROCESS the server does not tell which transactions run: rows that commit later than source.poll.overlap after their timestamp are missed.',
+      'GRANT PROCESS ON *.* TO the user of source.url, or set source.poll.overlap above the longest transaction.',
+    ),
+  ];
+}
+
+/** Throws `settings.column-missing`. */
+function columnIndex({ id, columns }: MysqlTable, column: string): number {
+  const index = columns.findIndex(({ name }) => name === column);
+  if (index >= 0) return index;
+  const table = tableName(id);
+  throw new HeadwaterError(
+    'settings.column-missing',
+    `source.poll names the column ${column} of ${table}, which has none of that name.`,
+    { fix: `It has ${columns.map(({ name }) => name).join(', ')}.`, details: { table, column } },
+  );
+}
+
+function indexFor({ schema, timestamp, order }: MysqlPolledTable): string {
+  const names = [...timestamp, ...order].map((index) => quoteIdent(schema.columns[index]!.name));
+  return `CREATE INDEX headwater_poll ON ${quoteTable(schema.id)} (${names.join(', ')});`;
+}

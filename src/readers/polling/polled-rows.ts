@@ -1,0 +1,106 @@
+import type { RowChange, Tx } from '../../model/change.ts';
+import { tableName } from '../../model/table.ts';
+import { valuesOf } from '../../model/text-row.ts';
+import type { Row } from '../../model/value.ts';
+import type { PolledTable } from '../poll-dialect.ts';
+import { hashOf, textOfValues, valuesOfText } from './row-text.ts';
+import type { KnownRow, RowState } from './row-state.ts';
+import type { Remember } from './settings.ts';
+import type { PollSource } from './source-info.ts';
+
+/** What rows of one read become. */
+export interface RowsContext {
+  readonly at: PollSource;
+  readonly tx: Tx;
+  /** Of the pass: what is seen in it is marked with it. */
+  readonly stamp: number;
+}
+
+/** Turns what was read of one table into changes, by what is known of its rows. */
+export class PolledRows {
+  readonly #table: PolledTable;
+  readonly #name: string;
+  readonly #remember: Remember;
+  /** Null where nothing has to be known. */
+  readonly #state: RowState | null;
+  readonly #key: readonly number[];
+
+  constructor(table: PolledTable, remember: Remember, state: RowState | null) {
+    this.#table = table;
+    this.#name = tableName(table.schema.id);
+    this.#remember = remember;
+    this.#state = table.versioned && remember === 'overlap' ? null : state;
+    this.#key = keyOf(table);
+  }
+
+  /** Changes for rows that differ from what was delivered; those of versioned tables always do. */
+  changes(rows: readonly RowChange[], { at, tx, stamp }: RowsContext): RowChange<PollSource>[] {
+    const { schema, versioned } = this.#table;
+    const state = this.#state;
+    const changes: RowChange<PollSource>[] = [];
+    for (const { after, unreadable } of rows) {
+      let known: KnownRow | null = null;
+      let unknown: 'c' | 'u' = this.#table.options.mode === 'incrementing' ? 'c' : 'u';
+      if (state !== null && after !== null && unreadable === undefined) {
+        const values = valuesOf(after);
+        const text = textOfValues(values);
+        const hash = hashOf(text);
+        const key = this.#keyBytes(values, hash);
+        known = state.get(this.#name, key);
+        if (!versioned && known !== null && Buffer.compare(known.hash, hash) === 0) {
+          state.touch(this.#name, key, stamp);
+          continue;
+        }
+        if (known === null && this.#remember !== 'overlap' && state.isComplete(this.#name)) unknown = 'c';
+        const row = this.#remember === 'rows' ? text : null;
+        state.put(this.#name, key, { hash, row, version: schema.version, stamp });
+      }
+      const change: RowChange<PollSource> = {
+        kind: 'row',
+        op: known === null ? unknown : 'u',
+        table: schema,
+        before: known === null ? null : this.#rowOf(known),
+        after,
+        tx,
+        seq: changes.length,
+        at,
+        snapshot: null,
+      };
+      changes.push(unreadable === undefined ? change : { ...change, unreadable });
+    }
+    return changes;
+  }
+
+  /** Rows that a snapshot has read and will deliver. */
+  seed(rows: readonly RowChange[]): void {
+    const state = this.#state;
+    if (state === null || this.#remember === 'overlap') return;
+    state.together(() => {
+      for (const { after, unreadable } of rows) {
+        if (after === null || unreadable !== undefined) continue;
+        const values = valuesOf(after);
+        const text = textOfValues(values);
+        const hash = hashOf(text);
+        const row = this.#remember === 'rows' ? text : null;
+        const { version } = this.#table.schema;
+        state.seed(this.#name, this.#keyBytes(values, hash), { hash, row, version, stamp: 0 });
+      }
+    });
+  }
+
+  /** Without a key a row is recognised by all of it. */
+  #keyBytes(values: Row, hash: Uint8Array): Uint8Array {
+    if (this.#key.length === 0) return hash;
+    return Buffer.from(textOfValues(this.#key.map((index) => values[index]!)));
+  }
+
+  /** A row that was kept in an earlier shape of its table is not shown. */
+  #rowOf({ row, version }: KnownRow): Row | null {
+    return row === null || version !== this.#table.schema.version ? null : valuesOfText(row);
+  }
+}
+
+/** What rows are recognised by. */
+export function keyOf({ schema, order }: Pick<PolledTable, 'schema' | 'order'>): readonly number[] {
+  return schema.key.length > 0 ? schema.key : order;
+}

@@ -1,0 +1,378 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import type { Batch } from '../../model/batch.ts';
+import { tableName, type TableSchema } from '../../model/table.ts';
+import type { Log } from '../../observability/log.ts';
+import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
+import { POLL_PREFIX, TABLE_PREFIX } from '../../state/checkpoint.ts';
+import type { PollDialect, PolledTable, PollMark } from '../poll-dialect.ts';
+import { SchemaVersions } from '../schema-versions.ts';
+import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader, StoredLog } from '../reader.ts';
+import { type Beginning, beginAt, decodeBeginning, decodeCursor, encodeBeginning } from './cursor.ts';
+import { Horizon } from './horizon.ts';
+import { POLL_POSITIONS, type PollPosition } from './position.ts';
+import { RowState } from './row-state.ts';
+import type { PollReaderOptions } from './settings.ts';
+import { snapshotsBeside } from './snapshot-source.ts';
+import type { PollSource } from './source-info.ts';
+import { type PolledBlock, TablePoll } from './table-poll.ts';
+
+/** How long open transactions are waited for before a snapshot begins, and how often they are asked for. */
+const NUMBERS_WAIT_MS = 10_000;
+const NUMBERS_PAUSE_MS = 100;
+/** A transaction that is open for so long is worth a word. */
+const HELD_BACK_US = 5 * 60_000_000;
+
+/** `number` gives a schema the version number it has in the pipeline. */
+export type MakeDialect = (number: (schema: TableSchema) => TableSchema) => PollDialect;
+
+/** Tables that are asked again and again for what is new. Connects when first asked for something. */
+export function createPollingReader(
+  options: PollReaderOptions,
+  dialect: MakeDialect,
+  log: Log,
+): Reader<PollPosition, PollSource> {
+  return new PollingReader(options, dialect, log);
+}
+
+class PollingReader implements Reader<PollPosition, PollSource> {
+  readonly codec = POLL_POSITIONS;
+  readonly #options: PollReaderOptions;
+  readonly #dialect: PollDialect;
+  readonly #log: Log;
+  readonly #horizon = new Horizon();
+  #captured: readonly CapturedTable[] = [];
+  #polls: readonly TablePoll[] = [];
+  #rowState: RowState | null = null;
+  #versions = new SchemaVersions(new Map());
+  /** State that leaves with the first batch. */
+  #unsaved = new Map<string, string | null>();
+  #position: PollPosition = { round: 0, batch: 0, kept: null, from: null };
+  /** Where `head` is while a round is under way, or none has been since the start. */
+  #ahead = 1;
+  /** Transactions up to here were there when reading began: a round counts only when they have ended. */
+  #startBound: bigint | null = null;
+  #wake: (() => void) | null = null;
+  #nudged = false;
+  #toldHeldBack = false;
+
+  constructor(options: PollReaderOptions, dialect: MakeDialect, log: Log) {
+    this.#options = options;
+    this.#dialect = dialect((schema) => this.#versions.number(schema));
+    this.#log = log;
+  }
+
+  preflight(signal: AbortSignal): Promise<readonly Finding[]> {
+    return this.#dialect.preflight(signal);
+  }
+
+  async tables(
+    signal: AbortSignal,
+    onUnmatched?: (message: string) => void,
+  ): Promise<readonly CapturedTable[]> {
+    this.#captured = (await this.#dialect.tables(signal, onUnmatched)).map((table) => ({
+      ...table,
+      limitation: limitationOf(table, this.#options),
+    }));
+    return this.#captured;
+  }
+
+  async describe(signal: AbortSignal): Promise<readonly TableSchema[]> {
+    const ids = this.#captured.map(({ id }) => id);
+    return (await this.#dialect.describe(ids, signal)).map(({ schema }) => schema);
+  }
+
+  async examine(
+    { stored, lost = null }: StoredLog<PollPosition>,
+    signal: AbortSignal,
+  ): Promise<string | null> {
+    if (stored === null) return null;
+    if (lost !== null) return lost;
+    const same = stored.identity === (await this.#dialect.identity(signal));
+    return same ? null : 'another server, or another history of it, answers now';
+  }
+
+  async open(request: OpenRequest<PollPosition>, signal: AbortSignal): Promise<Opened<PollPosition>> {
+    if (this.#captured.length === 0) await this.tables(signal);
+    const identity = await this.#dialect.identity(signal);
+    const { stored } = request;
+    const reason = await this.examine(request, signal);
+    if (reason !== null && this.#options.onGap === 'fail') {
+      throw new HeadwaterError(
+        'source.position-lost',
+        `Polling cannot go on from the checkpoint: ${reason}.`,
+      );
+    }
+    this.#versions = new SchemaVersions(request.state ?? new Map());
+    this.#dialect.forget();
+    const mark = await this.#mark(signal);
+    const now = beginningAt(mark);
+    const goesOn = stored !== null && reason === null;
+    this.#position = goesOn
+      ? stored.position
+      : {
+          round: stored?.position.round ?? 0,
+          batch: stored?.position.batch ?? 0,
+          kept: null,
+          from: encodeBeginning(now),
+        };
+    this.#resume(goesOn ? (request.state ?? new Map()) : new Map(), now);
+    const tables = await this.#dialect.describe(
+      this.#polls.map(({ id }) => id),
+      signal,
+    );
+    this.#openRowState(request.state ?? new Map(), { goesOn, tables });
+    await this.#beginNumbers(tables, signal);
+    const start = this.#position;
+    return {
+      identity,
+      continuity:
+        reason !== null
+          ? { kind: 'gap', reason, start }
+          : stored === null
+            ? { kind: 'fresh', start }
+            : { kind: 'continuous' },
+    };
+  }
+
+  head(): Promise<Head<PollPosition>> {
+    const { round } = this.#position;
+    return Promise.resolve({
+      position: { ...this.#position, round: round + this.#ahead, batch: 0 },
+      retainedBytes: null,
+    });
+  }
+
+  async checkTables(signal: AbortSignal): Promise<void> {
+    if ((await this.#options.logIsReadable?.(signal)) === true) {
+      throw new HeadwaterError(
+        'source.log-readable',
+        'The log, which could not be read before, can be read now: it takes the place of polling.',
+      );
+    }
+    // The list alone: what a pattern no longer matches is said at the next start.
+    const now = await this.#dialect.tables(signal, () => {});
+    const names = (tables: readonly CapturedTable[]): string =>
+      tables
+        .map(({ id }) => tableName(id))
+        .sort()
+        .join(', ');
+    if (names(now) === names(this.#captured)) return;
+    throw new HeadwaterError(
+      'source.tables-changed',
+      'The settings match other tables now than those that are polled.',
+    );
+  }
+
+  async *read(from: PollPosition, signal: AbortSignal): AsyncGenerator<Batch<PollPosition, PollSource>> {
+    this.#position = { ...from, kept: this.#rowState?.kept ?? null };
+    let round = 0;
+    while (!signal.aborted) {
+      const due = this.#polls.filter(({ dueAt }) => dueAt <= performance.now());
+      if (due.length === 0) {
+        await this.#sleep(Math.min(...this.#polls.map(({ dueAt }) => dueAt)) - performance.now(), signal);
+        if (this.#nudged) yield this.#batch(NOTHING);
+        this.#nudged = false;
+        continue;
+      }
+      this.#ahead = 1;
+      const mark = await this.#mark(signal);
+      this.#startBound ??= mark.versions?.next ?? 0n;
+      const tables = await this.#dialect.describe(
+        due.map(({ id }) => id),
+        signal,
+      );
+      const byName = new Map(tables.map((table) => [tableName(table.schema.id), table]));
+      const context = {
+        dialect: this.#dialect,
+        mark,
+        horizon: this.#horizon,
+        overlapUs: this.#options.overlapMs * 1000,
+        batchRows: this.#options.batchRows,
+        rowState: this.#rowState,
+        next: () => this.#next(mark),
+      };
+      for (const poll of due) {
+        const table = byName.get(tableName(poll.id));
+        if (table === undefined) {
+          throw new HeadwaterError('source.tables-changed', `The table ${tableName(poll.id)} is gone.`);
+        }
+        for await (const block of poll.pass(table, context, signal)) yield this.#batch(block);
+        if (signal.aborted) return;
+      }
+      // What had been committed when reading began has been delivered with the first round that counts.
+      const complete = mark.versions === null || mark.versions.oldest >= this.#startBound || round > 0;
+      if (complete) {
+        round++;
+        this.#position = { ...this.#position, round: this.#position.round + 1 };
+        this.#ahead = 0;
+      }
+      yield this.#batch(NOTHING);
+    }
+  }
+
+  confirm(position: PollPosition): void {
+    this.#rowState?.confirm(position.batch);
+  }
+
+  nudge(): void {
+    this.#nudged = true;
+    this.#wake?.();
+  }
+
+  snapshotSource(): SnapshotSource<PollPosition, PollSource> {
+    return snapshotsBeside(this.#dialect, {
+      position: () => this.#position,
+      options: this.#options,
+      rowState: () => this.#rowState,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#rowState?.close();
+    this.#rowState = null;
+    await this.#dialect[Symbol.asyncDispose]();
+  }
+
+  async #mark(signal: AbortSignal): Promise<PollMark> {
+    const mark = await this.#dialect.mark(signal);
+    const back = this.#horizon.add(mark, performance.now());
+    if (back !== null) {
+      this.#log.warn({}, 'the clock of the source was set back; what was written since is looked for again');
+      for (const poll of this.#polls) poll.clockSetBack(back);
+    }
+    const heldBack = this.#horizon.waitingUs(mark.clockUs) > HELD_BACK_US;
+    if (heldBack && !this.#toldHeldBack) {
+      this.#log.warn(
+        { minutes: Math.floor(this.#horizon.waitingUs(mark.clockUs) / 60_000_000) },
+        'a transaction has been open at the source for long; until it ends, what was written since is read again and again, or waits',
+      );
+    }
+    this.#toldHeldBack = heldBack;
+    return mark;
+  }
+
+  #resume(state: ReadonlyMap<string, string>, now: Beginning): void {
+    const names = new Set(this.#captured.map(({ id }) => tableName(id)));
+    for (const key of state.keys()) {
+      if (key.startsWith(POLL_PREFIX) && !names.has(key.slice(POLL_PREFIX.length)))
+        this.#unsaved.set(key, null);
+    }
+    this.#polls = this.#captured.map(({ id }) => {
+      const settings = this.#options.settingsOf(id);
+      const key = POLL_PREFIX + tableName(id);
+      const text = state.get(key);
+      if (text !== undefined)
+        return new TablePoll(id, settings, { cursor: decodeCursor(text, key), saved: true });
+      // Its snapshot has begun: what was written since is not known from anywhere else.
+      const began = state.has(TABLE_PREFIX + tableName(id));
+      const beginning = began ? decodeBeginning(this.#position.from) : now;
+      return new TablePoll(id, settings, { cursor: beginAt(beginning), saved: false });
+    });
+  }
+
+  #openRowState(
+    state: ReadonlyMap<string, string>,
+    { goesOn, tables }: { readonly goesOn: boolean; readonly tables: readonly PolledTable[] },
+  ): void {
+    const versioned = new Set(
+      tables.filter((table) => table.versioned).map(({ schema }) => tableName(schema.id)),
+    );
+    const needed = this.#polls.some(
+      ({ id, settings }) => settings.remember !== 'overlap' || !versioned.has(tableName(id)),
+    );
+    if (!needed) return;
+    const { statePath: path, stateLimitBytes: limitBytes, snapshots } = this.#options;
+    this.#rowState = new RowState({ path, limitBytes }, this.#position.kept);
+    if (this.#rowState.fresh && goesOn) {
+      this.#log.warn(
+        { path },
+        'the local state of polling does not belong to the checkpoint; rows of the overlap are emitted again',
+      );
+    }
+    for (const { id, settings } of this.#polls) {
+      const begins = !goesOn || !state.has(TABLE_PREFIX + tableName(id));
+      if (snapshots && begins && settings.remember !== 'overlap') this.#rowState.beginTable(tableName(id));
+    }
+    this.#position = { ...this.#position, kept: this.#rowState.kept };
+  }
+
+  /**
+   * Where rows do not tell who wrote them, a new table's numbers begin at what is greatest now, so that the snapshot's
+   * rows do not come again: from here on, whoever may hold a smaller one has ended before the snapshot begins. Where
+   * that does not come about soon, or cannot be told, all rows come again.
+   */
+  async #beginNumbers(tables: readonly PolledTable[], signal: AbortSignal): Promise<void> {
+    const begun = this.#polls.flatMap((poll) => {
+      const table = tables.find(({ schema }) => tableName(schema.id) === tableName(poll.id));
+      const wanted = table !== undefined && !table.versioned && table.options.mode === 'incrementing';
+      return wanted && poll.isNew && poll.cursor.value === null ? [{ poll, table }] : [];
+    });
+    if (begun.length === 0) return;
+    const values: (string | null)[] = [];
+    for (const { table } of begun) values.push(await this.#dialect.greatest(table, signal));
+    const number = this.#horizon.number + 1;
+    for (let waited = 0; waited < NUMBERS_WAIT_MS; waited += NUMBERS_PAUSE_MS) {
+      const mark = await this.#mark(signal);
+      if (!mark.told) return;
+      if ((this.#horizon.settledBefore(mark.clockUs) ?? 0) >= number) {
+        for (const [i, { poll }] of begun.entries())
+          poll.cursor = { ...poll.cursor, value: values[i] ?? null };
+        return;
+      }
+      await sleep(NUMBERS_PAUSE_MS, undefined, { signal });
+    }
+  }
+
+  #next({ clockUs }: PollMark): PollSource {
+    this.#position = { ...this.#position, batch: this.#position.batch + 1 };
+    return { connector: 'polling', readUs: clockUs, batch: this.#position.batch };
+  }
+
+  #batch({ changes, bytes, state, release }: PolledBlock): Batch<PollPosition, PollSource> {
+    // Each has a position of its own: windows of a snapshot close by it.
+    if (changes.length === 0) this.#position = { ...this.#position, batch: this.#position.batch + 1 };
+    this.#position = { ...this.#position, kept: this.#rowState?.kept ?? null };
+    const batch = { changes, bytes, resume: this.#position, release };
+    const versions = this.#versions.takeChanged();
+    if (state === undefined && versions === undefined && this.#unsaved.size === 0) return batch;
+    const unsaved = this.#unsaved;
+    this.#unsaved = new Map();
+    return { ...batch, state: new Map([...unsaved, ...(versions ?? []), ...(state ?? [])]) };
+  }
+
+  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    if (this.#nudged) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        this.#wake = null;
+        resolve();
+      };
+      const timer = setTimeout(done, Math.max(0, ms));
+      signal.addEventListener('abort', done, { once: true });
+      this.#wake = done;
+      if (signal.aborted) done();
+    });
+  }
+}
+
+const NOTHING: PolledBlock = { changes: [], bytes: 0, state: undefined };
+
+function beginningAt({ clockUs, running, startedUs, versions }: PollMark): Beginning {
+  return { from: versions?.oldest ?? null, us: running.length === 0 ? clockUs : startedUs };
+}
+
+/** What polling does not see of a table; said once, and in the status. */
+function limitationOf({ id }: CapturedTable, { settingsOf }: PollReaderOptions): string {
+  const { mode, sweepMs } = settingsOf(id);
+  const lost = ['states between two polls'];
+  if (mode === 'incrementing') lost.push('updates');
+  if (sweepMs === null) lost.push('deletes');
+  const without =
+    mode === 'timestamp' || mode === 'timestamp+incrementing'
+      ? ', and updates that leave the timestamp as it is'
+      : '';
+  return `${tableName(id)} is polled: ${lost.join(' and ')} are not seen${without}.`;
+}

@@ -1,0 +1,218 @@
+import type { RowChange } from '../../model/change.ts';
+import { type TableId, tableName } from '../../model/table.ts';
+import { POLL_PREFIX } from '../../state/checkpoint.ts';
+import {
+  type PollBlock,
+  type PollDialect,
+  type PolledTable,
+  type PollLow,
+  type PollMark,
+  type PollScan,
+  PollTableChanged,
+} from '../poll-dialect.ts';
+import { encodeCursor, type TableCursor } from './cursor.ts';
+import type { Horizon } from './horizon.ts';
+import { PolledRows } from './polled-rows.ts';
+import type { RowState } from './row-state.ts';
+import type { PolledTableSettings } from './settings.ts';
+import type { PollSource } from './source-info.ts';
+
+/** Reading takes up so much of the time at most: a slow table, or a busy server, is left alone for longer. */
+const DUTY = 0.1;
+/** Progress without rows is made durable this often. */
+const IDLE_SAVE_MS = 60_000;
+const MAX_ALTERED = 10;
+
+/** What one block of rows has come to. */
+export interface PolledBlock {
+  readonly changes: readonly RowChange<PollSource>[];
+  readonly bytes: number;
+  readonly state: ReadonlyMap<string, string | null> | undefined;
+  readonly release?: PollBlock['release'];
+}
+
+export interface PassContext {
+  readonly dialect: PollDialect;
+  readonly mark: PollMark;
+  /** The mark has been added. */
+  readonly horizon: Horizon;
+  readonly overlapUs: number;
+  readonly batchRows: number;
+  readonly rowState: RowState | null;
+  /** Number and origin of the next batch. */
+  readonly next: () => PollSource;
+}
+
+/** One table while it is polled. */
+export class TablePoll {
+  readonly id: TableId;
+  readonly settings: PolledTableSettings;
+  /** performance.now() at which it is due. */
+  dueAt = 0;
+  readonly #name: string;
+  #cursor: TableCursor;
+  #savedAt: number;
+  #dirty: boolean;
+  /** Greatest values of the incrementing column, each under the mark that came after it was read; oldest first. */
+  #highs: { readonly mark: number; readonly text: string }[] = [];
+
+  /** `saved`: whether the durable state has the cursor. */
+  constructor(
+    id: TableId,
+    settings: PolledTableSettings,
+    of: { readonly cursor: TableCursor; readonly saved: boolean },
+  ) {
+    this.id = id;
+    this.settings = settings;
+    this.#name = tableName(id);
+    this.#cursor = of.cursor;
+    this.isNew = !of.saved;
+    this.#dirty = !of.saved;
+    this.#savedAt = performance.now();
+  }
+
+  /** Nothing of it has been made durable yet. */
+  readonly isNew: boolean;
+
+  get cursor(): TableCursor {
+    return this.#cursor;
+  }
+
+  set cursor(cursor: TableCursor) {
+    this.#cursor = cursor;
+    this.#dirty = true;
+  }
+
+  /** The server's clock was set back: what is written from then on has times from here on. */
+  clockSetBack(us: number): void {
+    if (this.#cursor.us !== null && this.#cursor.us > us) this.cursor = { ...this.#cursor, us };
+  }
+
+  /**
+   * Goes through the table once, or goes on with a pass that was under way. Blocks without changes are progress
+   * through rows that have been delivered. Ends early where `signal` aborts.
+   */
+  async *pass(first: PolledTable, context: PassContext, signal: AbortSignal): AsyncGenerator<PolledBlock> {
+    const { mark, horizon, dialect, overlapUs } = context;
+    const startedAt = performance.now();
+    const { from } = this.#cursor;
+    const resumed = this.#cursor.pass;
+    const to = resumed === null ? (mark.versions?.oldest ?? null) : resumed.to;
+    // Nothing has ended since.
+    if (from !== null && to !== null && to <= from && resumed === null) {
+      this.#due(startedAt);
+      return;
+    }
+    const settledUs = horizon.settledUs;
+    const settledMark = horizon.settledBefore(mark.clockUs - overlapUs);
+    let high: string | null = null;
+    let table = first;
+    let altered = 0;
+    const scans = scansOf(first);
+    for (let scan = resumed?.scan ?? 0; scan < scans.length;) {
+      const kind = scans[scan]!;
+      const after = this.#cursor.pass?.after ?? null;
+      const rows = new PolledRows(table, this.settings.remember, context.rowState);
+      const part: PollScan = {
+        kind,
+        low: kind === 'cursor' ? this.#low(table, context) : null,
+        after,
+        versions: from === null || to === null || !table.versioned ? null : { from, to },
+        limit: context.batchRows,
+      };
+      try {
+        for await (const block of dialect.read(table, part, signal)) {
+          this.#cursor = { ...this.#cursor, pass: { to, scan, after: block.after } };
+          if (kind === 'cursor') high = block.after?.[0] ?? high;
+          yield this.#block(block, rows, context);
+          if (signal.aborted) return;
+        }
+      } catch (error) {
+        if (!(error instanceof PollTableChanged) || ++altered > MAX_ALTERED) throw error;
+        const [again] = await dialect.describe([this.id], signal);
+        if (again === undefined) return;
+        table = again;
+        continue;
+      }
+      scan++;
+      this.#cursor = { ...this.#cursor, pass: { to, scan, after: null } };
+    }
+    if (resumed === null) {
+      this.#complete({ to, settledUs, settledMark, high, mark: horizon.number });
+      if (this.settings.remember === 'overlap' && !table.versioned && this.#stamp > 0) {
+        context.rowState?.forget(this.#name, { notSeenSince: this.#stamp, batch: context.next().batch });
+      }
+    } else {
+      this.#cursor = { ...this.#cursor, from: to ?? from, pass: null };
+    }
+    this.#stamp = 0;
+    if (this.#dirty || startedAt - this.#savedAt > IDLE_SAVE_MS) {
+      yield { changes: [], bytes: 0, state: this.#save() };
+    }
+    this.#due(startedAt);
+  }
+
+  /** Number of the pass's first batch. */
+  #stamp = 0;
+
+  #block(block: PollBlock, rows: PolledRows, { next, rowState }: PassContext): PolledBlock {
+    const at = next();
+    if (this.#stamp === 0) this.#stamp = at.batch;
+    rowState?.begin(at.batch);
+    try {
+      const tx = { id: String(at.batch), commitTimeUs: at.readUs };
+      const changes = rows.changes(block.rows, { at, tx, stamp: this.#stamp });
+      rowState?.end();
+      const state = changes.length === 0 ? undefined : this.#save();
+      // The end of the pass is worth keeping too.
+      if (state !== undefined) this.#dirty = true;
+      return { changes, bytes: block.bytes, state, release: block.release };
+    } catch (error) {
+      rowState?.abandon();
+      throw error;
+    }
+  }
+
+  #low({ options }: PolledTable, { mark, overlapUs }: PassContext): PollLow | null {
+    const { us, value } = this.#cursor;
+    if (options.mode === 'incrementing') return value === null ? null : { kind: 'value', text: value };
+    return us === null ? null : { kind: 'time', us: us - overlapUs, nowUs: mark.clockUs };
+  }
+
+  #complete(of: {
+    readonly to: bigint | null;
+    readonly settledUs: number | null;
+    readonly settledMark: number | null;
+    readonly high: string | null;
+    readonly mark: number;
+  }): void {
+    const { to, settledUs, settledMark, high, mark } = of;
+    let { value } = this.#cursor;
+    let settled = 0;
+    for (const [i, each] of this.#highs.entries()) {
+      if (settledMark === null || each.mark > settledMark) break;
+      value = each.text;
+      settled = i + 1;
+    }
+    this.#highs.splice(0, settled);
+    if (high !== null) this.#highs.push({ mark: mark + 1, text: high });
+    const { from, us } = this.#cursor;
+    this.#cursor = { ...this.#cursor, from: to ?? from, us: settledUs ?? us, value, pass: null };
+  }
+
+  #save(): ReadonlyMap<string, string> {
+    this.#dirty = false;
+    this.#savedAt = performance.now();
+    return new Map([[POLL_PREFIX + this.#name, encodeCursor(this.#cursor)]]);
+  }
+
+  #due(startedAt: number): void {
+    const now = performance.now();
+    this.dueAt = Math.max(startedAt + this.settings.everyMs, now + (now - startedAt) * (1 / DUTY - 1));
+  }
+}
+
+function scansOf({ options: { mode }, nullable }: PolledTable): readonly PollScan['kind'][] {
+  if (mode === 'bulk') return ['all'];
+  return mode !== 'incrementing' && nullable ? ['cursor', 'nulls'] : ['cursor'];
+}

@@ -1,0 +1,65 @@
+/** Pipelines that poll, and what they have delivered. */
+import { expect } from 'vitest';
+import { type Envelope, readFiles } from './topic-records.ts';
+import { pipelineFile, runToEnd, type Workspace } from './headwater.ts';
+
+export interface PolledRow extends Envelope {
+  readonly key: string;
+}
+
+export interface PolledPipeline {
+  readonly file: string;
+  readonly dir: string;
+  readonly stateDir: string;
+}
+
+let count = 0;
+
+export async function polledPipeline(
+  files: Workspace,
+  of: {
+    readonly url: string;
+    readonly tables: readonly string[];
+    readonly poll: string;
+    readonly mode?: string;
+  },
+): Promise<PolledPipeline> {
+  const name = `poll${++count}`;
+  const dir = files.path(`${name}-records`);
+  const stateDir = files.path(`${name}-state`);
+  const text = pipelineFile({
+    name,
+    url: of.url,
+    tables: of.tables,
+    path: dir,
+    source: [`mode: ${of.mode ?? 'poll'}`, `poll: ${of.poll}`],
+    more: [`state: { dir: ${stateDir} }`],
+    http: '127.0.0.1:0',
+  });
+  return { file: await files.write(`${name}.yaml`, text), dir, stateDir };
+}
+
+/** All committed records of rows, in order. */
+export async function polledRows({ dir }: PolledPipeline): Promise<readonly PolledRow[]> {
+  return (await readFiles(dir)).flatMap(({ key, value }): PolledRow[] => {
+    if (value === null || !('op' in value)) return [];
+    const { op, before, after, source } = value;
+    return [{ op, key: JSON.stringify(key), before, after, source }];
+  });
+}
+
+export async function caughtUp({ file }: PolledPipeline): Promise<string> {
+  const { exit, stderr } = await runToEnd(file);
+  expect(exit, stderr).toBe(0);
+  return stderr;
+}
+
+/** What a consumer that takes the last record of each key holds. */
+export function replayed(all: readonly PolledRow[]): readonly Readonly<Record<string, unknown>>[] {
+  const rows = new Map<string, Readonly<Record<string, unknown>>>();
+  for (const { op, key, after } of all) {
+    if (op === 'd' || after === null) rows.delete(key);
+    else rows.set(key, after);
+  }
+  return [...rows.values()];
+}

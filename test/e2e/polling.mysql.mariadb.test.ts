@@ -1,0 +1,92 @@
+/** Polling of MySQL and MariaDB: what the records say at the end is what the tables hold. */
+import mysql from 'mysql2/promise';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { randomFrom, writeOverlapping } from '../support/overlapping-writers.ts';
+import { mariadbVersions, mysqlVersions, testMariadb, testMysql } from '../support/servers.ts';
+import { Headwater, type Workspace, workspace } from './headwater.ts';
+import { caughtUp, polledPipeline, polledRows, replayed } from './polling-support.ts';
+
+let files: Workspace;
+beforeAll(async () => (files = await workspace()));
+afterAll(() => files?.[Symbol.asyncDispose]());
+
+const SERVERS = [
+  ...mysqlVersions.map((version) => ({ name: `MySQL ${version}`, open: () => testMysql(version) })),
+  ...mariadbVersions.map((version) => ({ name: `MariaDB ${version}`, open: () => testMariadb(version) })),
+];
+const SEED = 21;
+
+describe.each(SERVERS)('polling of $name', ({ open }) => {
+  it(`loses and repeats nothing while transactions overlap and it is killed (seed ${SEED})`, async () => {
+    await using database = await open();
+    const begin = `SELECT 1 AS i UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5`;
+    await database.query(`CREATE TABLE stamped (id int PRIMARY KEY, v int NOT NULL, updated_at timestamp(3) NULL, KEY (updated_at, id));
+      CREATE TABLE numbered (id int AUTO_INCREMENT PRIMARY KEY, v int NOT NULL);
+      CREATE TABLE whole (name varchar(20) CHARACTER SET latin1 PRIMARY KEY, v int NOT NULL);
+      CREATE TABLE local (id int PRIMARY KEY, v int NOT NULL, changed datetime, made datetime NOT NULL);
+      INSERT INTO stamped SELECT i, -i, now(3) FROM (${begin}) x;
+      INSERT INTO whole SELECT concat('é', i), -i FROM (${begin}) x;
+      INSERT INTO local SELECT i, -i, NULL, now() FROM (${begin}) x;
+      INSERT INTO numbered (v) SELECT -i FROM (${begin}) x`);
+    const at = (table: string): string => `${database.name}.${table}`;
+    const polled = await polledPipeline(files, {
+      url: database.url,
+      tables: [at('*')],
+      poll: `{ every: 100ms, overlap: 0s, batch_rows: 7, tables: { ${at('stamped')}: { timestamp: updated_at },
+        ${at('numbered')}: { incrementing: id }, ${at('local')}: { timestamp: [changed, made] } } }`,
+    });
+    const sessions = await Promise.all(
+      Array.from({ length: 5 }, () => mysql.createConnection({ uri: database.url })),
+    );
+    let writing = true;
+    const writers = writeOverlapping({
+      sessions,
+      seed: SEED,
+      transactions: 20,
+      // Times are cut to the second.
+      longestMs: 3_000,
+      statement: (random, n) => {
+        const id = 1 + random(30);
+        switch (random(4)) {
+          case 0:
+            return `INSERT INTO numbered (v) VALUES (${n}), (${n}), (${n})`;
+          case 1:
+            return `INSERT INTO whole VALUES ('é${id}', ${n}) ON DUPLICATE KEY UPDATE v = ${n}`;
+          case 2:
+            return `INSERT INTO local VALUES (${id}, ${n}, NULL, now()) ON DUPLICATE KEY UPDATE v = ${n}, changed = now()`;
+          default:
+            return `INSERT INTO stamped VALUES (${id}, ${n}, now(3)) ON DUPLICATE KEY UPDATE v = ${n}, updated_at = now(3)`;
+        }
+      },
+    }).finally(() => (writing = false));
+    const random = randomFrom(SEED);
+    while (writing) {
+      await using daemon = new Headwater(['run', polled.file]);
+      await daemon.until(({ state }) => state === 'streaming');
+      await new Promise((resolve) => setTimeout(resolve, 200 + random(600)));
+      await daemon.kill();
+    }
+    await writers;
+    await Promise.all(sessions.map((session) => session.end()));
+    await caughtUp(polled);
+    const all = await polledRows(polled);
+    for (const [table, key] of [
+      ['stamped', 'id'],
+      ['numbered', 'id'],
+      ['whole', 'name'],
+      ['local', 'id'],
+    ] as const) {
+      const ofTable = all.filter(({ source }) => source['table'] === table);
+      const rows = await database.query<{ readonly k: unknown; readonly v: number }>(
+        `SELECT ${key} AS k, v FROM ${table}`,
+      );
+      const found = replayed(ofTable).map((row) => JSON.stringify([row[key], row['v']]));
+      expect(found.sort(), table).toEqual(rows.map(({ k, v }) => JSON.stringify([k, v])).sort());
+      // A state comes once as read by the snapshot, and once more at most where it lies in the overlap.
+      const states = ofTable
+        .filter(({ op }) => op !== 'r')
+        .map(({ after }) => JSON.stringify([after?.[key], after?.['v']]));
+      expect(new Set(states).size, table).toBe(states.length);
+    }
+  });
+});

@@ -1,0 +1,169 @@
+/** Polling of PostgreSQL, as its users run it: what the records say at the end is what the tables hold. */
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { randomFrom, writeOverlapping } from '../support/overlapping-writers.ts';
+import { postgresVersions, testDatabase } from '../support/servers.ts';
+import { Headwater, headwater, logLines, type Workspace, workspace } from './headwater.ts';
+import { caughtUp, polledPipeline, polledRows, replayed } from './polling-support.ts';
+
+let files: Workspace;
+beforeAll(async () => (files = await workspace()));
+afterAll(() => files?.[Symbol.asyncDispose]());
+
+const SEEDS = [11, 12];
+
+describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
+  it('sees of an order what stands there at each poll', async () => {
+    await using database = await testDatabase(version);
+    await database.query(
+      'CREATE TABLE orders (id int PRIMARY KEY, status text, address text, updated_at timestamptz NOT NULL)',
+    );
+    const polled = await polledPipeline(files, {
+      url: database.url,
+      tables: ['public.*'],
+      poll: '{ every: 1s, tables: { public.orders: { timestamp: updated_at } } }',
+    });
+    const change = (text: string): Promise<unknown> => database.query(text);
+    await change(`INSERT INTO orders VALUES (1, 'PENDING', 'first', now())`);
+    await caughtUp(polled);
+    await change(`UPDATE orders SET address = 'second', updated_at = now()`);
+    await change(`UPDATE orders SET address = 'third', updated_at = now()`);
+    await change(`UPDATE orders SET status = 'SHIPPED', updated_at = now()`);
+    await caughtUp(polled);
+    const seen = (await polledRows(polled)).map(({ op, after, source }) => [
+      op,
+      after?.['status'],
+      after?.['address'],
+      source['connector'],
+    ]);
+    expect(seen).toEqual([
+      ['r', 'PENDING', 'first', 'polling'],
+      ['u', 'SHIPPED', 'third', 'polling'],
+    ]);
+  });
+
+  it('polls by itself where the log cannot be read, and goes over to it when it can', async () => {
+    await using database = await testDatabase(version);
+    const role = `${database.name}_poller`;
+    await database.query(`CREATE TABLE t (id int PRIMARY KEY, updated_at timestamptz NOT NULL DEFAULT now());
+      INSERT INTO t VALUES (1); CREATE ROLE ${role} LOGIN PASSWORD 'geheim'; GRANT SELECT ON t TO ${role}`);
+    try {
+      const url = new URL(database.url);
+      url.username = role;
+      url.password = 'geheim';
+      const polled = await polledPipeline(files, {
+        url: url.href,
+        mode: 'auto',
+        tables: ['public.*'],
+        poll: '{ every: 100ms, tables: { public.t: { timestamp: updated_at } } }',
+      });
+      const told = (stderr: string): readonly unknown[] =>
+        logLines(stderr).flatMap(({ mode }) => (mode === undefined ? [] : [mode]));
+      expect(told(await caughtUp(polled))).toEqual(['poll']);
+      const { stdout } = await headwater(['doctor', polled.file]);
+      expect(stdout).toContain(`may not replicate`);
+      expect(stdout).toContain('Changes are found by polling');
+      await database.query('INSERT INTO t VALUES (2)');
+      await caughtUp(polled);
+      await database.query(`ALTER ROLE ${role} SUPERUSER; INSERT INTO t VALUES (3)`);
+      expect(told(await caughtUp(polled))).toEqual(['log']);
+      await database.query('DELETE FROM t WHERE id = 1');
+      await caughtUp(polled);
+      const seen = (await polledRows(polled)).map(({ op, before, after, source }) =>
+        [source['connector'], op, (after ?? before)?.['id']].map(String).join(' '),
+      );
+      expect(seen.slice(0, 2)).toEqual(['polling r 1', 'polling u 2']);
+      expect(seen.slice(2, 5).sort()).toEqual(['postgresql r 1', 'postgresql r 2', 'postgresql r 3']);
+      expect(seen.slice(5)).toEqual(['postgresql d 1']);
+      // And back: the slot that is left is known as this pipeline's own when the log is read once more.
+      await database.query(`ALTER ROLE ${role} NOSUPERUSER`);
+      expect(told(await caughtUp(polled))).toEqual(['poll']);
+      await database.query(`ALTER ROLE ${role} SUPERUSER`);
+      expect(told(await caughtUp(polled))).toEqual(['log']);
+      expect(replayed(await polledRows(polled)).map(({ id }) => id)).toEqual([2, 3]);
+    } finally {
+      await database.query(
+        `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database();
+        DROP PUBLICATION IF EXISTS ${role}; REASSIGN OWNED BY ${role} TO CURRENT_USER; DROP OWNED BY ${role}; DROP ROLE ${role}`,
+      );
+    }
+  });
+
+  it.each(SEEDS)(
+    'loses and repeats nothing while transactions overlap and it is killed (seed %i)',
+    async (seed) => {
+      await using database = await testDatabase(version);
+      await database.query(`CREATE TABLE stamped (id int PRIMARY KEY, v int NOT NULL, updated_at timestamptz DEFAULT now());
+      CREATE TABLE numbered (id serial PRIMARY KEY, v int NOT NULL);
+      CREATE TABLE whole (id int PRIMARY KEY, v int NOT NULL);
+      CREATE TABLE local (id int PRIMARY KEY, v int NOT NULL, changed timestamp, made timestamp DEFAULT now());
+      INSERT INTO stamped SELECT i, -i FROM generate_series(1, 40) i;
+      INSERT INTO whole SELECT i, -i FROM generate_series(1, 40) i;
+      INSERT INTO local SELECT i, -i FROM generate_series(1, 40) i;
+      INSERT INTO numbered (v) SELECT -i FROM generate_series(1, 40) i`);
+      const polled = await polledPipeline(files, {
+        url: database.url,
+        tables: ['public.*'],
+        poll: `{ every: 100ms, overlap: 0s, batch_rows: 7, time_zone: UTC, tables: {
+        public.stamped: { timestamp: updated_at }, public.numbered: { incrementing: id },
+        public.local: { timestamp: [changed, made] } } }`,
+      });
+      const sessions = await Promise.all(Array.from({ length: 5 }, () => connected(database.url)));
+      let writing = true;
+      const writers = writeOverlapping({
+        sessions,
+        seed,
+        transactions: 25,
+        longestMs: 400,
+        statement: (random, n) => {
+          const id = 1 + random(60);
+          switch (random(5)) {
+            case 0:
+              return `INSERT INTO numbered (v) SELECT ${n} FROM generate_series(1, 3)`;
+            case 1:
+              return `INSERT INTO whole VALUES (${id}, ${n}) ON CONFLICT (id) DO UPDATE SET v = ${n}`;
+            case 2:
+              return `INSERT INTO local VALUES (${id}, ${n}, now()) ON CONFLICT (id) DO UPDATE SET v = ${n}, changed = now()`;
+            // In subtransactions, whose numbers are others than their transaction's.
+            case 3:
+              return `DO $$ BEGIN INSERT INTO stamped VALUES (${id}, ${n}, now());
+              EXCEPTION WHEN unique_violation THEN UPDATE stamped SET v = ${n}, updated_at = now() WHERE id = ${id}; END $$`;
+            default:
+              return `INSERT INTO stamped VALUES (${id}, ${n}, now()) ON CONFLICT (id) DO UPDATE SET v = ${n}, updated_at = now()`;
+          }
+        },
+      }).finally(() => (writing = false));
+      const random = randomFrom(seed);
+      while (writing) {
+        await using daemon = new Headwater(['run', polled.file]);
+        await daemon.until(({ state }) => state === 'streaming');
+        await new Promise((resolve) => setTimeout(resolve, 200 + random(600)));
+        await daemon.kill();
+      }
+      await writers;
+      await Promise.all(sessions.map((session) => session.end()));
+      await caughtUp(polled);
+      const all = await polledRows(polled);
+      for (const table of ['stamped', 'numbered', 'whole', 'local']) {
+        const ofTable = all.filter(({ source }) => source['table'] === table);
+        const rows = (await database.query(`SELECT id, v FROM ${table} ORDER BY id`)) as readonly unknown[];
+        const found = replayed(ofTable).map((row) => ({ id: Number(row['id']), v: row['v'] }));
+        expect(
+          found.sort((a, b) => a.id - b.id),
+          `${table}, seed ${seed}`,
+        ).toEqual(rows);
+        // Statements number what they write: of what was polled no state comes twice.
+        const polledStates = ofTable
+          .filter(({ op }) => op !== 'r')
+          .map(({ after }) => JSON.stringify([after?.['id'], after?.['v']]));
+        expect(new Set(polledStates).size, `${table}, seed ${seed}`).toBe(polledStates.length);
+      }
+    },
+  );
+});
+
+async function connected(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  return client;
+}

@@ -1,0 +1,303 @@
+/**
+ * Whoever sits at the other end of a connection may send anything. What decodes it ends with an answer or with an
+ * error of its own, soon, and makes nothing larger than what came or was announced.
+ *
+ * Recordings that are damaged or cut off are fed to the decoders of pgoutput and of the binary log in
+ * unit/pg-decode.test.ts and unit/mysql-decode.test.ts.
+ */
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { deflateSync, zstdCompressSync } from 'node:zlib';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import { jsonText } from '../../src/readers/mysql/binlog/json-binary.ts';
+import { inflateEvent } from '../../src/readers/mysql/binlog/mariadb-compression.ts';
+import { payloadEvents } from '../../src/readers/mysql/binlog/transaction-payload.ts';
+import { connectMysql } from '../../src/readers/mysql/wire/connection.ts';
+import {
+  MysqlConnectionError,
+  MysqlError,
+  parseErrorPacket,
+} from '../../src/readers/mysql/wire/mysql-error.ts';
+import { PacketCutter } from '../../src/readers/mysql/wire/packet-cutter.ts';
+import { connectPg } from '../../src/readers/postgres/wire/connection.ts';
+import { PgConnectionError, PgError } from '../../src/readers/postgres/wire/pg-error.ts';
+
+const TLS = { mode: 'disable', ca: null, cert: null, key: null } as const;
+const bytes = (maxLength: number): fc.Arbitrary<Buffer> =>
+  fc.uint8Array({ maxLength }).map((array) => Buffer.from(array));
+
+/** The value, or the error where it is one of ours; anything else is thrown. */
+function outcome<T>(decode: () => T): T | HeadwaterError {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof HeadwaterError && error.code === 'source.protocol') return error;
+    throw error;
+  }
+}
+
+/** The largest piece of memory that was asked for meanwhile. */
+function largestAllocation(work: () => void): number {
+  const { alloc, allocUnsafe, allocUnsafeSlow } = Buffer;
+  let largest = 0;
+  const metered =
+    <A extends [size: number, ...unknown[]], R>(make: (...args: A) => R) =>
+    (...args: A): R => {
+      largest = Math.max(largest, args[0]);
+      return make(...args);
+    };
+  Object.assign(Buffer, {
+    alloc: metered(alloc),
+    allocUnsafe: metered(allocUnsafe),
+    allocUnsafeSlow: metered(allocUnsafeSlow),
+  });
+  try {
+    work();
+  } finally {
+    Object.assign(Buffer, { alloc, allocUnsafe, allocUnsafeSlow });
+  }
+  return largest;
+}
+
+describe('JSON of MySQL', () => {
+  const container = fc
+    .tuple(fc.integer({ min: 0, max: 3 }), bytes(300))
+    .map(([type, rest]) => Buffer.from([type, ...rest]));
+  /** Entries that mean something more often than by chance. */
+  const plausible = fc
+    .array(fc.tuple(fc.integer({ min: 0, max: 15 }), fc.integer({ min: 0, max: 120 })), { maxLength: 20 })
+    .map((entries) => {
+      const buffer = Buffer.alloc(5 + entries.length * 3 + 40, 1);
+      buffer[0] = 2;
+      buffer.writeUInt16LE(entries.length, 1);
+      buffer.writeUInt16LE(buffer.length - 1, 3);
+      for (const [i, [type, at]] of entries.entries()) {
+        buffer[5 + i * 3] = type;
+        buffer.writeUInt16LE(at, 6 + i * 3);
+      }
+      return buffer;
+    });
+
+  test('of any bytes is a text no longer than they allow, or refused', () => {
+    fc.assert(
+      fc.property(fc.oneof(bytes(300), container, plausible), (buffer) => {
+        const text = outcome(() => jsonText(buffer, 0, buffer.length));
+        // A double of eight bytes, or an entry of three that holds `false`, is the longest for its bytes.
+        if (typeof text === 'string') expect(text.length).toBeLessThanOrEqual(24 * buffer.length + 24);
+      }),
+      { numRuns: 20_000 },
+    );
+  });
+
+  test('whose entries share what they point to is refused, not written out a trillion times', () => {
+    const depth = 40;
+    const buffer = Buffer.alloc(1 + depth * 10);
+    buffer[0] = 2;
+    for (let level = 0; level < depth; level++) {
+      const at = 1 + level * 10;
+      const last = level === depth - 1;
+      buffer.writeUInt16LE(2, at);
+      buffer.writeUInt16LE(buffer.length - at, at + 2);
+      for (const entry of [at + 4, at + 7]) {
+        buffer[entry] = last ? 4 : 2;
+        buffer.writeUInt16LE(last ? 1 : 10, entry + 1);
+      }
+    }
+    expect(outcome(() => jsonText(buffer, 0, buffer.length))).toBeInstanceOf(HeadwaterError);
+  });
+});
+
+describe('compressed events', () => {
+  test('of any bytes are inflated up to the length they announce, or refused', () => {
+    fc.assert(
+      fc.property(bytes(200), (buffer) => {
+        const inflated = outcome(() => inflateEvent(buffer));
+        expect(inflated).toBeDefined();
+      }),
+      { numRuns: 5_000 },
+    );
+    const bomb = Buffer.concat([Buffer.from([0x82, 0, 100]), deflateSync(Buffer.alloc(50_000_000))]);
+    let refused: unknown;
+    const largest = largestAllocation(() => {
+      refused = outcome(() => inflateEvent(bomb));
+    });
+    expect(refused).toBeInstanceOf(HeadwaterError);
+    expect(largest).toBeLessThan(1_000_000);
+  });
+
+  const eventsIn = async (compressed: boolean, data: Buffer): Promise<number | HeadwaterError> => {
+    let count = 0;
+    try {
+      for await (const { frames } of payloadEvents({ compressed, data })) count += frames.length / 2;
+      return count;
+    } catch (error) {
+      if (error instanceof HeadwaterError && error.code === 'source.protocol') return error;
+      throw error;
+    }
+  };
+
+  test('a transaction of any bytes is cut into events, or refused', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.boolean(), bytes(200), async (compressed, data) => {
+        expect(await eventsIn(compressed, data)).toBeDefined();
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('one large event in many pieces is put together once, and an impossible one is refused', async () => {
+    const event = Buffer.alloc(64 * 1024 * 1024);
+    event.writeUInt32LE(event.length, 9);
+    expect(await eventsIn(true, zstdCompressSync(event))).toBe(1);
+    expect(await eventsIn(true, zstdCompressSync(event.subarray(0, -1)))).toBeInstanceOf(HeadwaterError);
+    event.writeUInt32LE(0xffff_ffff, 9);
+    expect(await eventsIn(true, zstdCompressSync(event))).toBeInstanceOf(HeadwaterError);
+  });
+});
+
+test('packets of MySQL are cut anywhere alike, and none is larger than what came', () => {
+  fc.assert(
+    fc.property(fc.array(bytes(60), { maxLength: 20 }), (pieces) => {
+      const cut = (parts: readonly Buffer[]): string[] => {
+        const packets: string[] = [];
+        const cutter = new PacketCutter();
+        for (const part of parts) {
+          cutter.push(
+            part,
+            (buffer, start, end) => packets.push(buffer.toString('hex', start, end)),
+            () => {},
+          );
+        }
+        return packets;
+      };
+      const whole = Buffer.concat(pieces);
+      expect(cut(pieces)).toEqual(cut([whole]));
+      const largest = largestAllocation(() => void cut(pieces));
+      expect(largest).toBeLessThanOrEqual(Math.max(8192, whole.length));
+    }),
+    { numRuns: 3_000 },
+  );
+  fc.assert(fc.property(bytes(40), (packet) => parseErrorPacket(packet) instanceof MysqlError));
+});
+
+/** A server that says this to whoever comes, and then hangs up. */
+async function server(answer: (socket: Socket) => void): Promise<{ port: number } & AsyncDisposable> {
+  const listening = createServer((socket) => {
+    socket.on('error', () => {});
+    answer(socket);
+  });
+  listening.listen(0, '127.0.0.1');
+  await once(listening, 'listening');
+  return {
+    port: (listening.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: () => new Promise<void>((resolve) => listening.close(() => resolve())),
+  };
+}
+
+function pgMessage(type: string, body: Buffer): Buffer {
+  const frame = Buffer.alloc(5 + body.length);
+  frame.write(type);
+  frame.writeInt32BE(4 + body.length, 1);
+  body.copy(frame, 5);
+  return frame;
+}
+
+const PG_READY = pgMessage('Z', Buffer.from('I'));
+const PG_LOGIN = Buffer.concat([
+  pgMessage('R', Buffer.alloc(4)),
+  pgMessage('S', Buffer.from('server_version\x0018.1\0')),
+  pgMessage('K', Buffer.alloc(8)),
+  PG_READY,
+]);
+
+/** What a session that is asked for rows ends with when the server answers so. */
+async function askPg(answer: Buffer, login = PG_LOGIN): Promise<unknown> {
+  await using hostile = await server((socket) => {
+    socket.once('data', () => {
+      socket.write(login);
+      socket.once('data', () => socket.end(answer));
+    });
+  });
+  const options = {
+    hosts: [{ host: '127.0.0.1', port: hostile.port }],
+    database: 'd',
+    user: 'u',
+    password: null,
+    tls: TLS,
+    connectTimeoutMs: 5_000,
+  };
+  const { signal } = new AbortController();
+  try {
+    await using connection = await connectPg(options, {}, signal);
+    return await connection.query('SELECT', signal);
+  } catch (error) {
+    return error;
+  }
+}
+
+const isPgAnswer = (found: unknown): boolean =>
+  Array.isArray(found) || found instanceof PgError || found instanceof PgConnectionError;
+
+describe('a server of PostgreSQL', () => {
+  const message = fc
+    .tuple(fc.constantFrom('D', 'T', 'C', 'E', 'N', 'S', 'G', 'H', 'd', 'Z', 'R', 'A', 'x'), bytes(40))
+    .map(([type, body]) => pgMessage(type, body));
+
+  test('that answers with anything is understood or left', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof({ weight: 4, arbitrary: message }, bytes(40)), { maxLength: 6 }),
+        async (parts) => {
+          expect(await askPg(Buffer.concat([...parts, PG_READY]))).toSatisfy(isPgAnswer);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  }, 60_000);
+
+  test.each([
+    ['a row that ends before its count', pgMessage('D', Buffer.from([0]))],
+    ['a row with more columns than bytes', pgMessage('D', Buffer.from([0x7f, 0xff]))],
+    ['a column longer than its row', pgMessage('D', Buffer.from([0, 1, 0x7f, 0xff, 0xff, 0xff, 65]))],
+    ['a frame of four gigabytes', Buffer.from([0x44, 0xff, 0xff, 0xff, 0xff])],
+    ['a frame of no length', Buffer.from([0x44, 0, 0, 0, 0])],
+  ])('%s breaks the session, and nothing else', async (_what, answer) => {
+    expect(await askPg(Buffer.concat([answer, PG_READY]))).toMatchObject({
+      name: 'PgConnectionError',
+      kind: 'protocol',
+    });
+  });
+});
+
+describe('a server of MySQL', () => {
+  test('that greets with anything is left', async () => {
+    const greeting = fc.oneof(
+      bytes(100),
+      // A packet of the right length, as a greeting begins.
+      bytes(90).map((body) => Buffer.concat([Buffer.from([body.length + 1, 0, 0, 0, 10]), body])),
+    );
+    await fc.assert(
+      fc.asyncProperty(greeting, async (answer) => {
+        await using hostile = await server((socket) => socket.end(answer));
+        const options = {
+          hosts: [{ host: '127.0.0.1', port: hostile.port }],
+          database: null,
+          user: 'u',
+          password: 'p',
+          tls: TLS,
+          connectTimeoutMs: 5_000,
+        };
+        const found = await connectMysql(options, new AbortController().signal).catch(
+          (error: unknown) => error,
+        );
+        expect(found).toSatisfy(
+          (error) => error instanceof MysqlError || error instanceof MysqlConnectionError,
+        );
+      }),
+      { numRuns: 200 },
+    );
+  }, 60_000);
+});
