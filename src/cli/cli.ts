@@ -57,6 +57,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/reload.ts')).command,
   },
   {
+    usage: 'dlq <action> <file>',
+    summary: 'Changes that could not be delivered, and why; read their rows again',
+    load: async () => (await import('./commands/dlq.ts')).command,
+  },
+  {
     usage: 'offsets <action> <file> [position]',
     summary: 'Show, export or set the position a pipeline resumes at',
     load: async () => (await import('./commands/offsets.ts')).command,

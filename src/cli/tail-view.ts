@@ -144,9 +144,14 @@ function shown(value: unknown): string {
   return shorten(typeof value === 'string' ? value : (JSON.stringify(value) ?? 'absent'));
 }
 
-/** On one line, and not so long that the next column is out of sight. Control characters could act on the terminal. */
+/** On one line. Control characters could act on the terminal. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}+/gu, ' ');
+}
+
+/** Not so long that the next column is out of sight. */
 function shorten(text: string): string {
-  const line = text.replaceAll(/\p{Cc}+/gu, ' ');
+  const line = printable(text);
   return line.length > LONGEST_VALUE ? `${line.slice(0, LONGEST_VALUE)}…` : line;
 }
 

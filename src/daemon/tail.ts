@@ -27,6 +27,9 @@ export interface TailRecord {
   readonly value: Uint8Array | null;
   /** Milliseconds since the epoch. */
   readonly timestamp: number;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** `partition:offset` in Kafka, `segment:line` in files. */
+  readonly place: string;
 }
 
 const POLL_MS = 200;
@@ -37,7 +40,16 @@ export async function* tailRecords(
   options: TailOptions,
   signal: AbortSignal,
 ): AsyncIterable<TailRecord> {
-  const topics = await topicsOf(settings, options.table, signal);
+  yield* readTopics(settings, await topicsOf(settings, options.table, signal), options, signal);
+}
+
+/** Committed records of these topics. With `untilEnd` what there is now, otherwise until `signal` aborts. */
+export async function* readTopics(
+  settings: Settings,
+  topics: readonly string[],
+  options: Omit<TailOptions, 'table'> & { readonly untilEnd?: boolean },
+  signal: AbortSignal,
+): AsyncIterable<TailRecord> {
   const { sink } = settings.emit;
   switch (sink.kind) {
     case 'kafka': {
@@ -47,11 +59,14 @@ export async function* tailRecords(
           ...kafkaOptions(settings, sink),
           topics,
           fromBeginning: options.fromBeginning,
+          ...(options.untilEnd === true ? { untilEnd: true } : {}),
           ...(options.pollMs === undefined ? {} : { idleMs: options.pollMs }),
         },
         signal,
       )) {
-        yield record;
+        const { topic, key, value, timestamp, partition, offset } = record;
+        const headers = record.headers.map(([name, bytes]) => [name, decoded(bytes)] as const);
+        yield { topic, key, value, timestamp, headers, place: `${partition}:${offset}` };
       }
       return;
     }
@@ -93,10 +108,11 @@ interface FileTail {
 /** Follows the segments as far as the checkpoint says they count. */
 async function* tailFiles(
   { dir, name, topics }: FileTail,
-  { fromBeginning, pollMs = POLL_MS }: TailOptions,
+  { fromBeginning, untilEnd = false, pollMs = POLL_MS }: Parameters<typeof readTopics>[2],
   signal: AbortSignal,
 ): AsyncIterable<TailRecord> {
   const offsets = new Map<number, number>();
+  const lines = new Map<number, number>();
   let skip = !fromBeginning;
   while (!signal.aborted) {
     const checkpoint = await readCheckpoint(fileCheckpointPath(dir), name);
@@ -115,16 +131,38 @@ async function* tailFiles(
       let read = start;
       stream.on('data', (chunk) => (read += chunk.length));
       for await (const line of createInterface({ input: stream, crlfDelay: Infinity })) {
-        const record = JSON.parse(line) as { topic: string; key: unknown; value: unknown; timestamp: number };
+        const count = (lines.get(number) ?? 0) + 1;
+        lines.set(number, count);
+        const record = JSON.parse(line) as FileRecord;
         if (!topics.has(record.topic)) continue;
         const { topic, timestamp } = record;
-        yield { topic, timestamp, key: bytesOf(record.key), value: bytesOf(record.value) };
+        yield {
+          topic,
+          timestamp,
+          key: bytesOf(record.key),
+          value: bytesOf(record.value),
+          headers: Object.entries(record.headers),
+          place: `${number}:${count}`,
+        };
       }
       offsets.set(number, read);
     }
+    if (untilEnd) return;
     skip = false;
     await sleep(pollMs, undefined, { signal }).catch(() => {});
   }
+}
+
+interface FileRecord {
+  readonly topic: string;
+  readonly key: unknown;
+  readonly value: unknown;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timestamp: number;
+}
+
+function decoded(bytes: Uint8Array | null): string {
+  return bytes === null ? '' : new TextDecoder().decode(bytes);
 }
 
 async function listSegments(dir: string): Promise<readonly { number: number; file: string }[]> {

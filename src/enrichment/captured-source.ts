@@ -10,7 +10,7 @@ import {
   type ValueReader,
   valueReader,
 } from './captured-columns.ts';
-import { type Converter, widening } from './sql/cast.ts';
+import { type Converter, explicit, widening } from './sql/cast.ts';
 import type { Problem } from './sql/frame.ts';
 import { sameType, type SqlType, typeText } from './sql/sql-type.ts';
 import type { KeyValue, SqlValue } from './sql/value.ts';
@@ -32,6 +32,7 @@ export class CapturedSource {
   /** Columns in use: index into `columns` → place in the rows that readers make. */
   readonly #slots = new Map<number, number>();
   readonly #readers = new Map<TableSchema, RowReader>();
+  #lenient = false;
   #closed = false;
   #last: TableSchema | null = null;
   #lastReader: RowReader | null = null;
@@ -91,6 +92,16 @@ export class CapturedSource {
     return [...this.#slots.keys()].flatMap((index) => this.columns[index] ?? []);
   }
 
+  /**
+   * From here on rows of versions that do not fit are taken for older than the table as it was described: their
+   * values are cast, and columns they do not have are NULL.
+   */
+  takeOlder(): void {
+    this.#lenient = true;
+    this.#last = null;
+    this.#readers.clear();
+  }
+
   /** For rows of that version of the table. Throws `enrich.table-changed`. */
   reader(table: TableSchema): RowReader {
     if (table === this.#last && this.#lastReader !== null) return this.#lastReader;
@@ -110,24 +121,29 @@ export class CapturedSource {
     const fields = this.used.map((column) => this.#field(table, column, byName.get(column.spelling)));
     const keys = this.keys.map((column) => {
       const field = this.#field(table, column, byName.get(column.spelling));
-      if (field === null) throw this.#changed(column, 'is not there');
-      return { ...field, type: column.type };
+      return field === null ? null : { ...field, type: column.type };
     });
-    return new RowReader(fields, keys);
+    const whole = keys.flatMap((key) => key ?? []);
+    const adapted =
+      whole.length < keys.length || [...fields, ...keys].some((field) => field?.adapted !== false);
+    // A row without all of its key is none that could be found again.
+    return new RowReader(fields, whole.length < keys.length ? [] : whole, adapted);
   }
 
   /** Null for a column that rows of an older version do not have yet. */
   #field(table: TableSchema, column: SqlColumn, found: ShownColumn | undefined): Field | null {
     if (found === undefined) {
-      if (table.version < this.#table.version) return null;
+      if (this.#lenient || table.version < this.#table.version) return null;
       throw this.#changed(column, 'is gone');
     }
     const type = columnType(found.column.type);
-    const convert = sameType(type, column.type) ? null : widening(type, column.type);
-    if (convert === null && !sameType(type, column.type))
-      throw this.#changed(column, `has become ${typeText(type)}`);
+    const same = sameType(type, column.type);
+    const wider = same ? null : widening(type, column.type);
+    const adapted = !same && wider === null;
+    if (adapted && !this.#lenient) throw this.#changed(column, `has become ${typeText(type)}`);
+    const convert = adapted ? (explicit(type, column.type) ?? nothingLike) : wider;
     const { index, write } = found;
-    return { index, write, read: valueReader(found.column.type), convert, key: column.key };
+    return { index, write, read: valueReader(found.column.type), convert, key: column.key, adapted };
   }
 
   #changed(column: SqlColumn, what: string): HeadwaterError {
@@ -139,21 +155,34 @@ export class CapturedSource {
   }
 }
 
+/** Of a type that no other converts to. */
+const nothingLike: Converter = () => undefined;
+
 interface Field {
   readonly index: number;
   readonly write: ShownColumn['write'];
   readonly read: ValueReader;
   readonly convert: Converter | null;
   readonly key: boolean;
+  /** Whether the type is another one than the statements know, which its own does not widen to. */
+  readonly adapted: boolean;
 }
 
 export class RowReader {
   readonly #fields: readonly (Field | null)[];
   readonly #keys: readonly (Field & { readonly type: SqlType })[];
 
-  constructor(fields: readonly (Field | null)[], keys: readonly (Field & { readonly type: SqlType })[]) {
+  /** Whether the rows are of a version that is older than the statements, and does not fit them. */
+  readonly adapted: boolean;
+
+  constructor(
+    fields: readonly (Field | null)[],
+    keys: readonly (Field & { readonly type: SqlType })[],
+    adapted: boolean,
+  ) {
     this.#fields = fields;
     this.#keys = keys;
+    this.adapted = adapted;
   }
 
   /**

@@ -19,5 +19,6 @@ export function checkStatements(
     ...others,
     describe: (name) => byName.get(name) ?? null,
     journal: NO_JOURNAL,
+    known: new Set(),
   });
 }

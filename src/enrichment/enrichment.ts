@@ -1,13 +1,15 @@
 /** The enrichment of a pipeline as the pipeline opens it. */
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Sink } from '../emitter/sink.ts';
 import type { SourceInfo } from '../model/change.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { PositionCodec } from '../model/position.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { ENRICH_KEY, POSITION_KEY } from '../state/checkpoint.ts';
+import { ENRICH_KEY, ENRICH_STATEMENTS_KEY, POSITION_KEY } from '../state/checkpoint.ts';
 import type { ShownColumns } from './captured-columns.ts';
 import type { DeclaredEnrichment } from './declared.ts';
 import { explainQuery } from './explain.ts';
@@ -73,12 +75,14 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const tables = await describe(declared, source, captured, signal);
   const dir = join(stateDir, 'enrich');
   const image = new ReplicaImage(dir, pipeline, epoch);
+  const before = parseStatements(known.get(ENRICH_STATEMENTS_KEY));
   const program = compileProgram(declared, {
     pipeline,
     describe: (name) => tables.get(name) ?? null,
     shown,
     journal: image,
     tableTopics: new Set(captured.map(context.topicOf)),
+    known: new Set([...before.compiled, ...before.paused]),
   });
   if (first) {
     for (const query of [...program.queries, ...program.tables]) {
@@ -86,6 +90,16 @@ export async function openEnrichment<P, S extends SourceInfo>(
       for (const warning of query.warnings) log.warn({ query: query.id }, `friendly dialect: ${warning}`);
     }
   }
+  for (const { target, error } of program.paused)
+    log.error(
+      { statement: target, code: error.code, error: error.message, advice: error.advice },
+      'a statement no longer fits the tables it names and is paused; the others go on',
+    );
+  if (program.compiled.some((hash) => before.paused.includes(hash)))
+    log.warn(
+      {},
+      'a statement that was paused fits its tables again and goes on; of a stream, what happened meanwhile is not in its topic',
+    );
   const reference = continuous ? parseReference(known.get(ENRICH_KEY)) : null;
   const stale = new Set(interrupted.map(tableName));
   const restored = await image.restore(
@@ -128,6 +142,13 @@ export async function openEnrichment<P, S extends SourceInfo>(
           },
     processing,
     results,
+    unchanged: async (name) => {
+      const now = await describe(declared, source, captured, signal).catch((error: unknown) => {
+        if (error instanceof HeadwaterError && error.code === 'enrich.table-unreadable') return null;
+        throw error;
+      });
+      return now !== null && isDeepStrictEqual(now.get(name)?.columns, tables.get(name)?.columns);
+    },
     log,
     spoolDir: dir,
     spoolBytes: options.spoolBytes ?? SPOOL_BYTES,
@@ -143,6 +164,16 @@ function timelineOf<P, S extends SourceInfo>({ known, codec, head, nudge }: Open
 
 function parsePosition(text: string): unknown {
   return (JSON.parse(text) as { readonly position?: unknown }).position ?? null;
+}
+
+interface KnownStatements {
+  readonly compiled: readonly string[];
+  readonly paused: readonly string[];
+}
+
+/** Of what the stage has put there. */
+function parseStatements(text: string | undefined): KnownStatements {
+  return text === undefined ? { compiled: [], paused: [] } : (JSON.parse(text) as KnownStatements);
 }
 
 /** The tables that statements name, as they are now; those that are not captured are left out. */

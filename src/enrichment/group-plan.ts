@@ -158,7 +158,20 @@ class GroupScope implements Scope {
 
   call(call: Expr & { readonly kind: 'call' }): Typed | null {
     const { name, args, star, at } = call;
-    if (!AGGREGATE_NAMES.has(name)) return null;
+    if (!AGGREGATE_NAMES.has(name)) {
+      if (name === 'EXPLODE')
+        throw sqlError(
+          this.source,
+          at,
+          'EXPLODE and GROUP BY are two steps: explode in a stream of its own, and group that',
+        );
+      if (this.inner.call(call) === null) return null;
+      throw sqlError(
+        this.source,
+        at,
+        `${name} is different from event to event of a group; put it into GROUP BY or into an aggregate`,
+      );
+    }
     const compiled = args.map((arg) => compileExpression(arg, this.inner));
     const aggregate = bindAggregate({ name, args: compiled, scope: this.inner, at }, star);
     const slot = this.keys.length + 2 + this.aggregates.length;

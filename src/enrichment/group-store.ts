@@ -6,15 +6,15 @@
  * | `enrich-table/<table>` | `{v, statement, epoch, time, arrivals}`: hash of the statement, run that wrote it, stream time, events grouped |
  * | `enrich-group/<table>/<group>` | `[time, shown, rows, counts, ordinals, values]` of the group, whose name is its keys and window as JSON |
  */
-import { hash } from 'node:crypto';
 import { type Aggregate, type AggregateState, newState } from './aggregates.ts';
 import type { GroupPlan } from './group-plan.ts';
 import type { ShownRow } from './queries/result-table.ts';
 import type { Replica } from './replica.ts';
 import { type RowCodec, rowCodec } from './row-text.ts';
 import type { Evaluate, Frame, Problem } from './sql/frame.ts';
-import type { SqlType } from './sql/sql-type.ts';
+import { type SqlType, typeText } from './sql/sql-type.ts';
 import type { KeyValue, SqlValue } from './sql/value.ts';
+import { statementHash } from './statement-hash.ts';
 import type { StoredRow } from './store.ts';
 import { type JoinAsOf, type ReadTable, tableKey } from './table-source.ts';
 
@@ -48,8 +48,8 @@ export interface Group {
 export interface GroupStoreOptions {
   /** Name of the table that the groups make. */
   readonly name: string;
-  /** The whole of it: groups of another one are of no use. */
-  readonly statement: string;
+  /** Of its statement and of those that make what it reads: groups of another one are of no use. */
+  readonly lineage: string;
   readonly group: GroupPlan;
   readonly columns: readonly { readonly run: Evaluate }[];
   /** What the rows that are grouped come from. */
@@ -243,6 +243,11 @@ export class GroupStore implements ReadTable {
     return this.#before.keys();
   }
 
+  /** A group as an earlier run has shown it: for those that read the table its row is the one before. */
+  recall(group: Group): void {
+    if (this.#remembers && group.shown) this.#before.set(group.key, this.row(group).row);
+  }
+
   endTransaction(): void {
     this.#before.clear();
   }
@@ -263,8 +268,11 @@ export class GroupStore implements ReadTable {
     return { row: columns.map(({ run }) => run(frame)), passes };
   }
 
+  /** The same statement over columns of other types keeps other things. */
   get #statementHash(): string {
-    return hash('sha256', this.#options.statement, 'hex').slice(0, 16);
+    const { lineage, group } = this.#options;
+    const kept = group.aggregates.flatMap(({ valueType, itemType }) => [valueType, itemType]);
+    return statementHash([lineage, ...[...this.#keyTypes, ...kept].map((type) => typeText(type))].join('\n'));
   }
 
   *#stored(known: ReadonlyMap<string, string>): Generator<Group> {

@@ -28,6 +28,7 @@ import { nameText } from './sql/words.ts';
 import { printStatement } from './sql/print-statement.ts';
 import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
 import { BIGINT, typeText } from './sql/sql-type.ts';
+import { statementHash } from './statement-hash.ts';
 import { memoryStore } from './store.ts';
 import { topicSource } from './topic-source.ts';
 import { compileTableSelect, type TableSelect } from './table-select.ts';
@@ -61,6 +62,8 @@ export interface TableQueryPlan extends Pick<
 > {
   readonly id: string;
   readonly statement: string;
+  /** Hash of the statement and of those that make what it reads. */
+  readonly lineage: string;
   readonly target: StreamSource;
   readonly onError: OnError;
   /** Null without GROUP BY. */
@@ -77,6 +80,18 @@ export interface Program {
   /** Change streams of captured tables. */
   readonly streams: readonly CapturedSource[];
   readonly catalog: Catalog;
+  /** Hashes of all statements but those that do not fit their tables any more. */
+  readonly compiled: readonly string[];
+  readonly paused: readonly PausedStatement[];
+}
+
+/** A statement that fitted its tables once; what depends on it is paused too. */
+export interface PausedStatement {
+  readonly hash: string;
+  readonly statement: string;
+  /** The stream or table that it makes. */
+  readonly target: string | null;
+  readonly error: HeadwaterError;
 }
 
 export interface ProgramContext {
@@ -87,12 +102,14 @@ export interface ProgramContext {
   readonly journal: ReplicaJournal;
   /** Topics of the captured tables' own records. */
   readonly tableTopics: ReadonlySet<string>;
+  /** Hashes of statements that have been compiled before: where they no longer can, it is the tables that changed. */
+  readonly known: ReadonlySet<string>;
 }
 
 /** Throws HeadwaterError with the text's name, line and column. */
 export function compileProgram(declared: DeclaredEnrichment, context: ProgramContext): Program {
   const compiler = new Compiler(declared, context);
-  for (const each of declared.statements) located(each.origin, () => compiler.add(each));
+  for (const each of declared.statements) compiler.addOrPause(each);
   return compiler.program;
 }
 
@@ -109,11 +126,19 @@ class Compiler {
   readonly #inputs = new Set<string>();
   /** Results of queries over topics. */
   readonly #ofTopics = new Set<string>();
+  /** Of each name the hash of its statement and of all that it reads: what is kept of another one is of no use. */
+  readonly #lineage = new Map<string, string>();
+  readonly #mayPause: boolean;
+  readonly #compiled: string[] = [];
+  readonly #paused: PausedStatement[] = [];
   #numbered = 0;
 
-  constructor({ dialect }: DeclaredEnrichment, context: ProgramContext) {
+  constructor({ dialect, statements }: DeclaredEnrichment, context: ProgramContext) {
     this.#dialect = dialect;
     this.#context = context;
+    this.#mayPause = statements.every(({ statement }) =>
+      context.known.has(statementHash(printStatement(statement))),
+    );
   }
 
   get program(): Program {
@@ -125,10 +150,36 @@ class Compiler {
       replicas,
       streams: this.#streams,
       catalog: this.#catalog,
+      compiled: this.#compiled,
+      paused: this.#paused,
     };
   }
 
-  add(declared: Declared): void {
+  /** A script that was followed as it is has not become wrong by itself: what does not fit any more is paused. */
+  addOrPause(declared: Declared): void {
+    const { statement, origin } = declared;
+    const text = printStatement(statement);
+    const hash = statementHash(text);
+    try {
+      if (statement.kind === 'createAs')
+        this.#lineage.set(statement.name, this.#lineageOf(text, statement.select));
+      located(origin, () => this.#add(declared));
+      this.#compiled.push(hash);
+    } catch (error) {
+      if (!this.#mayPause || !(error instanceof HeadwaterError)) throw error;
+      const target = statement.kind === 'insertSelect' ? null : statement.name;
+      this.#paused.push({ hash, statement: text, target, error });
+      // The ids of those behind it stay what they were.
+      if (statement.kind !== 'createSource') this.#numbered++;
+    }
+  }
+
+  #lineageOf(text: string, { from, joins }: Select): string {
+    const read = [from.name, ...joins.map(({ source }) => source.name)];
+    return statementHash([text, ...read.map((name) => this.#lineage.get(name) ?? '')].join('\n'));
+  }
+
+  #add(declared: Declared): void {
     const { statement } = declared;
     switch (statement.kind) {
       case 'createSource':
@@ -294,12 +345,13 @@ class Compiler {
     const { name, target, query, onError } = made;
     const { columns, keyOrder, group } = query;
     const tables = query.kind === 'TABLE' ? query.rows.replicas : [];
+    const lineage = this.#lineage.get(name) ?? '';
     const store =
       group === null
         ? null
         : new GroupStore({
             name,
-            statement: printStatement(declared.statement),
+            lineage,
             group,
             columns,
             replicas: tables,
@@ -327,6 +379,7 @@ class Compiler {
       ...query,
       id: `${prefix}_${this.#numbered++}`,
       statement: printStatement(statement),
+      lineage,
       target,
       onError,
       groups: group === null || store === null ? null : { plan: group, store },

@@ -14,7 +14,7 @@ import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { ENRICH_KEY } from '../state/checkpoint.ts';
+import { ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/checkpoint.ts';
 import { CapturedSource, type RowReader } from './captured-source.ts';
 import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from './group-store.ts';
 import type { StreamEvent } from './event.ts';
@@ -28,7 +28,14 @@ import type { Replica } from './replica.ts';
 import { type RowCodec, rowCodec } from './row-text.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import type { Problem } from './sql/frame.ts';
-import { forgottenTables, openOutputs, outputOf, type Outputs, StreamQueries } from './stream-queries.ts';
+import {
+  forgottenTables,
+  openOutputs,
+  outputOf,
+  type Outputs,
+  statusOf,
+  StreamQueries,
+} from './stream-queries.ts';
 import type { Timeline } from './timeline.ts';
 import type { TopicQueries } from './topic-queries.ts';
 import type { Dialect } from './sql/token-cursor.ts';
@@ -55,6 +62,8 @@ export interface StageOptions<P, S extends SourceInfo> {
     readonly continuous: boolean;
     readonly epoch: number;
   };
+  /** Whether a captured table is still as it was when the statements were compiled. */
+  readonly unchanged: (table: string) => Promise<boolean>;
   readonly log: Log;
   /** Rows of the tables that queries make, for clients that ask; empty where nobody can. */
   readonly results: ReadonlyMap<StreamSource, ResultTable>;
@@ -236,7 +245,17 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   queries(): readonly QueryStatus[] {
-    return [...this.#queries.status(), ...(this.#options.topics?.status() ?? [])];
+    const { program, processing, topics } = this.#options;
+    const paused = program.paused.map(({ statement, target, error }) => ({
+      id: target ?? 'INSERTQUERY',
+      statement,
+      topic: '',
+      records: 0,
+      problems: 0,
+      paused: error.message,
+    }));
+    const tables = statusOf(program.tables, this.#targets, processing);
+    return [...this.#queries.status(), ...tables, ...(topics?.status() ?? []), ...paused];
   }
 
   get failed(): Promise<never> {
@@ -256,6 +275,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       }
       if (!this.#tables.isEmpty) this.#timeMs = this.#options.block.commitTimeMs(change.at);
       this.#last = change.at;
+      if (!this.#uses.has(change.table)) await this.#prepare(change.table);
       if (change.kind === 'truncate') this.#truncate(change);
       else this.#readRow(change, batch.bytes / batch.changes.length);
     }
@@ -322,7 +342,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
           }
         }
       } catch (error) {
-        if (signal.aborted) throw error;
+        const changed = error instanceof HeadwaterError && error.code === 'enrich.table-changed';
+        if (signal.aborted || changed) throw error;
         throw unreadable(table, error);
       }
       signal.throwIfAborted();
@@ -387,7 +408,10 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   #firstState(): ReadonlyMap<string, string | null> {
     const { image, checkpoint } = this.#options;
     const state = new Map<string, string | null>();
+    const { compiled, paused } = this.#options.program;
     const restored = new Set([...this.#queries.restored, ...this.#tables.restored.map(checkpointName)]);
+    for (const { target } of paused) if (target !== null) restored.add(checkpointName(target));
+    state.set(ENRICH_STATEMENTS_KEY, JSON.stringify({ compiled, paused: paused.map(({ hash }) => hash) }));
     const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
     for (const key of forgottenTables(checkpoint.known, prefixes, restored)) state.set(key, null);
     for (const [key, value] of this.#flushed()) state.set(key, value);
@@ -413,6 +437,24 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     return [...this.#queries.stores.flatMap((store) => store.flush()), ...this.#tables.flush()];
   }
 
+  /**
+   * Sees to it that rows of that version can be read. One that does not fit the statements is an older one, where the
+   * table is still as it was when they were compiled; else they are to be compiled anew: throws `enrich.table-changed`.
+   */
+  async #prepare(table: TableSchema): Promise<void> {
+    try {
+      this.#use(table);
+    } catch (error) {
+      if (!(error instanceof HeadwaterError) || error.code !== 'enrich.table-changed') throw error;
+      const { unchanged, log } = this.#options;
+      const name = tableName(table.id);
+      if (!(await unchanged(name))) throw error;
+      log.warn({ table: name }, 'rows of an older version of the table are cast to what it is now');
+      for (const { captured } of [...this.#inputs.values(), ...this.#replicas])
+        if (tableName(captured.id) === name) captured.takeOlder();
+    }
+  }
+
   #use(table: TableSchema): TableUse {
     let use = this.#uses.get(table);
     if (use === undefined) {
@@ -423,6 +465,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
           ({ captured, queries }) => queries.length > 0 && tableName(captured.id) === name,
         ),
       };
+      for (const replica of use.replicas) replica.captured.reader(table);
+      for (const { captured } of use.inputs) captured.reader(table);
       // Each version of a table is an object of its own.
       if (this.#uses.size > 1_000) this.#uses.clear();
       this.#uses.set(table, use);
@@ -452,7 +496,10 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     for (const replica of replicas) {
       // What is read again of a table that is complete says nothing new.
       if (op === 'r' && (replica.ready || this.#options.partly.has(tableName(change.table.id)))) continue;
-      this.#upsert(replica, replica.captured.reader(change.table), before, op === 'd' ? null : after, seq);
+      const reader = replica.captured.reader(change.table);
+      // A table that was read later holds what the change has come to, in its present types.
+      if (reader.adapted && this.#aheadIndexes.has(replica.index)) continue;
+      this.#upsert(replica, reader, before, op === 'd' ? null : after, seq);
     }
     for (const input of inputs) {
       const event = this.#event(input, change);

@@ -36,6 +36,22 @@ export function outputOf(outputs: Outputs, { target }: { readonly target: Stream
   return output;
 }
 
+/** Of queries that run. */
+export function statusOf(
+  plans: readonly Pick<QueryPlan, 'id' | 'statement' | 'target'>[],
+  outputs: Outputs,
+  processing: ProcessingLog,
+): readonly QueryStatus[] {
+  return plans.map(({ id, statement, target }) => ({
+    id,
+    statement,
+    topic: target.sink?.topic ?? '',
+    records: outputs.get(target)?.records ?? 0,
+    problems: processing.countOf(id),
+    paused: null,
+  }));
+}
+
 /** What the checkpoint holds, whether the inputs go on from it, and which run this is. */
 export interface RunCheckpoint {
   readonly known: ReadonlyMap<string, string>;
@@ -78,13 +94,11 @@ export class StreamQueries {
 
   status(): readonly QueryStatus[] {
     const { outputs, processing } = this.#options;
-    return this.queries.map(({ plan: { id, statement, target } }) => ({
-      id,
-      statement,
-      topic: target.sink?.topic ?? '',
-      records: outputs.get(target)?.records ?? 0,
-      problems: processing.countOf(id),
-    }));
+    return statusOf(
+      this.queries.map(({ plan }) => plan),
+      outputs,
+      processing,
+    );
   }
 
   #aggregation(

@@ -8,12 +8,12 @@ import type { TableQueryPlan } from './program.ts';
 import { isAhead, type OutputStream, stopped } from './query.ts';
 import type { ShownRow } from './queries/result-table.ts';
 import type { Frame, Problem } from './sql/frame.ts';
-import { sameRow } from './sql/value.ts';
-import type { KeyValue, SqlValue } from './sql/value.ts';
+import { type KeyValue, sameRow, type SqlValue } from './sql/value.ts';
+import { typeText } from './sql/sql-type.ts';
+import { statementHash } from './statement-hash.ts';
 import type { StoredRow } from './store.ts';
 import { keyValues } from './table-source.ts';
 import type { ProcessingLog } from './processing-log.ts';
-import { hash } from 'node:crypto';
 
 /** Rows between two looks at the sink's back-pressure. */
 const ROWS_A_BREATH = 1_000;
@@ -100,7 +100,14 @@ export class TableQuery {
         if (contribution !== null) this.#apply(contribution, 'add', timeMs);
       }
     }
-    if (groups !== null) {
+    if (groups === null) {
+      // Groups that have gone since an earlier run showed them, and what that run made of them.
+      for (const key of rows.reader.changedKeys()) {
+        const gone = rows.lookUp(key, 'COMMIT', 0) === null;
+        if (gone && rows.lookUp(key, 'BEFORE', 0) !== null) this.#write(this.#rowOfKey(key), false, timeMs);
+      }
+    } else {
+      for (const group of this.#former) groups.store.recall(group);
       const former = new Map(this.#former.map((group) => [group.id, group]));
       for (const group of groups.store.values()) {
         if (++since % ROWS_A_BREATH === 0) await ready();
@@ -140,7 +147,8 @@ export class TableQuery {
   }
 
   get #statementHash(): string {
-    return hash('sha256', this.plan.statement, 'hex').slice(0, 16);
+    const { lineage, target } = this.plan;
+    return statementHash([lineage, ...target.columns.map(({ type }) => typeText(type))].join('\n'));
   }
 
   #wasFilled({ known, continuous, epoch }: Omit<GroupRun, 'note'>): boolean {
@@ -151,7 +159,7 @@ export class TableQuery {
   }
 
   #changeRows(timeMs: number): void {
-    const { rows, target, keyOrder } = this.plan;
+    const { rows, target } = this.plan;
     const types = target.columns.map(({ type }) => type);
     for (const key of rows.reader.changedKeys()) {
       const before = rows.row(key, { asOf: 'BEFORE', seq: 0, note: unsaid });
@@ -159,17 +167,19 @@ export class TableQuery {
       if (after !== null) {
         if (before === null || !sameRow(types, before, after)) this.#write(after, true, timeMs);
       } else if (before !== null) this.#write(before, false, timeMs);
-      else if (isAhead(rows, this.#ahead)) {
-        // The table was read when the row had gone already; the topic may still show it.
-        const row: SqlValue[] = types.map(() => null);
-        const values = keyValues(
-          keyOrder.map((column) => types[column] ?? { kind: 'STRING' }),
-          key,
-        );
-        for (const [i, column] of keyOrder.entries()) row[column] = values[i] ?? null;
-        this.#write(row, false, timeMs);
-      }
+      // The table was read when the row had gone already; the topic may still show it.
+      else if (isAhead(rows, this.#ahead)) this.#write(this.#rowOfKey(key), false, timeMs);
     }
+  }
+
+  /** Its key, and NULL for the rest. */
+  #rowOfKey(key: KeyValue): readonly SqlValue[] {
+    const { target, keyOrder } = this.plan;
+    const row: SqlValue[] = target.columns.map(() => null);
+    const types = keyOrder.flatMap((column) => target.columns[column]?.type ?? []);
+    const values = keyValues(types, key);
+    for (const [i, column] of keyOrder.entries()) row[column] = values[i] ?? null;
+    return row;
   }
 
   #changeGroups(timeMs: number): void {

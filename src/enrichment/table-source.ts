@@ -37,7 +37,7 @@ export function tableKey(types: readonly SqlType[], values: readonly SqlValue[])
 }
 
 /** One text for several values; none of them is null. */
-export function compositeKey(types: readonly SqlType[], values: readonly SqlValue[]): string {
+function compositeKey(types: readonly SqlType[], values: readonly SqlValue[]): string {
   return JSON.stringify(types.map((type, i) => String(keyOf(type, values[i] ?? null))));
 }
 

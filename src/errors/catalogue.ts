@@ -626,11 +626,12 @@ export const CATALOGUE = {
     advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
   },
   'enrich.table-changed': {
-    fate: 'halt',
+    fate: 'retry',
     exit: 1,
     summary:
       'A column that enrich.sql uses was dropped, or has a type that its former one does not widen to.',
-    advice: 'Change the statements of enrich.sql to the table as it is now, and start again.',
+    advice:
+      'Nothing to do: the statements are compiled again for the table as it is now. A query that no longer fits it is paused, and the log names it.',
   },
   'enrich.table-unreadable': {
     fate: 'halt',

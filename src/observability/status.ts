@@ -91,6 +91,8 @@ export interface QueryStatus {
   readonly records: number;
   /** Rows for which an expression failed, since the attempt began. */
   readonly problems: number;
+  /** Why the statement no longer fits the tables it names, and rests; null while it runs. */
+  readonly paused: string | null;
 }
 
 export interface PipelineCounters {

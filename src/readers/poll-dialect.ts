@@ -1,5 +1,6 @@
 import type { RowChange } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
+import type { Row } from '../model/value.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import type { CapturedTable, Finding } from './reader.ts';
 
@@ -103,10 +104,29 @@ export interface PollDialect extends AsyncDisposable {
   /** Tables are to be described, and their schemas numbered, anew. */
   forget(): void;
   read(table: PolledTable, scan: PollScan, signal: AbortSignal): AsyncIterable<PollBlock>;
+  /** Keys alone, as Values of the key's columns, in the order of the key; about so many of them from `after` on. */
+  keys(table: PolledTable, page: PollKeyPage, signal: AbortSignal): Promise<PollKeys>;
   /** Greatest value of the column `order` begins with; null for an empty table. */
   greatest(table: PolledTable, signal: AbortSignal): Promise<string | null>;
   /** Rows for snapshots, on connections of their own. */
   snapshots(): SnapshotSource<unknown>;
+}
+
+export interface PollKeyPage {
+  /** As PollKeys gives it; null: from the beginning. */
+  readonly after: readonly string[] | null;
+  readonly limit: number;
+}
+
+export interface PollKeys {
+  readonly keys: readonly Row[];
+  /** Where to go on; null at the end. */
+  readonly after: readonly string[] | null;
+}
+
+/** What rows are recognised by: columns of a key, or what they are put in order by; none where neither is there. */
+export function keyOf({ schema, order }: Pick<PolledTable, 'schema' | 'order'>): readonly number[] {
+  return schema.key.length > 0 ? schema.key : order;
 }
 
 /** A table was altered since it was described. */

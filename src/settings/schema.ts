@@ -337,7 +337,7 @@ export const FILE_SCHEMA = block({
     sql: text('host:port, or off')
       .optional()
       .describe(
-        'host:port of the SQL interface, for ksqlDB’s clients and `headwater sql`; off for none. Without it 127.0.0.1:8088 is tried where there are statements, and done without if taken.',
+        'host:port of the SQL interface, for ksqlDB’s clients; off for none. Without it 127.0.0.1:8088 is tried where there are statements, and done without if taken.',
       ),
     token: secret()
       .optional()

@@ -18,6 +18,7 @@
  * | `registry/<subject>` | id and hash of the schema last written under a registry's subject (schema/registry/) |
  * | `paused/<schema>.<table>` | why the table's changes are left out (emitter/paused-tables.ts) |
  * | `topic/<schema>.<table>` | the topic the table goes on in after an incompatible change |
+ * | `enrich-statements` | `{compiled, paused}`: hashes of the statements that fitted their tables once, and of those that no longer do |
  * | `poll/<schema>.<table>` | TableCursor: how far the table has been polled (readers/polling/cursor.ts) |
  * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/aggregation.ts) |
  *
@@ -34,6 +35,7 @@ export const REQUEST_PREFIX = 'request/';
 export const SNAPSHOT_PAUSED_KEY = 'snapshot-paused';
 export const SCHEMA_PREFIX = 'schema/';
 export const ENRICH_KEY = 'enrich';
+export const ENRICH_STATEMENTS_KEY = 'enrich-statements';
 export const HISTORY_PREFIX = 'history/';
 export const FOLLOWED_PREFIX = 'followed/';
 export const REGISTRY_PREFIX = 'registry/';

@@ -96,6 +96,30 @@ describe('enrich', () => {
     expect([found[0]?.headers.__asof, found[2]?.headers.__asof]).toEqual(['snapshot', undefined]);
   });
 
+  it('pauses only what no longer fits a table that is altered while the log is read', async () => {
+    const both = `${statements(name, 'enriched')}
+      CREATE STREAM prices WITH (KAFKA_TOPIC = 'prices') AS SELECT id, price FROM orders;`;
+    const path = await file(both);
+    expect(await runToEnd(path)).toMatchObject({ exit: 0 });
+    const priced = async (): Promise<number> =>
+      (await readFiles(files.path(`${name}-records`))).filter(({ topic }) => topic === 'prices').length;
+    await using run = new Headwater(['run', path]);
+    await run.until(({ state }) => state === 'streaming');
+    await database.query(`INSERT INTO orders VALUES (501, 3, 1, 'bronze')`);
+    while ((await priced()) < 501) await sleep(50);
+    await database.query(`ALTER TABLE orders DROP COLUMN expected; INSERT INTO orders VALUES (502, 3, 1)`);
+    while ((await priced()) < 502) await sleep(50);
+    await run.kill();
+    expect((await enriched()).at(-1)?.value).toMatchObject({ id: 501, club: 'bronze' });
+    await database.query(
+      `ALTER TABLE orders ADD COLUMN expected text; INSERT INTO orders VALUES (503, 3, 1, 'bronze')`,
+    );
+    const { exit, stderr } = await runToEnd(path);
+    expect([exit, stderr]).toEqual([0, expect.stringContaining('was paused fits its tables again')]);
+    expect((await enriched()).at(-1)?.value).toMatchObject({ id: 503, club: 'bronze' });
+    expect(await priced()).toBe(503);
+  });
+
   it('is added to a pipeline that runs already, taken away, and added again without old rows', async () => {
     expect(await runToEnd(await file(null))).toMatchObject({ exit: 0 });
     await database.query(`UPDATE customers SET club = 'silver' WHERE id = 1`);

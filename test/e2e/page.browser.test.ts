@@ -178,6 +178,7 @@ const SHOP: PipelineStatus = {
       topic: 'ratings',
       records: 12_345,
       problems: 2,
+      paused: null,
     },
   ],
 };
@@ -274,7 +275,9 @@ test('takes nothing from the database for markup', async () => {
       lastError: { code: HOSTILE, message: HOSTILE, advice: HOSTILE, at: at(1) },
       position: { lsn: HOSTILE },
       tables: [hostile],
-      queries: [{ id: HOSTILE, statement: HOSTILE, topic: HOSTILE, records: 1, problems: 0 }],
+      queries: [
+        { id: HOSTILE, statement: HOSTILE, topic: HOSTILE, records: 1, problems: 0, paused: HOSTILE },
+      ],
     },
   ]);
   await page.getByRole('button', { name: 'again' }).click();

@@ -63,3 +63,21 @@ export function replayed(all: readonly PolledRow[]): readonly Readonly<Record<st
   }
   return [...rows.values()];
 }
+
+/** All records, once they satisfy `enough`; what they come to is for the caller to assert. */
+export async function delivered(
+  polled: PolledPipeline,
+  enough: (rows: readonly PolledRow[]) => boolean,
+): Promise<readonly PolledRow[]> {
+  for (;;) {
+    const rows = await polledRows(polled).catch((): readonly PolledRow[] => []);
+    if (enough(rows)) return rows;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** `u 1 2 1 3`: the operation, and columns of the row before and after. */
+export function changeText({ op, before, after }: PolledRow, columns: readonly string[]): string {
+  const cells = [before, after].flatMap((row) => columns.map((column) => row?.[column] ?? '-'));
+  return [op, ...cells.map((cell) => (typeof cell === 'string' ? cell : JSON.stringify(cell)))].join(' ');
+}

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomFrom, writeOverlapping } from '../support/overlapping-writers.ts';
 import { mariadbVersions, mysqlVersions, testMariadb, testMysql } from '../support/servers.ts';
 import { Headwater, type Workspace, workspace } from './headwater.ts';
-import { caughtUp, polledPipeline, polledRows, replayed } from './polling-support.ts';
+import { caughtUp, changeText, delivered, polledPipeline, polledRows, replayed } from './polling-support.ts';
 
 let files: Workspace;
 beforeAll(async () => (files = await workspace()));
@@ -17,6 +17,34 @@ const SERVERS = [
 const SEED = 21;
 
 describe.each(SERVERS)('polling of $name', ({ open }) => {
+  it('knows rows by its own state: creates, rows before, and deletes', async () => {
+    await using database = await open();
+    await database.query(`CREATE TABLE t (id varchar(10), v int, updated_at datetime, PRIMARY KEY (id));
+      INSERT INTO t VALUES ('a', 1, '2020-01-01'), ('b', 2, '2020-01-01'), ('c', 3, '2020-01-01')`);
+    const at = `${database.name}.t`;
+    const polled = await polledPipeline(files, {
+      url: database.url,
+      tables: [at],
+      poll: `{ every: 100ms, tables: { ${at}: { timestamp: updated_at, delete_sweep: 1s, remember: rows } } }`,
+    });
+    {
+      await using daemon = new Headwater(['run', polled.file]);
+      await delivered(polled, (rows) => rows.length === 3);
+      await database.query(`UPDATE t SET v = 10, updated_at = now() WHERE id = 'a'`);
+      await delivered(polled, (rows) => rows.length === 4);
+      await daemon.kill();
+    }
+    await database.query(`INSERT INTO t VALUES ('d', 4, now())`);
+    await database.query(`DELETE FROM t WHERE id = 'b'`);
+    {
+      await using daemon = new Headwater(['run', polled.file]);
+      await delivered(polled, (rows) => rows.length === 6);
+      await daemon.stop();
+    }
+    const changes = (await polledRows(polled)).map((row) => changeText(row, ['id', 'v']));
+    expect(changes).toEqual(['r - - a 1', 'r - - b 2', 'r - - c 3', 'u a 1 a 10', 'c - - d 4', 'd b 2 - -']);
+  });
+
   it(`loses and repeats nothing while transactions overlap and it is killed (seed ${SEED})`, async () => {
     await using database = await open();
     const begin = `SELECT 1 AS i UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5`;

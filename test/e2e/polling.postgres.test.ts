@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomFrom, writeOverlapping } from '../support/overlapping-writers.ts';
 import { postgresVersions, testDatabase } from '../support/servers.ts';
 import { Headwater, headwater, logLines, type Workspace, workspace } from './headwater.ts';
-import { caughtUp, polledPipeline, polledRows, replayed } from './polling-support.ts';
+import { caughtUp, changeText, delivered, polledPipeline, polledRows, replayed } from './polling-support.ts';
 
 let files: Workspace;
 beforeAll(async () => (files = await workspace()));
@@ -39,6 +39,79 @@ describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
     expect(seen).toEqual([
       ['r', 'PENDING', 'first', 'polling'],
       ['u', 'SHIPPED', 'third', 'polling'],
+    ]);
+  });
+
+  it('knows rows by its own state: creates, rows before, deletes, and updates without a new time', async () => {
+    await using database = await testDatabase(version);
+    await database.query(`CREATE TABLE t (id int PRIMARY KEY, v int, updated_at timestamptz DEFAULT now());
+      INSERT INTO t VALUES (1, 1, '2020-01-01'), (2, 2, '2020-01-01'), (3, 3, '2020-01-01')`);
+    const polled = await polledPipeline(files, {
+      url: database.url,
+      tables: ['public.*'],
+      poll: '{ every: 100ms, tables: { public.t: { timestamp: updated_at, delete_sweep: 1s, remember: rows } } }',
+    });
+    {
+      await using daemon = new Headwater(['run', polled.file]);
+      await delivered(polled, (rows) => rows.length === 3);
+      await database.query('UPDATE t SET v = 10, updated_at = now() WHERE id = 1');
+      await delivered(polled, (rows) => rows.length === 4);
+      await daemon.kill();
+    }
+    await database.query('INSERT INTO t VALUES (4, 4)');
+    await database.query('DELETE FROM t WHERE id = 2');
+    {
+      await using daemon = new Headwater(['run', polled.file]);
+      await delivered(polled, (rows) => rows.length === 6);
+      await database.query('UPDATE t SET v = 30 WHERE id = 3');
+      await delivered(polled, (rows) => rows.length === 7);
+      await daemon.stop();
+    }
+    expect((await polledRows(polled)).map((row) => changeText(row, ['id', 'v']))).toEqual([
+      'r - - 1 1',
+      'r - - 2 2',
+      'r - - 3 3',
+      'u 1 1 1 10',
+      'c - - 4 4',
+      'd 2 2 - -',
+      'u 3 3 3 30',
+    ]);
+    const { stdout } = await headwater(['doctor', polled.file]);
+    expect(stdout).toContain('found 1 rows that had changed without its timestamp');
+  });
+
+  it('polls views and queries, and reads what is in no index and no key whole', async () => {
+    await using database = await testDatabase(version);
+    await database.query(`CREATE TABLE sales (id int PRIMARY KEY, shop text, amount numeric(8,2), at timestamp NOT NULL);
+      CREATE VIEW big AS SELECT id, amount FROM sales WHERE amount > 10;
+      CREATE TABLE keyless (v int);
+      INSERT INTO sales VALUES (1, 'a', 5, now() AT TIME ZONE 'UTC'), (2, 'a', 20, now() AT TIME ZONE 'UTC');
+      INSERT INTO keyless VALUES (1), (1)`);
+    const polled = await polledPipeline(files, {
+      url: database.url,
+      tables: ['public.big', 'public.keyless', 'reports.shops'],
+      poll: `{ every: 100ms, tables: { public.big: { key: id },
+        reports.shops: { query: "SELECT shop, sum(amount) AS total, max(at) AS at FROM sales GROUP BY shop", key: shop, timestamp: at } } }`,
+    });
+    await caughtUp(polled);
+    await database.query(`INSERT INTO sales VALUES (3, 'b', 30, now() AT TIME ZONE 'UTC');
+      UPDATE sales SET amount = 21, at = now() AT TIME ZONE 'UTC' WHERE id = 2; INSERT INTO keyless VALUES (2)`);
+    await caughtUp(polled);
+    const of = async (table: string): Promise<readonly unknown[]> =>
+      replayed((await polledRows(polled)).filter(({ source }) => source['table'] === table));
+    expect(await of('big')).toEqual([
+      { id: 2, amount: 'CDQ=' },
+      { id: 3, amount: 'C7g=' },
+    ]);
+    expect((await of('shops')).map((row) => (row as { readonly shop: string }).shop).sort()).toEqual([
+      'a',
+      'b',
+    ]);
+    const keyless = (await polledRows(polled)).filter(({ source }) => source['table'] === 'keyless');
+    expect(keyless.map(({ op, after }) => [op, after?.['v']])).toEqual([
+      ['r', 1],
+      ['r', 1],
+      ['u', 2],
     ]);
   });
 

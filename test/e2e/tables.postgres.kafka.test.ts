@@ -135,7 +135,9 @@ describe('a table that goes wrong', () => {
   it('a change that cannot be encoded is counted, and the table is not said to stand still', async () => {
     const own = ['tables: { public.b: { key: [code] } }'];
     await database.query('ALTER TABLE b ADD code text');
-    await using run = new Headwater(['run', await file(['public.b'], own)]);
+    const settings = await file(['public.b'], own);
+    expect((await headwater(['dlq', 'list', settings])).stdout).toBe('There are no dead letters.\n');
+    await using run = new Headwater(['run', settings]);
     await run.until(({ state, confirmed }) => state === 'streaming' && confirmed !== null);
     // The log holds no `code` of the old row, so the delete has no key.
     await database.query(
@@ -155,6 +157,14 @@ describe('a table that goes wrong', () => {
       },
     ]);
     expect(run.log.filter(({ code }) => code === 'delivery.key-unknown')).toHaveLength(1);
+    const listed = await headwater(['dlq', 'list', settings, '--json']);
+    expect(JSON.parse(listed.stdout)).toMatchObject({
+      deadLetters: [{ table: 'public.b', topic: topic('b'), code: 'delivery.key-unknown', count: 2 }],
+    });
+    const shown = await headwater(['dlq', 'show', settings]);
+    expect(shown.stdout).toMatch(
+      /^0:\d+ {2}\S+ {2}public\.b d {2}delivery\.key-unknown\n {2}.+\n {2}source \{/,
+    );
     expect((await run.get('/metrics')).body).toMatch(
       /headwater_table_dead_letters_total\{[^}]*public\.b[^}]*\} 2/,
     );

@@ -82,7 +82,10 @@ export function stateAt(
   const state = new Map(tables.map((each) => [each, new Map<string, Row>()]));
   for (const transaction of log.slice(0, count)) {
     for (const { table, op, before, after } of transaction) {
-      const rows = state.get(table)!;
+      // Whatever version of the table the change was made in.
+      const now = tables.find((each) => tableName(each.id) === tableName(table.id));
+      const rows = now === undefined ? undefined : state.get(now);
+      if (rows === undefined) continue;
       const keyOf = (row: Row): string => JSON.stringify(table.key.map((index) => String(row[index])));
       if (op === 't') rows.clear();
       if (before != null) rows.delete(keyOf(before));
@@ -108,6 +111,7 @@ export class EnrichmentRig implements Disposable {
   readonly dir = mkdtempSync(join(tmpdir(), 'headwater-enrich-'));
   readonly committed: WrittenRecord[] = [];
   readonly warnings: string[] = [];
+  readonly errors: { readonly statement?: string; readonly error?: string }[] = [];
   /** Where clients ask. */
   readonly desk = new QueryDesk();
   position: At | null = null;
@@ -135,6 +139,7 @@ export class EnrichmentRig implements Disposable {
     const log: Log = {
       ...SILENT,
       warn: (fields, msg) => this.warnings.push(`${msg} ${JSON.stringify(fields)}`),
+      error: (fields) => this.errors.push(fields),
     };
     const fresh = this.position === null;
     const epoch = this.epoch + 1;
@@ -183,9 +188,9 @@ export class EnrichmentRig implements Disposable {
   }
 
   #source(): SnapshotSource<At, Source> {
-    const { tables, log } = this.options;
+    const { log } = this.options;
     const plan = (id: TableSchema['id']): Promise<TablePlan> => {
-      const schema = tables.find((each) => tableName(each.id) === tableName(id))!;
+      const schema = this.options.tables.find((each) => tableName(each.id) === tableName(id))!;
       const chunks = [{ from: null, to: null }];
       return Promise.resolve({ id, schema, by: 'key', key: schema.key, chunks, estimatedRows: null });
     };
@@ -194,7 +199,7 @@ export class EnrichmentRig implements Disposable {
       openView: () => Promise.resolve(null),
       openWindows: () => Promise.resolve({ plan, ...close }),
       openOwnView: () => {
-        const state = stateAt(tables, log, this.viewAt);
+        const state = stateAt(this.options.tables, log, this.viewAt);
         return Promise.resolve({
           position: { tx: this.viewAt, mid: 0 },
           plan,

@@ -41,6 +41,7 @@ function compile(sql: string, dialect: 'friendly' | 'ksqldb' = 'friendly'): Prog
       shown: (each) => each.columns.map((column, index) => ({ index, column, write: null })),
       journal: { put: ignore, delete: ignore, clear: ignore },
       tableTopics: new Set(['shop.public.ratings']),
+      known: new Set(),
     },
   );
 }
@@ -109,6 +110,57 @@ describe('the statements of the talks, as they are printed there', () => {
     );
     const joined = 'CREATE STREAM a AS SELECT * FROM ratings r JOIN customers c ON r.user_id = c.id;';
     expect(columnsOf(compile(joined, 'ksqldb'))).toContain('C_CLUB_STATUS');
+  });
+});
+
+describe('each leniency of the friendly dialect', () => {
+  it.each([
+    [
+      'an alias that is the beginning of one source',
+      'CREATE STREAM a AS SELECT rating_id, RAT.stars FROM ratings;',
+      'RAT is not declared and taken for RATINGS',
+      'there is no source RAT in FROM',
+    ],
+    [
+      'ROWKEY for the one key column',
+      'CREATE STREAM a AS SELECT rating_id, stars FROM ratings WHERE ROWKEY > 3;',
+      'ROWKEY is taken for the key column RATING_ID',
+      'there is no column ROWKEY in RATINGS',
+    ],
+    [
+      'an alias of the projection in HAVING',
+      'CREATE TABLE a AS SELECT channel, COUNT(*) AS n FROM ratings GROUP BY channel HAVING n > 1;',
+      'N in HAVING is taken for the column of the projection',
+      'there is no column N in RATINGS',
+    ],
+    [
+      'the key of a stream that is not in the projection',
+      'CREATE STREAM a AS SELECT stars FROM ratings;',
+      'the key column RATING_ID is not in the projection and added to it',
+      'the key column RATING_ID has to be part of the projection',
+    ],
+    [
+      'the key of a join that is not in the projection',
+      'CREATE STREAM a AS SELECT stars, name FROM ratings r JOIN customers c ON r.user_id = c.id;',
+      'the key column USER_ID is not in the projection and added to it',
+      'the key column USER_ID has to be part of the projection',
+    ],
+    [
+      'the key of a group that is not in the projection',
+      'CREATE TABLE a AS SELECT COUNT(*) AS n FROM ratings GROUP BY channel;',
+      'the key column CHANNEL is not in the projection and added to it',
+      'the grouping expression CHANNEL has to be part of the projection',
+    ],
+    [
+      'the key of a table that is not in the projection',
+      'CREATE TABLE a AS SELECT name FROM customers;',
+      'the key column ID is not in the projection and added to it',
+      'the key column ID has to be part of the projection',
+    ],
+  ])('%s: a warning there, an error in ksqldb', (_, sql, warning, error) => {
+    const { queries, tables } = compile(sql);
+    expect([...queries, ...tables].flatMap(({ warnings }) => warnings)).toEqual([warning]);
+    expect(said(sql, 'ksqldb')).toContain(error);
   });
 });
 
@@ -205,6 +257,11 @@ describe('errors point to what is wrong and say what was probably meant', () => 
       'the gap that ends a SESSION is at least a millisecond',
     ],
     ['SELECT * FROM ratings', 'events as they are make a stream: write CREATE STREAM'],
+    ['SELECT channel, EXPLODE(tags) AS t, COUNT(*) AS n FROM ratings GROUP BY channel', 'are two steps'],
+    [
+      'SELECT channel, CDC_OP() AS op, COUNT(*) AS n FROM ratings GROUP BY channel',
+      'CDC_OP is different from event to event',
+    ],
     ['SELECT id FROM customers', 'a table needs a column besides its key'],
     ['SELECT id, name FROM customers PARTITION BY name', 'PARTITION BY belongs to streams'],
     [

@@ -54,6 +54,45 @@ describe('a join of tables whose keys have several columns', () => {
   });
 });
 
+describe('a table whose own statement is as before', () => {
+  it('is written anew where that of a table it reads is another one', async () => {
+    const sql = (least: number): string => `CREATE TABLE lines WITH (CDC_TABLE = 'shop.public.lines');
+      CREATE TABLE many AS SELECT nr, unit, sum FROM lines WHERE sum > ${least};
+      CREATE TABLE units AS SELECT unit, COUNT(*) AS n FROM many GROUP BY unit;
+      CREATE TABLE told AS SELECT unit, n * 10 AS tens FROM units;`;
+    using rig = new EnrichmentRig({
+      sql: sql(5),
+      tables: [LINES],
+      log: [
+        [
+          { table: LINES, op: 'c', after: [1, 'a', 10] },
+          { table: LINES, op: 'c', after: [2, 'a', 3] },
+        ],
+      ],
+      snapshotAt: 1,
+    });
+    const attempt = await rig.attempt();
+    await attempt.snapshot([LINES]);
+    attempt.commit();
+    await attempt.end();
+    const before = rig.committed.length;
+    Object.assign(rig.options, { sql: sql(2) });
+    const again = await rig.attempt();
+    await rig.load(again);
+    await again.absorb({ changes: [], bytes: 0, resume: { tx: 1, mid: 0 } });
+    again.commit();
+    await again.end();
+    const told = rig.committed.map(({ topic, value }) => `${topic} ${String(value)}`);
+    expect(told.slice(0, before)).toEqual(['MANY {"SUM":10}', 'UNITS {"N":1}', 'TOLD {"TENS":10}']);
+    expect(told.slice(before)).toEqual([
+      'MANY {"SUM":10}',
+      'MANY {"SUM":3}',
+      'UNITS {"N":2}',
+      'TOLD {"TENS":20}',
+    ]);
+  });
+});
+
 describe('keys of tables', () => {
   const types: readonly SqlType[] = [BIGINT, STRING, BOOLEAN, decimal(9, 3), BYTES, DATE];
   const values: fc.Arbitrary<readonly SqlValue[]> = fc.tuple(

@@ -79,6 +79,18 @@ test('without a token no name is answered to that a web page may have pointed he
   }
 });
 
+test('who tries wrong tokens is refused for a while, also with the right one, but never the health paths', async () => {
+  const get = await serve([RUNNING], 'the right token');
+  const wrong = { authorization: 'Bearer a wrong token' };
+  const codes: number[] = [];
+  for (let n = 0; n < 30; n++) codes.push((await get('/status', wrong)).status);
+  expect(codes.slice(0, 20)).toEqual(new Array<number>(20).fill(401));
+  expect(codes).toContain(429);
+  const refused = await get('/status', { authorization: 'Bearer the right token' });
+  if (refused.status === 429) expect(refused.headers.get('retry-after')).toBe('1');
+  expect((await get('/readyz', wrong)).status).toBe(200);
+});
+
 describe('readiness is progress', () => {
   const cases: readonly [what: string, change: Partial<PipelineStatus>, code: number, says: string][] = [
     ['streaming', {}, 200, 'ready\n'],

@@ -7,6 +7,13 @@ import { stringify } from 'yaml';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { readConnectorFile } from '../../src/settings/debezium/connector-file.ts';
 import { type ImportedConnector, importConnector } from '../../src/settings/debezium/import-connector.ts';
+import {
+  BINLOG,
+  COMMON,
+  namesIn,
+  ORACLE,
+  POSTGRES as POSTGRES_ONLY,
+} from '../support/debezium-properties.ts';
 import { loadSettings } from '../../src/settings/load.ts';
 import type { Settings } from '../../src/settings/settings.ts';
 
@@ -200,7 +207,7 @@ describe('what has no equal is said', () => {
     ).toEqual([
       'transforms.f.type: is io.debezium.transforms.Filter',
       'schema.history.internal.*: is not needed',
-      'foo.bar: has no equal in Headwater',
+      'foo.bar: is unknown',
       'decimal.handling.mode: has an equal for string only',
       'publication.autocreate.mode: is filtered always',
       'column.exclude.list: has an expression for several columns',
@@ -286,5 +293,56 @@ describe('what is no such configuration is refused', () => {
         }
       }),
     );
+  });
+});
+
+describe('every property of Debezium’s connectors is known', () => {
+  test.each([
+    ['io.debezium.connector.postgresql.PostgresConnector', COMMON + POSTGRES_ONLY],
+    ['io.debezium.connector.mysql.MySqlConnector', COMMON + BINLOG],
+    ['io.debezium.connector.mariadb.MariaDbConnector', COMMON + BINLOG],
+    ['io.debezium.connector.oracle.OracleConnector', COMMON + ORACLE],
+  ])('of %s', (connector, list) => {
+    const names = namesIn(list);
+    const properties = new Map(names.map((name) => [name, 'true']));
+    properties.set('connector.class', connector);
+    const { notes: told } = importConnector({ name: 'x', properties }, ['kafka:9092']);
+    expect(told.filter(({ message }) => message.startsWith('is unknown'))).toEqual([]);
+  });
+
+  test('and others are listed as unknown', () => {
+    expect(imported({ 'slot.nmae': 'x' }).notes).toEqual([
+      { property: 'slot.nmae', message: 'is unknown: it is left out' },
+    ]);
+  });
+});
+
+test('what only some connectors have is taken along', async () => {
+  const oracle = imported({
+    'connector.class': 'io.debezium.connector.oracle.OracleConnector',
+    'rac.nodes': 'n1:1521, n2:1521',
+    'log.mining.archive.destination.name': 'LOG_ARCHIVE_DEST_2',
+    'log.mining.session.max.ms': '3600000',
+    'log.mining.batch.size.max': '200000',
+  });
+  expect(oracle.notes).toEqual([]);
+  expect(oracle.settings['source']).toMatchObject({
+    oracle: {
+      rac_nodes: ['n1:1521', 'n2:1521'],
+      archive_destinations: ['LOG_ARCHIVE_DEST_2'],
+      session_time: '3600000ms',
+      max_window: 200_000,
+    },
+  });
+  const mysql = {
+    'connector.class': 'io.debezium.connector.mysql.MySqlConnector',
+    'include.query': 'true',
+    'include.schema.changes': 'false',
+    'bigint.unsigned.handling.mode': 'long',
+  };
+  expect(imported(mysql).notes).toEqual([]);
+  expect(await loaded(mysql)).toMatchObject({
+    source: { mysql: { includeQuery: true, unsignedOverflow: 'wrap' } },
+    emit: { schemaChanges: false },
   });
 });

@@ -163,7 +163,8 @@ describe('names of columns behind a statement', () => {
   test('what a definition says of values', () => {
     const columns = createdColumns({
       sql: `CREATE TABLE t (a ENUM('x', _utf8mb4'it''s', "z") CHARACTER SET latin1 NOT NULL, b SET(X'41'),
-        c BIGINT UNSIGNED COMMENT 'a', d INT COMMENT 'unsigned', e TEXT CHARSET = 'greek', f SERIAL)`,
+        c BIGINT UNSIGNED COMMENT 'a', d INT COMMENT 'unsigned', e TEXT CHARSET = 'greek', f SERIAL,
+        g TEXT COLLATE latin1_bin, h TEXT COLLATE uca1400_ai_ci)`,
     });
     expect(columns!.map(({ definition }) => definition)).toEqual([
       { type: 'enum', values: ['x', "it's", 'z'], unsigned: false, charset: 'latin1' },
@@ -172,6 +173,8 @@ describe('names of columns behind a statement', () => {
       { type: 'int', values: null, unsigned: false, charset: null },
       { type: 'text', values: null, unsigned: false, charset: 'greek' },
       { type: 'serial', values: null, unsigned: true, charset: null },
+      { type: 'text', values: null, unsigned: false, charset: 'latin1' },
+      { type: 'text', values: null, unsigned: false, charset: null },
     ]);
   });
 });

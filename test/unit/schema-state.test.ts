@@ -3,6 +3,8 @@ import { historiesOf, repairOf } from '../../src/daemon/schema-history.ts';
 import { PausedTables, pausesTable, type Refusals } from '../../src/emitter/paused-tables.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { TableSchema } from '../../src/model/table.ts';
+import type { MysqlTable } from '../../src/readers/mysql/catalogue.ts';
+import { openColumn } from '../../src/readers/mysql/log-table.ts';
 import { SchemaHistory } from '../../src/readers/mysql/schema-history.ts';
 import { SchemaVersions } from '../../src/readers/schema-versions.ts';
 
@@ -202,16 +204,24 @@ describe('the histories of other sources are shown too', () => {
   test('MySQL keeps a version each, and all numbers in one', () => {
     const history = new SchemaHistory(new Map());
     const wider = { ...TABLE, columns: [...TABLE.columns, { ...TABLE.columns[0]!, name: 'b' }] };
-    history.number(TABLE);
-    history.number(wider, { file: 'b.1', pos: 4 });
+    const declared = (schema: TableSchema): MysqlTable => ({
+      id: schema.id,
+      key: schema.key,
+      charset: null,
+      comment: null,
+      columns: schema.columns.map(({ name }) => ({ ...openColumn(name), columnType: 'int unsigned' })),
+    });
+    history.number(TABLE, declared(TABLE));
+    history.number(wider, declared(wider), { file: 'b.1', pos: 4 });
     const state = applied(new Map(), history.takeChanged()!);
     const versions = [
-      { version: 1, from: null, columns: [{ name: 'id' }], key: ['id'] },
+      { version: 1, from: null, columns: [{ name: 'id', nativeType: 'int unsigned' }], key: ['id'] },
       { version: 2, from: '{"file":"b.1","pos":4}', columns: [{ name: 'id' }, { name: 'b' }], key: ['id'] },
     ];
     expect(historiesOf(state, null)).toMatchObject([{ table: 'public.a/b', versions }]);
     const again = new SchemaHistory(state);
-    expect([again.number(TABLE).version, again.number(wider).version]).toEqual([1, 2]);
+    const numbers = [TABLE, wider].map((schema) => again.number(schema, declared(schema)).version);
+    expect(numbers).toEqual([1, 2]);
     expect(again.takeChanged()).toBeUndefined();
   });
 

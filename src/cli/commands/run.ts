@@ -160,9 +160,12 @@ async function listening(
   }
 }
 
-/** The interface listens, with its token, as it did at the start. */
+/** Both interfaces listen, with their token, as they did at the start. */
 function sameHttp(a: HttpSettings | undefined, b: HttpSettings | undefined): boolean {
-  return isDeepStrictEqual(a?.listen, b?.listen) && a?.token?.reveal() === b?.token?.reveal();
+  return (
+    isDeepStrictEqual([a?.listen, a?.sql.listen], [b?.listen, b?.sql.listen]) &&
+    a?.token?.reveal() === b?.token?.reveal()
+  );
 }
 
 /** Settings that cannot be read leave the daemon as it is. */

@@ -13,6 +13,30 @@ export interface Source<P, S extends SourceInfo> {
   readonly block: SourceBlock<S>;
 }
 
+/** For conditions of our own. */
+export interface SqlQuoting {
+  readonly ident: (name: string) => string;
+  readonly literal: (text: string) => string;
+}
+
+export async function sqlQuoting({ source }: Settings): Promise<SqlQuoting> {
+  switch (source.connector) {
+    case 'postgresql': {
+      const { quoteIdent, quoteLiteral } = await import('../../readers/postgres/wire/quoting.ts');
+      return { ident: quoteIdent, literal: quoteLiteral };
+    }
+    case 'mysql':
+    case 'mariadb': {
+      const { quoteIdent, quoteLiteral } = await import('../../readers/mysql/wire/quoting.ts');
+      return { ident: quoteIdent, literal: quoteLiteral };
+    }
+    case 'oracle': {
+      const { quoteIdent, quoteLiteral } = await import('../../readers/oracle/quoting.ts');
+      return { ident: quoteIdent, literal: quoteLiteral };
+    }
+  }
+}
+
 /**
  * The one place that knows which source a settings file asks for, and the list to extend for another one. `use` is
  * given a source whose position and source block fit together, whatever they are. A source's code, its driver

@@ -155,7 +155,7 @@ function pushOverStream(
     store:
       group === null
         ? null
-        : new GroupStore({ name: '', statement: '', group, columns, replicas: [], counted: true }),
+        : new GroupStore({ name: '', lineage: '', group, columns, replicas: [], counted: true }),
     usesChange: scope.usesChange,
     ofTopic: input.topic !== null,
     warnings,

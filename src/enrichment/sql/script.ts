@@ -1,3 +1,4 @@
+import { tokenize } from './lexer.ts';
 import { type Dialect } from './token-cursor.ts';
 import { type Parsed, parseStatement } from './parse-statement.ts';
 import { placeOf, type SourceText, sqlError } from './sql-error.ts';
@@ -23,8 +24,11 @@ export function splitStatements(script: string, dialect: Dialect): readonly Sour
   }
   const last = cut(script.length);
   if (last !== null) {
-    if (dialect === 'ksqldb')
+    if (dialect === 'ksqldb') {
+      // A quote or comment without an end has swallowed the ";": that is what is wrong then.
+      tokenize(last);
       throw sqlError(whole, script.trimEnd().length, 'expected ";" at the end of the statement');
+    }
     statements.push(last);
   }
   return statements;

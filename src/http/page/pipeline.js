@@ -220,13 +220,14 @@ export class PipelineCard {
       );
       this.#queries.replaceChildren(element('h3', '', 'Enrichment'), ...rows);
     }
-    for (const [index, { id, topic, records, problems }] of queries.entries()) {
+    for (const [index, { id, topic, records, problems, paused }] of queries.entries()) {
       const summary = this.#queries.querySelectorAll('summary')[index];
       if (summary === undefined) continue;
       const trouble =
         problems === 0 ? '' : ` · ${count(problems)} values could not be worked out: the log says which`;
-      setText(summary, `${id} → ${topic} · ${count(records)} records${trouble}`);
-      setClass(summary, problems === 0 ? '' : 'trouble');
+      const work = `${id} → ${topic} · ${count(records)} records${trouble}`;
+      setText(summary, paused === null ? work : `${id} is paused: ${paused}`);
+      setClass(summary, problems === 0 && paused === null ? '' : 'trouble');
     }
   }
 

@@ -56,10 +56,12 @@ export function isAhead(present: MysqlTable, said: MysqlTable): boolean {
 }
 
 function meansOther(said: MysqlColumn, present: MysqlColumn): boolean {
-  const { values, dataType, unsigned } = said;
-  // Types that the log alone has told may be called otherwise.
-  if (said.columnType !== null && dataType !== present.dataType) return true;
-  if (dataType === present.dataType && unsigned !== present.unsigned) return true;
+  const { values, dataType, unsigned, charset, columnType } = said;
+  // Types that the log alone has told may be called otherwise, but for those of text and integers.
+  if (dataType !== present.dataType)
+    return columnType !== null || TEXTS.has(dataType) || INTEGERS.has(dataType);
+  if (unsigned !== present.unsigned) return true;
+  if (columnType === null && TEXTS.has(dataType) && charset !== present.charset) return true;
   return values?.some((value, n) => present.values?.[n] !== value) === true;
 }
 
@@ -71,17 +73,29 @@ export function namesOf({ columns }: MysqlTable): readonly string[] {
   return columns.map(({ name }) => name);
 }
 
-/** What the log may not say, as the statement has it rather than the catalogue, which may be ahead. */
+const INTEGERS: ReadonlySet<string> = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint']);
+/** Types of text that are called so in statements and in the catalogue alike. */
+const TEXTS: ReadonlySet<string> = new Set(['char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext']);
+
+/**
+ * What the log may not say, as the statement has it rather than the catalogue, which may be ahead. A column that is not
+ * as the catalogue declares it has no declaration (`columnType`).
+ */
 function definedColumn(
   column: MysqlColumn,
   { type, values, unsigned, charset }: Definition,
   tableCharset: string | null,
 ): MysqlColumn {
   if (values !== null) return { ...column, dataType: type, values };
-  if (column.columnType !== null) return { ...column, unsigned };
-  // Nothing is known of it but this.
-  const isText = /char$|text$/.test(type);
-  return { ...column, unsigned, charset: charset ?? (isText ? (tableCharset ?? 'utf8mb4') : null) };
+  // CHARACTER SET binary makes another type of it.
+  if (TEXTS.has(type) && charset !== 'binary') {
+    if (column.dataType !== type) {
+      return { ...openColumn(column.name), dataType: type, charset: charset ?? tableCharset ?? 'utf8mb4' };
+    }
+    const other = charset !== null && charset !== column.charset;
+    return other ? { ...column, charset, columnType: null } : column;
+  }
+  return { ...column, unsigned };
 }
 
 /** Columns as a statement leaves them; of those that are gone by now the type is open until a table map says it. */

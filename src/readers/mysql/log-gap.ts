@@ -3,11 +3,11 @@ import { queryIfAllowed } from './grants.ts';
 import { containsAll, type GtidSet, withGtids } from './gtid/gtid-set.ts';
 import { MariadbGtidSet } from './gtid/mariadb-gtid-set.ts';
 import { MysqlGtidSet } from './gtid/mysql-gtid-set.ts';
-import { type LogServer, logEnd } from './log-end.ts';
-import { unfinishedGtids } from './log-status.ts';
+import type { LogServer } from './log-end.ts';
+import { executedGtids, unfinishedGtids } from './log-status.ts';
 import type { Query } from './catalogue.ts';
 import type { ServerInfo } from './wire/server-info.ts';
-import type { MysqlPosition } from './position.ts';
+import { compareFiles, type MysqlPosition } from './position.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 
 /** A server that is asked about its log. */
@@ -30,21 +30,51 @@ export async function findGap(
   if (gtids instanceof MysqlGtidSet !== (server.info.flavour === 'mysql')) {
     return 'the position holds GTIDs of another kind of server';
   }
-  // Delivered is also what is in the log and waits for a replica. Asked for first: none is missed on its way.
-  const unfinished = await unfinishedGtids(server.query, server.info);
-  const end = await logEnd(server.query, server.info, true);
+  const absent = await absentGtids(server, gtids);
   const purged = await purgedSet(server);
   if (purged !== null && !containsAll(gtids, purged)) {
     return `the server has purged transactions that were not delivered yet: ${missing(purged, gtids)}`;
   }
-  const known = end.gtids === null ? null : withGtids(end.gtids, unfinished);
-  if (known === null || containsAll(known, gtids)) return null;
-  const ahead = `the server has not the transactions ${missing(gtids, known)}, which were delivered`;
+  if (absent === null) return null;
+  const ahead = `the server has not the transactions ${absent}, which were delivered`;
   if (sameServer) return `${ahead}: its log was reset`;
   if (await isReplica(server)) {
     throw new HeadwaterError('source.behind', `The server is a replica that lags behind: ${ahead}.`);
   }
   return ahead;
+}
+
+/** Which of the transactions the server does not have; null: it has them all. */
+async function absentGtids({ query, info }: AskedServer, gtids: GtidSet): Promise<string | null> {
+  // Delivered is also what is in the log and waits for a replica. Asked for first: none is missed on its way.
+  const unfinished = await unfinishedGtids(query, info);
+  const executed = await executedGtids(query, info);
+  if (executed === null) return null;
+  const known = withGtids(executed, unfinished);
+  return containsAll(known, gtids) ? null : missing(gtids, known);
+}
+
+/**
+ * Throws `source.position-lost` where what the stream has delivered is no longer in the log: it was reset, and the
+ * server, which goes on waiting for the old log's end to grow, will not tell. `end`: where it ends now.
+ */
+export async function refuseReset(
+  server: AskedServer,
+  { gtids, file, pos }: MysqlPosition,
+  end: MysqlPosition,
+): Promise<void> {
+  const files = compareFiles(end.file, file);
+  const behind = files !== null && (files < 0 || (files === 0 && end.pos < pos));
+  const byGtid = gtids !== null && server.gtids;
+  // MariaDB's numbers may go back where several servers are written to, the log's end does not.
+  if (!behind && !(byGtid && server.info.flavour === 'mysql')) return;
+  const absent = byGtid ? await absentGtids(server, gtids) : null;
+  if (byGtid && absent === null) return;
+  const what = absent === null ? `${file} up to offset ${pos}` : `the transactions ${absent}`;
+  throw new HeadwaterError(
+    'source.position-lost',
+    `The log was reset while it was read: the server no longer has ${what}.`,
+  );
 }
 
 async function findFileGap(

@@ -1,4 +1,4 @@
-import type { PolledTable, PollLow, PollScan } from '../poll-dialect.ts';
+import type { PolledTable, PollKeyPage, PollLow, PollScan } from '../poll-dialect.ts';
 import { localTime } from '../local-time.ts';
 import type { MysqlTable } from './catalogue.ts';
 import { boundItem, boundLiteral, boundText, tupleComparison } from './key-bounds.ts';
@@ -41,6 +41,26 @@ export function placeOf(
   // Of NULL there is nothing.
   const time = cells(polled.timestamp).find(({ length }) => length > 0);
   return [time?.toString('latin1') ?? '', ...texts];
+}
+
+/** Keys in their order; rows hold them, and behind them what of them has no order as it is printed. */
+export function keysSelect(
+  { table }: MysqlPolledTable,
+  key: readonly number[],
+  { after, limit }: PollKeyPage,
+): string {
+  const columns = key.map((index) => table.columns[index]!);
+  const names = columns.map(({ name }) => quoteIdent(name));
+  const items = [...columns.map(selectItem), ...columns.flatMap((column) => boundItem(column) ?? [])];
+  const filter =
+    after === null
+      ? ''
+      : ` WHERE ${tupleComparison(
+          names,
+          after.map((text, i) => boundLiteral(columns[i]!, text)),
+          '>',
+        )}`;
+  return `SELECT ${items.join(', ')} FROM ${quoteTable(table.id)}${filter} ORDER BY ${names.join(', ')} LIMIT ${limit}`;
 }
 
 export function greatestSelect(polled: MysqlPolledTable): string {

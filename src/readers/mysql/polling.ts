@@ -1,12 +1,16 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { SourceInfo } from '../../model/change.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
+import { valuesOf } from '../../model/text-row.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import { failed, ok, warning } from '../finding.ts';
 import {
+  keyOf,
   type PollBlock,
   type PollDialect,
   type PolledTable,
+  type PollKeyPage,
+  type PollKeys,
   type PollMark,
   type PollScan,
   PollTableChanged,
@@ -25,10 +29,10 @@ import {
 } from './catalogue.ts';
 import { mapMysqlError, mapping } from './errors.ts';
 import { readGrants } from './grants.ts';
-import { isOrderable } from './key-bounds.ts';
+import { boundItem, boundText, isOrderable } from './key-bounds.ts';
 import { takeMark } from './polling-mark.ts';
 import { isAsDescribed, pollSnapshots } from './polling-snapshots.ts';
-import { greatestSelect, type MysqlPolledTable, placeOf, scanSelect } from './polling-sql.ts';
+import { greatestSelect, keysSelect, type MysqlPolledTable, placeOf, scanSelect } from './polling-sql.ts';
 import { isChanged, tableError } from './snapshot-errors.ts';
 import { Planner, queryOf } from './snapshot-plan.ts';
 import { TextRowReader } from './snapshot-rows.ts';
@@ -273,6 +277,31 @@ class MysqlPolling implements PollDialect {
 
   #reader({ schema, decoders }: MysqlPolledTable): TextRowReader<SourceInfo> {
     return new TextRowReader({ schema, decoders, at: { connector: 'polling' } });
+  }
+
+  async keys(table: PolledTable, page: PollKeyPage, signal: AbortSignal): Promise<PollKeys> {
+    const polled = this.#own(table);
+    const key = keyOf(polled);
+    const columns = key.map((index) => polled.table.columns[index]!);
+    const { schema } = polled;
+    const rows = new TextRowReader({
+      schema: { ...schema, columns: key.map((index) => schema.columns[index]!), key: [] },
+      decoders: key.map((index) => polled.decoders[index]!),
+      at: { connector: 'polling' },
+    });
+    await mapping('Comparing keys', () =>
+      this.#pool.use(signal, async (session) => {
+        for await (const chunk of session.rows(keysSelect(polled, key, page), signal)) rows.push(chunk);
+      }),
+    );
+    const more = rows.rows.length >= page.limit;
+    let further = columns.length;
+    const after = more
+      ? columns.map((column, i) =>
+          boundText(column, rows.lastCells([boundItem(column) === null ? i : further++])[0]!),
+        )
+      : null;
+    return { keys: rows.rows.map((row) => valuesOf(row.after!)), after };
   }
 
   greatest(table: PolledTable, signal: AbortSignal): Promise<string | null> {

@@ -5,18 +5,12 @@ import type { TableId, TableSchema } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader, StoredLog } from '../reader.ts';
+import { ReaderSessions } from '../reader-sessions.ts';
 import { answerUnmatched, compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
-import {
-  describeTables,
-  listTables,
-  type ListedTable,
-  type MysqlTable,
-  type Query,
-  schemaOf,
-} from './catalogue.ts';
+import { describeTables, listTables, type ListedTable, type MysqlTable, schemaOf } from './catalogue.ts';
 import { FATAL_READING_BINLOG, mapMysqlError, mapping } from './errors.ts';
 import { describeLogServer, logEnd } from './log-end.ts';
-import { type AskedServer, findGap, logRetentionMs, serverIdTaken } from './log-gap.ts';
+import { type AskedServer, findGap, logRetentionMs, refuseReset, serverIdTaken } from './log-gap.ts';
 import { judgeGap, openLog } from './open-log.ts';
 import { midElsewhere, MYSQL_POSITIONS, type MysqlPosition } from './position.ts';
 import { preflight } from './preflight.ts';
@@ -28,7 +22,7 @@ import type { MysqlSource } from './source-info.ts';
 import { BinlogStream, HEARTBEAT_SECONDS } from './stream.ts';
 import { Tables } from './tables.ts';
 import { describeHosts } from './wire/connect-options.ts';
-import { connectMysql, type MysqlConnection } from './wire/connection.ts';
+import { connectMysql, type MysqlConnection, type TextRows } from './wire/connection.ts';
 import { connectRows } from './wire/row-session.ts';
 import { dumpCommands, dumpStatements } from './wire/dump-commands.ts';
 import { MysqlConnectionError, MysqlError } from './wire/mysql-error.ts';
@@ -43,8 +37,10 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
   readonly #options: MysqlReaderOptions;
   readonly #log: Log;
   readonly #patterns: TablePatterns;
-  readonly #resources = new AsyncDisposableStack();
-  #sql: Promise<MysqlConnection> | null = null;
+  readonly #sessions = new ReaderSessions<MysqlConnection, TextRows>(
+    (signal) => connectMysql(this.#options.connect, signal),
+    () => new MysqlConnectionError('lost', 'The reader was closed'),
+  );
   #server: AskedServer | null = null;
   #listed: readonly ListedTable[] = [];
   /** As the catalogue had them when the log was opened. */
@@ -72,7 +68,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
     onUnmatched?: (message: string) => void,
   ): Promise<readonly CapturedTable[]> {
     return mapping('Listing the tables', async () => {
-      const all = await listTables(await this.#queries(signal));
+      const all = await listTables(await this.#sessions.queries(signal));
       this.#listed = all.filter(({ id }) => this.#patterns.matches(id));
       const unmatched = this.#patterns.unmatched(all.map(({ id }) => id));
       if (unmatched.length > 0) {
@@ -139,8 +135,11 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
   async head(signal: AbortSignal): Promise<Head<MysqlPosition>> {
     return mapping('Asking for the log’s end', async () => {
       const server = await this.#logServer(signal);
+      const reached = this.#stream?.position ?? null;
+      const position = await logEnd(server.query, server.info, server.gtids);
+      if (reached !== null) await refuseReset(server, reached, position);
       return {
-        position: await logEnd(server.query, server.info, server.gtids),
+        position,
         retainedBytes: null,
         retentionMs: await logRetentionMs(server),
       };
@@ -178,7 +177,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
       connect: (signal) => connectRows(this.#options.connect, signal),
       taken,
       types: this.#options.types,
-      number: (schema) => this.#history.number(schema),
+      number: (schema, table) => this.#history.number(schema, table),
     });
   }
 
@@ -186,7 +185,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
     this.#stream?.stop();
     this.#stream = null;
     await this.#taken?.[Symbol.asyncDispose]();
-    await this.#resources.disposeAsync();
+    await this.#sessions[Symbol.asyncDispose]();
   }
 
   async #startStream(from: MysqlPosition, signal: AbortSignal): Promise<BinlogStream> {
@@ -209,7 +208,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
       heartbeatSeconds: HEARTBEAT_SECONDS,
       uuid: randomUUID(),
     };
-    const connection = await this.#own(await connectMysql(options.connect, signal));
+    const connection = await this.#sessions.keep(await connectMysql(options.connect, signal));
     for (const statement of dumpStatements(dump)) await connection.query(statement, signal);
     const isCaptured = (id: TableId): boolean => this.#patterns.matches(id);
     const stream = new BinlogStream(await connection.dump(dumpCommands(dump), signal), {
@@ -250,8 +249,8 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
   }
 
   async #describe(ids: readonly TableId[], signal: AbortSignal): Promise<readonly MysqlTable[]> {
-    const session = await this.#session(signal);
-    return describeTables(await this.#queries(signal), session.server, ids);
+    const session = await this.#sessions.ordinary(signal);
+    return describeTables(await this.#sessions.queries(signal), session.server, ids);
   }
 
   /** The server says with one number that a dump ended for any of many reasons: it is asked which. */
@@ -280,29 +279,11 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
 
   async #logServer(signal: AbortSignal): Promise<AskedServer> {
     if (this.#server === null) {
-      const { server: info } = await this.#session(signal);
-      const query = await this.#queries(signal);
+      const { server: info } = await this.#sessions.ordinary(signal);
+      const query = await this.#sessions.queries(signal);
       this.#server = { query, info, ...(await describeLogServer(query, info)) };
     }
     return this.#server;
-  }
-
-  /** The one ordinary session; opened when first needed. */
-  #session(signal: AbortSignal): Promise<MysqlConnection> {
-    this.#sql ??= connectMysql(this.#options.connect, signal).then((connection) => this.#own(connection));
-    return this.#sql;
-  }
-
-  /** Closed with the reader, also where that happened while it was being opened. */
-  async #own(connection: MysqlConnection): Promise<MysqlConnection> {
-    if (!this.#resources.disposed) return this.#resources.use(connection);
-    await connection.close();
-    throw new MysqlConnectionError('lost', 'The reader was closed');
-  }
-
-  async #queries(signal: AbortSignal): Promise<Query> {
-    const session = await this.#session(signal);
-    return (sql) => session.query(sql, signal);
   }
 
   #place(): string {

@@ -20,7 +20,8 @@ interface TableHistory {
 
 /** The last ones are kept. */
 const MAX_VERSIONS = 100;
-const MAX_FOLLOWED = 1_000;
+/** They are made for hours, and the durable state holds them. */
+const MAX_FOLLOWED = 50;
 
 /**
  * The shape of each table at the checkpoint, and the numbers of its versions: the durable state's `schema/…`, as
@@ -84,8 +85,11 @@ export class SchemaHistory {
     if (this.#followed.delete(tableName(id))) this.#written.set(FOLLOWED_PREFIX + tableName(id), null);
   }
 
-  /** The same schema under the number its shape had, or the next one where the shape is new. */
-  number(schema: TableSchema, since: JsonValue = null): TableSchema {
+  /**
+   * The same schema under the number its shape had, or the next one where the shape is new; `table` is what it was made
+   * of, for those who look.
+   */
+  number(schema: TableSchema, table: MysqlTable, since: JsonValue = null): TableSchema {
     const name = tableName(schema.id);
     const history = this.#of(schema.id);
     const shape = shapeOf(schema);
@@ -95,7 +99,10 @@ export class SchemaHistory {
       history.versions = [...history.versions, known].slice(-MAX_VERSIONS);
       this.#changed.add(name);
       const { version } = known;
-      this.#written.set(`${HISTORY_PREFIX}${name}/${version}`, versionText(schema, { version, since }));
+      this.#written.set(
+        `${HISTORY_PREFIX}${name}/${version}`,
+        versionText(schema, table, { version, since }),
+      );
       if (version > MAX_VERSIONS)
         this.#written.set(`${HISTORY_PREFIX}${name}/${version - MAX_VERSIONS}`, null);
     }
@@ -129,11 +136,14 @@ export class SchemaHistory {
 /** A version as `headwater schema history` shows it. */
 function versionText(
   { columns, key }: TableSchema,
+  table: MysqlTable,
   { version, since }: { readonly version: number; readonly since: JsonValue },
 ): string {
-  const shown = columns.map(({ name, nativeType, length, scale, nullable }) => {
+  const shown = columns.map(({ name, nativeType, length, scale, nullable }, i) => {
     const size = [length, scale].filter((each) => each !== null).join(',');
-    return { name, nativeType: size === '' ? nativeType : `${nativeType}(${size})`, nullable };
+    // What only the log has told has no type as it was declared.
+    const declared = table.columns[i]?.columnType ?? `${nativeType}${size === '' ? '' : `(${size})`}`;
+    return { name, nativeType: declared, nullable };
   });
   return JSON.stringify({ version, since, columns: shown, key });
 }

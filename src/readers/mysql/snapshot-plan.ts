@@ -33,7 +33,7 @@ export interface MysqlPlan extends TablePlan {
 export interface PlannerOptions {
   readonly types: MysqlTypeOptions;
   /** Gives a schema the version number it has in the stream. */
-  readonly number: (schema: TableSchema) => TableSchema;
+  readonly number: (schema: TableSchema, table: MysqlTable) => TableSchema;
   /** For polling, whose views and keys are the settings'. */
   readonly describe?: (query: Query, server: ServerInfo, id: TableId) => Promise<MysqlTable | undefined>;
 }
@@ -99,7 +99,7 @@ export class Planner {
     });
     return {
       id: table.id,
-      schema: this.#options.number(schemaOf(table, this.#options.types)),
+      schema: this.#options.number(schemaOf(table, this.#options.types), table),
       by: key.length === 0 ? 'block' : 'key',
       key,
       estimatedRows: facts.rows,

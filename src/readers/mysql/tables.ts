@@ -364,7 +364,7 @@ export class Tables {
   ): Known {
     const name = tableName(table.id);
     const before = this.#known.get(name);
-    const schema = this.#options.history.number(schemaOf(table, this.#options.types), since);
+    const schema = this.#options.history.number(schemaOf(table, this.#options.types), table, since);
     // The same object where nothing changed: encoders are cached by it.
     const same =
       before !== undefined &&

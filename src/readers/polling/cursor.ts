@@ -15,7 +15,9 @@ export interface TableCursor {
   /** A pass that is under way; what it goes by stays as it was when it began. */
   readonly pass: PassCursor | null;
   /** When the keys were last compared, milliseconds since the epoch. */
-  readonly sweptAt: number | null;
+  readonly sweptAt: number;
+  /** Transactions below this number are known to be delivered whatever their rows' times; null: none. */
+  readonly sweptFrom: bigint | null;
   /** Rows found by comparing keys that polling had not seen change, since the pipeline was new. */
   readonly missed: number;
 }
@@ -31,7 +33,7 @@ export interface PassCursor {
 export type Beginning = Pick<TableCursor, 'from' | 'us'>;
 
 export function beginAt({ from, us }: Beginning): TableCursor {
-  return { from, us, value: null, pass: null, sweptAt: null, missed: 0 };
+  return { from, us, value: null, pass: null, sweptAt: Date.now(), sweptFrom: from, missed: 0 };
 }
 
 export function encodeBeginning({ from, us }: Beginning): JsonValue {
@@ -43,7 +45,7 @@ export function decodeBeginning(json: JsonValue): Beginning {
   return { from: numberOf(from, 'position'), us: timeOf(us, 'position') };
 }
 
-export function encodeCursor({ from, us, value, pass, sweptAt, missed }: TableCursor): string {
+export function encodeCursor({ from, us, value, pass, sweptAt, sweptFrom, missed }: TableCursor): string {
   return JSON.stringify({
     v: 1,
     from: numberText(from),
@@ -51,6 +53,7 @@ export function encodeCursor({ from, us, value, pass, sweptAt, missed }: TableCu
     value,
     pass: pass === null ? null : { ...pass, to: numberText(pass.to) },
     sweptAt,
+    sweptFrom: numberText(sweptFrom),
     missed,
   });
 }
@@ -63,7 +66,7 @@ export function decodeCursor(text: string, key: string): TableCursor {
   } catch (cause) {
     throw invalid(key, cause);
   }
-  const { v, from, us, value, pass, sweptAt, missed } = fields(json, key);
+  const { v, from, us, value, pass, sweptAt, sweptFrom, missed } = fields(json, key);
   if (v !== 1 || typeof missed !== 'number' || (value !== null && typeof value !== 'string'))
     throw invalid(key);
   return {
@@ -71,7 +74,8 @@ export function decodeCursor(text: string, key: string): TableCursor {
     us: timeOf(us, key),
     value,
     pass: pass == null ? null : passOf(fields(pass, key), key),
-    sweptAt: timeOf(sweptAt, key),
+    sweptAt: timeOf(sweptAt, key) ?? 0,
+    sweptFrom: numberOf(sweptFrom, key),
     missed,
   };
 }

@@ -1,8 +1,8 @@
 import type { RowChange, Tx } from '../../model/change.ts';
 import { tableName } from '../../model/table.ts';
 import { valuesOf } from '../../model/text-row.ts';
-import type { Row } from '../../model/value.ts';
-import type { PolledTable } from '../poll-dialect.ts';
+import { ABSENT, type Row } from '../../model/value.ts';
+import { keyOf, type PolledTable } from '../poll-dialect.ts';
 import { hashOf, textOfValues, valuesOfText } from './row-text.ts';
 import type { KnownRow, RowState } from './row-state.ts';
 import type { Remember } from './settings.ts';
@@ -33,9 +33,17 @@ export class PolledRows {
     this.#key = keyOf(table);
   }
 
-  /** Changes for rows that differ from what was delivered; those of versioned tables always do. */
-  changes(rows: readonly RowChange[], { at, tx, stamp }: RowsContext): RowChange<PollSource>[] {
-    const { schema, versioned } = this.#table;
+  /**
+   * Changes for rows that differ from what was delivered; those of versioned tables always do, but for rows that are
+   * read once more (`again`).
+   */
+  changes(
+    rows: readonly RowChange[],
+    { at, tx, stamp }: RowsContext,
+    again = false,
+  ): RowChange<PollSource>[] {
+    const { schema } = this.#table;
+    const always = this.#table.versioned && !again;
     const state = this.#state;
     const changes: RowChange<PollSource>[] = [];
     for (const { after, unreadable } of rows) {
@@ -47,7 +55,7 @@ export class PolledRows {
         const hash = hashOf(text);
         const key = this.#keyBytes(values, hash);
         known = state.get(this.#name, key);
-        if (!versioned && known !== null && Buffer.compare(known.hash, hash) === 0) {
+        if (!always && known !== null && Buffer.compare(known.hash, hash) === 0) {
           state.touch(this.#name, key, stamp);
           continue;
         }
@@ -71,8 +79,51 @@ export class PolledRows {
     return changes;
   }
 
-  /** Rows that a snapshot has read and will deliver. */
-  seed(rows: readonly RowChange[]): void {
+  /** Whether all of the table's rows are known, so that what is not known is new. */
+  get complete(): boolean {
+    return this.#state?.isComplete(this.#name) === true;
+  }
+
+  /** Keys that are in the table. */
+  seen(keys: readonly Row[], stamp: number): void {
+    for (const key of keys) this.#state?.touch(this.#name, Buffer.from(textOfValues(key)), stamp);
+  }
+
+  /** Deletes for up to `limit` rows that were delivered and have not been seen since `stamp`. */
+  gone({ at, tx, stamp }: RowsContext, limit: number): RowChange<PollSource>[] {
+    const state = this.#state;
+    if (state === null) return [];
+    const changes: RowChange<PollSource>[] = [];
+    for (const key of state.unseen(this.#name, stamp, limit)) {
+      const known = state.get(this.#name, key);
+      const before = (known === null ? null : this.#rowOf(known)) ?? this.#keyImage(key);
+      state.remove(this.#name, key);
+      const { schema: table } = this.#table;
+      changes.push({
+        kind: 'row',
+        op: 'd',
+        table,
+        before,
+        after: null,
+        tx,
+        seq: changes.length,
+        at,
+        snapshot: null,
+      });
+    }
+    return changes;
+  }
+
+  #keyImage(key: Uint8Array): Row {
+    const values = valuesOfText(Buffer.from(key).toString());
+    return this.#table.schema.columns.map((_, index) => {
+      const at = this.#key.indexOf(index);
+      return at < 0 ? ABSENT : values[at]!;
+    });
+  }
+
+  /** Rows that a snapshot has read and will deliver; `stamp` is later than all that is known. */
+  seed(rows: readonly RowChange[], stamp: number): void {
     const state = this.#state;
     if (state === null || this.#remember === 'overlap') return;
     state.together(() => {
@@ -83,7 +134,7 @@ export class PolledRows {
         const hash = hashOf(text);
         const row = this.#remember === 'rows' ? text : null;
         const { version } = this.#table.schema;
-        state.seed(this.#name, this.#keyBytes(values, hash), { hash, row, version, stamp: 0 });
+        state.seed(this.#name, this.#keyBytes(values, hash), { hash, row, version, stamp });
       }
     });
   }
@@ -98,9 +149,4 @@ export class PolledRows {
   #rowOf({ row, version }: KnownRow): Row | null {
     return row === null || version !== this.#table.schema.version ? null : valuesOfText(row);
   }
-}
-
-/** What rows are recognised by. */
-export function keyOf({ schema, order }: Pick<PolledTable, 'schema' | 'order'>): readonly number[] {
-  return schema.key.length > 0 ? schema.key : order;
 }

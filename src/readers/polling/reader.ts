@@ -5,7 +5,7 @@ import { tableName, type TableSchema } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import { POLL_PREFIX, TABLE_PREFIX } from '../../state/checkpoint.ts';
-import type { PollDialect, PolledTable, PollMark } from '../poll-dialect.ts';
+import { keyOf, type PollDialect, type PolledTable, type PollMark } from '../poll-dialect.ts';
 import { SchemaVersions } from '../schema-versions.ts';
 import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader, StoredLog } from '../reader.ts';
 import { type Beginning, beginAt, decodeBeginning, decodeCursor, encodeBeginning } from './cursor.ts';
@@ -121,6 +121,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
       this.#polls.map(({ id }) => id),
       signal,
     );
+    refuseKeyless(tables, this.#options);
     this.#openRowState(request.state ?? new Map(), { goesOn, tables });
     await this.#beginNumbers(tables, signal);
     const start = this.#position;
@@ -362,6 +363,21 @@ const NOTHING: PolledBlock = { changes: [], bytes: 0, state: undefined };
 
 function beginningAt({ clockUs, running, startedUs, versions }: PollMark): Beginning {
   return { from: versions?.oldest ?? null, us: running.length === 0 ? clockUs : startedUs };
+}
+
+function refuseKeyless(tables: readonly PolledTable[], { settingsOf }: PollReaderOptions): void {
+  for (const table of tables) {
+    const { id } = table.schema;
+    if (settingsOf(id).sweepMs === null || keyOf(table).length > 0) continue;
+    throw new HeadwaterError(
+      'settings.column-missing',
+      `${tableName(id)} has a delete_sweep and no key that could be compared.`,
+      {
+        fix: `Name columns of a unique key as source.poll.tables.${tableName(id)}.key.`,
+        details: { table: tableName(id) },
+      },
+    );
+  }
 }
 
 /** What polling does not see of a table; said once, and in the status. */

@@ -41,10 +41,13 @@ CREATE TABLE IF NOT EXISTS undo (batch INTEGER NOT NULL, n INTEGER NOT NULL, tbl
  * what it would have suppressed is emitted again (docs/decisions/0021-polling.md).
  */
 export class RowState {
+  /** Whether nothing could be taken over at start. */
+  fresh = false;
   readonly #db: DatabaseSync;
   readonly #limitBytes: number;
   #run = '';
   #batch = 0;
+  #pending = 0;
   #writes = 0;
   #inBatch = false;
   #full = false;
@@ -79,9 +82,6 @@ export class RowState {
   get kept(): string {
     return `${this.#run}:${this.#batch}`;
   }
-
-  /** Whether nothing could be taken over at start. */
-  fresh = false;
 
   #restore(kept: string | null): void {
     const run = this.#meta('run');
@@ -136,8 +136,6 @@ export class RowState {
     this.#writes = 0;
     this.#pending = batch;
   }
-
-  #pending = 0;
 
   /** Before the batch is handed over. */
   end(): void {
@@ -218,15 +216,11 @@ export class RowState {
     }
   }
 
-  /** Up to `limit` keys of the table, beyond `after`, that were not seen since `stamp`. */
-  unseen(
-    table: string,
-    stamp: number,
-    { after, limit }: { readonly after: Uint8Array | null; readonly limit: number },
-  ): readonly Uint8Array[] {
+  /** Up to `limit` keys of the table that were not seen since `stamp`. */
+  unseen(table: string, stamp: number, limit: number): readonly Uint8Array[] {
     return this.#db
-      .prepare('SELECT key FROM kept WHERE tbl = ? AND key > ? AND stamp < ? ORDER BY key LIMIT ?')
-      .all(table, after ?? new Uint8Array(), stamp, limit)
+      .prepare('SELECT key FROM kept WHERE tbl = ? AND stamp < ? LIMIT ?')
+      .all(table, stamp, limit)
       .flatMap(({ key }) => (key instanceof Uint8Array ? [key] : []));
   }
 

@@ -76,7 +76,7 @@ class Origin {
     const { remember } = this.#beside.options.settingsOf(id);
     if (state === null || remember === 'overlap' || rows.length === 0) return;
     const [table] = await this.#dialect.describe([id], signal);
-    if (table !== undefined) new PolledRows(table, remember, state).seed(rows);
+    if (table !== undefined) new PolledRows(table, remember, state).seed(rows, this.next().batch);
   }
 
   of(rows: readonly RowChange[]): RowChange<PollSource>[] {

@@ -1,4 +1,4 @@
-import type { RowChange } from '../../model/change.ts';
+import type { RowChange, Tx } from '../../model/change.ts';
 import { type TableId, tableName } from '../../model/table.ts';
 import { POLL_PREFIX } from '../../state/checkpoint.ts';
 import {
@@ -22,6 +22,8 @@ const DUTY = 0.1;
 /** Progress without rows is made durable this often. */
 const IDLE_SAVE_MS = 60_000;
 const MAX_ALTERED = 10;
+/** Keys that are compared at once. */
+const SWEEP_KEYS = 10_000;
 
 /** What one block of rows has come to. */
 export interface PolledBlock {
@@ -146,31 +148,91 @@ export class TablePoll {
       this.#cursor = { ...this.#cursor, from: to ?? from, pass: null };
     }
     this.#stamp = 0;
+    const { sweepMs } = this.settings;
+    if (sweepMs !== null && Date.now() - this.#cursor.sweptAt >= sweepMs) {
+      try {
+        yield* this.#sweep(table, context, signal);
+      } catch (error) {
+        // Altered meanwhile: with the next pass again.
+        if (!(error instanceof PollTableChanged)) throw error;
+      }
+      if (signal.aborted) return;
+    }
     if (this.#dirty || startedAt - this.#savedAt > IDLE_SAVE_MS) {
       yield { changes: [], bytes: 0, state: this.#save() };
     }
     this.#due(startedAt);
   }
 
-  /** Number of the pass's first batch. */
-  #stamp = 0;
+  /**
+   * Compares the keys: what was delivered and is gone becomes deletes. Where rows tell who wrote them, those that were
+   * written since the last time and are not as they were delivered are found too. Nothing else of the table is
+   * delivered meanwhile, so that what is not there has been deleted since it was delivered.
+   */
+  async *#sweep(table: PolledTable, context: PassContext, signal: AbortSignal): AsyncGenerator<PolledBlock> {
+    const { dialect, rowState, batchRows } = context;
+    if (rowState === null) return;
+    const rows = new PolledRows(table, this.settings.remember, rowState);
+    const { from, sweptFrom } = this.#cursor;
+    const startedAt = Date.now();
+    const stamp = context.next().batch;
+    if (rows.complete && table.versioned && from !== null && sweptFrom !== null && sweptFrom < from) {
+      const versions = { from: sweptFrom, to: from };
+      const scan: PollScan = { kind: 'all', low: null, after: null, versions, limit: batchRows };
+      for await (const block of dialect.read(table, scan, signal)) {
+        const made = this.#made(context, (of) => rows.changes(block.rows, { ...of, stamp }, true));
+        this.#cursor = { ...this.#cursor, missed: this.#cursor.missed + made.length };
+        const state = made.length === 0 ? undefined : this.#save();
+        yield { changes: made, bytes: block.bytes, state, release: block.release };
+        if (signal.aborted) return;
+      }
+    }
+    for (let after: readonly string[] | null = null; ;) {
+      const page = await dialect.keys(table, { after, limit: SWEEP_KEYS }, signal);
+      rowState.together(() => rows.seen(page.keys, stamp));
+      yield { changes: [], bytes: 0, state: undefined };
+      if (signal.aborted) return;
+      after = page.after;
+      if (after === null) break;
+    }
+    for (;;) {
+      const changes = this.#made(context, (of) => rows.gone({ ...of, stamp }, batchRows));
+      if (changes.length === 0) break;
+      yield { changes, bytes: 0, state: undefined };
+      if (signal.aborted) return;
+    }
+    this.cursor = { ...this.#cursor, sweptAt: startedAt, sweptFrom: from };
+  }
 
-  #block(block: PollBlock, rows: PolledRows, { next, rowState }: PassContext): PolledBlock {
+  /** Changes of one batch, and with them what is known of their rows. */
+  #made(
+    { next, rowState }: PassContext,
+    make: (of: { readonly at: PollSource; readonly tx: Tx }) => RowChange<PollSource>[],
+  ): RowChange<PollSource>[] {
     const at = next();
-    if (this.#stamp === 0) this.#stamp = at.batch;
     rowState?.begin(at.batch);
     try {
-      const tx = { id: String(at.batch), commitTimeUs: at.readUs };
-      const changes = rows.changes(block.rows, { at, tx, stamp: this.#stamp });
+      const changes = make({ at, tx: { id: String(at.batch), commitTimeUs: at.readUs } });
       rowState?.end();
-      const state = changes.length === 0 ? undefined : this.#save();
-      // The end of the pass is worth keeping too.
-      if (state !== undefined) this.#dirty = true;
-      return { changes, bytes: block.bytes, state, release: block.release };
+      return changes;
     } catch (error) {
       rowState?.abandon();
       throw error;
     }
+  }
+
+  /** Number of the pass's first batch. */
+  #stamp = 0;
+
+  #block(block: PollBlock, rows: PolledRows, context: PassContext): PolledBlock {
+    const changes = this.#made(context, (of) => {
+      if (this.#stamp === 0) this.#stamp = of.at.batch;
+      return rows.changes(block.rows, { ...of, stamp: this.#stamp });
+    });
+    const state = changes.length === 0 ? undefined : this.#save();
+    // The end of the pass is worth keeping too.
+    if (state !== undefined) this.#dirty = true;
+    return { changes, bytes: block.bytes, state, release: block.release };
   }
 
   #low({ options }: PolledTable, { mark, overlapUs }: PassContext): PollLow | null {

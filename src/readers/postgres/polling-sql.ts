@@ -1,4 +1,4 @@
-import type { PolledTable, PollLow, PollScan } from '../poll-dialect.ts';
+import type { PolledTable, PollKeyPage, PollLow, PollScan } from '../poll-dialect.ts';
 import type { PgTable } from './catalogue.ts';
 import { fromItem } from './snapshot-plan.ts';
 import { quoteIdent, quoteLiteral } from './wire/quoting.ts';
@@ -44,6 +44,18 @@ export function pageEnd(polled: PgPolledTable, scan: PollScan, { timeZone }: Sca
   const filter = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
   const list = place.join(', ');
   return `SELECT ${list} FROM ${fromItem(polled.table)}${filter} ORDER BY ${list} OFFSET ${scan.limit - 1} LIMIT 1`;
+}
+
+/** Keys in their order. */
+export function keysSelect(
+  { schema, table }: PgPolledTable,
+  key: readonly number[],
+  { after, limit }: PollKeyPage,
+): string {
+  const columns = key.map((index) => quoteIdent(schema.columns[index]!.name));
+  const list = columns.join(', ');
+  const filter = after === null ? '' : ` WHERE ${tuple(columns)} > ${literals(after)}`;
+  return `SELECT ${list} FROM ${fromItem(table)}${filter} ORDER BY ${list} LIMIT ${limit}`;
 }
 
 export function greatestSelect({ schema, order, table }: PgPolledTable): string {

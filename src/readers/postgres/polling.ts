@@ -2,8 +2,11 @@ import type { SourceInfo } from '../../model/change.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import {
+  keyOf,
   type PollBlock,
   type PollDialect,
+  type PollKeyPage,
+  type PollKeys,
   type PollMark,
   PollTableChanged,
   type PollScan,
@@ -14,7 +17,7 @@ import { SessionPool } from '../session-pool.ts';
 import { mapping } from './errors.ts';
 import { takeMark } from './polling-mark.ts';
 import { pollPreflight } from './polling-preflight.ts';
-import { greatestSelect, pageEnd, type PgPolledTable, scanSelect } from './polling-sql.ts';
+import { greatestSelect, keysSelect, pageEnd, type PgPolledTable, scanSelect } from './polling-sql.ts';
 import {
   capturedOf,
   describePolled,
@@ -229,6 +232,19 @@ class PgPolling implements PollDialect {
 
   #copyRows({ schema, table, wide }: PgPolledTable): CopyRows<SourceInfo> {
     return new CopyRows({ schema, decoders: table.decoders, wide, at: { connector: 'polling' } });
+  }
+
+  async keys(table: PolledTable, page: PollKeyPage, signal: AbortSignal): Promise<PollKeys> {
+    const polled = this.#own(table);
+    const key = keyOf(polled);
+    return this.#asking('Comparing keys', signal, async (query) => {
+      const rows = await query(keysSelect(polled, key, page));
+      const keys = rows.map((row) =>
+        row.map((text, i) => (text === null ? null : polled.table.decoders[key[i]!]!(text))),
+      );
+      const last = rows.length < page.limit ? undefined : rows.at(-1);
+      return { keys, after: last?.map((text) => text ?? '') ?? null };
+    });
   }
 
   async greatest(table: PolledTable, signal: AbortSignal): Promise<string | null> {

@@ -18,6 +18,7 @@ import type { SlotCreation } from './slot.ts';
 import { createPgSnapshotSource } from './snapshot-source.ts';
 import type { PostgresSource } from './source-info.ts';
 import { ReplicationStream } from './stream.ts';
+import { ReaderSessions } from '../reader-sessions.ts';
 import { answerUnmatched, compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
 import { createToastReader } from './toast.ts';
 import { loadTypeRegistry, type TypeRegistry } from './types/type-registry.ts';
@@ -39,8 +40,10 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
   readonly #options: PostgresReaderOptions;
   readonly #log: Log;
   readonly #patterns: TablePatterns;
-  readonly #resources = new AsyncDisposableStack();
-  #sql: Promise<PgConnection> | null = null;
+  readonly #sessions = new ReaderSessions<PgConnection, TextRows>(
+    (signal) => connectPg(this.#options.connect, {}, signal),
+    () => new PgConnectionError('lost', 'The reader was closed'),
+  );
   #tables: readonly SourceTable[] = [];
   #described: readonly PgTable[] = [];
   #registry: TypeRegistry | null = null;
@@ -68,7 +71,7 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
     onUnmatched?: (message: string) => void,
   ): Promise<readonly CapturedTable[]> {
     return mapping('Listing the tables', async () => {
-      const all = await listTables(await this.#queries(signal));
+      const all = await listTables(await this.#sessions.queries(signal));
       const place = `database ${this.#options.connect.database}`;
       const { tables, unmatched } = capturedTables(all, this.#patterns, place);
       answerUnmatched(unmatched, tables.length, onUnmatched);
@@ -103,7 +106,7 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
 
   async head(signal: AbortSignal): Promise<Head<PostgresPosition>> {
     return mapping('Asking for the log’s end', async () => {
-      const query = await this.#queries(signal);
+      const query = await this.#sessions.queries(signal);
       // Flushed, not inserted: the stream never shows more, and an insert position may lie behind a page header.
       const [row] = await query(
         `SELECT x.lsn, pg_catalog.pg_wal_lsn_diff(x.lsn, s.restart_lsn)
@@ -120,8 +123,8 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
 
   async checkTables(signal: AbortSignal): Promise<void> {
     await mapping('Looking for changed tables', async () => {
-      const { serverVersion } = await this.#session(signal);
-      const outdated = await findOutdatedPublications(await this.#queries(signal), {
+      const { serverVersion } = await this.#sessions.ordinary(signal);
+      const outdated = await findOutdatedPublications(await this.#sessions.queries(signal), {
         names: publicationNames(this.#options),
         patterns: this.#patterns,
         serverVersion,
@@ -183,15 +186,15 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
     this.#stream?.stop();
     this.#stream = null;
     await this.#creation?.release();
-    await this.#resources.disposeAsync();
+    await this.#sessions[Symbol.asyncDispose]();
   }
 
   async #startStream(from: PostgresPosition, signal: AbortSignal): Promise<ReplicationStream> {
     const { slot, messages, transactionMetadata } = this.#options;
     await this.#creation?.release();
     this.#creation = null;
-    const query = await this.#queries(signal);
-    const sql = await this.#session(signal);
+    const query = await this.#sessions.queries(signal);
+    const sql = await this.#sessions.ordinary(signal);
     if (this.#registry === null) await this.#describe(signal);
     const [timeout] = await query(
       `SELECT pg_catalog.extract('epoch', pg_catalog.current_setting('wal_sender_timeout')::pg_catalog.interval) * 1000`,
@@ -204,7 +207,7 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
       describe: async (id, registry) => (await this.#describeOne(query, registry, id)) ?? null,
       reloadRegistry: () => loadTypeRegistry(query),
     });
-    const connection = await this.#own(
+    const connection = await this.#sessions.keep(
       await connectPg(this.#options.connect, { replication: 'database' }, signal),
     );
     const stream = await ReplicationStream.start(
@@ -235,15 +238,15 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
     return {
       options: this.#options,
       tables: this.#tables,
-      sql: await this.#session(signal),
+      sql: await this.#sessions.ordinary(signal),
       connectReplication: () => connectPg(this.#options.connect, { replication: 'database' }, signal),
       log: this.#log,
     };
   }
 
   async #describe(signal: AbortSignal): Promise<void> {
-    const query = await this.#queries(signal);
-    const { serverVersion } = await this.#session(signal);
+    const query = await this.#sessions.queries(signal);
+    const { serverVersion } = await this.#sessions.ordinary(signal);
     this.#generatedColumns = serverVersion >= 180_000 ? 'stored' : 'none';
     this.#registry = await loadTypeRegistry(query);
     const oids = this.#tables.map(({ oid }) => oid);
@@ -260,24 +263,6 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
 
   #describeOptions(): { readonly generatedColumns: 'stored' | 'none' } {
     return { generatedColumns: this.#generatedColumns };
-  }
-
-  /** The one ordinary session; opened when first needed. */
-  #session(signal: AbortSignal): Promise<PgConnection> {
-    this.#sql ??= connectPg(this.#options.connect, {}, signal).then((connection) => this.#own(connection));
-    return this.#sql;
-  }
-
-  /** Closed with the reader, also where that happened while it was being opened. */
-  async #own(connection: PgConnection): Promise<PgConnection> {
-    if (!this.#resources.disposed) return this.#resources.use(connection);
-    await connection.close();
-    throw new PgConnectionError('lost', 'The reader was closed');
-  }
-
-  async #queries(signal: AbortSignal): Promise<(sql: string) => Promise<TextRows>> {
-    const session = await this.#session(signal);
-    return (sql) => session.query(sql, signal);
   }
 
   #place(): string {

@@ -126,7 +126,13 @@ export const EMIT_RULES: readonly PropertyRule[] = [
     'has no equal but emit.profile: safe, which writes ISO 8601',
   ),
   whenNot('hstore.handling.mode', ['json'], 'has no equal'),
-  whenNot('bigint.unsigned.handling.mode', ['long'], 'has no equal'),
+  {
+    name: 'bigint.unsigned.handling.mode',
+    apply: (draft, { property, value }) => {
+      if (value === 'long') draft.set(['source', 'mysql', 'unsigned_overflow'], 'wrap');
+      else draft.note(property, 'has no equal; source.mysql.unsigned_overflow: string makes the column text');
+    },
+  },
   whenNot('schema.name.adjustment.mode', ['none'], 'has no equal in the JSON formats'),
   whenNot('field.name.adjustment.mode', ['none'], 'has no equal'),
   whenNot('include.unknown.datatypes', ['true'], 'is on always: such columns are text'),
@@ -136,18 +142,24 @@ export const EMIT_RULES: readonly PropertyRule[] = [
     ['fail'],
     'has no equal: a change that cannot be written goes to the dead-letter topic',
   ),
-  whenNot('include.schema.changes', ['true'], 'has no equal'),
+  renamed('include.schema.changes', ['emit', 'schema_changes'], flag),
+  whenNot(
+    'event.converting.failure.handling.mode',
+    ['fail', 'warn', 'skip'],
+    'has no equal: a change that cannot be written goes to the dead-letter topic',
+  ),
+  whenNot('include.schema.comments', ['false'], 'has no equal: comments are in no schema'),
   whenNot('enable.time.adjuster', ['false'], 'is off always: a year of two digits stays what it is'),
   needless(
-    /^(?:max\.(?:batch|queue)\.size(?:\.in\.bytes)?|poll\.(?:dispatch\.)?interval\.ms|tasks\.max)$/,
+    /^(?:executor\.shutdown\.timeout\.ms|max\.(?:batch|queue)\.size(?:\.in\.bytes)?|poll\.(?:dispatch\.)?interval\.ms|tasks\.max)$/,
     'is not needed',
   ),
   needless(
-    /^(?:errors\..*|retriable\.restart\.connector\.wait\.ms)$/,
+    /^(?:errors\..*|retriable\.restart\.connector\.wait\.ms|custom\.retriable\.exception)$/,
     'is not needed: what can be mended by waiting is tried again',
   ),
   needless(
-    /^(?:notification\..*|custom\.metric\.tags|statistics\.metrics\.enabled|extended\.headers\.enabled|guardrail\..*)$/,
+    /^(?:notification\..*|custom\.metric\.tags|advanced\.metrics\.enable|openlineage\..*|statistics\.metrics\.enabled|extended\.headers\.enabled|guardrail\..*)$/,
     'has no equal',
   ),
   needless(
@@ -155,6 +167,14 @@ export const EMIT_RULES: readonly PropertyRule[] = [
     'has no equal; emit.topic and emit.routes name topics',
   ),
   needless(/^converters(?:\..*)?$/, 'has no equal'),
+  needless(
+    /^post\.processors(?:\..*)?$/,
+    'has no equal; what the log does not hold is read again where source and table allow it',
+  ),
+  needless(
+    /^(?:sourceinfo\.struct\.maker|transaction\.metadata\.factory)$/,
+    'has no equal: both blocks are as Debezium writes them by default',
+  ),
   needless(
     /^exactly\.once\.support$/,
     'is not needed: delivery is exactly once unless emit.delivery says otherwise',

@@ -2,6 +2,7 @@
 import type { ConnectorFile } from './connector-file.ts';
 import { EMIT_RULES } from './emit-rules.ts';
 import { type Draft, matchRule, type Note, type PropertyRule, SettingsDraft } from './settings-draft.ts';
+import { ORACLE_RULES } from './oracle-rules.ts';
 import { SNAPSHOT_RULES } from './snapshot-rules.ts';
 import { importSource, SOURCE_RULES } from './source-rules.ts';
 import { TABLE_RULES } from './table-rules.ts';
@@ -14,7 +15,13 @@ export interface ImportedConnector {
   readonly notes: readonly Note[];
 }
 
-const RULES: readonly PropertyRule[] = [...SOURCE_RULES, ...TABLE_RULES, ...SNAPSHOT_RULES, ...EMIT_RULES];
+const RULES: readonly PropertyRule[] = [
+  ...SOURCE_RULES,
+  ...ORACLE_RULES,
+  ...TABLE_RULES,
+  ...SNAPSHOT_RULES,
+  ...EMIT_RULES,
+];
 
 /**
  * `brokers` are those of the Connect worker, which a connector does not name. Throws `settings.invalid` where the file
@@ -26,15 +33,28 @@ export function importConnector(file: ConnectorFile, brokers: readonly string[] 
   if (brokers === null) draft.note(null, 'The brokers are the worker’s: correct emit.kafka.brokers.');
   importSource(draft);
   importTransforms(draft);
+  noteForeignContainers(draft);
   noteHistory(draft);
   for (const [property, value] of file.properties) {
     if (draft.isTaken(property)) continue;
     const found = matchRule(RULES, property);
-    if (found === null) draft.note(property, 'has no equal in Headwater');
+    if (found === null) draft.note(property, 'is unknown: it is left out');
     else found.rule.apply(draft, { property, value, groups: found.groups });
   }
   draft.finish();
   return { settings: draft.settings, notes: draft.notes };
+}
+
+/** Every connector has both by inheritance; the other's is without effect there too. */
+function noteForeignContainers(draft: SettingsDraft): void {
+  for (const container of ['schema', 'database']) {
+    for (const list of ['include', 'exclude']) {
+      const property = `${container}.${list}.list`;
+      if (!draft.isTaken(property) && draft.take(property) !== null) {
+        draft.note(property, 'is without effect for this database');
+      }
+    }
+  }
 }
 
 /** A dozen properties of one thing that there is not; one note is enough. */

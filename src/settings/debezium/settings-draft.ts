@@ -144,7 +144,7 @@ export function needless(name: string | RegExp, why: string): PropertyRule {
 
 /** A property that is a key under another name. */
 export function renamed(
-  name: string,
+  name: string | RegExp,
   path: readonly string[],
   convert: (value: string) => DraftValue = (value) => value,
 ): PropertyRule {

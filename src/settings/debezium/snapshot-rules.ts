@@ -87,5 +87,14 @@ export const SNAPSHOT_RULES: readonly PropertyRule[] = [
     /^incremental\.snapshot\..*$/,
     'is not needed: chunks are read between watermarks without writing any',
   ),
+  needless(
+    /^snapshot\.mode\.(?:configuration\.based\..*|custom\.name)$/,
+    'has no equal; choose snapshot.mode by hand',
+  ),
+  needless(
+    /^snapshot\.query\.mode(?:\.custom\.name)?$/,
+    'has no equal: the columns that records show are what is read; rows are chosen by snapshot.where',
+  ),
+  needless('snapshot.scan.all.columns.force', 'is not needed: the captured tables alone are described'),
   needless(/^legacy\.snapshot\.max\.threads$/, 'is not needed'),
 ];

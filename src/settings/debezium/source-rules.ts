@@ -180,17 +180,6 @@ export const SOURCE_RULES: readonly PropertyRule[] = [
     'database.server.id',
     'is left out: two readers with one id cut each other off; source.mysql.server_id takes another one',
   ),
-  renamed('database.pdb.name', ['source', 'oracle', 'pdb']),
-  {
-    name: 'log.mining.strategy',
-    apply: (draft, { property, value }) => {
-      if (value === 'online_catalog' || value === 'hybrid')
-        draft.set(['source', 'oracle', 'strategy'], value);
-      else draft.note(property, 'is hybrid: no dictionary is written into the redo log');
-    },
-  },
-  renamed('log.mining.archive.log.only.mode', ['source', 'oracle', 'archive_only'], flag),
-  renamed('lob.enabled', ['source', 'oracle', 'lobs'], flag),
   {
     name: 'plugin.name',
     apply: (draft, { property, value }) => {
@@ -238,6 +227,26 @@ export const SOURCE_RULES: readonly PropertyRule[] = [
     /^signal\..*$/,
     'is not needed: snapshots are asked for by the command line, without a signal table',
   ),
+  renamed('include.query', ['source', 'mysql', 'include_query'], flag),
+  needless(
+    /^gtid\.source\.(?:includes|excludes|filter\.dml\.events)$/,
+    'has no equal: the whole GTID set is the position, so that nothing is passed over at another server',
+  ),
+  needless(
+    /^(?:inconsistent\.schema|event\.deserialization\.failure)\.handling\.mode$/,
+    'has no equal: a table that does not fit its log is described anew, one event that cannot be read stops it',
+  ),
+  needless(
+    /^(?:binlog\.buffer\.size|use\.nongraceful\.disconnect|database\.server\.id\.offset|database\.protocol|database\.jdbc\.driver)$/,
+    'is not needed: there is no JDBC driver, and transactions are not held back',
+  ),
+  needless(
+    /^(?:replica\.identity\.autoset\.values|replica\.autoset\.type)$/,
+    'has no equal: no table is altered; headwater doctor prints the ALTER TABLE that is missing',
+  ),
+  needless('money.fraction.digits', 'has no equal: money has the digits that the server gives it'),
+  needless('table.ignore.builtin', 'is not needed: tables of the system are never captured'),
+  needless('connection.validation.timeout.ms', 'is not needed: source.connect_timeout bounds connecting'),
   needless('read.only', 'is so always: nothing is written to the database'),
   needless('schema.refresh.mode', 'is not needed: versions of schemas are kept with the position'),
 ];

@@ -11,6 +11,8 @@ export interface TailKafkaOptions extends KafkaConnectionOptions {
   readonly topics: readonly string[] | RegExp;
   /** False: only what is committed from now on. */
   readonly fromBeginning: boolean;
+  /** Ends with what was committed when it began, instead of waiting for more. */
+  readonly untilEnd?: boolean;
   /** Pause after a look that found nothing, 50 unless given: a record is seen that much later. */
   readonly idleMs?: number;
 }
@@ -31,18 +33,22 @@ const RETRY_MS = 500;
  * consumer group and leaves no trace. Throws HeadwaterError.
  */
 export async function* tailKafka(options: TailKafkaOptions, signal: AbortSignal): AsyncIterable<TailRecord> {
-  const { topics: _topics, fromBeginning: _fromBeginning, idleMs = IDLE_MS, ...connection } = options;
+  const {
+    topics: _topics,
+    fromBeginning: _fromBeginning,
+    untilEnd = false,
+    idleMs = IDLE_MS,
+    ...connection
+  } = options;
   const cluster = new Cluster(resolveKafkaOptions({ ...connection, name: 'tail' }));
-  const readers = new Map<
-    string,
-    { readonly topic: string; readonly partition: number; readonly reader: PartitionReader }
-  >();
+  const readers = new Map<string, TailedPartition>();
+  let whole = false;
   let refreshAt = 0;
   let first = true;
   try {
     while (!signal.aborted) {
       if (Date.now() >= refreshAt) {
-        const whole = await refresh(cluster, options, {
+        whole = await refresh(cluster, options, {
           readers,
           fromBeginning: options.fromBeginning || !first,
           patient: !first,
@@ -58,6 +64,8 @@ export async function* tailKafka(options: TailKafkaOptions, signal: AbortSignal)
           yield { topic, partition, ...record };
         }
       }
+      if (untilEnd && whole && [...readers.values()].every(({ reader, end }) => reader.position >= end))
+        return;
       if (idle) await sleep(idleMs, undefined, { signal }).catch(() => {});
     }
   } catch (error) {
@@ -80,11 +88,16 @@ async function pollOnce(reader: PartitionReader): Promise<readonly KafkaRecord[]
   }
 }
 
+interface TailedPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly reader: PartitionReader;
+  /** Behind what was committed when it was found. */
+  readonly end: number;
+}
+
 interface TailState {
-  readonly readers: Map<
-    string,
-    { readonly topic: string; readonly partition: number; readonly reader: PartitionReader }
-  >;
+  readonly readers: Map<string, TailedPartition>;
   readonly fromBeginning: boolean;
   /** Once the cluster has answered, one that is away is waited for. */
   readonly patient: boolean;
@@ -127,6 +140,7 @@ async function addReaders(cluster: Cluster, options: TailKafkaOptions, state: Ta
       state.readers.set(key, {
         topic: name,
         partition,
+        end: range.end,
         reader: new PartitionReader({ cluster, topic: name, partition, position, committed: true }),
       });
     }

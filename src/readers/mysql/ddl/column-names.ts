@@ -228,12 +228,21 @@ function definitionOf(list: readonly Token[]): Definition {
     (word, i) => word === 'CHARSET' || (word === 'SET' && words[i - 1] === 'CHARACTER'),
   );
   const named = set < 0 ? undefined : list[list[set + 1]?.text === '=' ? set + 2 : set + 1];
+  const collate = words.indexOf('COLLATE');
+  const collation =
+    collate < 0 ? undefined : list[list[collate + 1]?.text === '=' ? collate + 2 : collate + 1];
   return {
     type,
     values: type === 'enum' || type === 'set' ? labelsOf(list) : null,
     unsigned: words.includes('UNSIGNED') || words.includes('ZEROFILL') || type === 'serial',
-    charset: named?.text.toLowerCase() ?? null,
+    charset: named?.text.toLowerCase() ?? charsetOf(collation),
   };
+}
+
+/** Collations are named after the character set, but for those of MariaDB that leave it out. */
+function charsetOf(collation: Token | undefined): string | null {
+  const charset = collation?.text.toLowerCase().split('_')[0] ?? null;
+  return charset === 'uca1400' ? null : charset;
 }
 
 /** Null where they are not plain strings. */

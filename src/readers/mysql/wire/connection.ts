@@ -176,6 +176,8 @@ class Session implements MysqlConnection {
     this.driver.removeAllListeners('error');
     this.driver.on('error', () => undefined);
     this.driver.destroy();
+    // The driver only says that it is done, and waits for the server to say so too: for ever, if that hangs.
+    if ('stream' in this.driver && this.driver.stream instanceof Socket) this.driver.stream.destroySoon();
   }
 
   /** One command; an abort closes the session, at which the server gives the statement up. */

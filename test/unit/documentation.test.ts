@@ -1,0 +1,169 @@
+/**
+ * What the documentation tells people to type is understood: commands of Headwater and their options, npm scripts,
+ * settings files, and links. Left out, because it is somebody else's to run: SQL (that of the least privileges is run by
+ * e2e/least-privileges.*), docker, kubectl, systemctl and other programs.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { loadSettings } from '../../src/settings/load.ts';
+import { anchorsOf, codeBlocks } from '../support/markdown.ts';
+
+const run = promisify(execFile);
+const ROOT = resolve(import.meta.dirname, '../..');
+const FOLDERS = ['.', 'docs', 'docs/type-mapping', 'docs/decisions'];
+const PAGES = (
+  await Promise.all(
+    FOLDERS.map(async (folder) =>
+      (await readdir(join(ROOT, folder)))
+        .filter((name) => name.endsWith('.md'))
+        .map((name) => join(folder, name)),
+    ),
+  )
+).flat();
+const TEXTS = new Map(
+  await Promise.all(PAGES.map(async (page) => [page, await readFile(join(ROOT, page), 'utf8')] as const)),
+);
+/** Decisions speak of what was, and may be outdated. */
+const CURRENT = [...TEXTS].filter(([page]) => !page.startsWith('docs/decisions/') && page !== 'CHANGELOG.md');
+
+interface Typed {
+  readonly page: string;
+  readonly line: string;
+}
+
+const LINES: readonly Typed[] = CURRENT.flatMap(([page, text]) =>
+  codeBlocks(text)
+    .filter(({ language }) => language === 'sh')
+    .flatMap((block) => block.text.replaceAll(/\\\n\s*/g, ' ').split('\n'))
+    .map((line) => ({ page, line: line.replace(/\s#.*$/, '').trim() }))
+    .filter(({ line }) => line !== '' && !line.startsWith('#')),
+);
+const INLINE: readonly Typed[] = CURRENT.flatMap(([page, text]) =>
+  [...text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/`(headwater [^`]+)`/g)].map(([, line]) => ({
+    page,
+    line: line!.replaceAll(/\s+/g, ' '),
+  })),
+);
+const COMMANDS = [...LINES, ...INLINE]
+  .map(({ page, line }) => ({ page, line: line.replace(/^npm run headwater --/, 'headwater') }))
+  .flatMap(({ page, line }) => line.split(' | ').map((part) => ({ page, line: part.trim() })))
+  .filter(({ line }) => line.startsWith('headwater '));
+
+const commandOf = (line: string): string => line.split(' ')[1]!;
+
+describe('commands', () => {
+  /** The text of --help, by command; '' is headwater's own. */
+  const help = new Map<string, string>();
+
+  beforeAll(async () => {
+    const ask = async (command: string): Promise<string> => {
+      const args = [join(ROOT, 'src/main.ts'), ...(command === '' ? [] : [command]), '--help'];
+      return (await run(process.execPath, args)).stdout;
+    };
+    help.set('', await ask(''));
+    const known = [...help.get('')!.matchAll(/^ {2}headwater (\w+)/gm)].map(([, name]) => name!);
+    for (const name of known) help.set(name, await ask(name));
+  }, 120_000);
+
+  test('there are many, and each is one', () => {
+    expect(COMMANDS.length).toBeGreaterThan(50);
+    for (const { page, line } of COMMANDS) {
+      // `headwater pause|resume FILE`, `headwater --help`
+      if (commandOf(line).startsWith('-') || commandOf(line) === 'COMMAND') continue;
+      for (const name of commandOf(line).split('|')) {
+        expect([...help.keys()], `${page}: ${line}`).toContain(name.replace(/[,:]$/, ''));
+      }
+    }
+  });
+
+  test('each has the options that it is shown with', () => {
+    let options = 0;
+    for (const { page, line } of COMMANDS) {
+      const text = help.get(commandOf(line)) ?? help.get('')!;
+      for (const [, option] of line.matchAll(/(?:^|[ [])(--?[a-z][a-z-]*)/g)) {
+        options++;
+        expect(text.includes(option!), `${page}: ${line} has no ${option}`).toBe(true);
+      }
+    }
+    expect(options).toBeGreaterThan(4);
+  });
+});
+
+test('npm scripts are there', async () => {
+  const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+    readonly scripts: Readonly<Record<string, string>>;
+  };
+  const named = CURRENT.flatMap(([page, text]) =>
+    [...text.matchAll(/npm run (?:-s |--silent )?([a-z][\w:-]*)/g)].map(([, script]) => ({
+      page,
+      script: script!,
+    })),
+  );
+  expect(named.length).toBeGreaterThan(15);
+  for (const { page, script } of named) expect(Object.keys(scripts), page).toContain(script);
+});
+
+describe('settings', () => {
+  let dir: string;
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'headwater-docs-'));
+    await writeFile(join(dir, 'secret'), 'a-secret-long-enough');
+  });
+  afterAll(() => rm(dir, { recursive: true }));
+
+  const isWhole = (text: string): boolean => {
+    const value: unknown = parse(text);
+    return (
+      typeof value === 'object' && value !== null && 'name' in value && 'source' in value && 'emit' in value
+    );
+  };
+  const files = CURRENT.flatMap(([page, text]) =>
+    codeBlocks(text)
+      .filter(({ language, text: block }) => language === 'yaml' && !block.includes('…') && isWhole(block))
+      .map(({ text: block, line }) => [`${page}:${line}`, block] as const),
+  );
+
+  test('there are some', () => expect(files.length).toBeGreaterThan(2));
+
+  test.each(files)('of %s are right', async (_place, text) => {
+    const path = join(dir, 'shown.yaml');
+    for (const [sql] of text.matchAll(/[\w/-]+\.sql\b/g)) {
+      await mkdir(dirname(join(dir, sql)), { recursive: true });
+      await writeFile(join(dir, sql), '');
+    }
+    await writeFile(path, text.replaceAll(/\$\{(?:file|env):[^}]+\}/g, `\${file:${join(dir, 'secret')}}`));
+    await expect(loadSettings([path], {})).resolves.toHaveLength(1);
+  });
+
+  test('every other block of YAML can at least be read', () => {
+    for (const [page, text] of CURRENT) {
+      for (const block of codeBlocks(text)) {
+        if (block.language !== 'yaml' || block.text.includes('…')) continue;
+        expect(() => parse(block.text), `${page}:${block.line}`).not.toThrow();
+      }
+    }
+  });
+});
+
+test('links within the documentation lead somewhere', () => {
+  let links = 0;
+  for (const [page, text] of TEXTS) {
+    for (const [, target] of text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target!)) continue;
+      links++;
+      const [path = '', anchor] = target!.split('#');
+      const file = path === '' ? join(ROOT, page) : resolve(ROOT, dirname(page), path);
+      expect(existsSync(file), `${page}: ${target}`).toBe(true);
+      if (anchor === undefined) continue;
+      const there = TEXTS.get(file.slice(ROOT.length + 1));
+      expect(there !== undefined && anchorsOf(there).has(anchor), `${page}: ${target}`).toBe(true);
+    }
+  }
+  expect(links).toBeGreaterThan(50);
+});

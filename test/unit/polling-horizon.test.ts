@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import type { PollMark } from '../../src/readers/poll-dialect.ts';
+import { Horizon } from '../../src/readers/polling/horizon.ts';
+
+const S = 1_000_000;
+
+/** A mark at so many seconds; transactions below `oldest` have finished, and all are below `next`. */
+function mark(
+  second: number,
+  running: readonly string[] = [],
+  versions: readonly [oldest: number, next: number] | null = null,
+): PollMark {
+  return {
+    clockUs: second * S,
+    running,
+    startedUs: null,
+    told: true,
+    versions: versions === null ? null : { oldest: BigInt(versions[0]), next: BigInt(versions[1]) },
+  };
+}
+
+describe('the horizon', () => {
+  it('is where the server’s clock stood when nothing was running', () => {
+    const horizon = new Horizon();
+    expect(horizon.settledUs).toBeNull();
+    horizon.add(mark(10), 0);
+    expect(horizon.settledUs).toBe(10 * S);
+  });
+
+  it('stays before a transaction for as long as it runs, and whatever began meanwhile', () => {
+    const horizon = new Horizon();
+    horizon.add(mark(10), 0);
+    horizon.add(mark(11, ['a']), 1_000);
+    horizon.add(mark(12, ['a', 'b']), 2_000);
+    expect(horizon.settledUs).toBe(10 * S);
+    expect(horizon.waitingUs(15 * S)).toBe(4 * S);
+    horizon.add(mark(13, ['b']), 3_000);
+    expect(horizon.settledUs).toBe(11 * S);
+    horizon.add(mark(14), 4_000);
+    expect(horizon.settledUs).toBe(14 * S);
+  });
+
+  it('waits until what a transaction has written is read too, behind whatever holds that back', () => {
+    const horizon = new Horizon();
+    horizon.add(mark(10, ['a'], [100, 100]), 0);
+    // It took the number 103 and has ended; 101 still runs, so nothing from 101 on is read yet.
+    horizon.add(mark(11, ['b'], [101, 104]), 1_000);
+    expect(horizon.settledUs).toBeNull();
+    horizon.add(mark(12, [], [104, 104]), 2_000);
+    expect(horizon.settledUs).toBe(12 * S);
+  });
+
+  it('tells when the clock was set back, and to which moment at the earliest', () => {
+    const horizon = new Horizon();
+    horizon.add(mark(10_000), 0);
+    expect(horizon.add(mark(10_005), 5_000)).toBeNull();
+    // An hour back, at some moment of the last five seconds.
+    expect(horizon.add(mark(6_410), 10_000)).toBe(6_405 * S);
+    expect(horizon.settledUs).toBe(6_410 * S);
+  });
+
+  it('keeps few marks while one transaction stays open for days, and none of them settles', () => {
+    const horizon = new Horizon();
+    for (let second = 1; second <= 10_000; second++)
+      horizon.add(mark(second, ['a', `s${second}`]), second * 1_000);
+    expect(horizon.settledUs).toBeNull();
+    horizon.add(mark(10_001), 10_001_000);
+    expect(horizon.settledUs).toBe(10_001 * S);
+  });
+
+  it('knows settled marks by their number and age', () => {
+    const horizon = new Horizon();
+    for (let second = 1; second <= 5; second++) horizon.add(mark(second), second * 1_000);
+    expect(horizon.settledBefore(0)).toBeNull();
+    expect(horizon.settledBefore(3 * S)).toBe(3);
+    expect(horizon.settledBefore(9 * S)).toBe(5);
+  });
+});
