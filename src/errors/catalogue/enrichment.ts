@@ -1,0 +1,67 @@
+import type { CatalogueEntry } from './entry.ts';
+
+/** Errors of statements and queries. */
+export const ENRICHMENT = {
+  'enrich.statement-invalid': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql cannot be understood or does not fit the tables it names.',
+    advice: 'Correct the statement at the line and column named; docs/enrichment.md shows what there is.',
+  },
+  'enrich.not-supported': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql asks for something this version does not do.',
+    advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
+  },
+  'enrich.table-changed': {
+    fate: 'retry',
+    exit: 1,
+    summary:
+      'A column that enrich.sql uses was dropped, or has a type that its former one does not widen to.',
+    advice:
+      'Nothing to do: the statements are compiled again for the table as it is now. A query that no longer fits it is paused, and the log names it.',
+  },
+  'enrich.table-unreadable': {
+    fate: 'halt',
+    exit: 3,
+    summary: 'A table that enrich.sql joins with cannot be read, or is not captured.',
+    advice: 'Grant SELECT on it and list it in source.tables; a join without its table would be wrong.',
+  },
+  'enrich.row-failed': {
+    fate: 'halt',
+    exit: 1,
+    summary: "An expression failed for a row, and the query's ON_ERROR is STOP.",
+    advice: 'Correct the statement or the row, or leave ON_ERROR out: then it is logged and counted.',
+  },
+  'query.not-ready': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A table that a query asks for is not complete yet.',
+    advice: 'Ask again when `headwater status` says that the pipeline streams.',
+  },
+  'query.not-running': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'No pipeline with statements runs, so that there is nothing to ask.',
+    advice: 'Ask again in a moment; `headwater status` says what the pipeline does.',
+  },
+  'query.too-many': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'More queries with EMIT CHANGES run than may.',
+    advice: 'End some of them, or let consumers read the topic instead.',
+  },
+  'query.cut-off': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A query of a client was ended, since more waits for the client than is kept for it.',
+    advice: 'Read faster, ask for fewer rows with WHERE, or read the topic of the stream instead.',
+  },
+  'query.ended': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A query of a client was ended, since its pipeline stops or begins anew.',
+    advice: 'Send the query again.',
+  },
+} as const satisfies Record<string, CatalogueEntry>;
