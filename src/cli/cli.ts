@@ -77,6 +77,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/tail.ts')).command,
   },
   {
+    usage: 'sql [file]',
+    summary: 'Ask the streams and tables of a running daemon, at a prompt or by a script',
+    load: async () => (await import('./commands/sql.ts')).command,
+  },
+  {
     usage: 'demo',
     summary: 'Show it all on a little shop: own PostgreSQL, own Kafka if there can be one',
     load: async () => (await import('./commands/demo.ts')).command,

@@ -59,10 +59,7 @@ async function ask(
   question: Question,
   signal: AbortSignal,
 ): Promise<{ readonly status: number; readonly body: unknown; readonly place: string }> {
-  // Who listens on all interfaces listens on loopback too.
-  const host = listen.host === '0.0.0.0' ? '127.0.0.1' : listen.host === '::' ? '::1' : listen.host;
-  const { port } = listen;
-  const place = formatListen({ host, port });
+  const { host, port, place } = reachable(listen);
   const answer = await send({ host, port, token }, question, signal).catch((error: unknown) => {
     signal.throwIfAborted();
     throw new HeadwaterError('http.no-daemon', `No daemon answers at ${place}.`, { cause: error });
@@ -77,6 +74,16 @@ async function ask(
     // Not JSON: something else listens there.
   }
   return { status: answer.status, body, place };
+}
+
+/** Where to connect to whoever listens there, and how to call the place. */
+export function reachable({
+  host: listening,
+  port,
+}: ListenAddress): ListenAddress & { readonly place: string } {
+  // Who listens on all interfaces listens on loopback too.
+  const host = listening === '0.0.0.0' ? '127.0.0.1' : listening === '::' ? '::1' : listening;
+  return { host, port, place: formatListen({ host, port }) };
 }
 
 function isDaemonStatus(value: unknown): value is DaemonStatus {

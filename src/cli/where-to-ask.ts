@@ -1,5 +1,5 @@
 import { HeadwaterError } from '../errors/headwater-error.ts';
-import { DEFAULT_LISTEN } from '../settings/listen.ts';
+import { DEFAULT_LISTEN, DEFAULT_SQL_LISTEN } from '../settings/listen.ts';
 import type { DaemonAddress } from './daemon-client.ts';
 import { loadOneFile } from './load-files.ts';
 
@@ -15,6 +15,15 @@ export async function whereToAsk(
     throw new HeadwaterError('http.no-daemon', `${file}: http.listen is off, so there is nobody to ask.`);
   }
   return { address: { listen: http.listen, token: http.token?.reveal() ?? null }, only: name };
+}
+
+/** Where the SQL interface of a settings file's daemon listens; without a file the default address. */
+export async function whereToAskSql(file: string | undefined): Promise<DaemonAddress> {
+  if (file === undefined) return { listen: DEFAULT_SQL_LISTEN, token: process.env.HEADWATER_TOKEN ?? null };
+  const { http } = await loadOneFile(file);
+  if (http.sql.listen === null)
+    throw new HeadwaterError('http.no-daemon', `${file}: http.sql is off, so there is nobody to ask.`);
+  return { listen: http.sql.listen, token: http.token?.reveal() ?? null };
 }
 
 /** For commands that are about one pipeline. */

@@ -22,6 +22,7 @@ export async function polledPipeline(
     readonly tables: readonly string[];
     readonly poll: string;
     readonly mode?: string;
+    readonly port?: number;
   },
 ): Promise<PolledPipeline> {
   const name = `poll${++count}`;
@@ -34,7 +35,7 @@ export async function polledPipeline(
     path: dir,
     source: [`mode: ${of.mode ?? 'poll'}`, `poll: ${of.poll}`],
     more: [`state: { dir: ${stateDir} }`],
-    http: '127.0.0.1:0',
+    http: `127.0.0.1:${of.port ?? 0}`,
   });
   return { file: await files.write(`${name}.yaml`, text), dir, stateDir };
 }

@@ -2,9 +2,17 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomFrom, writeOverlapping } from '../support/overlapping-writers.ts';
-import { postgresVersions, testDatabase } from '../support/servers.ts';
+import { freePort, postgresVersions, testDatabase } from '../support/servers.ts';
 import { Headwater, headwater, logLines, type Workspace, workspace } from './headwater.ts';
-import { caughtUp, changeText, delivered, polledPipeline, polledRows, replayed } from './polling-support.ts';
+import {
+  caughtUp,
+  changeText,
+  delivered,
+  polledPipeline,
+  type PolledRow,
+  polledRows,
+  replayed,
+} from './polling-support.ts';
 
 let files: Workspace;
 beforeAll(async () => (files = await workspace()));
@@ -78,6 +86,46 @@ describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
     ]);
     const { stdout } = await headwater(['doctor', polled.file]);
     expect(stdout).toContain('found 1 rows that had changed without its timestamp');
+  });
+
+  it('goes on with a snapshot that was broken off, and reads tables anew when asked to', async () => {
+    await using database = await testDatabase(version);
+    await database.query(`CREATE TABLE t (id int PRIMARY KEY, v int, pad text, updated_at timestamptz DEFAULT now());
+      INSERT INTO t SELECT i, 0, repeat('x', 200) FROM generate_series(1, 12000) i`);
+    const polled = await polledPipeline(files, {
+      url: database.url,
+      tables: ['public.*'],
+      poll: '{ every: 100ms, tables: { public.t: { timestamp: updated_at, remember: keys } } }',
+      port: await freePort(),
+    });
+    const { exit } = await headwater(['run', '--until-caught-up', polled.file], {
+      HEADWATER_FAILPOINT: 'after-commit:3',
+    });
+    expect(exit).toBe('SIGKILL');
+    expect((await polledRows(polled)).length).toBeGreaterThan(0);
+    expect((await polledRows(polled)).length).toBeLessThan(12_000);
+    await database.query(
+      'UPDATE t SET v = 1, updated_at = now() WHERE id % 7 = 0; DELETE FROM t WHERE id = 12000',
+    );
+    await caughtUp(polled);
+    await database.query('UPDATE t SET v = 2, updated_at = now() WHERE id % 11 = 0');
+    await caughtUp(polled);
+    const wanted = (await database.query('SELECT id, v FROM t ORDER BY id')) as readonly unknown[];
+    const found = (rows: readonly PolledRow[]): readonly unknown[] =>
+      replayed(rows)
+        .map((row) => ({ id: Number(row['id']), v: row['v'] }))
+        .sort((a, b) => a.id - b.id);
+    const before = await polledRows(polled);
+    expect(found(before)).toEqual(wanted);
+    {
+      await using daemon = new Headwater(['run', polled.file]);
+      await daemon.until(({ state }) => state === 'streaming');
+      const { exit, stderr } = await headwater(['resync', polled.file, 'public.t']);
+      expect(exit, stderr).toBe(0);
+      await delivered(polled, (rows) => rows.length >= before.length + wanted.length);
+      await daemon.stop();
+    }
+    expect(found((await polledRows(polled)).slice(before.length))).toEqual(wanted);
   });
 
   it('polls views and queries, and reads what is in no index and no key whole', async () => {

@@ -162,10 +162,8 @@ async function listening(
 
 /** Both interfaces listen, with their token, as they did at the start. */
 function sameHttp(a: HttpSettings | undefined, b: HttpSettings | undefined): boolean {
-  return (
-    isDeepStrictEqual([a?.listen, a?.sql.listen], [b?.listen, b?.sql.listen]) &&
-    a?.token?.reveal() === b?.token?.reveal()
-  );
+  const addresses = (http: HttpSettings | undefined): unknown => [http?.listen, http?.sql.listen];
+  return isDeepStrictEqual(addresses(a), addresses(b)) && a?.token?.reveal() === b?.token?.reveal();
 }
 
 /** Settings that cannot be read leave the daemon as it is. */

@@ -69,7 +69,6 @@ function readerOptions(
   const { name, source, snapshot, stateDir } = settings;
   const { poll, onGap } = source;
   return {
-    name,
     settingsOf: tableSettings(source),
     overlapMs: poll.overlapMs,
     batchRows: poll.batchRows,

@@ -79,6 +79,12 @@ export class PolledRows {
     return changes;
   }
 
+  /** Whether the snapshot's rows are to be known: what is read whole would come once more behind it. */
+  get #seeded(): boolean {
+    const { options, versioned } = this.#table;
+    return this.#remember !== 'overlap' || (options.mode === 'bulk' && !versioned);
+  }
+
   /** Whether all of the table's rows are known, so that what is not known is new. */
   get complete(): boolean {
     return this.#state?.isComplete(this.#name) === true;
@@ -125,7 +131,7 @@ export class PolledRows {
   /** Rows that a snapshot has read and will deliver; `stamp` is later than all that is known. */
   seed(rows: readonly RowChange[], stamp: number): void {
     const state = this.#state;
-    if (state === null || this.#remember === 'overlap') return;
+    if (state === null || !this.#seeded) return;
     state.together(() => {
       for (const { after, unreadable } of rows) {
         if (after === null || unreadable !== undefined) continue;

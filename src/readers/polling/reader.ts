@@ -55,6 +55,8 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   #wake: (() => void) | null = null;
   #nudged = false;
   #toldHeldBack = false;
+  #toldFull = false;
+  #reading = false;
 
   constructor(options: PollReaderOptions, dialect: MakeDialect, log: Log) {
     this.#options = options;
@@ -177,6 +179,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
         continue;
       }
       this.#ahead = 1;
+      this.#reading = true;
       const mark = await this.#mark(signal);
       this.#startBound ??= mark.versions?.next ?? 0n;
       const tables = await this.#dialect.describe(
@@ -206,10 +209,21 @@ class PollingReader implements Reader<PollPosition, PollSource> {
       if (complete) {
         round++;
         this.#position = { ...this.#position, round: this.#position.round + 1 };
-        this.#ahead = 0;
       }
+      this.#ahead = 0;
+      this.#reading = false;
+      this.#noteFull();
       yield this.#batch(NOTHING);
     }
+  }
+
+  #noteFull(): void {
+    if (this.#rowState?.full !== true || this.#toldFull) return;
+    this.#toldFull = true;
+    this.#log.warn(
+      { limitBytes: this.#options.stateLimitBytes },
+      'what is kept of rows has reached source.poll.remember_limit: rows that come from here on are not remembered, and those read whole, or within the overlap, are emitted again and again',
+    );
   }
 
   confirm(position: PollPosition): void {
@@ -224,6 +238,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   snapshotSource(): SnapshotSource<PollPosition, PollSource> {
     return snapshotsBeside(this.#dialect, {
       position: () => this.#position,
+      reading: () => this.#reading,
       options: this.#options,
       rowState: () => this.#rowState,
     });

@@ -78,6 +78,11 @@ export class RowState {
     this.#restore(kept);
   }
 
+  /** Whether rows that are not known yet are taken no more. */
+  get full(): boolean {
+    return this.#full;
+  }
+
   /** Names the state as it is now; for the position. */
   get kept(): string {
     return `${this.#run}:${this.#batch}`;

@@ -12,8 +12,6 @@ export interface PolledTableSettings extends PollTableOptions {
 }
 
 export interface PollReaderOptions {
-  /** The pipeline's name. */
-  readonly name: string;
   readonly settingsOf: (id: TableId) => PolledTableSettings;
   /** So long rows may come late beside what the server tells of running transactions: clocks, and what it hides. */
   readonly overlapMs: number;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { readRow, type RowChange } from '../../model/change.ts';
 import type {
   ChunkLimit,
@@ -18,9 +19,13 @@ import type { RowState } from './row-state.ts';
 import type { PollReaderOptions } from './settings.ts';
 import type { PollSource } from './source-info.ts';
 
+const SETTLED_PAUSE_MS = 50;
+
 interface Beside {
   /** Of the batch that was handed over last. */
   readonly position: () => PollPosition;
+  /** Whether a statement may be under way whose rows are in the batch that comes next. */
+  readonly reading: () => boolean;
   readonly options: PollReaderOptions;
   readonly rowState: () => RowState | null;
 }
@@ -67,14 +72,14 @@ class Origin {
   /** What is read from here on is in no earlier batch. */
   next(): PollPosition {
     const position = this.#beside.position();
-    return { ...position, batch: position.batch + 2 };
+    return { ...position, batch: position.batch + (this.#beside.reading() ? 2 : 1) };
   }
 
   /** Notes them in the row state, where that is to know all rows. */
   async seed(id: TableId, rows: readonly RowChange[], signal: AbortSignal): Promise<void> {
     const state = this.#beside.rowState();
     const { remember } = this.#beside.options.settingsOf(id);
-    if (state === null || remember === 'overlap' || rows.length === 0) return;
+    if (state === null || rows.length === 0) return;
     const [table] = await this.#dialect.describe([id], signal);
     if (table !== undefined) new PolledRows(table, remember, state).seed(rows, this.next().batch);
   }
@@ -159,8 +164,10 @@ class Windows implements WindowReader<PollPosition, PollSource> {
     };
   }
 
-  settled(): Promise<null> {
-    return Promise.resolve(null);
+  /** The next batch always comes. Not at once: who asks, asks again. */
+  async settled(_: number, signal: AbortSignal): Promise<null> {
+    await sleep(SETTLED_PAUSE_MS, undefined, { signal });
+    return null;
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {
