@@ -23,7 +23,7 @@ const RANKS: readonly (readonly string[])[] = [
 const INTERFACES: readonly RegExp[] = [
   /^readers\/reader\.ts$/,
   /^snapshot\/snapshot-source\.ts$/,
-  /^emitter\/sink\.ts$/,
+  /^emitter\/(sink|topic-reader)\.ts$/,
   /^state\/checkpoint\.ts$/,
   /^schema\/(connect-schema|column-schema|table-form|source-block|integer-text|schema-names|avro-schema|json-schema|protobuf-schema|registry\/named-schema)\.ts$/,
 ];

@@ -2,22 +2,52 @@ import { isIncluded, ruledColumn } from '../emitter/transforms/column-rules.ts';
 import type { ShownColumns } from '../enrichment/captured-columns.ts';
 import { type DeclaredEnrichment, declareEnrichment } from '../enrichment/declared.ts';
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
+import type { TopicAccess } from '../enrichment/topic-queries.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
+import type { Log } from '../observability/log.ts';
 import type { EnrichmentParts } from '../pipeline/attempt-parts.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Settings } from '../settings/settings.ts';
+import { kafkaOptions } from './sinks.ts';
 
 /** Parses the statements; null where there are none. Throws what is wrong with them. */
-export function declaredOf({ enrich, name }: Settings): DeclaredEnrichment | null {
-  return enrich === null ? null : declareEnrichment(enrich, name);
+export function declaredOf({ enrich, name, emit }: Settings): DeclaredEnrichment | null {
+  if (enrich === null) return null;
+  const declared = declareEnrichment(enrich, name);
+  if (declared.readsTopics && emit.sink.kind !== 'kafka') {
+    throw new HeadwaterError(
+      'enrich.not-supported',
+      `The statements of the pipeline ${name} read Kafka topics, and its settings name no Kafka.`,
+      { fix: 'Set emit.kafka: topics are read where results are written.' },
+    );
+  }
+  return declared;
+}
+
+/** Kafka for statements that read topics: a client, a producer and a state of their own beside the pipeline's. */
+function topicAccess(settings: Settings, log: Log): TopicAccess | null {
+  const { sink } = settings.emit;
+  if (sink.kind !== 'kafka') return null;
+  const options = { ...kafkaOptions(settings, sink), name: `${settings.name}.enrich` };
+  return {
+    openSink: async (signal) => {
+      const { openKafkaSink } = await import('../emitter/sinks/kafka/kafka-sink.ts');
+      return openKafkaSink(options, log, signal);
+    },
+    openReader: async () => {
+      const { kafkaTopicReader } = await import('../emitter/sinks/kafka/topic-consumer.ts');
+      return kafkaTopicReader(options, log);
+    },
+  };
 }
 
 /** The stage's code is loaded only where there are statements. */
 export function enrichmentParts<P, S extends SourceInfo>(
   settings: Settings,
   block: SourceBlock<S>,
-  desk: QueryDesk | null,
+  { desk, log }: { readonly desk: QueryDesk | null; readonly log: Log },
 ): EnrichmentParts<P, S> | null {
   const declared = declaredOf(settings);
   if (declared === null) return null;
@@ -27,7 +57,15 @@ export function enrichmentParts<P, S extends SourceInfo>(
       const { openEnrichment } = await import('../enrichment/enrichment.ts');
       const { name, stateDir } = settings;
       return openEnrichment(
-        { pipeline: name, declared, shown: shownColumns(settings), block, stateDir, desk },
+        {
+          pipeline: name,
+          declared,
+          shown: shownColumns(settings),
+          block,
+          stateDir,
+          desk,
+          topics: topicAccess(settings, log),
+        },
         context,
         signal,
       );

@@ -1,6 +1,7 @@
 /** The streams and tables that statements can name. */
 import { nearest } from '../errors/nearest.ts';
 import type { CapturedSource, SqlColumn } from './captured-source.ts';
+import type { TopicSource } from './topic-source.ts';
 import type { ReadTable } from './table-source.ts';
 import { type SourceText, sqlError } from './sql/sql-error.ts';
 
@@ -10,6 +11,8 @@ export interface StreamSource {
   readonly columns: readonly SqlColumn[];
   /** The captured table whose change events these are; null for the result of a query. */
   readonly captured: CapturedSource | null;
+  /** The Kafka topic whose records these are. */
+  readonly topic: TopicSource | null;
   readonly sink: Sinkable | null;
   /** Whether the topic holds the rows of a table: the last record of a key is what counts. */
   readonly kept: boolean;

@@ -1,7 +1,7 @@
 /** What the statements of a settings file name, as far as it can be told without the database. */
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableId, tableName } from '../model/table.ts';
-import { Properties } from './properties.ts';
+import { isTopicName, notATopic, Properties } from './properties.ts';
 import type { CreateAs, CreateSource, InsertSelect, Statement } from './sql/ast.ts';
 import type { Parsed } from './sql/parse-statement.ts';
 import { parseScript } from './sql/script.ts';
@@ -37,6 +37,8 @@ export interface DeclaredEnrichment {
   readonly tables: ReadonlySet<string>;
   /** Those that are kept as replicas. */
   readonly replicas: ReadonlySet<string>;
+  /** Whether there are Kafka topics among the sources. */
+  readonly readsTopics: boolean;
 }
 
 /** Throws HeadwaterError with name, line and column for what is wrong or not in this version. */
@@ -54,15 +56,20 @@ export function declareEnrichment(settings: EnrichmentSettings, pipeline: string
   const topics = new Set<string>();
   const tables = new Set<string>();
   const replicas = new Set<string>();
+  let readsTopics = false;
   for (const each of statements) {
     const { statement, origin } = each;
     if (statement.kind === 'createAs') topics.add(located(origin, () => sinkTopic(each, statement)));
     if (statement.kind !== 'createSource') continue;
+    if (readsTopic(statement)) {
+      readsTopics = true;
+      continue;
+    }
     const id = located(origin, () => capturedTable(each, statement, pipeline));
     tables.add(tableName(id));
     if (statement.type === 'TABLE') replicas.add(tableName(id));
   }
-  return { dialect, statements, topics: [...topics], tables, replicas };
+  return { dialect, statements, topics: [...topics], tables, replicas, readsTopics };
 }
 
 /** Errors inside begin with the text's name. */
@@ -117,8 +124,6 @@ export const SINK_PROPERTIES = [
   'ON_ERROR',
 ] as const;
 
-const TOPIC_PROPERTIES = ['KAFKA_TOPIC', 'VALUE_FORMAT', 'KEY_FORMAT', 'FORMAT', 'TIMESTAMP', 'PARTITIONS'];
-
 export function sinkProperties({ parsed }: Declared, statement: CreateAs): Properties {
   return new Properties(parsed.source, statement.at, statement.properties, SINK_PROPERTIES);
 }
@@ -127,27 +132,27 @@ export function sinkProperties({ parsed }: Declared, statement: CreateAs): Prope
 export function sinkTopic(declared: Declared, statement: CreateAs): string {
   const properties = sinkProperties(declared, statement);
   const topic = properties.text('KAFKA_TOPIC') ?? statement.name;
-  if (/^[A-Za-z0-9._-]{1,249}$/.test(topic) && topic !== '.' && topic !== '..') return topic;
-  throw properties.error(
-    'KAFKA_TOPIC',
-    `${JSON.stringify(topic)} cannot be the name of a topic (letters, digits, dots, hyphens, underscores); write WITH (KAFKA_TOPIC = '…')`,
-  );
+  if (isTopicName(topic)) return topic;
+  throw properties.error('KAFKA_TOPIC', notATopic(topic));
+}
+
+/** Whether the statement names a Kafka topic, not a captured table. */
+export function readsTopic({ properties }: CreateSource): boolean {
+  const names = (wanted: string): boolean => properties.some(({ key }) => key === wanted);
+  return !names('CDC_TABLE') && ['KAFKA_TOPIC', 'VALUE_FORMAT', 'FORMAT'].some(names);
 }
 
 /** The table behind `CDC_TABLE = 'pipeline.schema.table'`. */
 export function capturedTable({ parsed }: Declared, statement: CreateSource, pipeline: string): TableId {
   const { source } = parsed;
-  const topic = statement.properties.find(({ key }) => TOPIC_PROPERTIES.includes(key));
-  if (topic !== undefined && !statement.properties.some(({ key }) => key === 'CDC_TABLE'))
-    throw notSupported(
-      source,
-      topic.at,
-      "Kafka topics cannot be read in this version; a captured table is WITH (CDC_TABLE = 'pipeline.schema.table')",
-    );
   const properties = new Properties(source, statement.at, statement.properties, SOURCE_PROPERTIES);
   const name = properties.text('CDC_TABLE');
   if (name === null)
-    throw sqlError(source, statement.at, "expected WITH (CDC_TABLE = 'pipeline.schema.table') at the end");
+    throw sqlError(
+      source,
+      statement.at,
+      "expected WITH (CDC_TABLE = 'pipeline.schema.table') or WITH (KAFKA_TOPIC = '…', VALUE_FORMAT = 'JSON') at the end",
+    );
   const prefix = `${pipeline}.`;
   const rest = name.startsWith(prefix) ? name.slice(prefix.length) : '';
   const dot = rest.indexOf('.');

@@ -9,7 +9,7 @@ import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/checkpoint.ts';
+import { ENRICH_KEY, ENRICH_STATEMENTS_KEY, POSITION_KEY } from '../state/checkpoint.ts';
 import type { ShownColumns } from './captured-columns.ts';
 import type { DeclaredEnrichment } from './declared.ts';
 import { explainQuery } from './explain.ts';
@@ -17,7 +17,10 @@ import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
 import { compileProgram, unreadable } from './program.ts';
 import type { QueryDesk } from './queries/query-desk.ts';
+import { ResultTable } from './queries/result-table.ts';
 import { EnrichmentStage } from './stage.ts';
+import { Timeline } from './timeline.ts';
+import { type TopicAccess, TopicQueries } from './topic-queries.ts';
 
 const SPOOL_BYTES = 64 * 1024 * 1024;
 
@@ -29,6 +32,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly block: SourceBlock<S>;
   /** Local state: the image of the joined tables, and transactions too large for memory. */
   readonly stateDir: string;
+  /** For statements that read topics; null without Kafka. */
+  readonly topics: TopicAccess | null;
   /** Where clients ask; null: nobody can. */
   readonly desk: QueryDesk | null;
   /** Bytes of a transaction's events in memory; for tests. */
@@ -51,6 +56,9 @@ export interface OpenContext<P, S extends SourceInfo> {
   readonly continuous: boolean;
   /** Tables whose changes were not in the log for a while. */
   readonly interrupted: readonly TableId[];
+  /** Where the source's log ends now, and how to be told soon how far it has been read. */
+  readonly head: () => Promise<P>;
+  readonly nudge: () => void;
   readonly log: Log;
   /** Whether what was compiled is worth a line. */
   readonly first: boolean;
@@ -100,7 +108,22 @@ export async function openEnrichment<P, S extends SourceInfo>(
     reference?.epoch === epoch - 1 ? reference : null,
     (replica) => stale.has(tableName(replica.captured.id)),
   );
+  const processing = new ProcessingLog(log);
+  const plans = program.queries.filter(({ ofTopic }) => ofTopic);
+  const timeline = plans.length === 0 ? null : timelineOf(context);
+  for (const replica of program.replicas) replica.timeline = timeline;
+  const { topics: access } = options;
+  const kept = [...program.queries, ...program.tables].filter(({ target }) => target.kept);
+  const results = new Map(
+    desk === null ? [] : kept.map(({ target }) => [target, new ResultTable(target.columns)]),
+  );
+  const topics =
+    timeline === null || access === null
+      ? null
+      : new TopicQueries({ plans, access, results, processing, timeline, log });
   return EnrichmentStage.open({
+    topics,
+    timeline,
     program,
     image,
     restored,
@@ -117,7 +140,8 @@ export async function openEnrichment<P, S extends SourceInfo>(
             topicOf: context.topicOf,
             enter: (live) => desk.enter(pipeline, live),
           },
-    processing: new ProcessingLog(log),
+    processing,
+    results,
     unchanged: async (name) => {
       const now = await describe(declared, source, captured, signal).catch((error: unknown) => {
         if (error instanceof HeadwaterError && error.code === 'enrich.table-unreadable') return null;
@@ -129,6 +153,17 @@ export async function openEnrichment<P, S extends SourceInfo>(
     spoolDir: dir,
     spoolBytes: options.spoolBytes ?? SPOOL_BYTES,
   });
+}
+
+function timelineOf<P, S extends SourceInfo>({ known, codec, head, nudge }: OpenContext<P, S>): Timeline<P> {
+  const compare = (a: P, b: P): number | null => codec.compare(a, b);
+  const stored = known.get(POSITION_KEY);
+  const position = stored === undefined ? 'snapshot' : JSON.stringify(parsePosition(stored));
+  return new Timeline({ head, nudge, compare }, position);
+}
+
+function parsePosition(text: string): unknown {
+  return (JSON.parse(text) as { readonly position?: unknown }).position ?? null;
 }
 
 interface KnownStatements {

@@ -22,7 +22,7 @@ export function explainQuery(query: QueryPlan | TableQueryPlan): string {
   ];
   if (group !== null) lines.push(aggregateLine(group));
   if (ofTables ? query.filtered : query.where !== null) lines.push('> FILTER');
-  for (const join of query.joins.toReversed()) lines.push(joinLine(join));
+  for (const join of query.joins.toReversed()) lines.push(joinLine(join, !ofTables && query.ofTopic));
   lines.push(ofTables ? `> READ ${query.from.name}: ${rowsOf(query.from)}` : streamLine(query.input));
   return lines.map((line, depth) => `${' '.repeat(depth)}${line}`).join('\n');
 }
@@ -33,12 +33,12 @@ function aggregateLine({ window, aggregates, keys, having }: GroupPlan): string 
   return `> AGGREGATE ${aggregates.length} by ${keys.length} expression(s)${windows}${having === null ? '' : ', HAVING'}: state in the checkpoint`;
 }
 
-function joinLine({ kind, table, asOf, left, right }: JoinPlan): string {
+function joinLine({ kind, table, asOf, left, right }: JoinPlan, ofTopic: boolean): string {
   const on = left.map((expr, i) => {
     const own = right[i];
     return `${printExpression(expr)} = ${own === undefined ? '' : printExpression(own)}`;
   });
-  return `> ${kind} JOIN ${table.name} AS OF ${asOf} ON ${on.join(' AND ')}: one log, no repartitioning; ${rowsOf(table)}`;
+  return `> ${kind} JOIN ${table.name} AS OF ${ofTopic ? 'THE TIME' : asOf} ON ${on.join(' AND ')}: ${ofTopic ? 'two logs, merged by time' : 'one log'}, no repartitioning; ${rowsOf(table)}`;
 }
 
 function rowsOf({ captured, rows }: TableSource): string {
@@ -49,7 +49,9 @@ function rowsOf({ captured, rows }: TableSource): string {
     : 'computed from its tables when asked for, nothing kept';
 }
 
-function streamLine({ name, captured }: StreamSource): string {
+function streamLine({ name, captured, topic }: StreamSource): string {
+  if (topic !== null)
+    return `> READ ${name}: the records of topic ${topic.topic}, values ${topic.valueFormat}`;
   const from = captured === null ? `the results of ${name}` : `the changes of ${tableName(captured.id)}`;
   return `> READ ${name}: ${from}`;
 }

@@ -9,6 +9,7 @@ import {
   type Declared,
   type DeclaredEnrichment,
   located,
+  readsTopic,
   sinkProperties,
   sinkTopic,
 } from './declared.ts';
@@ -16,10 +17,10 @@ import { compileJoins, type JoinPlan } from './join-plan.ts';
 import { type KeyRule, type OutputColumn, type Projection, projectColumns } from './projection.ts';
 import { type GroupPlan, planGroups } from './group-plan.ts';
 import { GroupStore } from './group-store.ts';
-import { isKafkaKey } from './record-writer.ts';
+import { isKafkaType } from './formats/kafka-primitive.ts';
 import { Replica, type ReplicaJournal } from './replica.ts';
 import { SelectScope } from './select-scope.ts';
-import type { CreateAs, CreateSource, InsertSelect, Select } from './sql/ast.ts';
+import type { CreateAs, CreateSource, InsertSelect, Select, SourceRef } from './sql/ast.ts';
 import { compileCondition } from './sql/compile.ts';
 import { tryCoerce } from './sql/coerce.ts';
 import type { Evaluate } from './sql/frame.ts';
@@ -29,6 +30,7 @@ import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
 import { BIGINT, typeText } from './sql/sql-type.ts';
 import { statementHash } from './statement-hash.ts';
 import { memoryStore } from './store.ts';
+import { topicSource } from './topic-source.ts';
 import { compileTableSelect, type TableSelect } from './table-select.ts';
 
 export type OnError = 'LOG' | 'STOP';
@@ -47,6 +49,8 @@ export interface QueryPlan {
   readonly store: GroupStore | null;
   /** Whether a delete is a row like others, since the query asks what kind of change it sees. */
   readonly usesChange: boolean;
+  /** Whether its events come from a Kafka topic, at first hand or by way of other queries. */
+  readonly ofTopic: boolean;
   /** What the friendly dialect let pass. */
   readonly warnings: readonly string[];
 }
@@ -118,6 +122,10 @@ class Compiler {
   readonly #replicas = new Map<string, Replica>();
   readonly #streams: CapturedSource[] = [];
   readonly #topics = new Set<string>();
+  /** Topics that are read. */
+  readonly #inputs = new Set<string>();
+  /** Results of queries over topics. */
+  readonly #ofTopics = new Set<string>();
   /** Of each name the hash of its statement and of all that it reads: what is kept of another one is of no use. */
   readonly #lineage = new Map<string, string>();
   readonly #mayPause: boolean;
@@ -203,6 +211,10 @@ class Compiler {
 
   #createSource(declared: Declared, statement: CreateSource): void {
     const { source } = declared.parsed;
+    if (readsTopic(statement)) {
+      this.#createTopicStream(declared, statement);
+      return;
+    }
     const id = capturedTable(declared, statement, this.#context.pipeline);
     if (!this.#isFree(source, statement)) return;
     const { name, type, at } = statement;
@@ -217,7 +229,7 @@ class Compiler {
     const { columns } = captured;
     if (type === 'STREAM') {
       this.#streams.push(captured);
-      this.#catalog.add({ kind: 'STREAM', name, columns, captured, sink: null, kept: false });
+      this.#catalog.add({ kind: 'STREAM', name, columns, captured, topic: null, sink: null, kept: false });
       return;
     }
     if (captured.keys.length === 0)
@@ -232,6 +244,23 @@ class Compiler {
     this.#replicas.set(name, replica);
     const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
     this.#catalog.add({ kind: 'TABLE', name, columns, captured, result: null, keyOrder, rows: replica });
+  }
+
+  #createTopicStream(declared: Declared, statement: CreateSource): void {
+    const topic = topicSource(declared, statement);
+    const { source } = declared.parsed;
+    if (!this.#isFree(source, statement)) return;
+    if (this.#topics.has(topic.topic))
+      throw sqlError(
+        source,
+        statement.at,
+        `the topic ${topic.topic} is written by a query above; read that query's stream`,
+      );
+    this.#inputs.add(topic.topic);
+    const { name } = statement;
+    const { columns } = topic;
+    this.#ofTopics.add(name);
+    this.#catalog.add({ kind: 'STREAM', name, columns, captured: null, topic, sink: null, kept: false });
   }
 
   #createAs(declared: Declared, statement: CreateAs): void {
@@ -254,20 +283,20 @@ class Compiler {
         `the result of ${query.kind === 'TABLE' ? 'a query over a table' : 'GROUP BY'} is a table: write CREATE TABLE`,
       );
     const topic = sinkTopic(declared, statement);
-    if (this.#context.tableTopics.has(topic) || this.#topics.has(topic))
+    if (this.#context.tableTopics.has(topic) || this.#topics.has(topic) || this.#inputs.has(topic))
       throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
     this.#topics.add(topic);
     const keys = columns.filter(({ key }) => key);
     const [first] = keys;
-    const kafka = keys.length === 1 && first !== undefined && isKafkaKey(first.type);
+    const kafka = keys.length === 1 && first !== undefined && isKafkaType(first.type);
     const keyFormat =
-      properties.format('KEY_FORMAT') ?? (keys.length === 0 ? 'NONE' : kafka ? 'KAFKA' : 'JSON');
+      properties.written('KEY_FORMAT') ?? (keys.length === 0 ? 'NONE' : kafka ? 'KAFKA' : 'JSON');
     if (keyFormat === 'KAFKA' && keys.length > 0 && !kafka)
       throw properties.error(
         'KEY_FORMAT',
         "KAFKA holds one key column of type INTEGER, BIGINT, DOUBLE or STRING; write KEY_FORMAT = 'JSON'",
       );
-    const valueFormat = properties.format('VALUE_FORMAT');
+    const valueFormat = properties.written('VALUE_FORMAT');
     if (valueFormat !== null && valueFormat !== 'JSON')
       throw notSupported(
         source,
@@ -294,9 +323,11 @@ class Compiler {
       name,
       columns,
       captured: null,
+      topic: null,
       sink,
       kept: type === 'TABLE',
     };
+    if (query.kind === 'STREAM' && query.ofTopic) this.#ofTopics.add(name);
     if (type === 'STREAM') this.#catalog.add(target);
     else this.#addTable(declared, { name, target, query, onError });
     if (type === 'STREAM' && query.kind === 'STREAM')
@@ -360,11 +391,11 @@ class Compiler {
     const { source } = declared.parsed;
     const { name, select, at } = statement;
     const target = this.#catalog.find(name, { source, offset: at });
-    if (target.kind !== 'STREAM' || target.captured !== null)
+    if (target.kind !== 'STREAM' || target.sink === null)
       throw sqlError(
         source,
         at,
-        `${name} is a captured table; INSERT INTO writes to a stream made by CREATE STREAM … AS`,
+        `${name} is a captured table or a topic; INSERT INTO writes to a stream made by CREATE STREAM … AS`,
       );
     if (select.groupBy !== null)
       throw sqlError(source, at, 'the result of GROUP BY is a table, and INSERT INTO writes to a stream');
@@ -374,6 +405,12 @@ class Compiler {
         source,
         at,
         'the result of a query over a table is a table, and INSERT INTO writes to a stream',
+      );
+    if (query.ofTopic !== this.#ofTopics.has(name))
+      throw notSupported(
+        source,
+        at,
+        `${name} and this query differ in where their events come from: one from a Kafka topic, one from the database's log`,
       );
     if (this.#feeds(target, query.input))
       throw sqlError(source, at, `${name} is what this query reads, so its events would go round for ever`);
@@ -432,6 +469,12 @@ class Compiler {
       throw sqlError(source, from.at, 'FOR SYSTEM_TIME belongs to the table that is joined');
     scope.add({ source: input, alias: from.alias ?? from.name }, from.at);
     const catalog = this.#catalog;
+    if (input.kind === 'TABLE' && this.#ofTopics.has(from.name))
+      throw notSupported(
+        source,
+        from.at,
+        `${from.name} is made of a topic, and cannot be read in this version`,
+      );
     if (input.kind === 'TABLE')
       return { kind: 'TABLE', ...compileTableSelect(select, input, { scope, catalog }), warnings };
     const joins = compileJoins(select.joins, { scope, catalog });
@@ -442,12 +485,36 @@ class Compiler {
         ? { group: null, ...projectColumns(select, scope, keyRule(select, joins, source)) }
         : planGroups(select, scope);
     const { usesChange } = scope;
-    return { kind: 'STREAM', input, joins, where, columns, keyOrder, group, usesChange, warnings };
+    const ofTopic = this.#ofTopics.has(from.name);
+    for (const { source: joined } of select.joins) this.#checkJoined(source, joined, ofTopic);
+    return { kind: 'STREAM', ofTopic, input, joins, where, columns, keyOrder, group, usesChange, warnings };
+  }
+
+  /** Tables of the database's log meet events of topics by time; no other tables do. */
+  #checkJoined(source: SourceText, { name, asOf, at }: SourceRef, ofTopic: boolean): void {
+    if (this.#ofTopics.has(name))
+      throw notSupported(source, at, `${name} is made of a topic, and cannot be joined in this version`);
+    const table = this.#catalog.get(name);
+    if (!ofTopic || table?.kind !== 'TABLE') return;
+    if (!(table.rows instanceof Replica))
+      throw notSupported(
+        source,
+        at,
+        `a topic is joined with captured tables in this version, and ${name} is made by a query`,
+      );
+    if (asOf !== null)
+      throw sqlError(
+        source,
+        at,
+        'FOR SYSTEM_TIME is of a table and a stream of one log; the events of a topic see the table as of their time',
+      );
   }
 }
 
 interface StreamSelect
-  extends Projection, Pick<QueryPlan, 'input' | 'joins' | 'where' | 'group' | 'usesChange' | 'warnings'> {
+  extends
+    Projection,
+    Pick<QueryPlan, 'input' | 'joins' | 'where' | 'group' | 'usesChange' | 'ofTopic' | 'warnings'> {
   readonly kind: 'STREAM';
 }
 

@@ -3,14 +3,8 @@ import { nearest } from '../errors/nearest.ts';
 import type { Property } from './sql/ast.ts';
 import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
 
-const FORMATS = ['KAFKA', 'JSON', 'NONE'] as const;
-const LATER_FORMATS: ReadonlySet<string> = new Set([
-  'AVRO',
-  'DELIMITED',
-  'JSON_SR',
-  'PROTOBUF',
-  'PROTOBUF_NOSR',
-]);
+const FORMATS = ['KAFKA', 'JSON', 'DELIMITED', 'NONE'] as const;
+const LATER_FORMATS: ReadonlySet<string> = new Set(['AVRO', 'JSON_SR', 'PROTOBUF', 'PROTOBUF_NOSR']);
 
 /** What section 4 of the dialect knows and this version does not follow. */
 const LATER: ReadonlyMap<string, string> = new Map([
@@ -18,12 +12,20 @@ const LATER: ReadonlyMap<string, string> = new Map([
   ['REPLICAS', 'topics are created as emit.kafka.topics says'],
   ['RETENTION_MS', 'topics are created as emit.kafka.topics says'],
   ['CLEANUP_POLICY', 'topics are created as emit.kafka.topics says'],
-  ['VALUE_DELIMITER', 'DELIMITED is not in this version'],
+  ['VALUE_DELIMITER', 'results are written as JSON in this version'],
   ['WINDOW_TYPE', 'windows are not in this version'],
   ['WINDOW_SIZE', 'windows are not in this version'],
   ['HISTORY', 'tables keep no old versions in this version'],
   ['TIMESTAMP_FORMAT', 'TIMESTAMP names a BIGINT or TIMESTAMP column in this version'],
 ]);
+
+export function isTopicName(topic: string): boolean {
+  return /^[A-Za-z0-9._-]{1,249}$/.test(topic) && topic !== '.' && topic !== '..';
+}
+
+export function notATopic(topic: string): string {
+  return `${JSON.stringify(topic)} cannot be the name of a topic (letters, digits, dots, hyphens, underscores); write WITH (KAFKA_TOPIC = '…')`;
+}
 
 export class Properties {
   readonly #source: SourceText;
@@ -65,6 +67,17 @@ export class Properties {
     throw sqlError(this.#source, this.at(key), `${key} is one of ${choices.join(', ')}`);
   }
 
+  /** As `format`, of what this version writes. */
+  written(key: 'KEY_FORMAT' | 'VALUE_FORMAT'): 'KAFKA' | 'JSON' | 'NONE' | null {
+    const format = this.format(key);
+    if (format !== 'DELIMITED') return format;
+    throw notSupported(
+      this.#source,
+      this.at(key),
+      'results are not written as DELIMITED in this version; write JSON',
+    );
+  }
+
   /** KEY_FORMAT, VALUE_FORMAT and FORMAT for both. */
   format(key: 'KEY_FORMAT' | 'VALUE_FORMAT'): (typeof FORMATS)[number] | null {
     const both = this.#values.has('FORMAT');
@@ -80,6 +93,31 @@ export class Properties {
         `the format ${text} is not in this version; write JSON`,
       );
     return this.choice(used, FORMATS);
+  }
+
+  /** A whole number of at least 1. */
+  count(key: string): number | null {
+    const property = this.#values.get(key);
+    if (property === undefined) return null;
+    const { value } = property;
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
+    throw sqlError(this.#source, property.at, `${key} takes a whole number of at least 1`);
+  }
+
+  topic(key: string): string | null {
+    const topic = this.text(key);
+    if (topic === null || isTopicName(topic)) return topic;
+    throw this.error(key, notATopic(topic));
+  }
+
+  /** VALUE_DELIMITER: one character, or its name. */
+  delimiter(): string {
+    const text = this.text('VALUE_DELIMITER');
+    if (text === null) return ',';
+    if (text.toUpperCase() === 'SPACE') return ' ';
+    if (text.toUpperCase() === 'TAB') return '\t';
+    if (text.length === 1 && text !== '"') return text;
+    throw this.error('VALUE_DELIMITER', 'VALUE_DELIMITER is one character, SPACE or TAB');
   }
 
   at(key: string): number {

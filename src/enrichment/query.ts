@@ -37,6 +37,8 @@ export class OutputStream implements RowTarget {
   readonly #table: ResultTable | null;
   #readers: readonly EventReader[] = [];
   records = 0;
+  /** Which state of the captured tables the results were joined with; null where nobody needs to be told. */
+  tablePosition: string | null = null;
 
   /** `table`: the rows, where clients may ask for them. */
   constructor(
@@ -63,7 +65,11 @@ export class OutputStream implements RowTarget {
     const { row, hasValue, time } = event;
     const record = this.#record;
     this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
-    record.headers = fromSnapshot ? AS_OF_SNAPSHOT : null;
+    record.headers = fromSnapshot
+      ? AS_OF_SNAPSHOT
+      : this.tablePosition === null
+        ? null
+        : [['__table_pos', this.tablePosition]];
     this.#sink.append(this.#topic, record);
     this.records++;
     if (hasValue) this.#table?.put(row, window);

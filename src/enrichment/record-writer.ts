@@ -2,7 +2,8 @@
 import type { SinkRecord } from '../emitter/sink.ts';
 import type { SqlColumn } from './captured-source.ts';
 import type { Sinkable } from './catalog.ts';
-import type { SqlType } from './sql/sql-type.ts';
+import { kafkaBytes } from './formats/kafka-primitive.ts';
+import { type SqlType, STRING } from './sql/sql-type.ts';
 import type { SqlValue } from './sql/value.ts';
 import { type JsonWriter, jsonWriter, type Spelling } from './value-json.ts';
 
@@ -10,11 +11,6 @@ interface Field {
   readonly index: number;
   readonly lead: string;
   readonly write: JsonWriter;
-}
-
-/** Whether Kafka's own serializers have a form for keys of that type. */
-export function isKafkaKey(type: SqlType): boolean {
-  return ['INTEGER', 'BIGINT', 'DOUBLE', 'STRING'].includes(type.kind);
 }
 
 export class RecordWriter {
@@ -70,7 +66,9 @@ export class RecordWriter {
     if (this.#key.length > 1) return object(this.#key, row);
     const value = row[first.index] ?? null;
     if (value === null) return null;
-    return this.#sink.keyFormat === 'KAFKA' ? kafkaBytes(this.#keyTypes[0], value) : first.write(value);
+    return this.#sink.keyFormat === 'KAFKA'
+      ? kafkaBytes(this.#keyTypes[0] ?? STRING, value)
+      : first.write(value);
   }
 }
 
@@ -103,27 +101,4 @@ function object(fields: readonly Field[], row: readonly SqlValue[]): string {
   let text = '';
   for (const { index, lead, write } of fields) text += lead + write(row[index] ?? null);
   return `${text}}`;
-}
-
-/** As Kafka's IntegerSerializer, LongSerializer, DoubleSerializer and StringSerializer. */
-function kafkaBytes(type: SqlType | undefined, value: SqlValue): Uint8Array {
-  switch (type?.kind) {
-    case 'INTEGER': {
-      const bytes = Buffer.alloc(4);
-      bytes.writeInt32BE(Number(value));
-      return bytes;
-    }
-    case 'BIGINT': {
-      const bytes = Buffer.alloc(8);
-      bytes.writeBigInt64BE(BigInt(value as number | bigint));
-      return bytes;
-    }
-    case 'DOUBLE': {
-      const bytes = Buffer.alloc(8);
-      bytes.writeDoubleBE(Number(value));
-      return bytes;
-    }
-    default:
-      return Buffer.from(value as string);
-  }
 }

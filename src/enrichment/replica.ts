@@ -3,6 +3,7 @@ import type { CapturedSource } from './captured-source.ts';
 import { CommittedRows } from './queries/committed-rows.ts';
 import type { KeyValue } from './sql/value.ts';
 import type { StoredRow, TableStore } from './store.ts';
+import type { TableTimes } from './timeline.ts';
 import type { JoinAsOf, ReadTable, Remembered } from './table-source.ts';
 
 /** What became of one key within the transaction under way. */
@@ -28,6 +29,8 @@ export class Replica implements ReadTable {
   #remembered: Remembered | null = null;
   /** Whether the table is complete: a snapshot has filled it, and the log moves it on. */
   ready = false;
+  /** Where events of other logs see the table. */
+  timeline: TableTimes | null = null;
   #history = new Map<KeyValue, KeyHistory>();
   #committed: CommittedRows | null = null;
 
@@ -93,7 +96,7 @@ export class Replica implements ReadTable {
 
   /** The table was truncated. */
   clear(seq: number): void {
-    if (this.#remembers || this.#committed !== null) {
+    if (this.#remembers || this.#committed !== null || this.timeline !== null) {
       for (const key of this.#store.keys()) {
         this.#remember(key, null, seq);
         this.#committed?.changing(key, null);
@@ -104,6 +107,8 @@ export class Replica implements ReadTable {
   }
 
   lookUp(key: KeyValue, asOf: JoinAsOf, seq: number): StoredRow | null {
+    const then = this.timeline?.row(this.index, key);
+    if (then !== undefined) return then;
     if (asOf !== 'COMMIT') {
       const history = this.#history.get(key);
       if (history !== undefined) {
@@ -129,6 +134,7 @@ export class Replica implements ReadTable {
   }
 
   #remember(key: KeyValue, row: StoredRow | null, seq: number): void {
+    if (this.ready) this.timeline?.replaced(this.index, key, this.#store.get(key) ?? null);
     if (!this.#remembers) return;
     let history = this.#history.get(key);
     if (history === undefined) {

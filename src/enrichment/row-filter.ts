@@ -35,7 +35,15 @@ export class FilterText {
     const name = tableName(table.id);
     scope.add(
       {
-        source: { kind: 'STREAM', name, columns: captured.columns, captured, sink: null, kept: false },
+        source: {
+          kind: 'STREAM',
+          name,
+          columns: captured.columns,
+          captured,
+          topic: null,
+          sink: null,
+          kept: false,
+        },
         alias: table.id.table.toUpperCase(),
       },
       0,

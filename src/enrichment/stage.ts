@@ -16,25 +16,28 @@ import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/checkpoint.ts';
 import { CapturedSource, type RowReader } from './captured-source.ts';
-import { Aggregation } from './aggregation.ts';
-import {
-  AGGREGATE_GROUP_PREFIX,
-  AGGREGATE_TABLE_PREFIX,
-  checkpointName,
-  type GroupStore,
-} from './group-store.ts';
+import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from './group-store.ts';
 import type { StreamEvent } from './event.ts';
 import type { ReplicaImage, ReplicaState } from './image.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
 import { LiveQueries, type Taps } from './queries/live-queries.ts';
-import { ResultTable } from './queries/result-table.ts';
-import { type EventReader, OutputStream, Query } from './query.ts';
-import { RecordWriter } from './record-writer.ts';
+import type { ResultTable } from './queries/result-table.ts';
+import type { EventReader, OutputStream } from './query.ts';
 import type { Replica } from './replica.ts';
 import { type RowCodec, rowCodec } from './row-text.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import type { Problem } from './sql/frame.ts';
+import {
+  forgottenTables,
+  openOutputs,
+  outputOf,
+  type Outputs,
+  statusOf,
+  StreamQueries,
+} from './stream-queries.ts';
+import type { Timeline } from './timeline.ts';
+import type { TopicQueries } from './topic-queries.ts';
 import type { Dialect } from './sql/token-cursor.ts';
 import type { StreamSource } from './catalog.ts';
 import { TableQueries } from './table-queries.ts';
@@ -62,6 +65,11 @@ export interface StageOptions<P, S extends SourceInfo> {
   /** Whether a captured table is still as it was when the statements were compiled. */
   readonly unchanged: (table: string) => Promise<boolean>;
   readonly log: Log;
+  /** Rows of the tables that queries make, for clients that ask; empty where nobody can. */
+  readonly results: ReadonlyMap<StreamSource, ResultTable>;
+  /** Queries over topics, and how they see the tables; null where there are none. */
+  readonly topics: TopicQueries | null;
+  readonly timeline: Timeline<P> | null;
   /** Where clients ask; null: nobody can. */
   readonly desk: DeskEntrance | null;
   /** For a transaction that is too large for memory. */
@@ -106,6 +114,17 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
    * that position, results say that they were joined with a later state. Throws `enrich.table-unreadable`.
    */
   load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void>;
+  /** Rejects when queries over topics cannot go on. */
+  readonly failed: Promise<never>;
+  /** The log has ended: resolves when the topics are worked off up to where they ended at the start. */
+  finish(): Promise<void>;
+}
+
+const NEVER = new Promise<never>(() => {});
+
+/** Queries whose events come from the log. */
+function ofLog({ queries }: Program): readonly QueryPlan[] {
+  return queries.filter(({ ofTopic }) => !ofTopic);
 }
 
 /** One change stream of a captured table with the queries that read it. */
@@ -129,13 +148,10 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   readonly #inputs = new Map<number, Input>();
   #nextInput = 0;
   readonly #outputs: readonly OutputStream[];
-  readonly #targets: ReadonlyMap<StreamSource, OutputStream>;
+  readonly #targets: Outputs;
+  readonly #queries: StreamQueries;
   readonly #spool: EventSpool;
   readonly #tables: TableQueries;
-  /** Groups of queries over streams. */
-  readonly #stores: GroupStore[] = [];
-  /** Tables of queries that go on where they were. */
-  readonly #restoredTables = new Set<string>();
   readonly state: ReadonlyMap<string, string | null>;
   readonly #note: (problem: Problem) => void;
   readonly #uses = new Map<TableSchema, TableUse>();
@@ -145,6 +161,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   #tx: Tx | null = null;
   /** When the last change was committed; known where a query over tables asks. */
   #timeMs = 0;
+  /** Of the last change of the transaction under way. */
+  #last: S | null = null;
   #counted = 0;
   /** What waits for the end of the transaction under way. */
   #between: (() => void)[] = [];
@@ -153,33 +171,21 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   readonly #live: LiveQueries | null;
   readonly #leave: (() => void) | null;
 
-  private constructor(
-    options: StageOptions<P, S>,
-    outputs: ReadonlyMap<StreamSource, OutputStream>,
-    results: ReadonlyMap<StreamSource, ResultTable>,
-  ) {
+  private constructor(options: StageOptions<P, S>, outputs: Outputs) {
     this.#options = options;
     const { program, processing, restored, codec } = options;
     this.#replicas = program.replicas;
     this.#outputs = [...outputs.values()];
-    this.#targets = outputs;
     this.#note = (problem) => processing.note('captured tables', problem);
     for (const [replica, { asOf }] of restored) {
       replica.ready = true;
       if (asOf !== null) this.#setAhead(replica, codec.decode(asOf));
     }
-    const outputOf = ({ target }: { readonly target: StreamSource }): OutputStream => {
-      const output = outputs.get(target);
-      if (output === undefined) throw new TypeError('Each query has its output.');
-      return output;
-    };
-    const queries = program.queries.map((plan) => {
-      const target = outputOf(plan);
-      const aggregation = this.#aggregation(plan, target);
-      const query = new Query(plan, { target, processing, ahead: this.#aheadIndexes, aggregation });
-      outputs.get(plan.input)?.addReader(query);
-      return { plan, query };
-    });
+    const { checkpoint, log, results } = options;
+    const ahead = this.#aheadIndexes;
+    this.#targets = outputs;
+    this.#queries = new StreamQueries(ofLog(program), { outputs, processing, ahead, checkpoint, log });
+    const { queries } = this.#queries;
     for (const captured of program.streams) {
       const readers = queries.filter(({ plan }) => plan.input.captured === captured);
       const usesChange = readers.some(({ plan }) => plan.usesChange);
@@ -195,16 +201,17 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       (stream) => this.#inputs.get(stream)?.codec,
     );
     this.#tables = new TableQueries(program.tables, {
-      outputOf,
+      outputOf: (plan) => outputOf(outputs, plan),
       processing,
       ahead: this.#aheadIndexes,
       run: options.checkpoint,
       restored: new Set(restored.keys()),
     });
-    for (const table of this.#tables.restored) this.#restoredTables.add(checkpointName(table));
     this.state = this.#firstState();
     for (const [target, table] of results) {
       const plan = program.queries.find((each) => each.target === target);
+      // Those of topics are restored with the queries that make them.
+      if (plan?.ofTopic === true) continue;
       // A table that counts events is complete from its beginning.
       if (plan !== undefined) table.restore(plan.store?.shown() ?? []);
       else if (this.#tables.restored.includes(target.name)) table.restore(this.#tables.shown(target));
@@ -227,19 +234,9 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   /** Opens the topics of the results. */
   static async open<P, S extends SourceInfo>(options: StageOptions<P, S>): Promise<EnrichmentStage<P, S>> {
-    const outputs = new Map<StreamSource, OutputStream>();
-    const results = new Map<StreamSource, ResultTable>();
-    const { queries, tables } = options.program;
-    for (const { target } of [...queries, ...tables]) {
-      const { sink } = target;
-      if (sink === null || outputs.has(target)) continue;
-      const topic = await options.sink.topic(sink.topic, target.kept ? 'compacted' : 'table');
-      const table = target.kept && options.desk !== null ? new ResultTable(target.columns) : null;
-      if (table !== null) results.set(target, table);
-      const writer = new RecordWriter(target.columns, sink);
-      outputs.set(target, new OutputStream({ sink: options.sink, topic }, writer, table));
-    }
-    return new EnrichmentStage(options, outputs, results);
+    const { program, sink, results } = options;
+    const outputs = await openOutputs([...ofLog(program), ...program.tables], sink, results);
+    return new EnrichmentStage(options, outputs);
   }
 
   /** Whether every joined table is complete. */
@@ -248,15 +245,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   queries(): readonly QueryStatus[] {
-    const { program, processing } = this.#options;
-    const running = [...program.queries, ...program.tables].map(({ id, statement, target }) => ({
-      id,
-      statement,
-      topic: target.sink?.topic ?? '',
-      records: this.#targets.get(target)?.records ?? 0,
-      problems: processing.countOf(id),
-      paused: null,
-    }));
+    const { program, processing, topics } = this.#options;
     const paused = program.paused.map(({ statement, target, error }) => ({
       id: target ?? 'INSERTQUERY',
       statement,
@@ -265,7 +254,16 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       problems: 0,
       paused: error.message,
     }));
-    return [...running, ...paused];
+    const tables = statusOf(program.tables, this.#targets, processing);
+    return [...this.#queries.status(), ...tables, ...(topics?.status() ?? []), ...paused];
+  }
+
+  get failed(): Promise<never> {
+    return this.#options.topics?.failed ?? NEVER;
+  }
+
+  async finish(): Promise<void> {
+    await this.#options.topics?.finish();
   }
 
   async absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>> {
@@ -276,6 +274,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         this.#tx = change.tx;
       }
       if (!this.#tables.isEmpty) this.#timeMs = this.#options.block.commitTimeMs(change.at);
+      this.#last = change.at;
       if (!this.#uses.has(change.table)) await this.#prepare(change.table);
       if (change.kind === 'truncate') this.#truncate(change);
       else this.#readRow(change, batch.bytes / batch.changes.length);
@@ -287,6 +286,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       await this.#endTransaction();
       this.#tx = null;
       this.#passed(resume);
+      this.#options.timeline?.passed(resume);
       for (const work of this.#between.splice(0)) work();
     }
     return this.#absorbed(batch, between);
@@ -316,6 +316,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const missing = this.#replicas.filter(({ ready }) => !ready);
     if (missing.length === 0) {
       await this.#fill(Date.now());
+      this.#options.topics?.start();
       return;
     }
     const { log, codec } = this.#options;
@@ -360,9 +361,9 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     this.#leave?.();
     this.#live?.end();
     for (const work of this.#between.splice(0)) work();
+    await this.#options.topics?.[Symbol.asyncDispose]();
     this.#spool.close();
     this.#options.image.close();
-    return Promise.resolve();
   }
 
   async #fill(timeMs: number): Promise<void> {
@@ -387,43 +388,32 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         if (of instanceof CapturedSource) {
           this.#addInput(of, [reader], usesChange);
           this.#uses.clear();
-        } else this.#targets.get(of)?.addReader(reader);
+        } else {
+          this.#targets.get(of)?.addReader(reader);
+          this.#options.topics?.addReader(of, reader);
+        }
       },
       removeReader: (of, reader) => {
-        if (!(of instanceof CapturedSource)) return this.#targets.get(of)?.removeReader(reader);
+        if (!(of instanceof CapturedSource)) {
+          this.#targets.get(of)?.removeReader(reader);
+          this.#options.topics?.removeReader(of, reader);
+          return;
+        }
         for (const [index, { captured }] of this.#inputs) if (captured === of) this.#inputs.delete(index);
         this.#uses.clear();
       },
     };
   }
 
-  #aggregation(plan: QueryPlan, target: OutputStream): Aggregation | null {
-    const { group, store } = plan;
-    if (group === null || store === null) return null;
-    const { processing, checkpoint, log } = this.#options;
-    const note = (problem: Problem): void => processing.note(plan.id, problem);
-    const found = store.restore({ ...checkpoint, note });
-    if (found === 'restored') this.#restoredTables.add(checkpointName(plan.target.name));
-    if (found === 'lost')
-      log.warn(
-        { query: plan.id },
-        'the table of this query begins anew: its statement, or the position of the log, is another one than before',
-      );
-    this.#stores.push(store);
-    return new Aggregation({ group, store, target, note });
-  }
-
   #firstState(): ReadonlyMap<string, string | null> {
     const { image, checkpoint } = this.#options;
     const state = new Map<string, string | null>();
     const { compiled, paused } = this.#options.program;
-    for (const { target } of paused) if (target !== null) this.#restoredTables.add(checkpointName(target));
+    const restored = new Set([...this.#queries.restored, ...this.#tables.restored.map(checkpointName)]);
+    for (const { target } of paused) if (target !== null) restored.add(checkpointName(target));
     state.set(ENRICH_STATEMENTS_KEY, JSON.stringify({ compiled, paused: paused.map(({ hash }) => hash) }));
-    for (const key of checkpoint.known.keys()) {
-      const prefix = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX].find((each) => key.startsWith(each));
-      const table = prefix === undefined ? undefined : key.slice(prefix.length).split('/')[0];
-      if (table !== undefined && !this.#restoredTables.has(table)) state.set(key, null);
-    }
+    const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
+    for (const key of forgottenTables(checkpoint.known, prefixes, restored)) state.set(key, null);
     for (const [key, value] of this.#flushed()) state.set(key, value);
     return state.set(ENRICH_KEY, JSON.stringify(image.reference));
   }
@@ -444,7 +434,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   #flushed(): (readonly [string, string | null])[] {
-    return [...this.#stores.flatMap((store) => store.flush()), ...this.#tables.flush()];
+    return [...this.#queries.stores.flatMap((store) => store.flush()), ...this.#tables.flush()];
   }
 
   /**
@@ -573,8 +563,12 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     }
     this.#tables.process(true, this.#timeMs);
     this.#tables.endTransaction();
-    for (const store of this.#stores) store.endTransaction();
+    for (const store of this.#queries.stores) store.endTransaction();
     for (const replica of this.#replicas) replica.endTransaction();
+    const { timeline, block } = this.#options;
+    if (timeline !== null && this.#last !== null)
+      timeline.committed(block.commitTimeMs(this.#last), block.transactionId(this.#last));
+    this.#last = null;
   }
 
   #process(events: readonly SpooledEvent[]): void {

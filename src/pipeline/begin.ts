@@ -88,12 +88,15 @@ export async function begin<P, S extends SourceInfo>(
               epoch,
               continuous,
               interrupted: opened.interrupted ?? [],
+              head: async () => (await reader.head(signal)).position,
+              nudge: () => reader.nudge(),
               log,
               first: monitor.attempts === 1,
             },
             signal,
           ),
         );
+  enrichment?.failed.catch(ending.fail);
   const snapshot = createSnapshot<P, S>({
     ...parts.snapshot,
     source,

@@ -45,6 +45,7 @@ export async function deliver<P, S extends SourceInfo>(
   }
   ending.throwIfFailed();
   if (ending.stopped) monitor.enter('stopping');
+  if (complete) await enrichment?.finish();
   await committer.drain();
   await makeEdits(committer, parts.control);
   ending.throwIfFailed();

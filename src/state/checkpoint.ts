@@ -21,6 +21,8 @@
  * | `enrich-statements` | `{compiled, paused}`: hashes of the statements that fitted their tables once, and of those that no longer do |
  * | `poll/<schema>.<table>` | TableCursor: how far the table has been polled (readers/polling/cursor.ts) |
  * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/aggregation.ts) |
+ *
+ * Queries over topics have a state of their own beside it (enrichment/topic-queries.ts).
  */
 import type { JsonValue } from '../model/position.ts';
 

@@ -235,6 +235,19 @@ test('shows what there is to know of a pipeline, and what to do about it', async
   expect(complaints).toEqual([]);
 });
 
+test('says how changes are found, and who runs what this process stands by for', async () => {
+  const heldBy = { host: 'db-2', pid: 4711, http: 'http://10.0.0.2:8080' };
+  const capture = { mode: 'poll', reason: 'wal_level is replica.' } as const;
+  const page = await open([
+    { ...SHOP, heldBy, state: 'standby' },
+    { ...SHOP, name: 'crm', capture },
+  ]);
+  const text = await page.locator('.pipeline').allInnerTexts();
+  expect(text[0]).toContain('standby, run by process 4711 on db-2 (http://10.0.0.2:8080), for');
+  expect(text[1]).toContain('postgresql, polled · streaming for');
+  expect(text[1]).toContain('Polled, since the log cannot be read: wal_level is replica.');
+});
+
 test('renews itself, says so when nobody answers, and recovers', async () => {
   const page = await open([SHOP]);
   status = [{ ...SHOP, counters: { ...SHOP.counters, creates: 98_765 } }];

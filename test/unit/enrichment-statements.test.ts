@@ -299,8 +299,38 @@ describe('errors point to what is wrong and say what was probably meant', () => 
     [`CREATE TABLE k WITH (CDC_TABLE = 'shop.public.none');`, 'the table public.none is not captured'],
     [`CREATE TABLE k WITH (CDC_TABLE = 'public.customers');`, "write 'shop.schema.table'"],
     [
-      `CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`,
-      'Kafka topics cannot be read in this version',
+      `CREATE TABLE k (a INT PRIMARY KEY) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`,
+      'a TABLE is a captured table in this version',
+    ],
+    [`CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k');`, "write WITH (…, VALUE_FORMAT = 'JSON')"],
+    [`CREATE STREAM k WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`, 'a topic needs its columns'],
+    [
+      `CREATE STREAM k (a INT, b INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'KAFKA');`,
+      'KAFKA holds one column',
+    ],
+    [
+      `CREATE STREAM k (a VARCHAR) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON', TIMESTAMP = 'A');`,
+      'a VARCHAR needs its pattern',
+    ],
+    [
+      `CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON', TIMESTAMP = 'B');`,
+      'there is no column B',
+    ],
+    [
+      `CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');
+       CREATE STREAM o WITH (KAFKA_TOPIC = 'k') AS SELECT * FROM k;`,
+      'the topic k holds other records already',
+    ],
+    [
+      `CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');
+       CREATE STREAM o AS SELECT a FROM k;
+       INSERT INTO o SELECT stars FROM ratings;`,
+      'differ in where their events come from',
+    ],
+    [
+      `CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');
+       CREATE STREAM o AS SELECT * FROM k JOIN customers c FOR SYSTEM_TIME AS OF BEFORE ON k.a = c.id;`,
+      'the events of a topic see the table as of their time',
     ],
     [
       `CREATE STREAM a WITH (VALUE_FORMAT = 'AVRO') AS SELECT * FROM ratings;`,

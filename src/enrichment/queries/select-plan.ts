@@ -149,7 +149,7 @@ function pushOverStream(
     joins,
     where,
     columns,
-    target: { kind: 'STREAM', name: '', columns, captured: null, sink: null, kept: false },
+    target: { kind: 'STREAM', name: '', columns, captured: null, topic: null, sink: null, kept: false },
     onError: 'LOG',
     group,
     store:
@@ -157,6 +157,7 @@ function pushOverStream(
         ? null
         : new GroupStore({ name: '', lineage: '', group, columns, replicas: [], counted: true }),
     usesChange: scope.usesChange,
+    ofTopic: input.topic !== null,
     warnings,
   };
   return { kind: 'push', over: 'stream', query, captured, columns, limit, warnings };

@@ -12,6 +12,8 @@ export type Problem =
   | 'pattern'
   | 'aggregate-limit'
   | 'late'
+  | 'record-unreadable'
+  | 'timestamp'
   | 'value-not-in-log'
   | 'value-not-representable';
 

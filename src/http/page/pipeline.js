@@ -11,6 +11,17 @@ import { alert, Tables } from './tables.js';
 /** As `/readyz` means it (observability/metrics.ts). */
 const WORKING = new Set(['streaming', 'snapshotting', 'standby']);
 
+/**
+ * How changes are found, what the pipeline does, and who does it where this process stands by.
+ * @param {PipelineStatus} status
+ */
+function stateText({ connector, capture, state, heldBy }) {
+  const polled = capture?.mode === 'poll' ? ', polled' : '';
+  if (heldBy === null) return `${connector}${polled} · ${state}`;
+  const where = heldBy.http === null ? '' : ` (${heldBy.http})`;
+  return `${connector}${polled} · ${state}, run by process ${heldBy.pid} on ${heldBy.host}${where},`;
+}
+
 /** @param {PipelineStatus} status */
 export function isReady({ state, progressing }) {
   return progressing && WORKING.has(state);
@@ -89,7 +100,7 @@ export class PipelineCard {
       this.#dot,
       `dot ${isReady(status) ? 'good' : state === 'failed' || !status.progressing ? 'bad' : ''}`,
     );
-    setText(this.#state, `${status.connector} · ${state} for ${since(status.since, now)}`);
+    setText(this.#state, `${stateText(status)} for ${since(status.since, now)}`);
     this.#throughput.update(recent.recordsPerSecond, recent.sampleMs, short(status.eventsPerSecond));
     const lag = lagMs === null ? 'unknown' : status.caughtUp ? 'none' : duration(lagMs);
     this.#lag.update(recent.lagMs, recent.sampleMs, lag);
@@ -136,6 +147,9 @@ export class PipelineCard {
     if (retainedBytes !== null && retainedBudgetBytes !== null && retainedBytes > retainedBudgetBytes) {
       const text = `The source keeps ${bytes(retainedBytes)} of log for this pipeline, more than the budget of ${bytes(retainedBudgetBytes)}.`;
       alerts.push(alert('bad', '', text, 'Look at what keeps it from delivering, before the disk is full.'));
+    }
+    if (status.capture?.mode === 'poll' && status.capture.reason !== null) {
+      alerts.push(alert('', '', `Polled, since the log cannot be read: ${status.capture.reason}`, null));
     }
     for (const warning of status.warnings) alerts.push(alert('', '', warning, null));
     const made = alerts.map(({ textContent }) => textContent).join('\n');

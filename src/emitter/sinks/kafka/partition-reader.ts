@@ -81,46 +81,50 @@ export class PartitionReader {
       this.position = Number(part.logStartOffset > 0n ? part.logStartOffset : 0n);
     }
     checkCode(part.errorCode, 'Fetch');
-    const aborted = (part.abortedTransactions ?? []).toSorted((a, b) =>
-      Number(a.firstOffset - b.firstOffset),
-    );
-    return this.#take(part.records ?? [], aborted);
+    const taken = takeRecords(part, { position: this.position, committed: this.#committed });
+    this.position = taken.position;
+    return taken.records;
   }
+}
 
-  #take(
-    batches: readonly RecordsBatch[],
-    aborted: readonly { readonly producerId: bigint; readonly firstOffset: bigint }[],
-  ): readonly KafkaRecord[] {
-    const records: KafkaRecord[] = [];
-    const aborting = new Set<bigint>();
-    let next = 0;
-    for (const batch of batches) {
-      const first = Number(batch.firstOffset);
-      const last = first + batch.lastOffsetDelta;
-      while (next < aborted.length && aborted[next]!.firstOffset <= BigInt(last))
-        aborting.add(aborted[next++]!.producerId);
-      if ((batch.attributes & CONTROL) !== 0) aborting.delete(batch.producerId);
-      else if (!(
-        this.#committed &&
-        (batch.attributes & TRANSACTIONAL) !== 0 &&
-        aborting.has(batch.producerId)
-      )) {
-        for (const record of batch.records) {
-          const offset = first + record.offsetDelta;
-          if (offset < this.position) continue;
-          records.push({
-            offset,
-            key: record.key,
-            value: record.value,
-            headers: record.headers.map(([name, value]) => [name?.toString() ?? '', value] as const),
-            timestamp: Number(batch.firstTimestamp + record.timestampDelta),
-          });
-        }
+interface FetchedPart {
+  readonly records?: readonly RecordsBatch[] | null | undefined;
+  readonly abortedTransactions?:
+    readonly { readonly producerId: bigint; readonly firstOffset: bigint }[] | null | undefined;
+}
+
+/** The records of a partition's part of a Fetch response from `position` on, and the offset behind them. */
+export function takeRecords(
+  part: FetchedPart,
+  { position, committed }: { readonly position: number; readonly committed: boolean },
+): { readonly records: readonly KafkaRecord[]; readonly position: number } {
+  const aborted = (part.abortedTransactions ?? []).toSorted((a, b) => Number(a.firstOffset - b.firstOffset));
+  const records: KafkaRecord[] = [];
+  const aborting = new Set<bigint>();
+  let behind = position;
+  let next = 0;
+  for (const batch of part.records ?? []) {
+    const first = Number(batch.firstOffset);
+    const last = first + batch.lastOffsetDelta;
+    while (next < aborted.length && aborted[next]!.firstOffset <= BigInt(last))
+      aborting.add(aborted[next++]!.producerId);
+    if ((batch.attributes & CONTROL) !== 0) aborting.delete(batch.producerId);
+    else if (!(committed && (batch.attributes & TRANSACTIONAL) !== 0 && aborting.has(batch.producerId))) {
+      for (const record of batch.records) {
+        const offset = first + record.offsetDelta;
+        if (offset < position) continue;
+        records.push({
+          offset,
+          key: record.key,
+          value: record.value,
+          headers: record.headers.map(([name, value]) => [name?.toString() ?? '', value] as const),
+          timestamp: Number(batch.firstTimestamp + record.timestampDelta),
+        });
       }
-      if (last >= this.position) this.position = last + 1;
     }
-    return records;
+    if (last >= behind) behind = last + 1;
   }
+  return { records, position: behind };
 }
 
 /** First offset, and the end up to which records are decided (`committed`) or replicated. */

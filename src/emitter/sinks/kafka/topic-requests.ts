@@ -12,6 +12,8 @@ export interface TopicPlan {
   readonly name: string;
   readonly partitions: number;
   readonly config: Readonly<Record<string, string>>;
+  /** Instead of what the settings say. */
+  readonly replicas?: number;
 }
 
 type MetadataTopic = MetadataResponse['topics'][number];
@@ -98,17 +100,17 @@ export class TopicRequests {
   async #askCreate(plans: readonly TopicPlan[], validateOnly: boolean): Promise<readonly CreateAnswer[]> {
     const cluster = this.cluster;
     const { controllerId } = await cluster.metadata([]);
-    const replicationFactor =
+    const usual =
       cluster.options.replicationFactor ?? Math.max(1, Math.min(DEFAULT_REPLICAS, cluster.brokerIds.length));
     // The broker refuses a name that comes twice.
     const byName = new Map(plans.map((plan) => [plan.name, plan]));
     const { topics } = await cluster.request(
       { broker: cluster.brokerIds.includes(controllerId) ? controllerId : ANY_BROKER, purpose: 'control' },
       CREATE_TOPICS,
-      [...byName.values()].map(({ name, partitions, config }) => ({
+      [...byName.values()].map(({ name, partitions, config, replicas = usual }) => ({
         name,
         numPartitions: partitions,
-        replicationFactor,
+        replicationFactor: replicas,
         assignments: [],
         configs: Object.entries(config).map(([key, value]) => ({ name: key, value })),
       })),
@@ -116,9 +118,13 @@ export class TopicRequests {
       validateOnly,
     );
     const answers = new Map(topics.map((topic) => [topic.name, topic]));
-    return plans.map(({ name }) => {
+    return plans.map(({ name, replicas = usual }) => {
       const answer = answers.get(name);
-      return { code: answer?.errorCode ?? 0, message: answer?.errorMessage ?? null, replicationFactor };
+      return {
+        code: answer?.errorCode ?? 0,
+        message: answer?.errorMessage ?? null,
+        replicationFactor: replicas,
+      };
     });
   }
 }

@@ -1,0 +1,213 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HeadwaterError } from '../../../errors/headwater-error.ts';
+import type { Log } from '../../../observability/log.ts';
+import type { Fetched, NewTopic, TopicReader } from '../../topic-reader.ts';
+import { FETCH } from './apis.ts';
+import { ANY_BROKER, Cluster } from './cluster.ts';
+import { asFault, checkCode, faultToError, KAFKA, type KafkaFault } from './errors.ts';
+import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
+import { offsetRange, takeRecords, withFreshLeaders } from './partition-reader.ts';
+import { TopicRequests } from './topic-requests.ts';
+import { contextFor, findTopic, missingInput, openTopic } from './topics.ts';
+
+const READ_COMMITTED = 1;
+const PARTITION_BYTES = 1024 * 1024;
+const REQUEST_BYTES = 8 * 1024 * 1024;
+/** How long a broker holds a request that finds nothing. */
+const HOLD_MS = 500;
+const REST_MS = 50;
+
+interface Partition {
+  position: number;
+  paused: boolean;
+}
+
+/** Connects when first asked for something; belongs to no consumer group. */
+export function kafkaTopicReader(options: KafkaSinkOptions, log: Log): TopicReader {
+  return new TopicConsumer(options, log);
+}
+
+/** All partitions of one topic, one request a broker under way. */
+class TopicConsumer implements TopicReader {
+  readonly #cluster: Cluster;
+  readonly #log: Log;
+  readonly #closing = new AbortController();
+  #topic = '';
+  #partitions: Partition[] = [];
+  readonly #asking = new Map<number, Promise<void>>();
+  #arrived: Fetched[] = [];
+  /** Since when every request has failed. */
+  #failingSince: number | null = null;
+  #failure: HeadwaterError | null = null;
+
+  constructor(options: KafkaSinkOptions, log: Log) {
+    this.#cluster = new Cluster(resolveKafkaOptions(options));
+    this.#log = log;
+  }
+
+  async open(topic: string, create: NewTopic | null): Promise<number> {
+    this.#topic = topic;
+    const { signal } = this.#closing;
+    const requests = new TopicRequests(this.#cluster);
+    if (create !== null) {
+      const { partitions, replicas } = create;
+      const plan = { name: topic, partitions, config: {}, ...(replicas === null ? {} : { replicas }) };
+      return (await openTopic(requests, plan, signal)).partitions.length;
+    }
+    const plan = { name: topic, partitions: 1, config: {} };
+    const found = await findTopic(requests, plan, { create: false }, signal);
+    if (found === null) throw missingInput(this.#cluster, topic);
+    return found.partitions.length;
+  }
+
+  range(partition: number): Promise<{ readonly start: number; readonly end: number }> {
+    return this.#mapping(() =>
+      withFreshLeaders(this.#cluster, this.#topic, this.#closing.signal, () =>
+        offsetRange(this.#cluster, this.#topic, partition, true),
+      ),
+    );
+  }
+
+  start(offsets: readonly number[]): void {
+    this.#partitions = offsets.map((position) => ({ position, paused: false }));
+  }
+
+  pause(partition: number, paused: boolean): void {
+    const found = this.#partitions[partition];
+    if (found !== undefined) found.paused = paused;
+  }
+
+  async poll(maxWaitMs: number): Promise<readonly Fetched[]> {
+    this.#throwIfFailed();
+    this.#ask();
+    if (this.#arrived.length === 0) {
+      const timer = new AbortController();
+      await Promise.race([
+        ...this.#asking.values(),
+        sleep(maxWaitMs, undefined, { signal: timer.signal }).catch(() => {}),
+      ]);
+      timer.abort();
+    }
+    this.#throwIfFailed();
+    const arrived = this.#arrived;
+    this.#arrived = [];
+    return arrived;
+  }
+
+  #throwIfFailed(): void {
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  #ask(): void {
+    const leaders = new Map<number, number[]>();
+    for (const [index, { paused }] of this.#partitions.entries()) {
+      if (paused) continue;
+      const leader = this.#cluster.leader(this.#topic, index);
+      const list = leaders.get(leader);
+      if (list === undefined) leaders.set(leader, [index]);
+      else list.push(index);
+    }
+    for (const [leader, partitions] of leaders) {
+      if (this.#asking.has(leader)) continue;
+      const asking = (leader === ANY_BROKER ? this.#rest() : this.#fetch(leader, partitions))
+        .catch((error: unknown) => this.#failed(error))
+        .finally(() => this.#asking.delete(leader));
+      this.#asking.set(leader, asking);
+    }
+  }
+
+  async #fetch(broker: number, indexes: readonly number[]): Promise<void> {
+    const response = await this.#cluster.request(
+      { broker, purpose: 'fetch' },
+      FETCH,
+      HOLD_MS,
+      1,
+      REQUEST_BYTES,
+      READ_COMMITTED,
+      0,
+      -1,
+      [
+        {
+          topicId: this.#topic,
+          partitions: indexes.map((partition) => ({
+            partition,
+            currentLeaderEpoch: -1,
+            fetchOffset: BigInt(this.#partitions[partition]?.position ?? 0),
+            lastFetchedEpoch: -1,
+            partitionMaxBytes: PARTITION_BYTES,
+          })),
+        },
+      ],
+      [],
+      '',
+    );
+    checkCode(response.errorCode, 'Fetch');
+    let trouble: KafkaFault | null = null;
+    for (const part of response.responses[0]?.partitions ?? []) {
+      const partition = this.#partitions[part.partitionIndex];
+      if (partition === undefined) continue;
+      if (part.errorCode === KAFKA.OFFSET_OUT_OF_RANGE) {
+        await this.#outOfRange(part.partitionIndex, partition);
+        continue;
+      }
+      try {
+        checkCode(part.errorCode, 'Fetch');
+      } catch (error) {
+        trouble = asFault(error, 'the broker');
+        continue;
+      }
+      const { records, position } = takeRecords(part, { position: partition.position, committed: true });
+      const moved = position !== partition.position;
+      partition.position = position;
+      const atEnd = position >= Number(part.lastStableOffset);
+      if (moved || atEnd) this.#arrived.push({ partition: part.partitionIndex, records, position, atEnd });
+    }
+    if (trouble !== null) throw trouble;
+    this.#failingSince = null;
+  }
+
+  /** Retention has passed us by, or the topic has been made anew. */
+  async #outOfRange(index: number, partition: Partition): Promise<void> {
+    const { start, end } = await offsetRange(this.#cluster, this.#topic, index, true);
+    if (partition.position >= start && partition.position <= end) return;
+    this.#log.warn(
+      { topic: this.#topic, partition: index, offset: partition.position, first: start, end },
+      'records of a topic are gone before they were read: reading goes on with the first that is there',
+    );
+    partition.position = start;
+  }
+
+  async #rest(): Promise<void> {
+    await sleep(REST_MS, undefined, { signal: this.#closing.signal });
+    await this.#cluster.metadata([this.#topic]);
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    const fault = asFault(error, 'the broker');
+    const now = Date.now();
+    this.#failingSince ??= now;
+    const patience = this.#cluster.options.deliveryTimeoutMs;
+    if (!fault.retriable || now - this.#failingSince > patience) {
+      this.#failure = faultToError(fault, contextFor(this.#cluster, 'Reading from Kafka', this.#topic));
+      return;
+    }
+    await this.#rest().catch(() => {});
+  }
+
+  async #mapping<T>(action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      if (this.#closing.signal.aborted) throw error;
+      const context = contextFor(this.#cluster, 'Reading from Kafka', this.#topic);
+      throw faultToError(asFault(error, 'the broker'), context);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    await this.#cluster[Symbol.asyncDispose]();
+    await Promise.all(this.#asking.values());
+  }
+}

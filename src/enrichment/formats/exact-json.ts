@@ -1,0 +1,34 @@
+/** JSON text → values that keep every digit of a number, at the price of JSON.parse where no number is long. */
+
+/** A number that may have more digits than a double holds, as it was written. */
+export class ExactNumber {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** A double gives back any number of up to 15 digits: only longer runs of digits are looked at one by one. */
+const LONG_RUN = /[0-9.]{16}/;
+
+/** Throws SyntaxError. */
+export function parseJson(text: string): unknown {
+  return LONG_RUN.test(text) ? (JSON.parse(text, keepDigits) as unknown) : (JSON.parse(text) as unknown);
+}
+
+function keepDigits(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
+  const source = context?.source;
+  return typeof value === 'number' && source !== undefined && source.length > 15
+    ? new ExactNumber(source)
+    : value;
+}
+
+/** Back to JSON text. */
+export function jsonText(value: unknown): string {
+  if (value instanceof ExactNumber) return value.text;
+  if (Array.isArray(value)) return `[${(value as readonly unknown[]).map(jsonText).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const fields = Object.entries(value).map(([name, each]) => `${JSON.stringify(name)}:${jsonText(each)}`);
+  return `{${fields.join(',')}}`;
+}

@@ -1,0 +1,131 @@
+/** How keys and values of topics are written, and the readers and writers of each format. */
+import { explicit } from '../sql/cast.ts';
+import { type SqlType, STRING } from '../sql/sql-type.ts';
+import type { SqlValue } from '../sql/value.ts';
+import { splitDelimited } from './delimited.ts';
+import { parseJson } from './exact-json.ts';
+import { FieldReader, isObject, type JsonReader, jsonReader } from './json-values.ts';
+import { kafkaValue } from './kafka-primitive.ts';
+
+export type Format = 'JSON' | 'DELIMITED' | 'KAFKA' | 'NONE';
+
+export interface FormatColumn {
+  readonly name: string;
+  readonly type: SqlType;
+}
+
+/** Reads the key's, or the value's, columns of a record. */
+export interface PartReader {
+  /** Appends a value for each column; false where the bytes are not what the columns say. */
+  read(bytes: Uint8Array, into: SqlValue[]): boolean;
+}
+
+export interface FormatOptions {
+  readonly format: Format;
+  readonly delimiter: string;
+  /** Whether one column alone stands there as it is, not as the field of an object. */
+  readonly bare: boolean;
+}
+
+export function partReader(columns: readonly FormatColumn[], options: FormatOptions): PartReader {
+  if (columns.length === 0) return { read: () => true };
+  switch (options.format) {
+    case 'JSON':
+      return new JsonPart(columns, options.bare);
+    case 'DELIMITED':
+      return new DelimitedPart(columns, options.delimiter);
+    case 'KAFKA':
+      return new KafkaPart(columns);
+    case 'NONE':
+      throw new TypeError('NONE holds no columns.');
+  }
+}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
+
+/** Null where it is none. */
+function textOf(bytes: Uint8Array): string | null {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+class JsonPart implements PartReader {
+  readonly #fields: FieldReader;
+  /** Of the one column, where there is but one. */
+  readonly #only: JsonReader | null;
+  readonly #bare: boolean;
+
+  constructor(columns: readonly FormatColumn[], bare: boolean) {
+    this.#fields = new FieldReader(columns);
+    const [first] = columns;
+    this.#only = first === undefined || columns.length > 1 ? null : jsonReader(first.type);
+    this.#bare = bare;
+  }
+
+  read(bytes: Uint8Array, into: SqlValue[]): boolean {
+    const text = textOf(bytes);
+    if (text === null) return false;
+    let json: unknown;
+    try {
+      json = parseJson(text);
+    } catch {
+      return false;
+    }
+    if (this.#only !== null && (this.#bare || !isObject(json))) return this.#readBare(json, this.#only, into);
+    return isObject(json) && this.#fields.read(json, into);
+  }
+
+  #readBare(json: unknown, read: JsonReader, into: SqlValue[]): boolean {
+    const value = json === null ? null : read(json);
+    if (value === undefined) return false;
+    into.push(value);
+    return true;
+  }
+}
+
+class DelimitedPart implements PartReader {
+  readonly #delimiter: string;
+  readonly #converters: readonly ((text: string) => SqlValue | undefined)[];
+
+  constructor(columns: readonly FormatColumn[], delimiter: string) {
+    this.#delimiter = delimiter;
+    this.#converters = columns.map(({ type }) => {
+      if (type.kind === 'BYTES') return (text) => Buffer.from(text, 'base64');
+      const convert = explicit(STRING, type);
+      return (text) => convert?.(text);
+    });
+  }
+
+  read(bytes: Uint8Array, into: SqlValue[]): boolean {
+    const text = textOf(bytes);
+    const fields = text === null ? null : splitDelimited(text, this.#delimiter);
+    if (fields === null || fields.length !== this.#converters.length) return false;
+    for (const [i, convert] of this.#converters.entries()) {
+      const field = fields[i] ?? null;
+      const value = field === null ? null : convert(field);
+      if (value === undefined) return false;
+      into.push(value);
+    }
+    return true;
+  }
+}
+
+class KafkaPart implements PartReader {
+  readonly #type: SqlType;
+
+  constructor(columns: readonly FormatColumn[]) {
+    const [only] = columns;
+    if (only === undefined || columns.length !== 1) throw new TypeError('KAFKA holds one column.');
+    this.#type = only.type;
+  }
+
+  read(bytes: Uint8Array, into: SqlValue[]): boolean {
+    const value = kafkaValue(this.#type, bytes);
+    if (value === undefined) return false;
+    into.push(value);
+    return true;
+  }
+}
