@@ -16,7 +16,7 @@ export interface Costs {
   readonly processMb: number;
   /** A further pipeline of the same process: connections, buffers. Assumed. */
   readonly pipelineMb: number;
-  /** A captured table: its schema, encoder, topic and snapshot ledger. */
+  /** A captured table (schema, encoder, topic, ledger, counts) while all are read and written to. */
   readonly tableKb: number;
   /** A row of a joined table held in memory: four short columns. */
   readonly joinRowBytes: number;
@@ -31,7 +31,7 @@ export const COSTS: Costs = {
   logBytesPerEvent: 200,
   processMb: 160,
   pipelineMb: 8,
-  tableKb: 20,
+  tableKb: 90,
   joinRowBytes: 340,
   idleCore: 0.002,
 };

@@ -86,6 +86,8 @@ export class TableRoutes<S extends SourceInfo> {
   /** Of tables that got a route since the last `forgetOld`. */
   readonly #opening = new Map<string, Promise<void>>();
   readonly #latest = new Map<string, TableSchema>();
+  /** By table, all versions that have a route. */
+  readonly #versions = new Map<string, TableSchema[]>();
   readonly #totals: Map<string, TableTotals>;
   readonly #handles = new Map<string, Promise<TopicHandle>>();
   readonly #pausing: Pausing | null;
@@ -131,11 +133,13 @@ export class TableRoutes<S extends SourceInfo> {
     for (const name of this.#opening.keys()) {
       const latest = this.#latest.get(name);
       if (latest === undefined) continue;
-      for (const known of this.#routes.keys()) {
+      const kept: TableSchema[] = [];
+      for (const known of this.#versions.get(name) ?? []) {
         // The one before may still come: a snapshot reads what the stream has left behind.
-        if (tableName(known.id) === name && known !== latest && known.version < latest.version - 1)
-          this.#routes.delete(known);
+        if (known === latest || known.version >= latest.version - 1) kept.push(known);
+        else this.#routes.delete(known);
       }
+      this.#versions.set(name, kept);
     }
     this.#opening.clear();
   }
@@ -211,6 +215,9 @@ export class TableRoutes<S extends SourceInfo> {
       paused: handle === null || (nameless ? this.#isPaused(name) : encoder === UNWRITABLE),
     };
     this.#routes.set(table, route);
+    const versions = this.#versions.get(name);
+    if (versions === undefined) this.#versions.set(name, [table]);
+    else versions.push(table);
     if (!nameless) this.#latest.set(name, table);
   }
 

@@ -5,6 +5,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { COSTS } from '../../bench/cost-model.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 import { Headwater, headwater, pipelineFile, type Workspace, workspace } from './headwater.ts';
 import type { Delivered } from './topic-records.ts';
@@ -13,8 +14,8 @@ const TABLES = process.env['HEADWATER_TEST_FULL'] === '1' ? 5000 : 300;
 const ADDED = 20;
 /** Tables a statement, so that their locks fit the server's default. */
 const AT_ONCE = 250;
-/** What docs/scale.md gives a process, and each table of it; with as much again for what a collection has left. */
-const RESIDENT_BYTES = 2 * (160e6 + TABLES * 40e3);
+/** What docs/scale.md gives a process and each table of it, and half as much again for what no collection has been after. */
+const RESIDENT_BYTES = 1.5 * (COSTS.processMb * 1e6 + TABLES * COSTS.tableKb * 1000);
 
 let database: TestDatabase;
 let files: Workspace;

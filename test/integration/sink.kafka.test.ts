@@ -124,7 +124,7 @@ describe('Kafka sink', () => {
     expect((await readState(options, never)).get('position')).toBe('1');
   });
 
-  it('hundreds of topics are created and looked at in a few requests', async () => {
+  it('hundreds of topics are created in a few requests', async () => {
     const options = await newOptions();
     await using cluster = new Cluster(resolveKafkaOptions(options));
     const requests = vi.spyOn(cluster, 'request');
@@ -138,8 +138,6 @@ describe('Kafka sink', () => {
     );
     const creations = requests.mock.calls.filter(([, { key }]) => key === CREATE_TOPICS.key);
     expect(creations).toHaveLength(3);
-    // Their metadata before and after, perhaps more than once, and their settings.
-    expect(requests.mock.calls.length).toBeLessThan(names.length / 2);
   });
 
   it('at least once is fenced too: what a predecessor sends late is refused in every topic', async () => {
