@@ -53,6 +53,8 @@ export class Committer<P> {
   #committed: P | null;
   #inFlight = 0;
   #failed = false;
+  /** Records of a batch are being appended that has not been added yet. */
+  #appending = false;
   #idle: (() => void) | null = null;
 
   /** `committed` is the position of the restored checkpoint, null for a new pipeline. */
@@ -68,8 +70,17 @@ export class Committer<P> {
     for (const [key, value] of state) this.#state.set(key, value);
   }
 
+  /**
+   * Call before the first record of a batch is appended to the sink: until `add` no commit begins, since it would
+   * take records without the position and state that go with them.
+   */
+  begin(): void {
+    this.#appending = true;
+  }
+
   /** Call after the batch's records have been appended to the sink. */
   add(batch: Batch<P>, rows: number): void {
+    this.#appending = false;
     if (this.#rows === 0 && this.#state.size === 0) this.#since = this.#options.now();
     if (batch.state !== undefined) {
       for (const [key, value] of batch.state) this.#state.set(key, value);
@@ -122,7 +133,8 @@ export class Committer<P> {
   }
 
   #due(): boolean {
-    if (this.#failed || this.#resume === null || this.#inFlight >= this.#options.maxInFlight) return false;
+    if (this.#appending || this.#failed || this.#resume === null) return false;
+    if (this.#inFlight >= this.#options.maxInFlight) return false;
     if (this.#rows === 0 && this.#state.size === 0) {
       return this.#moved() && this.#options.now() - this.#lastCommitAt >= this.#options.idleMs;
     }

@@ -68,6 +68,7 @@ function createPump<P, S extends SourceInfo>(
     for await (const read of batches) {
       const preparing = emitter.prepare(read);
       if (preparing !== undefined) await preparing;
+      committer.begin();
       const counts = emitter.emit(read);
       let batch = read;
       if (enrichment !== null) {

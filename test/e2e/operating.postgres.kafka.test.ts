@@ -72,7 +72,9 @@ describe('beside a running daemon', () => {
     const metrics = (await run.get('/metrics')).body;
     expect(metrics).toMatch(/^headwater_total_number_of_create_events_seen\{[^}]*\} 1$/m);
     expect(metrics).toMatch(/^headwater_connected\{[^}]*\} 1$/m);
-    expect((await run.get('/')).body).toContain('public.t');
+    // The page asks for the rest by itself: page.browser.test.ts.
+    const script = /<script type="module" src="([^"]+)"/.exec((await run.get('/')).body)?.[1];
+    expect(await run.get(`/${script}`)).toMatchObject({ status: 200 });
 
     const status = await headwater(['status', '--json', file]);
     expect(status.exit, status.stderr).toBe(0);

@@ -107,11 +107,11 @@ test('a table that changes incompatibly waits alone, and is read anew when its s
   await registry.ask(`/config/${name}.public.t-value`, setting);
   // The daemon finds out by itself, and reads the table anew.
   await daemon.until(({ tables }) =>
-    tables.some(({ table, state, events }) => table === 'public.t' && state === 'streaming' && events === 2),
+    tables.some(({ table, state, events }) => table === 'public.t' && state === 'streaming' && events === 3),
   );
   await database.query('INSERT INTO t VALUES (3, 3, 3)');
   await daemon.until(({ tables }) =>
-    tables.some(({ table, events }) => table === 'public.t' && events === 3),
+    tables.some(({ table, events }) => table === 'public.t' && events === 4),
   );
   expect((await daemon.stop()).exit).toBe(0);
   const records = await registeredRecords(work.path('out'), registry);

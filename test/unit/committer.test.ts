@@ -79,6 +79,20 @@ describe('Committer', () => {
     });
   });
 
+  it('begins no commit while a batch is being appended', async () => {
+    const { commits, committer } = setUp();
+    committer.add(batch({ lsn: 2, done: 0 }), 1);
+    committer.add(batch({ lsn: 3, done: 0 }), 1);
+    committer.begin();
+    commits[0]!.resolve();
+    await turn();
+    // Some of its records are with the sink by now, and its position is not known.
+    expect(commits).toHaveLength(1);
+    committer.add(batch({ lsn: 4, done: 0 }), 1);
+    expect(commits).toHaveLength(2);
+    expect(JSON.parse(commits[1]!.state.get('position')!)).toMatchObject({ position: [4, 0] });
+  });
+
   it('does not commit inside a transaction below the limit, and splits one above it', () => {
     const { committer, commits } = setUp({ maxRows: 100 });
     committer.add(batch({ lsn: 2, done: 60 }), 60);
