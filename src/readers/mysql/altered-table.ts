@@ -74,6 +74,19 @@ export function namesOf({ columns }: MysqlTable): readonly string[] {
 }
 
 const INTEGERS: ReadonlySet<string> = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint']);
+/** Other words for them in statements ("Numeric Data Type Syntax" and "Using Data Types from Other Database Engines"). */
+const INTEGER_WORDS: ReadonlyMap<string, string> = new Map([
+  ['integer', 'int'],
+  ['bool', 'tinyint'],
+  ['boolean', 'tinyint'],
+  ['int1', 'tinyint'],
+  ['int2', 'smallint'],
+  ['int3', 'mediumint'],
+  ['middleint', 'mediumint'],
+  ['int4', 'int'],
+  ['int8', 'bigint'],
+  ['serial', 'bigint'],
+]);
 /** Types of text that are called so in statements and in the catalogue alike. */
 const TEXTS: ReadonlySet<string> = new Set(['char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext']);
 
@@ -95,7 +108,13 @@ function definedColumn(
     const other = charset !== null && charset !== column.charset;
     return other ? { ...column, charset, columnType: null } : column;
   }
-  return { ...column, unsigned };
+  const integer = INTEGER_WORDS.get(type) ?? type;
+  const sign = unsigned || type === 'serial';
+  // The sign goes with the type: the catalogue may have made another column of that name since.
+  if (INTEGERS.has(integer) && column.dataType !== integer) {
+    return { ...openColumn(column.name), dataType: integer, unsigned: sign };
+  }
+  return { ...column, unsigned: sign };
 }
 
 /** Columns as a statement leaves them; of those that are gone by now the type is open until a table map says it. */
