@@ -97,12 +97,13 @@ export class TablePoll {
   async *pass(first: PolledTable, context: PassContext, signal: AbortSignal): AsyncGenerator<PolledBlock> {
     const { mark, horizon, dialect, overlapUs } = context;
     const startedAt = performance.now();
-    const { from } = this.#cursor;
+    const { from, sweptFrom } = this.#cursor;
     const resumed = this.#cursor.pass;
     const to = resumed === null ? (mark.versions?.oldest ?? null) : resumed.to;
-    // Nothing has ended since.
+    // Nothing has ended since; what had ended before may still wait for the sweep.
     if (from !== null && to !== null && to <= from && resumed === null) {
-      this.#due(startedAt);
+      if (this.settings.sweepMs === null || sweptFrom === from) this.#due(startedAt);
+      else yield* this.#finish(first, context, { startedAt, signal });
       return;
     }
     const settledUs = horizon.settledUs;
@@ -148,6 +149,15 @@ export class TablePoll {
       this.#cursor = { ...this.#cursor, from: to ?? from, pass: null };
     }
     this.#stamp = 0;
+    yield* this.#finish(table, context, { startedAt, signal });
+  }
+
+  /** The end of a pass: the sweep where it is due, and what is to be kept. */
+  async *#finish(
+    table: PolledTable,
+    context: PassContext,
+    { startedAt, signal }: { readonly startedAt: number; readonly signal: AbortSignal },
+  ): AsyncGenerator<PolledBlock> {
     const { sweepMs } = this.settings;
     if (sweepMs !== null && Date.now() - this.#cursor.sweptAt >= sweepMs) {
       try {
