@@ -1,6 +1,6 @@
 /**
  * Names of the properties of Debezium's connectors: of MySQL's, MariaDB's and the common ones as the configuration
- * classes of 3.2.0.Final have them, of PostgreSQL's and Oracle's as its documentation lists them.
+ * classes of 3.2.0.Final have them, of PostgreSQL's and Oracle's as far as they were known to who wrote this.
  */
 export const COMMON = `
 advanced.metrics.enable binary.handling.mode column.exclude.list column.include.list
