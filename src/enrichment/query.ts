@@ -26,6 +26,8 @@ export interface RowTarget {
 
 export interface EventReader {
   process(event: StreamEvent, fromSnapshot: boolean): void;
+  /** Its stream has come not to fit. Left out where that is for the statements to answer, and not for a client. */
+  readonly misfit?: (error: HeadwaterError) => void;
 }
 
 /** A stream that queries write: its topic, and the queries that read it. */

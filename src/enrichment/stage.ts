@@ -462,11 +462,10 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       use = {
         replicas: this.#replicas.filter(({ captured }) => tableName(captured.id) === name),
         inputs: [...this.#inputs.values()].filter(
-          ({ captured, queries }) => queries.length > 0 && tableName(captured.id) === name,
+          (input) => input.queries.length > 0 && tableName(input.captured.id) === name && fits(input, table),
         ),
       };
       for (const replica of use.replicas) replica.captured.reader(table);
-      for (const { captured } of use.inputs) captured.reader(table);
       // Each version of a table is an object of its own.
       if (this.#uses.size > 1_000) this.#uses.clear();
       this.#uses.set(table, use);
@@ -595,5 +594,20 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       this.#aheadIndexes.delete(index);
       this.#options.image.caughtUp(index);
     }
+  }
+}
+
+/**
+ * Whether rows of that version of the table can be read for the input: a client's query ends where not; for statements
+ * that throws `enrich.table-changed`.
+ */
+function fits({ captured, queries }: Input, table: TableSchema): boolean {
+  try {
+    captured.reader(table);
+    return true;
+  } catch (error) {
+    if (!(error instanceof HeadwaterError) || queries.some(({ misfit }) => misfit === undefined)) throw error;
+    for (const query of queries) query.misfit?.(error);
+    return false;
   }
 }

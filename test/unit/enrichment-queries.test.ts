@@ -43,8 +43,12 @@ const person = (id: string, club: string): LogTransaction => [
   { table: PEOPLE, op: 'c', after: [id, club, 10_957, 's'] },
 ];
 
-async function begin(log: readonly LogTransaction[], snapshotAt = 0): Promise<[EnrichmentRig, Attempt]> {
-  const rig = new EnrichmentRig({ sql: SQL, tables: TABLES, log, snapshotAt });
+async function begin(
+  log: readonly LogTransaction[],
+  snapshotAt = 0,
+  sql = SQL,
+): Promise<[EnrichmentRig, Attempt]> {
+  const rig = new EnrichmentRig({ sql, tables: TABLES, log, snapshotAt });
   const attempt = await rig.attempt();
   await attempt.snapshot(JOINED);
   attempt.commit();
@@ -267,6 +271,25 @@ describe('a push query', () => {
     expect(await rowsOf(running)).toEqual([]);
     expect(running.end).toMatchObject({ code: 'query.cut-off' });
     expect(rig.committed.length).toBeGreaterThan(100);
+  });
+
+  it('ends with the reason where a column that it alone reads is gone, and the pipeline goes on', async () => {
+    const without = table('moves', [column('id', { kind: 'int64' }), column('person', TEXT)], [0], 2);
+    const [rig, attempt] = await begin(
+      [move(1, 'robin', 'Leeds'), [{ table: without, op: 'c', after: [2, 'robin'] }]],
+      0,
+      "CREATE STREAM MOVEMENTS WITH (CDC_TABLE = 'shop.public.moves'); CREATE STREAM WHO AS SELECT PERSON FROM MOVEMENTS;",
+    );
+    using _rig = rig;
+    const running = await ask(rig.desk, `SELECT LOCATION FROM MOVEMENTS EMIT CHANGES`);
+    await attempt.read(1, () => 10);
+    attempt.commit();
+    Object.assign(rig.options, { tables: [without, PEOPLE, PAIRS] });
+    await attempt.read(2, () => 10);
+    attempt.commit();
+    expect(await rowsOf(running)).toEqual([['Leeds']]);
+    expect(running.end).toMatchObject({ code: 'enrich.table-changed' });
+    expect(rig.committed.filter(({ topic }) => topic === 'WHO')).toHaveLength(2);
   });
 
   it('leaves nothing behind when it is closed or its client goes before it has begun', async () => {

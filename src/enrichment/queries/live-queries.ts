@@ -197,6 +197,7 @@ export class LiveQueries {
           queue.finish(asHeadwaterError(error));
         }
       },
+      misfit: (error) => queue.finish(error),
     };
     const source = plan.captured ?? plan.query.input;
     await this.#between(signal, () => taps.addReader(source, reader, plan.query.usesChange));
