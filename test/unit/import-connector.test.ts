@@ -10,6 +10,7 @@ import { type ImportedConnector, importConnector } from '../../src/settings/debe
 import {
   BINLOG,
   COMMON,
+  CONNECT,
   namesIn,
   ORACLE,
   POSTGRES as POSTGRES_ONLY,
@@ -203,6 +204,7 @@ describe('what has no equal is said', () => {
         'transforms.f.type': 'io.debezium.transforms.Filter',
         'transforms.f.condition': 'x',
         'schema.history.internal.kafka.topic': 'h',
+        'driver.tcpKeepAlive': 'true',
       }).notes.map(({ property, message }) => `${property}: ${message.split(/[:,;]/)[0]}`),
     ).toEqual([
       'transforms.f.type: is io.debezium.transforms.Filter',
@@ -212,6 +214,7 @@ describe('what has no equal is said', () => {
       'publication.autocreate.mode: is filtered always',
       'column.exclude.list: has an expression for several columns',
       'snapshot.select.statement.overrides.public.t: is more than a WHERE over the whole table',
+      'driver.tcpKeepAlive: has no equal',
     ]);
   });
 
@@ -303,7 +306,7 @@ describe('every property of Debezium’s connectors is known', () => {
     ['io.debezium.connector.mariadb.MariaDbConnector', COMMON + BINLOG],
     ['io.debezium.connector.oracle.OracleConnector', COMMON + ORACLE],
   ])('of %s', (connector, list) => {
-    const names = namesIn(list);
+    const names = namesIn(list + CONNECT);
     const properties = new Map(names.map((name) => [name, 'true']));
     properties.set('connector.class', connector);
     const { notes: told } = importConnector({ name: 'x', properties }, ['kafka:9092']);
@@ -321,7 +324,7 @@ test('what only some connectors have is taken along', async () => {
   const oracle = imported({
     'connector.class': 'io.debezium.connector.oracle.OracleConnector',
     'rac.nodes': 'n1:1521, n2:1521',
-    'log.mining.archive.destination.name': 'LOG_ARCHIVE_DEST_2',
+    'archive.destination.name': 'LOG_ARCHIVE_DEST_2',
     'log.mining.session.max.ms': '3600000',
     'log.mining.batch.size.max': '200000',
   });

@@ -155,16 +155,20 @@ export const EMIT_RULES: readonly PropertyRule[] = [
     'is not needed',
   ),
   needless(
-    /^(?:errors\..*|retriable\.restart\.connector\.wait\.ms|custom\.retriable\.exception)$/,
+    /^(?:errors\..*|retriable\.restart\.connector\.wait\.ms|internal\.custom\.retriable\.exception)$/,
     'is not needed: what can be mended by waiting is tried again',
   ),
   needless(
-    /^(?:notification\..*|custom\.metric\.tags|advanced\.metrics\.enable|openlineage\..*|statistics\.metrics\.enabled|extended\.headers\.enabled|guardrail\..*)$/,
+    /^(?:notification\..*|custom\.metric\.tags|internal\.advanced\.metrics\.enable|openlineage\..*|statistics\.metrics\.enabled|extended\.headers\.enabled|guardrail\..*)$/,
     'has no equal',
   ),
   needless(
-    /^(?:topic\.(?:naming\.strategy|cache\.size|heartbeat\.prefix|heartbeat\.name|transaction))$/,
+    /^(?:topic\.(?:naming\.strategy|cache\.size|heartbeat\.prefix|heartbeat\.name|transaction)|heartbeat\.topics\.prefix)$/,
     'has no equal; emit.topic and emit.routes name topics',
+  ),
+  needless(
+    /^topic\.(?:regex|replacement|key\..*)$/,
+    'is of a naming strategy by expression; emit.routes does the same, with match and topic',
   ),
   needless(/^converters(?:\..*)?$/, 'has no equal'),
   needless(

@@ -59,7 +59,9 @@ function noteForeignContainers(draft: SettingsDraft): void {
 
 /** A dozen properties of one thing that there is not; one note is enough. */
 function noteHistory(draft: SettingsDraft): void {
-  const properties = draft.withPrefix('schema.history.internal');
+  const properties = ['', 'internal.'].flatMap((prefix) =>
+    draft.withPrefix(`${prefix}schema.history.internal`),
+  );
   for (const property of properties) draft.take(property);
   if (properties.length > 0) {
     draft.note('schema.history.internal.*', 'is not needed: versions of schemas are kept with the position');

@@ -59,7 +59,7 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
     'is not needed: the window follows what the server takes and what there is to read',
   ),
   needless(
-    /^log\.mining\.buffer\..*$/,
+    /^(?:internal\.)?log\.mining\.buffer\..*$/,
     'is not needed: open transactions are in memory up to source.oracle.buffer, and then in state.dir',
   ),
   needless(
@@ -67,16 +67,28 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
     'has no equal: no transaction is given up, however long it is open',
   ),
   needless(
-    /^log\.mining\.(?:username|clientid)\.(?:include|exclude)\.list$/,
+    /^(?:internal\.)?log\.mining\.(?:username|clientid|schema_changes\.username)\.(?:include|exclude)\.list$/,
     'has no equal: changes are chosen by table, whoever makes them',
   ),
   needless(/^(?:log\.mining\.)?archive\.log\.hours$/, 'is not needed: logs are found by SCN'),
   needless('log.mining.archive.log.only.scn.poll.interval.ms', 'is not needed'),
   needless(
-    /^log\.mining\.(?:query\.filter\.mode|restart\.connection|use\.cte\.query|path\.dictionary)$/,
+    /^log\.mining\.(?:continuous\.mine|query\.filter\.mode|restart\.connection|use\.cte\.query|path\.dictionary)$/,
     'is not needed',
   ),
-  needless('log.mining.read.only', 'is so always: nothing is written to the database'),
+  needless(
+    /^internal\.log\.mining\.(?:log\..*|resume\.position\.interval\.ms|sql\.relaxed\.quote\.detection)$/,
+    'is not needed',
+  ),
+  needless(
+    'internal.log.mining.transaction.snapshot.boundary.mode',
+    'is not needed: transactions open at the snapshot are read from their beginning',
+  ),
+  needless(
+    /^internal\.(?:log\.mining\.max\.scn\.deviation\.ms|snapshot\.enhance\.predicate\.scn)$/,
+    'has no equal',
+  ),
+  needless(/^(?:internal\.)?log\.mining\.read\.only$/, 'is so always: nothing is written to the database'),
   needless('log.mining.include.redo.sql', 'has no equal: source.redo_sql is left out'),
   needless(
     'legacy.decimal.handling.strategy',
@@ -86,6 +98,7 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
     'snapshot.database.errors.max.retries',
     'is not needed: what can be mended by waiting is tried again',
   ),
-  needless('object.id.cache.size', 'is not needed'),
+  needless(/^(?:internal\.)?object\.id\.cache\.size$/, 'is not needed'),
+  needless('database.out.server.name', 'is XStream’s, which has no equal: LogMiner is what is read'),
   needless(/^openlogreplicator\..*$/, 'has no equal: LogMiner is what is read'),
 ];

@@ -95,6 +95,9 @@ export const SNAPSHOT_RULES: readonly PropertyRule[] = [
     /^snapshot\.query\.mode(?:\.custom\.name)?$/,
     'has no equal: the columns that records show are what is read; rows are chosen by snapshot.where',
   ),
-  needless('snapshot.scan.all.columns.force', 'is not needed: the captured tables alone are described'),
+  needless(
+    'internal.snapshot.scan.all.columns.force',
+    'is not needed: the captured tables alone are described',
+  ),
   needless(/^legacy\.snapshot\.max\.threads$/, 'is not needed'),
 ];

@@ -203,9 +203,12 @@ export const SOURCE_RULES: readonly PropertyRule[] = [
       if (flag(value)) draft.note(property, 'has no equal: the slot stays, so that no change is missed');
     },
   },
+  needless(/^slot\.(max\.retries|retry\.delay\.ms)$/, 'is not needed: connections are retried'),
+  needless('slot.stream.params', 'has no equal: what pgoutput is asked for follows from the settings'),
+  needless('internal.create.slot.command.timeout', 'is not needed'),
   needless(
-    /^slot\.(max\.retries|retry\.delay\.ms|stream\.params)$/,
-    'is not needed: connections are retried',
+    'internal.slot.seek.to.known.offset.on.start',
+    'is on always: a slot that was made anew is a gap, which is told',
   ),
   needless('status.update.interval.ms', 'is not needed'),
   needless('xmin.fetch.interval.ms', 'has no equal: source.xmin is null'),
@@ -213,6 +216,11 @@ export const SOURCE_RULES: readonly PropertyRule[] = [
     /^(lsn\.flush\.(mode|timeout\.ms|timeout\.action)|flush\.lsn\.source)$/,
     'is not needed: the slot moves on when records are durable',
   ),
+  needless(
+    'internal.log.position.check.enable',
+    'is on always: a position that the server no longer has is a gap, which is told',
+  ),
+  needless(/^driver\..*$/, 'has no equal: there is no JDBC driver'),
   needless(/^publish\.via\.partition\.root$/, 'is on always'),
   needless(
     'heartbeat.action.query',
@@ -241,7 +249,7 @@ export const SOURCE_RULES: readonly PropertyRule[] = [
     'is not needed: there is no JDBC driver, and transactions are not held back',
   ),
   needless(
-    /^(?:replica\.identity\.autoset\.values|replica\.autoset\.type)$/,
+    'replica.identity.autoset.values',
     'has no equal: no table is altered; headwater doctor prints the ALTER TABLE that is missing',
   ),
   needless('money.fraction.digits', 'has no equal: money has the digits that the server gives it'),
