@@ -19,7 +19,7 @@ describe.each(NAMES)('%s', (name) => {
     expect(examples).toMatch(new RegExp(`^ {2}headwater ${name}\\b`, 'm'));
     const options = stdout.slice(stdout.indexOf('Options:'), stdout.indexOf('Examples:'));
     for (const line of options.split('\n').filter((each) => each.startsWith('  -')))
-      expect(line, 'an option is described').toMatch(/^ {2}--\S+ {2,}\S/);
+      expect(line, 'an option is described').toMatch(/^ {2}(?:-\w, )?--\S+ {2,}\S/);
     expect(options.includes('--json')).toBe(!WITHOUT_JSON.has(name));
   });
 
