@@ -16,6 +16,8 @@ import {
   PollTableChanged,
   type PollTableOptions,
 } from '../poll-dialect.ts';
+import { checkPollLoad } from '../poll-load.ts';
+import { columnIndex } from '../polled-column.ts';
 import type { CapturedTable, Finding } from '../reader.ts';
 import { SessionPool } from '../session-pool.ts';
 import { answerUnmatched, type TablePatterns } from '../table-patterns.ts';
@@ -44,7 +46,6 @@ import { connectRows, type RowSession } from './wire/row-session.ts';
 import type { ServerInfo } from './wire/server-info.ts';
 
 const BLOCK_ROWS = 1_000;
-const LARGE_ROWS = 10_000;
 const UTC: ReadonlySet<string> = new Set(['UTC', '+00:00', 'Etc/UTC', 'GMT']);
 
 export interface MysqlPollOptions {
@@ -359,50 +360,26 @@ class MysqlPolling implements PollDialect {
     { rows, facts }: { readonly rows: number; readonly facts: ServerFacts },
     signal: AbortSignal,
   ): Promise<readonly Finding[]> {
-    const name = tableName(table.schema.id);
-    const check = `polling ${name}`;
-    const { mode } = table.options;
-    const findings: Finding[] = [];
+    const { timeZone } = facts;
     const local = table.timestamp.some((index) => table.table.columns[index]!.dataType !== 'timestamp');
-    if (local && facts.timeZone === null) {
-      findings.push(
-        warning(
-          check,
-          `The timestamps of ${name} have no time zone: so long as none is named, the rows of half a day are looked at each time.`,
-          'Set source.poll.time_zone to the zone that they are written in, such as Europe/Berlin or UTC.',
-        ),
-      );
-    }
-    const large = rows >= LARGE_ROWS;
-    if (mode === 'bulk') {
-      const whole = `${name} is read whole at each poll`;
-      const fix = `Name a timestamp column as source.poll.tables.${name}.timestamp, or poll it less often.`;
-      findings.push(large ? warning(check, `${whole}: about ${rows} rows.`, fix) : ok(check, `${whole}.`));
-      return findings;
-    }
-    const now = Date.now() * 1000;
-    const low = mode === 'incrementing' ? null : ({ kind: 'time', us: now, nowUs: now } as const);
-    const select = scanSelect(
-      table,
-      { kind: 'cursor', low, after: null, versions: null, limit: 1_000 },
-      facts.timeZone,
-    );
-    const plan = await this.#asking('Asking for the plan', signal, (query) =>
-      query(`EXPLAIN FORMAT=JSON ${select}`),
-    );
-    const text = plan[0]?.[0] ?? '';
-    const sequential = /"access_type":\s*"ALL"|"using_filesort":\s*true|"filesort"|Table scan/.test(text);
-    if (!sequential) findings.push(ok(check, `An index serves the polling of ${name} (${mode}).`));
-    else if (large)
-      findings.push(
-        warning(
-          check,
-          `No index serves the polling of ${name}: each poll reads all of its rows, about ${rows}.`,
-          indexFor(table),
-        ),
-      );
-    else findings.push(ok(check, `${name} is polled by ${mode}; it is small enough to do without an index.`));
-    return findings;
+    return checkPollLoad(table, {
+      rows,
+      zoneless: local && timeZone === null,
+      sequential: async (us) => {
+        const low = table.options.mode === 'incrementing' ? null : ({ kind: 'time', us, nowUs: us } as const);
+        const select = scanSelect(
+          table,
+          { kind: 'cursor', low, after: null, versions: null, limit: 1_000 },
+          timeZone,
+        );
+        const plan = await this.#asking('Asking for the plan', signal, (query) =>
+          query(`EXPLAIN FORMAT=JSON ${select}`),
+        );
+        const text = plan[0]?.[0] ?? '';
+        return /"access_type":\s*"ALL"|"using_filesort":\s*true|"filesort"|Table scan/.test(text);
+      },
+      index: indexFor(table),
+    });
   }
 
   #asking<T>(
@@ -432,18 +409,6 @@ function checkFacts({ process, readOnly }: ServerFacts): readonly Finding[] {
       'GRANT PROCESS ON *.* TO the user of source.url, or set source.poll.overlap above the longest transaction.',
     ),
   ];
-}
-
-/** Throws `settings.column-missing`. */
-function columnIndex({ id, columns }: MysqlTable, column: string): number {
-  const index = columns.findIndex(({ name }) => name === column);
-  if (index >= 0) return index;
-  const table = tableName(id);
-  throw new HeadwaterError(
-    'settings.column-missing',
-    `source.poll names the column ${column} of ${table}, which has none of that name.`,
-    { fix: `It has ${columns.map(({ name }) => name).join(', ')}.`, details: { table, column } },
-  );
 }
 
 function indexFor({ schema, timestamp, order }: MysqlPolledTable): string {

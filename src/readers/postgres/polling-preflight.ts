@@ -1,6 +1,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName } from '../../model/table.ts';
 import { failed, ok, warning } from '../finding.ts';
+import { checkPollLoad } from '../poll-load.ts';
 import type { Finding } from '../reader.ts';
 import { mapPgError } from './errors.ts';
 import { type PgPolledTable, scanSelect } from './polling-sql.ts';
@@ -8,9 +9,6 @@ import { grantOf, listPolled, type PolledNames } from './polling-tables.ts';
 import { connectPg, type TextRows } from './wire/connection.ts';
 import { describeHosts, type PgConnectOptions } from './wire/connect-options.ts';
 import { quoteIdent, quoteTable } from './wire/quoting.ts';
-
-/** A smaller table is read as fast without an index. */
-const LARGE_ROWS = 10_000;
 
 interface Polled extends AsyncDisposable {
   describe(ids: readonly TableId[], signal: AbortSignal): Promise<readonly PgPolledTable[]>;
@@ -85,66 +83,28 @@ export async function pollPreflight(
   return findings;
 }
 
-/** Whether an index serves what is asked again and again. */
 async function checkPlan(
   query: (sql: string) => Promise<TextRows>,
   table: PgPolledTable,
   { timeZone, rows }: { readonly timeZone: string | null; readonly rows: number | null },
 ): Promise<readonly Finding[]> {
-  const name = tableName(table.schema.id);
-  const check = `polling ${name}`;
-  const { mode } = table.options;
-  const large = rows !== null && rows >= LARGE_ROWS;
-  const findings: Finding[] = [];
   const local = table.timestamp.some((index) => table.schema.columns[index]!.type.kind !== 'timestamptz');
-  if (local && timeZone === null) {
-    findings.push(
-      warning(
-        check,
-        `The timestamps of ${name} have no time zone: so long as none is named, the rows of half a day are looked at each time.`,
-        'Set source.poll.time_zone to the zone that they are written in, such as Europe/Berlin or UTC.',
-      ),
-    );
-  }
-  if (mode === 'bulk') {
-    findings.push(
-      large
-        ? warning(
-            check,
-            `${name} is read whole at each poll: about ${rows} rows.`,
-            `Name a timestamp column as source.poll.tables.${name}.timestamp, or poll it less often.`,
-          )
-        : ok(check, `${name} is read whole at each poll.`),
-    );
-    return findings;
-  }
-  const now = Date.now() * 1000;
-  const select = scanSelect(
-    table,
-    {
-      kind: 'cursor',
-      low: mode === 'incrementing' ? null : { kind: 'time', us: now, nowUs: now },
-      after: null,
-      versions: null,
-      limit: 1_000,
+  return checkPollLoad(table, {
+    rows,
+    zoneless: local && timeZone === null,
+    sequential: async (us) => {
+      const low = table.options.mode === 'incrementing' ? null : ({ kind: 'time', us, nowUs: us } as const);
+      const select = scanSelect(
+        table,
+        { kind: 'cursor', low, after: null, versions: null, limit: 1_000 },
+        { timeZone },
+        null,
+      );
+      const [plan] = await query(`EXPLAIN (FORMAT JSON, COSTS OFF) ${select}`);
+      return /"Node Type": "(?:Seq Scan|Sort)"/.test(plan?.[0] ?? '');
     },
-    { timeZone },
-    null,
-  );
-  const [plan] = await query(`EXPLAIN (FORMAT JSON, COSTS OFF) ${select}`);
-  const sequential =
-    /"Node Type": "Seq Scan"/.test(plan?.[0] ?? '') || /"Node Type": "Sort"/.test(plan?.[0] ?? '');
-  if (!sequential) findings.push(ok(check, `An index serves the polling of ${name} (${mode}).`));
-  else if (large)
-    findings.push(
-      warning(
-        check,
-        `No index serves the polling of ${name}: each poll reads all of its rows, about ${rows}.`,
-        indexFor(table),
-      ),
-    );
-  else findings.push(ok(check, `${name} is polled by ${mode}; it is small enough to do without an index.`));
-  return findings;
+    index: indexFor(table),
+  });
 }
 
 function indexFor({ schema, timestamp, order }: PgPolledTable): string {

@@ -1,6 +1,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { PollTableOptions } from '../poll-dialect.ts';
+import { columnIndex } from '../polled-column.ts';
 import type { CapturedTable } from '../reader.ts';
 import { answerUnmatched, type TablePatterns } from '../table-patterns.ts';
 import { describeTables, type PgTable } from './catalogue.ts';
@@ -156,18 +157,6 @@ export async function describePolled(
     const indexes = key.map((column) => columnIndex(table.schema, column));
     return { ...table, schema: { ...table.schema, key: indexes } };
   });
-}
-
-/** Throws `settings.column-missing`. */
-function columnIndex({ id, columns }: TableSchema, column: string): number {
-  const index = columns.findIndex(({ name }) => name === column);
-  if (index >= 0) return index;
-  const table = tableName(id);
-  throw new HeadwaterError(
-    'settings.column-missing',
-    `source.poll names the column ${column} of ${table}, which has none of that name.`,
-    { fix: `It has ${columns.map(({ name }) => name).join(', ')}.`, details: { table, column } },
-  );
 }
 
 /** Throws `settings.column-missing` where the settings name a column that is not there or cannot be used so. */
