@@ -6,28 +6,25 @@
 import type { Sink } from '../emitter/sink.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
-import type { RowChange, SourceInfo, TruncateChange, Tx } from '../model/change.ts';
+import type { SourceInfo, Tx } from '../model/change.ts';
 import type { PositionCodec } from '../model/position.ts';
-import { type TableId, type TableSchema, tableName } from '../model/table.ts';
-import type { Image } from '../model/text-row.ts';
+import { type TableId, tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/checkpoint.ts';
-import { CapturedSource, type RowReader } from './captured-source.ts';
+import { CapturedSource } from './captured-source.ts';
 import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from './group-store.ts';
-import type { StreamEvent } from './event.ts';
 import type { ReplicaImage, ReplicaState } from './image.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
 import { LiveQueries, type Taps } from './queries/live-queries.ts';
 import type { ResultTable } from './queries/result-table.ts';
-import type { EventReader, OutputStream } from './query.ts';
+import type { OutputStream } from './query.ts';
 import type { Replica } from './replica.ts';
-import { type RowCodec, rowCodec } from './row-text.ts';
+import { LogIntake } from './log-intake.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
-import type { Problem } from './sql/frame.ts';
 import {
   forgottenTables,
   openOutputs,
@@ -127,34 +124,16 @@ function ofLog({ queries }: Program): readonly QueryPlan[] {
   return queries.filter(({ ofTopic }) => !ofTopic);
 }
 
-/** One change stream of a captured table with the queries that read it. */
-interface Input {
-  readonly index: number;
-  readonly captured: CapturedSource;
-  readonly queries: readonly EventReader[];
-  readonly usesChange: boolean;
-  readonly codec: RowCodec;
-}
-
-/** What one version of a captured table means to the statements. */
-interface TableUse {
-  readonly replicas: readonly Replica[];
-  readonly inputs: readonly Input[];
-}
-
 export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichment<P, S> {
   readonly #options: StageOptions<P, S>;
   readonly #replicas: readonly Replica[];
-  readonly #inputs = new Map<number, Input>();
-  #nextInput = 0;
+  readonly #intake: LogIntake<S>;
   readonly #outputs: readonly OutputStream[];
   readonly #targets: Outputs;
   readonly #queries: StreamQueries;
   readonly #spool: EventSpool;
   readonly #tables: TableQueries;
   readonly state: ReadonlyMap<string, string | null>;
-  readonly #note: (problem: Problem) => void;
-  readonly #uses = new Map<TableSchema, TableUse>();
   /** Replicas that show a later position than the log's, by index. */
   readonly #ahead = new Map<number, P>();
   readonly #aheadIndexes = new Set<number>();
@@ -176,7 +155,6 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const { program, processing, restored, codec } = options;
     this.#replicas = program.replicas;
     this.#outputs = [...outputs.values()];
-    this.#note = (problem) => processing.note('captured tables', problem);
     for (const [replica, { asOf }] of restored) {
       replica.ready = true;
       if (asOf !== null) this.#setAhead(replica, codec.decode(asOf));
@@ -186,10 +164,21 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     this.#targets = outputs;
     this.#queries = new StreamQueries(ofLog(program), { outputs, processing, ahead, checkpoint, log });
     const { queries } = this.#queries;
+    const { block, partly, unchanged } = options;
+    this.#intake = new LogIntake({
+      replicas: this.#replicas,
+      ahead,
+      partly,
+      block,
+      unchanged,
+      note: (problem) => processing.note('captured tables', problem),
+      add: (input, event, bytes) => this.#spool.add(input, event, bytes),
+      log,
+    });
     for (const captured of program.streams) {
       const readers = queries.filter(({ plan }) => plan.input.captured === captured);
       const usesChange = readers.some(({ plan }) => plan.usesChange);
-      this.#addInput(
+      this.#intake.addInput(
         captured,
         readers.map(({ query }) => query),
         usesChange,
@@ -198,7 +187,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     this.#spool = new EventSpool(
       options.spoolDir,
       options.spoolBytes,
-      (stream) => this.#inputs.get(stream)?.codec,
+      (stream) => this.#intake.input(stream)?.codec,
     );
     this.#tables = new TableQueries(program.tables, {
       outputOf: (plan) => outputOf(outputs, plan),
@@ -275,9 +264,9 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       }
       if (!this.#tables.isEmpty) this.#timeMs = this.#options.block.commitTimeMs(change.at);
       this.#last = change.at;
-      if (!this.#uses.has(change.table)) await this.#prepare(change.table);
-      if (change.kind === 'truncate') this.#truncate(change);
-      else this.#readRow(change, batch.bytes / batch.changes.length);
+      if (!this.#intake.isPrepared(change.table)) await this.#intake.prepare(change.table);
+      if (change.kind === 'truncate') this.#intake.truncate(change);
+      else this.#intake.take(change, batch.bytes / batch.changes.length);
     }
     const { codec } = this.#options;
     const { resume } = batch;
@@ -333,11 +322,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         );
         for (const range of plan.chunks) {
           for await (const { rows } of view.rows(plan, range, signal)) {
-            for (const row of rows) {
-              this.#whereReadable(row, () =>
-                this.#upsert(replica, captured.reader(row.table), null, row.after, 0),
-              );
-            }
+            for (const row of rows) this.#intake.load(replica, row);
             this.#options.image.flush(false);
           }
         }
@@ -371,12 +356,6 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     this.#filled = true;
   }
 
-  #addInput(captured: CapturedSource, queries: readonly EventReader[], usesChange: boolean): void {
-    const index = this.#nextInput++;
-    const codec = rowCodec(captured.used.map(({ type }) => type));
-    this.#inputs.set(index, { index, captured, queries, usesChange, codec });
-  }
-
   #taps(): Taps {
     return {
       ahead: this.#aheadIndexes,
@@ -386,8 +365,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       },
       addReader: (of, reader, usesChange) => {
         if (of instanceof CapturedSource) {
-          this.#addInput(of, [reader], usesChange);
-          this.#uses.clear();
+          this.#intake.addInput(of, [reader], usesChange);
         } else {
           this.#targets.get(of)?.addReader(reader);
           this.#options.topics?.addReader(of, reader);
@@ -399,8 +377,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
           this.#options.topics?.removeReader(of, reader);
           return;
         }
-        for (const [index, { captured }] of this.#inputs) if (captured === of) this.#inputs.delete(index);
-        this.#uses.clear();
+        this.#intake.removeInput(of);
       },
     };
   }
@@ -437,117 +414,6 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     return [...this.#queries.stores.flatMap((store) => store.flush()), ...this.#tables.flush()];
   }
 
-  /**
-   * Sees to it that rows of that version can be read. One that does not fit the statements is an older one, where the
-   * table is still as it was when they were compiled; else they are to be compiled anew: throws `enrich.table-changed`.
-   */
-  async #prepare(table: TableSchema): Promise<void> {
-    try {
-      this.#use(table);
-    } catch (error) {
-      if (!(error instanceof HeadwaterError) || error.code !== 'enrich.table-changed') throw error;
-      const { unchanged, log } = this.#options;
-      const name = tableName(table.id);
-      if (!(await unchanged(name))) throw error;
-      log.warn({ table: name }, 'rows of an older version of the table are cast to what it is now');
-      for (const { captured } of [...this.#inputs.values(), ...this.#replicas])
-        if (tableName(captured.id) === name) captured.takeOlder();
-    }
-  }
-
-  #use(table: TableSchema): TableUse {
-    let use = this.#uses.get(table);
-    if (use === undefined) {
-      const name = tableName(table.id);
-      use = {
-        replicas: this.#replicas.filter(({ captured }) => tableName(captured.id) === name),
-        inputs: [...this.#inputs.values()].filter(
-          (input) => input.queries.length > 0 && tableName(input.captured.id) === name && fits(input, table),
-        ),
-      };
-      for (const replica of use.replicas) replica.captured.reader(table);
-      // Each version of a table is an object of its own.
-      if (this.#uses.size > 1_000) this.#uses.clear();
-      this.#uses.set(table, use);
-    }
-    return use;
-  }
-
-  /** A row that cannot be read lies in the dead-letter topic, as the emitter puts it there. */
-  #readRow(change: RowChange<S>, bytes: number): void {
-    this.#whereReadable(change, () => this.#row(change, bytes));
-  }
-
-  #whereReadable({ unreadable: known }: RowChange<S>, work: () => void): void {
-    if (known !== undefined) return;
-    try {
-      work();
-    } catch (error) {
-      if (!(error instanceof HeadwaterError) || error.code !== 'source.value-unreadable') throw error;
-      this.#note('value-not-representable');
-    }
-  }
-
-  #row(change: RowChange<S>, bytes: number): void {
-    const { replicas, inputs } = this.#use(change.table);
-    if (replicas.length === 0 && inputs.length === 0) return;
-    const { op, before, after, seq } = change;
-    for (const replica of replicas) {
-      // What is read again of a table that is complete says nothing new.
-      if (op === 'r' && (replica.ready || this.#options.partly.has(tableName(change.table.id)))) continue;
-      const reader = replica.captured.reader(change.table);
-      // A table that was read later holds what the change has come to, in its present types.
-      if (reader.adapted && this.#aheadIndexes.has(replica.index)) continue;
-      this.#upsert(replica, reader, before, op === 'd' ? null : after, seq);
-    }
-    for (const input of inputs) {
-      const event = this.#event(input, change);
-      if (event !== null) this.#spool.add(input.index, event, bytes);
-    }
-  }
-
-  #upsert(replica: Replica, reader: RowReader, before: Image | null, after: Image | null, seq: number): void {
-    const old = before === null ? null : reader.key(before, this.#note);
-    if (after === null) {
-      if (old !== null) replica.delete(old, seq);
-      return;
-    }
-    const key = reader.key(after, this.#note);
-    const known = replica.current(old ?? key ?? '');
-    if (old !== null && old !== key) replica.delete(old, seq);
-    if (key !== null) replica.put(key, reader.row(after, { before, known }, this.#note), seq);
-  }
-
-  #truncate({ table, seq }: TruncateChange<S>): void {
-    for (const replica of this.#use(table).replicas) replica.clear(seq);
-  }
-
-  /** Null for a change that says nothing of the row. */
-  #event({ captured, usesChange }: Input, change: RowChange<S>): StreamEvent | null {
-    const { table, op, before, after, seq, tx, at } = change;
-    const image = op === 'd' ? before : after;
-    if (image === null) return null;
-    const { block } = this.#options;
-    const reader = captured.reader(table);
-    return {
-      row:
-        op === 'd'
-          ? reader.remains(image, this.#note)
-          : reader.row(image, { before, known: null }, this.#note),
-      hasValue: op !== 'd',
-      seq,
-      time: block.commitTimeMs(at),
-      change: usesChange
-        ? {
-            op,
-            before: before === null ? null : reader.image(before, this.#note),
-            tx: tx?.id ?? null,
-            position: block.transactionId(at),
-          }
-        : null,
-    };
-  }
-
   async #endTransaction(): Promise<void> {
     this.#tables.process(false, this.#timeMs);
     const events = this.#spool.take();
@@ -572,7 +438,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   #process(events: readonly SpooledEvent[]): void {
     for (const { stream, event } of events) {
-      for (const query of this.#inputs.get(stream)?.queries ?? []) query.process(event, false);
+      for (const query of this.#intake.input(stream)?.queries ?? []) query.process(event, false);
     }
   }
 
@@ -594,20 +460,5 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       this.#aheadIndexes.delete(index);
       this.#options.image.caughtUp(index);
     }
-  }
-}
-
-/**
- * Whether rows of that version of the table can be read for the input: a client's query ends where not; for statements
- * that throws `enrich.table-changed`.
- */
-function fits({ captured, queries }: Input, table: TableSchema): boolean {
-  try {
-    captured.reader(table);
-    return true;
-  } catch (error) {
-    if (!(error instanceof HeadwaterError) || queries.some(({ misfit }) => misfit === undefined)) throw error;
-    for (const query of queries) query.misfit?.(error);
-    return false;
   }
 }
