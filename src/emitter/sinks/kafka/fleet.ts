@@ -4,7 +4,7 @@ import { asHeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import { isGone, processIdentity, type ProcessIdentity } from '../process-identity.ts';
 import { Cluster } from './cluster.ts';
-import { GroupMember, type GroupRole, type Member } from './group-member.ts';
+import { GroupMember, type GroupRole, type Member, readJson } from './group-member.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
 import { type Sharer, shareOut } from './share-out.ts';
 
@@ -129,19 +129,11 @@ function assignShares(members: readonly Member[], pipelines: readonly string[]):
 }
 
 function readStanding(metadata: Uint8Array): Standing | null {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(metadata).toString());
-    return typeof value === 'object' && value !== null && 'process' in value ? (value as Standing) : null;
-  } catch {
-    return null;
-  }
+  const value = readJson(metadata);
+  return typeof value === 'object' && value !== null && 'process' in value ? (value as Standing) : null;
 }
 
 function readNames(assignment: Buffer): readonly string[] {
-  try {
-    const value: unknown = JSON.parse(assignment.toString());
-    return Array.isArray(value) ? value.filter((name) => typeof name === 'string') : [];
-  } catch {
-    return [];
-  }
+  const value = readJson(assignment);
+  return Array.isArray(value) ? value.filter((name) => typeof name === 'string') : [];
 }

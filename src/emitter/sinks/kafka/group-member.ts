@@ -268,6 +268,15 @@ export class GroupMember {
   }
 }
 
+/** What a member has told, or was told; null where it is not JSON. */
+export function readJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString());
+  } catch {
+    return null;
+  }
+}
+
 function isPassing(code: number): boolean {
   return (
     code === KAFKA.COORDINATOR_LOAD_IN_PROGRESS ||

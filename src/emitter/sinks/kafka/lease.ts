@@ -4,7 +4,7 @@ import type { Holder } from '../../../observability/status.ts';
 import type { TurnTaking } from '../../sink.ts';
 import { processIdentity, type ProcessIdentity, isGone } from '../process-identity.ts';
 import type { Cluster } from './cluster.ts';
-import { GroupMember, type GroupRole, type Member } from './group-member.ts';
+import { GroupMember, type GroupRole, type Member, readJson } from './group-member.ts';
 
 const HOLDER = Buffer.from('holder');
 /** To the holder: another that is to have the lease rather waits for it. */
@@ -190,21 +190,13 @@ export function assignLease(members: readonly Member[]): ReadonlyMap<string, Buf
 }
 
 function readHolder(assignment: Buffer): Holder | null {
-  const value = parsed(assignment);
+  const value = readJson(assignment);
   return typeof value === 'object' && value !== null && 'host' in value ? (value as Holder) : null;
 }
 
 function readClaim(metadata: Uint8Array): Claim | null {
-  const value = parsed(metadata);
+  const value = readJson(metadata);
   if (typeof value !== 'object' || value === null || !('since' in value) || !('process' in value))
     return null;
   return typeof value.since === 'number' ? (value as Claim) : null;
-}
-
-function parsed(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString());
-  } catch {
-    return null;
-  }
 }
