@@ -409,6 +409,7 @@ test('where the keys of very many rows change, and the log has not all of them, 
         read.push(valueOf(change.after!, 0));
   }
   expect(ledgers).toContain(null);
-  expect(read.toSorted()).toEqual(truth.toSorted());
+  expect(read).toHaveLength(truth.length);
+  expect(new Set(read)).toEqual(new Set(truth));
   expect(JSON.parse(String(ledgers.at(-1)))).not.toHaveProperty('owed');
 });
