@@ -111,17 +111,23 @@ const logs = transactionLogs({
   rowOf: (each, key, { other, text }) => (each === REGIONS ? [key, text] : [key, other, text]),
 });
 
+const rigs = fc.record({
+  spoolBytes: fc.constantFrom(150, 1_000_000),
+  // Writing to the disk takes its time.
+  durable: fc.constantFrom(false, false, false, true),
+});
+
 describe('enrichment under crashes', () => {
   it('commits what an undisturbed run of whole transactions gives, byte for byte', async () => {
     await fc.assert(
-      fc.asyncProperty(logs, fc.nat({ max: 6 }), attemptPlans, fc.boolean(), async (log, at, plan, small) => {
+      fc.asyncProperty(logs, fc.nat({ max: 6 }), attemptPlans, rigs, async (log, at, plan, rigOptions) => {
         const snapshotAt = Math.min(at, log.length);
         using rig = new EnrichmentRig({
           sql: SQL,
           tables: TABLES,
           log,
           snapshotAt,
-          ...(small ? { spoolBytes: 150 } : {}),
+          ...rigOptions,
         });
         let attempt = await rig.attempt();
         await attempt.snapshot([CUSTOMERS, REGIONS]);
@@ -151,9 +157,10 @@ describe('enrichment under crashes', () => {
         logs,
         fc.nat({ max: 12 }),
         fc.nat({ max: 12 }),
-        fc.constantFrom('gone', 'cut', 'foreign'),
-        async (log, first, ahead, damage) => {
-          using rig = new EnrichmentRig({ sql: SQL, tables: TABLES, log, snapshotAt: 0 });
+        fc.constantFrom('gone', 'cut', 'foreign', 'rows gone'),
+        fc.boolean(),
+        async (log, first, ahead, damage, durable) => {
+          using rig = new EnrichmentRig({ sql: SQL, tables: TABLES, log, snapshotAt: 0, durable });
           const attempt = await rig.attempt();
           await attempt.snapshot([CUSTOMERS, REGIONS]);
           await attempt.read(Math.min(first, log.length), () => 4);
@@ -190,7 +197,10 @@ describe('enrichment under crashes', () => {
 function spoil(dir: string, damage: string): void {
   for (const name of readdirSync(dir)) {
     const path = join(dir, name);
-    if (damage === 'gone') rmSync(path);
+    if (name.endsWith('.lmdb')) {
+      if (damage === 'rows gone') rmSync(path, { recursive: true });
+    } else if (damage === 'rows gone') continue;
+    else if (damage === 'gone') rmSync(path);
     else if (damage === 'cut') truncateSync(path, Math.max(0, statSync(path).size - 1));
     else writeFileSync(path, Buffer.alloc(statSync(path).size, 7));
   }
