@@ -3,10 +3,12 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { onTestFailed, TestRunner } from 'vitest';
 import type { PipelineStatus } from '../../src/observability/status.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts');
 const POLL_MS = 25;
+const LINES_OF_FAILED = 40;
 
 export type Exit = number | NodeJS.Signals;
 
@@ -31,6 +33,7 @@ export class Headwater implements AsyncDisposable {
   readonly #child: ChildProcess;
   #stdout = '';
   #stderr = '';
+  #lastStatus: PipelineStatus | null = null;
   #watchers = new Set<() => void>();
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
@@ -38,6 +41,7 @@ export class Headwater implements AsyncDisposable {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
+    this.#tellOnFailure(args);
     const changed = (): void => {
       for (const watcher of this.#watchers) watcher();
     };
@@ -103,6 +107,7 @@ export class Headwater implements AsyncDisposable {
       // One that ends in between is reported above, with what it said.
       const all = await this.status().catch((): readonly PipelineStatus[] => []);
       const status = name === undefined ? all[0] : all.find((each) => each.name === name);
+      this.#lastStatus = status ?? null;
       if (status !== undefined && wanted(status)) return status;
       await new Promise((settle) => setTimeout(settle, POLL_MS));
     }
@@ -126,6 +131,21 @@ export class Headwater implements AsyncDisposable {
     if (!this.alive) return;
     this.signal('SIGCONT');
     await this.kill();
+  }
+
+  /** A test that times out while it waits for a daemon would leave it running, and say nothing of what it did. */
+  #tellOnFailure(args: readonly string[]): void {
+    if (TestRunner.getCurrentTest() === undefined) return;
+    onTestFailed(() => {
+      const lines = this.#stderr.trimEnd().split('\n').slice(-LINES_OF_FAILED);
+      const told = [
+        `headwater ${args.join(' ')}`,
+        `last status: ${JSON.stringify(this.#lastStatus)}`,
+        ...lines,
+      ];
+      process.stderr.write(`${told.join('\n')}\n`);
+      this.signal('SIGKILL');
+    });
   }
 
   async #watch<T>(look: () => T | undefined): Promise<T> {
