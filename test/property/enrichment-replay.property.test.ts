@@ -111,45 +111,53 @@ const logs = transactionLogs({
   rowOf: (each, key, { other, text }) => (each === REGIONS ? [key, text] : [key, other, text]),
 });
 
-const rigs = fc.record({
-  spoolBytes: fc.constantFrom(150, 1_000_000),
-  // Writing to the disk takes its time.
-  durable: fc.constantFrom(false, false, false, true),
-});
-
 describe('enrichment under crashes', () => {
-  it('commits what an undisturbed run of whole transactions gives, byte for byte', async () => {
-    await fc.assert(
-      fc.asyncProperty(logs, fc.nat({ max: 6 }), attemptPlans, rigs, async (log, at, plan, rigOptions) => {
-        const snapshotAt = Math.min(at, log.length);
-        using rig = new EnrichmentRig({
-          sql: SQL,
-          tables: TABLES,
-          log,
-          snapshotAt,
-          ...rigOptions,
-        });
-        let attempt = await rig.attempt();
-        await attempt.snapshot([CUSTOMERS, REGIONS]);
-        expect(attempt.commit()).toBe(true);
-        for (const { step, commits, crashes, size } of [
-          ...plan,
-          { step: 99, commits: true, crashes: true, size: 3 },
-        ]) {
-          if (crashes) {
+  it.each([
+    { where: 'in memory', durable: false, numRuns: 300 },
+    // Writing to the disk takes its time.
+    { where: 'on disk', durable: true, numRuns: 40 },
+  ])(
+    'commits what an undisturbed run of whole transactions gives, tables $where',
+    async ({ durable, numRuns }) => {
+      await fc.assert(
+        fc.asyncProperty(
+          logs,
+          fc.nat({ max: 6 }),
+          attemptPlans,
+          fc.boolean(),
+          async (log, at, plan, small) => {
+            const snapshotAt = Math.min(at, log.length);
+            using rig = new EnrichmentRig({
+              sql: SQL,
+              tables: TABLES,
+              log,
+              snapshotAt,
+              durable,
+              ...(small ? { spoolBytes: 150 } : {}),
+            });
+            let attempt = await rig.attempt();
+            await attempt.snapshot([CUSTOMERS, REGIONS]);
+            expect(attempt.commit()).toBe(true);
+            for (const { step, commits, crashes, size } of [
+              ...plan,
+              { step: 99, commits: true, crashes: true, size: 3 },
+            ]) {
+              if (crashes) {
+                await attempt.end();
+                attempt = await rig.attempt();
+              }
+              await attempt.read(attempt.next + step, () => size);
+              if (commits) attempt.commit();
+            }
             await attempt.end();
-            attempt = await rig.attempt();
-          }
-          await attempt.read(attempt.next + step, () => size);
-          if (commits) attempt.commit();
-        }
-        await attempt.end();
-        expect(rig.committed.map(shown)).toEqual(model(log, snapshotAt));
-        expect(rig.committed.every(({ headers }) => headers === null)).toBe(true);
-      }),
-      { numRuns: 300 },
-    );
-  });
+            expect(rig.committed.map(shown)).toEqual(model(log, snapshotAt));
+            expect(rig.committed.every(({ headers }) => headers === null)).toBe(true);
+          },
+        ),
+        { numRuns },
+      );
+    },
+  );
 
   it('reads tables anew where their image is lost or damaged, and is exact again behind that position', async () => {
     await fc.assert(
