@@ -4,6 +4,7 @@ import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { TopicRefusals } from '../emitter/topic-refusals.ts';
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { SourceInfo } from '../model/change.ts';
+import type { BatchTraces } from '../observability/batch-traces.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PipelineControl } from '../pipeline/control.ts';
@@ -36,6 +37,7 @@ export interface RunOptions {
   readonly control: PipelineControl;
   /** Where clients ask the statements; left out: nobody can. */
   readonly desk?: QueryDesk | null;
+  readonly traces?: BatchTraces | null;
   readonly turns?: TurnTaking;
   /** Kept from attempt to attempt. */
   readonly refusals?: TopicRefusals;
@@ -99,6 +101,7 @@ export function partsOf<P, S extends SourceInfo>(
     maxTransactionRows: emit.maxTransactionRows,
     maxTransactionMs: emit.maxTransactionMs,
     heartbeatMs: emit.heartbeatMs,
+    traces: run.traces ?? null,
     untilCaughtUp: run.untilCaughtUp,
   };
 }
