@@ -55,7 +55,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
     replicas: declared.replicas,
     open: async (context, signal) => {
       const { openEnrichment } = await import('../enrichment/enrichment.ts');
-      const { name, stateDir } = settings;
+      const { name, stateDir, joinedTables } = settings;
       return openEnrichment(
         {
           pipeline: name,
@@ -63,6 +63,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
           shown: shownColumns(settings),
           block,
           stateDir,
+          joinedTables,
           desk,
           topics: topicAccess(settings, log),
         },

@@ -2,6 +2,7 @@ import { type TableSchema, tableName } from '../model/table.ts';
 import type { DeclaredEnrichment } from './declared.ts';
 import { compileProgram, type ProgramContext } from './program.ts';
 import type { ReplicaJournal } from './replica.ts';
+import { MemoryTables } from './state/memory-tables.ts';
 
 /** Nothing is kept of a program that is only looked at. */
 const NO_JOURNAL: ReplicaJournal = { put: () => {}, delete: () => {}, clear: () => {} };
@@ -19,6 +20,7 @@ export function checkStatements(
     ...others,
     describe: (name) => byName.get(name) ?? null,
     journal: NO_JOURNAL,
+    stores: new MemoryTables({ limit: Infinity, onExceeded: () => {} }),
     known: new Set(),
   });
 }

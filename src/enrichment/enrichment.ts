@@ -19,6 +19,7 @@ import { compileProgram, unreadable } from './program.ts';
 import type { QueryDesk } from './queries/query-desk.ts';
 import { ResultTable } from './queries/result-table.ts';
 import { EnrichmentStage } from './stage.ts';
+import { type JoinedTablesOptions, openTables } from './state/open-tables.ts';
 import { Timeline } from './timeline.ts';
 import { type TopicAccess, TopicQueries } from './topic-queries.ts';
 
@@ -32,6 +33,7 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly block: SourceBlock<S>;
   /** Local state: the image of the joined tables, and transactions too large for memory. */
   readonly stateDir: string;
+  readonly joinedTables: JoinedTablesOptions;
   /** For statements that read topics; null without Kafka. */
   readonly topics: TopicAccess | null;
   /** Where clients ask; null: nobody can. */
@@ -70,17 +72,20 @@ export async function openEnrichment<P, S extends SourceInfo>(
   context: OpenContext<P, S>,
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
-  const { pipeline, declared, shown, block, stateDir, desk } = options;
+  const { pipeline, declared, shown, block, stateDir, joinedTables, desk } = options;
   const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
   const tables = await describe(declared, source, captured, signal);
   const dir = join(stateDir, 'enrich');
-  const image = new ReplicaImage(dir, pipeline, epoch);
+  await using opened = new AsyncDisposableStack();
+  const stores = opened.use(await openTables({ dir, pipeline, ...joinedTables }));
+  const image = new ReplicaImage({ dir, pipeline, epoch, stores });
   const before = parseStatements(known.get(ENRICH_STATEMENTS_KEY));
   const program = compileProgram(declared, {
     pipeline,
     describe: (name) => tables.get(name) ?? null,
     shown,
     journal: image,
+    stores,
     tableTopics: new Set(captured.map(context.topicOf)),
     known: new Set([...before.compiled, ...before.paused]),
   });
@@ -121,7 +126,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
     timeline === null || access === null
       ? null
       : new TopicQueries({ plans, access, results, processing, timeline, log });
-  return EnrichmentStage.open({
+  const stage = await EnrichmentStage.open({
     topics,
     timeline,
     program,
@@ -153,6 +158,9 @@ export async function openEnrichment<P, S extends SourceInfo>(
     spoolDir: dir,
     spoolBytes: options.spoolBytes ?? SPOOL_BYTES,
   });
+  // From here on they are the stage's to close.
+  opened.move();
+  return stage;
 }
 
 function timelineOf<P, S extends SourceInfo>({ known, codec, head, nudge }: OpenContext<P, S>): Timeline<P> {
