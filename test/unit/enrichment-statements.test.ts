@@ -42,6 +42,8 @@ function compile(sql: string, dialect: 'friendly' | 'ksqldb' = 'friendly'): Prog
       journal: { put: ignore, delete: ignore, clear: ignore },
       tableTopics: new Set(['shop.public.ratings']),
       known: new Set(),
+      held: new Set(),
+      trialFrom: null,
     },
   );
 }
