@@ -103,6 +103,9 @@ export interface RigOptions {
   readonly snapshotAt: number;
   readonly dialect?: 'friendly' | 'ksqldb';
   readonly spoolBytes?: number;
+  /** Joined tables on disk. */
+  readonly durable?: boolean;
+  readonly memoryLimit?: number;
 }
 
 /** The durable side: what a sink keeps, and the log. Attempts come and go. */
@@ -153,6 +156,11 @@ export class EnrichmentRig implements Disposable {
         shown: (table) => table.columns.map((column, index) => ({ index, column, write: null })),
         block: BLOCK,
         stateDir: this.dir,
+        joinedTables: {
+          memoryLimit: this.options.memoryLimit ?? Infinity,
+          durable: this.options.durable ?? false,
+          mostStaged: 4,
+        },
         topics: null,
         desk: this.desk,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { MemoryTables } from '../../src/enrichment/state/memory-tables.ts';
 import { compileProgram, type Program } from '../../src/enrichment/program.ts';
 import { explainQuery } from '../../src/enrichment/explain.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
@@ -40,6 +41,7 @@ function compile(sql: string, dialect: 'friendly' | 'ksqldb' = 'friendly'): Prog
       describe: (name) => TABLES.find(({ id }) => `${id.schema}.${id.table}` === name) ?? null,
       shown: (each) => each.columns.map((column, index) => ({ index, column, write: null })),
       journal: { put: ignore, delete: ignore, clear: ignore },
+      stores: new MemoryTables({ limit: Infinity, onExceeded: ignore }),
       tableTopics: new Set(['shop.public.ratings']),
       known: new Set(),
       held: new Set(),
