@@ -82,7 +82,7 @@ function textOf(bytes: Uint8Array): string | null {
   try {
     const text = UTF8.decode(bytes);
     // Numbers in binary are seldom free of control characters.
-    return /[\0-\x08\x0e-\x1f]/.test(text) ? null : text;
+    return /[^\P{Cc}\s]/u.test(text) ? null : text;
   } catch {
     return null;
   }

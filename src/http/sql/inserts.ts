@@ -7,7 +7,7 @@ import type { Statement } from '../../enrichment/sql/ast.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
 import type { SinkRecord } from '../../emitter/sink.ts';
 import { errorBody, SqlApiError } from './api-error.ts';
-import { DELIMITED, head, JSON_TYPE, linesOf, requiredText, type SqlExchange } from './exchange.ts';
+import { type DELIMITED, head, JSON_TYPE, linesOf, requiredText, type SqlExchange } from './exchange.ts';
 
 /** Rows that have not been acknowledged yet. */
 const MOST_UNDER_WAY = 1_000;
