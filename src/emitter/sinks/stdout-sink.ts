@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
@@ -7,6 +6,7 @@ import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../sink.ts';
 import { readCheckpoint, stdoutCheckpointPath, writeCheckpoint } from './checkpoint-file.ts';
 import { jsonLine } from './json-lines.ts';
 import { type LockFile, takeLock } from './lock-file.ts';
+import { makeDirectory } from '../../state/make-directory.ts';
 
 export interface StdoutSinkOptions {
   /** The pipeline's name. */
@@ -27,7 +27,7 @@ const MAX_PENDING_BYTES = 4 * 1024 * 1024;
  */
 export async function openStdoutSink(options: StdoutSinkOptions, _log: Log): Promise<Sink> {
   try {
-    await mkdir(options.stateDir, { recursive: true });
+    makeDirectory(options.stateDir);
     const lock = await takeLock(
       join(options.stateDir, `${options.name}.lock`),
       `The state of pipeline ${options.name}`,
