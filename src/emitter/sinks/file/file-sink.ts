@@ -3,15 +3,10 @@ import { join } from 'node:path';
 import { asHeadwaterError, HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
-import {
-  type FileCheckpoint,
-  fileCheckpointPath,
-  readCheckpoint,
-  syncDirectory,
-  writeCheckpoint,
-} from '../checkpoint-file.ts';
+import { type FileCheckpoint, fileCheckpointPath, syncDirectory } from '../checkpoint-file.ts';
 import { jsonLine } from '../json-lines.ts';
 import { type LockFile, takeLock } from '../lock-file.ts';
+import { StateFile } from '../state-file.ts';
 import { makeDirectory } from '../../../state/make-directory.ts';
 
 export interface FileSinkOptions {
@@ -58,7 +53,7 @@ class FileSink implements Sink {
   /** The directory was made for this sink, and nothing in it counts yet. */
   #unused: boolean;
   readonly #log: Log;
-  readonly #state = new Map<string, string>();
+  #state: StateFile | null = null;
   #file: FileHandle | null = null;
   /** Of the file. */
   #fileSegment = 1;
@@ -99,13 +94,13 @@ class FileSink implements Sink {
   async restore(): Promise<ReadonlyMap<string, string>> {
     const { dir, name } = this.#options;
     try {
-      const checkpoint = await readCheckpoint(fileCheckpointPath(dir), name);
+      const { file, checkpoint } = await StateFile.open(fileCheckpointPath(dir), name);
+      this.#state = file;
       await this.#cutBack(checkpoint);
       this.#segment = checkpoint?.segment ?? 1;
       this.#fileSegment = this.#segment;
       this.#segmentBytes = checkpoint?.length ?? 0;
-      for (const [key, value] of Object.entries(checkpoint?.state ?? {})) this.#state.set(key, value);
-      return new Map(this.#state);
+      return file.entries();
     } catch (error) {
       throw diskError(error, dir);
     }
@@ -183,21 +178,13 @@ class FileSink implements Sink {
   commit(state: ReadonlyMap<string, string | null>): Promise<void> {
     if (this.#error !== null) return Promise.reject(this.#error);
     this.#write();
-    for (const [key, value] of state) {
-      if (value === null) this.#state.delete(key);
-      else this.#state.set(key, value);
-    }
-    const checkpoint: FileCheckpoint = {
-      v: 1,
-      name: this.#options.name,
-      segment: this.#segment,
-      length: this.#segmentBytes,
-      state: Object.fromEntries(this.#state),
-    };
+    const kept = this.#state;
+    if (kept === null) return Promise.reject(new HeadwaterError('internal.bug', 'commit before restore'));
+    const place = { segment: this.#segment, length: this.#segmentBytes };
     const done = this.#enqueue(async () => {
       const file = await this.#open();
       await file.datasync();
-      await writeCheckpoint(fileCheckpointPath(this.#options.dir), checkpoint);
+      await kept.write(place, state);
       this.#commits++;
       this.#unused = false;
     });
@@ -269,6 +256,7 @@ class FileSink implements Sink {
     this.#error ??= new HeadwaterError('internal.bug', 'the sink is closed');
     this.#wake();
     await this.#file?.close().catch(() => {});
+    await this.#state?.close().catch(() => {});
     const { dir } = this.#options;
     if (this.#unused) await rm(this.#path(this.#fileSegment), { force: true }).catch(() => {});
     await this.#lock[Symbol.asyncDispose]();
