@@ -24,7 +24,7 @@ const INTERFACES: readonly RegExp[] = [
   /^readers\/reader\.ts$/,
   /^snapshot\/snapshot-source\.ts$/,
   /^emitter\/(sink|topic-reader)\.ts$/,
-  /^state\/checkpoint\.ts$/,
+  /^state\/(checkpoint|make-directory)\.ts$/,
   /^schema\/(connect-schema|column-schema|table-form|source-block|integer-text|schema-names|avro-schema|json-schema|protobuf-schema|registry\/named-schema)\.ts$/,
 ];
 
