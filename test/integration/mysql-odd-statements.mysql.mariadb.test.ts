@@ -3,9 +3,17 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { changesOf, type MysqlChange, plainRows } from '../support/mysql-reader.ts';
+import {
+  changesOf,
+  makeReader,
+  type MysqlChange,
+  openReader,
+  plainRows,
+  rowsOf,
+} from '../support/mysql-reader.ts';
 import { type MysqlServer, startMariadb, startMysql, testMariadb } from '../support/servers.ts';
 
+const never = new AbortController().signal;
 const FILES = { 'secure-file-priv': '' };
 const SERVERS = [
   ['MySQL 9', () => startMysql({ version: '9', settings: FILES })],
@@ -105,6 +113,39 @@ describe.each(SERVERS)('%s', (product, start) => {
     ).toEqual(['t: unreadable', 'c 3 3', 'truncate']);
   });
 });
+
+test.each([
+  ['MySQL 9', () => startMysql({ version: '9', settings: { 'binlog-row-image': 'MINIMAL' } })],
+  ['MySQL 5.6', () => startMysql({ version: '5.6', settings: { 'binlog-row-image': 'MINIMAL' } })],
+  ['MariaDB 11.8', () => startMariadb({ version: '11.8', settings: { 'binlog-row-image': 'MINIMAL' } })],
+] as const)(
+  '%s: what an INSERT leaves to the defaults is in the row, whatever the image',
+  async (_, start) => {
+    await using server = await start();
+    await server.query(
+      `CREATE DATABASE d; CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY, a INT DEFAULT 7, b VARCHAR(10) DEFAULT 'é',
+      c DECIMAL(6,3) NOT NULL DEFAULT 1.5, e ENUM('x','y') DEFAULT 'y', f FLOAT DEFAULT 0.1, g BIT(10) DEFAULT b'101',
+      h DATE DEFAULT '2024-02-29', i DATETIME(3) DEFAULT '2024-01-02 03:04:05.678', j TIME(2) DEFAULT '-01:02:03.45',
+      k TIMESTAMP NOT NULL DEFAULT '2024-01-02 03:04:05', l BIGINT UNSIGNED DEFAULT 18446744073709551615,
+      m SET('p','q') DEFAULT 'p,q', n YEAR DEFAULT 1999, o BIT DEFAULT 1, p CHAR(4) CHARACTER SET latin1 DEFAULT 'ä', q INT)`,
+    );
+    const db = { url: server.urlFor({ database: 'd' }), name: 'd' };
+    const { changes } = await changesOf(db, () =>
+      server.query('INSERT INTO d.t () VALUES (); INSERT INTO d.t (a) VALUES (1)'),
+    );
+    await using reader = makeReader(db);
+    await openReader(reader);
+    const windows = await reader.snapshotSource().openWindows({ parallelism: 1 }, never);
+    try {
+      const plan = await windows.plan({ schema: 'd', table: 't' }, { chunkRows: 10, where: null }, never);
+      const limit = { maxRows: 10, maxBytes: 1_000_000 };
+      const { rows } = await windows.chunk(plan, { from: null, to: null }, limit, never);
+      expect(rowsOf(changes).map(({ after }) => after)).toEqual(rowsOf(rows).map(({ after }) => after));
+    } finally {
+      await windows[Symbol.asyncDispose]();
+    }
+  },
+);
 
 test('MariaDB: a table that was a partition, or becomes one, comes and goes', async () => {
   await using db = await testMariadb('11.8');

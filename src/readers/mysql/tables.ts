@@ -2,6 +2,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Change, RowChange, SchemaChange } from '../../model/change.ts';
 import type { JsonValue } from '../../model/position.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
+import { ABSENT } from '../../model/value.ts';
 import type { Log } from '../../observability/log.ts';
 import { TYPE } from './binlog/event-types.ts';
 import type { QueryEvent } from './binlog/events.ts';
@@ -24,6 +25,7 @@ import {
 } from './log-table.ts';
 import { type Awaited, type SchemaHistory, shapeOf } from './schema-history.ts';
 import type { MysqlSource, MysqlTx } from './source-info.ts';
+import { insertedDefault } from './types/column-default.ts';
 import { binlogDecoder, type Decode } from './types/decode-binlog.ts';
 import type { MysqlTypeOptions } from './types/mysql-column.ts';
 import { quoteTable } from './wire/quoting.ts';
@@ -449,6 +451,10 @@ export class Tables {
         schema,
         decoders: decoders ?? [],
         versions,
+        inserted: table.columns.map((column, i) => {
+          const value = insertedDefault(column, schema.columns[i]!.type);
+          return value === undefined ? ABSENT : value;
+        }),
         json: map.columns.flatMap(({ type }, i) => (type === TYPE.json ? [i] : [])),
         unreadable: unreadable ?? unknownType,
         undecodable: decoders === null,
