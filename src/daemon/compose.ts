@@ -3,6 +3,7 @@ import { PausedTables } from '../emitter/paused-tables.ts';
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { SourceInfo } from '../model/change.ts';
+import type { BatchTraces } from '../observability/batch-traces.ts';
 import type { Log } from '../observability/log.ts';
 import type { AttemptParts } from '../pipeline/attempt-parts.ts';
 import type { PipelineControl } from '../pipeline/control.ts';
@@ -35,6 +36,7 @@ export interface RunOptions {
   readonly control: PipelineControl;
   /** Where clients ask the statements; left out: nobody can. */
   readonly desk?: QueryDesk | null;
+  readonly traces?: BatchTraces | null;
   readonly turns?: TurnTaking;
 }
 
@@ -96,6 +98,7 @@ export function partsOf<P, S extends SourceInfo>(
     maxTransactionRows: emit.maxTransactionRows,
     maxTransactionMs: emit.maxTransactionMs,
     heartbeatMs: emit.heartbeatMs,
+    traces: run.traces ?? null,
     untilCaughtUp: run.untilCaughtUp,
   };
 }

@@ -1,6 +1,7 @@
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { ExitCode } from '../errors/catalogue.ts';
+import type { BatchTraces } from '../observability/batch-traces.ts';
 import type { Log } from '../observability/log.ts';
 import type { PipelineState, PipelineStatus } from '../observability/status.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -15,6 +16,8 @@ export interface DaemonOptions {
   readonly untilCaughtUp: boolean;
   /** Where clients ask the pipelines' statements; left out: nobody can. */
   readonly desk?: QueryDesk | null;
+  /** Where commits are traced; left out: nowhere. */
+  readonly traces?: BatchTraces | null;
 }
 
 export interface Daemon {
@@ -112,10 +115,10 @@ class RunningDaemon implements Daemon {
   }
 
   #start(settings: Settings, start: Pick<TaskOptions, 'alone' | 'after'>): PipelineTask {
-    const { log, untilCaughtUp, desk = null } = this.#options;
+    const { log, untilCaughtUp, desk = null, traces = null } = this.#options;
     return new PipelineTask(
       settings,
-      { log, untilCaughtUp, desk, ...start, preferred: () => this.#fleets.prefers(settings.name) },
+      { log, untilCaughtUp, desk, traces, ...start, preferred: () => this.#fleets.prefers(settings.name) },
       this.#stop,
     );
   }

@@ -1,6 +1,7 @@
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
+import type { BatchTraces } from '../observability/batch-traces.ts';
 import type { Log } from '../observability/log.ts';
 import type { PipelineStatus } from '../observability/status.ts';
 import { runAttempt } from '../pipeline/attempt.ts';
@@ -20,6 +21,7 @@ export interface TaskOptions {
   readonly log: Log;
   readonly untilCaughtUp: boolean;
   readonly desk: QueryDesk | null;
+  readonly traces: BatchTraces | null;
   /** Whether the process has other pipelines; see SuperviseOptions.retryBeforeFirstProgress. */
   readonly alone: boolean;
   /** What has to end before: a pipeline that may hold what this one needs, as its replication slot. */
@@ -71,7 +73,7 @@ export class PipelineTask {
   }
 
   async #run(
-    { after, alone, untilCaughtUp, desk, preferred }: TaskOptions,
+    { after, alone, untilCaughtUp, desk, traces, preferred }: TaskOptions,
     stop: AbortSignal,
   ): Promise<Outcome> {
     await after;
@@ -86,6 +88,7 @@ export class PipelineTask {
           const parts = await attemptParts(settings, {
             untilCaughtUp,
             desk,
+            traces,
             startedAt,
             lost,
             log,

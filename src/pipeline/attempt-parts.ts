@@ -4,6 +4,7 @@ import type { TableTotals } from '../emitter/table-routes.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
+import type { BatchTraces } from '../observability/batch-traces.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { OpenContext } from '../enrichment/enrichment.ts';
@@ -49,6 +50,8 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly maxTransactionRows: number;
   readonly maxTransactionMs: number;
   readonly heartbeatMs: number | null;
+  /** Null where commits are not traced. */
+  readonly traces: BatchTraces | null;
   /** Null where there are no statements. */
   readonly enrichment: EnrichmentParts<P, S> | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */

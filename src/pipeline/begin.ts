@@ -1,5 +1,6 @@
 import type { Emitter } from '../emitter/emitter.ts';
 import type { Sink } from '../emitter/sink.ts';
+import { asHeadwaterError, type HeadwaterError } from '../errors/headwater-error.ts';
 import { topicFaultOf } from '../emitter/topic-fault.ts';
 import type { RunningEnrichment } from '../enrichment/stage.ts';
 import type { SourceInfo } from '../model/change.ts';
@@ -10,7 +11,7 @@ import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { SOURCE_KEY } from '../state/checkpoint.ts';
 import type { Attempt, TableErrorHandler } from './attempt-parts.ts';
-import { Committer } from './committer.ts';
+import { Committer, type DurableCommit } from './committer.ts';
 import { startPoint, type StartPoint } from './start-point.ts';
 import { TableBoard } from './table-board.ts';
 import { noteDeadLetter, type Owned } from './take-over.ts';
@@ -206,6 +207,13 @@ function createCommitter<P, S extends SourceInfo>(
   const { counters } = monitor;
   const commitsBefore = counters.commits;
   let countedBytes = 0;
+  const traced = (commit: DurableCommit<P>, failure: HeadwaterError | null): void => {
+    if (parts.traces === null || commit.rows === 0) return;
+    const { position, commitTimeUs, rows, since, begunAt } = commit;
+    const sourceCommitAt = commitTimeUs === null ? null : commitTimeUs / 1000;
+    const span = { rows, since, begunAt, endedAt: Date.now(), sourceCommitAt, failure };
+    parts.traces.trace({ pipeline: parts.name, position: JSON.stringify(codec.encode(position)), ...span });
+  };
   return new Committer<P>(
     {
       sink,
@@ -216,10 +224,15 @@ function createCommitter<P, S extends SourceInfo>(
       maxMs: parts.maxTransactionMs,
       idleMs: IDLE_COMMIT_MS,
       now: Date.now,
-      onFailure: ending.fail,
+      onFailure: (error, commit) => {
+        traced(commit, asHeadwaterError(error));
+        ending.fail(error);
+      },
       onSplit: () => emitter.split(),
       onCommit: () => enrichment?.committing(),
-      onDurable: ({ position, commitTimeUs, rows }) => {
+      onDurable: (commit) => {
+        const { position, commitTimeUs, rows } = commit;
+        traced(commit, null);
         reader.confirm(position);
         enrichment?.committed();
         // Part of the first commit.

@@ -23,8 +23,8 @@ export interface CommitterOptions<P> {
   readonly onDurable: (commit: DurableCommit<P>) => void;
   /** Called when a source transaction is split: what is added from now on comes apart from what was before. */
   readonly onSplit: () => void;
-  /** Called once; the committer does nothing afterwards. */
-  readonly onFailure: (error: unknown) => void;
+  /** Called once, with what was to be made durable; the committer does nothing afterwards. */
+  readonly onFailure: (error: unknown, commit: DurableCommit<P>) => void;
   readonly now: () => number;
 }
 
@@ -32,6 +32,9 @@ export interface DurableCommit<P> {
   readonly position: P;
   readonly commitTimeUs: number | null;
   readonly rows: number;
+  /** By `now`, when the first of its rows was added, and when it was begun. */
+  readonly since: number;
+  readonly begunAt: number;
 }
 
 /**
@@ -145,8 +148,9 @@ export class Committer<P> {
   #commit(): void {
     if (this.#inside) this.#options.onSplit();
     const position = this.#resume!;
+    const begunAt = this.#options.now();
     const commitTimeUs = this.#commitTimeUs;
-    const rows = this.#rows;
+    const commit = { position, commitTimeUs, rows: this.#rows, since: this.#since, begunAt };
     const state = this.#state;
     state.set(
       POSITION_KEY,
@@ -155,7 +159,7 @@ export class Committer<P> {
     this.#state = new Map();
     this.#rows = 0;
     this.#committed = position;
-    this.#lastCommitAt = this.#options.now();
+    this.#lastCommitAt = begunAt;
     this.#inFlight++;
     this.#options.onCommit?.();
     failpoint('before-commit');
@@ -164,7 +168,7 @@ export class Committer<P> {
         this.#inFlight--;
         if (this.#failed) return;
         failpoint('after-commit');
-        this.#options.onDurable({ position, commitTimeUs, rows });
+        this.#options.onDurable(commit);
         failpoint('after-confirm');
         if (this.#due()) this.#commit();
         this.#wakeDrain();
@@ -173,7 +177,7 @@ export class Committer<P> {
         this.#inFlight--;
         if (!this.#failed) {
           this.#failed = true;
-          this.#options.onFailure(error);
+          this.#options.onFailure(error, commit);
         }
         this.#wakeDrain();
       },

@@ -138,8 +138,12 @@ export class Headwater implements AsyncDisposable {
     if (TestRunner.getCurrentTest() === undefined) return;
     onTestFailed(() => {
       const lines = this.#stderr.trimEnd().split('\n').slice(-LINES_OF_FAILED);
-      console.error(`headwater ${args.join(' ')}\nlast status: ${JSON.stringify(this.#lastStatus)}`);
-      console.error(lines.join('\n'));
+      const told = [
+        `headwater ${args.join(' ')}`,
+        `last status: ${JSON.stringify(this.#lastStatus)}`,
+        ...lines,
+      ];
+      process.stderr.write(`${told.join('\n')}\n`);
       this.signal('SIGKILL');
     });
   }

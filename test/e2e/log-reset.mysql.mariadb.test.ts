@@ -26,11 +26,11 @@ it.each([
   await using daemon = new Headwater(['run', await files.write('reset.yaml', text)]);
   await daemon.until(({ state, counters }) => state === 'streaming' && counters.reads === 1);
   await server.query('INSERT INTO d.a VALUES (2)');
-  await daemon.until(({ counters }) => counters.creates === 1);
+  await daemon.until(({ counters }) => counters.creates >= 1);
   await server.query(`${reset}; INSERT INTO d.a VALUES (3)`);
   await daemon.until(({ counters, state }) => state === 'streaming' && counters.reads >= 4);
   await server.query('INSERT INTO d.a VALUES (4)');
-  await daemon.until(({ counters }) => counters.creates === 2);
+  await daemon.until(({ counters }) => counters.creates >= 2);
   expect((await daemon.stop()).exit).toBe(0);
   const rows = (await readFiles(files.path('rows'))).filter(({ topic }) => topic === 'reset.d.a');
   expect(summary(rows)).toEqual(['r:1', 'c:2', 'r:1', 'r:2', 'r:3', 'c:4']);

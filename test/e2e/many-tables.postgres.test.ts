@@ -92,7 +92,7 @@ it(
         ({ state, snapshot }) => state === 'streaming' && snapshot !== null && snapshot.completedAt !== null,
       );
       await insertEverywhere(2, TABLES);
-      await run.until(({ counters }) => counters.creates === TABLES);
+      await run.until(({ counters }) => counters.creates >= TABLES);
       const { body } = await run.get('/metrics');
       const series = body.split('\n').filter((line) => line.startsWith('headwater_table_events_total{'));
       expect(series).toHaveLength(Math.min(TABLES, 1001));
@@ -113,7 +113,7 @@ it(
       await using run = new Headwater(['run', file]);
       await run.until(({ state, counters }) => state === 'streaming' && counters.reads === ADDED);
       await insertEverywhere(3, TABLES + ADDED);
-      await run.until(({ counters }) => counters.creates === TABLES + ADDED);
+      await run.until(({ counters }) => counters.creates >= TABLES + ADDED);
       await run.stop();
     }
     const wanted = expected(TABLES + ADDED, (i) => (i < TABLES ? ['r:1', 'c:2', 'c:3'] : ['r:1', 'c:3']));

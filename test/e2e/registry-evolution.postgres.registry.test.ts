@@ -99,7 +99,7 @@ test('a table that changes incompatibly waits alone, and is read anew when its s
   expect(waiting.state).toBe('quarantined');
   expect(waiting.reason).toContain('Value.b: added (int)');
   const other = await daemon.until(({ tables }) =>
-    tables.some(({ table, events }) => table === 'public.other' && events === 1),
+    tables.some(({ table, events }) => table === 'public.other' && events >= 1),
   );
   expect(other.tables.find(({ table }) => table === 'public.other')!.state).toBe('streaming');
 
@@ -107,12 +107,10 @@ test('a table that changes incompatibly waits alone, and is read anew when its s
   await registry.ask(`/config/${name}.public.t-value`, setting);
   // The daemon finds out by itself, and reads the table anew.
   await daemon.until(({ tables }) =>
-    tables.some(({ table, state, events }) => table === 'public.t' && state === 'streaming' && events === 3),
+    tables.some(({ table, state, events }) => table === 'public.t' && state === 'streaming' && events >= 3),
   );
   await database.query('INSERT INTO t VALUES (3, 3, 3)');
-  await daemon.until(({ tables }) =>
-    tables.some(({ table, events }) => table === 'public.t' && events === 4),
-  );
+  await daemon.until(({ tables }) => tables.some(({ table, events }) => table === 'public.t' && events >= 4));
   expect((await daemon.stop()).exit).toBe(0);
   const records = await registeredRecords(work.path('out'), registry);
   const ofTable = records.filter(({ topic }) => topic === `${name}.public.t`);
@@ -197,7 +195,7 @@ test('a registry that is away for a while costs only time, and none where nothin
   await database.query('ALTER TABLE t ADD COLUMN b text; INSERT INTO t VALUES (3, $$three$$);');
   await daemon.line(({ code }) => code === 'registry.unreachable');
   await server.start();
-  await daemon.until(({ tables }) => tables[0]?.events === 1);
+  await daemon.until(({ tables }) => (tables[0]?.events ?? 0) >= 1);
   expect((await daemon.stop()).exit).toBe(0);
   const records = await registeredRecords(work.path('out'), registry);
   expect(records.map(({ value }) => value!['after'])).toEqual([{ id: 1 }, { id: 2 }, { id: 3, b: 'three' }]);

@@ -189,7 +189,7 @@ it('refuses what cannot be done with one sentence', async () => {
 it('a condition that fails for a row gives the table up, and --stop takes that back; counts go on over all of it', async () => {
   await using running = await start();
   const { daemon, file } = running;
-  const before = await daemon.until(({ tables }) => tables[0]?.events === 2000);
+  const before = await daemon.until(({ tables }) => (tables[0]?.events ?? 0) >= 2000);
   expect(before.tables).toMatchObject([{ schemaVersion: expect.any(Number) as number, snapshot: 'done' }]);
   expect((await headwater(['snapshot', file, 'public.t', '--where', '1 / (id - 7) >= 0'])).exit).toBe(0);
   const given = await daemon.until(({ tables }) => tables[0]?.snapshot === 'failed');

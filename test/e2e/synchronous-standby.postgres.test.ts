@@ -82,7 +82,7 @@ describe('a commit that waits for a standby', () => {
     // It streams on meanwhile, and has read b in vain by the time that these are through.
     for (const id of [1, 2, 3]) {
       await server.query(`SET synchronous_commit = local; INSERT INTO a VALUES (${id})`);
-      await second.until(({ counters }) => counters.creates === id);
+      await second.until(({ counters }) => counters.creates >= id);
     }
     expect((await second.status())[0]!.counters.reads).toBe(0);
     await awaitNobody();

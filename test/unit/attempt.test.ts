@@ -100,6 +100,7 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     maxTransactionRows: 1000,
     maxTransactionMs: 1000,
     heartbeatMs: null,
+    traces: null,
     enrichment: null,
     untilCaughtUp: false,
   };

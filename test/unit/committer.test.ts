@@ -60,16 +60,24 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 describe('Committer', () => {
   it('commits at once when idle, and gathers what arrives meanwhile into the next commit', async () => {
-    const { committer, commits, durable } = setUp();
+    const { committer, commits, durable, clock } = setUp();
+    clock.now = 10;
     committer.add(batch({ lsn: 2, done: 0 }), 5);
     expect(commits).toHaveLength(1);
+    clock.now = 20;
     committer.add(batch({ lsn: 3, done: 0 }), 5);
+    clock.now = 30;
     committer.add(batch({ lsn: 4, done: 0 }, new Map([['table/a', '{}']])), 5);
     expect(commits).toHaveLength(1);
+    clock.now = 40;
     commits[0]!.resolve();
     await turn();
-    expect(durable).toEqual([{ position: { lsn: 2, done: 0 }, commitTimeUs: null, rows: 5 }]);
+    const first = { position: { lsn: 2, done: 0 }, commitTimeUs: null, rows: 5, since: 10, begunAt: 10 };
+    expect(durable).toEqual([first]);
     expect(commits).toHaveLength(2);
+    commits[1]!.resolve();
+    await turn();
+    expect(durable[1]).toMatchObject({ rows: 10, since: 20, begunAt: 40 });
     expect([...commits[1]!.state.keys()]).toEqual(['table/a', 'position']);
     expect(JSON.parse(commits[1]!.state.get('position')!)).toEqual({
       v: 1,

@@ -304,14 +304,18 @@ describe('rows of COPY', () => {
     };
     expect(() => valuesIn(Buffer.from('a\tb\n'))).toThrow(HeadwaterError);
     expect(() => valuesIn(Buffer.from('a\tb\tc\td\n'))).toThrow(HeadwaterError);
+    const likely = fc
+      .string({ unit: fc.constantFrom('\\', '\t', '\t', '\n', 'N', 'a', 'é'), minLength: 1 })
+      .map((text) => Buffer.from(text));
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 1 }), (bytes) => {
+      fc.property(fc.oneof(fc.uint8Array({ minLength: 1 }), likely), (bytes) => {
         try {
           valuesIn(bytes);
         } catch (error) {
           expect(error).toBe(asHeadwaterError(error));
         }
       }),
+      { numRuns: 3_000 },
     );
   });
 });

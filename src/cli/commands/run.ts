@@ -6,6 +6,7 @@ import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.t
 import type { ReloadAnswer } from '../../http/admin.ts';
 import { type HttpServer, type HttpServerOptions, startHttp } from '../../http/server.ts';
 import { type SqlServerOptions, startSqlServer } from '../../http/sql/sql-server.ts';
+import { openBatchTraces } from '../../observability/batch-traces.ts';
 import type { Log } from '../../observability/log.ts';
 import { createPinoLog } from '../../observability/pino-log.ts';
 import { redact } from '../../settings/secret.ts';
@@ -78,6 +79,7 @@ export const command = defineCommand({
       onTimeout: () =>
         log.error({ timeoutMs }, 'shutdown.timeout is over; the next start resumes at the last commit'),
     });
+    await using traces = await openBatchTraces(process.env, VERSION, log);
     const desk = new QueryDesk();
     const running = (): Daemon => {
       if (daemon !== null) return daemon;
@@ -98,7 +100,10 @@ export const command = defineCommand({
     let sql: HttpServer | null = null;
     try {
       sql = await serveSql(settings, { status, desk }, log);
-      daemon = startDaemon({ settings, log, untilCaughtUp, desk: sql === null ? null : desk }, signals.stop);
+      daemon = startDaemon(
+        { settings, log, untilCaughtUp, desk: sql === null ? null : desk, traces },
+        signals.stop,
+      );
       progress.start(() => running().status(), log);
       const { exitCode } = await daemon.finished;
       progress.stop();
