@@ -4,7 +4,7 @@ import { compileProgram, type ProgramContext } from './program.ts';
 import type { ReplicaJournal } from './replica.ts';
 
 /** Nothing is kept of a program that is only looked at. */
-const NO_JOURNAL: ReplicaJournal = { put: () => {}, delete: () => {}, clear: () => {} };
+export const NO_JOURNAL: ReplicaJournal = { put: () => {}, delete: () => {}, clear: () => {} };
 
 /** Throws what is wrong with the statements, given the tables as they are now. */
 export function checkStatements(
@@ -20,5 +20,7 @@ export function checkStatements(
     describe: (name) => byName.get(name) ?? null,
     journal: NO_JOURNAL,
     known: new Set(),
+    held: new Set(),
+    trialFrom: null,
   });
 }
