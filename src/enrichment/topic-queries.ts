@@ -178,6 +178,7 @@ export class TopicQueries implements AsyncDisposable {
           reader,
           sink,
           processing,
+          deadLetters: outputs.get(plan.target)?.deadLetters ?? null,
           timeline: plan.joins.length > 0 || written.length > 1 ? timeline : null,
           maxWaitMs: MAX_WAIT_MS,
           outputs: written,
