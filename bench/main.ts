@@ -9,6 +9,7 @@ import type { Delivery } from './headwater.ts';
 import { benchLargeTransaction } from './large-transaction.ts';
 import { benchContest, SCENARIOS, type Scenario } from './contest.ts';
 import { benchProfile } from './profile.ts';
+import { benchState } from './state.ts';
 import type { Identity, Product } from './source.ts';
 
 const interrupted = new AbortController();
@@ -111,6 +112,12 @@ await yargs(process.argv.slice(2))
     (command) =>
       command.option('rows', { type: 'number', default: 1_000_000 }).option('source', SOURCE_OPTION),
     ({ rows, source }) => benchFloors(source, { rows }),
+  )
+  .command(
+    'state',
+    'what a joined table costs in memory and on disk',
+    (command) => command.option('rows', { type: 'number', default: 5_000_000 }),
+    ({ rows }) => benchState({ rows }),
   )
   .command(
     'encoders',

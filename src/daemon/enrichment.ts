@@ -68,7 +68,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
       withMade(declared, { made: madeStatements(state).all, fresh: new Map() }, settings.name).replicas,
     open: async (context, signal) => {
       const { openEnrichment } = await import('../enrichment/enrichment.ts');
-      const { name, stateDir } = settings;
+      const { name, stateDir, joinedTables } = settings;
       return openEnrichment(
         {
           pipeline: name,
@@ -76,6 +76,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
           shown: shownColumns(settings),
           block,
           stateDir,
+          joinedTables,
           desk,
           topics: topicAccess(settings, log),
           registry: await registryAccess(settings, log),

@@ -15,7 +15,7 @@ import { type DeclaredEnrichment, needsKafka, withMade } from './declared.ts';
 import { explainQuery } from './explain.ts';
 import type { RegistryAccess } from './formats/registry-access.ts';
 import { inferColumns, parseInferred } from './inferred-columns.ts';
-import { NO_JOURNAL } from './check-statements.ts';
+import { NO_JOURNAL, nothingKept } from './check-statements.ts';
 import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
 import { madeStatements } from './made-statements.ts';
@@ -24,6 +24,7 @@ import type { ProgramBasis } from './queries/program-basis.ts';
 import type { QueryDesk } from './queries/query-desk.ts';
 import { ResultTable } from './queries/result-table.ts';
 import { EnrichmentStage } from './stage.ts';
+import { type JoinedTablesOptions, openTables } from './state/open-tables.ts';
 import { Timeline } from './timeline.ts';
 import { type TopicAccess, TopicQueries } from './topic-queries.ts';
 
@@ -37,6 +38,7 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly block: SourceBlock<S>;
   /** Local state: the image of the joined tables, and transactions too large for memory. */
   readonly stateDir: string;
+  readonly joinedTables: JoinedTablesOptions;
   /** For statements that read topics; null without Kafka. */
   readonly topics: TopicAccess | null;
   /** Null without a schema registry. */
@@ -77,13 +79,15 @@ export async function openEnrichment<P, S extends SourceInfo>(
   context: OpenContext<P, S>,
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
-  const { pipeline, shown, block, stateDir, registry, desk } = options;
+  const { pipeline, shown, block, stateDir, joinedTables, registry, desk } = options;
   const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
   const made = madeStatements(known);
   const declared = withMade(options.declared, { made: made.all, fresh: new Map() }, pipeline);
   const tables = await describe(declared, source, captured, signal);
   const dir = join(stateDir, 'enrich');
-  const image = new ReplicaImage(dir, pipeline, epoch);
+  await using opened = new AsyncDisposableStack();
+  const stores = opened.use(await openTables({ dir, pipeline, ...joinedTables }));
+  const image = new ReplicaImage({ dir, pipeline, epoch, stores });
   const before = parseStatements(known.get(ENRICH_STATEMENTS_KEY));
   const tableTopics = new Set(captured.map(context.topicOf));
   const followed = new Set([...before.compiled, ...before.paused]);
@@ -97,6 +101,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
     describe: (name) => tables.get(name) ?? null,
     shown,
     journal: image,
+    stores,
     tableTopics,
     known: followed,
     held: made.held,
@@ -155,6 +160,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
         describe: (name) => now.get(name) ?? null,
         shown,
         journal: NO_JOURNAL,
+        stores: nothingKept(),
         tableTopics,
         known: followed,
         held: next.held,
@@ -163,7 +169,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
       return { declared: all, program: tried };
     },
   };
-  return EnrichmentStage.open({
+  const stage = await EnrichmentStage.open({
     topics,
     timeline,
     program,
@@ -198,6 +204,9 @@ export async function openEnrichment<P, S extends SourceInfo>(
     spoolDir: dir,
     spoolBytes: options.spoolBytes ?? SPOOL_BYTES,
   });
+  // From here on they are the stage's to close.
+  opened.move();
+  return stage;
 }
 
 function timelineOf<P, S extends SourceInfo>({ known, codec, head, nudge }: OpenContext<P, S>): Timeline<P> {

@@ -15,7 +15,7 @@ import type { Evaluate, Frame, Problem } from './sql/frame.ts';
 import { type SqlType, typeText } from './sql/sql-type.ts';
 import type { KeyValue, SqlValue } from './sql/value.ts';
 import { statementHash } from './statement-hash.ts';
-import type { StoredRow } from './store.ts';
+import type { StoredRow } from './state/table-store.ts';
 import { type JoinAsOf, type ReadTable, tableKey } from './table-source.ts';
 
 export const AGGREGATE_TABLE_PREFIX = 'enrich-table/';

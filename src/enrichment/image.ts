@@ -4,7 +4,11 @@
  * same transaction as the records: so a replica is restored at exactly the checkpoint, and what stands behind it in
  * the file is cut off. A file that is missing or damaged is no loss: the tables are read again.
  *
- * The first frame is the list of the replicas' shapes; every other one has one operation a line:
+ * Where the rows are durable elsewhere (state/disk-tables.ts), the file has only what that may be behind, and a new
+ * one goes on where the one before it ends.
+ *
+ * The first frame is the list of the replicas' shapes, or `{"shapes": […], "base": {"image", "frames"}}` where the
+ * rows before the file's are those of that mark; every other one has one operation a line:
  *
  * | line | meaning |
  * | --- | --- |
@@ -26,7 +30,7 @@ import type { Replica, ReplicaJournal } from './replica.ts';
 import { decodeKey, encodeKey, type RowCodec, rowCodec } from './row-text.ts';
 import { typeText } from './sql/sql-type.ts';
 import type { KeyValue } from './sql/value.ts';
-import type { StoredRow } from './store.ts';
+import type { FoundTables, ImageMark, StoredRow, TableState, TableStores } from './state/table-store.ts';
 
 /** Lines of one frame are written out at this length, so that a long load does not pile up. */
 const FRAME_CHARACTERS = 1024 * 1024;
@@ -53,10 +57,36 @@ export function parseReference(text: string | undefined): ImageReference | null 
   return typeof frames === 'number' && typeof epoch === 'number' ? { v: 1, image, frames, epoch } : null;
 }
 
-/** How far a replica got. */
-export interface ReplicaState {
-  /** With `ready`: the position the table was read at, where that is ahead of the log; else null. */
-  readonly asOf: JsonValue | null;
+/** The first frame of a file. */
+interface Head {
+  /** As `#shapes` has them. */
+  readonly shapes: readonly string[];
+  /** Null where the file has all rows. */
+  readonly base: ImageMark | null;
+}
+
+function readHead(text: string): Head {
+  const parsed: unknown = JSON.parse(text);
+  const { shapes, base } = Array.isArray(parsed)
+    ? { shapes: parsed as unknown[], base: null }
+    : (parsed as { readonly shapes: readonly unknown[]; readonly base: ImageMark });
+  return { shapes: shapes.map((shape) => JSON.stringify(shape)), base };
+}
+
+/** Frames of one file that are to be applied: those from one on, up to another. */
+interface Stretch {
+  readonly image: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface ReplicaImageOptions {
+  readonly dir: string;
+  readonly pipeline: string;
+  /** Of this run. */
+  readonly epoch: number;
+  /** Where the replicas' rows are. */
+  readonly stores: TableStores;
 }
 
 export class ReplicaImage implements ReplicaJournal {
@@ -74,12 +104,15 @@ export class ReplicaImage implements ReplicaJournal {
   #begunWith = 0;
   #changed = false;
   /** Of replicas that are ready. */
-  readonly #states = new Map<number, ReplicaState>();
+  readonly #states = new Map<number, TableState>();
+  readonly #stores: TableStores;
+  /** What checkpoints have been told last. */
+  #told: ImageMark = { image: '', frames: 0 };
 
-  /** `epoch`: of this run. */
-  constructor(dir: string, pipeline: string, epoch: number) {
+  constructor({ dir, pipeline, epoch, stores }: ReplicaImageOptions) {
     this.#dir = dir;
     this.#epoch = epoch;
+    this.#stores = stores;
     this.#prefix = `${pipeline}-`;
   }
 
@@ -97,6 +130,7 @@ export class ReplicaImage implements ReplicaJournal {
 
   ready(replica: number, asOf: JsonValue | null): void {
     this.#states.set(replica, { asOf });
+    this.#stores.complete(replica);
     this.#add(JSON.stringify({ ready: replica, asOf }));
   }
 
@@ -113,10 +147,11 @@ export class ReplicaImage implements ReplicaJournal {
     replicas: readonly Replica[],
     reference: ImageReference | null,
     stale: (replica: Replica) => boolean,
-  ): Promise<ReadonlyMap<Replica, ReplicaState>> {
+  ): Promise<ReadonlyMap<Replica, TableState>> {
     this.#replicas = replicas;
     this.#codecs = replicas.map(({ captured }) => rowCodec(captured.used.map(({ type }) => type)));
-    const end = reference === null ? null : await this.#replay(reference);
+    const found = this.#stores.open(this.#shapes);
+    const end = reference === null ? null : await this.#replay(reference, found);
     if (end === null) for (const replica of replicas) this.#forget(replica);
     for (const replica of replicas)
       if (stale(replica) || !this.#states.has(replica.index)) this.#forget(replica);
@@ -124,8 +159,10 @@ export class ReplicaImage implements ReplicaJournal {
     if (whole && reference !== null) this.#goOn(reference, end.at);
     else {
       this.#id = reference?.image ?? '';
-      this.#begin();
+      this.#begin(end === null ? null : reference);
     }
+    const here = { image: this.#id, frames: this.#frames };
+    this.#stores.restored(end === null || reference === null ? here : markOf(reference), this.#states);
     return new Map(
       replicas.flatMap((replica) => {
         const state = this.#states.get(replica.index);
@@ -134,9 +171,25 @@ export class ReplicaImage implements ReplicaJournal {
     );
   }
 
-  /** All that has been written so far. */
-  get reference(): ImageReference {
-    return { v: 1, image: this.#id, frames: this.#frames, epoch: this.#epoch };
+  /** All that has been written so far, for a checkpoint. */
+  tell(): ImageReference {
+    this.#told = { image: this.#id, frames: this.#frames };
+    return { v: 1, ...this.#told, epoch: this.#epoch };
+  }
+
+  /** A commit begins, with what has been told last. */
+  committing(): void {
+    this.#stores.committing(this.#told, this.#states);
+  }
+
+  /** The oldest commit under way is durable. */
+  committed(): void {
+    this.#stores.committed();
+  }
+
+  /** Writes what has changed; the next checkpoint is told of it. */
+  write(): void {
+    this.#writeLines();
   }
 
   /**
@@ -146,13 +199,19 @@ export class ReplicaImage implements ReplicaJournal {
   flush(between: boolean): ImageReference | null {
     if (!this.#changed) return null;
     this.#writeLines();
-    if (between && this.#bytes > COMPACT_BYTES && this.#bytes > COMPACT_FACTOR * this.#begunWith)
-      this.#begin();
+    const large = this.#bytes > COMPACT_BYTES && this.#bytes > COMPACT_FACTOR * this.#begunWith;
+    if (between && large && this.#stores.follows(this.#id))
+      this.#begin({ image: this.#id, frames: this.#frames });
     this.#changed = false;
-    return this.reference;
+    return this.tell();
   }
 
-  close(): void {
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#close();
+    await this.#stores[Symbol.asyncDispose]();
+  }
+
+  #close(): void {
     if (this.#file !== null) closeSync(this.#file);
     this.#file = null;
   }
@@ -199,19 +258,22 @@ export class ReplicaImage implements ReplicaJournal {
     }
   }
 
-  #shapes(): string {
-    return JSON.stringify(
-      this.#replicas.map(({ captured }) => ({
+  get #shapes(): readonly string[] {
+    return this.#replicas.map(({ captured }) =>
+      JSON.stringify({
         table: tableName(captured.id),
         key: captured.keys.map(({ name, type }) => `${name} ${typeText(type)}`),
         columns: captured.used.map(({ name, type }) => `${name} ${typeText(type)}`),
-      })),
+      }),
     );
   }
 
-  /** A new file with all there is now. Nothing refers to it before the next checkpoint. */
-  #begin(): void {
-    this.close();
+  /**
+   * A new file with all there is now, or with nothing where the rows as of `base` are durable. Nothing refers to it
+   * before the next checkpoint.
+   */
+  #begin(base: ImageMark | null): void {
+    this.#close();
     this.#removeBut(this.#id);
     this.#id = randomUUID();
     const path = join(this.#dir, this.#name(this.#id));
@@ -222,10 +284,14 @@ export class ReplicaImage implements ReplicaJournal {
     this.#bytes = 0;
     this.#lines = [];
     this.#length = 0;
-    this.#writeFrame(this.#shapes());
+    const follows = this.#stores.durable ? base : null;
+    const shapes = `[${this.#shapes.join(',')}]`;
+    this.#writeFrame(
+      follows === null ? shapes : `{"shapes":${shapes},"base":${JSON.stringify(markOf(follows))}}`,
+    );
     for (const replica of this.#replicas) {
       const state = this.#states.get(replica.index);
-      for (const [key, row] of replica.entries()) this.put(replica.index, key, row);
+      if (follows === null) for (const [key, row] of replica.entries()) this.put(replica.index, key, row);
       if (state !== undefined) this.#add(JSON.stringify({ ready: replica.index, asOf: state.asOf }));
     }
     this.#writeLines();
@@ -262,20 +328,48 @@ export class ReplicaImage implements ReplicaJournal {
     this.#states.delete(replica.index);
   }
 
-  /** Null where the file does not hold all that the checkpoint speaks of. */
-  async #replay(reference: ImageReference): Promise<{ at: number; sameShapes: boolean } | null> {
-    const file = await open(join(this.#dir, this.#name(reference.image)), 'r').catch(() => null);
+  /** Null where the files do not hold all that the checkpoint speaks of. */
+  async #replay(
+    reference: ImageReference,
+    found: FoundTables | null,
+  ): Promise<{ at: number; sameShapes: boolean } | null> {
+    const head = await this.#head(reference.image);
+    if (head === null) return null;
+    const stretches = stretchesOf(head, markOf(reference), found?.mark ?? null);
+    if (stretches === null) return null;
+    if (stretches[0]?.from === 0) for (const replica of this.#replicas) this.#forget(replica);
+    else for (const [index, state] of found?.states ?? []) this.#states.set(index, state);
+    let at: number | null = null;
+    for (const stretch of stretches) {
+      at = await this.#replayFile(stretch);
+      if (at === null) return null;
+    }
+    const sameShapes = JSON.stringify(head.shapes) === JSON.stringify(this.#shapes);
+    return at === null ? null : { at, sameShapes };
+  }
+
+  async #head(image: string): Promise<Head | null> {
+    const file = await open(join(this.#dir, this.#name(image)), 'r').catch(() => null);
+    if (file === null) return null;
+    try {
+      for await (const { text } of readFrames(file)) return readHead(text);
+      return null;
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The offset behind the last of the frames; null where the file does not have them all. */
+  async #replayFile({ image, from, to }: Stretch): Promise<number | null> {
+    const file = await open(join(this.#dir, this.#name(image)), 'r').catch(() => null);
     if (file === null) return null;
     try {
       let frames = 0;
       let targets: readonly (Replica | null)[] = [];
-      let sameShapes = false;
       for await (const { text, end } of readFrames(file)) {
-        if (frames === 0) {
-          targets = this.#targets(text);
-          sameShapes = text === this.#shapes();
-        } else for (const line of text.split('\n')) this.#apply(line, targets);
-        if (++frames === reference.frames) return { at: end, sameShapes };
+        if (frames === 0) targets = this.#targets(readHead(text).shapes);
+        else if (frames >= from) for (const line of text.split('\n')) this.#apply(line, targets);
+        if (++frames === to) return end;
       }
       return null;
     } finally {
@@ -284,14 +378,11 @@ export class ReplicaImage implements ReplicaJournal {
   }
 
   /** For each replica of the file the one of the same shape, if there still is one. */
-  #targets(shapes: string): readonly (Replica | null)[] {
-    const mine = JSON.parse(this.#shapes()) as readonly unknown[];
-    const stored = JSON.parse(shapes) as readonly unknown[];
-    const names = mine.map((shape) => JSON.stringify(shape));
+  #targets(stored: readonly string[]): readonly (Replica | null)[] {
+    const names = this.#shapes;
     const taken = new Set<number>();
     return stored.map((shape) => {
-      const text = JSON.stringify(shape);
-      const found = names.findIndex((name, i) => name === text && !taken.has(i));
+      const found = names.findIndex((name, index) => name === shape && !taken.has(index));
       if (found < 0) return null;
       taken.add(found);
       return this.#replicas[found] ?? null;
@@ -316,4 +407,24 @@ export class ReplicaImage implements ReplicaJournal {
         row === undefined ? null : (this.#codecs[replica.index]?.decode(row) ?? []),
       );
   }
+}
+
+function markOf({ image, frames }: ImageMark): ImageMark {
+  return { image, frames };
+}
+
+/**
+ * What is to be applied to rows that are as of `found` so that they are as of the reference; from the first frame on
+ * where there are none. Null where that cannot be: there is no file that begins at or before them.
+ */
+function stretchesOf(head: Head, to: ImageMark, found: ImageMark | null): readonly Stretch[] | null {
+  const { base } = head;
+  if (found?.image === to.image)
+    return found.frames <= to.frames ? [{ image: to.image, from: found.frames, to: to.frames }] : null;
+  if (base === null) return [{ image: to.image, from: 0, to: to.frames }];
+  if (found?.image !== base.image || found.frames > base.frames) return null;
+  return [
+    { image: base.image, from: found.frames, to: base.frames },
+    { image: to.image, from: 1, to: to.frames },
+  ];
 }

@@ -29,7 +29,7 @@ import { printStatement } from './sql/print-statement.ts';
 import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
 import { BIGINT, typeText } from './sql/sql-type.ts';
 import { statementHash } from './statement-hash.ts';
-import { memoryStore } from './store.ts';
+import type { TableStores } from './state/table-store.ts';
 import { topicSource } from './topic-source.ts';
 import { compileTableSelect, type TableSelect } from './table-select.ts';
 
@@ -106,6 +106,8 @@ export interface ProgramContext {
   readonly describe: (name: string) => TableSchema | null;
   readonly shown: ShownColumns;
   readonly journal: ReplicaJournal;
+  /** Where the rows of captured tables are. */
+  readonly stores: Pick<TableStores, 'table'>;
   /** Topics of the captured tables' own records. */
   readonly tableTopics: ReadonlySet<string>;
   /** Whether the settings name a schema registry. */
@@ -273,7 +275,9 @@ class Compiler {
       );
     // Whoever asks for rows asks for their keys.
     for (const [index, { key }] of columns.entries()) if (key || statement.readOnly) captured.slot(index);
-    const replica = new Replica(this.#replicas.size, captured, memoryStore(), this.#context.journal);
+    const index = this.#replicas.size;
+    const { stores, journal } = this.#context;
+    const replica = new Replica(index, captured, stores.table(index), journal);
     this.#replicas.set(name, replica);
     const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
     this.#catalog.add({ kind: 'TABLE', name, columns, captured, result: null, keyOrder, rows: replica });

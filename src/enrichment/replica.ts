@@ -2,7 +2,7 @@
 import type { CapturedSource } from './captured-source.ts';
 import { CommittedRows } from './queries/committed-rows.ts';
 import type { KeyValue } from './sql/value.ts';
-import type { StoredRow, TableStore } from './store.ts';
+import type { StoredRow, TableStore } from './state/table-store.ts';
 import type { TableTimes } from './timeline.ts';
 import type { JoinAsOf, ReadTable, Remembered } from './table-source.ts';
 

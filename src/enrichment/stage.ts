@@ -17,8 +17,9 @@ import { ENRICH_COLUMNS_KEY, ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/
 import { CapturedSource } from './captured-source.ts';
 import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from './group-store.ts';
 import type { SchemaWriter } from './formats/registry-access.ts';
+import type { ReplicaImage } from './image.ts';
 import { type InferredColumns, inferredText } from './inferred-columns.ts';
-import type { ReplicaImage, ReplicaState } from './image.ts';
+import type { TableState } from './state/table-store.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
 import { LiveQueries, type Taps } from './queries/live-queries.ts';
@@ -55,7 +56,7 @@ export interface StageOptions<P, S extends SourceInfo> {
   /** Tables of which the snapshot reads some rows only: joined ones are read by ourselves. */
   readonly partly: ReadonlyMap<string, string>;
   /** Of the replicas that the image restored. */
-  readonly restored: ReadonlyMap<Replica, ReplicaState>;
+  readonly restored: ReadonlyMap<Replica, TableState>;
   readonly sink: Sink;
   readonly codec: PositionCodec<P>;
   readonly block: SourceBlock<S>;
@@ -291,10 +292,12 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   committing(): void {
+    this.#options.image.committing();
     this.#live?.committing();
   }
 
   committed(): void {
+    this.#options.image.committed();
     this.#live?.committed();
   }
 
@@ -332,7 +335,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         for (const range of plan.chunks) {
           for await (const { rows } of view.rows(plan, range, signal)) {
             for (const row of rows) this.#intake.load(replica, row);
-            this.#options.image.flush(false);
+            this.#options.image.write();
           }
         }
       } catch (error) {
@@ -357,7 +360,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     for (const work of this.#between.splice(0)) work();
     await this.#options.topics?.[Symbol.asyncDispose]();
     this.#spool.close();
-    this.#options.image.close();
+    await this.#options.image[Symbol.asyncDispose]();
   }
 
   async #fill(timeMs: number): Promise<void> {
@@ -403,7 +406,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
     for (const key of forgottenTables(checkpoint.known, prefixes, restored)) state.set(key, null);
     for (const [key, value] of this.#flushed()) state.set(key, value);
-    return state.set(ENRICH_KEY, JSON.stringify(image.reference));
+    return state.set(ENRICH_KEY, JSON.stringify(image.tell()));
   }
 
   #absorbed(batch: Batch<P, S>, between: boolean): Absorbed<P, S> {

@@ -12,7 +12,7 @@ import type { Frame, Problem } from './sql/frame.ts';
 import { type KeyValue, sameRow, type SqlValue } from './sql/value.ts';
 import { typeText } from './sql/sql-type.ts';
 import { statementHash } from './statement-hash.ts';
-import type { StoredRow } from './store.ts';
+import type { StoredRow } from './state/table-store.ts';
 import { keyValues } from './table-source.ts';
 import type { ProcessingLog } from './processing-log.ts';
 

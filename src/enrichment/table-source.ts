@@ -4,7 +4,7 @@ import type { AsOf } from './sql/ast.ts';
 import { parseDecimal } from './sql/decimal.ts';
 import type { SqlType } from './sql/sql-type.ts';
 import { keyOf, type KeyValue, type SqlValue } from './sql/value.ts';
-import type { StoredRow } from './store.ts';
+import type { StoredRow } from './state/table-store.ts';
 
 export type JoinAsOf = Exclude<AsOf, 'ROWTIME'>;
 

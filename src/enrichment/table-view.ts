@@ -6,7 +6,7 @@ import type { JoinPlan } from './join-plan.ts';
 import type { Replica } from './replica.ts';
 import type { Evaluate, Frame, Problem } from './sql/frame.ts';
 import type { KeyValue, SqlValue } from './sql/value.ts';
-import type { StoredRow } from './store.ts';
+import type { StoredRow } from './state/table-store.ts';
 import type { JoinAsOf, ReadTable, Remembered } from './table-source.ts';
 
 export interface TableJoin extends JoinPlan {

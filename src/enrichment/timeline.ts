@@ -4,7 +4,7 @@
  * transactions have replaced are kept until every query over topics has come past those.
  */
 import type { KeyValue } from './sql/value.ts';
-import type { StoredRow } from './store.ts';
+import type { StoredRow } from './state/table-store.ts';
 
 /** Replaced rows that are kept at most; beyond it events see a later state than their own time's. */
 const MOST_UNDONE = 500_000;

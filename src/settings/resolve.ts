@@ -64,6 +64,7 @@ export async function resolveSettings(shape: FileShape, context: ResolveContext)
     enrich,
     http: resolveHttp(shape, document),
     stateDir: resolvePath(directory, shape.state.dir ?? environment.STATE_DIRECTORY ?? '.headwater'),
+    joinedTables: { memoryLimit: sizeInBytes(shape.state.memory_limit), durable: shape.state.durable },
     shutdownTimeoutMs: durationInMs(shape.shutdown.timeout),
   };
 }

@@ -357,9 +357,17 @@ export const FILE_SCHEMA = block({
     dir: text('the path of a directory')
       .optional()
       .describe('Local state, relative to this file; $STATE_DIRECTORY, else .headwater beside this file.'),
+    memory_limit: size(1024 * 1024)
+      .default('512MiB')
+      .describe('Joined tables that take more memory than this are kept on disk from then on.'),
+    durable: flag()
+      .default(false)
+      .describe('Joined tables are on disk from the beginning, and a start need not read all of their rows.'),
   })
     .prefault({})
-    .describe('Local state: the checkpoint of the stdout sink. With Kafka and files it lives there.'),
+    .describe(
+      'Local state: joined tables, and the checkpoint of the stdout sink. With Kafka and files that lives there.',
+    ),
   shutdown: block({
     timeout: duration(100).default('30s').describe('How long draining may take after the first signal.'),
   })

@@ -20,10 +20,18 @@ export interface Settings {
   /** Null where there are no statements. */
   readonly enrich: EnrichSettings | null;
   readonly http: HttpSettings;
-  /** Directory for local state (the checkpoint of the stdout sink). */
+  /** Directory for local state (joined tables, the checkpoint of the stdout sink). */
   readonly stateDir: string;
+  readonly joinedTables: JoinedTablesSettings;
   /** From the first signal to stop until everything is dropped. */
   readonly shutdownTimeoutMs: number;
+}
+
+export interface JoinedTablesSettings {
+  /** Bytes they may take in memory. */
+  readonly memoryLimit: number;
+  /** On disk from the beginning. */
+  readonly durable: boolean;
 }
 
 export interface EnrichSettings {

@@ -112,38 +112,52 @@ const logs = transactionLogs({
 });
 
 describe('enrichment under crashes', () => {
-  it('commits what an undisturbed run of whole transactions gives, byte for byte', async () => {
-    await fc.assert(
-      fc.asyncProperty(logs, fc.nat({ max: 6 }), attemptPlans, fc.boolean(), async (log, at, plan, small) => {
-        const snapshotAt = Math.min(at, log.length);
-        using rig = new EnrichmentRig({
-          sql: SQL,
-          tables: TABLES,
-          log,
-          snapshotAt,
-          ...(small ? { spoolBytes: 150 } : {}),
-        });
-        let attempt = await rig.attempt();
-        await attempt.snapshot([CUSTOMERS, REGIONS]);
-        expect(attempt.commit()).toBe(true);
-        for (const { step, commits, crashes, size } of [
-          ...plan,
-          { step: 99, commits: true, crashes: true, size: 3 },
-        ]) {
-          if (crashes) {
+  it.each([
+    { where: 'in memory', durable: false, numRuns: 300 },
+    // Writing to the disk takes its time.
+    { where: 'on disk', durable: true, numRuns: 40 },
+  ])(
+    'commits what an undisturbed run of whole transactions gives, tables $where',
+    async ({ durable, numRuns }) => {
+      await fc.assert(
+        fc.asyncProperty(
+          logs,
+          fc.nat({ max: 6 }),
+          attemptPlans,
+          fc.boolean(),
+          async (log, at, plan, small) => {
+            const snapshotAt = Math.min(at, log.length);
+            using rig = new EnrichmentRig({
+              sql: SQL,
+              tables: TABLES,
+              log,
+              snapshotAt,
+              durable,
+              ...(small ? { spoolBytes: 150 } : {}),
+            });
+            let attempt = await rig.attempt();
+            await attempt.snapshot([CUSTOMERS, REGIONS]);
+            expect(attempt.commit()).toBe(true);
+            for (const { step, commits, crashes, size } of [
+              ...plan,
+              { step: 99, commits: true, crashes: true, size: 3 },
+            ]) {
+              if (crashes) {
+                await attempt.end();
+                attempt = await rig.attempt();
+              }
+              await attempt.read(attempt.next + step, () => size);
+              if (commits) attempt.commit();
+            }
             await attempt.end();
-            attempt = await rig.attempt();
-          }
-          await attempt.read(attempt.next + step, () => size);
-          if (commits) attempt.commit();
-        }
-        await attempt.end();
-        expect(rig.committed.map(shown)).toEqual(model(log, snapshotAt));
-        expect(rig.committed.every(({ headers }) => headers === null)).toBe(true);
-      }),
-      { numRuns: 300 },
-    );
-  });
+            expect(rig.committed.map(shown)).toEqual(model(log, snapshotAt));
+            expect(rig.committed.every(({ headers }) => headers === null)).toBe(true);
+          },
+        ),
+        { numRuns },
+      );
+    },
+  );
 
   it('reads tables anew where their image is lost or damaged, and is exact again behind that position', async () => {
     await fc.assert(
@@ -151,9 +165,10 @@ describe('enrichment under crashes', () => {
         logs,
         fc.nat({ max: 12 }),
         fc.nat({ max: 12 }),
-        fc.constantFrom('gone', 'cut', 'foreign'),
-        async (log, first, ahead, damage) => {
-          using rig = new EnrichmentRig({ sql: SQL, tables: TABLES, log, snapshotAt: 0 });
+        fc.constantFrom('gone', 'cut', 'foreign', 'rows gone'),
+        fc.boolean(),
+        async (log, first, ahead, damage, durable) => {
+          using rig = new EnrichmentRig({ sql: SQL, tables: TABLES, log, snapshotAt: 0, durable });
           const attempt = await rig.attempt();
           await attempt.snapshot([CUSTOMERS, REGIONS]);
           await attempt.read(Math.min(first, log.length), () => 4);
@@ -190,7 +205,10 @@ describe('enrichment under crashes', () => {
 function spoil(dir: string, damage: string): void {
   for (const name of readdirSync(dir)) {
     const path = join(dir, name);
-    if (damage === 'gone') rmSync(path);
+    if (name.endsWith('.lmdb')) {
+      if (damage === 'rows gone') rmSync(path, { recursive: true });
+    } else if (damage === 'rows gone') continue;
+    else if (damage === 'gone') rmSync(path);
     else if (damage === 'cut') truncateSync(path, Math.max(0, statSync(path).size - 1));
     else writeFileSync(path, Buffer.alloc(statSync(path).size, 7));
   }

@@ -105,6 +105,9 @@ export interface RigOptions {
   readonly dialect?: 'friendly' | 'ksqldb';
   readonly spoolBytes?: number;
   readonly registry?: RegistryAccess;
+  /** Joined tables on disk. */
+  readonly durable?: boolean;
+  readonly memoryLimit?: number;
 }
 
 /** The durable side: what a sink keeps, and the log. Attempts come and go. */
@@ -155,6 +158,11 @@ export class EnrichmentRig implements Disposable {
         shown: (table) => table.columns.map((column, index) => ({ index, column, write: null })),
         block: BLOCK,
         stateDir: this.dir,
+        joinedTables: {
+          memoryLimit: this.options.memoryLimit ?? Infinity,
+          durable: this.options.durable ?? false,
+          mostStaged: 4,
+        },
         topics: null,
         registry: this.options.registry ?? null,
         desk: this.desk,

@@ -1,6 +1,7 @@
 import { NOTHING_INFERRED } from '../../src/enrichment/inferred-columns.ts';
 import { describe, expect, it } from 'vitest';
 import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { MemoryTables } from '../../src/enrichment/state/memory-tables.ts';
 import { compileProgram, type Program } from '../../src/enrichment/program.ts';
 import { explainQuery } from '../../src/enrichment/explain.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
@@ -43,6 +44,7 @@ function compile(sql: string, dialect: 'friendly' | 'ksqldb' = 'friendly'): Prog
       journal: { put: ignore, delete: ignore, clear: ignore },
       registry: false,
       inferred: NOTHING_INFERRED,
+      stores: new MemoryTables({ limit: Infinity, onExceeded: ignore }),
       tableTopics: new Set(['shop.public.ratings']),
       known: new Set(),
       held: new Set(),

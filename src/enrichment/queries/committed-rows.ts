@@ -3,7 +3,7 @@
  * since, the row before is remembered. What an attempt computed and did not commit is never seen.
  */
 import type { KeyValue } from '../sql/value.ts';
-import type { StoredRow, TableStore } from '../store.ts';
+import type { StoredRow, TableStore } from '../state/table-store.ts';
 
 export interface TableListener {
   /** A row was put in, changed or deleted; null stands for no row. Not committed yet. */

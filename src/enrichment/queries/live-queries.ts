@@ -13,7 +13,7 @@ import { QueryProblems } from '../query-problems.ts';
 import type { Replica } from '../replica.ts';
 import type { Frame } from '../sql/frame.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
-import type { StoredRow } from '../store.ts';
+import type { StoredRow } from '../state/table-store.ts';
 import type { ProgramBasis } from './program-basis.ts';
 import { StreamRows, TableRows } from './push-query.ts';
 import { type ResultRow, rowText } from './result-rows.ts';

@@ -3,7 +3,7 @@ import { asHeadwaterError } from '../../errors/headwater-error.ts';
 import type { StreamEvent } from '../event.ts';
 import type { RowTarget } from '../query.ts';
 import type { Frame } from '../sql/frame.ts';
-import type { StoredRow } from '../store.ts';
+import type { StoredRow } from '../state/table-store.ts';
 import { rowText } from './result-rows.ts';
 import type { RowQueue } from './row-queue.ts';
 import type { StreamPushPlan, TablePushPlan } from './select-plan.ts';

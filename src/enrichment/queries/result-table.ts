@@ -5,7 +5,8 @@
 import type { SqlColumn } from '../captured-source.ts';
 import type { RowWindow } from '../query.ts';
 import { keyOf, type KeyValue, type SqlValue } from '../sql/value.ts';
-import { memoryStore, type StoredRow } from '../store.ts';
+import { MemoryRows } from '../state/memory-rows.ts';
+import type { StoredRow } from '../state/table-store.ts';
 import { CommittedRows } from './committed-rows.ts';
 
 export interface ShownRow {
@@ -16,7 +17,7 @@ export interface ShownRow {
 export class ResultTable {
   readonly #types: readonly SqlColumn[];
   readonly #keys: readonly number[];
-  readonly #store = memoryStore();
+  readonly #store = new MemoryRows();
   readonly rows: CommittedRows;
 
   /** `columns`: of the query's rows, without those of the window. */

@@ -28,6 +28,13 @@ export const ENRICHMENT = {
     summary: 'A table that enrich.sql joins with cannot be read, or is not captured.',
     advice: 'Grant SELECT on it and list it in source.tables; a join without its table would be wrong.',
   },
+  'enrich.memory-limit': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'The tables that enrich.sql joins with take more memory than state.memory_limit.',
+    advice:
+      'Nothing to do: the next attempt keeps them on disk. Set state.durable where that is known beforehand, or raise state.memory_limit, and remove <pipeline>.lmdb in state.dir/enrich, where memory is to be had.',
+  },
   'enrich.row-failed': {
     fate: 'halt',
     exit: 1,

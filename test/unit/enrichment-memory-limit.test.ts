@@ -1,0 +1,51 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { column, EnrichmentRig, type LogTransaction, table } from '../support/enrichment-rig.ts';
+
+const INT = { kind: 'int32' } as const;
+const TEXT = { kind: 'string' } as const;
+const CUSTOMERS = table('customers', [column('id', INT), column('name', TEXT)], [0]);
+const ORDERS = table('orders', [column('id', INT), column('customer', INT)], [0]);
+const SQL = `
+  CREATE STREAM orders WITH (CDC_TABLE = 'shop.public.orders');
+  CREATE TABLE customers WITH (CDC_TABLE = 'shop.public.customers');
+  CREATE STREAM named AS SELECT o.id AS id, o.customer, c.name FROM orders o LEFT JOIN customers c ON o.customer = c.id;
+`;
+const LOG: readonly LogTransaction[] = [
+  [{ table: CUSTOMERS, op: 'c', after: [1, 'Ada'] }],
+  [{ table: CUSTOMERS, op: 'c', after: [2, 'Bo'] }],
+  [{ table: ORDERS, op: 'c', after: [10, 1] }],
+  [{ table: CUSTOMERS, op: 'u', before: [1, 'Ada'], after: [1, 'Ada L.'] }],
+  [{ table: ORDERS, op: 'c', after: [11, 1] }],
+];
+
+it('keeps joined tables on disk from the attempt after they have become too large for memory', async () => {
+  using rig = new EnrichmentRig({
+    sql: SQL,
+    tables: [CUSTOMERS, ORDERS],
+    log: LOG,
+    snapshotAt: 1,
+    memoryLimit: 1024 * 1024,
+  });
+  const first = await rig.attempt();
+  await expect(first.snapshot([CUSTOMERS])).rejects.toMatchObject({ code: 'enrich.memory-limit' });
+  await first.end();
+  expect(readdirSync(join(rig.dir, 'enrich'))).toContain('shop.lmdb');
+
+  rig.viewAt = 1;
+  const second = await rig.attempt();
+  await rig.load(second);
+  await second.read(4, () => 10);
+  second.commit();
+  await second.end();
+  const third = await rig.attempt();
+  await rig.load(third);
+  await third.read(LOG.length, () => 10);
+  third.commit();
+  await third.end();
+  expect(rig.committed.map(({ value }) => value)).toEqual([
+    '{"ID":10,"NAME":"Ada"}',
+    '{"ID":11,"NAME":"Ada L."}',
+  ]);
+});
