@@ -22,11 +22,10 @@ ${emit}
 `,
     );
     const [settings] = await loadSettings([file], {});
-    const found = await misfitsOf(
-      settings!,
-      { sourceBlock: postgresSourceBlock('p', 'd').schema, tables: [table] },
-      new AbortController().signal,
-    );
+    const found = await misfitsOf(settings!, {
+      sourceBlock: postgresSourceBlock('p', 'd').schema,
+      tables: [table],
+    });
     return found.map(({ table: name, error }) => `${name}: ${error.code}`);
   } finally {
     await rm(dir, { recursive: true });
