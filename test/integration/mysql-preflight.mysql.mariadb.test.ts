@@ -104,7 +104,7 @@ test('settings of the log', async () => {
   expect(mended.worries).toEqual(['keys']);
   await server.restart({ 'skip-log-bin': '1' });
   expect((await check(server.url)).errors).toContain('source.binlog-off');
-}, 60_000);
+});
 
 test('MariaDB', async () => {
   await using server = await startMariadb({ version: '11.8', settings: { 'binlog-row-metadata': 'NO_LOG' } });
