@@ -101,6 +101,38 @@ describe.each(SERVERS)('polling of $name', ({ open }) => {
     ]);
   });
 
+  it('delivers what was prepared (XA) before others committed, once it commits', async () => {
+    await using database = await open();
+    await database.query('CREATE TABLE t (id int PRIMARY KEY, updated_at timestamp(3) NOT NULL)');
+    const at = `${database.name}.t`;
+    const polled = await polledPipeline(files, {
+      url: database.url,
+      tables: [at],
+      poll: `{ every: 100ms, overlap: 0s, tables: { ${at}: { timestamp: updated_at } } }`,
+    });
+    await caughtUp(polled);
+    const xid = `'${database.name}'`;
+    const session = await mysql.createConnection({ uri: database.url });
+    for (const statement of [
+      `XA START ${xid}`,
+      'INSERT INTO t VALUES (1, now(3))',
+      `XA END ${xid}`,
+      `XA PREPARE ${xid}`,
+    ])
+      await session.query(statement);
+    // What is prepared belongs to no session any more.
+    await session.end();
+    // Its time is in the past by then, in whole seconds too.
+    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    await database.query('INSERT INTO t VALUES (2, now(3))');
+    await caughtUp(polled);
+    await caughtUp(polled);
+    await database.query(`XA COMMIT ${xid}`);
+    await caughtUp(polled);
+    const ids = (await polledRows(polled)).map(({ after }) => after?.['id']);
+    expect(ids.sort()).toEqual([1, 2]);
+  });
+
   it(`loses and repeats nothing while transactions overlap and it is killed (seed ${SEED})`, async () => {
     await using database = await open();
     const begin = `SELECT 1 AS i UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5`;
