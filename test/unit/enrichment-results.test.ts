@@ -42,6 +42,10 @@ function fakeRegistry(registered: Registered[]): RegistryAccess {
       return {
         id: ({ topic, part }, { text }) => {
           const subject = `${topic}-${part}`;
+          if (topic === 'REFUSED')
+            return Promise.reject(
+              new HeadwaterError('schema.incompatible', `${subject} forbids: STARS: int → string.`),
+            );
           const kept = known.get(`registry/${subject}`);
           if (kept !== undefined) return Promise.resolve(Number(kept));
           const id = registered.push({ subject, id: registered.length + 1, text });
@@ -193,6 +197,16 @@ describe('results', () => {
     [`WITH (CLEANUP_POLICY = 'gone') AS SELECT * FROM orders;`, 'CLEANUP_POLICY is one of COMPACT, DELETE'],
   ])('%s is refused', async (rest, sentence) => {
     expect(await refusal(`CREATE STREAM s ${rest}`)).toContain(sentence);
+  });
+});
+
+it('a schema that the registry refuses ends the start with the statement it is of', async () => {
+  await expect(
+    run(`CREATE STREAM refused WITH (VALUE_FORMAT = 'AVRO') AS ${SELECT};`, { registered: [] }),
+  ).rejects.toMatchObject({
+    code: 'enrich.schema-refused',
+    message:
+      'The results of a statement cannot be written to REFUSED: REFUSED-value forbids: STARS: int → string.',
   });
 });
 
