@@ -22,7 +22,8 @@ ${emit}
 `,
     );
     const [settings] = await loadSettings([file], {});
-    const found = await misfitsOf(settings!, postgresSourceBlock('p', 'd').schema, [table]);
+    const described = { sourceBlock: postgresSourceBlock('p', 'd').schema, tables: [table] };
+    const found = await misfitsOf(settings!, described, new AbortController().signal);
     return found.map(({ table: name, error }) => `${name}: ${error.code}`);
   } finally {
     await rm(dir, { recursive: true });
