@@ -1,6 +1,10 @@
 /** How results of statements are written, and what comes of rows that fail. */
 import avsc from 'avsc';
 import { describe, expect, it } from 'vitest';
+import { nothingKept } from '../../src/enrichment/check-statements.ts';
+import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { NOTHING_INFERRED } from '../../src/enrichment/inferred-columns.ts';
+import { compileProgram } from '../../src/enrichment/program.ts';
 import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { column, EnrichmentRig, type LogTransaction, table } from '../support/enrichment-rig.ts';
@@ -160,6 +164,41 @@ describe('results', () => {
       ['SECOND', '00000000', '00000000'],
       ['THIRD', '00000000', hex('"a ""b').slice(0, 8)],
       ['FOURTH', '1', hex('"a ""b').slice(0, 8)],
+    ]);
+  });
+
+  it('are on as many partitions as their statement says, or that of what they are made of', () => {
+    const declared = declareEnrichment(
+      {
+        dialect: 'friendly',
+        texts: [
+          {
+            name: 'a.sql',
+            text: `CREATE STREAM i (n INT) WITH (KAFKA_TOPIC = 'i', VALUE_FORMAT = 'JSON', PARTITIONS = 6);
+              CREATE STREAM same AS SELECT * FROM i;
+              CREATE STREAM again WITH (RETENTION_MS = 1000, CLEANUP_POLICY = 'compact') AS SELECT * FROM same;
+              CREATE STREAM other WITH (PARTITIONS = 2, REPLICAS = 3) AS SELECT * FROM again;`,
+          },
+        ],
+      },
+      'shop',
+    );
+    const { queries } = compileProgram(declared, {
+      pipeline: 'shop',
+      registry: false,
+      inferred: NOTHING_INFERRED,
+      ...nothingKept(),
+      describe: () => null,
+      shown: () => [],
+      tableTopics: new Set(),
+      known: new Set(),
+      held: new Set(),
+      trialFrom: null,
+    });
+    expect(queries.map(({ target }) => target.sink?.wish)).toEqual([
+      { partitions: 6, replicas: null, config: {} },
+      { partitions: 6, replicas: null, config: { 'retention.ms': '1000', 'cleanup.policy': 'compact' } },
+      { partitions: 2, replicas: 3, config: {} },
     ]);
   });
 
