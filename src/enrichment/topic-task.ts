@@ -153,10 +153,10 @@ export class TopicTask {
     if (partition === undefined) return;
     const arrived = performance.now();
     for (const record of records) {
-      const { key, value } = record;
-      // A schema that has not been met yet.
-      for (const wait of [key && this.#key.prepare?.(key), value && this.#value.prepare?.(value)])
-        if (wait != null) await wait;
+      const missing = missingFor(this.#key, record.key);
+      if (missing !== null) await missing;
+      const alsoMissing = missingFor(this.#value, record.value);
+      if (alsoMissing !== null) await alsoMissing;
       partition.waiting.push(this.#read(record, arrived));
     }
     partition.fetched = position;
@@ -279,4 +279,9 @@ export class TopicTask {
     if (plan.onError === 'STOP') throw stopped(plan, problem);
     deadLetters?.record(plan.id, problem, { topic: source.topic, partition, record });
   }
+}
+
+/** A schema that has not been met yet; null where all is here to read the bytes. */
+function missingFor(part: PartReader, bytes: Uint8Array | null): Promise<void> | null {
+  return bytes === null ? null : (part.prepare?.(bytes) ?? null);
 }
