@@ -25,6 +25,7 @@ import { EnrichmentStage } from './stage.ts';
 import { type JoinedTablesOptions, openTables } from './state/open-tables.ts';
 import { Timeline } from './timeline.ts';
 import { type TopicAccess, TopicQueries } from './topic-queries.ts';
+import type { JoinWaits } from './topic-task.ts';
 
 const SPOOL_BYTES = 64 * 1024 * 1024;
 
@@ -37,6 +38,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   /** Local state: the image of the joined tables, and transactions too large for memory. */
   readonly stateDir: string;
   readonly joinedTables: JoinedTablesOptions;
+  /** How events of topics wait for the tables they are joined with. */
+  readonly join: JoinWaits;
   /** For statements that read topics; null without Kafka. */
   readonly topics: TopicAccess | null;
   /** Where clients ask; null: nobody can. */
@@ -134,7 +137,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const topics =
     timeline === null || access === null
       ? null
-      : new TopicQueries({ plans, access, results, processing, timeline, log });
+      : new TopicQueries({ plans, access, join: options.join, results, processing, timeline, log });
   const basis: ProgramBasis = {
     declared,
     made,

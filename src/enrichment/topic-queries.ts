@@ -24,13 +24,12 @@ import type { StreamEvent } from './event.ts';
 import { forgottenTables, openOutputs, type Outputs, StreamQueries } from './stream-queries.ts';
 import type { TableTimes, TimeCursor } from './timeline.ts';
 import type { TopicSource } from './topic-source.ts';
-import { TopicTask } from './topic-task.ts';
+import { type JoinWaits, TopicTask } from './topic-task.ts';
 
 const TOPICS_KEY = 'enrich-topics';
 const INPUT_PREFIX = 'enrich-input/';
 /** Under load, what arrives meanwhile is committed together. */
 const COMMIT_MS = 50;
-const MAX_WAIT_MS = 1_000;
 
 /** Kafka, as queries over topics need it. */
 export interface TopicAccess {
@@ -42,6 +41,7 @@ export interface TopicAccess {
 export interface TopicQueriesOptions {
   readonly plans: readonly QueryPlan[];
   readonly access: TopicAccess;
+  readonly join: JoinWaits;
   /** Rows of the tables that they make, for clients that ask. */
   readonly results: ReadonlyMap<StreamSource, ResultTable>;
   readonly processing: ProcessingLog;
@@ -136,7 +136,7 @@ export class TopicQueries implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const { access, plans, results, processing, timeline, log } = this.#options;
+    const { access, join, plans, results, processing, timeline, log } = this.#options;
     await using resources = new AsyncDisposableStack();
     const sink = resources.use(await access.openSink(signal));
     sink.failed.catch((error: unknown) => {
@@ -174,7 +174,7 @@ export class TopicQueries implements AsyncDisposable {
           sink,
           processing,
           timeline: plan.joins.length > 0 || written.length > 1 ? timeline : null,
-          maxWaitMs: MAX_WAIT_MS,
+          ...join,
           outputs: written,
           onProgress: (idle) => this.#progress(idle),
           onEvent: first ? (event) => this.#tell(plan.input, event) : null,

@@ -111,8 +111,11 @@ export class Talks implements AsyncDisposable {
   }
 
   /** Begins a query that goes on, and answers when it has begun; its pieces are there when it has ended. */
-  async follow(ksql: string): Promise<{ readonly pieces: Promise<readonly unknown[]> }> {
-    const response = await this.#post('/query', { ksql });
+  async follow(
+    ksql: string,
+    streamsProperties: object = {},
+  ): Promise<{ readonly pieces: Promise<readonly unknown[]> }> {
+    const response = await this.#post('/query', { ksql, streamsProperties });
     const reader = response.body!.getReader();
     const decoder = new TextDecoder();
     let text = decoder.decode((await reader.read()).value);
@@ -357,6 +360,23 @@ async function widgets(talks: Talks): Promise<void> {
     },
   ]);
   expect((await talks.read('WIDGETS_RED', 3)).map(({ ID }) => ID)).toEqual([2, 3, 4]);
+  // What the topics hold: up to now, and further on.
+  expect(await talks.query(`SELECT id, colour FROM widgets WHERE id < 3;`)).toEqual([
+    [1, 'BLUE'],
+    [2, 'RED'],
+  ]);
+  expect(await talks.query('SELECT * FROM widgets_red LIMIT 2;')).toEqual([
+    [2, 'RED'],
+    [3, 'RED'],
+  ]);
+  expect(
+    await talks.query('SELECT colour, COUNT(*) AS n FROM widgets GROUP BY colour HAVING n > 1;'),
+  ).toEqual([['RED', 3]]);
+  const all = await talks.follow(`SELECT id FROM widgets_red EMIT CHANGES LIMIT 4;`, {
+    'auto.offset.reset': 'earliest',
+  });
+  await talks.ksql(`INSERT INTO widgets VALUES (7, 'RED');`);
+  expect((await all.pieces).slice(0, 4)).toEqual([2, 3, 4, 7].map((id) => ({ row: { columns: [id] } })));
   const printed = await talks.print('PRINT widgets FROM BEGINNING LIMIT 3;');
   expect(printed.replaceAll(/rowtime: [^,]*/g, 'rowtime: T')).toBe(
     [

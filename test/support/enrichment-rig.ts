@@ -162,6 +162,7 @@ export class EnrichmentRig implements Disposable {
           mostStaged: 4,
         },
         topics: null,
+        join: { skewMs: 0, maxWaitMs: 1_000 },
         desk: this.desk,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),
       },

@@ -17,13 +17,14 @@ import type { ProgramBasis } from './program-basis.ts';
 import { StreamRows, TableRows } from './push-query.ts';
 import { type ResultRow, rowText } from './result-rows.ts';
 import type { ResultTable } from './result-table.ts';
-import { type QueryEnd, RowQueue } from './row-queue.ts';
+import { type QueryEnd, RowQueue, tooManyGroups } from './row-queue.ts';
+import { replay } from './stream-replay.ts';
 import {
   planSelect,
   type PullPlan,
   type SelectPlan,
   type SelectRequest,
-  type StreamPushPlan,
+  type StreamPlan,
   type TablePushPlan,
 } from './select-plan.ts';
 import type { CommittedRows } from './committed-rows.ts';
@@ -116,13 +117,14 @@ export class LiveQueries {
   async select(request: SelectRequest, signal: AbortSignal): Promise<RunningSelect> {
     const { program, dialect } = this.#options;
     const plan = planSelect(request, program, dialect);
-    if (plan.kind === 'pull') return this.#pull(plan);
+    if (plan.kind === 'pull' && plan.over === 'table') return this.#pull(plan);
     if (this.#pushes.size >= MAX_PUSH_QUERIES)
       throw new HeadwaterError(
         'query.too-many',
         `There are ${MAX_PUSH_QUERIES} queries with EMIT CHANGES already, which is as many as there may be.`,
       );
-    return plan.over === 'table' ? await this.#pushTable(plan, signal) : await this.#pushStream(plan, signal);
+    if (plan.over === 'table') return await this.#pushTable(plan, signal);
+    return plan.fromBeginning ? this.#replay(plan) : await this.#pushStream(plan, signal);
   }
 
   /** A commit begins that makes durable what has been absorbed so far. */
@@ -181,10 +183,31 @@ export class LiveQueries {
     return this.#running(plan, { queue, groups: null }, () => rows.unlisten(listener));
   }
 
-  async #pushStream(plan: StreamPushPlan, signal: AbortSignal): Promise<RunningSelect> {
-    const { taps, processing } = this.#options;
-    for (const { table, rows } of plan.query.joins)
+  #replay(plan: StreamPlan): RunningSelect {
+    const { taps, processing, basis } = this.#options;
+    this.#refuseUnready(plan);
+    const { access } = basis;
+    if (access === null)
+      throw new HeadwaterError(
+        'enrich.not-supported',
+        `The past of ${plan.query.input.name} is not read back: results are not written to Kafka.`,
+      );
+    const queue = new RowQueue(plan.limit, this.#underWay);
+    const { ahead } = taps;
+    const closing = new AbortController();
+    const options = { plan, queue, access, processing, ahead, maxGroups: MAX_GROUPS };
+    replay(options, closing.signal).catch((error: unknown) => queue.finish(asHeadwaterError(error)));
+    return this.#running(plan, { queue, groups: null }, () => closing.abort());
+  }
+
+  #refuseUnready({ query }: StreamPlan): void {
+    for (const { table, rows } of query.joins)
       if (rows.replicas.some(({ ready }) => !ready)) throw notReady(table.name);
+  }
+
+  async #pushStream(plan: StreamPlan, signal: AbortSignal): Promise<RunningSelect> {
+    const { taps, processing } = this.#options;
+    this.#refuseUnready(plan);
     const queue = new RowQueue(plan.limit, this.#underWay);
     const target = new StreamRows(plan, queue);
     const { group, store: groups } = plan.query;
@@ -198,7 +221,7 @@ export class LiveQueries {
         if (!queue.open) return;
         try {
           query.process(event, fromSnapshot);
-          if (groups !== null && groups.size > MAX_GROUPS) queue.finish(tooManyGroups());
+          if (groups !== null && groups.size > MAX_GROUPS) queue.finish(tooManyGroups(MAX_GROUPS));
         } catch (error) {
           // A client's query never stops the pipeline.
           queue.finish(asHeadwaterError(error));
@@ -275,13 +298,6 @@ function ended(): HeadwaterError {
 
 function notReady(table: string): HeadwaterError {
   return new HeadwaterError('query.not-ready', `The table ${table} is still being read from the database.`);
-}
-
-function tooManyGroups(): HeadwaterError {
-  return new HeadwaterError(
-    'query.cut-off',
-    `The query was cut off: it has more than ${MAX_GROUPS} groups, which only a table made by CREATE TABLE … AS SELECT may have.`,
-  );
 }
 
 async function* matching(
