@@ -321,7 +321,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   async #read(missing: readonly Replica[], source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
     const { log, codec } = this.#options;
-    await using view = await source.openOwnView({ parallelism: 1 }, signal);
+    const tables = missing.map(({ captured }) => captured.id);
+    await using view = await source.openOwnView({ parallelism: 1, tables }, signal);
     for (const replica of missing) {
       const { captured } = replica;
       const table = tableName(captured.id);

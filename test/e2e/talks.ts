@@ -104,7 +104,9 @@ export class Talks implements AsyncDisposable {
 
   /** The rows of a query that ends. */
   async query(sql: string): Promise<readonly unknown[]> {
-    const response = await this.#post('/query-stream', { sql }, { accept: 'application/json' });
+    const response = await this.#ready(() =>
+      this.#post('/query-stream', { sql }, { accept: 'application/json' }),
+    );
     const body: unknown = await response.json();
     if (response.status !== 200) throw new Error(JSON.stringify(body));
     return (body as readonly unknown[]).slice(1);
@@ -115,7 +117,7 @@ export class Talks implements AsyncDisposable {
     ksql: string,
     streamsProperties: object = {},
   ): Promise<{ readonly pieces: Promise<readonly unknown[]> }> {
-    const response = await this.#post('/query', { ksql, streamsProperties });
+    const response = await this.#ready(() => this.#post('/query', { ksql, streamsProperties }));
     const reader = response.body!.getReader();
     const decoder = new TextDecoder();
     let text = decoder.decode((await reader.read()).value);
@@ -179,6 +181,18 @@ export class Talks implements AsyncDisposable {
       if (Date.now() > deadline) throw new Error(`waited for a minute, and it is not so: ${what}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+  }
+
+  /** Asks again while the table is not there yet, as it is told to. */
+  async #ready(ask: () => Promise<Response>): Promise<Response> {
+    let response = await ask();
+    await this.until(async () => {
+      if (response.status !== 503) return true;
+      await response.text();
+      response = await ask();
+      return response.status !== 503;
+    }, 'the table can be asked');
+    return response;
   }
 
   #post(path: string, body: object | string | null, headers: Record<string, string> = {}): Promise<Response> {
