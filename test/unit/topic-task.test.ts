@@ -17,8 +17,19 @@ const SQL = `CREATE STREAM E (N INT) WITH (KAFKA_TOPIC = 'e', VALUE_FORMAT = 'JS
 
 class Rig implements Disposable {
   readonly rows: (readonly SqlValue[])[] = [];
-  asked = 0;
-  horizon = 0;
+  /** Of a log that does not move by itself. */
+  readonly times = {
+    horizon: 0,
+    live: true,
+    asked: 0,
+    cursor: () => new TimeCursor({ transaction: 0, position: 'p' }),
+    ask(): void {
+      this.asked++;
+    },
+    enter: () => {},
+    leave: () => {},
+    idle: () => {},
+  };
   readonly #stop = new AbortController();
   readonly running: Promise<void>;
 
@@ -39,18 +50,6 @@ class Rig implements Disposable {
     const plan = program.queries[0]!;
     const processing = new ProcessingLog(SILENT);
     const target = { emit: ({ row }: { row: readonly SqlValue[] }) => this.rows.push(row) };
-    const rig = this;
-    const timeline = {
-      get horizon() {
-        return rig.horizon;
-      },
-      live: true,
-      cursor: () => new TimeCursor({ transaction: 0, position: 'p' }),
-      ask: () => rig.asked++,
-      enter: () => {},
-      leave: () => {},
-      idle: () => {},
-    } as unknown as TableTimes;
     const task = new TopicTask(
       {
         plan,
@@ -59,7 +58,7 @@ class Rig implements Disposable {
         reader: oneRecord(),
         sink: { ready: () => undefined },
         processing,
-        timeline,
+        timeline: this.times as unknown as TableTimes,
         ...waits,
         outputs: [],
         onProgress: () => {},
@@ -73,8 +72,8 @@ class Rig implements Disposable {
 
   /** Until it has asked for more of the log, again and again. */
   async waits(): Promise<void> {
-    const before = this.asked;
-    while (this.asked < before + 5) await new Promise((resolve) => setTimeout(resolve, 1));
+    const before = this.times.asked;
+    while (this.times.asked < before + 5) await new Promise((resolve) => setTimeout(resolve, 1));
   }
 
   async arrives(): Promise<void> {
@@ -114,10 +113,10 @@ function oneRecord(): TopicReader {
 describe('an event of a topic', () => {
   it('waits until the log of its tables has been read beyond its time by the skew', async () => {
     using rig = new Rig({ skewMs: 50, maxWaitMs: Infinity });
-    rig.horizon = TIME + 49;
+    rig.times.horizon = TIME + 49;
     await rig.waits();
     expect(rig.rows).toEqual([]);
-    rig.horizon = TIME + 50;
+    rig.times.horizon = TIME + 50;
     await rig.arrives();
   });
 
