@@ -7,7 +7,7 @@
  * | `enrich-topics` | `{v, epoch}`: which run wrote it |
  * | `enrich-input/<query>/<partition>` | `{topic, offset}`: where the query goes on |
  */
-import type { Sink, SinkRecord } from '../emitter/sink.ts';
+import type { Sink, SinkRecord, TopicHandle } from '../emitter/sink.ts';
 import type { TopicAdmin } from '../emitter/topic-admin.ts';
 import type { TopicReader } from '../emitter/topic-reader.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
@@ -73,6 +73,8 @@ export class TopicQueries implements AsyncDisposable {
   #readers: (readonly [StreamSource, EventReader])[] = [];
   #inputs: readonly RunningInput[] = [];
   #committing: Promise<void> | null = null;
+  /** Topics that clients insert into. */
+  readonly #inserted = new Map<string, Promise<TopicHandle>>();
   /** Who waits for what they have inserted. */
   #inserting: { readonly done: () => void; readonly fail: (error: unknown) => void }[] = [];
   #committedAt = -Infinity;
@@ -107,7 +109,9 @@ export class TopicQueries implements AsyncDisposable {
     await Promise.race([this.#open, this.failed]);
     const sink = this.#sink;
     if (sink === null || this.#closing.signal.aborted) throw stopping();
-    const handle = await sink.topic(topic, 'table');
+    let opening = this.#inserted.get(topic);
+    if (opening === undefined) this.#inserted.set(topic, (opening = sink.topic(topic, 'table')));
+    const handle = await opening;
     for (const record of records) sink.append(handle, record);
     const durable = new Promise<void>((done, fail) => this.#inserting.push({ done, fail }));
     this.#dirty = true;
