@@ -81,10 +81,12 @@ export class Talks implements AsyncDisposable {
   async #up(): Promise<void> {
     const { host, port } = await this.#daemon.line(({ msg }) => msg === 'SQL interface is up');
     this.#base = `http://${String(host)}:${String(port)}`;
-    await this.until(
-      async () => (await this.#post('/chc/ready', null)).status === 200,
-      'the daemon is ready',
-    );
+    const isReady = (): Promise<boolean> =>
+      this.#post('/chc/ready', null).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    await this.until(isReady, 'the daemon is ready');
   }
 
   /** As a crash leaves it, and up again. */
