@@ -14,7 +14,7 @@ export function nothingKept(): Pick<ProgramContext, 'journal' | 'stores'> {
 /** Throws what is wrong with the statements, given the tables as they are now. */
 export function checkStatements(
   declared: DeclaredEnrichment,
-  context: Pick<ProgramContext, 'pipeline' | 'shown' | 'tableTopics'> & {
+  context: Pick<ProgramContext, 'pipeline' | 'shown' | 'tableTopics' | 'registry' | 'inferred'> & {
     readonly tables: readonly TableSchema[];
   },
 ): void {

@@ -9,10 +9,12 @@ import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { ENRICH_KEY, ENRICH_STATEMENTS_KEY, POSITION_KEY } from '../state/checkpoint.ts';
+import { ENRICH_COLUMNS_KEY, ENRICH_KEY, ENRICH_STATEMENTS_KEY, POSITION_KEY } from '../state/checkpoint.ts';
 import type { ShownColumns } from './captured-columns.ts';
 import { type DeclaredEnrichment, needsKafka, withMade } from './declared.ts';
 import { explainQuery } from './explain.ts';
+import type { RegistryAccess } from './formats/registry-access.ts';
+import { inferColumns, parseInferred } from './inferred-columns.ts';
 import { nothingKept } from './check-statements.ts';
 import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
@@ -42,6 +44,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly join: JoinWaits;
   /** For statements that read topics; null without Kafka. */
   readonly topics: TopicAccess | null;
+  /** Null without a schema registry. */
+  readonly registry: RegistryAccess | null;
   /** Where clients ask; null: nobody can. */
   readonly desk: QueryDesk | null;
   /** Bytes of a transaction's events in memory; for tests. */
@@ -78,7 +82,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
   context: OpenContext<P, S>,
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
-  const { pipeline, shown, block, stateDir, joinedTables, desk } = options;
+  const { pipeline, shown, block, stateDir, joinedTables, registry, desk } = options;
   const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
   const made = madeStatements(known);
   const declared = withMade(options.declared, { made: made.all, fresh: new Map() }, pipeline);
@@ -90,8 +94,13 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const before = parseStatements(known.get(ENRICH_STATEMENTS_KEY));
   const tableTopics = new Set(captured.map(context.topicOf));
   const followed = new Set([...before.compiled, ...before.paused]);
+  const reader = registry?.reader ?? null;
+  const keptColumns = parseInferred(known.get(ENRICH_COLUMNS_KEY));
+  const inferred = await inferColumns(declared, { reader, kept: keptColumns, signal });
   const program = compileProgram(declared, {
     pipeline,
+    registry: registry !== null,
+    inferred,
     describe: (name) => tables.get(name) ?? null,
     shown,
     journal: image,
@@ -137,18 +146,30 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const topics =
     timeline === null || access === null
       ? null
-      : new TopicQueries({ plans, access, join: options.join, results, processing, timeline, log });
+      : new TopicQueries({
+          plans,
+          access,
+          join: options.join,
+          registry,
+          results,
+          processing,
+          timeline,
+          log,
+        });
   const basis: ProgramBasis = {
     declared,
     made,
     topics,
     access,
+    registry,
     trial: async (next, fresh, asked) => {
       const all = withMade(options.declared, { made: next.all, fresh }, pipeline);
       if (all.readsTopics && access === null) throw needsKafka(pipeline);
       const now = await describe(all, source, captured, asked);
       const tried = compileProgram(all, {
         pipeline,
+        registry: registry !== null,
+        inferred: await inferColumns(all, { reader, kept: inferred, signal: asked }),
         describe: (name) => now.get(name) ?? null,
         shown,
         ...nothingKept(),
@@ -164,6 +185,8 @@ export async function openEnrichment<P, S extends SourceInfo>(
     topics,
     timeline,
     program,
+    inferred,
+    schemas: registry?.writer(known, signal) ?? null,
     image,
     restored,
     sink,

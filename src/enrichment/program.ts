@@ -3,23 +3,23 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
 import { CapturedSource, type SqlColumn } from './captured-source.ts';
 import type { ShownColumns } from './captured-columns.ts';
-import { Catalog, type Sinkable, type StreamSource } from './catalog.ts';
+import { Catalog, type OnError, type StreamSource } from './catalog.ts';
 import {
   capturedTable,
   type Declared,
   type DeclaredEnrichment,
   located,
   readsTopic,
-  sinkProperties,
   sinkTopic,
 } from './declared.ts';
 import { compileJoins, type JoinPlan } from './join-plan.ts';
 import { type OutputColumn, type Projection, projectColumns } from './projection.ts';
 import { type GroupPlan, planGroups } from './group-plan.ts';
 import { GroupStore } from './group-store.ts';
-import { isKafkaType } from './formats/kafka-primitive.ts';
+import { type InferredColumns, inferredFor } from './inferred-columns.ts';
 import { Replica, type ReplicaJournal } from './replica.ts';
 import { keyRule, refuseLater } from './select-rules.ts';
+import { sinkFormat } from './sink-format.ts';
 import { SelectScope } from './select-scope.ts';
 import type { CreateAs, CreateSource, InsertSelect, Select, SourceRef } from './sql/ast.ts';
 import { compileCondition } from './sql/compile.ts';
@@ -33,8 +33,6 @@ import { statementHash } from './statement-hash.ts';
 import type { TableStores } from './state/table-store.ts';
 import { topicSource } from './topic-source.ts';
 import { compileTableSelect, type TableSelect } from './table-select.ts';
-
-export type OnError = 'LOG' | 'STOP';
 
 export interface QueryPlan {
   readonly id: string;
@@ -113,6 +111,10 @@ export interface ProgramContext {
   readonly stores: Pick<TableStores, 'table'>;
   /** Topics of the captured tables' own records. */
   readonly tableTopics: ReadonlySet<string>;
+  /** Whether the settings name a schema registry. */
+  readonly registry: boolean;
+  /** Columns of topics that it has given. */
+  readonly inferred: InferredColumns;
   /** Hashes of statements that have been compiled before: where they no longer can, it is the tables that changed. */
   readonly known: ReadonlySet<string>;
   /** Hashes of those whose queries wait. */
@@ -283,7 +285,11 @@ class Compiler {
   }
 
   #createTopicStream(declared: Declared, statement: CreateSource): void {
-    const topic = topicSource(declared, statement);
+    const { inferred, registry } = this.#context;
+    const topic = topicSource(declared, statement, {
+      inferred: (part) => inferredFor(inferred, statement, part),
+      registry,
+    });
     const { source } = declared.parsed;
     if (!this.#isFree(source, statement)) return;
     if (this.#topics.has(topic.topic))
@@ -303,7 +309,6 @@ class Compiler {
     const { source } = declared.parsed;
     const { name, type, select, at } = statement;
     if (!this.#isFree(source, statement)) return;
-    const properties = sinkProperties(declared, statement);
     const query = this.#select(declared, select);
     const { columns } = query;
     if (type === 'TABLE' && query.kind === 'STREAM' && query.group === null)
@@ -318,42 +323,20 @@ class Compiler {
         at,
         `the result of ${query.kind === 'TABLE' ? 'a query over a table' : 'GROUP BY'} is a table: write CREATE TABLE`,
       );
-    const topic = sinkTopic(declared, statement);
+    const { properties, topic } = sinkTopic(declared, statement);
     if (this.#context.tableTopics.has(topic) || this.#topics.has(topic) || this.#inputs.has(topic))
       throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
     this.#topics.add(topic);
-    const keys = columns.filter(({ key }) => key);
-    const [first] = keys;
-    const kafka = keys.length === 1 && first !== undefined && isKafkaType(first.type);
-    const keyFormat =
-      properties.written('KEY_FORMAT') ?? (keys.length === 0 ? 'NONE' : kafka ? 'KAFKA' : 'JSON');
-    if (keyFormat === 'KAFKA' && keys.length > 0 && !kafka)
-      throw properties.error(
-        'KEY_FORMAT',
-        "KAFKA holds one key column of type INTEGER, BIGINT, DOUBLE or STRING; write KEY_FORMAT = 'JSON'",
-      );
-    const valueFormat = properties.written('VALUE_FORMAT');
-    if (valueFormat !== null && valueFormat !== 'JSON')
+    const from = this.#catalog.find(select.from.name, { source, offset: select.from.at });
+    const { registry } = this.#context;
+    const sink = sinkFormat(properties, { name, topic, columns, from, registry });
+    const { onError } = sink;
+    if (onError === 'DLQ' && query.kind === 'TABLE')
       throw notSupported(
         source,
-        properties.at('VALUE_FORMAT'),
-        `values are written as JSON in this version, not ${valueFormat}`,
+        properties.at('ON_ERROR'),
+        'rows of a table are no events that could be put aside: ON_ERROR is LOG or STOP here',
       );
-    const timestamp = properties.text('TIMESTAMP')?.toUpperCase() ?? null;
-    const timestampColumn = columns.findIndex((column) => column.name === timestamp);
-    const timestampType = columns[timestampColumn]?.type.kind;
-    if (timestamp !== null && timestampType !== 'BIGINT' && timestampType !== 'TIMESTAMP')
-      throw properties.error('TIMESTAMP', `TIMESTAMP names a BIGINT or TIMESTAMP column of the result`);
-    const sink: Sinkable = {
-      topic,
-      keyFormat,
-      fieldCase: properties.choice('FIELD_CASE', ['UPPER', 'LOWER', 'SOURCE']) ?? 'UPPER',
-      wrapSingleValue: properties.flag('WRAP_SINGLE_VALUE') ?? true,
-      timestampColumn: timestampColumn < 0 ? null : timestampColumn,
-    };
-    const onError = properties.choice('ON_ERROR', ['LOG', 'STOP', 'DLQ']) ?? 'LOG';
-    if (onError === 'DLQ')
-      throw notSupported(source, properties.at('ON_ERROR'), 'ON_ERROR is LOG or STOP in this version');
     const target: StreamSource = {
       kind: 'STREAM',
       name,
@@ -476,7 +459,7 @@ class Compiler {
       store: null,
       columns,
       target,
-      onError: 'LOG',
+      onError: target.sink.onError,
     });
   }
 

@@ -15,6 +15,9 @@ import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX } from './group-store.ts';
+import type { RegistryAccess, SchemaWriter } from './formats/registry-access.ts';
+import type { SqlColumn } from './captured-source.ts';
+import { type RecordForm, recordWriter, type RecordWriter } from './record-writer.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
 import type { ResultTable } from './queries/result-table.ts';
@@ -42,6 +45,8 @@ export interface TopicQueriesOptions {
   readonly plans: readonly QueryPlan[];
   readonly access: TopicAccess;
   readonly join: JoinWaits;
+  /** Null without a schema registry. */
+  readonly registry: RegistryAccess | null;
   /** Rows of the tables that they make, for clients that ask. */
   readonly results: ReadonlyMap<StreamSource, ResultTable>;
   readonly processing: ProcessingLog;
@@ -68,6 +73,8 @@ export class TopicQueries implements AsyncDisposable {
   readonly #open: Promise<void>;
   #queries: StreamQueries | null = null;
   #sink: Sink | null = null;
+  /** Null without a registry. */
+  #schemas: SchemaWriter | null = null;
   #outputs: Outputs = new Map();
   /** Of clients. */
   #readers: (readonly [StreamSource, EventReader])[] = [];
@@ -102,6 +109,12 @@ export class TopicQueries implements AsyncDisposable {
   removeReader(of: StreamSource, reader: EventReader): void {
     this.#readers = this.#readers.filter(([, each]) => each !== reader);
     this.#outputs.get(of)?.removeReader(reader);
+  }
+
+  /** For records of clients; schemas of theirs are registered. */
+  async writer(columns: readonly SqlColumn[], form: RecordForm): Promise<RecordWriter> {
+    await Promise.race([this.#open, this.failed]);
+    return await recordWriter(columns, form, this.#schemas);
   }
 
   /** Records of clients; resolves when they are durable. */
@@ -140,7 +153,7 @@ export class TopicQueries implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const { access, join, plans, results, processing, timeline, log } = this.#options;
+    const { access, join, plans, results, processing, timeline, registry, log } = this.#options;
     await using resources = new AsyncDisposableStack();
     const sink = resources.use(await access.openSink(signal));
     sink.failed.catch((error: unknown) => {
@@ -151,7 +164,9 @@ export class TopicQueries implements AsyncDisposable {
       onWaiting: () => log.info({}, 'another instance works off the topics of the statements; waiting'),
     });
     const epoch = epochOf(known.get(TOPICS_KEY)) + 1;
-    const outputs = await openOutputs(plans, sink, results);
+    const schemas = registry?.writer(known, signal) ?? null;
+    this.#schemas = schemas;
+    const outputs = await openOutputs(plans, { sink, results, schemas });
     const checkpoint = { known, continuous: true, epoch };
     const queries = new StreamQueries(plans, { outputs, processing, ahead: new Set(), checkpoint, log });
     for (const { target, store } of plans) results.get(target)?.restore(store?.shown() ?? []);
@@ -173,10 +188,12 @@ export class TopicQueries implements AsyncDisposable {
         {
           plan,
           source,
+          schemas: { reader: registry?.reader ?? null, signal },
           query,
           reader,
           sink,
           processing,
+          deadLetters: outputs.get(plan.target)?.deadLetters ?? null,
           timeline: plan.joins.length > 0 || written.length > 1 ? timeline : null,
           ...join,
           outputs: written,
@@ -246,6 +263,7 @@ export class TopicQueries implements AsyncDisposable {
 
   /** Everything up to the results that have been appended. */
   #state(state: Map<string, string | null>): ReadonlyMap<string, string | null> {
+    for (const [key, value] of this.#schemas?.takeChanged() ?? []) state.set(key, value);
     for (const store of this.#queries?.stores ?? [])
       for (const [key, value] of store.flush()) state.set(key, value);
     for (const { place, topic, task } of this.#inputs) {

@@ -39,6 +39,8 @@ export const SNAPSHOT_PAUSED_KEY = 'snapshot-paused';
 export const SCHEMA_PREFIX = 'schema/';
 export const ENRICH_KEY = 'enrich';
 export const ENRICH_STATEMENTS_KEY = 'enrich-statements';
+/** Columns of topics that the registry has given (enrichment/inferred-columns.ts). */
+export const ENRICH_COLUMNS_KEY = 'enrich-columns';
 export const ENRICH_MADE_PREFIX = 'enrich-made/';
 export const ENRICH_NEXT_KEY = 'enrich-made-next';
 export const ENRICH_HELD_KEY = 'enrich-held';

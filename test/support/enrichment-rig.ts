@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
 import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { openEnrichment } from '../../src/enrichment/enrichment.ts';
+import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
 import { QueryDesk } from '../../src/enrichment/queries/query-desk.ts';
 import type { EnrichmentStage } from '../../src/enrichment/stage.ts';
 import type { Batch } from '../../src/model/batch.ts';
@@ -103,6 +104,7 @@ export interface RigOptions {
   readonly snapshotAt: number;
   readonly dialect?: 'friendly' | 'ksqldb';
   readonly spoolBytes?: number;
+  readonly registry?: RegistryAccess;
   /** Joined tables on disk. */
   readonly durable?: boolean;
   readonly memoryLimit?: number;
@@ -163,6 +165,7 @@ export class EnrichmentRig implements Disposable {
         },
         topics: null,
         join: { skewMs: 0, maxWaitMs: 1_000 },
+        registry: this.options.registry ?? null,
         desk: this.desk,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),
       },

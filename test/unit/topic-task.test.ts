@@ -6,6 +6,7 @@ import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { ProcessingLog } from '../../src/enrichment/processing-log.ts';
 import { compileProgram } from '../../src/enrichment/program.ts';
 import { Query } from '../../src/enrichment/query.ts';
+import { QueryProblems } from '../../src/enrichment/query-problems.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
 import { type TableTimes, TimeCursor } from '../../src/enrichment/timeline.ts';
 import { type JoinWaits, TopicTask } from '../../src/enrichment/topic-task.ts';
@@ -41,6 +42,8 @@ class Rig implements Disposable {
         describe: () => null,
         shown: () => [],
         ...nothingKept(),
+        registry: false,
+        inferred: new Map(),
         tableTopics: new Set(),
         known: new Set(),
         held: new Set(),
@@ -54,10 +57,17 @@ class Rig implements Disposable {
       {
         plan,
         source: plan.input.topic!,
-        query: new Query(plan, { target, processing, ahead: new Set(), aggregation: null }),
+        query: new Query(plan, {
+          target,
+          problems: new QueryProblems(plan, processing, null),
+          ahead: new Set(),
+          aggregation: null,
+        }),
         reader: oneRecord(),
         sink: { ready: () => undefined },
         processing,
+        schemas: { reader: null, signal: this.#stop.signal },
+        deadLetters: null,
         timeline: this.times as unknown as TableTimes,
         ...waits,
         outputs: [],

@@ -9,6 +9,7 @@ import type { Program } from '../program.ts';
 import type { GroupStore } from '../group-store.ts';
 import type { ProcessingLog } from '../processing-log.ts';
 import { type EventReader, Query } from '../query.ts';
+import { QueryProblems } from '../query-problems.ts';
 import type { Replica } from '../replica.ts';
 import type { Frame } from '../sql/frame.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
@@ -186,7 +187,7 @@ export class LiveQueries {
   #replay(plan: StreamPlan): RunningSelect {
     const { taps, processing, basis } = this.#options;
     this.#refuseUnready(plan);
-    const { access } = basis;
+    const { access, registry } = basis;
     if (access === null)
       throw new HeadwaterError(
         'enrich.not-supported',
@@ -195,7 +196,7 @@ export class LiveQueries {
     const queue = new RowQueue(plan.limit, this.#underWay);
     const { ahead } = taps;
     const closing = new AbortController();
-    const options = { plan, queue, access, processing, ahead, maxGroups: MAX_GROUPS };
+    const options = { plan, queue, access, registry, processing, ahead, maxGroups: MAX_GROUPS };
     replay(options, closing.signal).catch((error: unknown) => queue.finish(asHeadwaterError(error)));
     return this.#running(plan, { queue, groups: null }, () => closing.abort());
   }
@@ -215,7 +216,8 @@ export class LiveQueries {
     groups?.restore({ known: new Map(), continuous: false, epoch: 0, note });
     const aggregation =
       group === null || groups === null ? null : new Aggregation({ group, store: groups, target, note });
-    const query = new Query(plan.query, { target, processing, ahead: taps.ahead, aggregation });
+    const problems = new QueryProblems(plan.query, processing, null);
+    const query = new Query(plan.query, { target, problems, ahead: taps.ahead, aggregation });
     const reader: EventReader = {
       process(event, fromSnapshot) {
         if (!queue.open) return;

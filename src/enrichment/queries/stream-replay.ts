@@ -6,6 +6,8 @@ import type { GroupPlan } from '../group-plan.ts';
 import type { GroupStore } from '../group-store.ts';
 import type { ProcessingLog } from '../processing-log.ts';
 import { Query, type RowTarget } from '../query.ts';
+import { QueryProblems } from '../query-problems.ts';
+import type { RegistryAccess } from '../formats/registry-access.ts';
 import type { TopicAccess } from '../topic-queries.ts';
 import type { TopicSource } from '../topic-source.ts';
 import { TopicTask } from '../topic-task.ts';
@@ -17,6 +19,8 @@ export interface ReplayOptions {
   readonly plan: StreamPlan;
   readonly queue: RowQueue;
   readonly access: TopicAccess;
+  /** Null without a schema registry. */
+  readonly registry: RegistryAccess | null;
   readonly processing: ProcessingLog;
   readonly ahead: ReadonlySet<number>;
   /** Groups that it may have. */
@@ -27,13 +31,13 @@ export interface ReplayOptions {
 export function topicBehind({ topic, sink, columns }: StreamSource): TopicSource | null {
   if (topic !== null) return topic;
   if (sink === null) return null;
-  const { keyFormat, wrapSingleValue } = sink;
+  const { keyFormat, valueFormat, delimiter, wrapSingleValue } = sink;
   return {
     topic: sink.topic,
     columns,
     keyFormat,
-    valueFormat: 'JSON',
-    delimiter: ',',
+    valueFormat,
+    delimiter,
     wrapSingleValue,
     // What TIMESTAMP named is the time of the record.
     timestamp: null,
@@ -46,7 +50,7 @@ export function topicBehind({ topic, sink, columns }: StreamSource): TopicSource
  * is read.
  */
 export async function replay(options: ReplayOptions, signal: AbortSignal): Promise<void> {
-  const { plan, queue, access, processing, ahead, maxGroups } = options;
+  const { plan, queue, access, registry, processing, ahead, maxGroups } = options;
   const source = topicBehind(plan.query.input);
   if (source === null) throw new TypeError('Only a stream with a topic of its own is replayed.');
   const ended = new AbortController();
@@ -62,6 +66,7 @@ export async function replay(options: ReplayOptions, signal: AbortSignal): Promi
     group === null || store === null
       ? null
       : new Aggregation({ group: keptWhole(group), store, target, note });
+  const problems = new QueryProblems(plan.query, processing, null);
   await using reader = await access.openReader();
   const count = await reader.open(source.topic, null);
   const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
@@ -69,7 +74,9 @@ export async function replay(options: ReplayOptions, signal: AbortSignal): Promi
     {
       plan: plan.query,
       source,
-      query: new Query(plan.query, { target, processing, ahead, aggregation }),
+      query: new Query(plan.query, { target, problems, ahead, aggregation }),
+      schemas: { reader: registry?.reader ?? null, signal: both },
+      deadLetters: null,
       reader,
       sink: {
         ready: () => {
