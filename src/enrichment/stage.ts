@@ -229,6 +229,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
             processing,
             taps: this.#taps(),
           });
+    const { topics } = options;
+    if (topics !== null) topics.live = this.#live;
     this.#leave = this.#live === null ? null : (desk?.enter(this.#live) ?? null);
   }
 
@@ -295,12 +297,12 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   committing(): void {
     this.#options.image.committing();
-    this.#live?.committing();
+    this.#live?.committing('log');
   }
 
   committed(): void {
     this.#options.image.committed();
-    this.#live?.committed();
+    this.#live?.committed('log');
   }
 
   async snapshotRead(tables: ReadonlySet<string>): Promise<void> {

@@ -20,6 +20,7 @@ import type { SqlColumn } from './captured-source.ts';
 import { type RecordForm, recordWriter, type RecordWriter } from './record-writer.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
+import type { LiveQueries } from './queries/live-queries.ts';
 import type { ResultTable } from './queries/result-table.ts';
 import type { EventReader } from './query.ts';
 import type { StreamSource } from './catalog.ts';
@@ -82,6 +83,8 @@ export class TopicQueries implements AsyncDisposable {
   #committing: Promise<void> | null = null;
   /** Topics that clients insert into. */
   readonly #inserted = new Map<string, Promise<TopicHandle>>();
+  /** Queries of clients, which see what commits have made durable. */
+  live: Pick<LiveQueries, 'committing' | 'committed'> | null = null;
   /** Who waits for what they have inserted. */
   #inserting: { readonly done: () => void; readonly fail: (error: unknown) => void }[] = [];
   #committedAt = -Infinity;
@@ -243,12 +246,14 @@ export class TopicQueries implements AsyncDisposable {
       return;
     this.#dirty = false;
     this.#committedAt = performance.now();
+    this.live?.committing('topics');
     failpoint('before-commit');
     const inserting = this.#inserting;
     this.#inserting = [];
     this.#committing = this.#sink.commit(this.#state(new Map())).then(
       () => {
         this.#committing = null;
+        this.live?.committed('topics');
         for (const { done } of inserting) done();
         failpoint('after-commit');
         this.#commit();
