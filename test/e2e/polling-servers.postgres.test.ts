@@ -54,7 +54,9 @@ it.each(postgresVersions)(
       await daemon.stop();
     }
     await caughtUp(polled);
-    expect((await polledRows(polled)).map(({ after }) => after?.['id']).sort()).toEqual([1, 2, 3]);
+    expect(
+      (await polledRows(polled)).map(({ after }) => after?.['id']).sort((a, b) => Number(a) - Number(b)),
+    ).toEqual([1, 2, 3]);
   },
 );
 
@@ -100,6 +102,6 @@ it.each(postgresVersions)(
       ...[100, 101, 102],
     ]);
     const later = all.filter(({ op }) => op !== 'r').map(({ after }) => after?.['id']);
-    expect(later.sort()).toEqual([1, 100, 101, 102, 2, 3]);
+    expect(later.sort((a, b) => Number(a) - Number(b))).toEqual([1, 2, 3, 100, 101, 102]);
   },
 );

@@ -22,10 +22,9 @@ ${emit}
 `,
     );
     const [settings] = await loadSettings([file], {});
-    const found = await misfitsOf(settings!, {
-      sourceBlock: postgresSourceBlock('p', 'd').schema,
-      tables: [table],
-    });
+    const sourceBlock = postgresSourceBlock('p', 'd').schema;
+    const { signal } = new AbortController();
+    const found = await misfitsOf(settings!, { sourceBlock, tables: [table] }, signal);
     return found.map(({ table: name, error }) => `${name}: ${error.code}`);
   } finally {
     await rm(dir, { recursive: true });
