@@ -178,7 +178,7 @@ it('a clock that is set back or forward changes nothing in what is measured', as
 
 function lsnOf(position: JsonValue): number {
   if (typeof position !== 'object' || position === null || !('lsn' in position)) return -1;
-  return bytesOf(String(position.lsn));
+  return typeof position.lsn === 'string' ? bytesOf(position.lsn) : -1;
 }
 
 /** `0/16B3748`, in bytes. */
