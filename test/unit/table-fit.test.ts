@@ -22,9 +22,14 @@ ${emit}
 `,
     );
     const [settings] = await loadSettings([file], {});
-    const sourceBlock = postgresSourceBlock('p', 'd').schema;
-    const { signal } = new AbortController();
-    const found = await misfitsOf(settings!, { sourceBlock, tables: [table] }, signal);
+    const found = await misfitsOf(
+      settings!,
+      {
+        sourceBlock: postgresSourceBlock('p', 'd').schema,
+        tables: [table],
+      },
+      new AbortController().signal,
+    );
     return found.map(({ table: name, error }) => `${name}: ${error.code}`);
   } finally {
     await rm(dir, { recursive: true });
