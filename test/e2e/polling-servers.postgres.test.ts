@@ -32,6 +32,10 @@ function urlOf({ port }: PostgresServer): string {
   return `postgres://postgres@127.0.0.1:${port}/postgres`;
 }
 
+function idsOf(rows: readonly PolledRow[]): readonly number[] {
+  return rows.map(({ after }) => Number(after?.['id'])).toSorted((a, b) => a - b);
+}
+
 const TABLE =
   'CREATE TABLE t (id int PRIMARY KEY, updated_at timestamptz NOT NULL DEFAULT clock_timestamp())';
 const POLL = '{ every: 100ms, overlap: 0s, tables: { public.t: { timestamp: updated_at } } }';
