@@ -6,7 +6,14 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type PostgresServer, postgresVersions, startPostgres } from '../support/servers.ts';
 import { Headwater, headwater, type Workspace, workspace } from './headwater.ts';
-import { caughtUp, delivered, polledPipeline, polledRows, replayed } from './polling-support.ts';
+import {
+  caughtUp,
+  delivered,
+  polledPipeline,
+  type PolledRow,
+  polledRows,
+  replayed,
+} from './polling-support.ts';
 
 const run = promisify(execFile);
 
@@ -23,6 +30,10 @@ afterEach(async () => {
 
 function urlOf({ port }: PostgresServer): string {
   return `postgres://postgres@127.0.0.1:${port}/postgres`;
+}
+
+function idsOf(rows: readonly PolledRow[]): readonly number[] {
+  return rows.map(({ after }) => Number(after?.['id'])).toSorted((a, b) => a - b);
 }
 
 const TABLE =
@@ -54,9 +65,7 @@ it.each(postgresVersions)(
       await daemon.stop();
     }
     await caughtUp(polled);
-    expect(
-      (await polledRows(polled)).map(({ after }) => after?.['id']).sort((a, b) => Number(a) - Number(b)),
-    ).toEqual([1, 2, 3]);
+    expect(idsOf(await polledRows(polled))).toEqual([1, 2, 3]);
   },
 );
 
@@ -101,7 +110,6 @@ it.each(postgresVersions)(
       ...Array.from({ length: 20 }, (_, i) => i + 1),
       ...[100, 101, 102],
     ]);
-    const later = all.filter(({ op }) => op !== 'r').map(({ after }) => after?.['id']);
-    expect(later.sort((a, b) => Number(a) - Number(b))).toEqual([1, 2, 3, 100, 101, 102]);
+    expect(idsOf(all.filter(({ op }) => op !== 'r'))).toEqual([1, 2, 3, 100, 101, 102]);
   },
 );

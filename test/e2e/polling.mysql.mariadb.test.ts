@@ -81,11 +81,8 @@ describe.each(SERVERS)('polling of $name', ({ open }) => {
       { id: 2, amount: 'CDQ=' },
       { id: 3, amount: 'C+o=' },
     ]);
-    const shops = (await of('shops')).map(({ shop, total }) => [shop, total]);
-    expect(shops.sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1))).toEqual([
-      ['x', 'Cig='],
-      ['y', 'C+o='],
-    ]);
+    const shops = (await of('shops')).map(({ shop, total }) => `${String(shop)} ${String(total)}`);
+    expect(shops.sort()).toEqual(['x Cig=', 'y C+o=']);
     const rows = (await of('rows')).map(({ id, kind, note, raw, f, amount }) => [
       id,
       kind,
@@ -129,8 +126,8 @@ describe.each(SERVERS)('polling of $name', ({ open }) => {
     await caughtUp(polled);
     await database.query(`XA COMMIT ${xid}`);
     await caughtUp(polled);
-    const ids = (await polledRows(polled)).map(({ after }) => after?.['id']);
-    expect(ids.sort((a, b) => Number(a) - Number(b))).toEqual([1, 2]);
+    const ids = (await polledRows(polled)).map(({ after }) => String(after?.['id']));
+    expect(ids.sort()).toEqual(['1', '2']);
   });
 
   it(`loses and repeats nothing while transactions overlap and it is killed (seed ${SEED})`, async () => {
