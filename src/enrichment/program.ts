@@ -13,11 +13,12 @@ import {
   sinkTopic,
 } from './declared.ts';
 import { compileJoins, type JoinPlan } from './join-plan.ts';
-import { type KeyRule, type OutputColumn, type Projection, projectColumns } from './projection.ts';
+import { type OutputColumn, type Projection, projectColumns } from './projection.ts';
 import { type GroupPlan, planGroups } from './group-plan.ts';
 import { GroupStore } from './group-store.ts';
 import { type InferredColumns, inferredFor } from './inferred-columns.ts';
 import { Replica, type ReplicaJournal } from './replica.ts';
+import { keyRule, refuseLater } from './select-rules.ts';
 import { sinkFormat } from './sink-format.ts';
 import { SelectScope } from './select-scope.ts';
 import type { CreateAs, CreateSource, InsertSelect, Select, SourceRef } from './sql/ast.ts';
@@ -557,32 +558,6 @@ function windowColumns(columns: readonly OutputColumn[]): readonly SqlColumn[] {
     const shown = own ? `KSQL_${name}` : name;
     return { name: shown, spelling: shown, type: BIGINT, key: false };
   });
-}
-
-function keyRule(select: Select, joins: readonly JoinPlan[], source: SourceText): KeyRule {
-  const { partitionBy } = select;
-  if (partitionBy !== null) {
-    if (partitionBy.length === 0) throw sqlError(source, select.at, 'PARTITION BY needs an expression');
-    return { kind: 'partition', by: partitionBy };
-  }
-  const last = joins.at(-1);
-  if (last === undefined) return { kind: 'own' };
-  const [left, right, value] = [last.left[0], last.right[0], last.values[0]];
-  // A key of several columns stays that of the stream.
-  if (left === undefined || right === undefined || value === undefined || last.left.length > 1)
-    return { kind: 'own' };
-  return { kind: 'join', left, right, value };
-}
-
-function refuseLater(source: SourceText, select: Select): void {
-  const { groupBy, window, having, partitionBy, emit, limit, at } = select;
-  if (groupBy === null && window !== null) throw sqlError(source, window.at, 'WINDOW belongs to GROUP BY');
-  if (groupBy === null && having !== null)
-    throw sqlError(source, at, 'HAVING belongs to GROUP BY; write WHERE');
-  if (groupBy !== null && partitionBy !== null)
-    throw sqlError(source, at, 'GROUP BY gives the key already; leave PARTITION BY out');
-  if (emit === 'FINAL') throw notSupported(source, at, 'EMIT FINAL is not in this version');
-  if (limit !== null) throw sqlError(source, at, 'a query that runs for ever cannot have a LIMIT');
 }
 
 function signature(columns: readonly Pick<OutputColumn, 'name' | 'type' | 'key'>[]): string {

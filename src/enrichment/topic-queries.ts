@@ -7,7 +7,7 @@
  * | `enrich-topics` | `{v, epoch}`: which run wrote it |
  * | `enrich-input/<query>/<partition>` | `{topic, offset}`: where the query goes on |
  */
-import type { Sink, SinkRecord } from '../emitter/sink.ts';
+import type { Sink, SinkRecord, TopicHandle } from '../emitter/sink.ts';
 import type { TopicAdmin } from '../emitter/topic-admin.ts';
 import type { TopicReader } from '../emitter/topic-reader.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
@@ -20,6 +20,7 @@ import type { SqlColumn } from './captured-source.ts';
 import { type RecordForm, recordWriter, type RecordWriter } from './record-writer.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
+import type { LiveQueries } from './queries/live-queries.ts';
 import type { ResultTable } from './queries/result-table.ts';
 import type { EventReader } from './query.ts';
 import type { StreamSource } from './catalog.ts';
@@ -27,13 +28,12 @@ import type { StreamEvent } from './event.ts';
 import { forgottenTables, openOutputs, type Outputs, StreamQueries } from './stream-queries.ts';
 import type { TableTimes, TimeCursor } from './timeline.ts';
 import type { TopicSource } from './topic-source.ts';
-import { TopicTask } from './topic-task.ts';
+import { type JoinWaits, TopicTask } from './topic-task.ts';
 
 const TOPICS_KEY = 'enrich-topics';
 const INPUT_PREFIX = 'enrich-input/';
 /** Under load, what arrives meanwhile is committed together. */
 const COMMIT_MS = 50;
-const MAX_WAIT_MS = 1_000;
 
 /** Kafka, as queries over topics need it. */
 export interface TopicAccess {
@@ -45,6 +45,7 @@ export interface TopicAccess {
 export interface TopicQueriesOptions {
   readonly plans: readonly QueryPlan[];
   readonly access: TopicAccess;
+  readonly join: JoinWaits;
   /** Null without a schema registry. */
   readonly registry: RegistryAccess | null;
   /** Rows of the tables that they make, for clients that ask. */
@@ -80,6 +81,10 @@ export class TopicQueries implements AsyncDisposable {
   #readers: (readonly [StreamSource, EventReader])[] = [];
   #inputs: readonly RunningInput[] = [];
   #committing: Promise<void> | null = null;
+  /** Topics that clients insert into. */
+  readonly #inserted = new Map<string, Promise<TopicHandle>>();
+  /** Queries of clients, which see what commits have made durable. */
+  live: Pick<LiveQueries, 'committing' | 'committed'> | null = null;
   /** Who waits for what they have inserted. */
   #inserting: { readonly done: () => void; readonly fail: (error: unknown) => void }[] = [];
   #committedAt = -Infinity;
@@ -120,7 +125,9 @@ export class TopicQueries implements AsyncDisposable {
     await Promise.race([this.#open, this.failed]);
     const sink = this.#sink;
     if (sink === null || this.#closing.signal.aborted) throw stopping();
-    const handle = await sink.topic(topic, 'table');
+    let opening = this.#inserted.get(topic);
+    if (opening === undefined) this.#inserted.set(topic, (opening = sink.topic(topic, 'table')));
+    const handle = await opening;
     for (const record of records) sink.append(handle, record);
     const durable = new Promise<void>((done, fail) => this.#inserting.push({ done, fail }));
     this.#dirty = true;
@@ -149,7 +156,7 @@ export class TopicQueries implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const { access, plans, results, processing, timeline, registry, log } = this.#options;
+    const { access, join, plans, results, processing, timeline, registry, log } = this.#options;
     await using resources = new AsyncDisposableStack();
     const sink = resources.use(await access.openSink(signal));
     sink.failed.catch((error: unknown) => {
@@ -191,7 +198,7 @@ export class TopicQueries implements AsyncDisposable {
           processing,
           deadLetters: outputs.get(plan.target)?.deadLetters ?? null,
           timeline: plan.joins.length > 0 || written.length > 1 ? timeline : null,
-          maxWaitMs: MAX_WAIT_MS,
+          ...join,
           outputs: written,
           onProgress: (idle) => this.#progress(idle),
           onEvent: first ? (event) => this.#tell(plan.input, event) : null,
@@ -239,12 +246,14 @@ export class TopicQueries implements AsyncDisposable {
       return;
     this.#dirty = false;
     this.#committedAt = performance.now();
+    this.live?.committing('topics');
     failpoint('before-commit');
     const inserting = this.#inserting;
     this.#inserting = [];
     this.#committing = this.#sink.commit(this.#state(new Map())).then(
       () => {
         this.#committing = null;
+        this.live?.committed('topics');
         for (const { done } of inserting) done();
         failpoint('after-commit');
         this.#commit();

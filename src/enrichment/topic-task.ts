@@ -18,6 +18,8 @@ const EVENTS_A_BREATH = 1_000;
 /** Records of a partition that wait at most. */
 const MOST_WAITING = 20_000;
 const IDLE_MS = 100;
+/** How long a partition that has more to come is waited for, so that events are taken in the order of their times. */
+const PARTITION_MS = 1_000;
 /** While an event waits for its tables. */
 const WAITING_MS = 5;
 
@@ -48,20 +50,26 @@ interface PartitionState {
   emptySince: number;
 }
 
-export interface TopicTaskOptions {
+/** How an event waits for the tables that it is joined with. */
+export interface JoinWaits {
+  /** The tables' log has to have been read so many ms beyond the event's time. */
+  readonly skewMs: number;
+  /** ms; Infinity: for as long as it takes. */
+  readonly maxWaitMs: number;
+}
+
+export interface TopicTaskOptions extends JoinWaits {
   readonly plan: QueryPlan;
   readonly source: TopicSource;
   readonly schemas: ReadSchemas;
   readonly query: Query;
   readonly reader: TopicReader;
-  readonly sink: Sink;
+  readonly sink: Pick<Sink, 'ready'>;
   readonly processing: ProcessingLog;
   /** Null where nobody asks for them. */
   readonly deadLetters: DeadLetters | null;
   /** Null where no captured table is joined. */
   readonly timeline: TableTimes | null;
-  /** How long an event waits for its tables at most, ms. */
-  readonly maxWaitMs: number;
   /** Results on which the position of the tables is noted. */
   readonly outputs: readonly OutputStream[];
   /** Of each event, for clients that read along. */
@@ -153,10 +161,10 @@ export class TopicTask {
     if (partition === undefined) return;
     const arrived = performance.now();
     for (const record of records) {
-      const { key, value } = record;
-      // A schema that has not been met yet.
-      for (const wait of [key && this.#key.prepare?.(key), value && this.#value.prepare?.(value)])
-        if (wait != null) await wait;
+      const missing = missingFor(this.#key, record.key);
+      if (missing !== null) await missing;
+      const alsoMissing = missingFor(this.#value, record.value);
+      if (alsoMissing !== null) await alsoMissing;
       partition.waiting.push(this.#read(record, arrived));
     }
     partition.fetched = position;
@@ -200,7 +208,7 @@ export class TopicTask {
     for (const [index, { waiting, first, atEnd, emptySince }] of this.#partitions.entries()) {
       const head = waiting[first];
       if (head === undefined) {
-        if (!atEnd && performance.now() - emptySince < this.#options.maxWaitMs) return null;
+        if (!atEnd && performance.now() - emptySince < PARTITION_MS) return null;
       } else if (head.timeMs < least) {
         found = index;
         least = head.timeMs;
@@ -211,8 +219,8 @@ export class TopicTask {
 
   /** Whether all that was committed in the tables up to the event has been read, or was waited for long enough. */
   #known({ timeMs, arrived }: Waiting): boolean {
-    const { timeline, maxWaitMs } = this.#options;
-    if (timeline === null || timeline.horizon >= timeMs) return true;
+    const { timeline, skewMs, maxWaitMs } = this.#options;
+    if (timeline === null || timeline.horizon >= timeMs + skewMs) return true;
     return timeline.live && performance.now() - arrived >= maxWaitMs;
   }
 
@@ -279,4 +287,9 @@ export class TopicTask {
     if (plan.onError === 'STOP') throw stopped(plan, problem);
     deadLetters?.record(plan.id, problem, { topic: source.topic, partition, record });
   }
+}
+
+/** A schema that has not been met yet; null where all is here to read the bytes. */
+function missingFor(part: PartReader, bytes: Uint8Array | null): Promise<void> | null {
+  return bytes === null ? null : (part.prepare?.(bytes) ?? null);
 }

@@ -42,6 +42,14 @@ export interface EnrichSettings {
     readonly text: string;
   }[];
   readonly dialect: 'friendly' | 'ksqldb';
+  readonly join: JoinSettings;
+}
+
+/** Of events of topics with captured tables. */
+export interface JoinSettings {
+  readonly skewMs: number;
+  /** Infinity: for as long as it takes. */
+  readonly maxWaitMs: number;
 }
 
 export interface SourceSettings {

@@ -164,6 +164,7 @@ export class EnrichmentRig implements Disposable {
           mostStaged: 4,
         },
         topics: null,
+        join: { skewMs: 0, maxWaitMs: 1_000 },
         registry: this.options.registry ?? null,
         desk: this.desk,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),

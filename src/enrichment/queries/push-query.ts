@@ -6,7 +6,7 @@ import type { Frame } from '../sql/frame.ts';
 import type { StoredRow } from '../state/table-store.ts';
 import { rowText } from './result-rows.ts';
 import type { RowQueue } from './row-queue.ts';
-import type { StreamPushPlan, TablePushPlan } from './select-plan.ts';
+import type { StreamPlan, TablePushPlan } from './select-plan.ts';
 import type { TableListener } from './committed-rows.ts';
 
 /** What the query is at the end of: its rows are the client's. */
@@ -14,16 +14,20 @@ export class StreamRows implements RowTarget {
   readonly #queue: RowQueue;
   readonly #text: ReturnType<typeof rowText>;
   readonly #grouped: boolean;
+  readonly #durable: boolean;
 
-  constructor({ columns, query }: StreamPushPlan, queue: RowQueue) {
+  /** `durable`: events are those of commits that are long over. */
+  constructor({ columns, query }: StreamPlan, queue: RowQueue, durable = false) {
     this.#queue = queue;
+    this.#durable = durable;
     this.#text = rowText(columns);
     this.#grouped = query.group !== null;
   }
 
   emit({ row, hasValue }: StreamEvent): void {
     // A deleted row is an event only where the query asks for changes, and then it has a value.
-    if (hasValue || this.#grouped) this.#queue.add({ text: this.#text(row), tombstone: !hasValue });
+    if (hasValue || this.#grouped)
+      this.#queue.add({ text: this.#text(row), tombstone: !hasValue }, this.#durable);
   }
 }
 
