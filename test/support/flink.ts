@@ -87,7 +87,7 @@ export async function startFlink(options: FlinkOptions = {}): Promise<Flink> {
       `-Dlog4j2.configurationFile=${join(scratch, 'log4j2.properties')}`,
       '-cp',
       join(libraries, '*'),
-      join(import.meta.dirname, 'flink/FlinkSql.java'),
+      join(import.meta.dirname, 'java/FlinkSql.java'),
       String(port),
       ...Object.entries(settings).map(([key, value]) => `${key}=${value}`),
     ],
