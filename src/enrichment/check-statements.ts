@@ -4,13 +4,17 @@ import { compileProgram, type ProgramContext } from './program.ts';
 import type { ReplicaJournal } from './replica.ts';
 import { MemoryTables } from './state/memory-tables.ts';
 
-/** Nothing is kept of a program that is only looked at. */
 const NO_JOURNAL: ReplicaJournal = { put: () => {}, delete: () => {}, clear: () => {} };
+
+/** Nothing is kept of a program that is only looked at. */
+export function nothingKept(): Pick<ProgramContext, 'journal' | 'stores'> {
+  return { journal: NO_JOURNAL, stores: new MemoryTables({ limit: Infinity, onExceeded: () => {} }) };
+}
 
 /** Throws what is wrong with the statements, given the tables as they are now. */
 export function checkStatements(
   declared: DeclaredEnrichment,
-  context: Pick<ProgramContext, 'pipeline' | 'shown' | 'tableTopics'> & {
+  context: Pick<ProgramContext, 'pipeline' | 'shown' | 'tableTopics' | 'registry' | 'inferred'> & {
     readonly tables: readonly TableSchema[];
   },
 ): void {
@@ -19,8 +23,9 @@ export function checkStatements(
   compileProgram(declared, {
     ...others,
     describe: (name) => byName.get(name) ?? null,
-    journal: NO_JOURNAL,
-    stores: new MemoryTables({ limit: Infinity, onExceeded: () => {} }),
+    ...nothingKept(),
     known: new Set(),
+    held: new Set(),
+    trialFrom: null,
   });
 }

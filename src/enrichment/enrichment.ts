@@ -9,13 +9,18 @@ import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { ENRICH_KEY, ENRICH_STATEMENTS_KEY, POSITION_KEY } from '../state/checkpoint.ts';
+import { ENRICH_COLUMNS_KEY, ENRICH_KEY, ENRICH_STATEMENTS_KEY, POSITION_KEY } from '../state/checkpoint.ts';
 import type { ShownColumns } from './captured-columns.ts';
-import type { DeclaredEnrichment } from './declared.ts';
+import { type DeclaredEnrichment, needsKafka, withMade } from './declared.ts';
 import { explainQuery } from './explain.ts';
+import type { RegistryAccess } from './formats/registry-access.ts';
+import { inferColumns, parseInferred } from './inferred-columns.ts';
+import { nothingKept } from './check-statements.ts';
 import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
+import { madeStatements } from './made-statements.ts';
 import { compileProgram, unreadable } from './program.ts';
+import type { ProgramBasis } from './queries/program-basis.ts';
 import type { QueryDesk } from './queries/query-desk.ts';
 import { ResultTable } from './queries/result-table.ts';
 import { EnrichmentStage } from './stage.ts';
@@ -36,6 +41,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly joinedTables: JoinedTablesOptions;
   /** For statements that read topics; null without Kafka. */
   readonly topics: TopicAccess | null;
+  /** Null without a schema registry. */
+  readonly registry: RegistryAccess | null;
   /** Where clients ask; null: nobody can. */
   readonly desk: QueryDesk | null;
   /** Bytes of a transaction's events in memory; for tests. */
@@ -72,22 +79,33 @@ export async function openEnrichment<P, S extends SourceInfo>(
   context: OpenContext<P, S>,
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
-  const { pipeline, declared, shown, block, stateDir, joinedTables, desk } = options;
+  const { pipeline, shown, block, stateDir, joinedTables, registry, desk } = options;
   const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
+  const made = madeStatements(known);
+  const declared = withMade(options.declared, { made: made.all, fresh: new Map() }, pipeline);
   const tables = await describe(declared, source, captured, signal);
   const dir = join(stateDir, 'enrich');
   await using opened = new AsyncDisposableStack();
   const stores = opened.use(await openTables({ dir, pipeline, ...joinedTables }));
   const image = new ReplicaImage({ dir, pipeline, epoch, stores });
   const before = parseStatements(known.get(ENRICH_STATEMENTS_KEY));
+  const tableTopics = new Set(captured.map(context.topicOf));
+  const followed = new Set([...before.compiled, ...before.paused]);
+  const reader = registry?.reader ?? null;
+  const keptColumns = parseInferred(known.get(ENRICH_COLUMNS_KEY));
+  const inferred = await inferColumns(declared, { reader, kept: keptColumns, signal });
   const program = compileProgram(declared, {
     pipeline,
+    registry: registry !== null,
+    inferred,
     describe: (name) => tables.get(name) ?? null,
     shown,
     journal: image,
     stores,
-    tableTopics: new Set(captured.map(context.topicOf)),
-    known: new Set([...before.compiled, ...before.paused]),
+    tableTopics,
+    known: followed,
+    held: made.held,
+    trialFrom: null,
   });
   if (first) {
     for (const query of [...program.queries, ...program.tables]) {
@@ -115,9 +133,9 @@ export async function openEnrichment<P, S extends SourceInfo>(
   );
   const processing = new ProcessingLog(log);
   const plans = program.queries.filter(({ ofTopic }) => ofTopic);
-  const timeline = plans.length === 0 ? null : timelineOf(context);
-  for (const replica of program.replicas) replica.timeline = timeline;
   const { topics: access } = options;
+  const timeline = declared.readsTopics && access !== null ? timelineOf(context) : null;
+  for (const replica of program.replicas) replica.timeline = timeline;
   const kept = [...program.queries, ...program.tables].filter(({ target }) => target.kept);
   const results = new Map(
     desk === null ? [] : kept.map(({ target }) => [target, new ResultTable(target.columns)]),
@@ -125,11 +143,37 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const topics =
     timeline === null || access === null
       ? null
-      : new TopicQueries({ plans, access, results, processing, timeline, log });
+      : new TopicQueries({ plans, access, registry, results, processing, timeline, log });
+  const basis: ProgramBasis = {
+    declared,
+    made,
+    topics,
+    access,
+    trial: async (next, fresh, asked) => {
+      const all = withMade(options.declared, { made: next.all, fresh }, pipeline);
+      if (all.readsTopics && access === null) throw needsKafka(pipeline);
+      const now = await describe(all, source, captured, asked);
+      const tried = compileProgram(all, {
+        pipeline,
+        registry: registry !== null,
+        inferred: await inferColumns(all, { reader, kept: inferred, signal: asked }),
+        describe: (name) => now.get(name) ?? null,
+        shown,
+        ...nothingKept(),
+        tableTopics,
+        known: followed,
+        held: next.held,
+        trialFrom: made.next,
+      });
+      return { declared: all, program: tried };
+    },
+  };
   const stage = await EnrichmentStage.open({
     topics,
     timeline,
     program,
+    inferred,
+    schemas: registry?.writer(known, signal) ?? null,
     image,
     restored,
     sink,
@@ -143,6 +187,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
         : {
             dialect: declared.dialect,
             topicOf: context.topicOf,
+            basis,
             enter: (live) => desk.enter(pipeline, live),
           },
     processing,

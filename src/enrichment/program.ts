@@ -3,22 +3,22 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
 import { CapturedSource, type SqlColumn } from './captured-source.ts';
 import type { ShownColumns } from './captured-columns.ts';
-import { Catalog, type Sinkable, type StreamSource } from './catalog.ts';
+import { Catalog, type OnError, type StreamSource } from './catalog.ts';
 import {
   capturedTable,
   type Declared,
   type DeclaredEnrichment,
   located,
   readsTopic,
-  sinkProperties,
   sinkTopic,
 } from './declared.ts';
 import { compileJoins, type JoinPlan } from './join-plan.ts';
 import { type KeyRule, type OutputColumn, type Projection, projectColumns } from './projection.ts';
 import { type GroupPlan, planGroups } from './group-plan.ts';
 import { GroupStore } from './group-store.ts';
-import { isKafkaType } from './formats/kafka-primitive.ts';
+import { type InferredColumns, inferredFor } from './inferred-columns.ts';
 import { Replica, type ReplicaJournal } from './replica.ts';
+import { sinkFormat } from './sink-format.ts';
 import { SelectScope } from './select-scope.ts';
 import type { CreateAs, CreateSource, InsertSelect, Select, SourceRef } from './sql/ast.ts';
 import { compileCondition } from './sql/compile.ts';
@@ -32,8 +32,6 @@ import { statementHash } from './statement-hash.ts';
 import type { TableStores } from './state/table-store.ts';
 import { topicSource } from './topic-source.ts';
 import { compileTableSelect, type TableSelect } from './table-select.ts';
-
-export type OnError = 'LOG' | 'STOP';
 
 export interface QueryPlan {
   readonly id: string;
@@ -51,6 +49,12 @@ export interface QueryPlan {
   readonly usesChange: boolean;
   /** Whether its events come from a Kafka topic, at first hand or by way of other queries. */
   readonly ofTopic: boolean;
+  /** The number of the client's statement; null for one of the settings. */
+  readonly made: number | null;
+  /** Whether it waits until it is resumed. */
+  readonly held: boolean;
+  /** Whether of a topic it takes only what comes after it was made. */
+  readonly fromLatest: boolean;
   /** What the friendly dialect let pass. */
   readonly warnings: readonly string[];
 }
@@ -62,6 +66,8 @@ export interface TableQueryPlan extends Pick<
 > {
   readonly id: string;
   readonly statement: string;
+  /** As of a query over a stream. */
+  readonly made: number | null;
   /** Hash of the statement and of those that make what it reads. */
   readonly lineage: string;
   readonly target: StreamSource;
@@ -104,8 +110,16 @@ export interface ProgramContext {
   readonly stores: Pick<TableStores, 'table'>;
   /** Topics of the captured tables' own records. */
   readonly tableTopics: ReadonlySet<string>;
+  /** Whether the settings name a schema registry. */
+  readonly registry: boolean;
+  /** Columns of topics that it has given. */
+  readonly inferred: InferredColumns;
   /** Hashes of statements that have been compiled before: where they no longer can, it is the tables that changed. */
   readonly known: ReadonlySet<string>;
+  /** Hashes of those whose queries wait. */
+  readonly held: ReadonlySet<string>;
+  /** Of a trial: the client's statements from that number on are new, and have to fit. Null: they did when they were made. */
+  readonly trialFrom: number | null;
 }
 
 /** Throws HeadwaterError with the text's name, line and column. */
@@ -134,13 +148,19 @@ class Compiler {
   readonly #compiled: string[] = [];
   readonly #paused: PausedStatement[] = [];
   #numbered = 0;
+  /** Numbers that are those of clients' statements. */
+  readonly #taken: ReadonlySet<number>;
 
-  constructor({ dialect, statements }: DeclaredEnrichment, context: ProgramContext) {
+  constructor({ dialect, statements, unreadable }: DeclaredEnrichment, context: ProgramContext) {
     this.#dialect = dialect;
     this.#context = context;
-    this.#mayPause = statements.every(({ statement }) =>
+    const written = statements.filter(({ made }) => made === null);
+    this.#mayPause = written.every(({ statement }) =>
       context.known.has(statementHash(printStatement(statement))),
     );
+    this.#taken = new Set(statements.flatMap(({ made }) => made?.number ?? []));
+    for (const { made, error } of unreadable)
+      this.#paused.push({ hash: statementHash(made.sql), statement: made.sql, target: null, error });
   }
 
   get program(): Program {
@@ -159,21 +179,34 @@ class Compiler {
 
   /** A script that was followed as it is has not become wrong by itself: what does not fit any more is paused. */
   addOrPause(declared: Declared): void {
-    const { statement, origin } = declared;
+    const { statement, origin, made } = declared;
     const text = printStatement(statement);
     const hash = statementHash(text);
     try {
+      // One that is made anew, by the same words, begins anew.
+      const own = made === null ? text : `${made.number} ${text}`;
       if (statement.kind === 'createAs')
-        this.#lineage.set(statement.name, this.#lineageOf(text, statement.select));
+        this.#lineage.set(statement.name, this.#lineageOf(own, statement.select));
       located(origin, () => this.#add(declared));
       this.#compiled.push(hash);
     } catch (error) {
-      if (!this.#mayPause || !(error instanceof HeadwaterError)) throw error;
+      if (!this.#mayBePaused(declared) || !(error instanceof HeadwaterError)) throw error;
       const target = statement.kind === 'insertSelect' ? null : statement.name;
       this.#paused.push({ hash, statement: text, target, error });
       // The ids of those behind it stay what they were.
-      if (statement.kind !== 'createSource') this.#numbered++;
+      if (statement.kind !== 'createSource') this.#number(made);
     }
+  }
+
+  #mayBePaused({ made }: Declared): boolean {
+    const { trialFrom } = this.#context;
+    return made === null ? this.#mayPause : trialFrom === null || made.number < trialFrom;
+  }
+
+  #number(made: Declared['made']): number {
+    if (made !== null) return made.number;
+    while (this.#taken.has(this.#numbered)) this.#numbered++;
+    return this.#numbered++;
   }
 
   #lineageOf(text: string, { from, joins }: Select): string {
@@ -203,7 +236,7 @@ class Compiler {
       throw notSupported(
         source,
         at,
-        'OR REPLACE means nothing in a settings file: change the statement instead',
+        'OR REPLACE is not in this version: change the statement in the settings file, or DROP and CREATE it',
       );
     const known = this.#catalog.get(name);
     if (known === undefined) return true;
@@ -251,7 +284,11 @@ class Compiler {
   }
 
   #createTopicStream(declared: Declared, statement: CreateSource): void {
-    const topic = topicSource(declared, statement);
+    const { inferred, registry } = this.#context;
+    const topic = topicSource(declared, statement, {
+      inferred: (part) => inferredFor(inferred, statement, part),
+      registry,
+    });
     const { source } = declared.parsed;
     if (!this.#isFree(source, statement)) return;
     if (this.#topics.has(topic.topic))
@@ -271,7 +308,6 @@ class Compiler {
     const { source } = declared.parsed;
     const { name, type, select, at } = statement;
     if (!this.#isFree(source, statement)) return;
-    const properties = sinkProperties(declared, statement);
     const query = this.#select(declared, select);
     const { columns } = query;
     if (type === 'TABLE' && query.kind === 'STREAM' && query.group === null)
@@ -286,42 +322,20 @@ class Compiler {
         at,
         `the result of ${query.kind === 'TABLE' ? 'a query over a table' : 'GROUP BY'} is a table: write CREATE TABLE`,
       );
-    const topic = sinkTopic(declared, statement);
+    const { properties, topic } = sinkTopic(declared, statement);
     if (this.#context.tableTopics.has(topic) || this.#topics.has(topic) || this.#inputs.has(topic))
       throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
     this.#topics.add(topic);
-    const keys = columns.filter(({ key }) => key);
-    const [first] = keys;
-    const kafka = keys.length === 1 && first !== undefined && isKafkaType(first.type);
-    const keyFormat =
-      properties.written('KEY_FORMAT') ?? (keys.length === 0 ? 'NONE' : kafka ? 'KAFKA' : 'JSON');
-    if (keyFormat === 'KAFKA' && keys.length > 0 && !kafka)
-      throw properties.error(
-        'KEY_FORMAT',
-        "KAFKA holds one key column of type INTEGER, BIGINT, DOUBLE or STRING; write KEY_FORMAT = 'JSON'",
-      );
-    const valueFormat = properties.written('VALUE_FORMAT');
-    if (valueFormat !== null && valueFormat !== 'JSON')
+    const from = this.#catalog.find(select.from.name, { source, offset: select.from.at });
+    const { registry } = this.#context;
+    const sink = sinkFormat(properties, { name, topic, columns, from, registry });
+    const { onError } = sink;
+    if (onError === 'DLQ' && query.kind === 'TABLE')
       throw notSupported(
         source,
-        properties.at('VALUE_FORMAT'),
-        `values are written as JSON in this version, not ${valueFormat}`,
+        properties.at('ON_ERROR'),
+        'rows of a table are no events that could be put aside: ON_ERROR is LOG or STOP here',
       );
-    const timestamp = properties.text('TIMESTAMP')?.toUpperCase() ?? null;
-    const timestampColumn = columns.findIndex((column) => column.name === timestamp);
-    const timestampType = columns[timestampColumn]?.type.kind;
-    if (timestamp !== null && timestampType !== 'BIGINT' && timestampType !== 'TIMESTAMP')
-      throw properties.error('TIMESTAMP', `TIMESTAMP names a BIGINT or TIMESTAMP column of the result`);
-    const sink: Sinkable = {
-      topic,
-      keyFormat,
-      fieldCase: properties.choice('FIELD_CASE', ['UPPER', 'LOWER', 'SOURCE']) ?? 'UPPER',
-      wrapSingleValue: properties.flag('WRAP_SINGLE_VALUE') ?? true,
-      timestampColumn: timestampColumn < 0 ? null : timestampColumn,
-    };
-    const onError = properties.choice('ON_ERROR', ['LOG', 'STOP', 'DLQ']) ?? 'LOG';
-    if (onError === 'DLQ')
-      throw notSupported(source, properties.at('ON_ERROR'), 'ON_ERROR is LOG or STOP in this version');
     const target: StreamSource = {
       kind: 'STREAM',
       name,
@@ -334,7 +348,7 @@ class Compiler {
     if (query.kind === 'STREAM' && query.ofTopic) this.#ofTopics.add(name);
     if (type === 'STREAM') this.#catalog.add(target);
     else this.#addTable(declared, { name, target, query, onError });
-    if (type === 'STREAM' && query.kind === 'STREAM')
+    if (type === 'STREAM' && query.kind === 'STREAM' && declared.made?.terminated !== true)
       this.#query(`CSAS_${name}`, declared, { ...query, store: null, target, onError });
   }
 
@@ -373,16 +387,18 @@ class Compiler {
       keyOrder,
       rows,
     });
+    if (declared.made?.terminated === true) return;
     const prefix = `CTAS_${name}`;
     if (query.kind === 'STREAM') {
       this.#query(prefix, declared, { ...query, store, target, onError });
       return;
     }
-    const { parsed, statement } = declared;
+    const { parsed, statement, made: by } = declared;
     this.#tables.push({
       ...query,
-      id: `${prefix}_${this.#numbered++}`,
+      id: `${prefix}_${this.#number(by)}`,
       statement: printStatement(statement),
+      made: by?.number ?? null,
       lineage,
       target,
       onError,
@@ -442,7 +458,7 @@ class Compiler {
       store: null,
       columns,
       target,
-      onError: 'LOG',
+      onError: target.sink.onError,
     });
   }
 
@@ -452,12 +468,15 @@ class Compiler {
     return this.#queries.some(({ input, target }) => input === from && this.#feeds(target, to));
   }
 
-  #query(prefix: string, { parsed, statement }: Declared, plan: Omit<QueryPlan, 'id' | 'statement'>): void {
-    const id = `${prefix}_${this.#numbered++}`;
+  #query(prefix: string, { parsed, statement, made }: Declared, plan: CompiledQuery): void {
+    const text = printStatement(statement);
     this.#queries.push({
       ...plan,
-      id,
-      statement: printStatement(statement),
+      id: `${prefix}_${this.#number(made)}`,
+      statement: text,
+      made: made?.number ?? null,
+      held: this.#context.held.has(statementHash(text)),
+      fromLatest: made?.fromLatest ?? false,
       warnings: [...parsed.warnings, ...plan.warnings],
     });
   }
@@ -514,6 +533,9 @@ class Compiler {
       );
   }
 }
+
+/** What is known of a query before it has its place among the others. */
+type CompiledQuery = Omit<QueryPlan, 'id' | 'statement' | 'made' | 'held' | 'fromLatest'>;
 
 interface StreamSelect
   extends

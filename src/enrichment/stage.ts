@@ -13,14 +13,17 @@ import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/checkpoint.ts';
+import { ENRICH_COLUMNS_KEY, ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/checkpoint.ts';
 import { CapturedSource } from './captured-source.ts';
 import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from './group-store.ts';
+import type { SchemaWriter } from './formats/registry-access.ts';
 import type { ReplicaImage } from './image.ts';
+import { type InferredColumns, inferredText } from './inferred-columns.ts';
 import type { TableState } from './state/table-store.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
 import { LiveQueries, type Taps } from './queries/live-queries.ts';
+import type { ProgramBasis } from './queries/program-basis.ts';
 import type { ResultTable } from './queries/result-table.ts';
 import type { OutputStream } from './query.ts';
 import type { Replica } from './replica.ts';
@@ -45,6 +48,10 @@ const EVENTS_A_BREATH = 1_000;
 
 export interface StageOptions<P, S extends SourceInfo> {
   readonly program: Program;
+  /** Columns of topics that the registry has given. */
+  readonly inferred: InferredColumns;
+  /** For the schemas of results; null without a registry. */
+  readonly schemas: SchemaWriter | null;
   readonly image: ReplicaImage;
   /** Tables of which the snapshot reads some rows only: joined ones are read by ourselves. */
   readonly partly: ReadonlyMap<string, string>;
@@ -86,6 +93,7 @@ export interface DeskEntrance {
   readonly dialect: Dialect;
   /** Of a captured table's own records. */
   readonly topicOf: (table: TableId) => string;
+  readonly basis: ProgramBasis;
   /** Answers how to leave again. */
   enter(queries: LiveQueries): () => void;
 }
@@ -109,9 +117,10 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
   snapshotRead(tables: ReadonlySet<string>): Promise<void>;
   /**
    * Reads the joined tables that nothing has filled, each as the database shows it now. Until the log has passed
-   * that position, results say that they were joined with a later state. Throws `enrich.table-unreadable`.
+   * that position, results say that they were joined with a later state. Answers what is to be durable, so that they
+   * need not be read again. Throws `enrich.table-unreadable`.
    */
-  load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void>;
+  load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<ReadonlyMap<string, string | null>>;
   /** Rejects when queries over topics cannot go on. */
   readonly failed: Promise<never>;
   /** The log has ended: resolves when the topics are worked off up to where they ended at the start. */
@@ -177,7 +186,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       log,
     });
     for (const captured of program.streams) {
-      const readers = queries.filter(({ plan }) => plan.input.captured === captured);
+      const readers = queries.filter(({ plan }) => plan.input.captured === captured && !plan.held);
       const usesChange = readers.some(({ plan }) => plan.usesChange);
       this.#intake.addInput(
         captured,
@@ -213,6 +222,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         : new LiveQueries({
             program,
             topicOf: desk.topicOf,
+            basis: desk.basis,
             dialect: desk.dialect,
             results,
             filled: () => this.#filled,
@@ -224,8 +234,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   /** Opens the topics of the results. */
   static async open<P, S extends SourceInfo>(options: StageOptions<P, S>): Promise<EnrichmentStage<P, S>> {
-    const { program, sink, results } = options;
-    const outputs = await openOutputs([...ofLog(program), ...program.tables], sink, results);
+    const { program, sink, results, schemas } = options;
+    const outputs = await openOutputs([...ofLog(program), ...program.tables], { sink, results, schemas });
     return new EnrichmentStage(options, outputs);
   }
 
@@ -242,6 +252,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       topic: '',
       records: 0,
       problems: 0,
+      problemsByKind: {},
       paused: error.message,
     }));
     const tables = statusOf(program.tables, this.#targets, processing);
@@ -304,13 +315,18 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     await this.#endTransaction();
   }
 
-  async load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
+  async load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<ReadonlyMap<string, string | null>> {
     const missing = this.#replicas.filter(({ ready }) => !ready);
-    if (missing.length === 0) {
-      await this.#fill(Date.now());
-      this.#options.topics?.start();
-      return;
-    }
+    if (missing.length > 0) await this.#read(missing, source, signal);
+    await this.#fill(Date.now());
+    if (missing.length > 0) await this.#endTransaction();
+    this.#options.topics?.start();
+    const state = new Map(this.#flushed());
+    const reference = this.#options.image.flush(false);
+    return reference === null ? state : state.set(ENRICH_KEY, JSON.stringify(reference));
+  }
+
+  async #read(missing: readonly Replica[], source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
     const { log, codec } = this.#options;
     await using view = await source.openOwnView({ parallelism: 1 }, signal);
     for (const replica of missing) {
@@ -341,8 +357,6 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         'a joined table was read from the database',
       );
     }
-    await this.#fill(Date.now());
-    await this.#endTransaction();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -391,6 +405,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const { compiled, paused } = this.#options.program;
     const restored = new Set([...this.#queries.restored, ...this.#tables.restored.map(checkpointName)]);
     for (const { target } of paused) if (target !== null) restored.add(checkpointName(target));
+    for (const [key, value] of this.#options.schemas?.takeChanged() ?? []) state.set(key, value);
+    state.set(ENRICH_COLUMNS_KEY, inferredText(this.#options.inferred));
     state.set(ENRICH_STATEMENTS_KEY, JSON.stringify({ compiled, paused: paused.map(({ hash }) => hash) }));
     const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
     for (const key of forgottenTables(checkpoint.known, prefixes, restored)) state.set(key, null);

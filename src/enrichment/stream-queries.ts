@@ -4,28 +4,44 @@ import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import { Aggregation } from './aggregation.ts';
 import type { StreamSource } from './catalog.ts';
+import { DeadLetters, deadLetterTopic } from './dead-letters.ts';
 import { checkpointName, type GroupStore } from './group-store.ts';
 import type { ProcessingLog } from './processing-log.ts';
+import type { SchemaWriter } from './formats/registry-access.ts';
 import type { QueryPlan } from './program.ts';
 import type { ResultTable } from './queries/result-table.ts';
 import { OutputStream, Query } from './query.ts';
-import { RecordWriter } from './record-writer.ts';
+import { QueryProblems } from './query-problems.ts';
+import { recordWriter } from './record-writer.ts';
 import type { Problem } from './sql/frame.ts';
 
 export type Outputs = ReadonlyMap<StreamSource, OutputStream>;
 
-/** Opens the topics of the results. */
+/** Opens the topics of the results, and registers the schemas of their records. */
 export async function openOutputs(
   plans: readonly { readonly target: StreamSource }[],
-  sink: Sink,
-  results: ReadonlyMap<StreamSource, ResultTable>,
+  {
+    sink,
+    results,
+    schemas,
+  }: {
+    readonly sink: Sink;
+    readonly results: ReadonlyMap<StreamSource, ResultTable>;
+    /** Null without a registry. */
+    readonly schemas: SchemaWriter | null;
+  },
 ): Promise<Outputs> {
   const outputs = new Map<StreamSource, OutputStream>();
   for (const { target } of plans) {
     if (target.sink === null || outputs.has(target)) continue;
-    const topic = await sink.topic(target.sink.topic, target.kept ? 'compacted' : 'table');
-    const writer = new RecordWriter(target.columns, target.sink);
-    outputs.set(target, new OutputStream({ sink, topic }, writer, results.get(target) ?? null));
+    const writer = await recordWriter(target.columns, target.sink, schemas);
+    const { topic: name, wish } = target.sink;
+    const topic = await sink.topic(name, target.kept ? 'compacted' : 'table', wish);
+    const deadLetters =
+      target.sink.onError === 'DLQ'
+        ? new DeadLetters(sink, await sink.topic(deadLetterTopic(name), 'dead-letter'))
+        : null;
+    outputs.set(target, new OutputStream({ sink, topic, deadLetters }, writer, results.get(target) ?? null));
   }
   return outputs;
 }
@@ -38,17 +54,17 @@ export function outputOf(outputs: Outputs, { target }: { readonly target: Stream
 
 /** Of queries that run. */
 export function statusOf(
-  plans: readonly Pick<QueryPlan, 'id' | 'statement' | 'target'>[],
+  plans: readonly (Pick<QueryPlan, 'id' | 'statement' | 'target'> & { readonly held?: boolean })[],
   outputs: Outputs,
   processing: ProcessingLog,
 ): readonly QueryStatus[] {
-  return plans.map(({ id, statement, target }) => ({
+  return plans.map(({ id, statement, target, held }) => ({
     id,
     statement,
     topic: target.sink?.topic ?? '',
     records: outputs.get(target)?.records ?? 0,
-    problems: processing.countOf(id),
-    paused: null,
+    ...processing.of(id),
+    paused: held === true ? 'PAUSE holds it until RESUME' : null,
   }));
 }
 
@@ -83,9 +99,10 @@ export class StreamQueries {
     this.queries = plans.map((plan) => {
       const { outputs, processing, ahead } = options;
       const target = outputOf(outputs, plan);
-      const aggregation = this.#aggregation(plan, { target, stores, restored });
-      const query = new Query(plan, { target, processing, ahead, aggregation });
-      outputs.get(plan.input)?.addReader(query);
+      const problems = new QueryProblems(plan, processing, target.deadLetters);
+      const aggregation = this.#aggregation(plan, { target, stores, restored, note: problems.note });
+      const query = new Query(plan, { target, problems, ahead, aggregation });
+      if (!plan.held) outputs.get(plan.input)?.addReader(query);
       return { plan, query };
     });
     this.stores = stores;
@@ -103,12 +120,17 @@ export class StreamQueries {
 
   #aggregation(
     plan: QueryPlan,
-    made: { readonly target: OutputStream; readonly stores: GroupStore[]; readonly restored: Set<string> },
+    made: {
+      readonly target: OutputStream;
+      readonly stores: GroupStore[];
+      readonly restored: Set<string>;
+      readonly note: (problem: Problem) => void;
+    },
   ): Aggregation | null {
     const { group, store } = plan;
     if (group === null || store === null) return null;
-    const { processing, checkpoint, log } = this.#options;
-    const note = (problem: Problem): void => processing.note(plan.id, problem);
+    const { checkpoint, log } = this.#options;
+    const { note } = made;
     const found = store.restore({ ...checkpoint, note });
     if (found === 'restored') made.restored.add(checkpointName(plan.target.name));
     if (found === 'lost')

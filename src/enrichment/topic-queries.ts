@@ -7,12 +7,17 @@
  * | `enrich-topics` | `{v, epoch}`: which run wrote it |
  * | `enrich-input/<query>/<partition>` | `{topic, offset}`: where the query goes on |
  */
-import type { Sink } from '../emitter/sink.ts';
+import type { Sink, SinkRecord } from '../emitter/sink.ts';
+import type { TopicAdmin } from '../emitter/topic-admin.ts';
 import type { TopicReader } from '../emitter/topic-reader.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
 import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX } from './group-store.ts';
+import type { RegistryAccess, SchemaWriter } from './formats/registry-access.ts';
+import type { SqlColumn } from './captured-source.ts';
+import { type RecordForm, recordWriter, type RecordWriter } from './record-writer.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
 import type { ResultTable } from './queries/result-table.ts';
@@ -34,11 +39,14 @@ const MAX_WAIT_MS = 1_000;
 export interface TopicAccess {
   openSink(signal: AbortSignal): Promise<Sink>;
   openReader(): Promise<TopicReader>;
+  openAdmin(): Promise<TopicAdmin>;
 }
 
 export interface TopicQueriesOptions {
   readonly plans: readonly QueryPlan[];
   readonly access: TopicAccess;
+  /** Null without a schema registry. */
+  readonly registry: RegistryAccess | null;
   /** Rows of the tables that they make, for clients that ask. */
   readonly results: ReadonlyMap<StreamSource, ResultTable>;
   readonly processing: ProcessingLog;
@@ -65,11 +73,15 @@ export class TopicQueries implements AsyncDisposable {
   readonly #open: Promise<void>;
   #queries: StreamQueries | null = null;
   #sink: Sink | null = null;
+  /** Null without a registry. */
+  #schemas: SchemaWriter | null = null;
   #outputs: Outputs = new Map();
   /** Of clients. */
   #readers: (readonly [StreamSource, EventReader])[] = [];
   #inputs: readonly RunningInput[] = [];
   #committing: Promise<void> | null = null;
+  /** Who waits for what they have inserted. */
+  #inserting: { readonly done: () => void; readonly fail: (error: unknown) => void }[] = [];
   #committedAt = -Infinity;
   #dirty = false;
 
@@ -97,6 +109,25 @@ export class TopicQueries implements AsyncDisposable {
     this.#outputs.get(of)?.removeReader(reader);
   }
 
+  /** For records of clients; schemas of theirs are registered. */
+  async writer(columns: readonly SqlColumn[], form: RecordForm): Promise<RecordWriter> {
+    await Promise.race([this.#open, this.failed]);
+    return await recordWriter(columns, form, this.#schemas);
+  }
+
+  /** Records of clients; resolves when they are durable. */
+  async insert(topic: string, records: readonly SinkRecord[]): Promise<void> {
+    await Promise.race([this.#open, this.failed]);
+    const sink = this.#sink;
+    if (sink === null || this.#closing.signal.aborted) throw stopping();
+    const handle = await sink.topic(topic, 'table');
+    for (const record of records) sink.append(handle, record);
+    const durable = new Promise<void>((done, fail) => this.#inserting.push({ done, fail }));
+    this.#dirty = true;
+    this.#commit();
+    await durable;
+  }
+
   /** Call when the joined tables are complete. */
   start(): void {
     this.#running ??= this.#run().catch((error: unknown) => {
@@ -118,7 +149,7 @@ export class TopicQueries implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const { access, plans, results, processing, timeline, log } = this.#options;
+    const { access, plans, results, processing, timeline, registry, log } = this.#options;
     await using resources = new AsyncDisposableStack();
     const sink = resources.use(await access.openSink(signal));
     sink.failed.catch((error: unknown) => {
@@ -129,7 +160,9 @@ export class TopicQueries implements AsyncDisposable {
       onWaiting: () => log.info({}, 'another instance works off the topics of the statements; waiting'),
     });
     const epoch = epochOf(known.get(TOPICS_KEY)) + 1;
-    const outputs = await openOutputs(plans, sink, results);
+    const schemas = registry?.writer(known, signal) ?? null;
+    this.#schemas = schemas;
+    const outputs = await openOutputs(plans, { sink, results, schemas });
     const checkpoint = { known, continuous: true, epoch };
     const queries = new StreamQueries(plans, { outputs, processing, ahead: new Set(), checkpoint, log });
     for (const { target, store } of plans) results.get(target)?.restore(store?.shown() ?? []);
@@ -141,18 +174,22 @@ export class TopicQueries implements AsyncDisposable {
       const source = plan.input.topic;
       if (source === null) continue;
       const place = placeOf(plan, places);
+      // Its place is kept.
+      if (plan.held) continue;
       const reader = resources.use(await access.openReader());
-      const { offsets, ends } = await startOf(reader, source, { known, place });
+      const { offsets, ends } = await startOf(reader, source, { known, place, latest: plan.fromLatest });
       const first = !inputs.some(({ stream }) => stream === plan.input);
       const written = reachedFrom(plan, plans).flatMap(({ target }) => outputs.get(target) ?? []);
       const task = new TopicTask(
         {
           plan,
           source,
+          schemas: { reader: registry?.reader ?? null, signal },
           query,
           reader,
           sink,
           processing,
+          deadLetters: outputs.get(plan.target)?.deadLetters ?? null,
           timeline: plan.joins.length > 0 || written.length > 1 ? timeline : null,
           maxWaitMs: MAX_WAIT_MS,
           outputs: written,
@@ -203,14 +240,18 @@ export class TopicQueries implements AsyncDisposable {
     this.#dirty = false;
     this.#committedAt = performance.now();
     failpoint('before-commit');
+    const inserting = this.#inserting;
+    this.#inserting = [];
     this.#committing = this.#sink.commit(this.#state(new Map())).then(
       () => {
         this.#committing = null;
+        for (const { done } of inserting) done();
         failpoint('after-commit');
         this.#commit();
       },
       (error: unknown) => {
         this.#committing = null;
+        for (const { fail } of inserting) fail(error);
         if (!this.#closing.signal.aborted) this.#fail(error);
       },
     );
@@ -218,6 +259,7 @@ export class TopicQueries implements AsyncDisposable {
 
   /** Everything up to the results that have been appended. */
   #state(state: Map<string, string | null>): ReadonlyMap<string, string | null> {
+    for (const [key, value] of this.#schemas?.takeChanged() ?? []) state.set(key, value);
     for (const store of this.#queries?.stores ?? [])
       for (const [key, value] of store.flush()) state.set(key, value);
     for (const { place, topic, task } of this.#inputs) {
@@ -235,8 +277,13 @@ export class TopicQueries implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     this.#fail = () => {};
+    for (const { fail } of this.#inserting) fail(stopping());
     await this.#running;
   }
+}
+
+function stopping(): HeadwaterError {
+  return new HeadwaterError('query.ended', 'The pipeline behind the stream stops or begins anew.');
 }
 
 function epochOf(text: string | undefined): number {
@@ -246,8 +293,8 @@ function epochOf(text: string | undefined): number {
 }
 
 /** The name of a query in the state: that of what it writes and reads, whatever other statements there are. */
-function placeOf({ target, input }: QueryPlan, taken: Set<string>): string {
-  const name = encodeURIComponent(`${target.name} ${input.name}`);
+function placeOf({ target, input, made }: QueryPlan, taken: Set<string>): string {
+  const name = encodeURIComponent(`${target.name} ${input.name}${made === null ? '' : ` ${made}`}`);
   let place = name;
   for (let i = 2; taken.has(place); i++) place = `${name}+${i}`;
   taken.add(place);
@@ -262,11 +309,15 @@ function reachedFrom(plan: QueryPlan, plans: readonly QueryPlan[]): readonly Que
   return reached;
 }
 
-/** A query that is new begins with the first record that is there. */
+/** A query that is new begins with the first record that is there, or with the next one. */
 async function startOf(
   reader: TopicReader,
   { topic, create }: TopicSource,
-  { known, place }: { readonly known: ReadonlyMap<string, string>; readonly place: string },
+  {
+    known,
+    place,
+    latest,
+  }: { readonly known: ReadonlyMap<string, string>; readonly place: string; readonly latest: boolean },
 ): Promise<{ readonly offsets: readonly number[]; readonly ends: readonly number[] }> {
   const count = await reader.open(topic, create);
   const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
@@ -274,7 +325,8 @@ async function startOf(
     const text = known.get(`${INPUT_PREFIX}${place}/${partition}`);
     const stored = text === undefined ? null : (JSON.parse(text) as { topic: string; offset: number });
     // The reader tells of records that are gone, and of a topic that was made anew.
-    return stored?.topic === topic ? stored.offset : Math.min(start, end);
+    if (stored?.topic === topic) return stored.offset;
+    return latest ? end : Math.min(start, end);
   });
   return { offsets, ends: ranges.map(({ end }) => end) };
 }

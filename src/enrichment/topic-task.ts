@@ -1,11 +1,13 @@
 /** One query over a topic: records in, merged by time over the partitions, and no event before its tables are known. */
 import type { Sink } from '../emitter/sink.ts';
 import type { Fetched, TopicReader, TopicRecord } from '../emitter/topic-reader.ts';
+import type { DeadLetters } from './dead-letters.ts';
 import type { StreamEvent } from './event.ts';
-import { type PartReader, partReader } from './formats/format.ts';
+import { type PartReader, partReader, type ReadSchemas } from './formats/format.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
-import { type OutputStream, type Query, stopped } from './query.ts';
+import type { OutputStream, Query } from './query.ts';
+import { stopped } from './query-problems.ts';
 import type { Problem } from './sql/frame.ts';
 import type { SqlValue } from './sql/value.ts';
 import type { TableTimes, TimeCursor } from './timeline.ts';
@@ -19,9 +21,14 @@ const IDLE_MS = 100;
 /** While an event waits for its tables. */
 const WAITING_MS = 5;
 
+/** A record that could not be read. */
+interface Refused {
+  readonly problem: Problem;
+  readonly record: TopicRecord;
+}
+
 interface Waiting {
-  /** Null for a record that could not be read. */
-  readonly event: StreamEvent | null;
+  readonly read: StreamEvent | Refused;
   readonly offset: number;
   readonly timeMs: number;
   /** performance.now() */
@@ -44,19 +51,22 @@ interface PartitionState {
 export interface TopicTaskOptions {
   readonly plan: QueryPlan;
   readonly source: TopicSource;
+  readonly schemas: ReadSchemas;
   readonly query: Query;
   readonly reader: TopicReader;
   readonly sink: Sink;
   readonly processing: ProcessingLog;
+  /** Null where nobody asks for them. */
+  readonly deadLetters: DeadLetters | null;
   /** Null where no captured table is joined. */
   readonly timeline: TableTimes | null;
   /** How long an event waits for its tables at most, ms. */
   readonly maxWaitMs: number;
   /** Results on which the position of the tables is noted. */
   readonly outputs: readonly OutputStream[];
-  /** Something has been worked off; `idle`: and there is no more just now. */
   /** Of each event, for clients that read along. */
   readonly onEvent: ((event: StreamEvent) => void) | null;
+  /** Something has been worked off; `idle`: and there is no more just now. */
   readonly onProgress: (idle: boolean) => void;
 }
 
@@ -67,6 +77,8 @@ export class TopicTask {
   readonly #keyIndexes: readonly number[];
   readonly #valueIndexes: readonly number[];
   readonly #cursor: TimeCursor | null;
+  /** Of one part of one record. */
+  readonly #scratch: SqlValue[] = [];
   readonly #partitions: PartitionState[];
   /** Where the topic ended at the start, by partition. */
   readonly #ends: readonly number[];
@@ -84,10 +96,12 @@ export class TopicTask {
     this.#key = partReader(
       columns.filter(({ key }) => key),
       { format: keyFormat, delimiter, bare: this.#keyIndexes.length === 1 },
+      options.schemas,
     );
     this.#value = partReader(
       columns.filter(({ key }) => !key),
       { format: valueFormat, delimiter, bare: !wrapSingleValue },
+      options.schemas,
     );
     this.#cursor = options.timeline?.cursor() ?? null;
     this.#ends = ends;
@@ -114,7 +128,7 @@ export class TopicTask {
     reader.start(this.offsets);
     let waits = false;
     while (!signal.aborted) {
-      for (const fetched of await reader.poll(waits ? WAITING_MS : IDLE_MS)) this.#take(fetched);
+      for (const fetched of await reader.poll(waits ? WAITING_MS : IDLE_MS)) await this.#take(fetched);
       if (signal.aborted) return;
       for (;;) {
         const { worked, more } = this.#work(EVENTS_A_BREATH);
@@ -134,11 +148,17 @@ export class TopicTask {
     return this.#partitions.every(({ waiting, first }) => first >= waiting.length);
   }
 
-  #take({ partition: index, records, position, atEnd }: Fetched): void {
+  async #take({ partition: index, records, position, atEnd }: Fetched): Promise<void> {
     const partition = this.#partitions[index];
     if (partition === undefined) return;
     const arrived = performance.now();
-    for (const record of records) partition.waiting.push(this.#read(record, arrived));
+    for (const record of records) {
+      const { key, value } = record;
+      // A schema that has not been met yet.
+      for (const wait of [key && this.#key.prepare?.(key), value && this.#value.prepare?.(value)])
+        if (wait != null) await wait;
+      partition.waiting.push(this.#read(record, arrived));
+    }
     partition.fetched = position;
     partition.atEnd = atEnd;
     if (partition.first >= partition.waiting.length) this.#emptied(partition);
@@ -161,7 +181,9 @@ export class TopicTask {
       if (index === null || partition === undefined || waiting === undefined)
         return { worked, more: 'nothing' };
       if (!this.#known(waiting)) return { worked, more: 'tables' };
-      if (waiting.event !== null) this.#process(waiting.event);
+      const { read } = waiting;
+      if ('problem' in read) this.#refuse(read.problem, read.record, index);
+      else this.#process(read);
       partition.first++;
       partition.done = waiting.offset + 1;
       if (partition.first < partition.waiting.length) continue;
@@ -213,18 +235,18 @@ export class TopicTask {
   }
 
   #read(record: TopicRecord, arrived: number): Waiting {
-    const event = this.#event(record);
+    const read = this.#event(record);
     const { offset, timestamp } = record;
-    return { event, offset, arrived, timeMs: event === null ? timestamp : event.time };
+    return { read, offset, arrived, timeMs: 'problem' in read ? timestamp : read.time };
   }
 
-  #event(record: TopicRecord): StreamEvent | null {
+  #event(record: TopicRecord): StreamEvent | Refused {
     const { source } = this.#options;
     const row: SqlValue[] = source.columns.map(() => null);
     const read =
       this.#fill(row, this.#keyIndexes, { part: this.#key, bytes: record.key }) &&
       this.#fill(row, this.#valueIndexes, { part: this.#value, bytes: record.value });
-    if (!read) return this.#refuse('record-unreadable');
+    if (!read) return { problem: 'record-unreadable', record };
     const { timestamp } = source;
     const own = timestamp === null || record.value === null ? null : (row[timestamp.index] ?? null);
     const time =
@@ -233,7 +255,7 @@ export class TopicTask {
         : own === null
           ? null
           : timestamp.read(own);
-    if (time === null || !(time >= 0)) return this.#refuse('timestamp');
+    if (time === null || !(time >= 0)) return { problem: 'timestamp', record };
     return { row, hasValue: record.value !== null, seq: record.offset, time, change: null };
   }
 
@@ -243,16 +265,18 @@ export class TopicTask {
     { part, bytes }: { readonly part: PartReader; readonly bytes: Uint8Array | null },
   ): boolean {
     if (bytes === null || indexes.length === 0) return true;
-    const values: SqlValue[] = [];
+    const values = this.#scratch;
+    values.length = 0;
     if (!part.read(bytes, values)) return false;
     for (const [i, index] of indexes.entries()) row[index] = values[i] ?? null;
     return true;
   }
 
-  #refuse(problem: Problem): null {
-    const { plan, processing } = this.#options;
+  /** In its turn, so that what is written of it goes with its offset. */
+  #refuse(problem: Problem, record: TopicRecord, partition: number): void {
+    const { plan, source, processing, deadLetters } = this.#options;
     processing.note(plan.id, problem);
     if (plan.onError === 'STOP') throw stopped(plan, problem);
-    return null;
+    deadLetters?.record(plan.id, problem, { topic: source.topic, partition, record });
   }
 }

@@ -63,7 +63,8 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   const misfits = await misfitsNow(attempt, { reader, restored, fresh });
   // Nothing is made at the source for a pipeline that could not deliver.
   if (fresh) {
-    if (misfits[0] !== undefined) throw misfits[0].error;
+    const fatal = misfits.find(({ error }) => error.entry.fate !== 'quarantine');
+    if (fatal !== undefined) throw fatal.error;
     await sink.check?.(parts.topicsOf(captured), signal);
   }
   return { reader, sink, restored, edits, checkpoint, tables, misfits };
@@ -75,7 +76,7 @@ async function misfitsNow<P, S extends SourceInfo>(
   { reader, restored, fresh }: Pick<Owned<P, S>, 'reader' | 'restored'> & { readonly fresh: boolean },
 ): Promise<readonly Misfit[]> {
   const waiting = [...restored.keys()].some((key) => key.startsWith(PAUSED_PREFIX));
-  return fresh || waiting ? parts.misfits(await reader.describe(ending.signal)) : [];
+  return fresh || waiting ? parts.misfits(await reader.describe(ending.signal), ending.signal) : [];
 }
 
 /** Counts the dead letters of each table, and tells of the first of each kind. */

@@ -136,7 +136,7 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       sessionMaxMs: durationInMs(oracle.session_time),
       bufferBytes: sizeInBytes(oracle.buffer),
     },
-    poll: resolvePoll({ source }, url.connector, document),
+    poll: resolvePoll({ source }, document),
     onGap: source.on_gap,
   };
 }
@@ -261,5 +261,10 @@ function resolveHttp({ http }: FileShape, document: SettingsDocument): HttpSetti
     }
     return { listen, explicit: true };
   };
-  return { ...address('listen', DEFAULT_LISTEN), token, sql: address('sql', DEFAULT_SQL_LISTEN) };
+  return {
+    ...address('listen', DEFAULT_LISTEN),
+    token,
+    sql: address('sql', DEFAULT_SQL_LISTEN),
+    sqlChanges: http.sql_changes,
+  };
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
 import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { openEnrichment } from '../../src/enrichment/enrichment.ts';
+import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
 import { QueryDesk } from '../../src/enrichment/queries/query-desk.ts';
 import type { EnrichmentStage } from '../../src/enrichment/stage.ts';
 import type { Batch } from '../../src/model/batch.ts';
@@ -103,6 +104,7 @@ export interface RigOptions {
   readonly snapshotAt: number;
   readonly dialect?: 'friendly' | 'ksqldb';
   readonly spoolBytes?: number;
+  readonly registry?: RegistryAccess;
   /** Joined tables on disk. */
   readonly durable?: boolean;
   readonly memoryLimit?: number;
@@ -162,6 +164,7 @@ export class EnrichmentRig implements Disposable {
           mostStaged: 4,
         },
         topics: null,
+        registry: this.options.registry ?? null,
         desk: this.desk,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),
       },
@@ -191,8 +194,23 @@ export class EnrichmentRig implements Disposable {
     return attempt;
   }
 
-  load(attempt: Attempt): Promise<void> {
-    return attempt.stage.load(this.#source(), new AbortController().signal);
+  /** As the pipeline does: the attempt ends, and the next begins with the edited state and commits it. */
+  async change(attempt: Attempt, edits: ReadonlyMap<string, string | null>): Promise<Attempt> {
+    await attempt.end();
+    for (const [key, value] of edits) {
+      if (value === null) this.state.delete(key);
+      else this.state.set(key, value);
+    }
+    const next = await this.attempt();
+    if (this.position !== null) next.begin(this.position);
+    this.viewAt = next.next;
+    await this.load(next);
+    next.commit();
+    return next;
+  }
+
+  async load(attempt: Attempt): Promise<void> {
+    attempt.note(await attempt.stage.load(this.#source(), new AbortController().signal));
   }
 
   #source(): SnapshotSource<At, Source> {
@@ -303,6 +321,11 @@ export class Attempt {
   begin(at: At): void {
     this.#resume = at;
     this.#next = at.tx;
+  }
+
+  /** Becomes durable with the next commit. */
+  note(state: ReadonlyMap<string, string | null>): void {
+    for (const [key, value] of state) this.#state.set(key, value);
   }
 
   /** As the committer does; answers whether it was allowed here. */

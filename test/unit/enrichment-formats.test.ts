@@ -15,13 +15,15 @@ import {
 } from '../../src/enrichment/sql/sql-type.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
 
+const NO_SCHEMAS = { reader: null, signal: new AbortController().signal };
+
 function read(
   format: Format,
   types: readonly SqlType[],
   text: string | Uint8Array,
 ): readonly unknown[] | null {
   const columns = types.map((type, i) => ({ name: `C${i}`, type }));
-  const reader = partReader(columns, { format, delimiter: ',', bare: false });
+  const reader = partReader(columns, { format, delimiter: ',', bare: false }, NO_SCHEMAS);
   const values: SqlValue[] = [];
   return reader.read(Buffer.from(text), values)
     ? values.map((value) => (value instanceof Decimal || Array.isArray(value) ? value.toString() : value))
@@ -49,6 +51,9 @@ describe('JSON', () => {
     [[INTEGER, INTEGER], '[1,2]', null],
     [[INTEGER], '{"C0":', null],
     [[INTEGER], Buffer.from([0xff, 0xfe]), null],
+    [[STRING], '{"C0":"\uFFFD"}', ['\uFFFD']],
+    [[INTEGER], '\uFEFF{"C0":1}', [1]],
+    [[STRING, STRING], '{"c0":"b","C0":"a","c1":"d","C1":null}', ['a', null]],
     // Nothing that every object has is a field.
     [[STRING], '{"x":1}', [null]],
   ] satisfies readonly (readonly [readonly SqlType[], string | Uint8Array, unknown])[])(
