@@ -1,0 +1,21 @@
+import org.codelibs.elasticsearch.runner.ElasticsearchClusterRunner;
+
+/** Runs one node of Elasticsearch for elasticsearch.ts: arguments are a directory for its files and a port. */
+public final class SearchServer {
+  public static void main(String[] arguments) {
+    ElasticsearchClusterRunner runner = new ElasticsearchClusterRunner();
+    runner.setMaxHttpPort(-1); // the port that was asked for, and no other
+    runner.onBuild(
+        (number, settings) -> {
+          settings.put("http.port", arguments[1]);
+          settings.put("transport.port", "0");
+          settings.put("discovery.type", "single-node");
+          settings.putList("discovery.seed_hosts");
+          settings.remove("cluster.initial_master_nodes");
+          settings.put("cluster.routing.allocation.disk.threshold_enabled", "false");
+        });
+    runner.build(
+        ElasticsearchClusterRunner.newConfigs().basePath(arguments[0]).numOfNode(1).clusterName("test"));
+    System.out.println("Elasticsearch is up");
+  }
+}
