@@ -10,8 +10,6 @@ public final class SearchServer {
           settings.put("http.port", arguments[1]);
           settings.put("transport.port", "0");
           settings.put("discovery.type", "single-node");
-          settings.putList("discovery.seed_hosts");
-          settings.remove("cluster.initial_master_nodes");
           settings.put("cluster.routing.allocation.disk.threshold_enabled", "false");
         });
     runner.build(
