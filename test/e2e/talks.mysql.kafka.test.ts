@@ -8,4 +8,4 @@ it('the statements of the talks run as they are printed, over HTTP, a crash in b
   for (const statement of TABLES) await database.query(statement);
   await using talks = await Talks.start({ url: database.url, schema: database.name, source: [] });
   await runTalks(talks, database.name);
-}, 240_000);
+}, 480_000);

@@ -13,4 +13,4 @@ it('the statements of the talks run as they are printed, over HTTP, a crash in b
     source: [`postgres: { slot: ${name}, publication: pub }`],
   });
   await runTalks(talks, 'public');
-}, 240_000);
+}, 480_000);
