@@ -15,7 +15,7 @@ import { SILENT } from '../observability/log.ts';
 import { formatCount } from '../observability/quantities.ts';
 import { loadSettings } from '../settings/load.ts';
 import type { Settings } from '../settings/settings.ts';
-import { joinedTopic, pipelineYaml } from './pipeline-file.ts';
+import { pipelineYaml, unhappyTopic } from './pipeline-file.ts';
 import type { Screen } from './screen.ts';
 import { live, openShop } from './shop.ts';
 import { summarise } from './summary.ts';
@@ -201,7 +201,7 @@ async function showPipeline(
       watched.failed() ||
       (tally.delivered.r >= rows &&
         tally.changesDelivered >= tally.changesWritten &&
-        tally.joined >= tally.written.c),
+        tally.unhappy >= tally.written.unhappy),
   });
   await watched.end();
   summarise({ tally, rows, target, given, command: options.command, screen });
@@ -270,14 +270,14 @@ async function watch({
   stack,
 }: Omit<Start, 'httpPort'> & { readonly tally: Tally }): Promise<Watching> {
   const stopReading = new AbortController();
-  const joined = joinedTopic(settings.name);
+  const unhappy = unhappyTopic(settings.name);
   let failure: HeadwaterError | undefined;
   const reading = (async () => {
     const request = { table: null, fromBeginning: true, pollMs: POLL_MS };
     for await (const record of tailRecords(settings, request, stopReading.signal)) {
-      if (record.topic === joined) {
-        tally.sawJoined(record);
-        screen.line(`  ${describeRow(record, 'joined')}`);
+      if (record.topic === unhappy) {
+        tally.sawUnhappy(record);
+        screen.line(`  ${describeRow(record, 'unhappy')}`);
         continue;
       }
       const event = tally.saw(record);

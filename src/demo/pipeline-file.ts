@@ -7,9 +7,9 @@ export interface PipelineFile {
   readonly httpPort: number;
 }
 
-/** Where the joined orders go. */
-export function joinedTopic(name: string): string {
-  return `${name}.club_orders`;
+/** Where ratings go that somebody should act upon. */
+export function unhappyTopic(name: string): string {
+  return `${name}.unhappy_platinum_customers`;
 }
 
 /** The settings file of the demo's pipeline: what a reader takes away as a first file of their own. */
@@ -21,19 +21,19 @@ export function pipelineYaml({ name, databaseUrl, target, httpPort }: PipelineFi
   return `name: ${name}                      # topics ${name}.<schema>.<table>
 source:
   url: ${databaseUrl}
-  tables: [public.customers, public.orders]
+  tables: [public.customers, public.orders, public.ratings]
 emit:
   ${emit}
   profile: safe                   # decimals as text; without this line as Debezium writes them
-enrich:                           # new orders with the customer's club as of their commit
+enrich:                           # ratings joined with the customers as of their commit
   sql:
     - |
-      CREATE STREAM orders WITH (CDC_TABLE = '${name}.public.orders');
+      CREATE STREAM ratings WITH (CDC_TABLE = '${name}.public.ratings');
       CREATE TABLE customers WITH (CDC_TABLE = '${name}.public.customers');
-      CREATE STREAM club_orders WITH (KAFKA_TOPIC = '${joinedTopic(name)}', FIELD_CASE = 'LOWER') AS
-        SELECT o.customer_id, o.id AS order_id, o.item, o.quantity * o.price AS total, c.name AS customer, c.club
-        FROM orders o LEFT JOIN customers c ON o.customer_id = c.id
-        WHERE CDC_OP() = 'c';
+      CREATE STREAM unhappy_platinum_customers WITH (KAFKA_TOPIC = '${unhappyTopic(name)}', FIELD_CASE = 'LOWER') AS
+        SELECT r.customer_id, r.id AS rating_id, r.stars, r.message, c.name AS customer, c.email
+        FROM ratings r LEFT JOIN customers c ON r.customer_id = c.id
+        WHERE r.stars < 3 AND c.club = 'platinum';
 http: { listen: 127.0.0.1:${httpPort} }
 `;
 }

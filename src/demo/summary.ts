@@ -29,12 +29,12 @@ export function summarise({ tally, rows, target, given, command, screen }: Summa
     delivered.c === written.c &&
     delivered.u === written.u &&
     delivered.d === written.d &&
-    tally.joined === written.c &&
+    tally.unhappy === written.unhappy &&
     tally.repeated === 0;
   screen.line(
     same
-      ? `  ${screen.good('✓')} every row and every change exactly once, and each new order joined with its customer`
-      : `  ${screen.bad('✗')} the two differ${tally.repeated > 0 ? `, ${tally.repeated} came twice` : ''}; ${tally.joined} of ${written.c} new orders were joined`,
+      ? `  ${screen.good('✓')} every row and every change exactly once, and so each unhappy platinum customer's rating (${tally.unhappy})`
+      : `  ${screen.bad('✗')} the two differ${tally.repeated > 0 ? `, ${tally.repeated} came twice` : ''}; ${tally.unhappy} of ${written.unhappy} ratings of unhappy platinum customers came`,
   );
   if (latency !== null) {
     const where =

@@ -22,12 +22,12 @@ interface Envelope {
 
 /** Compares what was delivered with what the shop wrote. */
 export class Tally {
-  readonly written: Written = { c: 0, u: 0, d: 0 };
+  readonly written: Written = { c: 0, u: 0, d: 0, unhappy: 0 };
   readonly delivered = { r: 0, c: 0, u: 0, d: 0 };
   /** Records by topic, those without value (tombstones) too. */
   readonly topics = new Map<string, number>();
-  /** Records of the join: one for each new order. */
-  joined = 0;
+  /** Records of the query: one for each rating of an unhappy platinum customer. */
+  unhappy = 0;
   /** Events seen more than once. */
   repeated = 0;
   readonly #seen = new Set<string>();
@@ -35,12 +35,12 @@ export class Tally {
   readonly #decoder = new TextDecoder();
 
   wrote(written: Written): void {
-    for (const kind of ['c', 'u', 'd'] as const) this.written[kind] += written[kind];
+    for (const kind of ['c', 'u', 'd', 'unhappy'] as const) this.written[kind] += written[kind];
   }
 
-  sawJoined(record: DeliveredRecord): void {
+  sawUnhappy(record: DeliveredRecord): void {
     this.topics.set(record.topic, (this.topics.get(record.topic) ?? 0) + 1);
-    this.joined++;
+    this.unhappy++;
   }
 
   /** Null for a record without value. */

@@ -32,14 +32,14 @@ describe('npm run demo', () => {
     expect(output).toMatch(/PostgreSQL 18 at postgres:\/\/\S+, started in/);
     expect(output).toContain('Files, as asked for with --sink files.');
     expect(output).toMatch(/http:\/\/127\.0\.0\.1:\d+\/ shows/);
-    expect(output).toContain('Snapshot: 20,500 rows of 2 tables in');
+    expect(output).toContain('Snapshot: 20,500 rows of 3 tables in');
     expect(output).toMatch(/^ {2}insert public\.orders \[id=20001\] +customer_id=1 item=lamp .*price=4\.90/m);
     expect(output).toMatch(
       /^ {2}update public\.orders \[id=20001\] +status: new → paid +\(tx \d+, [\d.]+ ms\)$/m,
     );
-    expect(output).toMatch(/^ {2}update public\.customers \[id=1\] +club: gold → bronze/m);
+    expect(output).toMatch(/^ {2}update public\.customers \[id=1\] +club: platinum → bronze/m);
     expect(output).toMatch(
-      /^ {2}joined shop\.club_orders +order_id=20001 item=lamp total=4\.9 customer=Ada club=gold$/m,
+      /^ {2}unhappy shop\.unhappy_platinum_customers +rating_id=1 stars=1 message=never again customer=Ada email=ada@example\.com$/m,
     );
     const [shop, delivered] = ['shop', 'delivered'].map((who) =>
       new RegExp(`^ {2}${who} +([\\d,]+) +(\\d+) +(\\d+) +(\\d+)$`, 'm').exec(output)?.slice(1),
@@ -48,7 +48,7 @@ describe('npm run demo', () => {
     expect(Number(shop?.[1])).toBeGreaterThan(0);
     expect(delivered).toEqual(shop);
     expect(output).toContain(
-      '✓ every row and every change exactly once, and each new order joined with its customer',
+      "✓ every row and every change exactly once, and so each unhappy platinum customer's rating",
     );
     expect(output).toMatch(/topic shop\.public\.orders: 20,\d{3} records/);
     expect(output).not.toContain('\u001b');

@@ -45,9 +45,9 @@ describe('what the demo counts', () => {
   };
   const delivered = (...events: readonly Event[]): Tally => {
     const tally = new Tally();
-    tally.wrote({ c: 1, u: 1, d: 1 });
+    tally.wrote({ c: 1, u: 1, d: 1, unhappy: 1 });
     for (const event of events) tally.saw(record(event));
-    tally.sawJoined({ topic: 'shop.club_orders', key: null, value: Buffer.from('{}') });
+    tally.sawUnhappy({ topic: 'shop.unhappy_platinum_customers', key: null, value: Buffer.from('{}') });
     tally.saw({ topic: 'shop.public.orders', key: Buffer.from('{"id":2}'), value: null });
     return tally;
   };
@@ -64,7 +64,7 @@ describe('what the demo counts', () => {
     expect(tally.topics).toEqual(
       new Map([
         ['shop.public.orders', 5],
-        ['shop.club_orders', 1],
+        ['shop.unhappy_platinum_customers', 1],
       ]),
     );
     expect(summary(tally)).toContain('✓ every row and every change exactly once');
@@ -80,6 +80,12 @@ describe('what the demo counts', () => {
     expect(text).toContain('✗');
     expect(text).toContain(sentence);
     expect(text).not.toContain('✓');
+  });
+
+  it('is not when a rating of an unhappy platinum customer is missing', () => {
+    const tally = delivered(...all);
+    tally.wrote({ c: 0, u: 0, d: 0, unhappy: 1 });
+    expect(summary(tally)).toContain('1 of 2 ratings of unhappy platinum customers came');
   });
 
   it('measures from the commit, and leaves the snapshot out', () => {
