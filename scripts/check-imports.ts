@@ -24,8 +24,10 @@ const INTERFACES: readonly RegExp[] = [
   /^readers\/reader\.ts$/,
   /^snapshot\/snapshot-source\.ts$/,
   /^emitter\/(sink|topic-reader)\.ts$/,
+  // The bytes of Avro, for whoever writes records.
+  /^emitter\/encoders\/(binary-writer|decimal-bytes)\.ts$/,
   /^state\/checkpoint\.ts$/,
-  /^schema\/(connect-schema|column-schema|table-form|source-block|integer-text|schema-names|avro-schema|json-schema|protobuf-schema|registry\/named-schema)\.ts$/,
+  /^schema\/(connect-schema|column-schema|table-form|source-block|integer-text|schema-names|avro-schema|json-schema|protobuf-schema|registry\/(named-schema|record-prefix))\.ts$/,
 ];
 
 /** Settings are data: their types may be named anywhere of the same rank, but nothing of theirs called. */

@@ -54,7 +54,7 @@ export function partsOf<P, S extends SourceInfo>(
     openReader,
     changeOver: (state) => changeOver(settings, state),
     openSink: (signal) => openSink(settings, run.log, signal),
-    misfits: (tables) => misfitsOf(settings, block.schema, tables),
+    misfits: (tables, signal) => misfitsOf(settings, { sourceBlock: block.schema, tables }, signal),
     idleSettings: (tables) => idleSettings(settings, tables),
     openRecords: async (state, misfits, signal) => {
       const { encoding, refusals } = await openEncoding(settings, { state, signal, log: run.log });

@@ -123,7 +123,8 @@ async function look<P, S extends SourceInfo>(
   )) {
     findings.push({ check: 'settings', level: 'warning', message });
   }
-  for (const { table, error } of await misfitsOf(settings, block.schema, await reader.describe(signal))) {
+  const described = { sourceBlock: block.schema, tables: await reader.describe(signal) };
+  for (const { table, error } of await misfitsOf(settings, described, signal)) {
     const finding = findingOf('settings', error);
     // A pipeline that has a checkpoint goes on without the table.
     findings.push(known && table !== null ? { ...finding, level: 'warning' } : finding);

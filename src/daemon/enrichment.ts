@@ -1,6 +1,7 @@
 import { isIncluded, ruledColumn } from '../emitter/transforms/column-rules.ts';
 import type { ShownColumns } from '../enrichment/captured-columns.ts';
 import { type DeclaredEnrichment, declareEnrichment } from '../enrichment/declared.ts';
+import type { RegistryAccess } from '../enrichment/formats/registry-access.ts';
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { TopicAccess } from '../enrichment/topic-queries.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
@@ -10,6 +11,7 @@ import type { Log } from '../observability/log.ts';
 import type { EnrichmentParts } from '../pipeline/attempt-parts.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Settings } from '../settings/settings.ts';
+import { registryClient } from './encodings.ts';
 import { kafkaOptions } from './sinks.ts';
 
 /** Parses the statements; null where there are none. Throws what is wrong with them. */
@@ -43,6 +45,18 @@ function topicAccess(settings: Settings, log: Log): TopicAccess | null {
   };
 }
 
+/** The schema registry, where the settings name one. */
+export async function registryAccess({ emit }: Settings, log: Log): Promise<RegistryAccess | null> {
+  const { registry } = emit;
+  if (registry === null) return null;
+  const { SchemaRegistrar } = await import('../schema/registry/schema-registrar.ts');
+  const client = await registryClient(registry, log);
+  return {
+    reader: client,
+    writer: (state, signal) => new SchemaRegistrar(client, registry, { state, log, signal }),
+  };
+}
+
 /** The stage's code is loaded only where there are statements. */
 export function enrichmentParts<P, S extends SourceInfo>(
   settings: Settings,
@@ -66,6 +80,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
           joinedTables,
           desk,
           topics: topicAccess(settings, log),
+          registry: await registryAccess(settings, log),
         },
         context,
         signal,

@@ -4,20 +4,22 @@ import { Outbox } from '../emitter/transforms/outbox.ts';
 import { UnwrappedFields } from '../emitter/transforms/unwrapped.ts';
 import { nearest } from '../errors/nearest.ts';
 import { asHeadwaterError } from '../errors/headwater-error.ts';
+import type { DeclaredEnrichment } from '../enrichment/declared.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
+import { SILENT } from '../observability/log.ts';
 import type { Misfit } from '../pipeline/attempt-parts.ts';
 import type { ConnectSchema } from '../schema/connect-schema.ts';
 import type { Settings } from '../settings/settings.ts';
 import { ruleSettings } from './emitter-options.ts';
-import { declaredOf, shownColumns } from './enrichment.ts';
+import { declaredOf, registryAccess, shownColumns } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { topicNaming, topicOf } from './topics.ts';
 
 /** `sourceBlock`: of the source, since unwrapped records may show fields of it. */
 export async function misfitsOf(
   settings: Settings,
-  sourceBlock: ConnectSchema,
-  tables: readonly TableSchema[],
+  { sourceBlock, tables }: { readonly sourceBlock: ConnectSchema; readonly tables: readonly TableSchema[] },
+  signal: AbortSignal,
 ): Promise<readonly Misfit[]> {
   const { emit, outbox } = settings;
   const filters = await rowFilters(settings);
@@ -45,18 +47,40 @@ export async function misfitsOf(
   }
   const declared = declaredOf(settings);
   if (declared !== null) {
-    const { checkStatements } = await import('../enrichment/check-statements.ts');
     const topics = new Set(tables.map(({ id }) => topicOf(settings, id)));
-    check(null, () =>
-      checkStatements(declared, {
-        pipeline: settings.name,
-        tables,
-        shown: shownColumns(settings),
-        tableTopics: topics,
-      }),
-    );
+    await statementsFit(settings, { declared, tables, topics }, signal).catch((error: unknown) => {
+      if (signal.aborted) throw error;
+      misfits.push({ table: null, error: asHeadwaterError(error) });
+    });
   }
   return misfits;
+}
+
+interface Statements {
+  readonly declared: DeclaredEnrichment;
+  readonly tables: readonly TableSchema[];
+  /** Topics of the tables' own records. */
+  readonly topics: ReadonlySet<string>;
+}
+
+/** Throws what is wrong with them. */
+async function statementsFit(
+  settings: Settings,
+  { declared, tables, topics }: Statements,
+  signal: AbortSignal,
+): Promise<void> {
+  const { checkStatements } = await import('../enrichment/check-statements.ts');
+  const { inferColumns, NOTHING_INFERRED } = await import('../enrichment/inferred-columns.ts');
+  const registry = await registryAccess(settings, SILENT);
+  const reader = registry?.reader ?? null;
+  checkStatements(declared, {
+    pipeline: settings.name,
+    registry: registry !== null,
+    inferred: await inferColumns(declared, { reader, kept: NOTHING_INFERRED, signal }),
+    tables,
+    shown: shownColumns(settings),
+    tableTopics: topics,
+  });
 }
 
 /** Settings of tables that are not captured: a mask, perhaps, that masks nothing. One sentence each. */

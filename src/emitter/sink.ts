@@ -24,7 +24,7 @@ export interface Sink extends AsyncDisposable {
    */
   check?(topics: readonly string[], signal: AbortSignal): Promise<void>;
   /** Resolves when the topic exists and its partitions are known. Call once per topic, keep the handle. */
-  topic(name: string, purpose: TopicPurpose): Promise<TopicHandle>;
+  topic(name: string, purpose: TopicPurpose, wish?: TopicWish): Promise<TopicHandle>;
   /** Synchronous and cheap: encodes straight into the open block. Throws `delivery.record-too-large` by policy. */
   append(topic: TopicHandle, record: SinkRecord): void;
   /** Back-pressure: undefined means go on; otherwise await before the next batch. */
@@ -58,6 +58,13 @@ export interface TurnTaking {
 
 export type TopicPurpose =
   'table' | 'compacted' | 'transaction' | 'message' | 'heartbeat' | 'schema' | 'notification' | 'dead-letter';
+
+/** How a topic is to be made where it is missing, instead of what the settings say; null: as they say. */
+export interface TopicWish {
+  readonly partitions: number | null;
+  readonly replicas: number | null;
+  readonly config: Readonly<Record<string, string>>;
+}
 
 export interface TopicHandle {
   readonly name: string;

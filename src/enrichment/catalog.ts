@@ -1,6 +1,9 @@
 /** The streams and tables that statements can name. */
+import type { TopicWish } from '../emitter/sink.ts';
 import { nearest } from '../errors/nearest.ts';
 import type { CapturedSource, SqlColumn } from './captured-source.ts';
+import type { Format } from './formats/format.ts';
+import type { TimestampColumn } from './timestamp-column.ts';
 import type { TopicSource } from './topic-source.ts';
 import type { ReadTable } from './table-source.ts';
 import { type SourceText, sqlError } from './sql/sql-error.ts';
@@ -38,11 +41,18 @@ export type Source = StreamSource | TableSource;
 /** Where the rows of a query's stream go, and how they are written. */
 export interface Sinkable {
   readonly topic: string;
-  readonly keyFormat: 'KAFKA' | 'JSON' | 'NONE';
+  readonly keyFormat: Format;
+  readonly valueFormat: Format;
+  /** Of DELIMITED. */
+  readonly delimiter: string;
+  /** Full names of the records in Avro's schemas. */
+  readonly schemaNames: { readonly key: string; readonly value: string };
   readonly fieldCase: 'UPPER' | 'LOWER' | 'SOURCE';
   readonly wrapSingleValue: boolean;
-  /** Index of the column that gives the record's timestamp. */
-  readonly timestampColumn: number | null;
+  /** The column that gives the record's timestamp. */
+  readonly timestamp: TimestampColumn | null;
+  /** How the topic is made where it is missing. */
+  readonly wish: TopicWish;
 }
 
 export class Catalog {

@@ -10,7 +10,7 @@ const NO_JOURNAL: ReplicaJournal = { put: () => {}, delete: () => {}, clear: () 
 /** Throws what is wrong with the statements, given the tables as they are now. */
 export function checkStatements(
   declared: DeclaredEnrichment,
-  context: Pick<ProgramContext, 'pipeline' | 'shown' | 'tableTopics'> & {
+  context: Pick<ProgramContext, 'pipeline' | 'shown' | 'tableTopics' | 'registry' | 'inferred'> & {
     readonly tables: readonly TableSchema[];
   },
 ): void {

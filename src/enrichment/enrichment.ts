@@ -9,10 +9,12 @@ import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { ENRICH_KEY, ENRICH_STATEMENTS_KEY, POSITION_KEY } from '../state/checkpoint.ts';
+import { ENRICH_COLUMNS_KEY, ENRICH_KEY, ENRICH_STATEMENTS_KEY, POSITION_KEY } from '../state/checkpoint.ts';
 import type { ShownColumns } from './captured-columns.ts';
 import type { DeclaredEnrichment } from './declared.ts';
 import { explainQuery } from './explain.ts';
+import type { RegistryAccess } from './formats/registry-access.ts';
+import { inferColumns, parseInferred } from './inferred-columns.ts';
 import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
 import { compileProgram, unreadable } from './program.ts';
@@ -36,6 +38,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly joinedTables: JoinedTablesOptions;
   /** For statements that read topics; null without Kafka. */
   readonly topics: TopicAccess | null;
+  /** Null without a schema registry. */
+  readonly registry: RegistryAccess | null;
   /** Where clients ask; null: nobody can. */
   readonly desk: QueryDesk | null;
   /** Bytes of a transaction's events in memory; for tests. */
@@ -72,7 +76,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
   context: OpenContext<P, S>,
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
-  const { pipeline, declared, shown, block, stateDir, joinedTables, desk } = options;
+  const { pipeline, declared, shown, block, stateDir, joinedTables, registry, desk } = options;
   const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
   const tables = await describe(declared, source, captured, signal);
   const dir = join(stateDir, 'enrich');
@@ -80,8 +84,15 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const stores = opened.use(await openTables({ dir, pipeline, ...joinedTables }));
   const image = new ReplicaImage({ dir, pipeline, epoch, stores });
   const before = parseStatements(known.get(ENRICH_STATEMENTS_KEY));
+  const inferred = await inferColumns(declared, {
+    reader: registry?.reader ?? null,
+    kept: parseInferred(known.get(ENRICH_COLUMNS_KEY)),
+    signal,
+  });
   const program = compileProgram(declared, {
     pipeline,
+    registry: registry !== null,
+    inferred,
     describe: (name) => tables.get(name) ?? null,
     shown,
     journal: image,
@@ -125,11 +136,13 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const topics =
     timeline === null || access === null
       ? null
-      : new TopicQueries({ plans, access, results, processing, timeline, log });
+      : new TopicQueries({ plans, access, registry, results, processing, timeline, log });
   const stage = await EnrichmentStage.open({
     topics,
     timeline,
     program,
+    inferred,
+    schemas: registry?.writer(known, signal) ?? null,
     image,
     restored,
     sink,

@@ -3,7 +3,7 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
 import { CapturedSource, type SqlColumn } from './captured-source.ts';
 import type { ShownColumns } from './captured-columns.ts';
-import { Catalog, type Sinkable, type StreamSource } from './catalog.ts';
+import { Catalog, type StreamSource } from './catalog.ts';
 import {
   capturedTable,
   type Declared,
@@ -17,8 +17,9 @@ import { compileJoins, type JoinPlan } from './join-plan.ts';
 import { type KeyRule, type OutputColumn, type Projection, projectColumns } from './projection.ts';
 import { type GroupPlan, planGroups } from './group-plan.ts';
 import { GroupStore } from './group-store.ts';
-import { isKafkaType } from './formats/kafka-primitive.ts';
+import { type InferredColumns, inferredFor } from './inferred-columns.ts';
 import { Replica, type ReplicaJournal } from './replica.ts';
+import { sinkFormat } from './sink-format.ts';
 import { SelectScope } from './select-scope.ts';
 import type { CreateAs, CreateSource, InsertSelect, Select, SourceRef } from './sql/ast.ts';
 import { compileCondition } from './sql/compile.ts';
@@ -104,6 +105,10 @@ export interface ProgramContext {
   readonly stores: Pick<TableStores, 'table'>;
   /** Topics of the captured tables' own records. */
   readonly tableTopics: ReadonlySet<string>;
+  /** Whether the settings name a schema registry. */
+  readonly registry: boolean;
+  /** Columns of topics that it has given. */
+  readonly inferred: InferredColumns;
   /** Hashes of statements that have been compiled before: where they no longer can, it is the tables that changed. */
   readonly known: ReadonlySet<string>;
 }
@@ -251,7 +256,11 @@ class Compiler {
   }
 
   #createTopicStream(declared: Declared, statement: CreateSource): void {
-    const topic = topicSource(declared, statement);
+    const { inferred, registry } = this.#context;
+    const topic = topicSource(declared, statement, {
+      inferred: (part) => inferredFor(inferred, statement, part),
+      registry,
+    });
     const { source } = declared.parsed;
     if (!this.#isFree(source, statement)) return;
     if (this.#topics.has(topic.topic))
@@ -290,35 +299,9 @@ class Compiler {
     if (this.#context.tableTopics.has(topic) || this.#topics.has(topic) || this.#inputs.has(topic))
       throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
     this.#topics.add(topic);
-    const keys = columns.filter(({ key }) => key);
-    const [first] = keys;
-    const kafka = keys.length === 1 && first !== undefined && isKafkaType(first.type);
-    const keyFormat =
-      properties.written('KEY_FORMAT') ?? (keys.length === 0 ? 'NONE' : kafka ? 'KAFKA' : 'JSON');
-    if (keyFormat === 'KAFKA' && keys.length > 0 && !kafka)
-      throw properties.error(
-        'KEY_FORMAT',
-        "KAFKA holds one key column of type INTEGER, BIGINT, DOUBLE or STRING; write KEY_FORMAT = 'JSON'",
-      );
-    const valueFormat = properties.written('VALUE_FORMAT');
-    if (valueFormat !== null && valueFormat !== 'JSON')
-      throw notSupported(
-        source,
-        properties.at('VALUE_FORMAT'),
-        `values are written as JSON in this version, not ${valueFormat}`,
-      );
-    const timestamp = properties.text('TIMESTAMP')?.toUpperCase() ?? null;
-    const timestampColumn = columns.findIndex((column) => column.name === timestamp);
-    const timestampType = columns[timestampColumn]?.type.kind;
-    if (timestamp !== null && timestampType !== 'BIGINT' && timestampType !== 'TIMESTAMP')
-      throw properties.error('TIMESTAMP', `TIMESTAMP names a BIGINT or TIMESTAMP column of the result`);
-    const sink: Sinkable = {
-      topic,
-      keyFormat,
-      fieldCase: properties.choice('FIELD_CASE', ['UPPER', 'LOWER', 'SOURCE']) ?? 'UPPER',
-      wrapSingleValue: properties.flag('WRAP_SINGLE_VALUE') ?? true,
-      timestampColumn: timestampColumn < 0 ? null : timestampColumn,
-    };
+    const from = this.#catalog.find(select.from.name, { source, offset: select.from.at });
+    const { registry } = this.#context;
+    const sink = sinkFormat(properties, { name, topic, columns, from, registry });
     const onError = properties.choice('ON_ERROR', ['LOG', 'STOP', 'DLQ']) ?? 'LOG';
     if (onError === 'DLQ')
       throw notSupported(source, properties.at('ON_ERROR'), 'ON_ERROR is LOG or STOP in this version');

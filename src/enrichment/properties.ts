@@ -3,20 +3,16 @@ import { nearest } from '../errors/nearest.ts';
 import type { Property } from './sql/ast.ts';
 import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
 
-const FORMATS = ['KAFKA', 'JSON', 'DELIMITED', 'NONE'] as const;
-const LATER_FORMATS: ReadonlySet<string> = new Set(['AVRO', 'JSON_SR', 'PROTOBUF', 'PROTOBUF_NOSR']);
+const FORMATS = ['KAFKA', 'JSON', 'AVRO', 'DELIMITED', 'NONE'] as const;
+const LATER_FORMATS: ReadonlySet<string> = new Set(['JSON_SR', 'PROTOBUF', 'PROTOBUF_NOSR']);
 
 /** What section 4 of the dialect knows and this version does not follow. */
 const LATER: ReadonlyMap<string, string> = new Map([
-  ['PARTITIONS', 'topics are created as emit.kafka.topics says'],
-  ['REPLICAS', 'topics are created as emit.kafka.topics says'],
-  ['RETENTION_MS', 'topics are created as emit.kafka.topics says'],
-  ['CLEANUP_POLICY', 'topics are created as emit.kafka.topics says'],
-  ['VALUE_DELIMITER', 'results are written as JSON in this version'],
+  ['RETENTION_MS', 'it is of the topics of results'],
+  ['CLEANUP_POLICY', 'it is of the topics of results'],
   ['WINDOW_TYPE', 'windows are not in this version'],
   ['WINDOW_SIZE', 'windows are not in this version'],
   ['HISTORY', 'tables keep no old versions in this version'],
-  ['TIMESTAMP_FORMAT', 'TIMESTAMP names a BIGINT or TIMESTAMP column in this version'],
 ]);
 
 export function isTopicName(topic: string): boolean {
@@ -67,17 +63,6 @@ export class Properties {
     throw sqlError(this.#source, this.at(key), `${key} is one of ${choices.join(', ')}`);
   }
 
-  /** As `format`, of what this version writes. */
-  written(key: 'KEY_FORMAT' | 'VALUE_FORMAT'): 'KAFKA' | 'JSON' | 'NONE' | null {
-    const format = this.format(key);
-    if (format !== 'DELIMITED') return format;
-    throw notSupported(
-      this.#source,
-      this.at(key),
-      'results are not written as DELIMITED in this version; write JSON',
-    );
-  }
-
   /** KEY_FORMAT, VALUE_FORMAT and FORMAT for both. */
   format(key: 'KEY_FORMAT' | 'VALUE_FORMAT'): (typeof FORMATS)[number] | null {
     const both = this.#values.has('FORMAT');
@@ -90,7 +75,7 @@ export class Properties {
       throw notSupported(
         this.#source,
         this.at(used),
-        `the format ${text} is not in this version; write JSON`,
+        `the format ${text} is not in this version; write AVRO or JSON`,
       );
     return this.choice(used, FORMATS);
   }
@@ -110,10 +95,10 @@ export class Properties {
     throw this.error(key, notATopic(topic));
   }
 
-  /** VALUE_DELIMITER: one character, or its name. */
-  delimiter(): string {
+  /** VALUE_DELIMITER: one character, or its name; null where it is not set. */
+  delimiter(): string | null {
     const text = this.text('VALUE_DELIMITER');
-    if (text === null) return ',';
+    if (text === null) return null;
     if (text.toUpperCase() === 'SPACE') return ' ';
     if (text.toUpperCase() === 'TAB') return '\t';
     if (text.length === 1 && text !== '"') return text;

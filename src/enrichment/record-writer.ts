@@ -1,74 +1,95 @@
 /** Rows of a query's result → records of its topic. */
 import type { SinkRecord } from '../emitter/sink.ts';
+import { renderAvroSchema } from '../schema/avro-schema.ts';
+import { registeredPrefix } from '../schema/registry/record-prefix.ts';
 import type { SqlColumn } from './captured-source.ts';
 import type { Sinkable } from './catalog.ts';
-import { kafkaBytes } from './formats/kafka-primitive.ts';
-import { type SqlType, STRING } from './sql/sql-type.ts';
+import { avroSchema } from './formats/avro-writer.ts';
+import { partWriter, type PartOptions, type WritePart, type WrittenColumn } from './formats/part-writer.ts';
+import type { SchemaWriter } from './formats/registry-access.ts';
 import type { SqlValue } from './sql/value.ts';
-import { type JsonWriter, jsonWriter, type Spelling } from './value-json.ts';
+import type { Spelling } from './value-json.ts';
 
-interface Field {
-  readonly index: number;
-  readonly lead: string;
-  readonly write: JsonWriter;
+/** Registers the schemas of the topic's records where they have any. `schemas` is null without a registry. */
+export async function recordWriter(
+  columns: readonly SqlColumn[],
+  sink: Sinkable,
+  schemas: SchemaWriter | null,
+): Promise<RecordWriter> {
+  const spelling = spellingOf(sink);
+  const written = (key: boolean): readonly WrittenColumn[] => writtenColumns(columns, sink, key);
+  const options = async (part: 'key' | 'value'): Promise<PartOptions> => {
+    const format = part === 'key' ? sink.keyFormat : sink.valueFormat;
+    const own = written(part === 'key');
+    const bare = part === 'key' ? own.length === 1 : !sink.wrapSingleValue && own.length === 1;
+    let prefix: Uint8Array | null = null;
+    if (format === 'AVRO' && own.length > 0) {
+      if (schemas === null) throw new TypeError('AVRO needs a registry.');
+      const name = sink.schemaNames[part];
+      const text = renderAvroSchema(avroSchema(own, { name, bare, spelling }));
+      prefix = registeredPrefix(
+        await schemas.id({ topic: sink.topic, part }, { type: 'AVRO', text, references: [], name }),
+      );
+    }
+    return {
+      format: own.length === 0 && part === 'key' ? 'NONE' : format,
+      delimiter: sink.delimiter,
+      bare,
+      spelling,
+      prefix,
+    };
+  };
+  const [key, value] = [await options('key'), await options('value')];
+  return new RecordWriter(sink, {
+    key: partWriter(written(true), key),
+    /** A record without key columns that are set has no key. */
+    keyIndex: written(true).length === 1 ? (written(true)[0]?.index ?? null) : null,
+    value: partWriter(written(false), value),
+  });
+}
+
+function spellingOf({ fieldCase }: Sinkable): Spelling {
+  return fieldCase === 'LOWER' ? (name) => name.toLowerCase() : (name) => name;
+}
+
+function writtenColumns(
+  columns: readonly SqlColumn[],
+  sink: Sinkable,
+  ofKey: boolean,
+): readonly WrittenColumn[] {
+  const spelling = spellingOf(sink);
+  return columns.flatMap(({ name, spelling: own, type, key }, index) =>
+    key === ofKey ? [{ index, type, label: sink.fieldCase === 'SOURCE' ? own : spelling(name) }] : [],
+  );
+}
+
+interface Parts {
+  readonly key: WritePart;
+  /** Of a single key column: where it is NULL there is no key. */
+  readonly keyIndex: number | null;
+  readonly value: WritePart;
 }
 
 export class RecordWriter {
-  readonly #value: readonly Field[];
-  readonly #key: readonly Field[];
-  readonly #keyTypes: readonly SqlType[];
-  readonly #sink: Sinkable;
-  readonly #bare: boolean;
+  readonly #parts: Parts;
+  readonly #timestamp: Sinkable['timestamp'];
 
-  constructor(columns: readonly SqlColumn[], sink: Sinkable) {
-    const spelling: Spelling = sink.fieldCase === 'LOWER' ? (name) => name.toLowerCase() : (name) => name;
-    const fields = columns.map(({ name, spelling: own, type, key }, index) => ({
-      key,
-      type,
-      index,
-      label: JSON.stringify(sink.fieldCase === 'SOURCE' ? own : spelling(name)),
-      write: jsonWriter(type, spelling),
-    }));
-    const lead = ({ index, label, write }: (typeof fields)[number], i: number): Field => ({
-      index,
-      lead: `${i === 0 ? '{' : ','}${label}:`,
-      write,
-    });
-    const keys = fields.filter(({ key }) => key);
-    this.#key = keys.map(lead);
-    this.#keyTypes = keys.map(({ type }) => type);
-    this.#value = fields.filter(({ key }) => !key).map(lead);
-    this.#sink = sink;
-    this.#bare = !sink.wrapSingleValue && this.#value.length === 1;
+  constructor({ timestamp }: Sinkable, parts: Parts) {
+    this.#timestamp = timestamp;
+    this.#parts = parts;
   }
 
   /**
-   * Fills the record; `row` null is a record without value, whose key is `keyed`'s.
+   * Fills the record; `row` null is a record without value, whose key is `keyed`'s. Bytes are valid until the next call.
    */
   write(record: SinkRecord, row: readonly SqlValue[] | null, { keyed, timeMs, window }: RecordContext): void {
-    const key = this.#keyOf(keyed);
+    const { key: writeKey, keyIndex, value: writeValue } = this.#parts;
+    const key = keyIndex !== null && (keyed[keyIndex] ?? null) === null ? null : writeKey(keyed);
     record.key = window === null || key === null ? key : windowedKey(key, window);
-    record.value = row === null ? null : this.#valueOf(row);
-    const { timestampColumn } = this.#sink;
-    const own = timestampColumn === null || row === null ? null : row[timestampColumn];
-    record.timestamp = own == null ? timeMs : Number(own);
-  }
-
-  #valueOf(row: readonly SqlValue[]): string {
-    const [only] = this.#value;
-    if (this.#bare && only !== undefined) return only.write(row[only.index] ?? null);
-    return object(this.#value, row);
-  }
-
-  #keyOf(row: readonly SqlValue[]): string | Uint8Array | null {
-    const [first] = this.#key;
-    if (first === undefined || this.#sink.keyFormat === 'NONE') return null;
-    if (this.#key.length > 1) return object(this.#key, row);
-    const value = row[first.index] ?? null;
-    if (value === null) return null;
-    return this.#sink.keyFormat === 'KAFKA'
-      ? kafkaBytes(this.#keyTypes[0] ?? STRING, value)
-      : first.write(value);
+    record.value = row === null ? null : writeValue(row);
+    const timestamp = this.#timestamp;
+    const own = timestamp === null || row === null ? null : (row[timestamp.index] ?? null);
+    record.timestamp = own === null ? timeMs : (timestamp?.read(own) ?? timeMs);
   }
 }
 
@@ -94,11 +115,4 @@ function windowedKey(key: string | Uint8Array, { start, end, session }: RecordWi
   if (session) at = windowed.writeBigInt64BE(BigInt(end), at);
   windowed.writeBigInt64BE(BigInt(start), at);
   return windowed;
-}
-
-function object(fields: readonly Field[], row: readonly SqlValue[]): string {
-  if (fields.length === 0) return '{}';
-  let text = '';
-  for (const { index, lead, write } of fields) text += lead + write(row[index] ?? null);
-  return `${text}}`;
 }

@@ -13,11 +13,13 @@ import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/checkpoint.ts';
+import { ENRICH_COLUMNS_KEY, ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../state/checkpoint.ts';
 import { CapturedSource } from './captured-source.ts';
 import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from './group-store.ts';
 import type { ReplicaImage } from './image.ts';
 import type { TableState } from './state/table-store.ts';
+import type { SchemaWriter } from './formats/registry-access.ts';
+import { type InferredColumns, inferredText } from './inferred-columns.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
 import { LiveQueries, type Taps } from './queries/live-queries.ts';
@@ -45,6 +47,10 @@ const EVENTS_A_BREATH = 1_000;
 
 export interface StageOptions<P, S extends SourceInfo> {
   readonly program: Program;
+  /** Columns of topics that the registry has given. */
+  readonly inferred: InferredColumns;
+  /** For the schemas of results; null without a registry. */
+  readonly schemas: SchemaWriter | null;
   readonly image: ReplicaImage;
   /** Tables of which the snapshot reads some rows only: joined ones are read by ourselves. */
   readonly partly: ReadonlyMap<string, string>;
@@ -224,8 +230,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   /** Opens the topics of the results. */
   static async open<P, S extends SourceInfo>(options: StageOptions<P, S>): Promise<EnrichmentStage<P, S>> {
-    const { program, sink, results } = options;
-    const outputs = await openOutputs([...ofLog(program), ...program.tables], sink, results);
+    const { program, sink, results, schemas } = options;
+    const outputs = await openOutputs([...ofLog(program), ...program.tables], { sink, results, schemas });
     return new EnrichmentStage(options, outputs);
   }
 
@@ -391,6 +397,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     const { compiled, paused } = this.#options.program;
     const restored = new Set([...this.#queries.restored, ...this.#tables.restored.map(checkpointName)]);
     for (const { target } of paused) if (target !== null) restored.add(checkpointName(target));
+    for (const [key, value] of this.#options.schemas?.takeChanged() ?? []) state.set(key, value);
+    state.set(ENRICH_COLUMNS_KEY, inferredText(this.#options.inferred));
     state.set(ENRICH_STATEMENTS_KEY, JSON.stringify({ compiled, paused: paused.map(({ hash }) => hash) }));
     const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
     for (const key of forgottenTables(checkpoint.known, prefixes, restored)) state.set(key, null);

@@ -6,25 +6,35 @@ import { Aggregation } from './aggregation.ts';
 import type { StreamSource } from './catalog.ts';
 import { checkpointName, type GroupStore } from './group-store.ts';
 import type { ProcessingLog } from './processing-log.ts';
+import type { SchemaWriter } from './formats/registry-access.ts';
 import type { QueryPlan } from './program.ts';
 import type { ResultTable } from './queries/result-table.ts';
 import { OutputStream, Query } from './query.ts';
-import { RecordWriter } from './record-writer.ts';
+import { recordWriter } from './record-writer.ts';
 import type { Problem } from './sql/frame.ts';
 
 export type Outputs = ReadonlyMap<StreamSource, OutputStream>;
 
-/** Opens the topics of the results. */
+/** Opens the topics of the results, and registers the schemas of their records. */
 export async function openOutputs(
   plans: readonly { readonly target: StreamSource }[],
-  sink: Sink,
-  results: ReadonlyMap<StreamSource, ResultTable>,
+  {
+    sink,
+    results,
+    schemas,
+  }: {
+    readonly sink: Sink;
+    readonly results: ReadonlyMap<StreamSource, ResultTable>;
+    /** Null without a registry. */
+    readonly schemas: SchemaWriter | null;
+  },
 ): Promise<Outputs> {
   const outputs = new Map<StreamSource, OutputStream>();
   for (const { target } of plans) {
     if (target.sink === null || outputs.has(target)) continue;
-    const topic = await sink.topic(target.sink.topic, target.kept ? 'compacted' : 'table');
-    const writer = new RecordWriter(target.columns, target.sink);
+    const writer = await recordWriter(target.columns, target.sink, schemas);
+    const { topic: name, wish } = target.sink;
+    const topic = await sink.topic(name, target.kept ? 'compacted' : 'table', wish);
     outputs.set(target, new OutputStream({ sink, topic }, writer, results.get(target) ?? null));
   }
   return outputs;

@@ -13,6 +13,7 @@ import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX } from './group-store.ts';
+import type { RegistryAccess } from './formats/registry-access.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
 import type { ResultTable } from './queries/result-table.ts';
@@ -39,6 +40,8 @@ export interface TopicAccess {
 export interface TopicQueriesOptions {
   readonly plans: readonly QueryPlan[];
   readonly access: TopicAccess;
+  /** Null without a schema registry. */
+  readonly registry: RegistryAccess | null;
   /** Rows of the tables that they make, for clients that ask. */
   readonly results: ReadonlyMap<StreamSource, ResultTable>;
   readonly processing: ProcessingLog;
@@ -118,7 +121,7 @@ export class TopicQueries implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const { access, plans, results, processing, timeline, log } = this.#options;
+    const { access, plans, results, processing, timeline, registry, log } = this.#options;
     await using resources = new AsyncDisposableStack();
     const sink = resources.use(await access.openSink(signal));
     sink.failed.catch((error: unknown) => {
@@ -129,7 +132,8 @@ export class TopicQueries implements AsyncDisposable {
       onWaiting: () => log.info({}, 'another instance works off the topics of the statements; waiting'),
     });
     const epoch = epochOf(known.get(TOPICS_KEY)) + 1;
-    const outputs = await openOutputs(plans, sink, results);
+    const schemas = registry?.writer(known, signal) ?? null;
+    const outputs = await openOutputs(plans, { sink, results, schemas });
     const checkpoint = { known, continuous: true, epoch };
     const queries = new StreamQueries(plans, { outputs, processing, ahead: new Set(), checkpoint, log });
     for (const { target, store } of plans) results.get(target)?.restore(store?.shown() ?? []);
@@ -149,6 +153,7 @@ export class TopicQueries implements AsyncDisposable {
         {
           plan,
           source,
+          schemas: { reader: registry?.reader ?? null, signal },
           query,
           reader,
           sink,
@@ -169,7 +174,8 @@ export class TopicQueries implements AsyncDisposable {
     this.#inputs = inputs;
     this.#queries = queries;
     this.#sink = sink;
-    const first = new Map<string, string | null>([[TOPICS_KEY, JSON.stringify({ v: 1, epoch })]]);
+    const first = new Map<string, string | null>(schemas?.takeChanged());
+    first.set(TOPICS_KEY, JSON.stringify({ v: 1, epoch }));
     const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
     for (const key of forgottenTables(known, prefixes, queries.restored)) first.set(key, null);
     for (const key of known.keys())

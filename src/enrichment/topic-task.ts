@@ -2,7 +2,7 @@
 import type { Sink } from '../emitter/sink.ts';
 import type { Fetched, TopicReader, TopicRecord } from '../emitter/topic-reader.ts';
 import type { StreamEvent } from './event.ts';
-import { type PartReader, partReader } from './formats/format.ts';
+import { type PartReader, partReader, type ReadSchemas } from './formats/format.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
 import { type OutputStream, type Query, stopped } from './query.ts';
@@ -44,6 +44,7 @@ interface PartitionState {
 export interface TopicTaskOptions {
   readonly plan: QueryPlan;
   readonly source: TopicSource;
+  readonly schemas: ReadSchemas;
   readonly query: Query;
   readonly reader: TopicReader;
   readonly sink: Sink;
@@ -84,10 +85,12 @@ export class TopicTask {
     this.#key = partReader(
       columns.filter(({ key }) => key),
       { format: keyFormat, delimiter, bare: this.#keyIndexes.length === 1 },
+      options.schemas,
     );
     this.#value = partReader(
       columns.filter(({ key }) => !key),
       { format: valueFormat, delimiter, bare: !wrapSingleValue },
+      options.schemas,
     );
     this.#cursor = options.timeline?.cursor() ?? null;
     this.#ends = ends;
@@ -114,7 +117,7 @@ export class TopicTask {
     reader.start(this.offsets);
     let waits = false;
     while (!signal.aborted) {
-      for (const fetched of await reader.poll(waits ? WAITING_MS : IDLE_MS)) this.#take(fetched);
+      for (const fetched of await reader.poll(waits ? WAITING_MS : IDLE_MS)) await this.#take(fetched);
       if (signal.aborted) return;
       for (;;) {
         const { worked, more } = this.#work(EVENTS_A_BREATH);
@@ -134,11 +137,17 @@ export class TopicTask {
     return this.#partitions.every(({ waiting, first }) => first >= waiting.length);
   }
 
-  #take({ partition: index, records, position, atEnd }: Fetched): void {
+  async #take({ partition: index, records, position, atEnd }: Fetched): Promise<void> {
     const partition = this.#partitions[index];
     if (partition === undefined) return;
     const arrived = performance.now();
-    for (const record of records) partition.waiting.push(this.#read(record, arrived));
+    for (const record of records) {
+      const { key, value } = record;
+      // A schema that has not been met yet.
+      for (const wait of [key && this.#key.prepare?.(key), value && this.#value.prepare?.(value)])
+        if (wait != null) await wait;
+      partition.waiting.push(this.#read(record, arrived));
+    }
     partition.fetched = position;
     partition.atEnd = atEnd;
     if (partition.first >= partition.waiting.length) this.#emptied(partition);

@@ -27,7 +27,7 @@ export interface AttemptParts<P, S extends SourceInfo> {
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
   /** Where the settings do not fit the tables, which are as the source has them now. */
-  misfits(tables: readonly TableSchema[]): Promise<readonly Misfit[]>;
+  misfits(tables: readonly TableSchema[], signal: AbortSignal): Promise<readonly Misfit[]>;
   /** Settings of tables that are not among these, in a sentence each. */
   idleSettings(captured: readonly TableId[]): readonly string[];
   /** Recovers how records are written from the durable state; asks the schema registry where there is one. */

@@ -85,7 +85,8 @@ function recordText(schema: ConnectSchema, context: Context, properties: string)
   });
   const head = `{"type":"record","name":${JSON.stringify(name)}`;
   const space = inherited || namespace === null ? '' : `,"namespace":${JSON.stringify(namespace)}`;
-  return `${head}${space},"fields":[${fields.join(',')}]${properties}}`;
+  const beside = schema.mapEntry === true ? ',"connect.internal.type":"MapEntry"' : properties;
+  return `${head}${space},"fields":[${fields.join(',')}]${beside}}`;
 }
 
 function decimalProperties(schema: ConnectSchema): string[] {

@@ -31,6 +31,8 @@ export interface ConnectSchema {
   readonly items?: ConnectSchema;
   /** Of structs, in order. */
   readonly fields?: readonly ConnectField[];
+  /** Structs: key and value of a map whose keys are not required text, as AvroData writes it. Avro alone asks. */
+  readonly mapEntry?: true;
 }
 
 export interface ConnectField {

@@ -28,7 +28,7 @@ export async function resolveEmit(shape: FileShape, context: ResolveContext): Pr
   return {
     sink,
     format: emit.format,
-    registry: await resolveRegistry(emit, context),
+    registry: await resolveRegistry(shape, context),
     topic: emit.topic,
     delivery: sink.kind === 'stdout' ? 'at-least-once' : emit.delivery,
     profile: emit.profile,

@@ -8,17 +8,17 @@ import { Secret } from './secret.ts';
 import type { RegistrySettings } from './settings.ts';
 import { readToken } from './token-file.ts';
 
-type EmitShape = FileShape['emit'];
-type RegistryShape = NonNullable<EmitShape['registry']>;
+type RegistryShape = NonNullable<FileShape['emit']['registry']>;
 
 const PATH: Path = ['emit', 'registry'];
 
-/** Null where the format needs no registry. */
+/** Null where neither the format needs a registry nor a statement may. */
 export async function resolveRegistry(
-  { format, registry }: EmitShape,
+  { emit, enrich }: FileShape,
   context: ResolveContext,
 ): Promise<RegistrySettings | null> {
   const { document } = context;
+  const { format, registry } = emit;
   const needed = format === 'avro' || format === 'protobuf' || format === 'json-schema';
   if (registry === undefined) {
     if (needed)
@@ -29,8 +29,8 @@ export async function resolveRegistry(
       );
     return null;
   }
-  if (!needed) {
-    const message = `emit.registry is for the formats avro, protobuf and json-schema; emit.format is ${format}`;
+  if (!needed && enrich === undefined) {
+    const message = `emit.registry is for the formats avro, protobuf and json-schema, and for statements of enrich.sql; emit.format is ${format}`;
     document.problem('settings.invalid', PATH, message, { atKey: true });
     return null;
   }

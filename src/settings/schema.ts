@@ -245,7 +245,9 @@ const emit = block({
     ),
   registry: registry
     .optional()
-    .describe('The schema registry of the formats avro, protobuf and json-schema.'),
+    .describe(
+      'The schema registry of the formats avro, protobuf and json-schema, and of statements with AVRO.',
+    ),
   topic: text('a template such as {name}.{schema}.{table}')
     .default('{name}.{schema}.{table}')
     .describe('Topic of a table; {name}, {schema} and {table} are filled in.'),

@@ -36,6 +36,8 @@ export const SNAPSHOT_PAUSED_KEY = 'snapshot-paused';
 export const SCHEMA_PREFIX = 'schema/';
 export const ENRICH_KEY = 'enrich';
 export const ENRICH_STATEMENTS_KEY = 'enrich-statements';
+/** Columns of topics that the registry has given (enrichment/inferred-columns.ts). */
+export const ENRICH_COLUMNS_KEY = 'enrich-columns';
 export const HISTORY_PREFIX = 'history/';
 export const FOLLOWED_PREFIX = 'followed/';
 export const REGISTRY_PREFIX = 'registry/';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
 import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { openEnrichment } from '../../src/enrichment/enrichment.ts';
+import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
 import { QueryDesk } from '../../src/enrichment/queries/query-desk.ts';
 import type { EnrichmentStage } from '../../src/enrichment/stage.ts';
 import type { Batch } from '../../src/model/batch.ts';
@@ -106,6 +107,7 @@ export interface RigOptions {
   /** Joined tables on disk. */
   readonly durable?: boolean;
   readonly memoryLimit?: number;
+  readonly registry?: RegistryAccess;
 }
 
 /** The durable side: what a sink keeps, and the log. Attempts come and go. */
@@ -162,6 +164,7 @@ export class EnrichmentRig implements Disposable {
           mostStaged: 4,
         },
         topics: null,
+        registry: this.options.registry ?? null,
         desk: this.desk,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),
       },

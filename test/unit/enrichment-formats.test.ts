@@ -15,13 +15,15 @@ import {
 } from '../../src/enrichment/sql/sql-type.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
 
+const NO_SCHEMAS = { reader: null, signal: new AbortController().signal };
+
 function read(
   format: Format,
   types: readonly SqlType[],
   text: string | Uint8Array,
 ): readonly unknown[] | null {
   const columns = types.map((type, i) => ({ name: `C${i}`, type }));
-  const reader = partReader(columns, { format, delimiter: ',', bare: false });
+  const reader = partReader(columns, { format, delimiter: ',', bare: false }, NO_SCHEMAS);
   const values: SqlValue[] = [];
   return reader.read(Buffer.from(text), values)
     ? values.map((value) => (value instanceof Decimal || Array.isArray(value) ? value.toString() : value))

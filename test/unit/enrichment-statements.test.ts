@@ -1,3 +1,4 @@
+import { NOTHING_INFERRED } from '../../src/enrichment/inferred-columns.ts';
 import { describe, expect, it } from 'vitest';
 import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { MemoryTables } from '../../src/enrichment/state/memory-tables.ts';
@@ -42,6 +43,8 @@ function compile(sql: string, dialect: 'friendly' | 'ksqldb' = 'friendly'): Prog
       shown: (each) => each.columns.map((column, index) => ({ index, column, write: null })),
       journal: { put: ignore, delete: ignore, clear: ignore },
       stores: new MemoryTables({ limit: Infinity, onExceeded: ignore }),
+      registry: false,
+      inferred: NOTHING_INFERRED,
       tableTopics: new Set(['shop.public.ratings']),
       known: new Set(),
     },
@@ -336,12 +339,16 @@ describe('errors point to what is wrong and say what was probably meant', () => 
     ],
     [
       `CREATE STREAM a WITH (VALUE_FORMAT = 'AVRO') AS SELECT * FROM ratings;`,
-      'the format AVRO is not in this version',
+      'AVRO needs a schema registry, and the settings name none',
+    ],
+    [
+      `CREATE STREAM a WITH (VALUE_FORMAT = 'PROTOBUF') AS SELECT * FROM ratings;`,
+      'the format PROTOBUF is not in this version',
     ],
     [`CREATE STREAM a WITH (KAFKA_TOPC = 'x') AS SELECT * FROM ratings;`, 'did you mean KAFKA_TOPIC?'],
     [
-      `CREATE STREAM a WITH (PARTITIONS = 3) AS SELECT * FROM ratings;`,
-      'topics are created as emit.kafka.topics says',
+      `CREATE STREAM a WITH (PARTITIONS = 0) AS SELECT * FROM ratings;`,
+      'PARTITIONS takes a whole number of at least 1',
     ],
     [
       `CREATE STREAM a WITH (KAFKA_TOPIC = 'shop.public.ratings') AS SELECT * FROM ratings;`,

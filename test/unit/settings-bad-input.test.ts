@@ -119,7 +119,7 @@ const BAD: readonly Bad[] = [
     what: 'a registry for a format that has none',
     yaml: `${GOOD}  registry: { url: 'http://r:8081' }\n`,
     line: 7,
-    says: 'emit.registry is for the formats avro, protobuf and json-schema; emit.format is json',
+    says: 'emit.registry is for the formats avro, protobuf and json-schema, and for statements of enrich.sql; emit.format is json',
   },
   {
     what: 'a password in the registry’s URL',

@@ -198,7 +198,8 @@ export class BinaryWriter {
     if (this.#buffer.length - this.#at <= size) this.#grow(size + 1);
     const buffer = this.#buffer;
     buffer[this.#at] = size << shift;
-    let rest = n < 0 ? n + 2 * limit : n;
+    // Rounding down leaves the sign in what is left.
+    let rest = n;
     for (let at = this.#at + size; at > this.#at; at--) {
       const next = Math.floor(rest / 256);
       buffer[at] = rest - next * 256;

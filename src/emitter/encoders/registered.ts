@@ -4,6 +4,7 @@ import type { ConnectSchema } from '../../schema/connect-schema.ts';
 import { renderAvroSchema } from '../../schema/avro-schema.ts';
 import { renderJsonSchema } from '../../schema/json-schema.ts';
 import { renderProtobufSchema } from '../../schema/protobuf-schema.ts';
+import { registeredPrefix } from '../../schema/registry/record-prefix.ts';
 import type { NamedSchema, SchemaPlace, SchemaReference } from '../../schema/registry/named-schema.ts';
 import { adjustNames, checkNames, type NameAdjustment } from '../../schema/schema-names.ts';
 import { AvroStructEncoder, AvroTableEncoder } from './avro.ts';
@@ -41,13 +42,6 @@ export function registeredEncoding(options: RegisteredOptions): Encoding {
     case 'json-schema':
       return jsonSchemaEncoding(options);
   }
-}
-
-/** The magic byte, and the id as four bytes, most significant first. */
-export function registeredPrefix(id: number): Buffer {
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(id, 1);
-  return prefix;
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -27,3 +27,13 @@ export function splitDelimited(text: string, delimiter: string): readonly (strin
     at++;
   }
 }
+
+/** One line that `splitDelimited` gives back as it was: null is empty, and an empty text quoted. */
+export function joinDelimited(fields: readonly (string | null)[], delimiter: string): string {
+  return fields.map((field) => (field === null ? '' : quoted(field, delimiter))).join(delimiter);
+}
+
+function quoted(field: string, delimiter: string): string {
+  if (field !== '' && !field.includes(delimiter) && !/["\r\n]/.test(field)) return field;
+  return `"${field.replaceAll('"', '""')}"`;
+}

@@ -2,12 +2,14 @@
 import { explicit } from '../sql/cast.ts';
 import { type SqlType, STRING } from '../sql/sql-type.ts';
 import type { SqlValue } from '../sql/value.ts';
+import { AvroPart } from './avro-part.ts';
 import { splitDelimited } from './delimited.ts';
 import { parseJson } from './exact-json.ts';
 import { FieldReader, isObject, type JsonReader, jsonReader } from './json-values.ts';
 import { kafkaValue } from './kafka-primitive.ts';
+import type { SchemaReader } from './registry-access.ts';
 
-export type Format = 'JSON' | 'DELIMITED' | 'KAFKA' | 'NONE';
+export type Format = 'JSON' | 'AVRO' | 'DELIMITED' | 'KAFKA' | 'NONE';
 
 export interface FormatColumn {
   readonly name: string;
@@ -18,6 +20,17 @@ export interface FormatColumn {
 export interface PartReader {
   /** Appends a value for each column; false where the bytes are not what the columns say. */
   read(bytes: Uint8Array, into: SqlValue[]): boolean;
+  /**
+   * Of formats with schemas: gets what the record needs to be read. Null where that is here; to be called, and awaited,
+   * before `read`.
+   */
+  prepare?(bytes: Uint8Array): Promise<void> | null;
+}
+
+/** The registry, for formats with schemas; null where the settings name none. */
+export interface ReadSchemas {
+  readonly reader: SchemaReader | null;
+  readonly signal: AbortSignal;
 }
 
 export interface FormatOptions {
@@ -27,11 +40,18 @@ export interface FormatOptions {
   readonly bare: boolean;
 }
 
-export function partReader(columns: readonly FormatColumn[], options: FormatOptions): PartReader {
+export function partReader(
+  columns: readonly FormatColumn[],
+  options: FormatOptions,
+  { reader, signal }: ReadSchemas,
+): PartReader {
   if (columns.length === 0) return { read: () => true };
   switch (options.format) {
     case 'JSON':
       return new JsonPart(columns, options.bare);
+    case 'AVRO':
+      if (reader === null) throw new TypeError('AVRO needs a registry.');
+      return new AvroPart(columns, reader, signal);
     case 'DELIMITED':
       return new DelimitedPart(columns, options.delimiter);
     case 'KAFKA':
@@ -95,6 +115,11 @@ class DelimitedPart implements PartReader {
     this.#converters = columns.map(({ type }) => {
       if (type.kind === 'BYTES') return (text) => Buffer.from(text, 'base64');
       const convert = explicit(STRING, type);
+      if (type.kind === 'DOUBLE')
+        return (text) => (/^(?:NaN|-?Infinity)$/.test(text) ? Number(text) : convert?.(text));
+      // As they are written: days, and milliseconds.
+      if (type.kind === 'DATE' || type.kind === 'TIME' || type.kind === 'TIMESTAMP')
+        return (text) => (/^-?[0-9]{1,16}$/.test(text) ? Number(text) : convert?.(text));
       return (text) => convert?.(text);
     });
   }

@@ -45,8 +45,10 @@ export function jsonReader(type: SqlType): JsonReader {
     case 'DATE':
     case 'TIME':
     case 'TIMESTAMP':
-      return (json) =>
-        typeof json === 'number' ? (Number.isSafeInteger(json) ? json : undefined) : fromText(json);
+      return (json) => {
+        const n = json instanceof ExactNumber ? Number(json.text) : json;
+        return typeof n === 'number' ? (Number.isSafeInteger(n) ? n : undefined) : fromText(n);
+      };
     case 'ARRAY': {
       const read = jsonReader(type.element);
       return (json) => {

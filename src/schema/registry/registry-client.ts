@@ -107,6 +107,23 @@ export class RegistryClient {
     return versionIn(answer);
   }
 
+  /** The schema that records name by this id; null where there is none. */
+  async byId(id: number, signal: AbortSignal): Promise<SchemaText | null> {
+    const answer = await this.#ask({ method: 'GET', path: `/schemas/ids/${id}` }, signal);
+    if (answer.status === 404 && isMissing(answer)) return null;
+    if (answer.status !== 200) throw unexpected(answer, `asking for the schema ${id}`);
+    return schemaIn(answer);
+  }
+
+  /** A version of a subject, as others refer to it; null where there is none. */
+  async version(subject: string, version: number, signal: AbortSignal): Promise<SchemaText | null> {
+    const path = `/subjects/${encodeURIComponent(subject)}/versions/${version}`;
+    const answer = await this.#ask({ method: 'GET', path }, signal);
+    if (answer.status === 404 && isMissing(answer)) return null;
+    if (answer.status !== 200) throw unexpected(answer, `asking for version ${version} of ${subject}`);
+    return schemaIn(answer);
+  }
+
   /**
    * The version under which the subject has this very schema; null where it does not have it. `patient`: whether a
    * registry that is away is asked again.
@@ -356,12 +373,15 @@ function idIn(answer: Answer): number {
 }
 
 function versionIn(answer: Answer): RegisteredVersion {
-  const { schema, version, schemaType, references } = answer.json;
-  if (typeof schema !== 'string') throw malformed(answer, 'a schema');
+  const { version } = answer.json;
   if (typeof version !== 'number') throw malformed(answer, 'a version');
+  return { id: idIn(answer), version, ...schemaIn(answer) };
+}
+
+function schemaIn(answer: Answer): SchemaText {
+  const { schema, schemaType, references } = answer.json;
+  if (typeof schema !== 'string') throw malformed(answer, 'a schema');
   return {
-    id: idIn(answer),
-    version,
     text: schema,
     type: schemaType === 'JSON' || schemaType === 'PROTOBUF' ? schemaType : 'AVRO',
     references: Array.isArray(references) ? references.filter(isReference) : [],

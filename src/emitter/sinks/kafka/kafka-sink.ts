@@ -1,6 +1,14 @@
 import { asHeadwaterError, HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
-import type { RestoreOptions, Sink, SinkRecord, SinkStats, TopicHandle, TopicPurpose } from '../../sink.ts';
+import type {
+  RestoreOptions,
+  Sink,
+  SinkRecord,
+  SinkStats,
+  TopicHandle,
+  TopicPurpose,
+  TopicWish,
+} from '../../sink.ts';
 import { WRITE } from './authorized-operations.ts';
 import { Cluster } from './cluster.ts';
 import { asFault, faultToError } from './errors.ts';
@@ -145,14 +153,14 @@ class KafkaSink implements Sink {
     }
   }
 
-  topic(name: string, purpose: TopicPurpose): Promise<TopicHandle> {
-    return this.#openTopic(name, purpose === 'compacted');
+  topic(name: string, purpose: TopicPurpose, wish?: TopicWish): Promise<TopicHandle> {
+    return this.#openTopic(name, purpose === 'compacted', wish);
   }
 
-  #openTopic(name: string, compacted = false): Promise<KafkaTopic> {
+  #openTopic(name: string, compacted = false, wish?: TopicWish): Promise<KafkaTopic> {
     const known = this.#topics.get(name);
     if (known !== undefined) return known;
-    const opening = this.#open(recordTopicPlan(this.#cluster, name, compacted));
+    const opening = this.#open(recordTopicPlan(this.#cluster, name, { compacted, wish }));
     this.#topics.set(name, opening);
     opening.catch(() => this.#topics.delete(name));
     return opening;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { NOT_TOLD } from './authorized-operations.ts';
+import type { TopicWish } from '../../sink.ts';
 import type { Cluster } from './cluster.ts';
 import { asFault, type FaultContext, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { murmur2 } from './murmur2.ts';
@@ -26,14 +27,21 @@ export function stateTopicPlan(cluster: Cluster): TopicPlan {
 }
 
 /** `compacted`: the last record of each key is kept, whatever the settings say of other topics. */
-export function recordTopicPlan(cluster: Cluster, name: string, compacted = false): TopicPlan {
+export function recordTopicPlan(
+  cluster: Cluster,
+  name: string,
+  { compacted = false, wish }: { readonly compacted?: boolean; readonly wish?: TopicWish | undefined } = {},
+): TopicPlan {
+  const replicas = wish?.replicas ?? null;
   return {
     name,
-    partitions: cluster.options.partitions,
+    partitions: wish?.partitions ?? cluster.options.partitions,
+    ...(replicas === null ? {} : { replicas }),
     config: {
       'cleanup.policy': 'delete',
       ...cluster.options.topicConfig,
       ...(compacted ? { 'cleanup.policy': 'compact' } : {}),
+      ...wish?.config,
     },
   };
 }
