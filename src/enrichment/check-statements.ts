@@ -2,10 +2,10 @@ import { type TableSchema, tableName } from '../model/table.ts';
 import type { DeclaredEnrichment } from './declared.ts';
 import { compileProgram, type ProgramContext } from './program.ts';
 import type { ReplicaJournal } from './replica.ts';
-import { MemoryTables } from './state/memory-tables.ts';
+import { scratchTables } from './state/memory-tables.ts';
 
 /** Nothing is kept of a program that is only looked at. */
-const NO_JOURNAL: ReplicaJournal = { put: () => {}, delete: () => {}, clear: () => {} };
+export const NO_JOURNAL: ReplicaJournal = { put: () => {}, delete: () => {}, clear: () => {} };
 
 /** Throws what is wrong with the statements, given the tables as they are now. */
 export function checkStatements(
@@ -20,7 +20,9 @@ export function checkStatements(
     ...others,
     describe: (name) => byName.get(name) ?? null,
     journal: NO_JOURNAL,
-    stores: new MemoryTables({ limit: Infinity, onExceeded: () => {} }),
+    stores: scratchTables(),
     known: new Set(),
+    held: new Set(),
+    trialFrom: null,
   });
 }

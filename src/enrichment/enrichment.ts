@@ -11,16 +11,20 @@ import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_COLUMNS_KEY, ENRICH_KEY, ENRICH_STATEMENTS_KEY, POSITION_KEY } from '../state/checkpoint.ts';
 import type { ShownColumns } from './captured-columns.ts';
-import type { DeclaredEnrichment } from './declared.ts';
+import { type DeclaredEnrichment, needsKafka, withMade } from './declared.ts';
 import { explainQuery } from './explain.ts';
 import type { RegistryAccess } from './formats/registry-access.ts';
 import { inferColumns, parseInferred } from './inferred-columns.ts';
+import { NO_JOURNAL } from './check-statements.ts';
 import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
+import { madeStatements } from './made-statements.ts';
 import { compileProgram, unreadable } from './program.ts';
+import type { ProgramBasis } from './queries/program-basis.ts';
 import type { QueryDesk } from './queries/query-desk.ts';
 import { ResultTable } from './queries/result-table.ts';
 import { EnrichmentStage } from './stage.ts';
+import { scratchTables } from './state/memory-tables.ts';
 import { type JoinedTablesOptions, openTables } from './state/open-tables.ts';
 import { Timeline } from './timeline.ts';
 import { type TopicAccess, TopicQueries } from './topic-queries.ts';
@@ -76,8 +80,10 @@ export async function openEnrichment<P, S extends SourceInfo>(
   context: OpenContext<P, S>,
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
-  const { pipeline, declared, shown, block, stateDir, joinedTables, registry, desk } = options;
+  const { pipeline, shown, block, stateDir, joinedTables, registry, desk } = options;
   const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
+  const made = madeStatements(known);
+  const declared = withMade(options.declared, { made: made.all, fresh: new Map() }, pipeline);
   const tables = await describe(declared, source, captured, signal);
   const dir = join(stateDir, 'enrich');
   await using opened = new AsyncDisposableStack();
@@ -89,6 +95,8 @@ export async function openEnrichment<P, S extends SourceInfo>(
     kept: parseInferred(known.get(ENRICH_COLUMNS_KEY)),
     signal,
   });
+  const tableTopics = new Set(captured.map(context.topicOf));
+  const followed = new Set([...before.compiled, ...before.paused]);
   const program = compileProgram(declared, {
     pipeline,
     registry: registry !== null,
@@ -97,8 +105,10 @@ export async function openEnrichment<P, S extends SourceInfo>(
     shown,
     journal: image,
     stores,
-    tableTopics: new Set(captured.map(context.topicOf)),
-    known: new Set([...before.compiled, ...before.paused]),
+    tableTopics,
+    known: followed,
+    held: made.held,
+    trialFrom: null,
   });
   if (first) {
     for (const query of [...program.queries, ...program.tables]) {
@@ -126,9 +136,9 @@ export async function openEnrichment<P, S extends SourceInfo>(
   );
   const processing = new ProcessingLog(log);
   const plans = program.queries.filter(({ ofTopic }) => ofTopic);
-  const timeline = plans.length === 0 ? null : timelineOf(context);
-  for (const replica of program.replicas) replica.timeline = timeline;
   const { topics: access } = options;
+  const timeline = declared.readsTopics && access !== null ? timelineOf(context) : null;
+  for (const replica of program.replicas) replica.timeline = timeline;
   const kept = [...program.queries, ...program.tables].filter(({ target }) => target.kept);
   const results = new Map(
     desk === null ? [] : kept.map(({ target }) => [target, new ResultTable(target.columns)]),
@@ -137,6 +147,36 @@ export async function openEnrichment<P, S extends SourceInfo>(
     timeline === null || access === null
       ? null
       : new TopicQueries({ plans, access, registry, results, processing, timeline, log });
+  const basis: ProgramBasis = {
+    declared,
+    made,
+    topics,
+    access,
+    trial: async (next, fresh, asked) => {
+      const all = withMade(options.declared, { made: next.all, fresh }, pipeline);
+      if (all.readsTopics && access === null) throw needsKafka(pipeline);
+      const now = await describe(all, source, captured, asked);
+      const columns = await inferColumns(all, {
+        reader: registry?.reader ?? null,
+        kept: inferred,
+        signal: asked,
+      });
+      const tried = compileProgram(all, {
+        pipeline,
+        registry: registry !== null,
+        inferred: columns,
+        stores: scratchTables(),
+        describe: (name) => now.get(name) ?? null,
+        shown,
+        journal: NO_JOURNAL,
+        tableTopics,
+        known: followed,
+        held: next.held,
+        trialFrom: made.next,
+      });
+      return { declared: all, program: tried };
+    },
+  };
   const stage = await EnrichmentStage.open({
     topics,
     timeline,
@@ -156,6 +196,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
         : {
             dialect: declared.dialect,
             topicOf: context.topicOf,
+            basis,
             enter: (live) => desk.enter(pipeline, live),
           },
     processing,

@@ -23,6 +23,7 @@ import { type InferredColumns, inferredText } from './inferred-columns.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
 import { LiveQueries, type Taps } from './queries/live-queries.ts';
+import type { ProgramBasis } from './queries/program-basis.ts';
 import type { ResultTable } from './queries/result-table.ts';
 import type { OutputStream } from './query.ts';
 import type { Replica } from './replica.ts';
@@ -92,6 +93,7 @@ export interface DeskEntrance {
   readonly dialect: Dialect;
   /** Of a captured table's own records. */
   readonly topicOf: (table: TableId) => string;
+  readonly basis: ProgramBasis;
   /** Answers how to leave again. */
   enter(queries: LiveQueries): () => void;
 }
@@ -183,7 +185,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       log,
     });
     for (const captured of program.streams) {
-      const readers = queries.filter(({ plan }) => plan.input.captured === captured);
+      const readers = queries.filter(({ plan }) => plan.input.captured === captured && !plan.held);
       const usesChange = readers.some(({ plan }) => plan.usesChange);
       this.#intake.addInput(
         captured,
@@ -219,6 +221,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         : new LiveQueries({
             program,
             topicOf: desk.topicOf,
+            basis: desk.basis,
             dialect: desk.dialect,
             results,
             filled: () => this.#filled,

@@ -235,5 +235,10 @@ function resolveHttp({ http }: FileShape, document: SettingsDocument): HttpSetti
     }
     return { listen, explicit: true };
   };
-  return { ...address('listen', DEFAULT_LISTEN), token, sql: address('sql', DEFAULT_SQL_LISTEN) };
+  return {
+    ...address('listen', DEFAULT_LISTEN),
+    token,
+    sql: address('sql', DEFAULT_SQL_LISTEN),
+    sqlChanges: http.sql_changes,
+  };
 }

@@ -194,6 +194,21 @@ export class EnrichmentRig implements Disposable {
     return attempt;
   }
 
+  /** As the pipeline does: the attempt ends, and the next begins with the edited state and commits it. */
+  async change(attempt: Attempt, edits: ReadonlyMap<string, string | null>): Promise<Attempt> {
+    await attempt.end();
+    for (const [key, value] of edits) {
+      if (value === null) this.state.delete(key);
+      else this.state.set(key, value);
+    }
+    const next = await this.attempt();
+    if (this.position !== null) next.begin(this.position);
+    this.viewAt = next.next;
+    await this.load(next);
+    next.commit();
+    return next;
+  }
+
   load(attempt: Attempt): Promise<void> {
     return attempt.stage.load(this.#source(), new AbortController().signal);
   }

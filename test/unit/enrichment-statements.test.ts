@@ -47,6 +47,8 @@ function compile(sql: string, dialect: 'friendly' | 'ksqldb' = 'friendly'): Prog
       inferred: NOTHING_INFERRED,
       tableTopics: new Set(['shop.public.ratings']),
       known: new Set(),
+      held: new Set(),
+      trialFrom: null,
     },
   );
 }

@@ -15,7 +15,7 @@ const TABLE_SCANS = 'ksql.query.pull.table.scan.enabled';
 /** Throws SqlApiError 40000 for a value that means nothing. */
 export function readOptions(
   properties: ReadonlyMap<string, string>,
-): Pick<SelectRequest, 'fromBeginning' | 'scans'> {
+): Pick<SelectRequest, 'fromBeginning' | 'scans'> & { readonly fromLatest: boolean } {
   const reset = OFFSET_RESET.flatMap((name) => properties.get(name) ?? [])
     .at(0)
     ?.toLowerCase();
@@ -24,7 +24,11 @@ export function readOptions(
   const scans = properties.get(TABLE_SCANS)?.toLowerCase();
   if (scans !== undefined && scans !== 'true' && scans !== 'false')
     throw new SqlApiError(40000, `${TABLE_SCANS} is true or false, not ${JSON.stringify(scans)}.`);
-  return { fromBeginning: reset === 'earliest', scans: scans === undefined ? null : scans === 'true' };
+  return {
+    fromBeginning: reset === 'earliest',
+    fromLatest: reset === 'latest',
+    scans: scans === undefined ? null : scans === 'true',
+  };
 }
 
 /** How requests are read: as the statements of the settings file are. */

@@ -5,6 +5,7 @@ import { parseScript } from '../../enrichment/sql/script.ts';
 import { isReady } from '../../observability/metrics.ts';
 import { carriesToken, isOwnPage, isPlainHost } from '../access.ts';
 import { errorBody, SqlApiError, statusOf } from './api-error.ts';
+import { changes, RequestedChanges } from './changes.ts';
 import {
   acceptedType,
   DELIMITED,
@@ -19,7 +20,7 @@ import {
 import { type QueryForm, writeQuery } from './query-response.ts';
 import { dialectOf, parseSelectText, runSelect, type SelectText } from './select-request.ts';
 import type { SqlServerOptions } from './sql-server.ts';
-import { answerStatement } from './statements.ts';
+import { answerStatement, entityOf } from './statements.ts';
 
 /** ksqlDB's version whose interface this is: clients compare it. Our own is in the Server header. */
 const KSQL_VERSION = '0.29.0';
@@ -38,6 +39,8 @@ class SqlRoutes {
   readonly #closing: AbortSignal;
   /** Queries with EMIT CHANGES by their ids. */
   readonly #queries = new Map<string, RunningSelect>();
+  /** Done when no request changes anything. */
+  #changing: Promise<void> = Promise.resolve();
 
   constructor(options: SqlServerOptions, closing: AbortSignal) {
     this.#options = options;
@@ -150,24 +153,63 @@ class SqlRoutes {
   }
 
   async #statements(exchange: SqlExchange): Promise<void> {
-    const { desk } = this.#options;
     const type = acceptedType(exchange, [V1, JSON_TYPE]);
     const body = await readObject(exchange);
+    return json(exchange, await this.#answerStatements(body), 200, type);
+  }
+
+  async #answerStatements(body: Readonly<Record<string, unknown>>): Promise<readonly object[]> {
+    const { desk, change } = this.#options;
     const properties = new Map(textMap(body, 'streamsProperties'));
     const variables = textMap(body, 'sessionVariables');
     const text = requiredText(body, 'ksql');
     const entities: object[] = [];
+    const requested = new RequestedChanges(desk, change, this.#closing);
     let current: string | null = text;
+    let release: (() => void) | null = null;
     try {
       for (const parsed of parseScript(text, dialectOf(desk), variables)) {
-        current = parsed.source.text;
+        const { statement, source, warnings } = parsed;
+        current = source.text;
+        if (changes(statement)) {
+          this.#admitChange();
+          release ??= await this.#turn();
+          for (const entity of await requested.add(parsed, statement, properties))
+            entities.push(entityOf(entity, { text: current, warnings }));
+          continue;
+        }
+        await requested.carryOut();
         const entity = answerStatement(parsed, { desk, properties, variables });
-        if (entity !== null) entities.push(entity);
+        if (entity !== null) entities.push(entityOf(entity, { text: current, warnings }));
       }
+      await requested.carryOut();
+      return entities;
     } catch (error) {
+      // Those before the one that failed are done.
+      await requested.carryOut();
       throw new StatementFailure(error, current, entities);
+    } finally {
+      release?.();
     }
-    return json(exchange, entities, 200, type);
+  }
+
+  /** One request that changes something after the other: each sees what those before have changed. */
+  async #turn(): Promise<() => void> {
+    const before = this.#changing;
+    let release = (): void => {};
+    this.#changing = new Promise((resolve) => (release = resolve));
+    await before;
+    return release;
+  }
+
+  /** Throws SqlApiError 40300: whoever can reach the port may read, and no more. */
+  #admitChange(): void {
+    const { token, changesNeedToken } = this.#options;
+    if (token !== null || !changesNeedToken) return;
+    throw new SqlApiError(
+      40300,
+      'Statements that change something need a token: set http.token (or http.sql_changes: open), and send it as "Authorization: Bearer …" or as the password of Basic.',
+    );
   }
 
   async #query(

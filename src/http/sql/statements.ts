@@ -3,10 +3,10 @@ import { entryOf } from '../../errors/catalogue.ts';
 import type { SqlColumn } from '../../enrichment/captured-source.ts';
 import type { Sinkable, Source } from '../../enrichment/catalog.ts';
 import { explainQuery } from '../../enrichment/explain.ts';
-import type { QueryPlan, TableQueryPlan } from '../../enrichment/program.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import { planSelect } from '../../enrichment/queries/select-plan.ts';
+import { type PersistentQuery, sourcesOf } from '../../enrichment/queries/statement-changes.ts';
 import { FUNCTIONS } from '../../enrichment/sql/functions/registry.ts';
 import { AGGREGATE_NAMES } from '../../enrichment/aggregates.ts';
 import type { Statement } from '../../enrichment/sql/ast.ts';
@@ -23,17 +23,21 @@ export interface StatementContext {
   readonly variables: ReadonlyMap<string, string>;
 }
 
-/** The entity, or null for a statement without a result. Throws what is wrong with it. */
+/** As it is answered, with the statement that it is the result of. */
+export function entityOf(
+  entity: object,
+  { text, warnings }: { readonly text: string; readonly warnings: readonly string[] },
+): object {
+  return {
+    ...entity,
+    statementText: `${text.trim()};`,
+    warnings: warnings.map((message) => ({ message })),
+  };
+}
+
+/** The result, or null for a statement without one. Throws what is wrong with it. */
 export function answerStatement(parsed: Parsed, context: StatementContext): object | null {
-  const { statement, source, warnings } = parsed;
-  const result = resultOf(parsed, statement, context);
-  return result === null
-    ? null
-    : {
-        ...result,
-        statementText: `${source.text.trim()};`,
-        warnings: warnings.map((message) => ({ message })),
-      };
+  return resultOf(parsed, parsed.statement, context);
 }
 
 function resultOf(parsed: Parsed, statement: Statement, context: StatementContext): object | null {
@@ -84,21 +88,17 @@ function resultOf(parsed: Parsed, statement: Statement, context: StatementContex
         40002,
         'SELECT and PRINT belong to /query-stream or /query, and all other statements to this endpoint.',
       );
+    case 'alter':
+      throw notSupported(source, at, 'ALTER is not in this version: DROP and CREATE it');
     case 'createSource':
     case 'createAs':
     case 'insertSelect':
     case 'drop':
-    case 'alter':
     case 'terminate':
     case 'pause':
     case 'resume':
-      throw notSupported(
-        source,
-        at,
-        'statements that run for ever stand in the settings file, under enrich.sql, and are changed there (then `headwater reload`); this interface asks',
-      );
     case 'insertValues':
-      throw notSupported(source, at, 'INSERT … VALUES is not in this version; write to the database instead');
+      throw new TypeError('What changes something is carried out, and not answered.');
     case 'unsupported':
       throw notSupported(source, at, `${statement.what} is not supported`);
     // Followed where the script is parsed.
@@ -190,23 +190,15 @@ function everything(desk: QueryDesk): readonly Named[] {
   );
 }
 
-type Persistent = QueryPlan | TableQueryPlan;
-
-function persistent(desk: QueryDesk): readonly Persistent[] {
+function persistent(desk: QueryDesk): readonly PersistentQuery[] {
   return [...desk.running.values()].flatMap((queries) => persistentOf(queries));
 }
 
-function persistentOf({ program }: LiveQueries): readonly Persistent[] {
+function persistentOf({ program }: LiveQueries): readonly PersistentQuery[] {
   return [...program.queries, ...program.tables];
 }
 
-/** The streams and tables that the query reads. */
-function sourcesOf(query: Persistent): readonly string[] {
-  const first = 'rows' in query ? query.from.name : query.input.name;
-  return [first, ...query.joins.map(({ table }) => table.name)];
-}
-
-function windowTypeOf(query: Persistent | undefined): string | null {
+function windowTypeOf(query: PersistentQuery | undefined): string | null {
   if (query === undefined) return null;
   const group = 'rows' in query ? query.groups?.plan : query.group;
   return group?.window?.kind ?? null;
@@ -258,19 +250,25 @@ function describe(queries: LiveQueries, source: Source, extended: boolean): obje
   };
 }
 
-function queryListing({ id, statement, target }: Persistent): object {
+function stateOf(query: PersistentQuery): 'RUNNING' | 'PAUSED' {
+  return 'held' in query && query.held ? 'PAUSED' : 'RUNNING';
+}
+
+function queryListing(query: PersistentQuery): object {
+  const { id, statement, target } = query;
+  const state = stateOf(query);
   return {
     queryString: statement,
     sinks: [target.name],
     sinkKafkaTopics: [target.sink?.topic ?? ''],
     id,
-    statusCount: { RUNNING: 1 },
+    statusCount: { [state]: 1 },
     queryType: 'PERSISTENT',
-    state: 'RUNNING',
+    state,
   };
 }
 
-function queryDescription(plan: Persistent): object {
+function queryDescription(plan: PersistentQuery): object {
   const { id, statement, columns, target } = plan;
   return {
     id,
@@ -286,7 +284,7 @@ function queryDescription(plan: Persistent): object {
     queryType: 'PERSISTENT',
     queryErrors: [],
     tasksMetadata: [],
-    state: 'RUNNING',
+    state: stateOf(plan),
     consumerGroupId: '',
   };
 }
