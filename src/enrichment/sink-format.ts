@@ -61,7 +61,7 @@ export function sinkFormat(properties: Properties, statement: SinkStatement): Si
 }
 
 function formatsOf(source: Source): Pick<Sinkable, 'keyFormat' | 'valueFormat' | 'delimiter'> | null {
-  return source.kind === 'STREAM' ? (source.topic ?? source.sink) : (source.result?.sink ?? null);
+  return source.topic ?? (source.kind === 'STREAM' ? source.sink : (source.result?.sink ?? null));
 }
 
 /** Where the statement does not say. KAFKA holds one column only, and NONE none. */

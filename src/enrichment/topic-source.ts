@@ -52,18 +52,14 @@ export function topicSource(
   { inferred, registry }: TopicContext,
 ): TopicSource {
   const { source } = declared.parsed;
-  if (statement.type === 'TABLE')
-    throw notSupported(
-      source,
-      statement.at,
-      'a TABLE is a captured table in this version (CDC_TABLE); a topic can be a STREAM',
-    );
+  const isTable = statement.type === 'TABLE';
   const properties = topicProperties(declared, statement);
   const topic = properties.topic('KAFKA_TOPIC') ?? statement.name;
   const written = statement.columns.map(({ name, type, role, at }): SqlColumn => {
     if (role === 'HEADERS') throw notSupported(source, at, 'columns of headers are not in this version');
-    if (role === 'PRIMARY KEY')
+    if (role === 'PRIMARY KEY' && !isTable)
       throw sqlError(source, at, 'a stream has a KEY, and only a table a PRIMARY KEY');
+    if (role === 'KEY' && isTable) throw sqlError(source, at, 'the key of a table is its PRIMARY KEY');
     return { name, type, key: role !== 'VALUE', spelling: name };
   });
   const given = (part: 'key' | 'value'): readonly SqlColumn[] =>
@@ -87,6 +83,12 @@ export function topicSource(
       source,
       statement.at,
       'a topic needs its columns: write them behind the name, (NAME TYPE, …)',
+    );
+  if (isTable && keys.length === 0)
+    throw sqlError(
+      source,
+      statement.at,
+      'a table over a topic needs its key: write PRIMARY KEY behind the column that the keys of the records hold',
     );
   const seen = new Set<string>();
   for (const [i, { name }] of columns.entries()) {

@@ -12,6 +12,7 @@ import { type EventReader, Query } from '../query.ts';
 import type { Replica } from '../replica.ts';
 import type { Frame } from '../sql/frame.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
+import { TopicTable } from '../topics/topic-table.ts';
 import type { StoredRow } from '../state/table-store.ts';
 import type { ProgramBasis } from './program-basis.ts';
 import { StreamRows, TableRows } from './push-query.ts';
@@ -256,9 +257,11 @@ export class LiveQueries {
 
   #rowsOf({ name, result, rows: read }: TableSource): CommittedRows {
     const rows =
-      result === null
-        ? [...this.#replicas].find(([replica]) => replica === read)?.[1]
-        : this.#options.results.get(result)?.rows;
+      result !== null
+        ? this.#options.results.get(result)?.rows
+        : read instanceof TopicTable
+          ? read.observe()
+          : [...this.#replicas].find(([replica]) => replica === read)?.[1];
     if (rows === undefined)
       throw new HeadwaterError(
         'enrich.not-supported',
@@ -274,7 +277,7 @@ function ended(): HeadwaterError {
 }
 
 function notReady(table: string): HeadwaterError {
-  return new HeadwaterError('query.not-ready', `The table ${table} is still being read from the database.`);
+  return new HeadwaterError('query.not-ready', `The table ${table} is still being read.`);
 }
 
 function tooManyGroups(): HeadwaterError {
