@@ -92,7 +92,7 @@ describe('a table over a topic', () => {
         await running.queries[Symbol.asyncDispose]();
         expect(topics.results('joined').map(shown)).toEqual(expected);
       }),
-      { numRuns: 60 },
+      { numRuns: 200 },
     );
   });
 
