@@ -1,7 +1,7 @@
 import { isIncluded, ruledColumn } from '../emitter/transforms/column-rules.ts';
 import type { ShownColumns } from '../enrichment/captured-columns.ts';
-import type { RegistryAccess } from '../enrichment/formats/registry-access.ts';
 import { type DeclaredEnrichment, declareEnrichment, needsKafka, withMade } from '../enrichment/declared.ts';
+import type { RegistryAccess } from '../enrichment/formats/registry-access.ts';
 import { madeStatements } from '../enrichment/made-statements.ts';
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { TopicAccess } from '../enrichment/topic-queries.ts';

@@ -40,6 +40,9 @@ export interface TableSource {
 
 export type Source = StreamSource | TableSource;
 
+/** What comes of rows and records that fail. */
+export type OnError = 'LOG' | 'STOP' | 'DLQ';
+
 /** Where the rows of a query's stream go, and how they are written. */
 export interface Sinkable {
   readonly topic: string;
@@ -53,6 +56,8 @@ export interface Sinkable {
   readonly wrapSingleValue: boolean;
   /** The column that gives the record's timestamp. */
   readonly timestamp: TimestampColumn | null;
+  /** Of all queries that write it. */
+  readonly onError: OnError;
   /** How the topic is made where it is missing. */
   readonly wish: TopicWish;
 }

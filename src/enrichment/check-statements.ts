@@ -2,10 +2,14 @@ import { type TableSchema, tableName } from '../model/table.ts';
 import type { DeclaredEnrichment } from './declared.ts';
 import { compileProgram, type ProgramContext } from './program.ts';
 import type { ReplicaJournal } from './replica.ts';
-import { scratchTables } from './state/memory-tables.ts';
+import { MemoryTables } from './state/memory-tables.ts';
 
 /** Nothing is kept of a program that is only looked at. */
 export const NO_JOURNAL: ReplicaJournal = { put: () => {}, delete: () => {}, clear: () => {} };
+
+export function nothingKept(): MemoryTables {
+  return new MemoryTables({ limit: Infinity, onExceeded: () => {} });
+}
 
 /** Throws what is wrong with the statements, given the tables as they are now. */
 export function checkStatements(
@@ -20,7 +24,7 @@ export function checkStatements(
     ...others,
     describe: (name) => byName.get(name) ?? null,
     journal: NO_JOURNAL,
-    stores: scratchTables(),
+    stores: nothingKept(),
     known: new Set(),
     held: new Set(),
     trialFrom: null,

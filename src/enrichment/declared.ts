@@ -2,6 +2,7 @@
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableId, tableName } from '../model/table.ts';
 import type { MadeStatement } from './made-statements.ts';
+import { deadLetterTopic } from './dead-letters.ts';
 import { isTopicName, notATopic, Properties } from './properties.ts';
 import type { CreateAs, CreateSource, InsertSelect, Statement } from './sql/ast.ts';
 import { type Parsed, parseStatement } from './sql/parse-statement.ts';
@@ -94,7 +95,11 @@ function declared(dialect: Dialect, statements: readonly Declared[], pipeline: s
   let readsTopics = false;
   for (const each of statements) {
     const { statement, origin } = each;
-    if (statement.kind === 'createAs') topics.add(located(origin, () => sinkTopic(each, statement)));
+    if (statement.kind === 'createAs') {
+      const { properties, topic } = located(origin, () => sinkTopic(each, statement));
+      topics.add(topic);
+      if (properties.text('ON_ERROR')?.toUpperCase() === 'DLQ') topics.add(deadLetterTopic(topic));
+    }
     if (statement.kind !== 'createSource') continue;
     if (readsTopic(statement)) {
       readsTopics = true;
@@ -178,15 +183,18 @@ export const SINK_PROPERTIES = [
   'ON_ERROR',
 ] as const;
 
-export function sinkProperties({ parsed }: Declared, statement: CreateAs): Properties {
+function sinkProperties({ parsed }: Declared, statement: CreateAs): Properties {
   return new Properties(parsed.source, statement.at, statement.properties, SINK_PROPERTIES);
 }
 
 /** The topic of a query's result: its upper-case name unless said otherwise. */
-export function sinkTopic(declared: Declared, statement: CreateAs): string {
+export function sinkTopic(
+  declared: Declared,
+  statement: CreateAs,
+): { readonly properties: Properties; readonly topic: string } {
   const properties = sinkProperties(declared, statement);
   const topic = properties.text('KAFKA_TOPIC') ?? statement.name;
-  if (isTopicName(topic)) return topic;
+  if (isTopicName(topic)) return { properties, topic };
   throw properties.error('KAFKA_TOPIC', notATopic(topic));
 }
 

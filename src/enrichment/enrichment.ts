@@ -15,7 +15,7 @@ import { type DeclaredEnrichment, needsKafka, withMade } from './declared.ts';
 import { explainQuery } from './explain.ts';
 import type { RegistryAccess } from './formats/registry-access.ts';
 import { inferColumns, parseInferred } from './inferred-columns.ts';
-import { NO_JOURNAL } from './check-statements.ts';
+import { NO_JOURNAL, nothingKept } from './check-statements.ts';
 import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
 import { madeStatements } from './made-statements.ts';
@@ -24,7 +24,6 @@ import type { ProgramBasis } from './queries/program-basis.ts';
 import type { QueryDesk } from './queries/query-desk.ts';
 import { ResultTable } from './queries/result-table.ts';
 import { EnrichmentStage } from './stage.ts';
-import { scratchTables } from './state/memory-tables.ts';
 import { type JoinedTablesOptions, openTables } from './state/open-tables.ts';
 import { Timeline } from './timeline.ts';
 import { type TopicAccess, TopicQueries } from './topic-queries.ts';
@@ -90,13 +89,11 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const stores = opened.use(await openTables({ dir, pipeline, ...joinedTables }));
   const image = new ReplicaImage({ dir, pipeline, epoch, stores });
   const before = parseStatements(known.get(ENRICH_STATEMENTS_KEY));
-  const inferred = await inferColumns(declared, {
-    reader: registry?.reader ?? null,
-    kept: parseInferred(known.get(ENRICH_COLUMNS_KEY)),
-    signal,
-  });
   const tableTopics = new Set(captured.map(context.topicOf));
   const followed = new Set([...before.compiled, ...before.paused]);
+  const reader = registry?.reader ?? null;
+  const keptColumns = parseInferred(known.get(ENRICH_COLUMNS_KEY));
+  const inferred = await inferColumns(declared, { reader, kept: keptColumns, signal });
   const program = compileProgram(declared, {
     pipeline,
     registry: registry !== null,
@@ -146,16 +143,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const topics =
     timeline === null || access === null
       ? null
-      : new TopicQueries({
-          plans,
-          tables: program.topicTables,
-          access,
-          registry,
-          results,
-          processing,
-          timeline,
-          log,
-        });
+      : new TopicQueries({ plans, tables: program.topicTables, access, registry, results, processing, timeline, log });
   const basis: ProgramBasis = {
     declared,
     made,
@@ -165,19 +153,14 @@ export async function openEnrichment<P, S extends SourceInfo>(
       const all = withMade(options.declared, { made: next.all, fresh }, pipeline);
       if (all.readsTopics && access === null) throw needsKafka(pipeline);
       const now = await describe(all, source, captured, asked);
-      const columns = await inferColumns(all, {
-        reader: registry?.reader ?? null,
-        kept: inferred,
-        signal: asked,
-      });
       const tried = compileProgram(all, {
         pipeline,
         registry: registry !== null,
-        inferred: columns,
-        stores: scratchTables(),
+        inferred: await inferColumns(all, { reader, kept: inferred, signal: asked }),
         describe: (name) => now.get(name) ?? null,
         shown,
         journal: NO_JOURNAL,
+        stores: nothingKept(),
         tableTopics,
         known: followed,
         held: next.held,

@@ -3,8 +3,8 @@
  * statement is new. They are kept in the checkpoint, so that a later version of the schema changes no results, and a
  * registry that is away delays no start.
  */
-import type { Declared, DeclaredEnrichment } from './declared.ts';
-import { located, readsTopic } from './declared.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
+import { type Declared, type DeclaredEnrichment, readsTopic } from './declared.ts';
 import { columnsOf, UnlikeSql } from './formats/avro-columns.ts';
 import { AvroSchemaError } from './formats/avro-type.ts';
 import type { FormatColumn } from './formats/format.ts';
@@ -17,17 +17,22 @@ import { topicProperties } from './topic-source.ts';
 
 type Part = 'key' | 'value';
 
-/** By the hash of the statement. */
-export type InferredColumns = ReadonlyMap<string, Readonly<Partial<Record<Part, readonly FormatColumn[]>>>>;
+type PartColumns = Readonly<Partial<Record<Part, readonly FormatColumn[]>>>;
+
+/** By the hash of the statement; or why there are none. */
+export type InferredColumns = ReadonlyMap<string, PartColumns | HeadwaterError>;
 
 export const NOTHING_INFERRED: InferredColumns = new Map();
 
+/** Throws where the registry has none that fit. */
 export function inferredFor(
   inferred: InferredColumns,
   statement: CreateSource,
   part: Part,
 ): readonly FormatColumn[] {
-  return inferred.get(statementHash(printStatement(statement)))?.[part] ?? [];
+  const found = inferred.get(statementHash(printStatement(statement)));
+  if (found instanceof HeadwaterError) throw found;
+  return found?.[part] ?? [];
 }
 
 export interface InferContext {
@@ -38,25 +43,35 @@ export interface InferContext {
   readonly signal: AbortSignal;
 }
 
-/** Asks the registry for what is not kept. Throws HeadwaterError with the text's name, line and column. */
+/** Asks the registry for what is not kept. Throws what is wrong with the registry, not with the statements. */
 export async function inferColumns(
   { statements }: DeclaredEnrichment,
   { reader, kept, signal }: InferContext,
 ): Promise<InferredColumns> {
-  const inferred = new Map<string, Partial<Record<Part, readonly FormatColumn[]>>>();
+  const inferred = new Map<string, PartColumns | HeadwaterError>();
+  // Without a registry the format itself is refused.
+  if (reader === null) return inferred;
   for (const declared of statements) {
     const { statement } = declared;
     if (statement.kind !== 'createSource' || !readsTopic(statement)) continue;
-    for (const part of located(declared.origin, () => partsWithout(declared, statement))) {
-      const hash = statementHash(printStatement(statement));
-      const known = kept.get(hash)?.[part];
-      // Without a registry the format itself is refused.
-      if (known === undefined && reader === null) continue;
-      const columns = known ?? (await columnsFor(declared, { statement, part, reader: reader!, signal }));
-      inferred.set(hash, { ...inferred.get(hash), [part]: columns });
-    }
+    const hash = statementHash(printStatement(statement));
+    const known = kept.get(hash);
+    if (known !== undefined && !(known instanceof HeadwaterError)) inferred.set(hash, known);
+    else inferred.set(hash, await columnsOfParts(declared, { statement, reader, signal }));
   }
   return inferred;
+}
+
+async function columnsOfParts(declared: Declared, asked: Asked): Promise<PartColumns | HeadwaterError> {
+  try {
+    const columns: Partial<Record<Part, readonly FormatColumn[]>> = {};
+    for (const part of partsWithout(declared, asked.statement))
+      columns[part] = await columnsFor(declared, part, asked);
+    return columns;
+  } catch (error) {
+    if (error instanceof HeadwaterError && error.details.line !== undefined) return error;
+    throw error;
+  }
 }
 
 /** Keys and values in formats with schemas of which no column is written down. */
@@ -72,44 +87,41 @@ function partsWithout(declared: Declared, statement: CreateSource): readonly Par
 
 interface Asked {
   readonly statement: CreateSource;
-  readonly part: Part;
   readonly reader: SchemaReader;
   readonly signal: AbortSignal;
 }
 
 async function columnsFor(
   declared: Declared,
-  { statement, part, reader, signal }: Asked,
+  part: Part,
+  { statement, reader, signal }: Asked,
 ): Promise<readonly FormatColumn[]> {
   const topic = topicProperties(declared, statement).topic('KAFKA_TOPIC') ?? statement.name;
   const subject = `${topic}-${part}`;
-  const refuse = (why: string): never =>
-    located(declared.origin, () => {
-      throw sqlError(
-        declared.parsed.source,
-        statement.at,
-        `${why}; write the columns behind the name, (NAME TYPE, …)`,
-      );
-    });
+  const { source } = declared.parsed;
+  const refused = (why: string): HeadwaterError =>
+    sqlError(source, statement.at, `${why}; write the columns behind the name, (NAME TYPE, …)`);
   const schema = await reader.latest(subject, signal);
-  if (schema === null) return refuse(`the registry has no schema for ${subject}, and no columns are written`);
+  if (schema === null) throw refused(`the registry has no schema for ${subject}, and no columns are written`);
   try {
     return columnsOf(await wholeAvro(schema, reader, signal), part === 'key' ? 'ROWKEY' : 'ROWVAL');
   } catch (error) {
     if (error instanceof AvroSchemaError)
-      return refuse(`the schema of ${subject} cannot be read: ${error.message}`);
+      throw refused(`the schema of ${subject} cannot be read: ${error.message}`);
     if (error instanceof UnlikeSql)
-      return refuse(`the schema of ${subject} has what SQL has no type for: ${error.message}`);
+      throw refused(`the schema of ${subject} has what SQL has no type for: ${error.message}`);
     throw error;
   }
 }
 
+/** For the checkpoint. */
 export function inferredText(inferred: InferredColumns): string {
-  return JSON.stringify(Object.fromEntries(inferred));
+  const found = [...inferred].filter(([, columns]) => !(columns instanceof HeadwaterError));
+  return JSON.stringify(Object.fromEntries(found));
 }
 
 /** Of what `inferredText` made. */
 export function parseInferred(text: string | undefined): InferredColumns {
   if (text === undefined) return NOTHING_INFERRED;
-  return new Map(Object.entries(JSON.parse(text) as Record<string, Record<Part, readonly FormatColumn[]>>));
+  return new Map(Object.entries(JSON.parse(text) as Record<string, PartColumns>));
 }

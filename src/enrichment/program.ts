@@ -3,14 +3,13 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
 import { CapturedSource, type SqlColumn } from './captured-source.ts';
 import type { ShownColumns } from './captured-columns.ts';
-import { Catalog, type StreamSource } from './catalog.ts';
+import { Catalog, type OnError, type StreamSource } from './catalog.ts';
 import {
   capturedTable,
   type Declared,
   type DeclaredEnrichment,
   located,
   readsTopic,
-  sinkProperties,
   sinkTopic,
 } from './declared.ts';
 import { compileJoins, type JoinPlan } from './join-plan.ts';
@@ -34,8 +33,6 @@ import type { TableStores } from './state/table-store.ts';
 import { topicSource } from './topic-source.ts';
 import { TopicTable } from './topics/topic-table.ts';
 import { compileTableSelect, type TableSelect } from './table-select.ts';
-
-export type OnError = 'LOG' | 'STOP';
 
 export interface QueryPlan {
   readonly id: string;
@@ -324,7 +321,6 @@ class Compiler {
     const { source } = declared.parsed;
     const { name, type, select, at } = statement;
     if (!this.#isFree(source, statement)) return;
-    const properties = sinkProperties(declared, statement);
     const query = this.#select(declared, select);
     const { columns } = query;
     if (type === 'TABLE' && query.kind === 'STREAM' && query.group === null)
@@ -339,16 +335,20 @@ class Compiler {
         at,
         `the result of ${query.kind === 'TABLE' ? 'a query over a table' : 'GROUP BY'} is a table: write CREATE TABLE`,
       );
-    const topic = sinkTopic(declared, statement);
+    const { properties, topic } = sinkTopic(declared, statement);
     if (this.#context.tableTopics.has(topic) || this.#topics.has(topic) || this.#inputs.has(topic))
       throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
     this.#topics.add(topic);
     const from = this.#catalog.find(select.from.name, { source, offset: select.from.at });
     const { registry } = this.#context;
     const sink = sinkFormat(properties, { name, topic, columns, from, registry });
-    const onError = properties.choice('ON_ERROR', ['LOG', 'STOP', 'DLQ']) ?? 'LOG';
-    if (onError === 'DLQ')
-      throw notSupported(source, properties.at('ON_ERROR'), 'ON_ERROR is LOG or STOP in this version');
+    const { onError } = sink;
+    if (onError === 'DLQ' && query.kind === 'TABLE')
+      throw notSupported(
+        source,
+        properties.at('ON_ERROR'),
+        'rows of a table are no events that could be put aside: ON_ERROR is LOG or STOP here',
+      );
     const target: StreamSource = {
       kind: 'STREAM',
       name,
@@ -472,7 +472,7 @@ class Compiler {
       store: null,
       columns,
       target,
-      onError: 'LOG',
+      onError: target.sink.onError,
     });
   }
 

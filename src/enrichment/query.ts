@@ -1,13 +1,14 @@
 /** A running query: events in, records and events out. Nothing is made per row but the row itself. */
 import type { Sink, SinkRecord, TopicHandle } from '../emitter/sink.ts';
-import { HeadwaterError } from '../errors/headwater-error.ts';
+import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Aggregation } from './aggregation.ts';
+import type { DeadLetters } from './dead-letters.ts';
 import type { StreamEvent } from './event.ts';
-import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
+import type { QueryProblems } from './query-problems.ts';
 import type { ResultTable } from './queries/result-table.ts';
 import type { RecordWindow, RecordWriter } from './record-writer.ts';
-import type { Frame, Problem } from './sql/frame.ts';
+import type { Frame } from './sql/frame.ts';
 import type { SqlValue } from './sql/value.ts';
 import type { ReadTable } from './table-source.ts';
 
@@ -30,6 +31,12 @@ export interface EventReader {
   readonly misfit?: (error: HeadwaterError) => void;
 }
 
+export interface OutputTopics {
+  readonly sink: Sink;
+  readonly topic: TopicHandle;
+  readonly deadLetters: DeadLetters | null;
+}
+
 /** A stream that queries write: its topic, and the queries that read it. */
 export class OutputStream implements RowTarget {
   readonly #sink: Sink;
@@ -39,15 +46,14 @@ export class OutputStream implements RowTarget {
   readonly #table: ResultTable | null;
   #readers: readonly EventReader[] = [];
   records = 0;
+  /** For queries with ON_ERROR = 'DLQ'. */
+  readonly deadLetters: DeadLetters | null;
   /** Which state of the captured tables the results were joined with; null where nobody needs to be told. */
   tablePosition: string | null = null;
 
   /** `table`: the rows, where clients may ask for them. */
-  constructor(
-    { sink, topic }: { readonly sink: Sink; readonly topic: TopicHandle },
-    writer: RecordWriter,
-    table: ResultTable | null,
-  ) {
+  constructor({ sink, topic, deadLetters }: OutputTopics, writer: RecordWriter, table: ResultTable | null) {
+    this.deadLetters = deadLetters;
     this.#sink = sink;
     this.#topic = topic;
     this.#writer = writer;
@@ -90,7 +96,7 @@ export class OutputStream implements RowTarget {
 
 export interface QueryContext {
   readonly target: RowTarget;
-  readonly processing: ProcessingLog;
+  readonly problems: QueryProblems;
   /** Replicas that show a later state than the log's position. */
   readonly ahead: ReadonlySet<number>;
   /** Of a query with GROUP BY. */
@@ -99,6 +105,7 @@ export interface QueryContext {
 
 export class Query implements EventReader {
   readonly #plan: QueryPlan;
+  readonly #problems: QueryProblems;
   readonly #target: RowTarget;
   readonly #frame: Frame;
   /** Replicas that show a later state than the log's position. */
@@ -106,8 +113,9 @@ export class Query implements EventReader {
   readonly #explodes: boolean;
   readonly #aggregation: Aggregation | null;
 
-  constructor(plan: QueryPlan, { target, processing, ahead, aggregation }: QueryContext) {
+  constructor(plan: QueryPlan, { target, problems, ahead, aggregation }: QueryContext) {
     this.#plan = plan;
+    this.#problems = problems;
     this.#aggregation = aggregation;
     this.#target = target;
     this.#ahead = ahead;
@@ -116,14 +124,16 @@ export class Query implements EventReader {
       rows: [null, ...plan.joins.map(() => null)],
       time: 0,
       change: null,
-      note: (problem) => {
-        processing.note(plan.id, problem);
-        if (plan.onError === 'STOP') throw stopped(plan, problem);
-      },
+      note: problems.note,
     };
   }
 
   process(event: StreamEvent, fromSnapshot: boolean): void {
+    this.#evaluate(event, fromSnapshot);
+    this.#problems.settle(event);
+  }
+
+  #evaluate(event: StreamEvent, fromSnapshot: boolean): void {
     const { joins, where, usesChange } = this.#plan;
     const frame = this.#frame;
     frame.rows.fill(null);
@@ -182,14 +192,4 @@ export class Query implements EventReader {
 export function isAhead({ replicas }: ReadTable, ahead: ReadonlySet<number>): boolean {
   if (ahead.size === 0) return false;
   return replicas.some(({ index }) => ahead.has(index));
-}
-
-export function stopped({ id }: Pick<QueryPlan, 'id'>, problem: Problem): HeadwaterError {
-  return new HeadwaterError(
-    'enrich.row-failed',
-    `The query ${id} met a row for which an expression failed (${problem}).`,
-    {
-      details: { query: id, problem },
-    },
-  );
 }

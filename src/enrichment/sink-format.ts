@@ -52,6 +52,7 @@ export function sinkFormat(properties: Properties, statement: SinkStatement): Si
     fieldCase,
     wrapSingleValue: properties.flag('WRAP_SINGLE_VALUE') ?? true,
     timestamp: timestampColumn(properties, columns),
+    onError: properties.choice('ON_ERROR', ['LOG', 'STOP', 'DLQ']) ?? 'LOG',
     wish: {
       partitions: properties.count('PARTITIONS'),
       replicas: properties.count('REPLICAS'),

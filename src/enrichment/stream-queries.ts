@@ -4,12 +4,14 @@ import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import { Aggregation } from './aggregation.ts';
 import type { StreamSource } from './catalog.ts';
+import { DeadLetters, deadLetterTopic } from './dead-letters.ts';
 import { checkpointName, type GroupStore } from './group-store.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { SchemaWriter } from './formats/registry-access.ts';
 import type { QueryPlan } from './program.ts';
 import type { ResultTable } from './queries/result-table.ts';
 import { OutputStream, Query } from './query.ts';
+import { QueryProblems } from './query-problems.ts';
 import { recordWriter } from './record-writer.ts';
 import type { Problem } from './sql/frame.ts';
 
@@ -35,7 +37,11 @@ export async function openOutputs(
     const writer = await recordWriter(target.columns, target.sink, schemas);
     const { topic: name, wish } = target.sink;
     const topic = await sink.topic(name, target.kept ? 'compacted' : 'table', wish);
-    outputs.set(target, new OutputStream({ sink, topic }, writer, results.get(target) ?? null));
+    const deadLetters =
+      target.sink.onError === 'DLQ'
+        ? new DeadLetters(sink, await sink.topic(deadLetterTopic(name), 'dead-letter'))
+        : null;
+    outputs.set(target, new OutputStream({ sink, topic, deadLetters }, writer, results.get(target) ?? null));
   }
   return outputs;
 }
@@ -93,8 +99,9 @@ export class StreamQueries {
     this.queries = plans.map((plan) => {
       const { outputs, processing, ahead } = options;
       const target = outputOf(outputs, plan);
-      const aggregation = this.#aggregation(plan, { target, stores, restored });
-      const query = new Query(plan, { target, processing, ahead, aggregation });
+      const problems = new QueryProblems(plan, processing, target.deadLetters);
+      const aggregation = this.#aggregation(plan, { target, stores, restored, note: problems.note });
+      const query = new Query(plan, { target, problems, ahead, aggregation });
       if (!plan.held) outputs.get(plan.input)?.addReader(query);
       return { plan, query };
     });
@@ -113,12 +120,17 @@ export class StreamQueries {
 
   #aggregation(
     plan: QueryPlan,
-    made: { readonly target: OutputStream; readonly stores: GroupStore[]; readonly restored: Set<string> },
+    made: {
+      readonly target: OutputStream;
+      readonly stores: GroupStore[];
+      readonly restored: Set<string>;
+      readonly note: (problem: Problem) => void;
+    },
   ): Aggregation | null {
     const { group, store } = plan;
     if (group === null || store === null) return null;
-    const { processing, checkpoint, log } = this.#options;
-    const note = (problem: Problem): void => processing.note(plan.id, problem);
+    const { checkpoint, log } = this.#options;
+    const { note } = made;
     const found = store.restore({ ...checkpoint, note });
     if (found === 'restored') made.restored.add(checkpointName(plan.target.name));
     if (found === 'lost')

@@ -5,7 +5,8 @@
 import type { Arrival } from './aggregates.ts';
 import { checkpointName, type Group, type GroupRun, AGGREGATE_TABLE_PREFIX } from './group-store.ts';
 import type { TableQueryPlan } from './program.ts';
-import { isAhead, type OutputStream, stopped } from './query.ts';
+import { isAhead, type OutputStream } from './query.ts';
+import { stopped } from './query-problems.ts';
 import type { ShownRow } from './queries/result-table.ts';
 import type { Frame, Problem } from './sql/frame.ts';
 import { type KeyValue, sameRow, type SqlValue } from './sql/value.ts';

@@ -190,6 +190,7 @@ export class TopicQueries implements AsyncDisposable {
           reader,
           sink,
           processing,
+          deadLetters: outputs.get(plan.target)?.deadLetters ?? null,
           times: this.#timesOf(reached, tables),
           maxWaitMs: MAX_WAIT_MS,
           outputs: written,

@@ -1,11 +1,13 @@
 /** One query over a topic: records in, merged by time over the partitions, and no event before its tables are known. */
 import type { Sink } from '../emitter/sink.ts';
 import type { Fetched, TopicReader, TopicRecord } from '../emitter/topic-reader.ts';
+import type { DeadLetters } from './dead-letters.ts';
 import type { StreamEvent } from './event.ts';
 import type { ReadSchemas } from './formats/format.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
-import { type OutputStream, type Query, stopped } from './query.ts';
+import type { OutputStream, Query } from './query.ts';
+import { stopped } from './query-problems.ts';
 import type { Problem } from './sql/frame.ts';
 import type { TopicSource } from './topic-source.ts';
 import type { JoinedTimes } from './topics/joined-times.ts';
@@ -18,6 +20,12 @@ const IDLE_MS = 100;
 /** While an event waits for its tables. */
 const WAITING_MS = 5;
 
+/** A record that could not be read. */
+interface Refused {
+  readonly problem: Problem;
+  readonly record: TopicRecord;
+}
+
 export interface TopicTaskOptions {
   readonly plan: QueryPlan;
   readonly source: TopicSource;
@@ -26,6 +34,8 @@ export interface TopicTaskOptions {
   readonly reader: TopicReader;
   readonly sink: Sink;
   readonly processing: ProcessingLog;
+  /** Null where nobody asks for them. */
+  readonly deadLetters: DeadLetters | null;
   /** Null where no table is joined. */
   readonly times: JoinedTimes | null;
   /** How long an event waits for its tables at most, ms. */
@@ -41,8 +51,7 @@ export interface TopicTaskOptions {
 export class TopicTask {
   readonly #options: TopicTaskOptions;
   readonly #records: RecordRows;
-  /** Null stands for a record that could not be read. */
-  readonly #merge: TimeMerge<StreamEvent | null>;
+  readonly #merge: TimeMerge<StreamEvent | Refused>;
   /** Where the topic ended at the start, by partition. */
   readonly #ends: readonly number[];
   readonly caughtUp: Promise<void>;
@@ -89,8 +98,8 @@ export class TopicTask {
     for (const record of fetched.records) {
       const wait = this.#records.prepare(record);
       if (wait !== null) await wait;
-      const event = this.#event(record);
-      this.#merge.add(fetched.partition, record, event, event?.time ?? record.timestamp);
+      const read = this.#read(record);
+      this.#merge.add(fetched.partition, record, read, 'problem' in read ? record.timestamp : read.time);
     }
     this.#merge.took(fetched);
   }
@@ -100,7 +109,9 @@ export class TopicTask {
       const head = this.#merge.head();
       if (head === null) return { worked, more: 'nothing' };
       if (!this.#known(head)) return { worked, more: 'tables' };
-      if (head.item !== null) this.#process(head.item);
+      const { item, partition } = head;
+      if ('problem' in item) this.#refuse(item.problem, item.record, partition);
+      else this.#process(item);
       this.#merge.done(head);
     }
     return { worked: most, more: 'events' };
@@ -130,17 +141,18 @@ export class TopicTask {
     }
   }
 
-  #event(record: TopicRecord): StreamEvent | null {
+  #read(record: TopicRecord): StreamEvent | Refused {
     const read = this.#records.read(record);
-    if (typeof read === 'string') return this.#refuse(read);
+    if (typeof read === 'string') return { problem: read, record };
     const { row, hasValue, time } = read;
     return { row, hasValue, seq: record.offset, time, change: null };
   }
 
-  #refuse(problem: Problem): null {
-    const { plan, processing } = this.#options;
+  /** In its turn, so that what is written of it goes with its offset. */
+  #refuse(problem: Problem, record: TopicRecord, partition: number): void {
+    const { plan, source, processing, deadLetters } = this.#options;
     processing.note(plan.id, problem);
     if (plan.onError === 'STOP') throw stopped(plan, problem);
-    return null;
+    deadLetters?.record(plan.id, problem, { topic: source.topic, partition, record });
   }
 }

@@ -1,13 +1,14 @@
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
-import type { SourceInfo } from '../model/change.ts';
+import type { RowChange, SchemaChange, SourceInfo, TruncateChange } from '../model/change.ts';
 import type { Log } from '../observability/log.ts';
 import type { TableSnapshot } from './captured-table.ts';
 import { RecentTransactions } from './recent-transactions.ts';
 import type { ChunkLimit, WindowReader } from './snapshot-source.ts';
 import type { StreamPlace } from './stream-place.ts';
 import type { Delivery } from './view-phase.ts';
-import { Window } from './window.ts';
+import { keyText, keyValues, movedKey } from './row-key.ts';
+import { Window, type WindowPart } from './window.ts';
 
 /** What one window holds in memory at most. */
 const LIMIT: ChunkLimit = { maxRows: 5_000, maxBytes: 4 * 1024 * 1024 };
@@ -21,6 +22,10 @@ const SETTLE_MS = 200;
 const MAX_ATTEMPTS = 50;
 const REREAD_MS = 5;
 const MAX_REREAD_MS = 500;
+/** Rows owed that are read at once; so many do not wait for the rest of their table. */
+const OWED_AT_ONCE = 1_000;
+/** The ledger holds them all, and goes out with every commit. A table with more begins again. */
+const MAX_OWED = 5_000;
 /** A table that was locked is left alone for so long; meanwhile others are read. */
 const LOCKED_MS = 1_000;
 
@@ -44,7 +49,8 @@ export interface ChunkWindowsOptions<P, S extends SourceInfo> {
 
 interface Job {
   readonly table: TableSnapshot;
-  readonly chunk: number;
+  /** Index of a chunk, or the rows that are owed by then. */
+  readonly chunk: number | 'owed';
   readonly attempt: number;
 }
 
@@ -59,7 +65,7 @@ export class ChunkWindows<P, S extends SourceInfo> {
   readonly #jobs: Job[] = [];
   /** When a table that was found locked is tried again, performance.now(). */
   readonly #lockedUntil = new Map<TableSnapshot, number>();
-  #planning = 0;
+  readonly #planning = new Set<TableSnapshot>();
 
   constructor(options: ChunkWindowsOptions<P, S>, unseen: readonly string[]) {
     this.#options = options;
@@ -74,14 +80,14 @@ export class ChunkWindows<P, S extends SourceInfo> {
     return (
       this.#windows.length === 0 &&
       this.#jobs.length === 0 &&
-      this.#planning === 0 &&
+      this.#planning.size === 0 &&
       this.#unplanned.length === 0
     );
   }
 
   /** Reads and plans under way. */
   get busy(): number {
-    return this.#windows.filter((window) => window.chunk === null).length + this.#planning;
+    return this.#windows.filter((window) => window.chunk === null).length + this.#planning.size;
   }
 
   /** Starts one more read or plan; false where there is none that may be. Windows open between transactions only. */
@@ -123,11 +129,6 @@ export class ChunkWindows<P, S extends SourceInfo> {
     this.#recent.add(tx);
   }
 
-  /** Those that a change of the table concerns. */
-  of(table: TableSnapshot): readonly Window<P, S>[] {
-    return this.#windows.filter((window) => window.table === table);
-  }
-
   forget(table: TableSnapshot): void {
     const others = <T extends { readonly table: TableSnapshot }>(list: T[]): void => {
       list.splice(0, list.length, ...list.filter((entry) => entry.table !== table));
@@ -138,7 +139,7 @@ export class ChunkWindows<P, S extends SourceInfo> {
 
   #plan(table: TableSnapshot): void {
     const { chunkRows, now, log } = this.#options;
-    this.#planning++;
+    this.#planning.add(table);
     table.reading = true;
     const begun = table.ledger?.by === 'key' ? table.ledger.ranges() : null;
     if (table.ledger?.by === 'block') {
@@ -158,8 +159,9 @@ export class ChunkWindows<P, S extends SourceInfo> {
         planned.chunks.forEach((_, chunk) => {
           if (table.ledger!.remaining(chunk) !== null) this.#jobs.push({ table, chunk, attempt: 0 });
         });
+        if (table.ledger!.allRead) this.#jobs.push({ table, chunk: 'owed', attempt: 0 });
       } finally {
-        this.#planning--;
+        this.#planning.delete(table);
       }
     };
     this.#unlessLocked(table, plan, () => this.#unplanned.push(table));
@@ -167,13 +169,18 @@ export class ChunkWindows<P, S extends SourceInfo> {
 
   #open(job: Job): void {
     const { table, chunk, attempt } = job;
+    const ledger = table.ledger!;
+    const part: WindowPart =
+      chunk === 'owed'
+        ? { kind: 'owed', keys: [...ledger.owed].slice(0, OWED_AT_ONCE) }
+        : { kind: 'chunk', index: chunk, range: ledger.remaining(chunk)! };
     const window = new Window<P, S>({
       table,
-      chunkIndex: chunk,
-      range: table.ledger!.remaining(chunk)!,
+      part,
       plan: table.plan!,
       openedAt: this.#recent.mark,
       attempt,
+      owes: this.#options.reader.rowsOf !== undefined,
     });
     this.#windows.push(window);
     this.#read(window, 0);
@@ -186,15 +193,18 @@ export class ChunkWindows<P, S extends SourceInfo> {
       signal.throwIfAborted();
       window.checked = false;
       window.settledHigh = null;
-      window.chunk = await reader.chunk(window.plan, window.range, LIMIT, signal);
+      const { part, plan } = window;
+      window.chunk =
+        part.kind === 'chunk'
+          ? await reader.chunk(plan, part.range, LIMIT, signal)
+          : await reader.rowsOf!(plan, part.keys.map(keyValues), signal);
       window.readAt = performance.now();
     };
     this.#unlessLocked(window.table, read, () => {
       const at = this.#windows.indexOf(window);
       if (at < 0) return;
       this.#windows.splice(at, 1);
-      const { table, chunkIndex: chunk, attempt } = window;
-      this.#jobs.push({ table, chunk, attempt });
+      this.#jobs.push(jobOf(window, window.attempt));
     });
   }
 
@@ -248,7 +258,7 @@ export class ChunkWindows<P, S extends SourceInfo> {
   }
 
   async *#deliver(window: Window<P, S>): AsyncGenerator<Batch<P, S>> {
-    const { table, chunkIndex } = window;
+    const { table, part } = window;
     const { lastKey, bytes, plan } = window.chunk!;
     const { deliver, now } = this.#options;
     const rows = window.survivors();
@@ -276,14 +286,17 @@ export class ChunkWindows<P, S extends SourceInfo> {
         null,
       );
     }
-    ledger.advance(chunkIndex, lastKey, rows.length);
-    const last = lastKey === null && ledger.finish(chunkIndex);
+    ledger.advance(part.kind === 'chunk' ? part.index : null, lastKey, rows.length);
+    this.#settle(window, rows);
+    if (lastKey !== null) this.#jobs.unshift(jobOf(window, 0));
+    else if (part.kind === 'chunk') ledger.finish(part.index);
+    const last = ledger.allRead && ledger.owed.size === 0;
     if (last) {
       ledger.complete(now());
       table.reading = false;
       this.#options.done(table);
-    } else if (lastKey !== null) {
-      this.#jobs.unshift({ table, chunk: chunkIndex, attempt: 0 });
+    } else {
+      this.#readOwed(table);
     }
     yield deliver(
       {
@@ -297,7 +310,58 @@ export class ChunkWindows<P, S extends SourceInfo> {
     );
   }
 
-  #again({ table, chunkIndex, attempt }: Window<P, S>): void {
+  /** A window's rows are delivered: of those that were owed, some are no longer. */
+  #settle(window: Window<P, S>, rows: readonly RowChange<S>[]): void {
+    const { owed } = window.table.ledger!;
+    if (owed.size === 0) return;
+    const { part } = window;
+    const keys =
+      part.kind === 'owed' ? part.keys : rows.map(({ table, after }) => keyText(after!, table.key));
+    for (const key of keys) {
+      if (key !== undefined && window.settles(key)) window.table.ledger!.settle(key);
+    }
+  }
+
+  /** Rows that are owed are read behind the chunks, which bring most of them, or when there are many. */
+  #readOwed(table: TableSnapshot): void {
+    const { owed, allRead } = table.ledger!;
+    if (owed.size === 0 || (!allRead && owed.size < OWED_AT_ONCE)) return;
+    if (this.#jobs.some((job) => job.table === table && job.chunk === 'owed')) return;
+    if (this.#windows.some((window) => window.table === table && window.part.kind === 'owed')) return;
+    this.#jobs.unshift({ table, chunk: 'owed', attempt: 0 });
+  }
+
+  /** A change of the table went by. Answers whether its ledger is another one now. */
+  observe(table: TableSnapshot, change: RowChange<S> | TruncateChange<S> | SchemaChange<S>): boolean {
+    let owed: string | undefined;
+    // Where nothing has been read yet, all is still to come.
+    if (change.kind === 'row' && table.ledger !== null && this.#options.reader.rowsOf !== undefined) {
+      owed = movedKey(change);
+    }
+    for (const window of this.#windows) {
+      if (window.table !== table) continue;
+      window.observe(change);
+      if (owed !== undefined) window.owe(owed);
+    }
+    if (owed === undefined) return false;
+    table.ledger!.owe(owed);
+    if (table.ledger!.owed.size > MAX_OWED) this.#beginAgain(table);
+    else if (table.plan !== null) this.#readOwed(table);
+    return true;
+  }
+
+  #beginAgain(table: TableSnapshot): void {
+    this.#options.log.warn(
+      { table: table.name, rows: table.rows },
+      'the keys of many rows have changed, and the log has not all of their columns: the table is read again from the beginning',
+    );
+    table.reset();
+    this.forget(table);
+    if (!this.#planning.has(table) && !this.#unplanned.includes(table)) this.#unplanned.push(table);
+  }
+
+  #again(window: Window<P, S>): void {
+    const { table, attempt } = window;
     if (attempt >= MAX_ATTEMPTS) {
       this.#options.giveUp(
         table,
@@ -309,6 +373,10 @@ export class ChunkWindows<P, S extends SourceInfo> {
       );
       return;
     }
-    this.#jobs.unshift({ table, chunk: chunkIndex, attempt: attempt + 1 });
+    this.#jobs.unshift(jobOf(window, attempt + 1));
   }
+}
+
+function jobOf({ table, part }: Pick<Window<unknown, SourceInfo>, 'table' | 'part'>, attempt: number): Job {
+  return { table, chunk: part.kind === 'chunk' ? part.index : 'owed', attempt };
 }

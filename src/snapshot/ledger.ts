@@ -20,6 +20,8 @@ interface LedgerRecord {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly completedAt: string | null;
+  /** Keys (row-key.ts, `keyText`) of rows that moved among those delivered, and have not been delivered whole since. */
+  readonly owed?: readonly string[];
 }
 
 /** The snapshot as a whole: checkpoint key `snapshot`. */
@@ -39,6 +41,7 @@ export class Ledger {
   #rows: number;
   #schema: number;
   #completedAt: string | null;
+  readonly #owed: Set<string>;
 
   private constructor(record: LedgerRecord) {
     this.by = record.by;
@@ -49,6 +52,7 @@ export class Ledger {
     this.#rows = record.rows;
     this.#schema = record.schema;
     this.#completedAt = record.completedAt;
+    this.#owed = new Set(record.owed);
   }
 
   /** Nothing read yet of these chunks. */
@@ -83,7 +87,7 @@ export class Ledger {
   /** Throws `state.snapshot-invalid` on anything `encode` has not produced. */
   static decode(text: string, key: string): Ledger {
     const record = parse(text, key);
-    const { by, bounds, chunks, rows, schema, startedAt, completedAt } = record;
+    const { by, bounds, chunks, rows, schema, startedAt, completedAt, owed = [] } = record;
     const valid =
       record['v'] === 1 &&
       (by === 'key' || by === 'block' || by === 'none') &&
@@ -93,6 +97,7 @@ export class Ledger {
       typeof rows === 'number' &&
       typeof schema === 'number' &&
       typeof startedAt === 'string' &&
+      isList(owed, (key) => typeof key === 'string') &&
       (completedAt === null || typeof completedAt === 'string');
     if (!valid) throw invalid(key);
     return new Ledger({
@@ -104,6 +109,7 @@ export class Ledger {
       schema,
       startedAt,
       completedAt,
+      owed: owed as readonly string[],
     });
   }
 
@@ -117,6 +123,7 @@ export class Ledger {
       schema: this.#schema,
       startedAt: this.startedAt,
       completedAt: this.#completedAt,
+      ...(this.#owed.size === 0 ? {} : { owed: [...this.#owed] }),
     };
     return JSON.stringify(record);
   }
@@ -147,10 +154,10 @@ export class Ledger {
     return { from, to: this.#bounds[chunk] ?? null };
   }
 
-  /** Rows up to `lastKey` of this chunk are delivered together with this ledger. */
-  advance(chunk: number, lastKey: string | null, rows: number): void {
+  /** Rows up to `lastKey` of this chunk, or others where it is null, are delivered together with this ledger. */
+  advance(chunk: number | null, lastKey: string | null, rows: number): void {
     this.#rows += rows;
-    if (lastKey !== null && this.#chunks[chunk] !== 1) this.#chunks[chunk] = lastKey;
+    if (chunk !== null && lastKey !== null && this.#chunks[chunk] !== 1) this.#chunks[chunk] = lastKey;
   }
 
   /** The chunk has been read to its end. Answers whether all have. */
@@ -162,11 +169,30 @@ export class Ledger {
     return this.#open === 0;
   }
 
+  /** Whether nothing is left to be read of any chunk. */
+  get allRead(): boolean {
+    return this.#open === 0;
+  }
+
+  get owed(): ReadonlySet<string> {
+    return this.#owed;
+  }
+
+  /** The row of this key is in no topic with all its columns. */
+  owe(key: string): void {
+    this.#owed.add(key);
+  }
+
+  settle(key: string): void {
+    this.#owed.delete(key);
+  }
+
   complete(now: Date): void {
     this.#completedAt = now.toISOString();
     this.#bounds = [];
     this.#chunks = [];
     this.#open = 0;
+    this.#owed.clear();
   }
 
   set schema(version: number) {

@@ -1,7 +1,8 @@
-import { asHeadwaterError } from '../errors/headwater-error.ts';
+import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import type { Column, TableSchema } from '../model/table.ts';
-import { type Image, valueOf } from '../model/text-row.ts';
-import { ABSENT, UNCHANGED, type Value } from '../model/value.ts';
+import type { RowChange } from '../model/change.ts';
+import { type Image, TextRow, valueOf } from '../model/text-row.ts';
+import { ABSENT, type Row, UNCHANGED, type Value } from '../model/value.ts';
 
 /** Something a Map can be keyed by: the value itself where it is a primitive, else a text made of it. */
 export type RowKey = string | number | bigint | boolean | null;
@@ -16,16 +17,71 @@ export type RowKey = string | number | bigint | boolean | null;
 export function rowKey(row: Image, key: readonly number[]): RowKey | undefined {
   if (key.length === 1) {
     const value = valueOf(row, key[0]!);
-    if (value === undefined || value === UNCHANGED || value === ABSENT) return undefined;
+    if (value === undefined || isLeftOut(value)) return undefined;
     return typeof value === 'object' && value !== null ? textOf(value) : value;
   }
   const parts: Value[] = [];
   for (const index of key) {
     const value = valueOf(row, index);
-    if (value === undefined || value === UNCHANGED || value === ABSENT) return undefined;
+    if (value === undefined || isLeftOut(value)) return undefined;
     parts.push(value);
   }
   return textOf(parts);
+}
+
+/** The key of a row as text that `keyValues` takes back; undefined where the image does not hold it. */
+export function keyText(row: Image, key: readonly number[]): string | undefined {
+  const parts = key.map((index) => valueOf(row, index));
+  return parts.some((value) => value === undefined || isLeftOut(value)) ? undefined : textOf(parts);
+}
+
+/** What `keyText` was made of. Throws `state.snapshot-invalid` for anything else. */
+export function keyValues(text: string): Row {
+  const values: unknown = JSON.parse(text, (_, part: unknown) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
+    if ('b' in part && typeof part.b === 'string') return new Uint8Array(Buffer.from(part.b, 'hex'));
+    if (!('n' in part) || typeof part.n !== 'string') return undefined;
+    return /^-?\d+$/.test(part.n) ? BigInt(part.n) : Number(part.n);
+  });
+  if (isRow(values)) return values;
+  throw new HeadwaterError(
+    'state.snapshot-invalid',
+    'The stored key of a row is not one this version can read.',
+  );
+}
+
+function isRow(values: unknown): values is Row {
+  return (
+    Array.isArray(values) &&
+    values.every(
+      (value) =>
+        value === null ||
+        value instanceof Uint8Array ||
+        ['string', 'number', 'bigint', 'boolean'].includes(typeof value) ||
+        isRow(value),
+    )
+  );
+}
+
+/**
+ * The key (`keyText`) under which a row lies behind the change, where that is another one than before and the log has left
+ * columns out of the row. Undefined for all other changes.
+ */
+export function movedKey({ table, before, after, unreadable }: RowChange): string | undefined {
+  if (before === null || after === null || after instanceof TextRow || unreadable !== undefined)
+    return undefined;
+  if (!after.some(isLeftOut)) return undefined;
+  const was = keyText(before, table.key);
+  const is = keyText(
+    after.map((value, i) => (isLeftOut(value) ? valueOf(before, i) : value)),
+    table.key,
+  );
+  return is === was ? undefined : is;
+}
+
+/** Whether the image of a row does not hold the value. */
+export function isLeftOut(value: Value): value is typeof UNCHANGED | typeof ABSENT {
+  return value === UNCHANGED || value === ABSENT;
 }
 
 /** In place of a key whose text is not in the form of its column's type. */
@@ -42,12 +98,15 @@ export function readableKey(row: Image, key: readonly number[]): RowKey | typeof
 }
 
 function textOf(value: Value): string {
-  return JSON.stringify(value, (_, part: unknown) => {
-    if (typeof part === 'bigint') return { n: String(part) };
-    if (typeof part === 'number' && !Number.isFinite(part)) return { n: String(part) };
-    if (part instanceof Uint8Array) return { b: Buffer.from(part).toString('hex') };
-    return part;
-  });
+  return JSON.stringify(plain(value));
+}
+
+/** What JSON has no form for in one of its own, bytes also where they are a Buffer's. */
+function plain(value: Value): unknown {
+  if (typeof value === 'bigint') return { n: String(value) };
+  if (typeof value === 'number' && !Number.isFinite(value)) return { n: String(value) };
+  if (value instanceof Uint8Array) return { b: Buffer.from(value).toString('hex') };
+  return Array.isArray(value) ? (value as readonly Value[]).map(plain) : value;
 }
 
 /** Where the columns named by `key` of one schema stand in another; null where one is missing. */

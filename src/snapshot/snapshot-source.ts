@@ -1,5 +1,6 @@
 import type { RowChange, SourceInfo } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
+import type { Row } from '../model/value.ts';
 
 /**
  * What the snapshot engine needs of a database. Two kinds of reading:
@@ -123,6 +124,13 @@ export interface WindowReader<P, S extends SourceInfo = SourceInfo> extends Asyn
     limit: ChunkLimit,
     signal: AbortSignal,
   ): Promise<WindowChunk<P, S>>;
+  /**
+   * Reads the rows that have these keys (values of the columns `key` of the changes' tables), as `chunk` does, to their
+   * end. For a log that may leave columns out of a row whose key changes: nothing else tells them where it moved from
+   * among rows still to be read to those that have been. Left out where the source cannot: then chunks are read again
+   * until none is touched so.
+   */
+  rowsOf?(plan: TablePlan, keys: readonly Row[], signal: AbortSignal): Promise<WindowChunk<P, S>>;
   /**
    * A position that serves a chunk as its high mark too, `ageMs` after it was read; null where it is too early
    * to tell. For chunks whose own mark an idle source does not get past.

@@ -12,7 +12,6 @@ import type { SnapshotSource, WindowReader } from './snapshot-source.ts';
 import { StreamPlace } from './stream-place.ts';
 import { StreamTap } from './stream-tap.ts';
 import type { Delivery } from './view-phase.ts';
-import type { Window } from './window.ts';
 
 /** An idle stream is asked for its position this often while something waits for it. */
 const NUDGE_MS = 50;
@@ -117,7 +116,7 @@ class WindowMerger<P, S extends SourceInfo> {
           this.#ended = true;
           return false;
         }
-        yield this.#pass(next.value, chunks);
+        yield* this.#pass(next.value, chunks);
         this.#keylessCaughtUp();
       }
       yield* chunks.close();
@@ -176,12 +175,16 @@ class WindowMerger<P, S extends SourceInfo> {
 
   // --- the stream ---
 
-  /** Notes what a batch of the stream touches; answers it without what a keyless table's view will show. */
-  #pass(batch: Batch<P, S>, chunks: ChunkWindows<P, S>): Batch<P, S> {
+  /**
+   * Notes what a batch of the stream touches; gives it without what a keyless table's view will show. Before it come the
+   * ledgers that it has changed, for the same commit.
+   */
+  *#pass(batch: Batch<P, S>, chunks: ChunkWindows<P, S>): Generator<Batch<P, S>> {
     const { changes } = batch;
     let kept: Change<S>[] | null = null;
     let schemaId: TableId | null = null;
-    let windows: readonly Window<P, S>[] = [];
+    let table: TableSnapshot | undefined;
+    const ledgers = new Set<TableSnapshot>();
     let keyless: KeylessRead<P, S> | undefined;
     for (let i = 0; i < changes.length; i++) {
       const change = changes[i]!;
@@ -193,8 +196,7 @@ class WindowMerger<P, S extends SourceInfo> {
       const id = change.kind === 'schema' ? change.id : change.table.id;
       if (id !== schemaId) {
         schemaId = id;
-        const table = this.#byName.get(tableName(id));
-        windows = table === undefined ? [] : chunks.of(table);
+        table = this.#byName.get(tableName(id));
         keyless = table === undefined ? undefined : this.#keyless.find((read) => read.table === table);
       }
       if (keyless !== undefined && change.kind !== 'schema' && keyless.leavesOut(change)) {
@@ -202,11 +204,14 @@ class WindowMerger<P, S extends SourceInfo> {
         continue;
       }
       kept?.push(change);
-      for (const window of windows) window.observe(change);
+      if (table !== undefined && chunks.observe(table, change)) ledgers.add(table);
     }
     this.#place.moved(batch);
     if (this.#place.between) for (const read of this.#keyless) read.passed(batch.resume!);
-    return kept === null ? batch : { ...batch, changes: kept };
+    for (const changed of ledgers) {
+      yield this.#options.deliver({ table: changed, rows: [], bytes: 0, first: false, last: false }, null);
+    }
+    yield kept === null ? batch : { ...batch, changes: kept };
   }
 
   #holdsStream(): boolean {

@@ -2,13 +2,18 @@ import { asHeadwaterError } from '../errors/headwater-error.ts';
 import type { RowChange, SchemaChange, SourceInfo, TruncateChange } from '../model/change.ts';
 import type { TableSchema } from '../model/table.ts';
 import { type Image, TextRow, valueOf } from '../model/text-row.ts';
-import { ABSENT, type Row, UNCHANGED, type Value } from '../model/value.ts';
+import type { Row, Value } from '../model/value.ts';
 import type { TableSnapshot } from './captured-table.ts';
-import { keyIn, readableKey, type RowKey, sameShape, UNREADABLE_KEY } from './row-key.ts';
+import { isLeftOut, keyIn, readableKey, type RowKey, sameShape, UNREADABLE_KEY } from './row-key.ts';
 import type { ChunkRange, TablePlan, WindowChunk } from './snapshot-source.ts';
 
 /** A window with more touched keys than this is read again rather than kept. */
 const MAX_TOUCHED = 500_000;
+
+/** What a window reads: a piece of a chunk, or the rows of single keys (`keyText`) that are owed. */
+export type WindowPart =
+  | { readonly kind: 'chunk'; readonly index: number; readonly range: ChunkRange }
+  | { readonly kind: 'owed'; readonly keys: readonly string[] };
 
 /**
  * One chunk on its way into the stream. From the moment it opens, between two transactions of the stream, it
@@ -18,8 +23,7 @@ const MAX_TOUCHED = 500_000;
  */
 export class Window<P, S extends SourceInfo> {
   readonly table: TableSnapshot;
-  readonly chunkIndex: number;
-  readonly range: ChunkRange;
+  readonly part: WindowPart;
   readonly plan: TablePlan;
   /** RecentTransactions.mark when it opened. */
   readonly openedAt: number;
@@ -42,6 +46,10 @@ export class Window<P, S extends SourceInfo> {
    * log left columns out (unchanged TOAST, MySQL's minimal images) that must still come from the chunk.
    */
   readonly #touched = new Map<RowKey, Row | null>();
+  /** See `owe`. */
+  readonly #owed = new Set<string>();
+  /** Whether rows that moved, and are in the log without some of their columns, are read by their keys later. */
+  readonly #owes: boolean;
   #truncated = false;
   #void = false;
   #streamSchema: TableSchema | null = null;
@@ -50,18 +58,28 @@ export class Window<P, S extends SourceInfo> {
 
   constructor(of: {
     readonly table: TableSnapshot;
-    readonly chunkIndex: number;
-    readonly range: ChunkRange;
+    readonly part: WindowPart;
     readonly plan: TablePlan;
     readonly openedAt: number;
     readonly attempt: number;
+    readonly owes: boolean;
   }) {
     this.table = of.table;
-    this.chunkIndex = of.chunkIndex;
-    this.range = of.range;
+    this.part = of.part;
     this.plan = of.plan;
     this.openedAt = of.openedAt;
     this.attempt = of.attempt;
+    this.#owes = of.owes;
+  }
+
+  /** A row moved to this key, and the log left columns out of it: what the window does not deliver is still owed. */
+  owe(key: string): void {
+    this.#owed.add(key);
+  }
+
+  /** Whether it was owed before the window opened only, so that the window's chunk holds it. */
+  settles(key: string): boolean {
+    return !this.#owed.has(key);
   }
 
   /** A change of this window's table went by. */
@@ -103,8 +121,9 @@ export class Window<P, S extends SourceInfo> {
     if (newKey === undefined || after === null) return;
     const image = change.unreadable === undefined ? this.#image(newKey, after) : null;
     // The value that was left out stands in the chunk under the old key, if at all.
-    if (moved && image !== null) this.#void = true;
-    else this.#touched.set(newKey, image);
+    if (!moved || image === null) this.#touched.set(newKey, image);
+    else if (this.#owes) this.#touched.set(newKey, null);
+    else this.#void = true;
   }
 
   /** A log may leave out of the row after a change what was not changed: also columns of its key. */
@@ -168,8 +187,4 @@ function completed<S extends SourceInfo>(row: RowChange<S>, image: Row): RowChan
   } catch (error) {
     return { ...row, unreadable: asHeadwaterError(error) };
   }
-}
-
-function isLeftOut(value: Value): boolean {
-  return value === UNCHANGED || value === ABSENT;
 }

@@ -187,8 +187,14 @@ function plain(row: Named): Named {
   return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, text(value)]));
 }
 
+interface Acted {
+  readonly snapshots: Snapshots;
+  /** Statements that changed the table, or gave its name to another one. */
+  readonly statements: readonly string[];
+}
+
 /** Runs the history, and tells what the table was like at each transaction. */
-async function act(url: string, steps: readonly Step[]): Promise<Snapshots> {
+async function act(url: string, steps: readonly Step[]): Promise<Acted> {
   const session = await mysql.createConnection({ uri: url, supportBigNumbers: true, bigNumberStrings: true });
   const columns: Columns = new Map();
   const snapshots: (readonly [Table, Table])[] = [];
@@ -218,11 +224,15 @@ async function act(url: string, steps: readonly Step[]): Promise<Snapshots> {
   } finally {
     await session.end();
   }
-  return snapshots;
+  return { snapshots, statements: log.filter((statement) => /^(?:ALTER|RENAME) TABLE t /.test(statement)) };
 }
 
-/** Holds the changes of each transaction against what the table was like. */
-function verify(changes: readonly MysqlChange[], snapshots: Snapshots, hint: string): void {
+/** Holds the changes of each transaction against what the table was like, and those of the table against what was said. */
+function verify(changes: readonly MysqlChange[], { snapshots, statements }: Acted, hint: string): void {
+  const said = changes.flatMap((change) =>
+    change.kind === 'schema' && change.id.table === 't' && change.ddl !== null ? [change.ddl] : [],
+  );
+  expect(said, hint).toEqual(statements);
   let of: { id: number; before: Named | null; after: Named | null }[] = [];
   let marks = 0;
   for (const { table, before, after, unreadable } of rowsOf(changes)) {
@@ -291,10 +301,10 @@ describe.each(SERVERS)('%s metadata', (_product, start) => {
         if (daemon === 'runs') {
           await using _ = first;
           let end: typeof continuity.start | null = null;
-          const acting = act(db.url, steps).then(async (snapshots) => {
+          const acting = act(db.url, steps).then(async (acted) => {
             end = (await first.head(never)).position;
             first.nudge();
-            return snapshots;
+            return acted;
           });
           const { changes } = await readToEnd(first, continuity.start, {
             done: (at) => end !== null && (first.codec.compare(at, end) ?? -1) >= 0,
@@ -306,7 +316,7 @@ describe.each(SERVERS)('%s metadata', (_product, start) => {
         await server.query(`INSERT INTO ${name}.t VALUES (4); DELETE FROM ${name}.t WHERE id = 4`);
         const { position, state } = await readToEnd(first, continuity.start);
         await first[Symbol.asyncDispose]();
-        const snapshots = await act(db.url, steps);
+        const acted = await act(db.url, steps);
         const changes: MysqlChange[] = [];
         let stored = { position, state };
         for (;;) {
@@ -327,7 +337,7 @@ describe.each(SERVERS)('%s metadata', (_product, start) => {
           stored = read;
           if (reached(read.position)) break;
         }
-        verify(changes, snapshots, hint);
+        verify(changes, acted, hint);
       }
     },
     240_000,

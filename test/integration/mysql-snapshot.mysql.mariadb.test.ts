@@ -7,6 +7,7 @@ import type { Row } from '../../src/model/value.ts';
 import { takeSnapshot } from '../../src/readers/mysql/snapshot-lock.ts';
 import { createMysqlSnapshotSource } from '../../src/readers/mysql/snapshot-source.ts';
 import { connectRows, type RowSession } from '../../src/readers/mysql/wire/row-session.ts';
+import { keyText, keyValues } from '../../src/snapshot/row-key.ts';
 import type { SnapshotView, TablePlan, WindowReader } from '../../src/snapshot/snapshot-source.ts';
 import { connectOptions } from '../support/mysql-reader.ts';
 import { startMysql, testMariadb, testMysql } from '../support/servers.ts';
@@ -136,6 +137,16 @@ describe.each(SERVERS)('$product', ({ open }) => {
         "'2024-01-01' + INTERVAL i * 100000 MICROSECOND, SEC_TO_TIME(i % 9)",
         'a, b',
       ],
+      moments: [
+        'a timestamp(6) NOT NULL, b date, c year, d time(6)',
+        "'2024-01-01' + INTERVAL i * 100001 MICROSECOND, '1999-12-31' + INTERVAL i DAY, 1990 + i, SEC_TO_TIME(i - 40.000001)",
+        'a, b, c, d',
+      ],
+      zeros: [
+        'a datetime, b date, c int',
+        "IF(i % 2, '2024-02-00 01:02:03', '1200-01-01'), IF(i % 3, '0000-00-00', '9999-12-31'), i",
+        'a, b, c',
+      ],
     } as const;
     const windows = await sourceOf(connecting(database.url)).openWindows({ parallelism: 1 }, never);
     try {
@@ -145,13 +156,25 @@ describe.each(SERVERS)('$product', ({ open }) => {
       );
       for (const [table, [columns, values, key = 'a']] of Object.entries(keys)) {
         await database.query(`CREATE TABLE ${table} (${columns}, i int, PRIMARY KEY (${key}))`);
-        await database.query(`INSERT INTO ${table} SELECT ${values}, i FROM n`);
+        await database.query(`SET SESSION sql_mode = ''; INSERT INTO ${table} SELECT ${values}, i FROM n`);
         await database.query(`ANALYZE TABLE ${table}`);
         const plan = await windows.plan({ schema: name, table }, { chunkRows: 25, ...ALL }, never);
         expect(plan.by, table).toBe('key');
         const rows = await readWindows(windows, plan);
         const found = rows.map((row) => Number(row.at(-1))).sort((a, b) => a - b);
-        expect(found, table).toEqual(Array.from({ length: 90 }, (_, i) => i + 1));
+        const all = Array.from({ length: 90 }, (_, i) => i + 1);
+        expect(found, table).toEqual(all);
+        // And single rows are found by the values of their keys.
+        const stored = rows.map((row) => keyText(row, plan.key)!);
+        const { rows: again, lastKey } = await windows.rowsOf!(plan, stored.map(keyValues), never);
+        expect(lastKey).toBe(null);
+        const nth = (row: Row): number => Number(row.at(-1));
+        expect(
+          again.map(({ after }) => nth(valuesOf(after!))).sort((a, b) => a - b),
+          table,
+        ).toEqual(all);
+        const [one] = (await windows.rowsOf!(plan, stored.slice(7, 8).map(keyValues), never)).rows;
+        expect(valuesOf(one!.after!), table).toEqual(rows[7]);
       }
     } finally {
       await windows[Symbol.asyncDispose]();

@@ -23,6 +23,8 @@ import {
 } from '../../src/readers/mysql/wire/mysql-error.ts';
 import { PacketCutter } from '../../src/readers/mysql/wire/packet-cutter.ts';
 import { connectPg } from '../../src/readers/postgres/wire/connection.ts';
+import { modelTable } from './snapshot-model.ts';
+import { TextRowReader } from '../../src/readers/mysql/snapshot-rows.ts';
 import { PgConnectionError, PgError } from '../../src/readers/postgres/wire/pg-error.ts';
 
 const TLS = { mode: 'disable', ca: null, cert: null, key: null } as const;
@@ -169,6 +171,36 @@ test('packets of MySQL are cut anywhere alike, and none is larger than what came
     { numRuns: 3_000 },
   );
   fc.assert(fc.property(bytes(40), (packet) => parseErrorPacket(packet) instanceof MysqlError));
+});
+
+test('rows of MySQL of any bytes are as many cells as were asked for, or refused', () => {
+  const schema = modelTable('a', true);
+  const decoders = schema.columns.map(
+    () => (buffer: Buffer, start: number, end: number) => buffer.latin1Slice(start, end),
+  );
+  const cell = fc.oneof(
+    bytes(4).map((text) => Buffer.from([text.length, ...text])),
+    fc.constantFrom(Buffer.from([0xfb]), Buffer.from([0xfc, 1, 0, 65]), Buffer.from([0xfd, 1, 0, 0, 65])),
+    // Lengths that claim more than there is, or whose own bytes are cut off.
+    fc.constantFrom(Buffer.from([0xfc, 255, 255]), Buffer.from([0xfe, 255, 255, 255]), Buffer.from([0xff])),
+  );
+  const row = fc.oneof(
+    bytes(20),
+    fc.array(cell, { maxLength: 5 }).map((cells) => Buffer.concat(cells)),
+  );
+  fc.assert(
+    fc.property(row, (buffer) => {
+      const rows = new TextRowReader({ schema, decoders, at: { connector: 'polling' } as const });
+      const found = outcome(() => {
+        rows.push({ buffer, frames: [0, buffer.length] });
+        return rows.lastCells([0]);
+      });
+      if (found instanceof HeadwaterError) return;
+      expect(found[0]!.length).toBeLessThanOrEqual(buffer.length);
+      expect(rows.take().rows[0]!.after).toHaveLength(schema.columns.length);
+    }),
+    { numRuns: 5_000 },
+  );
 });
 
 /** A server that says this to whoever comes, and then hangs up. */

@@ -5,7 +5,6 @@ import { type Column, type TableSchema, tableName } from '../../src/model/table.
 import { valuesOf } from '../../src/model/text-row.ts';
 import { type Row, UNCHANGED, type Value } from '../../src/model/value.ts';
 import type {
-  ChunkLimit,
   ChunkRange,
   PlanOptions,
   RowBlock,
@@ -104,8 +103,17 @@ export class ModelDatabase {
   #nextValue = 1;
   #steps: number;
 
-  constructor(tables: readonly TableSchema[], seed: number, steps: number, visibility = 30) {
+  /** Whether the log leaves `big` out of rows that move, too. */
+  readonly #minimal: boolean;
+
+  constructor(
+    tables: readonly TableSchema[],
+    seed: number,
+    steps: number,
+    { visibility = 30, minimal = false }: { readonly visibility?: number; readonly minimal?: boolean } = {},
+  ) {
     this.#visibility = visibility;
+    this.#minimal = minimal;
     this.tables = tables;
     this.random = new Random(seed);
     this.#steps = steps;
@@ -187,9 +195,9 @@ export class ModelDatabase {
         apply(table, 'd', keyed ? [key, null, null] : old, null);
       } else {
         const moved = random.chance(15) ? random.below(KEYS) : key;
-        // A row that moves is logged whole here: moved with a value left out from a part of the table that is
-        // still to be read into one that has been, it is the reader's business to read the value back.
-        const keepsBig = moved === key && random.chance(50);
+        // Moved with a value left out from a part of the table that is still to be read into one that has been, the row
+        // must be read by its key.
+        const keepsBig = (this.#minimal || moved === key) && random.chance(50);
         const row: Row = [moved, value, keepsBig ? old[2]! : value];
         if (moved !== key && (latest.get(name)!.has(moved) || locked.has(`${name}/${moved}`))) continue;
         if (moved !== key) put(table, key, null);
@@ -275,30 +283,41 @@ export class ModelSnapshotSource implements SnapshotSource<ModelPosition, ModelS
         await this.#db.pause();
         return this.#plan(this.#schema(id), options);
       },
-      chunk: (plan, range, limit) => this.#chunk(plan, range, limit),
+      chunk: (plan, range, limit) =>
+        this.#read(plan, (rows) => {
+          const found = inRange(rows, range);
+          const some = found.slice(0, Math.min(limit.maxRows, 1 + this.#db.random.below(5)));
+          return { rows: some, lastKey: some.length < found.length ? String(some.at(-1)![0]) : null };
+        }),
+      rowsOf: (plan, keys) =>
+        this.#read(plan, (rows) => ({
+          rows: keys.map(([id]) => rows.get(Number(id))).filter((row) => row !== undefined),
+          lastKey: null,
+        })),
       unseen: () => Promise.resolve(this.#db.log.filter(({ visible }) => !visible).map(({ id }) => id)),
       settled: () => Promise.resolve(null),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     });
   }
 
-  async #chunk(
+  async #read(
     plan: TablePlan,
-    range: ChunkRange,
-    limit: ChunkLimit,
+    pick: (rows: ReadonlyMap<number, Row>) => {
+      readonly rows: readonly Row[];
+      readonly lastKey: string | null;
+    },
   ): Promise<WindowChunk<ModelPosition, ModelSource>> {
     const db = this.#db;
     await db.pause();
     const seen = new Set(db.log.filter((transaction) => transaction.visible).map(({ id }) => id));
-    const rows = inRange(db.state(({ id }) => seen.has(id)).get(tableName(plan.id))!, range);
+    const { rows, lastKey } = pick(db.state(({ id }) => seen.has(id)).get(tableName(plan.id))!);
     await db.pause();
     const high = { lsn: db.insert, done: 0 };
     await db.pause();
-    const some = rows.slice(0, Math.min(limit.maxRows, 1 + db.random.below(5)));
     return {
-      rows: some.map((row) => read(plan.schema, row)),
+      rows: rows.map((row) => read(plan.schema, row)),
       bytes: 1,
-      lastKey: some.length < rows.length ? String(some.at(-1)![0]) : null,
+      lastKey,
       high,
       sees: (tx) => seen.has(tx),
       plan,

@@ -104,10 +104,10 @@ export interface RigOptions {
   readonly snapshotAt: number;
   readonly dialect?: 'friendly' | 'ksqldb';
   readonly spoolBytes?: number;
+  readonly registry?: RegistryAccess;
   /** Joined tables on disk. */
   readonly durable?: boolean;
   readonly memoryLimit?: number;
-  readonly registry?: RegistryAccess;
 }
 
 /** The durable side: what a sink keeps, and the log. Attempts come and go. */

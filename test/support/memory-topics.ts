@@ -6,7 +6,7 @@ import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { NOTHING_INFERRED } from '../../src/enrichment/inferred-columns.ts';
 import { ProcessingLog } from '../../src/enrichment/processing-log.ts';
 import { compileProgram, type Program } from '../../src/enrichment/program.ts';
-import { scratchTables } from '../../src/enrichment/state/memory-tables.ts';
+import { nothingKept } from '../../src/enrichment/check-statements.ts';
 import { Timeline } from '../../src/enrichment/timeline.ts';
 import { type TopicAccess, TopicQueries } from '../../src/enrichment/topic-queries.ts';
 import { SILENT } from '../../src/observability/log.ts';
@@ -161,7 +161,7 @@ export function startTopics(topics: MemoryTopics, name: string, sql: string): Ru
       describe: () => null,
       shown: () => [],
       journal: { put: () => {}, delete: () => {}, clear: () => {} },
-      stores: scratchTables(),
+      stores: nothingKept(),
       registry: false,
       inferred: NOTHING_INFERRED,
       tableTopics: new Set(),

@@ -31,14 +31,11 @@ export async function registeredRecords(
   const names = (await readdir(dir)).filter((name) => name.endsWith('.jsonl')).sort();
   const texts = await Promise.all(names.map((name) => readFile(join(dir, name), 'utf8')));
   const lines = texts.flatMap((text) => text.split('\n').slice(0, -1));
-  const readers = new Map<number, (bytes: Buffer) => Plain>();
+  const readBytes = registeredReader(registry);
   const read = async (text: string | null): Promise<{ id: number | null; plain: Plain | null }> => {
     if (text === null) return { id: null, plain: null };
     const bytes = Buffer.from(text, 'base64');
-    const id = bytes.readUInt32BE(1);
-    let reader = readers.get(id);
-    if (reader === undefined) readers.set(id, (reader = await readerFor(id, registry)));
-    return { id, plain: reader(bytes.subarray(5)) };
+    return { id: bytes.readUInt32BE(1), plain: await readBytes(bytes) };
   };
   const records: RegisteredRecord[] = [];
   for (const line of lines) {
@@ -60,6 +57,17 @@ export async function registeredRecords(
     });
   }
   return records;
+}
+
+/** Reads keys and values with magic byte and id in front. */
+export function registeredReader(registry: Pick<TestRegistry, 'ask'>): (bytes: Buffer) => Promise<Plain> {
+  const readers = new Map<number, (bytes: Buffer) => Plain>();
+  return async (bytes) => {
+    const id = bytes.readUInt32BE(1);
+    let reader = readers.get(id);
+    if (reader === undefined) readers.set(id, (reader = await readerFor(id, registry)));
+    return reader(bytes.subarray(5));
+  };
 }
 
 async function readerFor(id: number, registry: Pick<TestRegistry, 'ask'>): Promise<(bytes: Buffer) => Plain> {

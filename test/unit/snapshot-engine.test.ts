@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
+import type { RowChange } from '../../src/model/change.ts';
 import type { TableSchema } from '../../src/model/table.ts';
+import { valueOf } from '../../src/model/text-row.ts';
+import { UNCHANGED } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { createSnapshot, type Snapshot, type SnapshotOptions } from '../../src/snapshot/snapshot.ts';
 import {
@@ -364,4 +367,49 @@ test('a table without a key that cannot be read leaves no view open: it would ho
   expect(failed).toEqual(['a']);
   expect(snapshot.done).toBe(true);
   expect(open).toBe(0);
+});
+
+test('where the keys of very many rows change, and the log has not all of them, the table is read again', async () => {
+  const db = database();
+  const truth = [
+    ...db
+      .state(() => true)
+      .get('public.a')!
+      .keys(),
+  ];
+  const snapshot = snapshotOf(new ModelSnapshotSource(db, false), { freshStart: false });
+  const tx = { id: db.log[0]!.id, commitTimeUs: 0 };
+  const moved = Array.from({ length: 5_001 }, (_, i): RowChange<ModelSource> => ({
+    kind: 'row',
+    op: 'u',
+    table: TABLES[0]!,
+    before: [-1 - i, null, null],
+    after: [1_000 + i, 1, UNCHANGED],
+    tx,
+    seq: i,
+    at: { connector: 'polling' },
+    snapshot: null,
+  }));
+  let read: unknown[] = [];
+  async function* stream(): AsyncGenerator<Batch<ModelPosition, ModelSource>> {
+    let told = false;
+    while (!snapshot.done) {
+      await db.pause();
+      const tell: boolean = !told && read.length > 0;
+      told ||= tell;
+      yield { changes: tell ? moved : [], bytes: 0, resume: { lsn: db.insert, done: 0 } };
+    }
+  }
+  const ledgers: unknown[] = [];
+  for await (const batch of snapshot.merge(stream(), () => undefined, never)) {
+    if (batch.state?.has('table/public.a') === true) ledgers.push(batch.state.get('table/public.a'));
+    if (batch.changes.length > 5_000) read = [];
+    for (const change of batch.changes)
+      if (change.kind === 'row' && change.op === 'r' && change.table.id.table === 'a')
+        read.push(valueOf(change.after!, 0));
+  }
+  expect(ledgers).toContain(null);
+  expect(read).toHaveLength(truth.length);
+  expect(new Set(read)).toEqual(new Set(truth));
+  expect(JSON.parse(String(ledgers.at(-1)))).not.toHaveProperty('owed');
 });

@@ -9,6 +9,7 @@ import type { Program } from '../program.ts';
 import type { GroupStore } from '../group-store.ts';
 import type { ProcessingLog } from '../processing-log.ts';
 import { type EventReader, Query } from '../query.ts';
+import { QueryProblems } from '../query-problems.ts';
 import type { Replica } from '../replica.ts';
 import type { Frame } from '../sql/frame.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
@@ -193,7 +194,8 @@ export class LiveQueries {
     groups?.restore({ known: new Map(), continuous: false, epoch: 0, note });
     const aggregation =
       group === null || groups === null ? null : new Aggregation({ group, store: groups, target, note });
-    const query = new Query(plan.query, { target, processing, ahead: taps.ahead, aggregation });
+    const problems = new QueryProblems(plan.query, processing, null);
+    const query = new Query(plan.query, { target, problems, ahead: taps.ahead, aggregation });
     const reader: EventReader = {
       process(event, fromSnapshot) {
         if (!queue.open) return;

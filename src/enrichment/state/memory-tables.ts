@@ -59,8 +59,3 @@ export class MemoryTables implements TableStores {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 }
-
-/** For a program that is only looked at. */
-export function scratchTables(): MemoryTables {
-  return new MemoryTables({ limit: Infinity, onExceeded: () => {} });
-}

@@ -67,14 +67,17 @@ export class RecordRows {
   }
 }
 
+/** Of one part of one record. */
+const scratch: SqlValue[] = [];
+
 function fill(
   row: SqlValue[],
   indexes: readonly number[],
   { part, bytes }: { readonly part: PartReader; readonly bytes: Uint8Array | null },
 ): boolean {
   if (bytes === null || indexes.length === 0) return true;
-  const values: SqlValue[] = [];
-  if (!part.read(bytes, values)) return false;
-  for (let i = 0; i < indexes.length; i++) row[indexes[i]!] = values[i] ?? null;
+  scratch.length = 0;
+  if (!part.read(bytes, scratch)) return false;
+  for (let i = 0; i < indexes.length; i++) row[indexes[i]!] = scratch[i] ?? null;
   return true;
 }

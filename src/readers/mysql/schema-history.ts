@@ -12,9 +12,23 @@ export interface SchemaVersion {
   readonly shape: string;
 }
 
+/** A table as a statement has left it, no row of which has come yet that tells the types of its new columns. */
+export interface Awaited {
+  /** The statement, while the element of the stream that says so waits for the row; null where it has been said. */
+  readonly ddl: string | null;
+  /** What the rows before had; null where there was no such table. */
+  readonly before: MysqlTable | null;
+}
+
+interface StoredTable {
+  readonly table: MysqlTable;
+  readonly awaits: Awaited | null;
+}
+
 interface TableHistory {
   /** As it is at the checkpoint; null where only its number is known. */
   table: MysqlTable | null;
+  awaits: Awaited | null;
   versions: readonly SchemaVersion[];
 }
 
@@ -25,7 +39,7 @@ const MAX_FOLLOWED = 50;
 
 /**
  * The shape of each table at the checkpoint, and the numbers of its versions: the durable state's `schema/…`, as
- * `{"version","table","versions":[{"version","since","shape"}]}`, and for people `history/…` with the columns of each
+ * `{"version","table","awaits","versions":[{"version","since","shape"}]}`, and for people `history/…` with the columns of each
  * version. Of tables that are not captured, and were made since, `followed/…` has the shape: they may be renamed to one
  * that is (gh-ost, pt-online-schema-change). A daemon that restarts from before a statement that
  * changes a table reads the rows before it with the shape that was true for them.
@@ -52,15 +66,21 @@ export class SchemaHistory {
   }
 
   /** The table as the rows behind the checkpoint have it. */
-  stored(id: TableId): MysqlTable | null {
-    return this.#tables.get(tableName(id))?.table ?? null;
+  stored(id: TableId): StoredTable | null {
+    const { table = null, awaits = null } = this.#tables.get(tableName(id)) ?? {};
+    return table === null ? null : { table, awaits };
+  }
+
+  allStored(): readonly TableId[] {
+    return [...this.#tables.values()].flatMap(({ table }) => (table === null ? [] : [table.id]));
   }
 
   /** From the position on, the table is so. Null: it is gone, or not known for certain. */
-  record(id: TableId, table: MysqlTable | null): void {
+  record(id: TableId, table: MysqlTable | null, awaits: Awaited | null = null): void {
     const history = this.#of(id);
-    if (history.table === table) return;
+    if (history.table === table && history.awaits === awaits) return;
     history.table = table;
+    history.awaits = awaits;
     this.#changed.add(tableName(id));
   }
 
@@ -115,10 +135,11 @@ export class SchemaHistory {
     const changed = this.#written;
     this.#written = new Map();
     for (const name of this.#changed) {
-      const { table, versions } = this.#tables.get(name)!;
+      const { table, awaits, versions } = this.#tables.get(name)!;
+      const version = versions.at(-1)?.version ?? 0;
       changed.set(
         SCHEMA_PREFIX + name,
-        JSON.stringify({ version: versions.at(-1)?.version ?? 0, table, versions }),
+        JSON.stringify({ version, table, ...(awaits === null ? {} : { awaits }), versions }),
       );
     }
     this.#changed = new Set();
@@ -128,7 +149,8 @@ export class SchemaHistory {
   #of(id: TableId): TableHistory {
     const name = tableName(id);
     let history = this.#tables.get(name);
-    if (history === undefined) this.#tables.set(name, (history = { table: null, versions: [] }));
+    if (history === undefined)
+      this.#tables.set(name, (history = { table: null, awaits: null, versions: [] }));
     return history;
   }
 }
@@ -165,7 +187,19 @@ function parseHistory(text: string): TableHistory | null {
   if (typeof json !== 'object' || json === null || !('table' in json) || !('versions' in json)) return null;
   const { table, versions } = json;
   if (!Array.isArray(versions) || (table !== null && !isTable(table))) return null;
-  return { table, versions: versions.filter(isVersion) };
+  const awaits = 'awaits' in json && isAwaited(json.awaits) ? json.awaits : null;
+  return { table, awaits, versions: versions.filter(isVersion) };
+}
+
+function isAwaited(json: unknown): json is Awaited {
+  return (
+    typeof json === 'object' &&
+    json !== null &&
+    'ddl' in json &&
+    (json.ddl === null || typeof json.ddl === 'string') &&
+    'before' in json &&
+    (json.before === null || isTable(json.before))
+  );
 }
 
 function isTable(json: unknown): json is MysqlTable {

@@ -1,8 +1,10 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
+import type { Row } from '../../model/value.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
 import { describeTables, isTransactional, type MysqlTable, type Query, schemaOf } from './catalogue.ts';
 import { boundItem, boundOf, isIntegerKey, isOrderable, rangeConditions } from './key-bounds.ts';
+import { keyCondition } from './key-conditions.ts';
 import { cellDecoder, type DecodeCell, selectItem } from './types/decode-text.ts';
 import type { MysqlColumn, MysqlTypeOptions } from './types/mysql-column.ts';
 import { MysqlError } from './wire/mysql-error.ts';
@@ -162,6 +164,13 @@ export function rowSelect(plan: MysqlPlan, range: ChunkRange, limit: number | nu
   const filter = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
   const order = by === 'key' ? ` ORDER BY ${keyColumns.map(({ name }) => quoteIdent(name)).join(', ')}` : '';
   return `SELECT ${items} FROM ${quoteTable(id)}${filter}${order}${limit === null ? '' : ` LIMIT ${limit}`}`;
+}
+
+/** The SELECT of the rows that have these keys. */
+export function keySelect({ id, items, keyColumns, where }: MysqlPlan, keys: readonly Row[]): string {
+  const any = keys.map((key) => `(${keyCondition(keyColumns, key)})`).join(' OR ');
+  const own = where === null ? '' : ` AND (${where}\n)`;
+  return `SELECT ${items} FROM ${quoteTable(id)} WHERE (${any})${own}`;
 }
 
 /**

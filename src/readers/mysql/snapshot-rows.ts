@@ -52,6 +52,7 @@ export class TextRowReader<S extends SourceInfo> {
         continue;
       }
       const from = head < NULL_CELL ? at + 1 : at + lengthBytes(head);
+      if (from > end) throw malformed(schema);
       const to = head < NULL_CELL ? from + head : from + cellLength(buffer, at);
       if (to > end) throw malformed(schema);
       try {
@@ -73,7 +74,9 @@ export class TextRowReader<S extends SourceInfo> {
     for (let at = this.#lastStart; at < this.#lastEnd;) {
       const head = buffer[at]!;
       const from = head === NULL_CELL ? at + 1 : at + lengthBytes(head);
+      if (from > this.#lastEnd) throw malformed(this.#format.schema);
       const to = head === NULL_CELL ? from : from + cellLength(buffer, at);
+      if (to > this.#lastEnd) throw malformed(this.#format.schema);
       cells.push(buffer.subarray(from, to));
       at = to;
     }
@@ -91,7 +94,7 @@ export class TextRowReader<S extends SourceInfo> {
 
 function malformed(schema: TableSchema): HeadwaterError {
   return new HeadwaterError(
-    'internal.bug',
+    'source.protocol',
     `A row of ${schema.id.schema}.${schema.id.table} has another number of columns than was asked for.`,
   );
 }

@@ -1,5 +1,6 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName } from '../../model/table.ts';
+import type { Row } from '../../model/value.ts';
 import type {
   ChunkLimit,
   ChunkRange,
@@ -18,7 +19,7 @@ import type { MysqlPosition } from './position.ts';
 import { boundOf } from './key-bounds.ts';
 import { isChanged, tableError } from './snapshot-errors.ts';
 import { begin, beginBehind, serverTimeUs, takeSnapshot } from './snapshot-lock.ts';
-import { chunkKey, type MysqlPlan, type Planner, queryOf, rowSelect } from './snapshot-plan.ts';
+import { chunkKey, keySelect, type MysqlPlan, type Planner, queryOf, rowSelect } from './snapshot-plan.ts';
 import { TextRowReader } from './snapshot-rows.ts';
 import { containsTx, pageRows, snapshotOrigin } from './snapshot-view.ts';
 import type { MysqlSource } from './source-info.ts';
@@ -36,6 +37,11 @@ export interface WindowsOptions {
   /** How far the stream has come, or where it will begin. */
   readonly delivered: () => MysqlPosition;
 }
+
+/** What is read in a window. */
+type Part =
+  | { readonly by: 'range'; readonly range: ChunkRange; readonly limit: ChunkLimit }
+  | { readonly by: 'keys'; readonly keys: readonly Row[] };
 
 /** Where a chunk's snapshot lies in the log. */
 interface Mark {
@@ -91,17 +97,34 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
     }
   }
 
-  async chunk(
+  chunk(
     plan: TablePlan,
     range: ChunkRange,
     limit: ChunkLimit,
+    signal: AbortSignal,
+  ): Promise<WindowChunk<MysqlPosition, MysqlSource>> {
+    return this.#settledRead(plan, { by: 'range', range, limit }, signal);
+  }
+
+  rowsOf(
+    plan: TablePlan,
+    keys: readonly Row[],
+    signal: AbortSignal,
+  ): Promise<WindowChunk<MysqlPosition, MysqlSource>> {
+    return this.#settledRead(plan, { by: 'keys', keys }, signal);
+  }
+
+  /** Reads until the table is as planned. */
+  async #settledRead(
+    plan: TablePlan,
+    part: Part,
     signal: AbortSignal,
   ): Promise<WindowChunk<MysqlPosition, MysqlSource>> {
     let current = plan as MysqlPlan;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const session = await mapping('Opening a session for the snapshot', () => this.#pool.acquire(signal));
       try {
-        const chunk = await this.#read(session, current, { range, limit }, signal);
+        const chunk = await this.#read(session, current, part, signal);
         if (chunk !== null) return chunk;
         current = await this.#replan(session, current, signal);
       } catch (error) {
@@ -125,7 +148,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
   async #read(
     session: RowSession,
     plan: MysqlPlan,
-    { range, limit }: { readonly range: ChunkRange; readonly limit: ChunkLimit },
+    part: Part,
     signal: AbortSignal,
   ): Promise<WindowChunk<MysqlPosition, MysqlSource> | null> {
     const { session: reader, mark, end } = await this.#beginMarked(session, plan, signal);
@@ -134,9 +157,10 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
       const takenUs = await serverTimeUs(reader, signal);
       const begun = mark.high ?? (await endOfLog(query, reader));
       const at = snapshotOrigin(this.#options.connector, begun, takenUs);
-      const wanted = this.#rowsWithin(plan, limit);
+      const wanted = part.by === 'range' ? this.#rowsWithin(plan, part.limit) : Infinity;
+      const select = part.by === 'range' ? rowSelect(plan, part.range, wanted) : keySelect(plan, part.keys);
       const rows = new TextRowReader({ schema: plan.schema, decoders: plan.decoders, at });
-      for await (const chunk of reader.rows(rowSelect(plan, range, wanted), signal)) rows.push(chunk);
+      for await (const chunk of reader.rows(select, signal)) rows.push(chunk);
       // The rows read hold the table's definition fast.
       if (!(await this.#isAsPlanned(reader, plan, signal))) return null;
       const more = rows.rows.length >= wanted;

@@ -21,7 +21,7 @@ import {
   tableFromLog,
   versionDecoders,
 } from './log-table.ts';
-import { type SchemaHistory, shapeOf } from './schema-history.ts';
+import { type Awaited, type SchemaHistory, shapeOf } from './schema-history.ts';
 import type { MysqlSource, MysqlTx } from './source-info.ts';
 import { binlogDecoder, type Decode } from './types/decode-binlog.ts';
 import type { MysqlTypeOptions } from './types/mysql-column.ts';
@@ -58,8 +58,8 @@ interface Known {
   readonly schema: TableSchema;
   /** The names of the columns are those of the stream's position: not only what the catalogue says now. */
   readonly certain: boolean;
-  /** The statement that made it so, if the element that says so waits for the first row. */
-  readonly unsaid: string | null;
+  /** Null where `schema` is that of `table`; else what the first row decides. */
+  readonly awaits: Awaited | null;
 }
 
 /**
@@ -76,12 +76,13 @@ export class Tables {
 
   constructor(options: TablesOptions) {
     this.#options = options;
-    const { continuous, described, history } = options;
+    const { continuous, described, history, isCaptured } = options;
+    // What is met first may have been made, or altered, behind the place where the stream goes on.
     for (const now of described) {
-      const stored = continuous ? history.stored(now.id) : null;
-      // What is met first may have been made, or altered, behind the place where the stream goes on.
-      this.#remember(stored ?? now, null, { certain: stored !== null || !continuous });
+      if (!continuous || history.stored(now.id) === null) this.#remember(now, null, { certain: !continuous });
     }
+    // Also those that have been dropped behind it.
+    if (continuous) for (const id of history.allStored()) if (isCaptured(id)) this.#restore(id);
     if (!continuous) for (const id of history.allFollowed()) history.unfollow(id);
   }
 
@@ -94,7 +95,7 @@ export class Tables {
     const { describe } = this.#options;
     const name = tableName(map.id);
     const known = this.#known.get(name);
-    if (known !== undefined && agrees(known.table, map) && known.unsaid === null) {
+    if (known !== undefined && agrees(known.table, map) && known.awaits === null) {
       if (!known.certain && map.metadata.names !== null) this.#remember(known.table, place.position());
       return { state: this.#state(map, body, known, null), changes: [] };
     }
@@ -118,7 +119,7 @@ export class Tables {
     }
     const certain = known?.certain === true || map.metadata.names !== null;
     const now = this.#remember(exact, place.position(), { certain });
-    const ddl = known?.unsaid ?? null;
+    const ddl = known?.awaits?.ddl ?? null;
     const same = ddl === null && known !== undefined && shapeOf(known.schema) === shapeOf(now.schema);
     const changes = same ? [] : [schemaChange(map.id, now, known ?? null, { place, ddl })];
     return { state: this.#state(map, body, now, null), changes };
@@ -207,6 +208,7 @@ export class Tables {
       const name = tableName(id);
       const known = this.#known.get(name);
       if (ifNotExists === true && known?.certain === true) continue;
+      changes.push(...this.#sayAwaited(id, place));
       const present = verb === 'drop' ? null : await this.#options.describe(id);
       if (verb === 'drop') {
         if (known === undefined) continue;
@@ -241,8 +243,8 @@ export class Tables {
     const { sql: ddl } = query;
     const spelled = pairs.map(([from, to]) => [this.#spelled(from), this.#spelled(to)] as const);
     const names = renamedTables(spelled, query, (id) => this.#shapeOf(id));
+    const changes = spelled.flat().flatMap((id) => this.#sayAwaited(id, place));
     const before = new Map(this.#known);
-    const changes: Change<MysqlSource>[] = [];
     for (const [from, to] of spelled) {
       const known = before.get(tableName(from));
       if (
@@ -311,8 +313,36 @@ export class Tables {
   /** The names of the columns are known, their types come with the first row. */
   #await(said: MysqlTable, known: Known | undefined, ddl: string | null): void {
     const schema = known?.schema ?? schemaOf(said, this.#options.types);
-    this.#known.set(tableName(said.id), { table: said, schema, certain: true, unsaid: ddl });
-    this.#options.history.record(said.id, said);
+    const before = known === undefined ? null : known.awaits === null ? known.table : known.awaits.before;
+    const awaits = { ddl, before };
+    this.#known.set(tableName(said.id), { table: said, schema, certain: true, awaits });
+    this.#options.history.record(said.id, said, awaits);
+  }
+
+  /** A statement whose element still waits for a row is told before the next one, with the types that are known. */
+  #sayAwaited(id: TableId, place: StreamPlace): readonly Change<MysqlSource>[] {
+    const known = this.#known.get(tableName(id));
+    if (known?.awaits?.ddl == null) return [];
+    const { table, awaits } = known;
+    const said = { ddl: null, before: awaits.before ?? table };
+    this.#known.set(tableName(id), { ...known, awaits: said });
+    this.#options.history.record(id, table, said);
+    return [schemaChange(id, known, known, { place, ddl: awaits.ddl })];
+  }
+
+  /** As it was at the checkpoint. */
+  #restore(id: TableId): void {
+    const { history, types } = this.#options;
+    const stored = history.stored(id);
+    if (stored === null) return;
+    const { table, awaits } = stored;
+    if (awaits === null) {
+      this.#remember(table, null);
+      return;
+    }
+    const { before } = awaits;
+    const schema = before === null ? schemaOf(table, types) : history.number(schemaOf(before, types), before);
+    this.#known.set(tableName(id), { table, schema, certain: true, awaits });
   }
 
   /** What the statement alone makes of the table, with the types that are known; null where it is not understood. */
@@ -370,7 +400,7 @@ export class Tables {
       before !== undefined &&
       shapeOf(before.schema) === shapeOf(schema) &&
       before.schema.version === schema.version;
-    const known = { table, schema: same ? before.schema : schema, certain, unsaid: null };
+    const known = { table, schema: same ? before.schema : schema, certain, awaits: null };
     this.#known.set(name, known);
     // What is not certain is asked for again after a restart.
     this.#options.history.record(table.id, certain ? table : null);
@@ -437,7 +467,7 @@ function schemaChange(
     kind: 'schema',
     id,
     table: now?.schema ?? null,
-    previous: before?.schema ?? null,
+    previous: before === null || before.awaits?.before === null ? null : before.schema,
     // MySQL's mark of CREATE TABLE … SELECT is no part of what was asked for.
     ddl: ddl?.replace(/ START TRANSACTION$/, '') ?? null,
     description: now === null ? null : describeTable(now.table),

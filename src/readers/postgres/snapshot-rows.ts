@@ -58,6 +58,13 @@ export class CopyRows<S extends SourceInfo> {
     const { frames } = chunk;
     const to = Math.min(frames.length >> 1, from + maxRows - this.count);
     if (to <= from) return from;
+    for (let frame = from; frame < to; frame++) {
+      const end = frames[frame * 2 + 1]!;
+      // Whoever looks for the end of a cell finds this one at the latest.
+      if (end === frames[frame * 2]! || chunk.buffer[end - 1] !== LINE_FEED) {
+        throw malformed(this.#format.schema, 'does not end with a line feed');
+      }
+    }
     const line: Line = { chunk, from, to };
     if (this.#text === null) this.#decode(line);
     else {
@@ -249,9 +256,9 @@ function unescape(field: string): string {
   return isAsciiText(plain) ? plain : Buffer.from(plain, 'latin1').toString('utf8');
 }
 
-function malformed(schema: TableSchema): HeadwaterError {
-  return new HeadwaterError(
-    'internal.bug',
-    `A row of ${schema.id.schema}.${schema.id.table} has another number of columns than was asked for.`,
-  );
+function malformed(
+  { id }: TableSchema,
+  what = 'has another number of columns than was asked for',
+): HeadwaterError {
+  return new HeadwaterError('source.protocol', `A row of ${id.schema}.${id.table} ${what}.`);
 }

@@ -249,7 +249,7 @@ function texts(buffer: Buffer, start: number, end: number): (string | null)[] {
       continue;
     }
     const from = at + lengthBytes(head);
-    const to = from + cellLength(buffer, at);
+    const to = from > end ? from : from + cellLength(buffer, at);
     if (to > end) throw new MysqlConnectionError('protocol', 'A row is shorter than it says');
     cells.push(buffer.utf8Slice(from, to));
     at = to;

@@ -1,0 +1,214 @@
+/** Statements over topics in Avro, with a real registry: what other producers wrote, and what other readers see. */
+import avsc from 'avsc';
+import { Kafka, logLevel, type Producer } from 'kafkajs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { tailKafka } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
+import {
+  type TestDatabase,
+  testDatabase,
+  type TestKafka,
+  testKafka,
+  type TestRegistry,
+  testRegistry,
+} from '../support/servers.ts';
+import { type Plain, registeredReader } from '../support/registered-records.ts';
+import { headwater, pipelineFile, runToEnd, type Workspace, workspace } from './headwater.ts';
+
+let files: Workspace;
+let kafka: TestKafka;
+let registry: TestRegistry;
+let database: TestDatabase;
+let producer: Producer;
+
+beforeAll(async () => {
+  files = await workspace();
+  kafka = await testKafka();
+  registry = await testRegistry();
+  producer = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).producer();
+  await producer.connect();
+});
+afterAll(async () => {
+  await producer?.disconnect();
+  await files?.[Symbol.asyncDispose]();
+});
+beforeEach(async () => {
+  database = await testDatabase();
+  await database.query(`
+    CREATE TABLE customers (id int PRIMARY KEY, club text, turnover numeric(12,2));
+    INSERT INTO customers VALUES (1, 'gold', 100.50), (2, NULL, -0.01);`);
+});
+afterEach(() => database.drop());
+
+/** The first committed records of a topic, read with the schemas in the registry. */
+async function read(topic: string, count: number): Promise<readonly { key: unknown; value: unknown }[]> {
+  const stop = new AbortController();
+  const seen: { key: unknown; value: unknown }[] = [];
+  const readBytes = registeredReader(registry);
+  const decode = async (bytes: Uint8Array | null): Promise<Plain | null> =>
+    bytes === null ? null : plain(await readBytes(Buffer.from(bytes)));
+  const options = { brokers: [kafka.brokers], topics: [topic], fromBeginning: true };
+  for await (const { key, value } of tailKafka(options, stop.signal)) {
+    seen.push({ key: await decode(key), value: await decode(value) });
+    if (seen.length === count) stop.abort();
+  }
+  return seen;
+}
+
+/** Without the classes of who read it. */
+function plain(value: Plain): Plain {
+  return JSON.parse(JSON.stringify(value)) as Plain;
+}
+
+async function createTopic(topic: string): Promise<void> {
+  const admin = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
+  await admin.disconnect();
+}
+
+async function register(subject: string, schema: unknown): Promise<number> {
+  const request = { method: 'POST', body: { schema: JSON.stringify(schema) } };
+  const { id } = (await registry.ask(`/subjects/${subject}/versions`, request)) as { readonly id: number };
+  return id;
+}
+
+function encoded(id: number, schema: avsc.Schema, value: unknown): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(id, 1);
+  return Buffer.concat([head, avsc.Type.forSchema(schema).toBuffer(value)]);
+}
+
+async function pipeline(name: string, format: string, sql: string): Promise<string> {
+  return files.write(
+    `${name}.yaml`,
+    pipelineFile({
+      name,
+      url: database.url,
+      tables: ['public.customers'],
+      brokers: kafka.brokers,
+      emit: [`format: ${format}`, `registry: { url: ${registry.url} }`],
+      source: [`postgres: { slot: ${name.replaceAll('-', '_')}, publication: ${name.replaceAll('-', '_')} }`],
+      kafka: ['session_timeout: 6s'],
+      more: [
+        `state: { dir: ${JSON.stringify(files.path(`state-${name}`))} }`,
+        `enrich: { sql: [${JSON.stringify(sql)}] }`,
+      ],
+    }),
+  );
+}
+
+/** `run --until-caught-up` to a good end; what it has said. */
+async function caughtUp(path: string): Promise<string> {
+  const { exit, stderr } = await runToEnd(path);
+  if (exit !== 0) throw new Error(`ended with ${exit}:\n${stderr}`);
+  return stderr;
+}
+
+const rating = (version: 1 | 2): avsc.Schema => ({
+  type: 'record',
+  name: 'Rating',
+  namespace: 'com.example',
+  fields: [
+    { name: 'rating_id', type: 'long' },
+    { name: 'user_id', type: 'int' },
+    ...(version === 1
+      ? [{ name: 'stars', type: 'int' }]
+      : [
+          { name: 'route', type: ['null', 'string'], default: null },
+          { name: 'stars', type: 'long' },
+        ]),
+    { name: 'rating_time', type: { type: 'long', logicalType: 'timestamp-millis' } },
+    { name: 'tags', type: { type: 'array', items: 'string' } },
+  ],
+});
+
+const AT = 1_700_000_000_000;
+
+describe.each(['avro', 'protobuf', 'json-schema'] as const)('beside tables in %s', (format) => {
+  it('topics in Avro of several schemas are joined, and results are as ksqlDB registers them', async () => {
+    const name = `${kafka.prefix}-${format}`;
+    const topic = `${name}.ratings`;
+    await createTopic(topic);
+    const subject = `${topic}-value`;
+    const first = await register(subject, rating(1));
+    const sql = `
+      CREATE STREAM RATINGS WITH (KAFKA_TOPIC='${topic}', VALUE_FORMAT='AVRO', TIMESTAMP='RATING_TIME');
+      CREATE TABLE CUSTOMERS WITH (CDC_TABLE='${name}.public.customers');
+      CREATE STREAM CHANGES WITH (CDC_TABLE='${name}.public.customers');
+      CREATE STREAM JOINED WITH (KAFKA_TOPIC='${name}.joined', KEY_FORMAT='AVRO', PARTITIONS=2) AS
+        SELECT R.USER_ID, R.RATING_ID, R.STARS, R.RATING_TIME, R.TAGS, C.CLUB, C.TURNOVER
+        FROM RATINGS R LEFT JOIN CUSTOMERS C ON R.USER_ID=C.ID;
+      CREATE STREAM POOR WITH (KAFKA_TOPIC='${name}.poor') AS SELECT USER_ID, STARS FROM JOINED WHERE STARS < 3;
+      CREATE STREAM OF_LOG WITH (KAFKA_TOPIC='${name}.of-log', FORMAT='AVRO', FIELD_CASE='LOWER',
+        VALUE_AVRO_SCHEMA_FULL_NAME='com.example.Customer') AS SELECT ID, CLUB, TURNOVER FROM CHANGES;`;
+    const path = await pipeline(name, format, sql);
+    const send = async (version: 1 | 2, id: number, value: object): Promise<void> => {
+      const bytes = encoded(id, rating(version), value);
+      await producer.send({ topic, messages: [{ value: bytes, timestamp: String(AT) }] });
+    };
+    await send(1, first, { rating_id: 2 ** 40, user_id: 1, stars: 5, rating_time: AT, tags: ['a', 'b'] });
+    expect(await headwater(['doctor', path])).toMatchObject({ exit: 0 });
+    await caughtUp(path);
+    // A later schema, with another type and one field more, and what is no Avro of the registry.
+    const second = await register(`${name}-other`, rating(2));
+    await send(2, second, { rating_id: 3, user_id: 9, route: null, stars: 1, rating_time: AT + 1, tags: [] });
+    await producer.send({
+      topic,
+      messages: [{ value: 'no Avro' }, { value: Buffer.from('000fffffff00', 'hex') }],
+    });
+    await send(1, first, { rating_id: 4, user_id: 2, stars: 2, rating_time: AT + 2, tags: ['c'] });
+    expect(await caughtUp(path)).toContain('a record is not what its columns and format say');
+
+    const turnover = (unscaled: number): unknown => ({
+      type: 'Buffer',
+      data: [...Buffer.from(unscaled < 0 ? 'ff' : '2742', 'hex')],
+    });
+    const row = (id: number, more: object): object => ({
+      RATING_ID: id,
+      CLUB: null,
+      TURNOVER: null,
+      ...more,
+    });
+    expect(await read(`${name}.joined`, 3)).toEqual([
+      {
+        key: 1,
+        value: row(2 ** 40, {
+          STARS: 5,
+          RATING_TIME: AT,
+          TAGS: ['a', 'b'],
+          CLUB: 'gold',
+          TURNOVER: turnover(1),
+        }),
+      },
+      { key: 9, value: row(3, { STARS: 1, RATING_TIME: AT + 1, TAGS: [] }) },
+      { key: 2, value: row(4, { STARS: 2, RATING_TIME: AT + 2, TAGS: ['c'], TURNOVER: turnover(-1) }) },
+    ]);
+    // The formats of what it reads.
+    expect(await read(`${name}.poor`, 2)).toEqual([
+      { key: 9, value: { STARS: 1 } },
+      { key: 2, value: { STARS: 2 } },
+    ]);
+    expect(await read(`${name}.of-log`, 2)).toEqual([
+      { key: 1, value: { club: 'gold', turnover: turnover(1) } },
+      { key: 2, value: { club: null, turnover: turnover(-1) } },
+    ]);
+    const latest = async (subject: string): Promise<unknown> => {
+      const { schema } = (await registry.ask(`/subjects/${subject}/versions/latest`)) as { schema: string };
+      return JSON.parse(schema);
+    };
+    expect(await latest(`${name}.poor-value`)).toEqual({
+      type: 'record',
+      name: 'KsqlDataSourceSchema',
+      namespace: 'io.confluent.ksql.avro_schemas',
+      fields: [{ name: 'STARS', type: ['null', 'int'], default: null }],
+      'connect.name': 'io.confluent.ksql.avro_schemas.KsqlDataSourceSchema',
+    });
+    expect(await latest(`${name}.poor-key`)).toEqual('int');
+    expect(await latest(`${name}.of-log-value`)).toMatchObject({
+      name: 'Customer',
+      namespace: 'com.example',
+    });
+    // Nothing was registered twice.
+    expect(await registry.ask(`/subjects/${name}.joined-value/versions`)).toEqual([1]);
+  });
+});

@@ -1,0 +1,145 @@
+/** Statements while the catalogue is ahead of the log: what each has done is told once, wherever the daemon begins again. */
+import { expect, test } from 'vitest';
+import { SILENT } from '../../src/observability/log.ts';
+import { TYPE } from '../../src/readers/mysql/binlog/event-types.ts';
+import type { TableMap } from '../../src/readers/mysql/binlog/table-map.ts';
+import type { MysqlTable } from '../../src/readers/mysql/catalogue.ts';
+import { openColumn } from '../../src/readers/mysql/log-table.ts';
+import { SchemaHistory } from '../../src/readers/mysql/schema-history.ts';
+import type { MysqlTx } from '../../src/readers/mysql/source-info.ts';
+import { type StreamPlace, Tables } from '../../src/readers/mysql/tables.ts';
+import type { MysqlChange } from '../support/mysql-reader.ts';
+
+const ID = { schema: 'shop', table: 't' };
+
+function tableOf(...names: readonly string[]): MysqlTable {
+  const columns = names.map((name) => ({ ...openColumn(name), dataType: 'int', columnType: 'int' }));
+  return { id: ID, columns, key: [], charset: 'utf8mb4', comment: null };
+}
+
+/** Rows of so many INTs; the log has no names. */
+function mapOf(columns: number): TableMap {
+  return {
+    tableId: 1,
+    id: ID,
+    columns: Array.from({ length: columns }, () => ({ type: TYPE.long, meta: 0, nullable: true })),
+    metadata: {
+      unsigned: null,
+      collations: null,
+      names: null,
+      values: null,
+      key: null,
+      dimensions: null,
+      geometryTypes: null,
+      visible: null,
+    },
+  };
+}
+
+const tx: MysqlTx = { id: 'x:1', gtid: null, commitTimeUs: 0, serverId: 1, thread: null };
+const place: StreamPlace = {
+  at: () => ({ connector: 'mysql', tx, file: 'binlog.000001', pos: 4, row: 0, query: null }),
+  tx: () => tx,
+  nextSeq: () => 0,
+  position: () => null,
+};
+
+/** A statement, or rows of a table of so many columns. */
+type Step = string | number;
+
+/** `restarts`: before which steps the daemon begins again, from the state it had then. */
+async function told(
+  present: MysqlTable | null,
+  steps: readonly Step[],
+  restarts: (step: number) => boolean,
+): Promise<readonly (readonly [ddl: string | null, columns: string | null, isNew: boolean])[]> {
+  const state = new Map<string, string>();
+  const open = (described: readonly MysqlTable[], continuous: boolean) => {
+    const history = new SchemaHistory(state);
+    const tables = new Tables({
+      isCaptured: () => true,
+      described,
+      history,
+      continuous,
+      types: { zeroDates: 'null', unsignedOverflow: 'quarantine' },
+      describe: () => Promise.resolve(present),
+      lowerCase: false,
+      log: SILENT,
+    });
+    return { tables, history };
+  };
+  let { tables, history } = open([tableOf('id', 'a')], false);
+  const changes: MysqlChange[] = [];
+  for (const [i, step] of steps.entries()) {
+    if (restarts(i)) {
+      for (const [key, text] of history.takeChanged() ?? []) {
+        if (text === null) state.delete(key);
+        else state.set(key, text);
+      }
+      ({ tables, history } = open(present === null ? [] : [present], true));
+    }
+    if (typeof step === 'number') {
+      changes.push(...(await tables.resolve(mapOf(step), Buffer.alloc(0), place)).changes);
+    } else {
+      const query = { database: 'shop', sql: step, plainBackslashes: false };
+      changes.push(...(await tables.statement(query, place)));
+    }
+  }
+  return changes.flatMap((change) =>
+    change.kind === 'schema'
+      ? [
+          [
+            change.ddl,
+            change.description?.columns.map(({ name }) => name).join() ?? null,
+            change.previous === null,
+          ] as const,
+        ]
+      : [],
+  );
+}
+
+const RESTARTS: readonly (readonly [string, (step: number) => boolean])[] = [
+  ['never', () => false],
+  ['before every step', () => true],
+  ['once', (step) => step === 1],
+  ['later', (step) => step === 2],
+];
+
+test.each(RESTARTS)(
+  'what a statement did is told with the first row behind it; restarted %s',
+  async (_, restarts) => {
+    const steps = ['ALTER TABLE t ADD b INT', 3, 3, 'ALTER TABLE t RENAME COLUMN b TO c', 3];
+    expect(await told(tableOf('id', 'a', 'c'), steps, restarts)).toEqual([
+      ['ALTER TABLE t ADD b INT', 'id,a,b', false],
+      ['ALTER TABLE t RENAME COLUMN b TO c', 'id,a,c', false],
+    ]);
+  },
+);
+
+test.each(RESTARTS)('or else before the next statement; restarted %s', async (_, restarts) => {
+  const steps = [
+    'ALTER TABLE t ADD b INT',
+    'ALTER TABLE t ADD c INT',
+    'ALTER TABLE t DROP a',
+    'RENAME TABLE t TO old, other TO t',
+  ];
+  expect(await told(tableOf('id', 'x'), steps.slice(0, 3), restarts)).toEqual([
+    ['ALTER TABLE t ADD b INT', 'id,a,b', false],
+    ['ALTER TABLE t ADD c INT', 'id,a,b,c', false],
+  ]);
+  expect((await told(tableOf('id', 'x'), steps, restarts)).slice(0, 3)).toEqual([
+    ['ALTER TABLE t ADD b INT', 'id,a,b', false],
+    ['ALTER TABLE t ADD c INT', 'id,a,b,c', false],
+    ['ALTER TABLE t DROP a', 'id,b,c', false],
+  ]);
+});
+
+test.each(RESTARTS)('also of a table that is gone by now; restarted %s', async (_, restarts) => {
+  const steps = ['ALTER TABLE t ADD b INT', 'DROP TABLE t', 'CREATE TABLE t (k INT)', 1, 'DROP TABLE t'];
+  expect(await told(null, steps, restarts)).toEqual([
+    ['ALTER TABLE t ADD b INT', 'id,a,b', false],
+    ['DROP TABLE `shop`.`t`', null, false],
+    ['CREATE TABLE t (k INT)', 'k', true],
+    ['DROP TABLE `shop`.`t`', null, false],
+  ]);
+});
