@@ -47,7 +47,7 @@ export async function carryOut(
 }
 
 /**
- * Resolves when the edit of the durable state is durable and the pipeline goes by it. Throws `request.no-such-pipeline`,
+ * Resolves when the edit of the durable state is durable. Throws `request.no-such-pipeline`,
  * `request.not-running`, `request.timed-out`: it is made all the same, when the pipeline comes to it.
  */
 export async function changeState(

@@ -209,8 +209,8 @@ export class EnrichmentRig implements Disposable {
     return next;
   }
 
-  load(attempt: Attempt): Promise<void> {
-    return attempt.stage.load(this.#source(), new AbortController().signal);
+  async load(attempt: Attempt): Promise<void> {
+    attempt.note(await attempt.stage.load(this.#source(), new AbortController().signal));
   }
 
   #source(): SnapshotSource<At, Source> {
@@ -321,6 +321,11 @@ export class Attempt {
   begin(at: At): void {
     this.#resume = at;
     this.#next = at.tx;
+  }
+
+  /** Becomes durable with the next commit. */
+  note(state: ReadonlyMap<string, string | null>): void {
+    for (const [key, value] of state) this.#state.set(key, value);
   }
 
   /** As the committer does; answers whether it was allowed here. */

@@ -34,7 +34,8 @@ export type Outcome =
 type Named<K extends Statement['kind']> = Extract<Statement, { readonly kind: K }>;
 
 export class StatementChanges {
-  readonly #live: LiveQueries;
+  /** What ran when they were begun. */
+  readonly live: LiveQueries;
   readonly #signal: AbortSignal;
   readonly #fresh = new Map<number, Parsed>();
   #made: MadeStatements;
@@ -42,7 +43,7 @@ export class StatementChanges {
   #program: Program;
 
   constructor(live: LiveQueries, signal: AbortSignal) {
-    this.#live = live;
+    this.live = live;
     this.#signal = signal;
     this.#made = live.basis.made;
     this.#declared = live.basis.declared;
@@ -56,7 +57,7 @@ export class StatementChanges {
 
   /** Empty where nothing has changed. */
   get edits(): ReadonlyMap<string, string | null> {
-    return madeEdits(this.#live.basis.made, this.#made);
+    return madeEdits(this.live.basis.made, this.#made);
   }
 
   /** CREATE, INSERT INTO … SELECT. `fromLatest`: of topics, what is there already is not read. */
@@ -120,7 +121,7 @@ export class StatementChanges {
         `${name} is read or written by ${users.map(({ id }) => id).join(', ')}: TERMINATE that first`,
       );
     await this.#try(this.#without(made.number));
-    return { kind: 'dropped', number: made.number, source: found, topic: this.#live.topicOf(found) };
+    return { kind: 'dropped', number: made.number, source: found, topic: this.live.topicOf(found) };
   }
 
   async terminate(parsed: Parsed, { id, at }: Named<'terminate' | 'pause' | 'resume'>): Promise<Outcome> {
@@ -200,7 +201,7 @@ export class StatementChanges {
   }
 
   async #try(next: MadeStatements): Promise<void> {
-    const { declared, program } = await this.#live.basis.trial(next, this.#fresh, this.#signal);
+    const { declared, program } = await this.live.basis.trial(next, this.#fresh, this.#signal);
     // What is held of a statement that is gone holds nobody.
     const known = new Set(
       declared.statements.map(({ statement }) => statementHash(printStatement(statement))),

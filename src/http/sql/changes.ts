@@ -11,7 +11,7 @@ import { sqlError } from '../../enrichment/sql/sql-error.ts';
 import { SqlApiError } from './api-error.ts';
 import { readOptions } from './select-request.ts';
 
-/** Makes an edit of a pipeline's durable state. Resolves when the pipeline goes by it; see daemon/requests.ts. */
+/** Makes an edit of a pipeline's durable state. Resolves when it is durable; see daemon/requests.ts. */
 export type ChangePipeline = (pipeline: string, edits: ReadonlyMap<string, string | null>) => Promise<void>;
 
 const CHANGING = [
@@ -29,6 +29,8 @@ export function changes(statement: Statement): statement is Changing {
   return CHANGING.some((kind) => kind === statement.kind);
 }
 
+/** How long a pipeline that goes by other statements is waited for. */
+const START_MS = 60_000;
 /** Of which pipeline a new topic is to be, where there are several. */
 const PIPELINE = 'headwater.pipeline';
 
@@ -72,14 +74,16 @@ export class RequestedChanges {
     const pending = [...this.#pending];
     this.#pending.clear();
     let late = false;
-    for (const [pipeline, { edits }] of pending) {
+    for (const [pipeline, { edits, live }] of pending) {
       if (edits.size === 0) continue;
       try {
         await this.#change(pipeline, edits);
       } catch (error) {
         if (!(error instanceof HeadwaterError) || error.code !== 'request.timed-out') throw error;
         late = true;
+        continue;
       }
+      late ||= !(await withinMs(START_MS, this.#desk.successor(pipeline, live)));
     }
     for (const status of statuses) {
       if (!late) status.status = 'SUCCESS';
@@ -243,6 +247,16 @@ function outcomeOf(
     case 'resume':
       return pending.hold(parsed, statement);
   }
+}
+
+async function withinMs(ms: number, done: Promise<void>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  const inTime = await Promise.race([done.then(() => true), late]);
+  clearTimeout(timer);
+  return inTime;
 }
 
 function notRunning(): SqlApiError {
