@@ -143,7 +143,16 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const topics =
     timeline === null || access === null
       ? null
-      : new TopicQueries({ plans, tables: program.topicTables, access, registry, results, processing, timeline, log });
+      : new TopicQueries({
+          plans,
+          tables: program.topicTables,
+          access,
+          registry,
+          results,
+          processing,
+          timeline,
+          log,
+        });
   const basis: ProgramBasis = {
     declared,
     made,

@@ -65,7 +65,10 @@ const plain = (value: SqlValue): unknown => (value instanceof Decimal ? String(v
 /** A value of the writer's type as a column of another one; `refused` where the record cannot be read. */
 async function converted(writer: avsc.Schema, value: unknown, to: SqlType): Promise<unknown> {
   const schema = { type: 'record', name: 'R', fields: [{ name: 'c', type: writer }] } as avsc.Schema;
-  const bytes = Buffer.concat([registeredPrefix(1), avsc.Type.forSchema(schema, { wrapUnions: true }).toBuffer({ c: value })]);
+  const bytes = Buffer.concat([
+    registeredPrefix(1),
+    avsc.Type.forSchema(schema, { wrapUnions: true }).toBuffer({ c: value }),
+  ]);
   const reader = new Schemas([[1, avro(schema)]]);
   const part = partReader(
     [{ name: 'C', type: to }],
