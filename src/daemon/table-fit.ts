@@ -11,7 +11,7 @@ import type { Misfit } from '../pipeline/attempt-parts.ts';
 import type { ConnectSchema } from '../schema/connect-schema.ts';
 import type { Settings } from '../settings/settings.ts';
 import { ruleSettings } from './emitter-options.ts';
-import { declaredOf, registryAccess, shownColumns } from './enrichment.ts';
+import { splitOf, registryAccess, shownColumns } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { topicNaming, topicOf } from './topics.ts';
 
@@ -45,7 +45,7 @@ export async function misfitsOf(
       else tableRules(table, rules.get(name), options);
     });
   }
-  const declared = declaredOf(settings);
+  const declared = splitOf(settings)?.own ?? null;
   if (declared !== null) {
     const topics = new Set(tables.map(({ id }) => topicOf(settings, id)));
     await statementsFit(settings, { declared, tables, topics }, signal).catch((error: unknown) => {

@@ -123,6 +123,8 @@ export interface ProgramContext {
   readonly held: ReadonlySet<string>;
   /** Of a trial: the client's statements from that number on are new, and have to fit. Null: they did when they were made. */
   readonly trialFrom: number | null;
+  /** Whether instances share the queries, partition by partition: then a topic that one writes may be read by another. */
+  readonly shared?: boolean;
 }
 
 /** Throws HeadwaterError with the text's name, line and column. */
@@ -297,7 +299,7 @@ class Compiler {
     });
     const { source } = declared.parsed;
     if (!this.#isFree(source, statement)) return;
-    if (this.#topics.has(topic.topic))
+    if (this.#topics.has(topic.topic) && this.#context.shared !== true)
       throw sqlError(
         source,
         statement.at,

@@ -8,7 +8,7 @@
  * | `enrich-input/<query>/<partition>` | `{topic, offset}`: where the query goes on |
  * | `enrich-input-table/<table>/<partition>` | `{topic, offset}`: which state of a topic's table the queries have come to |
  */
-import type { Sink, SinkRecord } from '../emitter/sink.ts';
+import type { Sink, SinkRecord, TurnTaking } from '../emitter/sink.ts';
 import type { TopicAdmin } from '../emitter/topic-admin.ts';
 import type { TopicReader } from '../emitter/topic-reader.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
@@ -42,7 +42,10 @@ const MAX_WAIT_MS = 1_000;
 /** Kafka, as queries over topics need it. */
 export interface TopicAccess {
   openSink(signal: AbortSignal): Promise<Sink>;
-  openReader(): Promise<TopicReader>;
+  /** `whole`: all partitions are to be read, also where others work off some of them. */
+  openReader(whole: boolean): Promise<TopicReader>;
+  /** Left out where there is nobody to share with. */
+  readonly turns?: TurnTaking;
   openAdmin(): Promise<TopicAdmin>;
 }
 
@@ -57,6 +60,9 @@ export interface TopicQueriesOptions {
   readonly results: ReadonlyMap<StreamSource, ResultTable>;
   readonly processing: ProcessingLog;
   readonly timeline: TableTimes;
+  /** The topics are ours to work off. */
+  readonly onOpen?: () => void;
+  readonly onCommit?: () => void;
   readonly log: Log;
 }
 
@@ -156,8 +162,10 @@ export class TopicQueries implements AsyncDisposable {
     });
     const known = await sink.restore({
       signal,
+      ...(access.turns === undefined ? {} : { turns: access.turns }),
       onWaiting: () => log.info({}, 'another instance works off the topics of the statements; waiting'),
     });
+    this.#options.onOpen?.();
     const epoch = epochOf(known.get(TOPICS_KEY)) + 1;
     const schemas = registry?.writer(known, signal) ?? null;
     const outputs = await openOutputs(plans, { sink, results, schemas });
@@ -176,7 +184,7 @@ export class TopicQueries implements AsyncDisposable {
       const place = placeOf(plan, places);
       // Its place is kept.
       if (plan.held) continue;
-      const reader = resources.use(await access.openReader());
+      const reader = resources.use(await access.openReader(false));
       const { offsets, ends } = await startOf(reader, source, { known, place, latest: plan.fromLatest });
       const first = !inputs.some(({ stream }) => stream === plan.input);
       const reached = reachedFrom(plan, plans);
@@ -239,7 +247,7 @@ export class TopicQueries implements AsyncDisposable {
     const { access, processing, log, tables } = this.#options;
     return Promise.all(
       tables.map(async (table) => {
-        const reader = resources.use(await access.openReader());
+        const reader = resources.use(await access.openReader(!table.source.partitioned));
         const task = new TableTask({ table, reader, schemas, processing, maxWaitMs: MAX_WAIT_MS, log });
         const place = TABLE_PREFIX + checkpointName(table.name);
         const stored = (partition: number): number | null =>
@@ -284,6 +292,7 @@ export class TopicQueries implements AsyncDisposable {
     this.#committing = this.#sink.commit(this.#state(new Map())).then(
       () => {
         this.#committing = null;
+        this.#options.onCommit?.();
         for (const { done } of inserting) done();
         failpoint('after-commit');
         this.#commit();

@@ -20,6 +20,7 @@ export const TOPIC_PROPERTIES = [
   'PARTITIONS',
   'REPLICAS',
   'WRAP_SINGLE_VALUE',
+  'REPLICATION',
 ] as const;
 
 export interface TopicSource {
@@ -30,6 +31,8 @@ export interface TopicSource {
   readonly delimiter: string;
   readonly wrapSingleValue: boolean;
   readonly timestamp: TimestampColumn | null;
+  /** Of a table: whether an instance that shares it with others has the rows of its partitions only. */
+  readonly partitioned: boolean;
   /** How the topic is made where it is missing; null: it has to be there. */
   readonly create: { readonly partitions: number; readonly replicas: number | null } | null;
 }
@@ -97,6 +100,9 @@ export function topicSource(
     seen.add(name);
   }
   const partitions = properties.count('PARTITIONS');
+  const replication = properties.choice('REPLICATION', ['FULL', 'PARTITIONED']);
+  if (replication !== null && !isTable)
+    throw properties.error('REPLICATION', 'REPLICATION is of a table; a stream has none');
   return {
     topic,
     columns,
@@ -105,6 +111,7 @@ export function topicSource(
     delimiter: properties.delimiter() ?? ',',
     wrapSingleValue: properties.flag('WRAP_SINGLE_VALUE') ?? true,
     timestamp: timestampColumn(properties, columns),
+    partitioned: replication === 'PARTITIONED',
     create: partitions === null ? null : { partitions, replicas: properties.count('REPLICAS') },
   };
 }

@@ -197,7 +197,7 @@ async function resolveEnrich({ enrich }: FileShape, context: ResolveContext): Pr
       }
     }),
   );
-  return { texts, dialect: enrich.dialect };
+  return { texts, dialect: enrich.dialect, shared: enrich.shared };
 }
 
 /** The same at every start, different for other names, and above the small numbers that people give to replicas. */

@@ -321,6 +321,11 @@ export const FILE_SCHEMA = block({
       .describe(
         'Files with SQL statements, relative to this file (a name that ends in .sql), or the statements themselves; docs/enrichment.md. Left out: those alone that clients make (docs/sql-api.md).',
       ),
+    shared: flag()
+      .default(false)
+      .describe(
+        'Queries over Kafka topics alone are shared by all instances of the pipeline, partition by partition; docs/enrichment.md.',
+      ),
     dialect: oneOf(['friendly', 'ksqldb'])
       .default('friendly')
       .describe(

@@ -42,6 +42,8 @@ export interface EnrichSettings {
     readonly text: string;
   }[];
   readonly dialect: 'friendly' | 'ksqldb';
+  /** Queries over topics alone are shared by all instances. */
+  readonly shared: boolean;
 }
 
 export interface SourceSettings {
