@@ -148,7 +148,7 @@ async function countPartitions(
   if (access === null) throw new TypeError('Without Kafka nothing is shared.');
   const count = async (source: Pick<TopicSource, 'topic' | 'create'>): Promise<number> => {
     await using reader = await access.openReader(true);
-    return reader.open(source.topic, source.create);
+    return await reader.open(source.topic, source.create);
   };
   const inputs = new Map(
     queries.flatMap(({ input: { topic } }) => (topic === null ? [] : [[topic.topic, topic] as const])),
