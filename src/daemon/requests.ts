@@ -57,7 +57,7 @@ export async function changeState(
   timeoutMs: number,
 ): Promise<void> {
   const task = taskOf(daemon, name);
-  refuseUnless(task, ['snapshotting', 'streaming']);
+  refuseUnless(task, ['starting', 'snapshotting', 'streaming', 'backing-off']);
   await inTime(task.control.edit(edits), timeoutMs, name);
 }
 

@@ -4,11 +4,11 @@ import { compileProgram, type ProgramContext } from './program.ts';
 import type { ReplicaJournal } from './replica.ts';
 import { MemoryTables } from './state/memory-tables.ts';
 
-/** Nothing is kept of a program that is only looked at. */
-export const NO_JOURNAL: ReplicaJournal = { put: () => {}, delete: () => {}, clear: () => {} };
+const NO_JOURNAL: ReplicaJournal = { put: () => {}, delete: () => {}, clear: () => {} };
 
-export function nothingKept(): MemoryTables {
-  return new MemoryTables({ limit: Infinity, onExceeded: () => {} });
+/** Nothing is kept of a program that is only looked at. */
+export function nothingKept(): Pick<ProgramContext, 'journal' | 'stores'> {
+  return { journal: NO_JOURNAL, stores: new MemoryTables({ limit: Infinity, onExceeded: () => {} }) };
 }
 
 /** Throws what is wrong with the statements, given the tables as they are now. */
@@ -23,8 +23,7 @@ export function checkStatements(
   compileProgram(declared, {
     ...others,
     describe: (name) => byName.get(name) ?? null,
-    journal: NO_JOURNAL,
-    stores: nothingKept(),
+    ...nothingKept(),
     known: new Set(),
     held: new Set(),
     trialFrom: null,

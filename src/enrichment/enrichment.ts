@@ -15,7 +15,7 @@ import { type DeclaredEnrichment, needsKafka, withMade } from './declared.ts';
 import { explainQuery } from './explain.ts';
 import type { RegistryAccess } from './formats/registry-access.ts';
 import { inferColumns, parseInferred } from './inferred-columns.ts';
-import { NO_JOURNAL, nothingKept } from './check-statements.ts';
+import { nothingKept } from './check-statements.ts';
 import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
 import { madeStatements } from './made-statements.ts';
@@ -168,8 +168,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
         inferred: await inferColumns(all, { reader, kept: inferred, signal: asked }),
         describe: (name) => now.get(name) ?? null,
         shown,
-        journal: NO_JOURNAL,
-        stores: nothingKept(),
+        ...nothingKept(),
         tableTopics,
         known: followed,
         held: next.held,

@@ -198,6 +198,46 @@ describe('CREATE', () => {
   });
 });
 
+describe('what is asked of statements', () => {
+  it('EXPLAIN compiles and runs nothing', async () => {
+    const [explained] = await ksql('EXPLAIN CREATE STREAM A AS SELECT ID FROM ORDERS WHERE TOTAL > 3;');
+    expect(explained).toMatchObject({
+      '@type': 'queryDescription',
+      queryDescription: { id: 'CSAS_A_2', sinks: ['A'] },
+    });
+    expect((await ksql('SHOW QUERIES;'))[0]).toMatchObject({ queries: [{ id: 'CSAS_BIG_0' }] });
+  });
+
+  it('DESCRIBE tells the statement, /status what has become of it, /clusterStatus who runs it', async () => {
+    await ksql('CREATE STREAM A AS SELECT ID FROM ORDERS;');
+    expect((await ksql('DESCRIBE A;'))[0]).toMatchObject({
+      sourceDescription: { statement: 'CREATE STREAM A AS SELECT ID FROM ORDERS' },
+    });
+    const get = async (path: string): Promise<unknown> =>
+      (
+        await fetch(`http://127.0.0.1:${server.port}${path}`, {
+          headers: { authorization: `Bearer ${TOKEN}` },
+        })
+      ).json();
+    const status = { status: 'SUCCESS', message: 'Created query with ID CSAS_A_2', queryId: 'CSAS_A_2' };
+    expect(await get('/status/stream/A/create')).toEqual(status);
+    expect(await get('/status')).toEqual({ commandStatuses: { 'stream/A/create': status } });
+    expect(await get('/status/stream/B/create')).toMatchObject({ error_code: 40400 });
+    expect(await get('/clusterStatus')).toMatchObject({
+      clusterStatus: { '127.0.0.1:0': { hostAlive: true, activeStandbyPerQuery: { CSAS_A_2: {} } } },
+    });
+  });
+
+  it('rows are inserted into streams over topics alone', async () => {
+    expect(await refusal('INSERT INTO ORDERS (ID) VALUES (1);')).toBe(
+      '40001 line 1:1: ORDERS is captured from the database: write to that',
+    );
+    expect(await refusal('INSERT INTO BIG (ID) VALUES (1);')).toBe(
+      '40001 line 1:1: BIG is the result of a query; INSERT into the topic that it reads',
+    );
+  });
+});
+
 describe('DROP and TERMINATE', () => {
   beforeEach(() => ksql(`${JOINED}; CREATE STREAM GOLD AS SELECT * FROM NAMED WHERE NAME = 'Ada';`));
 

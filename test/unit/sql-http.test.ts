@@ -403,7 +403,7 @@ describe('requests that are none', () => {
       await refusal(post('/query', { ksql: ROBIN, streamsProperties: { 'auto.offset.reset': 'sometimes' } })),
     ).toEqual([400, 40000, expect.any(String)]);
     expect(await refusal(fetch(`${base}/nothing`))).toEqual([404, 40400, expect.any(String)]);
-    expect(await refusal(post('/inserts-stream', { target: 'X' }))).toEqual([400, 40001, expect.any(String)]);
+    expect(await refusal(post('/inserts-stream', { target: 'X' }))).toEqual([403, 40300, expect.any(String)]);
     expect((await fetch(base, { redirect: 'manual' })).headers.get('location')).toBe('/info');
   });
 

@@ -1,6 +1,6 @@
 /** One partition of the topics that shared statements read, as one attempt works it off. */
 import type { Log } from '../../observability/log.ts';
-import { nothingKept, NO_JOURNAL } from '../check-statements.ts';
+import { nothingKept } from '../check-statements.ts';
 import type { DeclaredEnrichment } from '../declared.ts';
 import type { RegistryAccess } from '../formats/registry-access.ts';
 import { inferColumns } from '../inferred-columns.ts';
@@ -29,8 +29,7 @@ export async function compileShared(
     inferred: await inferColumns(declared, { reader: registry?.reader ?? null, kept: new Map(), signal }),
     describe: () => null,
     shown: () => [],
-    journal: NO_JOURNAL,
-    stores: nothingKept(),
+    ...nothingKept(),
     tableTopics: new Set(),
     shared: true,
     known: new Set(),

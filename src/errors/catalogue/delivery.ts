@@ -57,7 +57,7 @@ export const DELIVERY = {
     exit: 3,
     summary: 'Kafka refused records for one topic, which it had taken before.',
     advice:
-      'Look at the topic: its ACLs, its settings (cleanup.policy, message.timestamp.before.max.ms, segment.bytes), and whether it is still there. Where it stays so, its table waits and is read anew afterwards.',
+      'Look at the topic: its ACLs, its settings (cleanup.policy, min.insync.replicas, segment.bytes), and whether it is still there. Where it stays so, its table waits and is read anew afterwards.',
   },
   'delivery.cluster-denied': {
     fate: 'halt',

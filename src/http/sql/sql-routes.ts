@@ -17,6 +17,8 @@ import {
   textMap,
   V1,
 } from './exchange.ts';
+import { insertsStream, insertValues } from './inserts.ts';
+import { writePrinted } from './print.ts';
 import { type QueryForm, writeQuery } from './query-response.ts';
 import { dialectOf, parseSelectText, runSelect, type SelectText } from './select-request.ts';
 import type { SqlServerOptions } from './sql-server.ts';
@@ -24,6 +26,9 @@ import { answerStatement, entityOf } from './statements.ts';
 
 /** ksqlDB's version whose interface this is: clients compare it. Our own is in the Server header. */
 const KSQL_VERSION = '0.29.0';
+
+/** Statements whose status is kept. */
+const MOST_COMMANDS = 1_000;
 
 /** `closing`: queries under way end. */
 export function createSqlRoutes(
@@ -39,6 +44,8 @@ class SqlRoutes {
   readonly #closing: AbortSignal;
   /** Queries with EMIT CHANGES by their ids. */
   readonly #queries = new Map<string, RunningSelect>();
+  /** What has become of statements of this process's time, by their ids without quotes. */
+  readonly #commands = new Map<string, object>();
   /** Done when no request changes anything. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -112,6 +119,10 @@ class SqlRoutes {
         const { isHealthy } = this.#health();
         return json(exchange, {}, isHealthy ? 200 : 503);
       }
+      case 'GET /clusterStatus':
+        return json(exchange, this.#cluster());
+      case 'GET /status':
+        return json(exchange, { commandStatuses: Object.fromEntries(this.#commands) });
       case 'POST /ksql':
         return this.#statements(exchange);
       case 'POST /query':
@@ -121,15 +132,18 @@ class SqlRoutes {
       case 'POST /close-query':
         return this.#closeQuery(exchange);
       case 'POST /inserts-stream':
-        throw new SqlApiError(
-          40001,
-          'Rows cannot be inserted in this version: write them to the database, whose changes are the streams.',
-        );
-      default:
+        this.#admitChange();
+        return insertsStream(exchange, this.#options.desk, acceptedType(exchange, [DELIMITED, JSON_TYPE]));
+      default: {
+        const command =
+          method === 'GET' && path.startsWith('/status/') ? path.slice('/status/'.length) : null;
+        const status = command === null ? undefined : this.#commands.get(decoded(command));
+        if (status !== undefined) return json(exchange, status);
         throw new SqlApiError(
           40400,
-          'Not here. There are /ksql, /query, /query-stream, /close-query, /info and /healthcheck.',
+          'Not here. There are /ksql, /query, /query-stream, /inserts-stream, /close-query, /status, /info, /clusterStatus and /healthcheck.',
         );
+      }
     }
   }
 
@@ -149,6 +163,32 @@ class SqlRoutes {
         ),
       },
       serverState: desk.running.size > 0 ? 'READY' : 'INITIALIZING',
+    };
+  }
+
+  /** This process alone, since each query runs in one. */
+  #cluster(): object {
+    const { desk, listen } = this.#options;
+    const now = Date.now();
+    const queries = [...desk.running.values()].flatMap(({ program }) => [
+      ...program.queries,
+      ...program.tables,
+    ]);
+    const activeStandbyPerQuery = Object.fromEntries(
+      queries.map(({ id }) => [
+        id,
+        { activeStores: [], activePartitions: [], standByStores: [], standByPartitions: [] },
+      ]),
+    );
+    return {
+      clusterStatus: {
+        [`${listen.host}:${listen.port}`]: {
+          hostAlive: true,
+          lastStatusUpdateMs: now,
+          activeStandbyPerQuery,
+          hostStoreLags: { stateStoreLags: {}, updateTimeMs: now },
+        },
+      },
     };
   }
 
@@ -174,12 +214,24 @@ class SqlRoutes {
         if (changes(statement)) {
           this.#admitChange();
           release ??= await this.#turn();
-          for (const entity of await requested.add(parsed, statement, properties))
+          for (const entity of await requested.add(parsed, statement, properties)) {
             entities.push(entityOf(entity, { text: current, warnings }));
+            this.#remember(entity);
+          }
           continue;
         }
         await requested.carryOut();
-        const entity = answerStatement(parsed, { desk, properties, variables });
+        if (statement.kind === 'insertValues') {
+          this.#admitChange();
+          await insertValues(parsed, statement, desk);
+          continue;
+        }
+        const entity = await answerStatement(parsed, {
+          desk,
+          properties,
+          variables,
+          signal: this.#closing,
+        });
         if (entity !== null) entities.push(entityOf(entity, { text: current, warnings }));
       }
       await requested.carryOut();
@@ -193,6 +245,15 @@ class SqlRoutes {
     }
   }
 
+  #remember(entity: object): void {
+    if (!('commandId' in entity) || !('commandStatus' in entity)) return;
+    const { commandId, commandStatus } = entity;
+    if (typeof commandStatus === 'object' && commandStatus !== null)
+      this.#commands.set(String(commandId).replaceAll('`', ''), commandStatus);
+    const [oldest] = this.#commands.keys();
+    if (this.#commands.size > MOST_COMMANDS && oldest !== undefined) this.#commands.delete(oldest);
+  }
+
   /** One request that changes something after the other: each sees what those before have changed. */
   async #turn(): Promise<() => void> {
     const before = this.#changing;
@@ -202,13 +263,13 @@ class SqlRoutes {
     return release;
   }
 
-  /** Throws SqlApiError 40300: whoever can reach the port may read, and no more. */
+  /** Throws SqlApiError 40300: whoever can reach the port may read what the statements hold, and no more. */
   #admitChange(): void {
     const { token, changesNeedToken } = this.#options;
     if (token !== null || !changesNeedToken) return;
     throw new SqlApiError(
       40300,
-      'Statements that change something need a token: set http.token (or http.sql_changes: open), and send it as "Authorization: Bearer …" or as the password of Basic.',
+      'Statements that change something, and PRINT, need a token: set http.token (or http.sql_changes: open), and send it as "Authorization: Bearer …" or as the password of Basic.',
     );
   }
 
@@ -229,10 +290,19 @@ class SqlRoutes {
     };
     const gone = new AbortController();
     response.once('close', () => gone.abort());
+    const signal = AbortSignal.any([gone.signal, this.#closing]);
     let running: RunningSelect;
     try {
-      const signal = AbortSignal.any([gone.signal, this.#closing]);
-      running = await runSelect(parseSelectText(request, desk), request, { desk, signal });
+      const parsed = parseSelectText(request, desk);
+      if (parsed.statement.kind === 'print') {
+        this.#admitChange();
+        return await writePrinted(exchange, parsed.statement, {
+          desk,
+          signal,
+          type: textField === 'ksql' ? accepted : acceptedType(exchange, [DELIMITED]),
+        });
+      }
+      running = await runSelect(parsed, request, { desk, signal });
     } catch (error) {
       throw new StatementFailure(error, request.sql, []);
     }
@@ -284,6 +354,14 @@ class StatementFailure extends Error {
     super('a statement failed', { cause });
     this.statement = statement;
     this.entities = entities;
+  }
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path).replaceAll('`', '');
+  } catch {
+    return path;
   }
 }
 

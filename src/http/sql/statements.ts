@@ -6,10 +6,15 @@ import { explainQuery } from '../../enrichment/explain.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import { planSelect } from '../../enrichment/queries/select-plan.ts';
-import { type PersistentQuery, sourcesOf } from '../../enrichment/queries/statement-changes.ts';
+import {
+  type PersistentQuery,
+  sourcesOf,
+  StatementChanges,
+} from '../../enrichment/queries/statement-changes.ts';
 import { FUNCTIONS } from '../../enrichment/sql/functions/registry.ts';
 import { AGGREGATE_NAMES } from '../../enrichment/aggregates.ts';
-import type { Statement } from '../../enrichment/sql/ast.ts';
+import type { Select, Statement } from '../../enrichment/sql/ast.ts';
+import { printStatement } from '../../enrichment/sql/print-statement.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
 import { notSupported, sqlError } from '../../enrichment/sql/sql-error.ts';
 import type { SqlType } from '../../enrichment/sql/sql-type.ts';
@@ -21,6 +26,7 @@ export interface StatementContext {
   /** Properties of the request; SET and UNSET change them for the statements behind. */
   readonly properties: Map<string, string>;
   readonly variables: ReadonlyMap<string, string>;
+  readonly signal: AbortSignal;
 }
 
 /** As it is answered, with the statement that it is the result of. */
@@ -36,7 +42,10 @@ export function entityOf(
 }
 
 /** The result, or null for a statement without one. Throws what is wrong with it. */
-export function answerStatement(parsed: Parsed, context: StatementContext): object | null {
+export async function answerStatement(parsed: Parsed, context: StatementContext): Promise<object | null> {
+  const { statement } = parsed;
+  if (statement.kind === 'explain') return explanation(parsed, statement.statement, context);
+  if (statement.kind === 'show' && statement.what === 'TOPICS') return topics(context, statement);
   return resultOf(parsed, parsed.statement, context);
 }
 
@@ -72,10 +81,7 @@ function resultOf(parsed: Parsed, statement: Statement, context: StatementContex
       return { '@type': 'queryDescription', queryDescription: queryDescription(plan) };
     }
     case 'explain':
-      return {
-        '@type': 'queryDescription',
-        queryDescription: explained(parsed, statement.statement, context),
-      };
+      throw new TypeError('What is explained is compiled first.');
     case 'set':
       properties.set(statement.name, statement.value);
       return null;
@@ -115,8 +121,10 @@ function resultOf(parsed: Parsed, statement: Statement, context: StatementContex
   }
 }
 
+type ShowStatement = Extract<Statement, { readonly kind: 'show' }>;
+
 function show(
-  { what, extended, at }: Statement & { readonly kind: 'show' },
+  { what, extended, at }: ShowStatement,
   { desk, properties, variables }: StatementContext,
   { source }: Parsed,
 ): object {
@@ -139,10 +147,6 @@ function show(
       return extended
         ? { '@type': 'query_descriptions', queryDescriptions: persistent(desk).map(queryDescription) }
         : { '@type': 'queries', queries: persistent(desk).map(queryListing) };
-    case 'TOPICS': {
-      const topics = [...new Set(everything(desk).map((each) => each.queries.topicOf(each.found)))].sort();
-      return { '@type': 'kafka_topics', topics: topics.map((name) => ({ name, replicaInfo: [] })) };
-    }
     case 'FUNCTIONS': {
       const scalar = [...FUNCTIONS.keys()].map((name) => ({ name, type: 'SCALAR', category: '' }));
       const aggregates = [...AGGREGATE_NAMES].map((name) => ({ name, type: 'AGGREGATE', category: '' }));
@@ -172,6 +176,8 @@ function show(
         '@type': 'variables',
         variables: [...variables].map(([name, value]) => ({ name, value })),
       };
+    case 'TOPICS':
+      throw new TypeError('Kafka is asked for its topics.');
     case 'TYPES':
       throw notSupported(source, at, 'CREATE TYPE is not in this version, so there are none');
   }
@@ -242,7 +248,7 @@ function describe(queries: LiveQueries, source: Source, extended: boolean): obje
     extended,
     partitions: 0,
     replication: 0,
-    statement: writes[0]?.statement ?? '',
+    statement: declarationOf(queries, source.name),
     queryOffsetSummaries: [],
     sourceConstraints: [],
     clusterStatistics: [],
@@ -252,6 +258,13 @@ function describe(queries: LiveQueries, source: Source, extended: boolean): obje
 
 function stateOf(query: PersistentQuery): 'RUNNING' | 'PAUSED' {
   return 'held' in query && query.held ? 'PAUSED' : 'RUNNING';
+}
+
+function declarationOf({ basis }: LiveQueries, name: string): string {
+  const declared = basis.declared.statements.find(
+    ({ statement }) => statement.kind !== 'insertSelect' && statement.name === name,
+  );
+  return declared === undefined ? '' : printStatement(declared.statement);
 }
 
 function queryListing(query: PersistentQuery): object {
@@ -289,16 +302,51 @@ function queryDescription(plan: PersistentQuery): object {
   };
 }
 
-/** Of a SELECT, which is compiled and not run; the others are compiled where they stand. */
-function explained(parsed: Parsed, statement: Statement, { desk, properties }: StatementContext): object {
+/** All there are; without Kafka those of the statements. */
+async function topics({ desk }: StatementContext, { extended }: ShowStatement): Promise<object> {
+  const named = [...new Set(everything(desk).map((each) => each.queries.topicOf(each.found)))].sort();
+  const access = [...desk.running.values()].flatMap(({ basis }) => basis.access ?? [])[0];
+  let all = named.map((name) => ({ name, replicaInfo: [] as readonly number[] }));
+  if (access !== undefined) {
+    await using admin = await access.openAdmin();
+    all = (await admin.list()).map(({ name, replicas }) => ({ name, replicaInfo: replicas }));
+  }
+  if (!extended) return { '@type': 'kafka_topics', topics: all };
+  // Who else consumes a topic is not ours to know.
+  const counted = all.map((each) => ({ ...each, consumerCount: 0, consumerGroupCount: 0 }));
+  return { '@type': 'kafka_topics_extended', topics: counted };
+}
+
+/** The statement is compiled, and not run. */
+async function explanation(parsed: Parsed, statement: Statement, context: StatementContext): Promise<object> {
+  const { source } = parsed;
+  const { desk, signal } = context;
+  switch (statement.kind) {
+    case 'select':
+      return {
+        '@type': 'queryDescription',
+        queryDescription: explained(parsed, statement.select, context),
+      };
+    case 'createAs':
+    case 'insertSelect': {
+      const { from } = statement.select;
+      const { queries } = desk.programOf(from.name, source, from.at);
+      const tried = await new StatementChanges(queries, signal).create({ ...parsed, statement }, false);
+      if (tried.kind !== 'created' || tried.query === null)
+        return { '@type': 'warning_entity', message: 'There is such a one already.' };
+      return { '@type': 'queryDescription', queryDescription: queryDescription(tried.query) };
+    }
+    default:
+      throw notSupported(
+        source,
+        statement.at,
+        'EXPLAIN takes a SELECT, CREATE … AS SELECT, INSERT INTO … SELECT, or the id of a query (SHOW QUERIES lists them)',
+      );
+  }
+}
+
+function explained(parsed: Parsed, select: Select, { desk, properties }: StatementContext): object {
   const { source, warnings } = parsed;
-  if (statement.kind !== 'select')
-    throw notSupported(
-      source,
-      statement.at,
-      'EXPLAIN takes a SELECT, or the id of a query of enrich.sql (SHOW QUERIES lists them)',
-    );
-  const { select } = statement;
   const { queries } = desk.programOf(select.from.name, source, select.from.at);
   const options = readOptions(properties);
   const plan = planSelect(
