@@ -133,6 +133,18 @@ await yargs(process.argv.slice(2))
     },
   )
   .command(
+    'decoders',
+    'what reading one record of a topic costs, for statements',
+    (command) =>
+      command
+        .option('events', { type: 'number', default: 1_000_000 })
+        .option('repeat', { type: 'number', default: 5, describe: 'runs; the median counts' }),
+    async ({ events, repeat }) => {
+      const { benchDecoders } = await import('./decoders.ts');
+      await benchDecoders({ events, repeat });
+    },
+  )
+  .command(
     'oracle-parser',
     'what reading one statement of Oracle’s redo log costs',
     (command) =>

@@ -14,7 +14,7 @@ export function explainQuery(query: QueryPlan | TableQueryPlan): string {
   const ofTables = 'rows' in query;
   const group = ofTables ? (query.groups?.plan ?? null) : query.group;
   const lines = [
-    `> WRITE ${target.name} to topic ${target.sink?.topic ?? ''}, keys ${target.sink?.keyFormat ?? ''}, values JSON` +
+    `> WRITE ${target.name} to topic ${target.sink?.topic ?? ''}, keys ${target.sink?.keyFormat ?? ''}, values ${target.sink?.valueFormat ?? ''}` +
       (ofTables ? ': at most one record for a key in a transaction' : ''),
     `> PROJECT ${columns
       .map(({ name, type, key }) => `${nameText(name)} ${typeText(type)}${key ? ' KEY' : ''}`)

@@ -61,7 +61,8 @@ export function sinkFormat(properties: Properties, statement: SinkStatement): Si
   };
 }
 
-function formatsOf(source: Source): Pick<Sinkable, 'keyFormat' | 'valueFormat' | 'delimiter'> | null {
+/** Null for a captured table: its rows come from the log. */
+export function formatsOf(source: Source): Pick<Sinkable, 'keyFormat' | 'valueFormat' | 'delimiter'> | null {
   return source.topic ?? (source.kind === 'STREAM' ? source.sink : (source.result?.sink ?? null));
 }
 

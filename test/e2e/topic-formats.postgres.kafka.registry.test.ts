@@ -126,7 +126,7 @@ const AT = 1_700_000_000_000;
 
 describe.each(['avro', 'protobuf', 'json-schema'] as const)('beside tables in %s', (format) => {
   it('topics in Avro of several schemas are joined, and results are as ksqlDB registers them', async () => {
-    const name = `${kafka.prefix}-${format}`;
+    const name = `${kafka.prefix}_${format.replace('-', '_')}`;
     const topic = `${name}.ratings`;
     await createTopic(topic);
     const subject = `${topic}-value`;
@@ -212,3 +212,103 @@ describe.each(['avro', 'protobuf', 'json-schema'] as const)('beside tables in %s
     expect(await registry.ask(`/subjects/${name}.joined-value/versions`)).toEqual([1]);
   });
 });
+
+describe('a process that is killed', () => {
+  it('has put aside each record that it could not use, once', async () => {
+    const name = `${kafka.prefix}_killed`;
+    const topic = `${name}.ratings`;
+    await createTopic(topic);
+    const id = await register(`${topic}-value`, rating(1));
+    const rows = 1_200;
+    const isBad = (i: number): boolean => i % 5 === 2;
+    const isZero = (i: number): boolean => i % 7 === 3;
+    const messages = Array.from({ length: rows }, (_, i) => ({
+      value: isBad(i)
+        ? Buffer.from(`no Avro ${i}`)
+        : encoded(id, rating(1), {
+            rating_id: i,
+            user_id: 1 + (i % 3),
+            stars: isZero(i) ? 0 : 1,
+            rating_time: AT + i,
+            tags: [],
+          }),
+      timestamp: String(AT + i),
+    }));
+    const path = await pipeline(
+      name,
+      'json',
+      `CREATE STREAM RATINGS WITH (KAFKA_TOPIC='${topic}', VALUE_FORMAT='AVRO', TIMESTAMP='RATING_TIME');
+       CREATE TABLE CUSTOMERS WITH (CDC_TABLE='${name}.public.customers');
+       CREATE STREAM J WITH (KAFKA_TOPIC='${name}.j', ON_ERROR='DLQ', VALUE_FORMAT='JSON') AS
+         SELECT R.USER_ID, R.RATING_ID, 10 / R.STARS AS SHARE, C.CLUB
+         FROM RATINGS R LEFT JOIN CUSTOMERS C ON R.USER_ID=C.ID;`,
+    );
+    const places = ['before-commit', 'before-end-transaction', 'after-commit'];
+    const runs = [2, 3, 4].flatMap((count) => places.map((place) => `${place}:${count}`));
+    let kills = 0;
+    for (const [i, failpoint] of runs.entries()) {
+      const part = rows / runs.length;
+      await producer.send({
+        topic,
+        messages: messages.slice(Math.floor(i * part), Math.floor((i + 1) * part)),
+      });
+      const { exit } = await headwater(['run', '--until-caught-up', path], {
+        HEADWATER_FAILPOINT: failpoint,
+      });
+      if (exit === 'SIGKILL') kills++;
+    }
+    expect(kills).toBeGreaterThan(2);
+    await caughtUp(path);
+    const indexes = Array.from({ length: rows }, (_, i) => i);
+    const used = indexes.filter((i) => !isBad(i));
+    const aside = indexes.filter((i) => isBad(i) || isZero(i));
+    const results = await texts(`${name}.j`, used.length);
+    const club = (i: number): string | null => (i % 3 === 0 ? 'gold' : null);
+    expect(results.map(({ value }) => JSON.parse(value) as unknown)).toEqual(
+      used.map((i) => ({ RATING_ID: i, SHARE: isZero(i) ? null : 10, CLUB: club(i) })),
+    );
+    const letters = await texts(`${name}.j-dlq`, aside.length);
+    expect(letters.map(({ headers }) => headers['__headwater.problem'])).toEqual(
+      aside.map((i) => (isBad(i) ? 'record-unreadable' : 'division-by-zero')),
+    );
+    expect(letters.map(({ headers }) => headers['__headwater.offset'])).toEqual(
+      aside.map((i) => (isBad(i) ? String(i) : undefined)),
+    );
+    expect(letters[0]).toMatchObject({ value: 'no Avro 2', headers: { '__headwater.topic': topic } });
+    expect(JSON.parse(letters[1]?.value ?? '')).toMatchObject({ RATING_ID: 3, STARS: 0 });
+  });
+});
+
+describe("ON_ERROR = 'STOP'", () => {
+  it('ends the process at a record that cannot be read', async () => {
+    const name = `${kafka.prefix}_stop`;
+    const topic = `${name}.in`;
+    await createTopic(topic);
+    await producer.send({ topic, messages: [{ value: '1' }, { value: 'x' }, { value: '3' }] });
+    const path = await pipeline(
+      name,
+      'json',
+      `CREATE STREAM NUMBERS (N INT) WITH (KAFKA_TOPIC='${topic}', VALUE_FORMAT='DELIMITED');
+       CREATE STREAM OUT WITH (KAFKA_TOPIC='${name}.out', ON_ERROR='STOP') AS SELECT N FROM NUMBERS;`,
+    );
+    const { exit, stderr } = await runToEnd(path);
+    expect(exit).not.toBe(0);
+    expect(stderr).toContain('enrich.row-failed');
+  });
+});
+
+/** The first committed records of a topic of text. */
+async function texts(
+  topic: string,
+  count: number,
+): Promise<readonly { readonly value: string; readonly headers: Readonly<Record<string, string>> }[]> {
+  const stop = new AbortController();
+  const seen: { value: string; headers: Record<string, string> }[] = [];
+  const options = { brokers: [kafka.brokers], topics: [topic], fromBeginning: true };
+  for await (const { value, headers } of tailKafka(options, stop.signal)) {
+    const named = headers.map(([name, text]) => [name, Buffer.from(text ?? []).toString()] as const);
+    seen.push({ value: Buffer.from(value ?? []).toString(), headers: Object.fromEntries(named) });
+    if (seen.length === count) stop.abort();
+  }
+  return seen;
+}

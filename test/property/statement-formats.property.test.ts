@@ -3,6 +3,7 @@ import avro from 'avsc';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { avroSchema } from '../../src/enrichment/formats/avro-writer.ts';
+import { jsonText, parseJson } from '../../src/enrichment/formats/exact-json.ts';
 import { type Format, partReader } from '../../src/enrichment/formats/format.ts';
 import { partWriter } from '../../src/enrichment/formats/part-writer.ts';
 import type { SchemaReader } from '../../src/enrichment/formats/registry-access.ts';
@@ -195,4 +196,18 @@ describe('hostile bytes', () => {
       ),
     );
   });
+});
+
+test('numbers in JSON keep every digit, wherever they stand', () => {
+  const numbers = fc.record({
+    before: fc.string(),
+    whole: fc.bigInt({ min: -(10n ** 40n), max: 10n ** 40n }),
+    after: fc.string(),
+  });
+  fc.assert(
+    fc.property(fc.array(numbers), (list) => {
+      const text = `[${list.map(({ before, whole, after }) => `${JSON.stringify(before)},${whole},${JSON.stringify(after)}`).join(',')}]`;
+      expect(jsonText(parseJson(text))).toBe(text);
+    }),
+  );
 });

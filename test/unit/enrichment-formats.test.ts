@@ -51,6 +51,9 @@ describe('JSON', () => {
     [[INTEGER, INTEGER], '[1,2]', null],
     [[INTEGER], '{"C0":', null],
     [[INTEGER], Buffer.from([0xff, 0xfe]), null],
+    [[STRING], '{"C0":"\uFFFD"}', ['\uFFFD']],
+    [[INTEGER], '\uFEFF{"C0":1}', [1]],
+    [[STRING, STRING], '{"c0":"b","C0":"a","c1":"d","C1":null}', ['a', null]],
     // Nothing that every object has is a field.
     [[STRING], '{"x":1}', [null]],
   ] satisfies readonly (readonly [readonly SqlType[], string | Uint8Array, unknown])[])(

@@ -10,11 +10,29 @@ export class ExactNumber {
 }
 
 /** A double gives back any number of up to 15 digits: only longer runs of digits are looked at one by one. */
-const LONG_RUN = /[0-9.]{16}/;
+const LONG = 16;
 
 /** Throws SyntaxError. */
 export function parseJson(text: string): unknown {
-  return LONG_RUN.test(text) ? (JSON.parse(text, keepDigits) as unknown) : (JSON.parse(text) as unknown);
+  return hasLongRun(text) ? (JSON.parse(text, keepDigits) as unknown) : (JSON.parse(text) as unknown);
+}
+
+/** Every run that long has a character at a multiple of its length: the others need no look. */
+function hasLongRun(text: string): boolean {
+  for (let i = LONG - 1; i < text.length; i += LONG) {
+    if (!isOfNumber(text.charCodeAt(i))) continue;
+    let from = i;
+    while (isOfNumber(text.charCodeAt(from - 1))) from--;
+    let to = i + 1;
+    while (isOfNumber(text.charCodeAt(to))) to++;
+    if (to - from >= LONG) return true;
+  }
+  return false;
+}
+
+/** A digit or a point. False for NaN, which is beyond the ends of a text. */
+function isOfNumber(code: number): boolean {
+  return (code >= 48 && code <= 57) || code === 46;
 }
 
 function keepDigits(_key: string, value: unknown, context?: { readonly source?: string }): unknown {

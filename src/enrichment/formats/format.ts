@@ -61,10 +61,17 @@ export function partReader(
   }
 }
 
+const BYTE_ORDER_MARK = 0xfeff;
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Null where it is none. */
 function textOf(bytes: Uint8Array): string | null {
+  const buffer = Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  // What is no UTF-8 leaves replacement characters: only where there are some the exact way is gone, which is slow.
+  const text = buffer.utf8Slice(0, buffer.length);
+  if (!text.includes('\uFFFD')) return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
   try {
     return UTF8.decode(bytes);
   } catch {

@@ -94,41 +94,54 @@ export function isObject(json: unknown): json is Readonly<Record<string, unknown
 
 interface Field {
   readonly name: string;
-  /** Spellings it was found under: most writers keep to one. */
-  readonly spellings: string[];
   readonly read: JsonReader;
 }
 
-const MOST_SPELLINGS = 4;
+/** A field's name as it was met. */
+interface Met {
+  /** Index of the column; −1 for none. */
+  readonly column: number;
+  readonly exact: boolean;
+}
+
+const NONE: Met = { column: -1, exact: false };
+/** Names that are kept: a topic whose records have ever other ones is not to fill the memory. */
+const MOST_MET = 1_000;
 
 /** The named fields of an object, in their order. Names match exactly, or else whatever their case. */
 export class FieldReader {
   readonly #fields: readonly Field[];
+  readonly #met = new Map<string, Met>();
 
   constructor(fields: readonly { readonly name: string; readonly type: SqlType }[]) {
-    this.#fields = fields.map(({ name, type }) => ({ name, spellings: [name], read: jsonReader(type) }));
+    this.#fields = fields.map(({ name, type }) => ({ name, read: jsonReader(type) }));
+    for (const [column, { name }] of fields.entries()) this.#met.set(name, { column, exact: true });
   }
 
   /** Appends a value for each; what is not there is NULL. False where a value does not fit its type. */
   read(json: Readonly<Record<string, unknown>>, into: SqlValue[]): boolean {
-    for (const field of this.#fields) {
-      const found = fieldOf(json, field);
-      const value = found === null || found === undefined ? null : field.read(found);
+    const fields = this.#fields;
+    const first = into.length;
+    for (let i = 0; i < fields.length; i++) into.push(null);
+    for (const name in json) {
+      const { column, exact } = this.#met.get(name) ?? this.#meet(name);
+      if (column < 0 || (!exact && Object.hasOwn(json, fields[column]!.name))) continue;
+      const found = json[name];
+      if (found === null) continue;
+      const value = fields[column]!.read(found);
       if (value === undefined) return false;
-      into.push(value);
+      into[first + column] = value;
     }
     return true;
   }
-}
 
-function fieldOf(json: Readonly<Record<string, unknown>>, { name, spellings }: Field): unknown {
-  for (const spelling of spellings) if (Object.hasOwn(json, spelling)) return json[spelling];
-  for (const key of Object.keys(json)) {
-    if (key.length !== name.length || key.toUpperCase() !== name.toUpperCase()) continue;
-    if (spellings.length < MOST_SPELLINGS) spellings.push(key);
-    return json[key];
+  #meet(name: string): Met {
+    const upper = name.toUpperCase();
+    const column = this.#fields.findIndex((field) => field.name.toUpperCase() === upper);
+    const met = column < 0 ? NONE : { column, exact: false };
+    if (this.#met.size < MOST_MET) this.#met.set(name, met);
+    return met;
   }
-  return null;
 }
 
 /** Node reads base64 of any kind of text; only what it gives back the same was meant. */

@@ -77,6 +77,9 @@ function booleanOf(text: string): boolean | undefined {
   return undefined;
 }
 
+/** A double holds any whole number of so many digits. */
+const EXACT_DIGITS = 15;
+
 /** Fractions are cut off, as in Java. */
 function toWhole(from: SqlType, min: bigint, max: bigint): Converter | null {
   const ranged = (n: bigint): SqlValue | undefined =>
@@ -92,7 +95,10 @@ function toWhole(from: SqlType, min: bigint, max: bigint): Converter | null {
     case 'STRING':
       return (value) => {
         const text = (value as string).trim();
-        return /^[+-]?[0-9]{1,40}$/.test(text) ? ranged(BigInt(text.replace(/^\+/, ''))) : undefined;
+        if (!/^[+-]?[0-9]{1,40}$/.test(text)) return undefined;
+        if (text.length > EXACT_DIGITS) return ranged(BigInt(text.replace(/^\+/, '')));
+        const n = Number(text) + 0; // there is no −0 among whole numbers
+        return n >= Number(min) && n <= Number(max) ? n : undefined;
       };
     default:
       return null;

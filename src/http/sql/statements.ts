@@ -1,7 +1,7 @@
 /** `POST /ksql`: what can be asked about the program, one entity a statement. */
 import { entryOf } from '../../errors/catalogue.ts';
 import type { SqlColumn } from '../../enrichment/captured-source.ts';
-import type { Sinkable, Source } from '../../enrichment/catalog.ts';
+import type { Source } from '../../enrichment/catalog.ts';
 import { explainQuery } from '../../enrichment/explain.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
@@ -11,6 +11,7 @@ import {
   sourcesOf,
   StatementChanges,
 } from '../../enrichment/queries/statement-changes.ts';
+import { formatsOf } from '../../enrichment/sink-format.ts';
 import { FUNCTIONS } from '../../enrichment/sql/functions/registry.ts';
 import { AGGREGATE_NAMES } from '../../enrichment/aggregates.ts';
 import type { Select, Statement } from '../../enrichment/sql/ast.ts';
@@ -210,10 +211,6 @@ function windowTypeOf(query: PersistentQuery | undefined): string | null {
   return group?.window?.kind ?? null;
 }
 
-function sinkOf(source: Source): Sinkable | null {
-  return (source.kind === 'STREAM' ? source : source.result)?.sink ?? null;
-}
-
 function isWindowed(source: Source): boolean {
   return (
     source.kind === 'TABLE' && source.result !== null && source.columns.length > source.result.columns.length
@@ -221,13 +218,13 @@ function isWindowed(source: Source): boolean {
 }
 
 function listing(queries: LiveQueries, source: Source): object {
-  const sink = sinkOf(source);
+  const formats = formatsOf(source);
   return {
     type: source.kind,
     name: source.name,
     topic: queries.topicOf(source),
-    keyFormat: sink?.keyFormat ?? 'JSON',
-    valueFormat: 'JSON',
+    keyFormat: formats?.keyFormat ?? 'JSON',
+    valueFormat: formats?.valueFormat ?? 'JSON',
     isWindowed: isWindowed(source),
   };
 }
