@@ -4,7 +4,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomFrom, writeOverlapping } from '../support/overlapping-writers.ts';
 import { mariadbVersions, mysqlVersions, testMariadb, testMysql } from '../support/servers.ts';
 import { Headwater, type Workspace, workspace } from './headwater.ts';
-import { caughtUp, changesByKey, delivered, polledPipeline, polledRows, replayed } from './polling-support.ts';
+import {
+  caughtUp,
+  changesByKey,
+  delivered,
+  polledPipeline,
+  polledRows,
+  replayed,
+} from './polling-support.ts';
 
 let files: Workspace;
 beforeAll(async () => (files = await workspace()));

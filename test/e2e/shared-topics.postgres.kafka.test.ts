@@ -55,7 +55,9 @@ const clubOf = (customer: number): string => CLUBS[customer % CLUBS.length] ?? '
 
 /** Units that an instance has taken up, by the names in its log. */
 function held({ log }: Headwater): ReadonlySet<string> {
-  const lines = log.filter(({ msg, unit }) => msg === 'topics of the statements are read' && unit !== undefined);
+  const lines = log.filter(
+    ({ msg, unit }) => msg === 'topics of the statements are read' && unit !== undefined,
+  );
   return new Set(lines.map(({ unit }) => String(unit)));
 }
 

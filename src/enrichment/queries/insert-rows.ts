@@ -2,9 +2,9 @@
 import type { SinkRecord } from '../../emitter/sink.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { nearest } from '../../errors/nearest.ts';
-import type { Catalog, StreamSource } from '../catalog.ts';
+import type { Catalog, Sinkable, StreamSource } from '../catalog.ts';
 import { isObject, type JsonReader, jsonReader } from '../formats/json-values.ts';
-import { RecordWriter } from '../record-writer.ts';
+import { recordWriter } from '../record-writer.ts';
 import { SelectScope } from '../select-scope.ts';
 import type { Statement } from '../sql/ast.ts';
 import { coerce } from '../sql/coerce.ts';
@@ -131,17 +131,27 @@ function wrong(sentence: string): HeadwaterError {
 }
 
 /** Makes the records of the stream's topic. Throws where its format cannot be written. */
-export function recordsOf({ name, columns, topic }: InsertedStream): (row: InsertedRow) => SinkRecord {
-  const { keyFormat, valueFormat, wrapSingleValue } = topic;
+export async function recordsOf({
+  name,
+  columns,
+  topic,
+}: InsertedStream): Promise<(row: InsertedRow) => SinkRecord> {
+  const { keyFormat, valueFormat, delimiter, wrapSingleValue } = topic;
   if (valueFormat !== 'JSON' || keyFormat === 'DELIMITED')
     throw wrong(`Rows for ${name} cannot be written: its topic is not JSON.`);
-  const writer = new RecordWriter(columns, {
+  const sink: Sinkable = {
     topic: topic.topic,
     keyFormat,
+    valueFormat,
+    delimiter,
+    schemaNames: { key: '', value: '' },
     fieldCase: 'UPPER',
     wrapSingleValue,
-    timestampColumn: null,
-  });
+    timestamp: null,
+    onError: 'LOG',
+    wish: { partitions: null, replicas: null, config: {} },
+  };
+  const writer = await recordWriter(columns, sink, null);
   return ({ row, timeMs }) => {
     const record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
     writer.write(record, row, { keyed: row, timeMs: timeMs ?? Date.now(), window: null });

@@ -22,7 +22,7 @@ export async function insertValues(
   const { queries } = desk.programOf(statement.name, source, statement.at);
   const stream = insertedStream(queries.program.catalog, statement.name, { source, offset: statement.at });
   const row = valuesRow(statement, stream, { source, dialect: queries.dialect });
-  await append(queries, stream.topic.topic, recordsOf(stream)(row));
+  await append(queries, stream.topic.topic, (await recordsOf(stream))(row));
 }
 
 async function append({ basis }: LiveQueries, topic: string, record: SinkRecord): Promise<void> {
@@ -47,7 +47,7 @@ export async function insertsStream(
   const { queries } = desk.programOf(name, source, 0);
   const stream = insertedStream(queries.program.catalog, name, { source, offset: 0 });
   const rows = new JsonRows(stream);
-  const recordOf = recordsOf(stream);
+  const recordOf = await recordsOf(stream);
   head(exchange, 200, { 'content-type': form });
   const acks = new Acks(response, form);
   acks.begin();
