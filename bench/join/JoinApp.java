@@ -59,7 +59,7 @@ public final class JoinApp {
     KStream<String, JsonNode> ratings = builder.stream(args[4], Consumed.with(text, json));
     if (args[3].equals("rekey")) ratings = ratings.selectKey((key, rating) -> rating.get("user_id").asText());
     ratings
-        .leftJoin(
+        .<JsonNode, JsonNode>leftJoin(
             customers,
             (rating, customer) -> {
               ObjectNode joined = JSON.createObjectNode();
@@ -67,7 +67,7 @@ public final class JoinApp {
               joined.set("stars", rating.get("stars"));
               joined.set("name", customer == null ? null : customer.get("name"));
               joined.set("club", customer == null ? null : customer.get("club"));
-              return joined;
+              return (JsonNode) joined;
             },
             Joined.with(text, json, json))
         .to(args[6], Produced.with(text, json));
