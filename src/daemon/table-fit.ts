@@ -1,6 +1,8 @@
 /** What the settings ask of the captured tables, held against the columns that these have. */
+import { tableFormOf } from '../emitter/encoders/row-fields.ts';
 import { type RuleOptions, tableRules } from '../emitter/table-rules.ts';
 import { Outbox } from '../emitter/transforms/outbox.ts';
+import type { TableShape } from '../emitter/transforms/table-shape.ts';
 import { UnwrappedFields } from '../emitter/transforms/unwrapped.ts';
 import { nearest } from '../errors/nearest.ts';
 import { asHeadwaterError } from '../errors/headwater-error.ts';
@@ -9,6 +11,7 @@ import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import { SILENT } from '../observability/log.ts';
 import type { Misfit } from '../pipeline/attempt-parts.ts';
 import type { ConnectSchema } from '../schema/connect-schema.ts';
+import { checkNames } from '../schema/schema-names.ts';
 import type { Settings } from '../settings/settings.ts';
 import { ruleSettings } from './emitter-options.ts';
 import { splitOf, registryAccess, shownColumns } from './enrichment.ts';
@@ -42,7 +45,7 @@ export async function misfitsOf(
     const name = tableName(table.id);
     check(name, () => {
       if (outbox?.table === name) new Outbox(outbox, emit.profile).fit(table);
-      else tableRules(table, rules.get(name), options);
+      else checkRecordNames(settings, sourceBlock, tableRules(table, rules.get(name), options).shape);
     });
   }
   const declared = splitOf(settings)?.own ?? null;
@@ -55,6 +58,19 @@ export async function misfitsOf(
   }
   return misfits;
 }
+
+/** Throws `schema.name-invalid` where the format has no name for the table's records or columns. */
+function checkRecordNames(settings: Settings, source: ConnectSchema, shape: TableShape): void {
+  const { format, profile, registry, envelope } = settings.emit;
+  if (registry === null || (format !== 'avro' && format !== 'protobuf')) return;
+  const topic = topicOf(settings, shape.table.id);
+  const { names } = registry;
+  const form = tableFormOf({ ...shape, topic, source }, { profile, names });
+  for (const schema of [form.key, envelope === 'full' ? form.envelope : form.row])
+    if (schema !== null) checkNames(schema, FORMATS[format]);
+}
+
+const FORMATS = { avro: 'Avro', protobuf: 'Protobuf' } as const;
 
 interface Statements {
   readonly declared: DeclaredEnrichment;

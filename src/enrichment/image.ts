@@ -18,7 +18,7 @@
  * | `{"ready": replica, "asOf": position}` | the table is complete; `asOf`: as a later position showed it, or null |
  * | `{"caughtUp": replica}` | the log has passed that position |
  */
-import { closeSync, ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
@@ -31,6 +31,7 @@ import { decodeKey, encodeKey, type RowCodec, rowCodec } from './row-text.ts';
 import { typeText } from './sql/sql-type.ts';
 import type { KeyValue } from './sql/value.ts';
 import type { FoundTables, ImageMark, StoredRow, TableState, TableStores } from './state/table-store.ts';
+import { makeDirectory } from '../state/make-directory.ts';
 
 /** Lines of one frame are written out at this length, so that a long load does not pile up. */
 const FRAME_CHARACTERS = 1024 * 1024;
@@ -302,7 +303,7 @@ export class ReplicaImage implements ReplicaJournal {
   #removeBut(id: string): void {
     const own = /-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.image$/;
     this.#onDisk('tidied', () => {
-      mkdirSync(this.#dir, { recursive: true });
+      makeDirectory(this.#dir);
       for (const name of readdirSync(this.#dir)) {
         const others = name.startsWith(this.#prefix) && own.test(name.slice(this.#prefix.length - 1));
         if (others && name !== this.#name(id)) rmSync(join(this.#dir, name), { force: true });

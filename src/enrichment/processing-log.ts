@@ -1,4 +1,5 @@
 import type { Log } from '../observability/log.ts';
+import type { QueryStatus } from '../observability/status.ts';
 import type { Problem } from './sql/frame.ts';
 
 const SENTENCES: Readonly<Record<Problem, string>> = {
@@ -24,23 +25,25 @@ const SENTENCES: Readonly<Record<Problem, string>> = {
  */
 export class ProcessingLog {
   readonly #log: Log;
-  readonly #counts = new Map<string, number>();
-  readonly #byQuery = new Map<string, number>();
+  readonly #byQuery = new Map<string, Map<Problem, number>>();
 
   constructor(log: Log) {
     this.#log = log;
   }
 
-  /** Rows for which an expression of the query failed. */
-  countOf(query: string): number {
-    return this.#byQuery.get(query) ?? 0;
+  /** How often what has failed for the query. */
+  of(query: string): Pick<QueryStatus, 'problems' | 'problemsByKind'> {
+    const counts = this.#byQuery.get(query) ?? new Map<Problem, number>();
+    let problems = 0;
+    for (const count of counts.values()) problems += count;
+    return { problems, problemsByKind: Object.fromEntries(counts) };
   }
 
   note(query: string, problem: Problem): void {
-    const key = `${query} ${problem}`;
-    const count = (this.#counts.get(key) ?? 0) + 1;
-    this.#counts.set(key, count);
-    this.#byQuery.set(query, this.countOf(query) + 1);
+    let counts = this.#byQuery.get(query);
+    if (counts === undefined) this.#byQuery.set(query, (counts = new Map()));
+    const count = (counts.get(problem) ?? 0) + 1;
+    counts.set(problem, count);
     if (!/^10*$/.test(String(count))) return;
     this.#log.warn({ query, problem, count }, `enrichment: ${SENTENCES[problem]}`);
   }

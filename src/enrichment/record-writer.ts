@@ -10,10 +10,16 @@ import type { SchemaWriter } from './formats/registry-access.ts';
 import type { SqlValue } from './sql/value.ts';
 import type { Spelling } from './value-json.ts';
 
+/** How records are written. */
+export interface RecordForm extends Omit<Sinkable, 'timestamp' | 'onError' | 'wish'> {
+  /** Left out, or null, where a record has the time of its row. */
+  readonly timestamp?: Sinkable['timestamp'];
+}
+
 /** Registers the schemas of the topic's records where they have any. `schemas` is null without a registry. */
 export async function recordWriter(
   columns: readonly SqlColumn[],
-  sink: Sinkable,
+  sink: RecordForm,
   schemas: SchemaWriter | null,
 ): Promise<RecordWriter> {
   const spelling = spellingOf(sink);
@@ -40,7 +46,7 @@ export async function recordWriter(
     };
   };
   const [key, value] = [await options('key'), await options('value')];
-  return new RecordWriter(sink, {
+  return new RecordWriter(sink.timestamp ?? null, {
     key: partWriter(written(true), key),
     /** A record without key columns that are set has no key. */
     keyIndex: written(true).length === 1 ? (written(true)[0]?.index ?? null) : null,
@@ -48,13 +54,13 @@ export async function recordWriter(
   });
 }
 
-function spellingOf({ fieldCase }: Sinkable): Spelling {
+function spellingOf({ fieldCase }: RecordForm): Spelling {
   return fieldCase === 'LOWER' ? (name) => name.toLowerCase() : (name) => name;
 }
 
 function writtenColumns(
   columns: readonly SqlColumn[],
-  sink: Sinkable,
+  sink: RecordForm,
   ofKey: boolean,
 ): readonly WrittenColumn[] {
   const spelling = spellingOf(sink);
@@ -74,7 +80,7 @@ export class RecordWriter {
   readonly #parts: Parts;
   readonly #timestamp: Sinkable['timestamp'];
 
-  constructor({ timestamp }: Sinkable, parts: Parts) {
+  constructor(timestamp: Sinkable['timestamp'], parts: Parts) {
     this.#timestamp = timestamp;
     this.#parts = parts;
   }

@@ -8,10 +8,14 @@ import type { SqlType } from './sql/sql-type.ts';
 import { timestampColumn } from './timestamp-column.ts';
 import { checkFormat } from './topic-source.ts';
 
-/** What ksqlDB calls the records of values. */
-const VALUE_SCHEMA = 'io.confluent.ksql.avro_schemas.KsqlDataSourceSchema';
 const FULL_NAME = /^[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*$/;
 const FIELD_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** What ksqlDB calls the records of a stream or table. */
+export function defaultSchemaNames(name: string): Sinkable['schemaNames'] {
+  const namespace = 'io.confluent.ksql.avro_schemas';
+  return { key: `${namespace}.${name}Key`, value: `${namespace}.KsqlDataSourceSchema` };
+}
 
 export interface SinkStatement {
   readonly name: string;
@@ -35,6 +39,7 @@ export function sinkFormat(properties: Properties, statement: SinkStatement): Si
   const fieldCase = properties.choice('FIELD_CASE', ['UPPER', 'LOWER', 'SOURCE']) ?? 'UPPER';
   checkFormat(properties, 'KEY_FORMAT', { format: keyFormat, columns: keys, registry });
   checkFormat(properties, 'VALUE_FORMAT', { format: valueFormat, columns: values, registry });
+  const names = defaultSchemaNames(name);
   const spell = ({ name: column, spelling }: SqlColumn): string =>
     fieldCase === 'SOURCE' ? spelling : fieldCase === 'LOWER' ? column.toLowerCase() : column;
   if (keyFormat === 'AVRO') checkAvro(properties, 'KEY_FORMAT', keys, spell);
@@ -45,9 +50,8 @@ export function sinkFormat(properties: Properties, statement: SinkStatement): Si
     valueFormat,
     delimiter: properties.delimiter() ?? (ownValueFormat === null ? inherited?.delimiter : null) ?? ',',
     schemaNames: {
-      key: schemaName(properties, ['KEY_SCHEMA_FULL_NAME']) ?? `io.confluent.ksql.avro_schemas.${name}Key`,
-      value:
-        schemaName(properties, ['VALUE_AVRO_SCHEMA_FULL_NAME', 'VALUE_SCHEMA_FULL_NAME']) ?? VALUE_SCHEMA,
+      key: schemaName(properties, ['KEY_SCHEMA_FULL_NAME']) ?? names.key,
+      value: schemaName(properties, ['VALUE_AVRO_SCHEMA_FULL_NAME', 'VALUE_SCHEMA_FULL_NAME']) ?? names.value,
     },
     fieldCase,
     wrapSingleValue: properties.flag('WRAP_SINGLE_VALUE') ?? true,

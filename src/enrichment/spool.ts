@@ -1,5 +1,5 @@
 /** Events that wait for the end of their transaction: in memory up to a limit, beyond it in a file. */
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
@@ -8,6 +8,7 @@ import type { StreamEvent } from './event.ts';
 import { frameOf, readFrames } from './frame-file.ts';
 import type { RowCodec } from './row-text.ts';
 import type { ChangeFacts } from './sql/frame.ts';
+import { makeDirectory } from '../state/make-directory.ts';
 
 /** Events of one frame. */
 const FRAME_EVENTS = 1_000;
@@ -83,7 +84,7 @@ export class EventSpool {
   #spill(): void {
     try {
       if (this.#file === null) {
-        mkdirSync(this.#dir, { recursive: true });
+        makeDirectory(this.#dir);
         this.#path = join(this.#dir, `${randomUUID()}.spool`);
         this.#file = openSync(this.#path, 'ax', 0o600);
       }

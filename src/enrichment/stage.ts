@@ -252,6 +252,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       topic: '',
       records: 0,
       problems: 0,
+      problemsByKind: {},
       paused: error.message,
     }));
     const tables = statusOf(program.tables, this.#targets, processing);

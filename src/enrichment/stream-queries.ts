@@ -63,7 +63,7 @@ export function statusOf(
     statement,
     topic: target.sink?.topic ?? '',
     records: outputs.get(target)?.records ?? 0,
-    problems: processing.countOf(id),
+    ...processing.of(id),
     paused: held === true ? 'PAUSE holds it until RESUME' : null,
   }));
 }

@@ -17,7 +17,9 @@ import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
 import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from './group-store.ts';
 import type { ReadSchemas } from './formats/format.ts';
-import type { RegistryAccess } from './formats/registry-access.ts';
+import type { RegistryAccess, SchemaWriter } from './formats/registry-access.ts';
+import type { SqlColumn } from './captured-source.ts';
+import { type RecordForm, recordWriter, type RecordWriter } from './record-writer.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
 import type { ResultTable } from './queries/result-table.ts';
@@ -85,6 +87,8 @@ export class TopicQueries implements AsyncDisposable {
   readonly #open: Promise<void>;
   #queries: StreamQueries | null = null;
   #sink: Sink | null = null;
+  /** Null without a registry. */
+  #schemas: SchemaWriter | null = null;
   #outputs: Outputs = new Map();
   /** Of clients. */
   #readers: (readonly [StreamSource, EventReader])[] = [];
@@ -118,6 +122,12 @@ export class TopicQueries implements AsyncDisposable {
   removeReader(of: StreamSource, reader: EventReader): void {
     this.#readers = this.#readers.filter(([, each]) => each !== reader);
     this.#outputs.get(of)?.removeReader(reader);
+  }
+
+  /** For records of clients; schemas of theirs are registered. */
+  async writer(columns: readonly SqlColumn[], form: RecordForm): Promise<RecordWriter> {
+    await Promise.race([this.#open, this.failed]);
+    return await recordWriter(columns, form, this.#schemas);
   }
 
   /** Records of clients; resolves when they are durable. */
@@ -168,6 +178,7 @@ export class TopicQueries implements AsyncDisposable {
     this.#options.onOpen?.();
     const epoch = epochOf(known.get(TOPICS_KEY)) + 1;
     const schemas = registry?.writer(known, signal) ?? null;
+    this.#schemas = schemas;
     const outputs = await openOutputs(plans, { sink, results, schemas });
     const checkpoint = { known, continuous: true, epoch };
     const queries = new StreamQueries(plans, { outputs, processing, ahead: new Set(), checkpoint, log });
@@ -216,8 +227,7 @@ export class TopicQueries implements AsyncDisposable {
     this.#tables = tables;
     this.#queries = queries;
     this.#sink = sink;
-    const first = new Map<string, string | null>(schemas?.takeChanged());
-    first.set(TOPICS_KEY, JSON.stringify({ v: 1, epoch }));
+    const first = new Map<string, string | null>([[TOPICS_KEY, JSON.stringify({ v: 1, epoch })]]);
     const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
     for (const key of forgottenTables(known, prefixes, queries.restored)) first.set(key, null);
     for (const key of known.keys())
@@ -307,6 +317,7 @@ export class TopicQueries implements AsyncDisposable {
 
   /** Everything up to the results that have been appended. */
   #state(state: Map<string, string | null>): ReadonlyMap<string, string | null> {
+    for (const [key, value] of this.#schemas?.takeChanged() ?? []) state.set(key, value);
     for (const store of this.#queries?.stores ?? [])
       for (const [key, value] of store.flush()) state.set(key, value);
     const places = [

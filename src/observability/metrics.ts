@@ -279,6 +279,28 @@ export const METRICS: readonly Metric[] = [
     ),
     labels: ['table'],
   },
+  {
+    ...counter(
+      'headwater_query_records_total',
+      'Results of a statement, since the attempt began.',
+      (status) => status.queries.map(({ id, records }) => ({ labels: { query: id }, value: records })),
+    ),
+    labels: ['query'],
+  },
+  {
+    ...counter(
+      'headwater_query_problems_total',
+      'What failed for the rows of a statement, and records that were left out, since the attempt began.',
+      (status) =>
+        status.queries.flatMap(({ id, problemsByKind }) =>
+          Object.entries(problemsByKind).map(([problem, value]) => ({
+            labels: { query: id, problem },
+            value,
+          })),
+        ),
+    ),
+    labels: ['query', 'problem'],
+  },
 ];
 
 /** Works, or stands by; and what the source writes is delivered. What `/readyz` says. */

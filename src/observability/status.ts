@@ -89,8 +89,10 @@ export interface QueryStatus {
   readonly topic: string;
   /** Records written to the topic since the attempt began. */
   readonly records: number;
-  /** Rows for which an expression failed, since the attempt began. */
+  /** What failed for its rows, and records that were left out, since the attempt began. */
   readonly problems: number;
+  /** The same by what was wrong; `late`, `record-unreadable` and others are in docs/enrichment.md. */
+  readonly problemsByKind: Readonly<Record<string, number>>;
   /** Why the statement no longer fits the tables it names, and rests; null while it runs. */
   readonly paused: string | null;
 }

@@ -6,6 +6,9 @@ import type { Ending } from './ending.ts';
 import type { PipelineMonitor } from './monitor.ts';
 
 const POLL_MS = 5_000;
+/** How often the source is asked whether its own writes fail because of us; more rarely where the answer takes long. */
+const HARM_MS = 1_000;
+const HARM_SHARE = 0.02;
 /** How often the source is asked whether it still publishes what the settings name. */
 const TABLES_MS = 30_000;
 /** While a target is waited for on an idle source. */
@@ -45,10 +48,26 @@ export function watchHead<P, S extends SourceInfo>(run: Watched<P, S>): HeadWatc
   let at: P | null = null;
   let target: { readonly position: P; readonly onReached: () => void } | null = null;
   let head: P | null = null;
+  let headSeenAt = -Infinity;
   let tablesSeenAt = performance.now();
+  let harmDueAt = 0;
   const reached = (position: P): boolean => at !== null && (reader.codec.compare(at, position) ?? -1) >= 0;
 
   const poll = async (): Promise<void> => {
+    const now = performance.now();
+    if (now - headSeenAt >= POLL_MS - HARM_MS / 2) {
+      headSeenAt = now;
+      await lookAtHead();
+    }
+    if (target !== null || reader.harms === undefined || now < harmDueAt) return;
+    const harmed = await reader.harms(signal);
+    harmDueAt = now + Math.max(HARM_MS / 2, (performance.now() - now) / HARM_SHARE);
+    if (!harmed) return;
+    // Worth a new attempt whatever is being read; where that could not mend it, this has been said.
+    await reader.checkTables?.(signal);
+    harmDueAt = now + TABLES_MS;
+  };
+  const lookAtHead = async (): Promise<void> => {
     const { position, retainedBytes, retentionMs = null } = await reader.head(signal);
     head = position;
     monitor.sawHead(reader.codec.encode(position), !reached(position));
@@ -59,14 +78,16 @@ export function watchHead<P, S extends SourceInfo>(run: Watched<P, S>): HeadWatc
     tablesSeenAt = performance.now();
     await reader.checkTables?.(signal);
   };
-  let polling: Promise<void> = Promise.resolve();
+  let polling: Promise<void> | null = null;
   const tick = (): void => {
-    polling = polling.then(poll).catch((error: unknown) => {
-      if (!signal.aborted) ending.fail(error);
-    });
+    polling ??= poll()
+      .catch((error: unknown) => {
+        if (!signal.aborted) ending.fail(error);
+      })
+      .finally(() => (polling = null));
   };
   tick();
-  const timer = setInterval(tick, POLL_MS);
+  const timer = setInterval(tick, reader.harms === undefined ? POLL_MS : HARM_MS);
   let nudger: NodeJS.Timeout | null = null;
 
   const checkTarget = (): void => {

@@ -63,7 +63,8 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   const misfits = await misfitsNow(attempt, { reader, restored, fresh });
   // Nothing is made at the source for a pipeline that could not deliver.
   if (fresh) {
-    if (misfits[0] !== undefined) throw misfits[0].error;
+    const fatal = misfits.find(({ error }) => error.entry.fate !== 'quarantine');
+    if (fatal !== undefined) throw fatal.error;
     await sink.check?.(parts.topicsOf(captured), signal);
   }
   return { reader, sink, restored, edits, checkpoint, tables, misfits };

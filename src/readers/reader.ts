@@ -74,6 +74,8 @@ export interface Reader<P, S extends SourceInfo = SourceInfo> extends AsyncDispo
    * the stream runs. Throws `source.tables-changed` where opening anew would mend it.
    */
   checkTables?(signal: AbortSignal): Promise<void>;
+  /** Whether the application's own writes fail because of what was made at the source; asked every second or so. */
+  harms?(signal: AbortSignal): Promise<boolean>;
   /** One attempt; throws, never retries. Ends when `signal` aborts, at a batch boundary. */
   read(from: P, signal: AbortSignal): AsyncIterable<Batch<P, S>>;
   /** Only after a durable checkpoint (INV-2). Never waits for the network. */

@@ -1,7 +1,7 @@
 import type { SettingsDocument } from './document.ts';
 import { durationInMs, sizeInBytes } from './leaves.ts';
 import type { FileShape } from './schema.ts';
-import type { PolledTable, PollSettings, SourceSettings } from './settings.ts';
+import type { PolledTable, PollSettings } from './settings.ts';
 
 type PollShape = NonNullable<FileShape['source']['poll']>;
 type TableShape = PollShape['tables'][string];
@@ -18,28 +18,9 @@ const DEFAULTS: PollSettings = {
 };
 
 /** What the settings say of polling; the defaults where they say nothing. */
-export function resolvePoll(
-  { source }: Pick<FileShape, 'source'>,
-  connector: SourceSettings['connector'],
-  document: SettingsDocument,
-): PollSettings {
+export function resolvePoll({ source }: Pick<FileShape, 'source'>, document: SettingsDocument): PollSettings {
   const { poll } = source;
-  if (connector === 'oracle' && source.mode === 'poll') {
-    document.problem(
-      'settings.invalid',
-      ['source', 'mode'],
-      'source.mode cannot be poll: this version does not poll Oracle',
-    );
-  }
   if (poll === undefined) return DEFAULTS;
-  for (const [name, { query }] of Object.entries(poll.tables)) {
-    if (query === undefined || connector === 'postgresql') continue;
-    document.problem(
-      'settings.invalid',
-      ['source', 'poll', 'tables', name, 'query'],
-      `source.poll.tables.${name}.query is for PostgreSQL; elsewhere make a view of it and name that`,
-    );
-  }
   const everyMs = durationInMs(poll.every);
   return {
     configured: true,

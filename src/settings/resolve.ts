@@ -136,7 +136,7 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       sessionMaxMs: durationInMs(oracle.session_time),
       bufferBytes: sizeInBytes(oracle.buffer),
     },
-    poll: resolvePoll({ source }, url.connector, document),
+    poll: resolvePoll({ source }, document),
     onGap: source.on_gap,
   };
 }

@@ -74,6 +74,8 @@ export interface SnapshotView<P, S extends SourceInfo = SourceInfo> extends Asyn
   readonly position: P;
   /** Whether the view shows what the transaction (Tx.id) did. Only for transactions that have committed. */
   sees(tx: string): boolean;
+  /** Tables that will be planned, in this order: a source may look at many of them at once. */
+  expect?(ids: readonly TableId[]): void;
   plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan>;
   /** Any number may run at once, up to the parallelism the view was opened with. Blocks are never empty. */
   rows(plan: TablePlan, range: ChunkRange, signal: AbortSignal): AsyncIterable<RowBlock<S>>;

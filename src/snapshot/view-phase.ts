@@ -63,6 +63,7 @@ export async function* readFromView<P, S extends SourceInfo>(
   };
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
+  options.view.expect?.(options.tables.map(({ id }) => id));
   const work = new ChunkQueue(options.tables);
   const workers = Array.from({ length: Math.max(1, options.parallelism) }, () =>
     readChunks(options, work, queue, ending.signal),

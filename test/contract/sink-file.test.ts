@@ -127,4 +127,24 @@ describe('file sink, its files', () => {
       code: 'delivery.disk',
     });
   });
+
+  it('says so of a directory that can never be made, such as one in /proc', async () => {
+    await expect(openFileSink({ name: 'p', dir: '/proc/headwater/x' }, SILENT)).rejects.toMatchObject({
+      code: 'delivery.disk',
+    });
+  });
+
+  it('leaves nothing behind where nothing was committed', async () => {
+    const dir = join(await newDir(), 'made', 'here');
+    const sink = await openFileSink({ name: 'p', dir }, SILENT);
+    await sink.restore({ onWaiting: () => {}, signal: never });
+    sink.append(await sink.topic('t', 'table'), record('1', '1'));
+    await sink[Symbol.asyncDispose]();
+    await expect(readdir(dir)).rejects.toMatchObject({ code: 'ENOENT' });
+    const found = await newDir();
+    const other = await openFileSink({ name: 'p', dir: found }, SILENT);
+    await other.restore({ onWaiting: () => {}, signal: never });
+    await other[Symbol.asyncDispose]();
+    expect(await readdir(found)).toEqual([]);
+  });
 });

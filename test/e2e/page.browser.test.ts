@@ -178,6 +178,7 @@ const SHOP: PipelineStatus = {
       topic: 'ratings',
       records: 12_345,
       problems: 2,
+      problemsByKind: { cast: 2 },
       paused: null,
     },
   ],
@@ -289,7 +290,15 @@ test('takes nothing from the database for markup', async () => {
       position: { lsn: HOSTILE },
       tables: [hostile],
       queries: [
-        { id: HOSTILE, statement: HOSTILE, topic: HOSTILE, records: 1, problems: 0, paused: HOSTILE },
+        {
+          id: HOSTILE,
+          statement: HOSTILE,
+          topic: HOSTILE,
+          records: 1,
+          problems: 0,
+          problemsByKind: {},
+          paused: HOSTILE,
+        },
       ],
     },
   ]);

@@ -78,6 +78,35 @@ describe('a table whose changes were not published for a while', () => {
   });
 });
 
+describe('a table that loses its primary key while the daemon runs', () => {
+  it('leaves the publication of updates, so that those of the application do not fail', async () => {
+    await db.query(`CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
+      CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (100); INSERT INTO parted VALUES (1)`);
+    const { file, dir } = await pipeline('resnapshot');
+    await using daemon = new Headwater(['run', file]);
+    await daemon.until((status) => status.state === 'streaming' && status.caughtUp);
+    for (const table of ['b', 'parted']) {
+      await db.query(`ALTER TABLE ${table} DROP CONSTRAINT ${table}_pkey`);
+      await daemon.line(
+        ({ code, msg }) => code === 'source.tables-changed' && msg.includes(`public.${table}`),
+      );
+      await daemon.until(
+        ({ state, tables }) =>
+          state === 'streaming' &&
+          tables.some((entry) => entry.table === `public.${table}` && entry.limitation !== null),
+      );
+      await db.query(`UPDATE ${table} SET id = id + 1`);
+    }
+    await db.query(`INSERT INTO b VALUES (12); INSERT INTO parted VALUES (3)`);
+    await daemon.until(({ tables }) =>
+      tables.every(({ table, events }) => table === 'public.a' || events > 1),
+    );
+    expect((await daemon.stop()).exit).toBe(0);
+    expect((await recordsOf(dir, 'public.b')).at(-1)).toBe('c:12');
+    expect((await recordsOf(dir, 'public.parted')).at(-1)).toBe('c:3');
+  });
+});
+
 // The daemon looks every half minute.
 describe.runIf(process.env['HEADWATER_TEST_FULL'] === '1')('a table that comes while the daemon runs', () => {
   it('is captured, with what it held, and nobody has to do anything', async () => {

@@ -51,6 +51,7 @@ export async function replay(
       isCaptured,
       history,
       tables: new Tables({
+        connector: 'mysql',
         isCaptured,
         described: [],
         history,

@@ -15,7 +15,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function setUp() {
+function setUp(harms?: () => Promise<boolean>) {
   const snapshot = { done: false };
   const checks: { at: number; answer: Error | null }[] = [];
   const next: { answer: Error | null } = { answer: null };
@@ -26,6 +26,7 @@ function setUp() {
     },
     head: () => Promise.resolve({ position: 1, retainedBytes: 0 }),
     nudge() {},
+    harms,
     checkTables() {
       checks.push({ at: performance.now(), answer: next.answer });
       return next.answer === null ? Promise.resolve() : Promise.reject(next.answer);
@@ -71,6 +72,30 @@ describe('looking for changed tables', () => {
     snapshot.done = true;
     await vi.advanceTimersByTimeAsync(100_000);
     expect(checks).toHaveLength(0);
+    await watch[Symbol.asyncDispose]();
+  });
+});
+
+describe('looking for writes that fail because of what was made at the source', () => {
+  it('comes every second, also while tables are read, and what it finds is looked into at once', async () => {
+    let harmed = false;
+    let asked = 0;
+    const { watch, checks, ending, next } = setUp(() => {
+      asked++;
+      return Promise.resolve(harmed);
+    });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(asked).toBeGreaterThanOrEqual(10);
+    expect(checks).toHaveLength(0);
+    harmed = true;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(checks).toHaveLength(1);
+    // Where it could not be mended it is not asked about every second.
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(checks).toHaveLength(1);
+    next.answer = new HeadwaterError('source.tables-changed', 'A table lost its key.');
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(ending.signal.aborted).toBe(true);
     await watch[Symbol.asyncDispose]();
   });
 });

@@ -91,6 +91,16 @@ test('who tries wrong tokens is refused for a while, also with the right one, bu
   expect((await get('/readyz', wrong)).status).toBe(200);
 });
 
+const QUERY: PipelineStatus['queries'][number] = {
+  id: 'CSAS_A_0',
+  statement: 'CREATE STREAM A AS SELECT * FROM B;',
+  topic: 'A',
+  records: 5,
+  problems: 3,
+  problemsByKind: { late: 2, cast: 1 },
+  paused: null,
+};
+
 describe('readiness is progress', () => {
   const cases: readonly [what: string, change: Partial<PipelineStatus>, code: number, says: string][] = [
     ['streaming', {}, 200, 'ready\n'],
@@ -291,7 +301,9 @@ describe('what it shows', () => {
   });
 
   test('/metrics has every metric with the status’s figures', async () => {
-    const get = await serve([{ ...RUNNING, retainedBudgetBytes: 8192, headroomMs: 5_400_000 }]);
+    const get = await serve([
+      { ...RUNNING, retainedBudgetBytes: 8192, headroomMs: 5_400_000, queries: [QUERY] },
+    ]);
     const { text, headers } = await get('/metrics');
     expect(headers.get('content-type')).toContain('text/plain');
     const sample = (name: string, labels = ''): string | undefined =>
@@ -306,6 +318,8 @@ describe('what it shows', () => {
     expect(sample('headwater_state', ',state="streaming"')).toBe('1');
     expect(sample('headwater_state', ',state="failed"')).toBe('0');
     expect(sample('headwater_table_events_total', ',table="public\\.\\\\"or\\\\"ders"')).toBe('21');
+    expect(sample('headwater_query_records_total', ',query="CSAS_A_0"')).toBe('5');
+    expect(sample('headwater_query_problems_total', ',query="CSAS_A_0",problem="late"')).toBe('2');
     expect(text).toContain('headwater_build_info{version="1.2.3"} 1');
     // Counted anew at each scrape, not added up.
     expect((await get('/metrics')).text).toContain(

@@ -57,6 +57,7 @@ async function told(
   const open = (described: readonly MysqlTable[], continuous: boolean) => {
     const history = new SchemaHistory(state);
     const tables = new Tables({
+      connector: 'mysql',
       isCaptured: () => true,
       described,
       history,
@@ -81,7 +82,7 @@ async function told(
     if (typeof step === 'number') {
       changes.push(...(await tables.resolve(mapOf(step), Buffer.alloc(0), place)).changes);
     } else {
-      const query = { database: 'shop', sql: step, plainBackslashes: false };
+      const query = { database: 'shop', sql: step, plainBackslashes: false, thread: 1, usesTemporary: false };
       changes.push(...(await tables.statement(query, place)));
     }
   }

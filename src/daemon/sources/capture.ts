@@ -21,6 +21,9 @@ const OUT_OF_REACH: ReadonlySet<Code> = new Set<Code>([
   'source.read-only',
   'source.binlog-off',
   'source.binlog-format',
+  'source.archive-mode',
+  'source.supplemental-logging',
+  'source.container',
 ]);
 
 /**
@@ -28,10 +31,10 @@ const OUT_OF_REACH: ReadonlySet<Code> = new Set<Code>([
  * the source does not answer.
  */
 export async function decideCapture(settings: Settings, signal: AbortSignal): Promise<Capture> {
-  const { mode, connector, poll } = settings.source;
+  const { mode, poll } = settings.source;
   if (mode !== 'auto') return { settings, mode, reason: null };
   const log = withMode(settings, 'log');
-  if (!poll.configured || connector === 'oracle') return { settings: log, mode: 'log', reason: null };
+  if (!poll.configured) return { settings: log, mode: 'log', reason: null };
   const obstacle = await whyNot(log, signal);
   if (obstacle === null) {
     return { settings: log, mode: 'log', reason: 'mode is auto, and the log can be read' };

@@ -52,13 +52,18 @@ export function connectOracle({ source }: Settings): ConnectOracle {
   });
 }
 
+/** For messages. */
+export function oraclePlace({ database, hosts }: SourceSettings): string {
+  return `${database} on ${hosts.map(({ host, port }) => `${host}:${port}`).join(', ')}`;
+}
+
 function oracleOptions({ name, source, emit, stateDir }: Settings): OracleReaderOptions {
-  const { oracle, hosts } = source;
+  const { oracle } = source;
   const { queryTimeoutMs: _, maxWindow, sessionMaxMs, bufferBytes, ...options } = oracle;
   return {
     ...options,
     name,
-    place: `${source.database} on ${hosts.map(({ host, port }) => `${host}:${port}`).join(', ')}`,
+    place: oraclePlace(source),
     user: source.user,
     tables: source.tables,
     onGap: source.onGap,

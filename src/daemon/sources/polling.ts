@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import { POLL_POSITIONS, type PollPosition } from '../../readers/polling/position.ts';
@@ -27,7 +26,8 @@ export async function pollingSource(
   };
 }
 
-async function dialectOf({ source }: Settings): Promise<MakeDialect> {
+async function dialectOf(settings: Settings): Promise<MakeDialect> {
+  const { source } = settings;
   const { connector, poll, tables } = source;
   const settingsOf = tableSettings(source);
   const names = {
@@ -55,10 +55,18 @@ async function dialectOf({ source }: Settings): Promise<MakeDialect> {
       };
       return (number) => createMysqlPolling({ ...options, number });
     }
-    case 'oracle':
-      throw new HeadwaterError('settings.invalid', 'This version does not poll Oracle.', {
-        fix: 'Set source.mode to log.',
-      });
+    case 'oracle': {
+      const { createOraclePolling } = await import('../../readers/oracle/polling.ts');
+      const { connectOracle, oraclePlace } = await import('./oracle.ts');
+      const options = {
+        connect: connectOracle(settings),
+        names: { ...names, place: oraclePlace(source) },
+        pdb: source.oracle.pdb,
+        user: source.user,
+        timeZone,
+      };
+      return (number) => createOraclePolling({ ...options, number });
+    }
   }
 }
 

@@ -28,7 +28,13 @@ export interface RowForm {
 
 /** The schemas of a table's records. */
 export function tableFormOf(
-  { table, key, fields, topic, source }: TableEncoderOptions,
+  {
+    table,
+    key,
+    fields,
+    topic,
+    source,
+  }: Pick<TableEncoderOptions, 'table' | 'key' | 'fields' | 'topic' | 'source'>,
   { profile, names }: { readonly profile: Profile; readonly names: NameAdjustment },
 ): TableForm {
   const defaults = table.columns.map((column) => columnDefaultJson(column, profile));

@@ -1,12 +1,13 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../sink.ts';
-import { readCheckpoint, stdoutCheckpointPath, writeCheckpoint } from './checkpoint-file.ts';
+import { stdoutCheckpointPath } from './checkpoint-file.ts';
 import { jsonLine } from './json-lines.ts';
 import { type LockFile, takeLock } from './lock-file.ts';
+import { StateFile } from './state-file.ts';
+import { makeDirectory } from '../../state/make-directory.ts';
 
 export interface StdoutSinkOptions {
   /** The pipeline's name. */
@@ -27,7 +28,7 @@ const MAX_PENDING_BYTES = 4 * 1024 * 1024;
  */
 export async function openStdoutSink(options: StdoutSinkOptions, _log: Log): Promise<Sink> {
   try {
-    await mkdir(options.stateDir, { recursive: true });
+    makeDirectory(options.stateDir);
     const lock = await takeLock(
       join(options.stateDir, `${options.name}.lock`),
       `The state of pipeline ${options.name}`,
@@ -47,7 +48,7 @@ class StdoutSink implements Sink {
   readonly #out: Writable;
   readonly #options: StdoutSinkOptions;
   readonly #lock: LockFile;
-  readonly #state = new Map<string, string>();
+  #state: StateFile | null = null;
   readonly #onError: (error: NodeJS.ErrnoException) => void;
   #lines: string[] = [];
   #linesLength = 0;
@@ -78,13 +79,10 @@ class StdoutSink implements Sink {
   }
 
   async restore(): Promise<ReadonlyMap<string, string>> {
-    const checkpoint = await readCheckpoint(this.#path, this.#options.name);
-    for (const [key, value] of Object.entries(checkpoint?.state ?? {})) this.#state.set(key, value);
-    return new Map(this.#state);
-  }
-
-  get #path(): string {
-    return stdoutCheckpointPath(this.#options.stateDir, this.#options.name);
+    const { name, stateDir } = this.#options;
+    const { file } = await StateFile.open(stdoutCheckpointPath(stateDir, name), name);
+    this.#state = file;
+    return file.entries();
   }
 
   async topic(name: string): Promise<TopicHandle> {
@@ -130,23 +128,14 @@ class StdoutSink implements Sink {
   commit(state: ReadonlyMap<string, string | null>): Promise<void> {
     if (this.#error !== null) return Promise.reject(this.#error);
     this.#write();
-    for (const [key, value] of state) {
-      if (value === null) this.#state.delete(key);
-      else this.#state.set(key, value);
-    }
-    const checkpoint = {
-      v: 1,
-      name: this.#options.name,
-      segment: 0,
-      length: 0,
-      state: Object.fromEntries(this.#state),
-    } as const;
+    const kept = this.#state;
+    if (kept === null) return Promise.reject(new HeadwaterError('internal.bug', 'commit before restore'));
     const written = this.#written;
     const done = this.#tail.then(async () => {
       try {
         await written;
         if (this.#error !== null) throw this.#error;
-        await writeCheckpoint(this.#path, checkpoint);
+        await kept.write({ segment: 0, length: 0 }, state);
         this.#commits++;
       } catch (error) {
         const known = stateError(error, this.#options.stateDir);
@@ -179,6 +168,7 @@ class StdoutSink implements Sink {
     this.#wake();
     // After an EPIPE, what is still buffered fails too, later.
     if (!(this.#error.code === 'delivery.closed')) this.#out.off('error', this.#onError);
+    await this.#state?.close().catch(() => {});
     await this.#lock[Symbol.asyncDispose]();
   }
 }

@@ -2,9 +2,8 @@
 import type { SinkRecord } from '../../emitter/sink.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { nearest } from '../../errors/nearest.ts';
-import type { Catalog, Sinkable, StreamSource } from '../catalog.ts';
+import type { Catalog, StreamSource } from '../catalog.ts';
 import { isObject, type JsonReader, jsonReader } from '../formats/json-values.ts';
-import { recordWriter } from '../record-writer.ts';
 import { SelectScope } from '../select-scope.ts';
 import type { Statement } from '../sql/ast.ts';
 import { coerce } from '../sql/coerce.ts';
@@ -15,6 +14,8 @@ import { type SourceText, sqlError } from '../sql/sql-error.ts';
 import { BIGINT } from '../sql/sql-type.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
 import type { SqlValue } from '../sql/value.ts';
+import { defaultSchemaNames } from '../sink-format.ts';
+import type { TopicQueries } from '../topic-queries.ts';
 import type { TopicSource } from '../topic-source.ts';
 
 export type InsertedStream = StreamSource & { readonly topic: TopicSource };
@@ -130,31 +131,27 @@ function wrong(sentence: string): HeadwaterError {
   return new HeadwaterError('enrich.statement-invalid', sentence);
 }
 
-/** Makes the records of the stream's topic. Throws where its format cannot be written. */
-export async function recordsOf({
-  name,
-  columns,
-  topic,
-}: InsertedStream): Promise<(row: InsertedRow) => SinkRecord> {
+/** Makes the records of the stream's topic; schemas of theirs are registered. Throws `schema.…`, `registry.…`. */
+export async function recordsOf(
+  { name, columns, topic }: InsertedStream,
+  topics: TopicQueries,
+): Promise<(row: InsertedRow) => SinkRecord> {
   const { keyFormat, valueFormat, delimiter, wrapSingleValue } = topic;
-  if (valueFormat !== 'JSON' || keyFormat === 'DELIMITED')
-    throw wrong(`Rows for ${name} cannot be written: its topic is not JSON.`);
-  const sink: Sinkable = {
+  const writer = await topics.writer(columns, {
     topic: topic.topic,
     keyFormat,
     valueFormat,
     delimiter,
-    schemaNames: { key: '', value: '' },
+    schemaNames: defaultSchemaNames(name),
     fieldCase: 'UPPER',
     wrapSingleValue,
-    timestamp: null,
-    onError: 'LOG',
-    wish: { partitions: null, replicas: null, config: {} },
-  };
-  const writer = await recordWriter(columns, sink, null);
+  });
   return ({ row, timeMs }) => {
     const record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
     writer.write(record, row, { keyed: row, timeMs: timeMs ?? Date.now(), window: null });
+    // They wait for others: the writer's bytes are its own.
+    if (record.key instanceof Uint8Array) record.key = Buffer.from(record.key);
+    if (record.value instanceof Uint8Array) record.value = Buffer.from(record.value);
     return record;
   };
 }

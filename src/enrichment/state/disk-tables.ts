@@ -10,7 +10,7 @@
  * ahead of the checkpoint, and what they are behind stands in the image. Rows of a table that is not complete yet go
  * there at once; they are of no use to another run, which reads the table again.
  */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
@@ -23,6 +23,7 @@ import type {
   TableStore,
   TableStores,
 } from './table-store.ts';
+import { makeDirectory } from '../../state/make-directory.ts';
 
 /** Rows that may go to disk and wait in memory. */
 const MOST_STAGED = 5_000;
@@ -53,7 +54,7 @@ export function hasDiskTables(dir: string, pipeline: string): boolean {
 
 /** From the next attempt on. */
 export function preferDiskTables(dir: string, pipeline: string): void {
-  mkdirSync(environmentPath(dir, pipeline), { recursive: true });
+  makeDirectory(environmentPath(dir, pipeline));
 }
 
 export async function openDiskTables(

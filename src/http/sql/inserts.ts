@@ -5,7 +5,7 @@ import { parseJson } from '../../enrichment/formats/exact-json.ts';
 import { insertedStream, JsonRows, recordsOf, valuesRow } from '../../enrichment/queries/insert-rows.ts';
 import type { Statement } from '../../enrichment/sql/ast.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
-import type { SinkRecord } from '../../emitter/sink.ts';
+import type { TopicQueries } from '../../enrichment/topic-queries.ts';
 import { errorBody, SqlApiError } from './api-error.ts';
 import { type DELIMITED, head, JSON_TYPE, linesOf, requiredText, type SqlExchange } from './exchange.ts';
 
@@ -22,13 +22,15 @@ export async function insertValues(
   const { queries } = desk.programOf(statement.name, source, statement.at);
   const stream = insertedStream(queries.program.catalog, statement.name, { source, offset: statement.at });
   const row = valuesRow(statement, stream, { source, dialect: queries.dialect });
-  await append(queries, stream.topic.topic, (await recordsOf(stream))(row));
+  const topics = topicsOf(queries);
+  const recordOf = await recordsOf(stream, topics);
+  await topics.insert(stream.topic.topic, [recordOf(row)]);
 }
 
-async function append({ basis }: LiveQueries, topic: string, record: SinkRecord): Promise<void> {
+function topicsOf({ basis }: LiveQueries): TopicQueries {
   const { topics } = basis;
   if (topics === null) throw new TypeError('A stream over a topic has a producer.');
-  await topics.insert(topic, [record]);
+  return topics;
 }
 
 /** Acknowledges each row in order once it is durable; the first that is wrong ends it. */
@@ -47,7 +49,8 @@ export async function insertsStream(
   const { queries } = desk.programOf(name, source, 0);
   const stream = insertedStream(queries.program.catalog, name, { source, offset: 0 });
   const rows = new JsonRows(stream);
-  const recordOf = await recordsOf(stream);
+  const topics = topicsOf(queries);
+  const recordOf = await recordsOf(stream, topics);
   head(exchange, 200, { 'content-type': form });
   const acks = new Acks(response, form);
   acks.begin();
@@ -56,7 +59,7 @@ export async function insertsStream(
   try {
     for await (const line of lines) {
       const record = recordOf(rows.read(objectOf(line)));
-      const durable = append(queries, stream.topic.topic, record);
+      const durable = topics.insert(stream.topic.topic, [record]);
       // Seen where it is waited for.
       durable.catch(() => {});
       underWay.push(durable);

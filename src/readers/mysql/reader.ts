@@ -220,6 +220,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
       isCaptured,
       history: this.#history,
       tables: new Tables({
+        connector: options.connector,
         isCaptured,
         described: this.#described,
         history: this.#history,

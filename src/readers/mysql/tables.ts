@@ -2,6 +2,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Change, RowChange, SchemaChange } from '../../model/change.ts';
 import type { JsonValue } from '../../model/position.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
+import { ABSENT } from '../../model/value.ts';
 import type { Log } from '../../observability/log.ts';
 import { TYPE } from './binlog/event-types.ts';
 import type { QueryEvent } from './binlog/events.ts';
@@ -11,6 +12,7 @@ import { unreadableChange } from './binlog/unreadable-change.ts';
 import { type MysqlTable, schemaOf } from './catalogue.ts';
 import { alteredTable, createdTable, isAhead, namesOf, renamedTables } from './altered-table.ts';
 import { recognise, type Statement } from './ddl/statement.ts';
+import { TemporaryTables } from './ddl/temporary-tables.ts';
 import type { Sql } from './ddl/tokens.ts';
 import { describeTable } from './describe-table.ts';
 import {
@@ -23,11 +25,13 @@ import {
 } from './log-table.ts';
 import { type Awaited, type SchemaHistory, shapeOf } from './schema-history.ts';
 import type { MysqlSource, MysqlTx } from './source-info.ts';
+import { insertedDefault } from './types/column-default.ts';
 import { binlogDecoder, type Decode } from './types/decode-binlog.ts';
 import type { MysqlTypeOptions } from './types/mysql-column.ts';
 import { quoteTable } from './wire/quoting.ts';
 
 export interface TablesOptions {
+  readonly connector: MysqlSource['connector'];
   readonly isCaptured: (id: TableId) => boolean;
   /** As the catalogue had them when the reader was opened. */
   readonly described: readonly MysqlTable[];
@@ -73,10 +77,12 @@ export class Tables {
   readonly #options: TablesOptions;
   readonly #known = new Map<string, Known>();
   readonly #warned = new Set<string>();
+  readonly #temporary: TemporaryTables;
 
   constructor(options: TablesOptions) {
     this.#options = options;
-    const { continuous, described, history, isCaptured } = options;
+    const { connector, continuous, described, history, isCaptured } = options;
+    this.#temporary = new TemporaryTables((id) => tableName(this.#spelled(id)), connector);
     // What is met first may have been made, or altered, behind the place where the stream goes on.
     for (const now of described) {
       if (!continuous || history.stored(now.id) === null) this.#remember(now, null, { certain: !continuous });
@@ -140,9 +146,10 @@ export class Tables {
 
   /** What a statement of the log did to captured tables. */
   async statement(query: QueryEvent, place: StreamPlace): Promise<readonly Change<MysqlSource>[]> {
-    const statement = recognise(query, query.database);
+    const statement = this.#temporary.without(recognise(query, query.database), query);
     switch (statement.kind) {
       case 'none':
+      case 'temporary':
         return [];
       case 'tables':
         this.#follow(statement, query);
@@ -167,16 +174,28 @@ export class Tables {
           this.#warn(
             `partitions ${tableName(id)}`,
             { table: tableName(id) },
-            'rows of this table were removed or moved together with a partition, which is not logged row by row; resync the table if its consumers need to know',
+            'rows of this table were removed or moved together with a partition or a tablespace, which is not logged row by row; resync the table if its consumers need to know',
           );
         }
-        return [];
+        return this.#partitioned(statement, query, place);
       case 'rows':
         return this.#captured(statement.ids).flatMap((id) => {
           const known = this.#known.get(tableName(id));
           return known === undefined ? [] : [this.#unlogged(known.schema, place)];
         });
     }
+  }
+
+  /** Tables that were a partition before, or are one now. */
+  async #partitioned(
+    { made, gone }: Extract<Statement, { readonly kind: 'partitions' }>,
+    query: Sql,
+    place: StreamPlace,
+  ): Promise<readonly Change<MysqlSource>[]> {
+    if (gone !== undefined) return this.#changed({ kind: 'tables', verb: 'drop', ids: [gone] }, query, place);
+    return made === undefined
+      ? []
+      : this.#changed({ kind: 'tables', verb: 'alter', ids: [made] }, query, place);
   }
 
   #allKnown(): readonly TableId[] {
@@ -432,6 +451,10 @@ export class Tables {
         schema,
         decoders: decoders ?? [],
         versions,
+        inserted: table.columns.map((column, i) => {
+          const value = insertedDefault(column, schema.columns[i]!.type);
+          return value === undefined ? ABSENT : value;
+        }),
         json: map.columns.flatMap(({ type }, i) => (type === TYPE.json ? [i] : [])),
         unreadable: unreadable ?? unknownType,
         undecodable: decoders === null,

@@ -35,6 +35,10 @@ export const BUILT_IN_OWNERS = [
 /** Segments of other things, and what Oracle keeps in the shape of tables. */
 const NOT_TABLES = /^(SYS_IOT_OVER_|MDRT_|MDRS_|MDXT_|CMP[34]\$\d+|MLOG\$_|BIN\$)/;
 
+export function isOrdinaryName(table: string): boolean {
+  return !NOT_TABLES.test(table);
+}
+
 export interface SourceTable {
   readonly id: TableId;
   readonly estimatedRows: number | null;
@@ -70,7 +74,7 @@ export async function capturedTables(
     obstacle: obstacleOf(row.map((value) => (value === null ? null : String(value)))),
     estimatedRows: row[5] === null || row[5] === undefined ? null : Number(row[5]),
   }));
-  const usual = all.filter(({ id }) => !NOT_TABLES.test(id.table));
+  const usual = all.filter(({ id }) => isOrdinaryName(id.table));
   const captured = usual.filter(({ id }) => patterns.matches(id));
   const unmatched = patterns.unmatched(usual.map(({ id }) => id));
   const tables: SourceTable[] = [];

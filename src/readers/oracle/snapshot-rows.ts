@@ -1,4 +1,4 @@
-import { readRow, type RowChange } from '../../model/change.ts';
+import { readRow, type RowChange, type SourceInfo } from '../../model/change.ts';
 import type { Value } from '../../model/value.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { tableName } from '../../model/table.ts';
@@ -8,15 +8,15 @@ import type { TableModel } from './table-model.ts';
 import { UnreadableValue } from './types/unreadable-value.ts';
 
 /** Rows as `chunkStatement` gives them, decoded. */
-export class SnapshotRows {
-  readonly #model: TableModel;
-  readonly #at: OracleSource;
-  rows: RowChange<OracleSource>[] = [];
+export class SnapshotRows<S extends SourceInfo> {
+  readonly #model: Pick<TableModel, 'schema' | 'decoders'>;
+  readonly #at: S;
+  rows: RowChange<S>[] = [];
   bytes = 0;
-  /** ROWID of the last row. */
-  last: string | null = null;
+  /** Cells of the last row behind its columns: what tells its place. */
+  place: OracleRow = [];
 
-  constructor(model: TableModel, at: OracleSource) {
+  constructor(model: Pick<TableModel, 'schema' | 'decoders'>, at: S) {
     this.#model = model;
     this.#at = at;
   }
@@ -39,17 +39,12 @@ export class SnapshotRows {
         );
       }
     }
-    const rowId = String(row[decoders.length]);
-    this.last = rowId;
+    this.place = row.slice(decoders.length);
     this.rows.push(readRow(schema, after, this.#at));
   }
 
-  take(): {
-    readonly rows: readonly RowChange<OracleSource>[];
-    readonly bytes: number;
-    readonly lastKey: string | null;
-  } {
-    const taken = { rows: this.rows, bytes: this.bytes, lastKey: this.last };
+  take(): { readonly rows: readonly RowChange<S>[]; readonly bytes: number } {
+    const taken = { rows: this.rows, bytes: this.bytes };
     this.rows = [];
     this.bytes = 0;
     return taken;

@@ -81,12 +81,12 @@ export class OracleView implements SnapshotView<OraclePosition, OracleSource> {
           const fetched = await cursor.next(BLOCK_ROWS);
           for (const row of fetched) {
             rows.push(row);
-            if (rows.rows.length >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield rows.take();
+            if (rows.rows.length >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield blockOf(rows);
           }
           if (fetched.length === 0) break;
           signal.throwIfAborted();
         }
-        if (rows.rows.length > 0) yield rows.take();
+        if (rows.rows.length > 0) yield blockOf(rows);
       } finally {
         await cursor.close();
       }
@@ -102,4 +102,8 @@ export class OracleView implements SnapshotView<OraclePosition, OracleSource> {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#pool[Symbol.asyncDispose]();
   }
+}
+
+function blockOf(rows: SnapshotRows<OracleSource>): RowBlock<OracleSource> {
+  return { lastKey: String(rows.place[0]), ...rows.take() };
 }

@@ -113,10 +113,9 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
     } finally {
       await cursor.close();
     }
-    const { lastKey, ...taken } = rows.take();
     return {
-      ...taken,
-      lastKey: ended ? null : lastKey,
+      ...rows.take(),
+      lastKey: ended ? null : String(rows.place[0]),
       high: positionAt(scn),
       sees: () => true,
       plan,

@@ -196,6 +196,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
         rowState: this.#rowState,
         next: () => this.#next(mark),
       };
+      const goesOn = due.some((poll) => poll.goesOn);
       for (const poll of due) {
         const table = byName.get(tableName(poll.id));
         if (table === undefined) {
@@ -205,12 +206,13 @@ class PollingReader implements Reader<PollPosition, PollSource> {
         if (signal.aborted) return;
       }
       // What had been committed when reading began has been delivered with the first round that counts.
-      const complete = mark.versions === null || mark.versions.oldest >= this.#startBound || round > 0;
+      const ended = mark.versions === null || mark.versions.oldest >= this.#startBound;
+      const complete = (ended && !goesOn) || round > 0;
       if (complete) {
         round++;
         this.#position = { ...this.#position, round: this.#position.round + 1 };
       }
-      this.#ahead = 0;
+      this.#ahead = complete ? 0 : 1;
       this.#reading = false;
       this.#noteFull();
       yield this.#batch(NOTHING);

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { makeDirectory } from '../../state/make-directory.ts';
 
 /** What was last delivered of a row. */
 export interface KnownRow {
@@ -61,7 +61,7 @@ export class RowState {
   constructor({ path, limitBytes }: RowStateOptions, kept: string | null) {
     this.#limitBytes = limitBytes;
     try {
-      mkdirSync(dirname(path), { recursive: true });
+      makeDirectory(dirname(path));
       this.#db = new DatabaseSync(path);
       this.#db.exec(SCHEMA);
     } catch (cause) {

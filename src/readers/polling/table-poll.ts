@@ -76,6 +76,11 @@ export class TablePoll {
   /** Nothing of it has been made durable yet. */
   readonly isNew: boolean;
 
+  /** Whether the next pass goes on with one that was broken off, and so does not show all that is there by now. */
+  get goesOn(): boolean {
+    return this.#cursor.pass !== null;
+  }
+
   get cursor(): TableCursor {
     return this.#cursor;
   }
@@ -146,10 +151,12 @@ export class TablePoll {
         context.rowState?.forget(this.#name, { notSeenSince: this.#stamp, batch: context.next().batch });
       }
     } else {
-      this.#cursor = { ...this.#cursor, from: to ?? from, pass: null };
+      this.cursor = { ...this.#cursor, from: to ?? from, pass: null };
     }
     this.#stamp = 0;
     yield* this.#finish(table, context, { startedAt, signal });
+    // What has been written since it began may lie before the place where it went on.
+    if (resumed !== null) this.dueAt = 0;
   }
 
   /** The end of a pass: the sweep where it is due, and what is to be kept. */

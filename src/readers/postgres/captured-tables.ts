@@ -48,6 +48,12 @@ WITH tables AS (
       ELSE EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = l.leaf AND i.indislive
         AND CASE lc.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END) END AS usable
   FROM leaves l JOIN pg_catalog.pg_class lc ON lc.oid = l.leaf JOIN pg_catalog.pg_namespace ln ON ln.oid = lc.relnamespace
+), roots AS (
+  SELECT root, pg_catalog.sum(greatest(reltuples, 0))::pg_catalog.int8 AS estimate,
+    pg_catalog.bool_or(reltuples >= 0) AS analysed,
+    pg_catalog.json_agg(pg_catalog.json_build_array(nspname, relname)) FILTER (WHERE NOT usable) AS culprits,
+    pg_catalog.json_agg(pg_catalog.json_build_array(nspname, relname)) FILTER (WHERE relreplident <> 'f') AS partial
+  FROM identities GROUP BY root
 )
 SELECT t.oid, t.nspname, t.relname, t.relkind, t.relreplident, t.selectable, t.usable, t.owned,
   (SELECT pg_catalog.json_agg(a.attname ORDER BY k.ord) FROM pg_catalog.pg_index i,
@@ -56,13 +62,9 @@ SELECT t.oid, t.nspname, t.relname, t.relkind, t.relreplident, t.selectable, t.u
     WHERE i.indrelid = t.oid AND k.ord <= i.indnkeyatts AND a.attrelid = t.oid AND a.attnum = k.attnum
       AND i.indexrelid = (SELECT x.indexrelid FROM pg_catalog.pg_index x WHERE x.indrelid = t.oid
         AND (x.indisprimary OR x.indisreplident) AND x.indislive ORDER BY x.indisprimary DESC LIMIT 1)),
-  (SELECT pg_catalog.sum(pg_catalog.greatest(i.reltuples, 0))::pg_catalog.int8 FROM identities i WHERE i.root = t.oid),
-  (SELECT pg_catalog.bool_or(i.reltuples >= 0) FROM identities i WHERE i.root = t.oid),
-  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(i.nspname, i.relname)) FROM identities i
-    WHERE i.root = t.oid AND NOT i.usable),
-  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(i.nspname, i.relname)) FROM identities i
-    WHERE i.root = t.oid AND t.relkind = 'p' AND t.relreplident = 'f' AND i.relreplident <> 'f')
-FROM tables t ORDER BY t.nspname, t.relname`.replaceAll('pg_catalog.greatest', 'greatest');
+  r.estimate, r.analysed, r.culprits,
+  CASE WHEN t.relkind = 'p' AND t.relreplident = 'f' THEN r.partial END
+FROM tables t LEFT JOIN roots r ON r.root = t.oid ORDER BY t.nspname, t.relname`;
 
 /** All tables of the database that could be captured. */
 export async function listTables(query: (sql: string) => Promise<TextRows>): Promise<readonly SourceTable[]> {

@@ -3,6 +3,7 @@ import { listTables } from './captured-tables.ts';
 import { inspectPublication, planPublications } from './publication.ts';
 import type { TablePatterns } from '../table-patterns.ts';
 import type { TextRows } from './wire/connection.ts';
+import { quoteLiteral } from './wire/quoting.ts';
 
 export interface OutdatedPublications {
   /** One sentence. */
@@ -54,4 +55,27 @@ export async function findOutdatedPublications(
   const dropped = wrong.find(({ exists }) => !exists)?.plan.name ?? null;
   const statements = wrong.flatMap((state) => state.statements).join(' ');
   return { message, advice: mendable ? undefined : `As their owner: ${statements}`, mendable, dropped };
+}
+
+/**
+ * Whether a table in the publication has lost what the log tells its old rows by, as ALTER TABLE … DROP CONSTRAINT
+ * does: every UPDATE and DELETE in it fails until it has left the publication. Looks at the catalogue alone, past all
+ * locks.
+ */
+export async function publishesUnidentified(
+  query: (sql: string) => Promise<TextRows>,
+  publication: string,
+): Promise<boolean> {
+  const [row] = await query(`WITH RECURSIVE members AS (
+      SELECT r.prrelid AS oid FROM pg_catalog.pg_publication_rel r
+      WHERE r.prpubid = (SELECT oid FROM pg_catalog.pg_publication WHERE pubname = ${quoteLiteral(publication)})
+      UNION
+      SELECT i.inhrelid FROM members m JOIN pg_catalog.pg_class p ON p.oid = m.oid AND p.relkind = 'p'
+        JOIN pg_catalog.pg_inherits i ON i.inhparent = m.oid)
+    SELECT EXISTS (SELECT FROM members m JOIN pg_catalog.pg_class c ON c.oid = m.oid
+      WHERE c.relkind = 'r' AND c.relreplident <> 'f' AND (c.relreplident = 'n' OR NOT EXISTS (
+        SELECT FROM pg_catalog.pg_index x WHERE x.indrelid = c.oid AND x.indislive
+          AND CASE c.relreplident WHEN 'd' THEN x.indisprimary ELSE x.indisreplident END)))
+      AND NOT pg_catalog.pg_is_in_recovery()`);
+  return row?.[0] === 't';
 }

@@ -8,7 +8,7 @@ import { capturedTables, describeCaptured, listTables, type SourceTable } from '
 import { describeTables, type PgTable } from './catalogue.ts';
 import { mapPgError, mapping } from './errors.ts';
 import { examineLog, openLog, type OpenLogParts } from './open-log.ts';
-import { findOutdatedPublications } from './outdated-publications.ts';
+import { findOutdatedPublications, publishesUnidentified } from './outdated-publications.ts';
 import { POSTGRES_POSITIONS, type PostgresPosition, serverLsn } from './position.ts';
 import { preflight } from './preflight.ts';
 import { Relations } from './relations.ts';
@@ -141,6 +141,12 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
       this.#toldTables = outdated.message;
       this.#log.warn({ advice: outdated.advice }, outdated.message);
     });
+  }
+
+  async harms(signal: AbortSignal): Promise<boolean> {
+    return mapping('Looking for tables without a replica identity', async () =>
+      publishesUnidentified(await this.#sessions.queries(signal), publicationNames(this.#options)[0]),
+    );
   }
 
   async *read(

@@ -42,6 +42,8 @@ export class Planner {
   readonly #describe: Describe;
   readonly #number: (schema: TableSchema) => TableSchema;
   #registry: TypeRegistry | null = null;
+  /** Looked at ahead. */
+  readonly #known = new Map<string, { readonly table: PgTable; readonly facts: Facts }>();
 
   constructor(describe: Describe, number: (schema: TableSchema) => TableSchema) {
     this.#describe = describe;
@@ -54,6 +56,17 @@ export class Planner {
     return this.#describe(query, this.#registry, ids);
   }
 
+  /** What `plan` will ask about these tables, asked for all together. Throws PgError. */
+  async lookAhead(query: Query, ids: readonly TableId[]): Promise<void> {
+    const tables = await this.describe(query, ids);
+    const facts = tables.length === 0 ? [] : await readFacts(query, tables);
+    tables.forEach((table, i) => this.#known.set(tableName(table.schema.id), { table, facts: facts[i]! }));
+  }
+
+  knows(id: TableId): boolean {
+    return this.#known.has(tableName(id));
+  }
+
   /**
    * `by`: how to read, where the table leaves a choice. Throws `snapshot.table-unreadable`,
    * `snapshot.where-invalid`, PgError.
@@ -63,13 +76,15 @@ export class Planner {
     id: TableId,
     options: PlanOptions & { readonly by: 'key' | 'any' },
   ): Promise<PgPlan> {
-    const [table] = await this.describe(query, [id]);
-    if (table === undefined) {
-      throw new HeadwaterError('snapshot.table-unreadable', `The table ${tableName(id)} does not exist.`);
-    }
+    const name = tableName(id);
+    const known = this.#known.get(name);
+    this.#known.delete(name);
+    const table = known?.table ?? (await this.describe(query, [id]))[0];
+    if (table === undefined)
+      throw new HeadwaterError('snapshot.table-unreadable', `The table ${name} does not exist.`);
     if (options.where !== null) await checkWhere(query, table, options.where);
     const key = chunkKey(table);
-    const facts = await readFacts(query, table, key);
+    const facts = known?.facts ?? (await readFacts(query, [table]))[0]!;
     const by = key.length === 0 ? 'block' : options.by === 'key' ? 'key' : choose(table, facts);
     const plan: Omit<PgPlan, 'chunks'> = {
       id,
@@ -146,10 +161,12 @@ export function leaves({ oid, relkind }: PgTable): string {
 
 /** Expression for PgPlan.fingerprint. */
 export function fingerprintOf(oid: number): string {
-  return `(SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', attnum, attname, atttypid,
-    atttypmod, attnotnull, attgenerated), ',' ORDER BY attnum)) FROM pg_catalog.pg_attribute
+  return `(SELECT ${FINGERPRINT} FROM pg_catalog.pg_attribute
     WHERE attrelid = ${oid} AND attnum > 0 AND NOT attisdropped)`;
 }
+
+const FINGERPRINT = `pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', attnum, attname, atttypid,
+    atttypmod, attnotnull, attgenerated), ',' ORDER BY attnum))`;
 
 /**
  * Expression: whether the table was truncated or rewritten since this transaction's snapshot. Such rows are
@@ -172,33 +189,50 @@ interface Facts {
   readonly fingerprint: string;
 }
 
-async function readFacts(query: Query, table: PgTable, key: readonly number[]): Promise<Facts> {
-  const names = key.map((column) => table.schema.columns[column]!.name);
-  const { id } = table.schema;
-  const rows = await query(`SELECT pg_catalog.sum(pg_catalog.pg_relation_size(c.oid)),
-      pg_catalog.max(pg_catalog.pg_relation_size(c.oid)),
-      pg_catalog.sum(c.reltuples) FILTER (WHERE c.reltuples >= 0),
-      pg_catalog.bool_or(c.reltuples < 0 AND pg_catalog.pg_relation_size(c.oid) > 0),
-      pg_catalog.current_setting('block_size'), ${fingerprintOf(table.oid)},
-      (SELECT correlation FROM pg_catalog.pg_stats WHERE schemaname = ${quoteLiteral(id.schema)}
-        AND tablename = ${quoteLiteral(id.table)} AND attname = ${quoteLiteral(names[0] ?? '')} AND NOT inherited)
-    FROM pg_catalog.pg_class c WHERE c.oid IN (${leaves(table)})`);
-  const [bytes, largest, tuples, unknown, block, fingerprint, correlation] = rows[0]!;
-  const types =
-    names.length === 0
-      ? []
-      : await query(`SELECT attname, pg_catalog.format_type(atttypid, -1) FROM pg_catalog.pg_attribute
-          WHERE attrelid = ${table.oid} AND attnum > 0 AND NOT attisdropped`);
-  const typeOf = new Map(types.map((row) => [row[0], row[1]]));
-  return {
-    bytes: Number(bytes ?? 0),
-    pages: Math.ceil(Number(bytes ?? 0) / Number(block)),
-    leafPages: Math.ceil(Number(largest ?? 0) / Number(block)),
-    rows: unknown === 't' ? null : Math.round(Number(tuples ?? 0)),
-    correlation: correlation === null || correlation === undefined ? null : Math.abs(Number(correlation)),
-    keyTypes: names.map((name) => typeOf.get(name) ?? 'text'),
-    fingerprint: fingerprint ?? '',
-  };
+/** In the order of the tables. Takes the lock of each for a moment, for its size. */
+async function readFacts(query: Query, tables: readonly PgTable[]): Promise<readonly Facts[]> {
+  const asked = tables.map((table) => ({
+    table,
+    names: chunkKey(table).map((column) => table.schema.columns[column]!.name),
+  }));
+  const values = asked.map(({ table: { oid, relkind, schema }, names }) => {
+    const texts = [schema.id.schema, schema.id.table, names[0] ?? ''].map(quoteLiteral).join(', ');
+    return `(${oid}::pg_catalog.oid, ${relkind === 'p'}, ${texts})`;
+  });
+  const rows = await query(`WITH asked (oid, partitioned, nsp, rel, att) AS (VALUES ${values.join(', ')}),
+    leaves AS (
+      SELECT oid AS root, oid AS leaf FROM asked WHERE NOT partitioned
+      UNION ALL SELECT a.oid, p.relid FROM asked a, LATERAL pg_catalog.pg_partition_tree(a.oid) p
+        WHERE a.partitioned AND p.isleaf),
+    sizes AS (
+      SELECT root, pg_catalog.sum(bytes) AS bytes, pg_catalog.max(bytes) AS largest,
+        pg_catalog.sum(reltuples) FILTER (WHERE reltuples >= 0) AS tuples,
+        pg_catalog.bool_or(reltuples < 0 AND bytes > 0) AS unknown
+      FROM (SELECT l.root, c.reltuples, pg_catalog.pg_relation_size(c.oid) AS bytes
+        FROM leaves l JOIN pg_catalog.pg_class c ON c.oid = l.leaf) sized GROUP BY root),
+    attributes AS (
+      SELECT attrelid, ${FINGERPRINT} AS fingerprint,
+        pg_catalog.json_object_agg(attname, pg_catalog.format_type(atttypid, -1)) AS types
+      FROM pg_catalog.pg_attribute WHERE attrelid IN (SELECT oid FROM asked) AND attnum > 0 AND NOT attisdropped
+      GROUP BY attrelid)
+    SELECT a.oid, s.bytes, s.largest, s.tuples, s.unknown, pg_catalog.current_setting('block_size'),
+      t.fingerprint, t.types, (SELECT correlation FROM pg_catalog.pg_stats
+        WHERE schemaname = a.nsp AND tablename = a.rel AND attname = a.att AND NOT inherited)
+    FROM asked a LEFT JOIN sizes s ON s.root = a.oid LEFT JOIN attributes t ON t.attrelid = a.oid`);
+  const byOid = new Map(rows.map((row) => [Number(row[0]), row]));
+  return asked.map(({ table, names }) => {
+    const [, bytes, largest, tuples, unknown, block, fingerprint, types, correlation] = byOid.get(table.oid)!;
+    const typeOf = new Map(types == null ? [] : Object.entries(JSON.parse(types) as Record<string, string>));
+    return {
+      bytes: Number(bytes ?? 0),
+      pages: Math.ceil(Number(bytes ?? 0) / Number(block)),
+      leafPages: Math.ceil(Number(largest ?? 0) / Number(block)),
+      rows: unknown === 't' ? null : Math.round(Number(tuples ?? 0)),
+      correlation: correlation === null || correlation === undefined ? null : Math.abs(Number(correlation)),
+      keyTypes: names.map((name) => typeOf.get(name) ?? 'text'),
+      fingerprint: fingerprint ?? '',
+    };
+  });
 }
 
 /**

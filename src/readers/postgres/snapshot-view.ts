@@ -1,4 +1,4 @@
-import type { TableId } from '../../model/table.ts';
+import { type TableId, tableName } from '../../model/table.ts';
 import type {
   ChunkRange,
   PlanOptions,
@@ -15,11 +15,14 @@ import { SessionPool } from '../session-pool.ts';
 import { CopyRows } from './snapshot-rows.ts';
 import { Visibility } from './snapshot-visibility.ts';
 import type { PostgresSource } from './source-info.ts';
-import type { PgConnection } from './wire/connection.ts';
+import type { PgConnection, TextRows } from './wire/connection.ts';
+import { PgError } from './wire/pg-error.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 
 const BLOCK_ROWS = 250;
 const BLOCK_BYTES = 64 * 1024;
+/** Tables that are looked at together before the first of them is planned. */
+const LOOK_AHEAD = 100;
 
 /** COPY by several sessions is parallel enough; temporary files and workers belong to the application. */
 export const QUIET = `SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off`;
@@ -116,6 +119,7 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
   readonly #visibility: Visibility;
   readonly #at: PostgresSource;
   #planning: Promise<unknown> = Promise.resolve();
+  #expected: TableId[] = [];
 
   constructor(
     options: ViewOptions,
@@ -151,14 +155,38 @@ class PgView implements SnapshotView<PostgresPosition, PostgresSource> {
     return plan;
   }
 
+  expect(ids: readonly TableId[]): void {
+    this.#expected = [...ids];
+  }
+
+  /** A view shows the catalogue as it was, so that nothing of it can be out of date. */
+  async #lookAhead(id: TableId, signal: AbortSignal): Promise<void> {
+    if (this.#planner.knows(id)) return;
+    const name = tableName(id);
+    const at = this.#expected.findIndex((each) => tableName(each) === name);
+    if (at < 0) return;
+    const ids = this.#expected.splice(0, at + LOOK_AHEAD).slice(at);
+    const keeper = this.#keeper;
+    try {
+      await this.#planner.lookAhead((sql) => keeper.query(sql, signal), ids);
+    } catch (error) {
+      // Something is wrong with one of them: each is asked for alone, and the others do not suffer.
+      if (!(error instanceof PgError) || !keeper.open) throw error;
+    }
+    await keeper.command('ROLLBACK TO SAVEPOINT unread', signal);
+  }
+
   async #plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
     const keeper = this.#keeper;
     try {
-      const plan = await this.#planner.plan((sql) => keeper.query(sql, signal), id, {
-        ...options,
-        by: 'any',
-      });
-      await keeper.command('ROLLBACK TO SAVEPOINT unread', signal);
+      await this.#lookAhead(id, signal);
+      let asked = false;
+      const query = (sql: string): Promise<TextRows> => {
+        asked = true;
+        return keeper.query(sql, signal);
+      };
+      const plan = await this.#planner.plan(query, id, { ...options, by: 'any' });
+      if (asked) await keeper.command('ROLLBACK TO SAVEPOINT unread', signal);
       return plan;
     } catch (error) {
       if (keeper.open) await keeper.command('ROLLBACK TO SAVEPOINT unread', signal).catch(() => undefined);

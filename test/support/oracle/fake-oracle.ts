@@ -7,6 +7,7 @@ import {
   type ConnectOracle,
   OracleError,
   type OracleValue,
+  type ResultColumn,
 } from '../../../src/readers/oracle/session/oracle-session.ts';
 import { FakeSession } from './fake-session.ts';
 
@@ -73,6 +74,8 @@ export interface FakeTable {
   name: string;
   columns: readonly FakeColumn[];
   key: readonly string[];
+  /** First column, or expression, of each index. */
+  indexes?: readonly string[];
   uniqueIndexes?: readonly (readonly string[])[];
   objectId: string;
   dataObjectId: string;
@@ -137,6 +140,18 @@ export class FakeOracle {
   tables: FakeTable[] = [];
   /** START_SCNs of transactions that are open now. */
   openTransactions: bigint[] = [];
+  views: { readonly owner: string; readonly name: string; readonly of: string }[] = [];
+  /** Text of a query that may be polled → its columns, and the table whose rows it gives. */
+  queries = new Map<string, { readonly columns: readonly ResultColumn[]; readonly of: string }>();
+  /** Transactions and calls under way, with their age in seconds. */
+  transactions: { readonly xid: string; readonly seconds: number }[] = [];
+  calls: { readonly session: string; readonly seconds: number }[] = [];
+  /** The clock, in microseconds since the epoch. */
+  clockUs = Date.UTC(2026, 0, 1) * 1000;
+  /** LAST_DDL_TIME of all objects is younger than that clock by so little that it may change again unseen. */
+  justAltered = false;
+  /** Happens before a page of a table is read. */
+  beforeRead: (() => void) | null = null;
   faults: Fault[] = [];
   flushTable: { scn: bigint; writable: boolean; rows: number } = { scn: 0n, writable: true, rows: 0 };
   sessionMemory = 1_000_000;

@@ -3,10 +3,12 @@ import {
   OracleError,
   type OracleRow,
   type OracleSession,
+  type ResultColumn,
   type RowCursor,
   type SessionUse,
 } from '../../../src/readers/oracle/session/oracle-session.ts';
 import type { FakeLog, FakeOracle, FakeTable } from './fake-oracle.ts';
+import { POLL_HANDLERS } from './fake-polling.ts';
 import { HANDLERS } from './fake-statements.ts';
 
 export interface Mining {
@@ -34,6 +36,10 @@ export class FakeSession implements OracleSession {
   open_ = true;
   cursor = false;
   broken = false;
+  /** Order of bytes, whatever the instance has. */
+  binary = false;
+  /** SCN that a read-only transaction reads at; null: none; 'first': that of its first statement. */
+  readOnly: bigint | 'first' | null = null;
 
   constructor(server: FakeOracle, use: SessionUse) {
     this.server = server;
@@ -59,6 +65,13 @@ export class FakeSession implements OracleSession {
     return new FakeCursor(this, rows, sql.includes('V$LOGMNR_CONTENTS') ? 'FETCH' : 'READ');
   }
 
+  async columns(sql: string): Promise<readonly ResultColumn[]> {
+    await Promise.resolve();
+    this.server.statements.push(`${this.use}: ${sql}`);
+    const query = this.server.queries.get(/^SELECT \* FROM \((.*)\n\)$/s.exec(sql)?.[1] ?? '');
+    return query?.columns ?? this.server.violate(`a query that is not known: ${sql}`);
+  }
+
   interrupt(): void {}
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -77,7 +90,8 @@ export class FakeSession implements OracleSession {
     if (this.cursor) server.violate(`another statement while a cursor is open: ${sql}`);
     if (!sql.startsWith('ALTER SESSION ') && !(this.nls && this.zone))
       server.violate(`session settings are missing before: ${sql}`);
-    for (const [pattern, handler] of HANDLERS) {
+    if (this.readOnly === 'first') this.readOnly = server.currentScn;
+    for (const [pattern, handler] of [...HANDLERS, ...POLL_HANDLERS]) {
       const match = pattern.exec(sql);
       if (match === null) continue;
       try {
@@ -103,7 +117,10 @@ export class FakeSession implements OracleSession {
   }
 
   table(binds: Binds): FakeTable | undefined {
-    return this.catalogue().find(({ owner, name }) => owner === binds['o'] && name === binds['t']);
+    const view = this.server.views.find(({ owner, name }) => owner === binds['o'] && name === binds['t']);
+    const wanted = view?.of ?? `${String(binds['o'])}.${String(binds['t'])}`;
+    const table = this.catalogue().find(({ owner, name }) => `${owner}.${name}` === wanted);
+    return table === undefined || view === undefined ? table : { ...table, key: [], uniqueIndexes: [] };
   }
 }
 

@@ -81,6 +81,7 @@ export class Recording {
     return {
       execute: (sql, binds) => session.execute(sql, binds),
       query: (sql, binds) => session.query(sql, binds),
+      columns: (sql) => session.columns(sql),
       open: async (sql, binds) => {
         const cursor = await session.open(sql, binds);
         return sql.includes('V$LOGMNR_CONTENTS') ? this.#cursor(cursor) : cursor;

@@ -1,17 +1,13 @@
-import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asHeadwaterError, HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
-import {
-  type FileCheckpoint,
-  fileCheckpointPath,
-  readCheckpoint,
-  syncDirectory,
-  writeCheckpoint,
-} from '../checkpoint-file.ts';
+import { type FileCheckpoint, fileCheckpointPath, syncDirectory } from '../checkpoint-file.ts';
 import { jsonLine } from '../json-lines.ts';
 import { type LockFile, takeLock } from '../lock-file.ts';
+import { StateFile } from '../state-file.ts';
+import { makeDirectory } from '../../../state/make-directory.ts';
 
 export interface FileSinkOptions {
   /** The pipeline's name. */
@@ -35,14 +31,15 @@ const SEGMENT = /^records-(\d{8,})\.jsonl$/;
  * heeds the checkpoint sees each record once. Throws `state.locked`, `delivery.disk`.
  */
 export async function openFileSink(options: FileSinkOptions, log: Log): Promise<Sink> {
-  let lock: LockFile;
+  let made = false;
   try {
-    await mkdir(options.dir, { recursive: true });
-    lock = await takeLock(join(options.dir, 'lock'), `Directory ${options.dir}`);
+    made = makeDirectory(options.dir);
+    const lock = await takeLock(join(options.dir, 'lock'), `Directory ${options.dir}`);
+    return new FileSink(options, { lock, made }, log);
   } catch (error) {
+    if (made) await rmdir(options.dir).catch(() => {});
     throw diskError(error, options.dir);
   }
-  return new FileSink(options, lock, log);
 }
 
 interface FileTopic extends TopicHandle {
@@ -53,9 +50,13 @@ class FileSink implements Sink {
   readonly failed: Promise<never>;
   readonly #options: FileSinkOptions;
   readonly #lock: LockFile;
+  /** The directory was made for this sink, and nothing in it counts yet. */
+  #unused: boolean;
   readonly #log: Log;
-  readonly #state = new Map<string, string>();
+  #state: StateFile | null = null;
   #file: FileHandle | null = null;
+  /** Of the file. */
+  #fileSegment = 1;
   /** Of the lines appended last; the file may be one behind. */
   #segment = 1;
   #segmentBytes = 0;
@@ -71,9 +72,14 @@ class FileSink implements Sink {
   #bytes = 0;
   #commits = 0;
 
-  constructor(options: FileSinkOptions, lock: LockFile, log: Log) {
+  constructor(
+    options: FileSinkOptions,
+    { lock, made }: { readonly lock: LockFile; readonly made: boolean },
+    log: Log,
+  ) {
     this.#options = options;
     this.#lock = lock;
+    this.#unused = made;
     this.#log = log;
     this.failed = new Promise((_, reject) => {
       this.#fail = (error) => {
@@ -88,14 +94,13 @@ class FileSink implements Sink {
   async restore(): Promise<ReadonlyMap<string, string>> {
     const { dir, name } = this.#options;
     try {
-      const checkpoint = await readCheckpoint(fileCheckpointPath(dir), name);
+      const { file, checkpoint } = await StateFile.open(fileCheckpointPath(dir), name);
+      this.#state = file;
       await this.#cutBack(checkpoint);
       this.#segment = checkpoint?.segment ?? 1;
+      this.#fileSegment = this.#segment;
       this.#segmentBytes = checkpoint?.length ?? 0;
-      this.#file = await open(this.#path(this.#segment), 'a');
-      await syncDirectory(dir);
-      for (const [key, value] of Object.entries(checkpoint?.state ?? {})) this.#state.set(key, value);
-      return new Map(this.#state);
+      return file.entries();
     } catch (error) {
       throw diskError(error, dir);
     }
@@ -158,7 +163,8 @@ class FileSink implements Sink {
     this.#segmentBytes += data.length;
     this.#bytes += data.length;
     this.#enqueue(async () => {
-      await this.#file!.appendFile(data);
+      const file = await this.#open();
+      await file.appendFile(data);
       this.#pendingBytes -= data.length;
       if (this.#pendingBytes < MAX_PENDING_BYTES) this.#wake();
     }).catch(() => {});
@@ -172,21 +178,15 @@ class FileSink implements Sink {
   commit(state: ReadonlyMap<string, string | null>): Promise<void> {
     if (this.#error !== null) return Promise.reject(this.#error);
     this.#write();
-    for (const [key, value] of state) {
-      if (value === null) this.#state.delete(key);
-      else this.#state.set(key, value);
-    }
-    const checkpoint: FileCheckpoint = {
-      v: 1,
-      name: this.#options.name,
-      segment: this.#segment,
-      length: this.#segmentBytes,
-      state: Object.fromEntries(this.#state),
-    };
+    const kept = this.#state;
+    if (kept === null) return Promise.reject(new HeadwaterError('internal.bug', 'commit before restore'));
+    const place = { segment: this.#segment, length: this.#segmentBytes };
     const done = this.#enqueue(async () => {
-      await this.#file!.datasync();
-      await writeCheckpoint(fileCheckpointPath(this.#options.dir), checkpoint);
+      const file = await this.#open();
+      await file.datasync();
+      await kept.write(place, state);
       this.#commits++;
+      this.#unused = false;
     });
     this.#rotate();
     return done;
@@ -200,12 +200,20 @@ class FileSink implements Sink {
     this.#segment++;
     this.#segmentBytes = 0;
     this.#segmentSince = now;
-    const path = this.#path(this.#segment);
     void this.#enqueue(async () => {
-      await this.#file!.close();
-      this.#file = await open(path, 'a');
-      await syncDirectory(this.#options.dir);
+      await this.#file?.close();
+      this.#file = null;
+      this.#fileSegment++;
     }).catch(() => {});
+  }
+
+  /** Made as late as it is written to, so that a start that is refused leaves none behind. */
+  async #open(): Promise<FileHandle> {
+    if (this.#file === null) {
+      this.#file = await open(this.#path(this.#fileSegment), 'a');
+      await syncDirectory(this.#options.dir);
+    }
+    return this.#file;
   }
 
   /** One thing after the other; the first failure ends it all. */
@@ -248,7 +256,11 @@ class FileSink implements Sink {
     this.#error ??= new HeadwaterError('internal.bug', 'the sink is closed');
     this.#wake();
     await this.#file?.close().catch(() => {});
+    await this.#state?.close().catch(() => {});
+    const { dir } = this.#options;
+    if (this.#unused) await rm(this.#path(this.#fileSegment), { force: true }).catch(() => {});
     await this.#lock[Symbol.asyncDispose]();
+    if (this.#unused) await rmdir(dir).catch(() => {});
   }
 }
 

@@ -43,6 +43,8 @@ export class BinlogDecoder {
   readonly #tx: OpenTransaction;
   readonly #rows: RowsDecoder;
   #checksum = false;
+  /** See MariadbGtidEvent: of the group at hand. */
+  #unfinishedAlter = false;
   #last: TableState | null = null;
   #textEnd = 0;
   #lastByte = 0;
@@ -230,11 +232,13 @@ export class BinlogDecoder {
         this.#open({ gtid: event.gtid, text: event.text, commitTimeUs: null, start: eventStart });
         tx.began = !event.standalone;
         if (event.preparedXa) tx.hold();
+        this.#unfinishedAlter = event.unfinishedAlter;
         break;
       }
       case EVENT.query:
       case EVENT.compressedQuery:
-        stop = this.#queryEvent(type, eventStart, eventEnd, run.frame);
+      case EVENT.executeLoadQuery:
+        stop = this.#queryEvent({ type, flags, start: eventStart, end: eventEnd }, run.frame);
         break;
       case EVENT.xid:
         tx.end(eventEnd);
@@ -277,6 +281,11 @@ export class BinlogDecoder {
       case EVENT.intvar:
       case EVENT.rand:
       case EVENT.userVar:
+      case EVENT.beginLoadQuery:
+      case EVENT.appendBlock:
+      case EVENT.deleteFile:
+      case EVENT.transactionContext:
+      case EVENT.viewChange:
         break;
       case EVENT.incident:
         throw new HeadwaterError(
@@ -373,7 +382,15 @@ export class BinlogDecoder {
     return this.#rowsEvent(type, inflated, eventStart, run);
   }
 
-  #queryEvent(type: number, start: number, end: number, frame: number): Stop | null {
+  #queryEvent(
+    {
+      type,
+      flags,
+      start,
+      end,
+    }: { readonly type: number; readonly flags: number; readonly start: number; readonly end: number },
+    frame: number,
+  ): Stop | null {
     const cursor = this.#cursor;
     const { buffer, at } = cursor;
     if (type === EVENT.query && isWord(cursor, '\0BEGIN')) {
@@ -387,7 +404,11 @@ export class BinlogDecoder {
       this.#tx.end(end);
       return null;
     }
-    const query = readQuery(cursor, type === EVENT.compressedQuery ? inflateEvent : null);
+    const query = readQuery(cursor, {
+      inflate: type === EVENT.compressedQuery ? inflateEvent : null,
+      load: type === EVENT.executeLoadQuery,
+      flags,
+    });
     if (!this.#tx.inside) this.#open({ gtid: null, text: null, commitTimeUs: null, start });
     const { sql } = query;
     const xa = /^\s*XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+([^]*?)\s*;?\s*$/i.exec(sql);
@@ -406,6 +427,10 @@ export class BinlogDecoder {
     if (ending !== undefined) {
       if (/^R/i.test(ending)) this.#tx.rollBack(end);
       else this.#tx.end(end);
+      return null;
+    }
+    if (this.#unfinishedAlter) {
+      if (this.statementAlone) this.#tx.end(end);
       return null;
     }
     return { frame: frame + 1, ...FULL_BATCH, statement: query };

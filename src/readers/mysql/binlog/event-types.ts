@@ -4,10 +4,14 @@ export const EVENT = {
   stop: 3,
   rotate: 4,
   intvar: 5,
+  appendBlock: 9,
+  deleteFile: 11,
   rand: 13,
   userVar: 14,
   formatDescription: 15,
   xid: 16,
+  beginLoadQuery: 17,
+  executeLoadQuery: 18,
   tableMap: 19,
   writeRowsV1: 23,
   updateRowsV1: 24,
@@ -21,6 +25,8 @@ export const EVENT = {
   gtid: 33,
   anonymousGtid: 34,
   previousGtids: 35,
+  transactionContext: 36,
+  viewChange: 37,
   xaPrepare: 38,
   partialUpdateRows: 39,
   transactionPayload: 40,
@@ -43,6 +49,8 @@ export const EVENT = {
 export const HEADER = 19;
 /** A reader that does not know the event may pass over it. */
 export const FLAG_IGNORABLE = 0x80;
+/** The statement uses what is of its session alone: a temporary table, or CONNECTION_ID(). */
+export const FLAG_THREAD_SPECIFIC = 0x04;
 /** Made by the dump thread, not in the file. */
 export const FLAG_ARTIFICIAL = 0x20;
 

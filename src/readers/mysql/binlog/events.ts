@@ -3,6 +3,7 @@ import { formatUuid } from '../gtid/mysql-gtid-set.ts';
 import { charsetOfCollation } from '../types/collations.ts';
 import { decoderOf } from '../types/charsets.ts';
 import { ByteCursor, misplaced } from './byte-cursor.ts';
+import { FLAG_THREAD_SPECIFIC } from './event-types.ts';
 
 /** Bodies of the events that are not rows; each is read from behind its header to `cursor.end`. */
 
@@ -126,7 +127,14 @@ export interface MariadbGtidEvent {
   readonly standalone: boolean;
   /** What follows up to XA PREPARE is not committed yet. */
   readonly preparedXa: boolean;
+  /** The ALTER TABLE that follows has only begun, or is given up: what was done stands behind another GTID. */
+  readonly unfinishedAlter: boolean;
 }
+
+/** FL_GROUP_COMMIT_ID, FL_PREPARED_XA | FL_COMPLETED_XA; and in the byte behind, FL_START_ALTER_E1 | FL_ROLLBACK_ALTER_E1. */
+const GROUP_COMMIT = 0x02;
+const XA = 0x40 | 0x80;
+const UNFINISHED_ALTER = 0x02 | 0x08;
 
 export function readMariadbGtid(cursor: ByteCursor, server: number): MariadbGtidEvent {
   const sequence = cursor.uint64();
@@ -137,7 +145,18 @@ export function readMariadbGtid(cursor: ByteCursor, server: number): MariadbGtid
     text: `${domain}-${server}-${sequence}`,
     standalone: (flags & 0x01) !== 0,
     preparedXa: (flags & 0x40) !== 0,
+    unfinishedAlter: (readExtraFlags(cursor, flags) & UNFINISHED_ALTER) !== 0,
   };
+}
+
+/** Since 10.8; before, zeros fill the event up. */
+function readExtraFlags(cursor: ByteCursor, flags: number): number {
+  if ((flags & GROUP_COMMIT) !== 0) cursor.take(8);
+  if ((flags & XA) !== 0) {
+    cursor.take(4);
+    cursor.take(cursor.uint8() + cursor.uint8());
+  }
+  return cursor.left > 0 ? cursor.uint8() : 0;
 }
 
 export interface QueryEvent {
@@ -146,6 +165,10 @@ export interface QueryEvent {
   readonly sql: string;
   /** The session's NO_BACKSLASH_ESCAPES. */
   readonly plainBackslashes: boolean;
+  /** The session that made it. */
+  readonly thread: number;
+  /** As far as the log says it: FLAG_THREAD_SPECIFIC. */
+  readonly usesTemporary: boolean;
 }
 
 const NO_BACKSLASH_ESCAPES = 0x10_0000;
@@ -180,12 +203,21 @@ function readStatus(cursor: ByteCursor): {
   return { charset, plainBackslashes };
 }
 
-/** `inflated`: the statement where the event holds it compressed. */
-export function readQuery(cursor: ByteCursor, inflate: ((bytes: Buffer) => Buffer) | null): QueryEvent {
-  cursor.take(8);
+export interface QueryForm {
+  /** Where the event holds the statement compressed. */
+  readonly inflate: ((bytes: Buffer) => Buffer) | null;
+  /** LOAD DATA: with four numbers about its file (Execute_load_query_event). */
+  readonly load: boolean;
+  readonly flags: number;
+}
+
+export function readQuery(cursor: ByteCursor, { inflate, load, flags }: QueryForm): QueryEvent {
+  const thread = cursor.uint32();
+  cursor.take(4);
   const databaseLength = cursor.uint8();
   cursor.take(2);
   const statusLength = cursor.uint16();
+  if (load) cursor.take(13);
   const statusAt = cursor.take(statusLength);
   const { charset, plainBackslashes } = readStatus(
     new ByteCursor(cursor.buffer, statusAt, statusAt + statusLength),
@@ -195,7 +227,7 @@ export function readQuery(cursor: ByteCursor, inflate: ((bytes: Buffer) => Buffe
   const bytes = inflate === null ? cursor.bytes(cursor.left) : inflate(cursor.bytes(cursor.left));
   // A statement is logged as the client sent it.
   const sql = decoderOf(charset ?? 'utf8mb4')(bytes, 0, bytes.length);
-  return { database, sql, plainBackslashes };
+  return { database, sql, plainBackslashes, thread, usesTemporary: (flags & FLAG_THREAD_SPECIFIC) !== 0 };
 }
 
 /** The first word of a statement without copying it: BEGIN and COMMIT are half of all queries. */

@@ -115,6 +115,11 @@ function readPatchyImage(cursor: ByteCursor, decoders: readonly Decode[], presen
   return row;
 }
 
+/** A replica, too, puts the defaults into a row that is logged without them. */
+function withDefaults(row: Row, inserted: Row): Row {
+  return row.map((value, i) => (value === ABSENT && i < inserted.length ? inserted[i]! : value));
+}
+
 function countBits(bits: Buffer, columns: number): number {
   let count = 0;
   for (let i = 0; i < columns; i++) count += (bits[i >> 3]! >> (i & 7)) & 1;
@@ -182,6 +187,7 @@ export class RowReader {
       this.after = readPartialImage(cursor, captured, { present: head.after, before: this.before });
     } else {
       this.after = readImage(cursor, captured.decoders, head.after);
+      if (op === 'c' && head.after !== null) this.after = withDefaults(this.after, captured.inserted);
     }
   }
 

@@ -1,4 +1,5 @@
 import type { TableId, TableSchema } from '../../../model/table.ts';
+import type { Row } from '../../../model/value.ts';
 import type { Decode } from '../types/decode-binlog.ts';
 
 /** What rows of one table id are decoded with, until a table map says something else. */
@@ -24,6 +25,8 @@ export interface CapturedState {
   readonly decoders: readonly Decode[];
   /** Which columns are JSON: what a partial update may hold differences of. */
   readonly json: readonly number[];
+  /** What an INSERT gives a column that it leaves out (binlog_row_image = MINIMAL); ABSENT where that is not known. */
+  readonly inserted: Row;
   /** The columns of MariaDB's system versions, which the schema has not, where the table keeps old rows. */
   readonly versions: SystemVersions | null;
   /** Why the table's rows cannot be read: they go to the dead-letter topic. */

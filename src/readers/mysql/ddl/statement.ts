@@ -21,8 +21,18 @@ export type Statement =
   | { readonly kind: 'truncate'; readonly id: TableId }
   /** All tables of a database are gone. */
   | { readonly kind: 'drop-database'; readonly schema: string }
-  /** Rows were moved or removed without being logged: partitions. */
-  | { readonly kind: 'partitions'; readonly ids: readonly TableId[] }
+  /**
+   * Rows were moved, removed or replaced without being logged: partitions and tablespaces. `made`, `gone`: a table that
+   * was a partition, or is one now.
+   */
+  | {
+      readonly kind: 'partitions';
+      readonly ids: readonly TableId[];
+      readonly made?: TableId;
+      readonly gone?: TableId;
+    }
+  /** Temporary tables came and went. */
+  | { readonly kind: 'temporary'; readonly verb: 'create' | 'drop'; readonly ids: readonly TableId[] }
   /** Rows were changed by a statement that is logged instead of them. */
   | { readonly kind: 'rows'; readonly ids: readonly TableId[] }
   /** Nothing of ours. */
@@ -118,7 +128,11 @@ function withId(id: TableId | null, make: (id: TableId) => Statement): Statement
 
 function create(reader: Reader): Statement {
   reader.skip('OR', 'REPLACE');
-  if (reader.skip('TEMPORARY')) return NONE;
+  if (reader.skip('TEMPORARY')) {
+    reader.skip('TABLE');
+    reader.skip('IF', 'NOT', 'EXISTS');
+    return withId(reader.id(), (id) => ({ kind: 'temporary', verb: 'create', ids: [id] }));
+  }
   // CREATE [ALGORITHM = …] [DEFINER = …] [SQL SECURITY …] VIEW | PROCEDURE | …
   if (reader.skip('TABLE')) {
     const ifNotExists = reader.skip('IF', 'NOT', 'EXISTS');
@@ -149,15 +163,18 @@ function alter(reader: Reader): Statement {
   reader.skip('IF', 'EXISTS');
   const id = reader.id();
   if (id === null) return UNKNOWN;
-  const { renamed, partitions, exchanged } = reader.alterations();
-  if (exchanged !== null) return { kind: 'partitions', ids: [id, exchanged] };
-  if (partitions) return { kind: 'partitions', ids: [id] };
+  const { renamed, moved } = reader.alterations();
+  if (moved !== null) return { kind: 'partitions', ...moved, ids: [id, ...moved.ids] };
   if (renamed !== null) return { kind: 'renames', pairs: [[id, renamed]] };
   return { kind: 'tables', verb: 'alter', ids: [id] };
 }
 
 function drop(reader: Reader): Statement {
-  if (reader.skip('TEMPORARY')) return NONE;
+  if (reader.skip('TEMPORARY')) {
+    if (!reader.skip('TABLE')) reader.skip('TABLES');
+    reader.skip('IF', 'EXISTS');
+    return { kind: 'temporary', verb: 'drop', ids: reader.idList() };
+  }
   if (reader.skip('DATABASE') || reader.skip('SCHEMA')) {
     reader.skip('IF', 'EXISTS');
     const schema = reader.name();
@@ -294,15 +311,13 @@ class Reader {
     return false;
   }
 
-  /** What ALTER TABLE says beside columns: the new name, and rows that go with their partitions. */
+  /** What ALTER TABLE says beside columns: the new name, and rows that go with their partitions or their tablespace. */
   alterations(): {
     readonly renamed: TableId | null;
-    readonly partitions: boolean;
-    readonly exchanged: TableId | null;
+    readonly moved: Omit<Extract<Statement, { readonly kind: 'partitions' }>, 'kind'> | null;
   } {
     let renamed: TableId | null = null;
-    let partitions = false;
-    let exchanged: TableId | null = null;
+    let moved: ReturnType<Reader['alterations']>['moved'] = null;
     let depth = 0;
     let begins = true;
     while (this.#at < this.#tokens.length) {
@@ -322,15 +337,25 @@ class Reader {
         if (this.#tokens[this.#at]?.text === '=') this.#at++;
         renamed = this.id();
       } else if (atStart && (this.skip('DROP', 'PARTITION') || this.skip('TRUNCATE', 'PARTITION'))) {
-        partitions = true;
+        moved = { ids: [] };
       } else if (atStart && this.skip('EXCHANGE', 'PARTITION')) {
         this.name();
-        if (this.skip('WITH', 'TABLE')) exchanged = this.id();
+        const other = this.skip('WITH', 'TABLE') ? this.id() : null;
+        moved = { ids: other === null ? [] : [other] };
+      } else if (atStart && this.skip('CONVERT', 'PARTITION')) {
+        this.name();
+        const made = this.skip('TO', 'TABLE') ? this.id() : null;
+        moved = made === null ? { ids: [] } : { ids: [made], made };
+      } else if (atStart && this.skip('CONVERT', 'TABLE')) {
+        const gone = this.id();
+        moved = gone === null ? { ids: [] } : { ids: [], gone };
+      } else if (atStart && (this.skip('DISCARD') || this.skip('IMPORT'))) {
+        moved = { ids: [] };
       } else {
         this.#at++;
       }
     }
-    return { renamed, partitions, exchanged };
+    return { renamed, moved };
   }
 
   /** Every name that could be a table's: for statements that are not looked at closely. */

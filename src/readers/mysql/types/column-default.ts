@@ -28,6 +28,18 @@ export function columnDefault(column: MysqlColumn, type: ColumnType): Default {
   return { default: value };
 }
 
+/**
+ * What an INSERT that leaves the column out puts into it, as a row's Value; undefined where that is not known: of a
+ * column of which the log alone has told, and where an expression is the default.
+ */
+export function insertedDefault(column: MysqlColumn, type: ColumnType): Value | undefined {
+  const { default: found, nullable, columnType, generated } = column;
+  if (columnType === null || generated !== null) return undefined;
+  if (found !== null && 'expression' in found) return undefined;
+  const value = found === null ? null : literalValue(found.literal, type, column);
+  return value === null && !nullable ? undefined : value;
+}
+
 /** Undefined where the text is none of the type's, or Debezium shows none of that type. */
 function literalValue(literal: string, type: ColumnType, column: MysqlColumn): Value | undefined {
   const text =

@@ -1,4 +1,4 @@
-import type { ColumnMetadata, Connection, ExecuteOptions, ResultSet } from 'oracledb';
+import type { ColumnMetadata, Connection, ExecuteOptions, ResultColumnMetadata, ResultSet } from 'oracledb';
 import { classify } from '../errors.ts';
 import {
   type Binds,
@@ -7,6 +7,7 @@ import {
   type OracleRow,
   type OracleSession,
   type OracleValue,
+  type ResultColumn,
   type RowCursor,
 } from './oracle-session.ts';
 
@@ -133,6 +134,15 @@ class DriverSession implements OracleSession {
     }
   }
 
+  async columns(sql: string): Promise<readonly ResultColumn[]> {
+    try {
+      const { metaData = [] } = await this.#connection.getStatementInfo(sql);
+      return metaData.map(resultColumn);
+    } catch (error) {
+      throw oracleError(error);
+    }
+  }
+
   async open(sql: string, binds: Binds = {}): Promise<RowCursor> {
     try {
       const { resultSet } = await this.#connection.execute(sql, binds, {
@@ -176,6 +186,34 @@ class DriverCursor implements RowCursor {
   async close(): Promise<void> {
     await this.#resultSet.close().catch(() => undefined); // broken with its connection
   }
+}
+
+/** The scale of numbers that declare none. */
+const UNDECLARED_SCALE = -127;
+
+export function resultColumn({
+  name,
+  dbTypeName: dataType,
+  byteSize,
+  precision = 0,
+  scale = 0,
+}: ResultColumnMetadata): ResultColumn {
+  if (dataType === 'NUMBER') {
+    // Binary digits without a scale make FLOAT; what is computed declares neither.
+    if (precision !== 0 && scale === UNDECLARED_SCALE)
+      return { name, dataType: 'FLOAT', bytes: null, precision, scale: null };
+    const declared = precision !== 0;
+    return {
+      name,
+      dataType,
+      bytes: null,
+      precision: declared ? precision : null,
+      scale: declared ? scale : null,
+    };
+  }
+  if (dataType.startsWith('TIMESTAMP'))
+    return { name, dataType, bytes: null, precision: null, scale: precision };
+  return { name, dataType, bytes: byteSize ?? null, precision: null, scale: null };
 }
 
 function valueOf(value: unknown): OracleValue {

@@ -17,10 +17,25 @@ export interface OracleSession extends AsyncDisposable {
   execute(sql: string, binds?: Binds): Promise<void>;
   /** All rows at once: for small results. */
   query(sql: string, binds?: Binds): Promise<readonly OracleRow[]>;
+  /** What a query would give, without running it. */
+  columns(sql: string): Promise<readonly ResultColumn[]>;
   /** The cursor must be closed before the next call. */
   open(sql: string, binds?: Binds): Promise<RowCursor>;
   /** Makes a call under way fail soon. Never throws. */
   interrupt(): void;
+}
+
+/** A column of a query's result. */
+export interface ResultColumn {
+  readonly name: string;
+  /** As ALL_TAB_COLS has it, without length or precision: `TIMESTAMP WITH TIME ZONE`. */
+  readonly dataType: string;
+  /** Bytes of texts and RAW; null elsewhere. */
+  readonly bytes: number | null;
+  /** Digits of NUMBER, binary digits of FLOAT; null where it is not declared, as of what is computed. */
+  readonly precision: number | null;
+  /** Of NUMBER; of TIMESTAMP the fraction digits. */
+  readonly scale: number | null;
 }
 
 export interface RowCursor {

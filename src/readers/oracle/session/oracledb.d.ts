@@ -21,8 +21,16 @@ declare module 'oracledb' {
     readonly rows?: readonly (readonly unknown[])[];
     readonly resultSet?: ResultSet;
   }
+  export interface ResultColumnMetadata {
+    readonly name: string;
+    readonly dbTypeName: string;
+    readonly byteSize?: number;
+    readonly precision?: number;
+    readonly scale?: number;
+  }
   export interface Connection {
     callTimeout: number;
+    getStatementInfo(sql: string): Promise<{ readonly metaData?: readonly ResultColumnMetadata[] }>;
     execute(
       sql: string,
       binds: Readonly<Record<string, string | number | null>>,

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { isIncomplete, type RedoRow } from '../mining/redo-row.ts';
 import { least } from '../scn.ts';
@@ -6,6 +6,7 @@ import type { CapturedRef } from '../table-history.ts';
 import type { Warnings } from '../warnings.ts';
 import { redoItem } from './redo-item.ts';
 import { Transaction } from './transaction.ts';
+import { makeDirectory } from '../../../state/make-directory.ts';
 
 export interface BufferOptions {
   /** Scratch: emptied when the buffer is opened. */
@@ -31,7 +32,7 @@ export class TransactionBuffer {
   static async create(options: BufferOptions): Promise<TransactionBuffer> {
     try {
       await rm(options.directory, { recursive: true, force: true });
-      await mkdir(options.directory, { recursive: true });
+      makeDirectory(options.directory);
     } catch (cause) {
       throw new HeadwaterError(
         'delivery.disk',
