@@ -30,7 +30,8 @@ export class MemoryTopics {
   /** What sinks have committed, by the sink's name. */
   readonly #states = new Map<string, Map<string, string>>();
   readonly #written = new Map<string, ReadRecord[]>();
-  #sinks = 0;
+  /** How many sinks there have been of each name. */
+  readonly #sinks = new Map<string, number>();
 
   create(topic: string, partitions: number): void {
     this.#topics.set(
@@ -70,7 +71,8 @@ export class MemoryTopics {
 
   /** A newer one fences those before it. */
   #sink(name: string): Sink {
-    const number = ++this.#sinks;
+    const number = (this.#sinks.get(name) ?? 0) + 1;
+    this.#sinks.set(name, number);
     let pending: (readonly [string, ReadRecord])[] = [];
     const state = this.#states.get(name) ?? new Map<string, string>();
     this.#states.set(name, state);
@@ -83,7 +85,7 @@ export class MemoryTopics {
         const records = pending;
         pending = [];
         await sleep(0);
-        if (number !== this.#sinks) throw new Error('fenced');
+        if (number !== this.#sinks.get(name)) throw new Error('fenced');
         for (const [topic, record] of records)
           this.#written.set(topic, [...(this.#written.get(topic) ?? []), record]);
         for (const [key, value] of changes)

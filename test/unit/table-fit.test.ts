@@ -22,7 +22,11 @@ ${emit}
 `,
     );
     const [settings] = await loadSettings([file], {});
-    const found = await misfitsOf(settings!, postgresSourceBlock('p', 'd').schema, [table]);
+    const found = await misfitsOf(
+      settings!,
+      { sourceBlock: postgresSourceBlock('p', 'd').schema, tables: [table] },
+      new AbortController().signal,
+    );
     return found.map(({ table: name, error }) => `${name}: ${error.code}`);
   } finally {
     await rm(dir, { recursive: true });

@@ -28,7 +28,7 @@ export class OnePartition implements TopicReader {
 
   async poll(maxWaitMs: number): Promise<readonly Fetched[]> {
     const fetched = await this.#reader.poll(maxWaitMs);
-    return fetched.map((each) => ({ ...each, partition: 0 }));
+    return fetched.flatMap((each) => (each.partition === this.#partition ? { ...each, partition: 0 } : []));
   }
 
   pause(_: number, paused: boolean): void {
