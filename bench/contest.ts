@@ -1,4 +1,4 @@
-/** `npm run bench -- postgres|mysql`: Headwater and its peer on the same work, in one go, on one machine. */
+/** `npm run bench -- postgres|mysql|mariadb`: Headwater and its peer on the same work, in one go, on one machine. */
 import { writeFile } from 'node:fs/promises';
 import type { Contender, RunSpec } from './contender.ts';
 import { debezium, preparePeer, type PeerName } from './debezium.ts';

@@ -18,6 +18,7 @@ export const CONNECT_VERSION = '4.3.1';
 export const DEBEZIUM_VERSIONS: Readonly<Record<Product, string>> = {
   postgres: '3.7.0.Final',
   mysql: '3.6.1.Final',
+  mariadb: '3.5.0.Final',
 };
 
 export type PeerName = 'default' | 'tuned' | 'small' | 'poll5';
@@ -183,7 +184,7 @@ function connectorSettings({ id, source, snapshot, directory }: RunSpec): Record
     'topic.prefix': id,
     'table.include.list': `${source.schema}.orders`,
     'snapshot.mode': snapshot ? 'initial' : 'no_data',
-    ...(source.product === 'postgres' ? postgresSettings(id, url) : mysqlSettings(directory)),
+    ...(source.product === 'postgres' ? postgresSettings(id, url) : mysqlSettings(source.product, directory)),
   };
 }
 
@@ -198,11 +199,15 @@ function postgresSettings(id: string, url: URL): Record<string, string> {
   };
 }
 
-function mysqlSettings(directory: string): Record<string, string> {
+function mysqlSettings(product: 'mysql' | 'mariadb', directory: string): Record<string, string> {
   return {
-    'connector.class': 'io.debezium.connector.mysql.MySqlConnector',
+    ...(product === 'mysql'
+      ? { 'connector.class': 'io.debezium.connector.mysql.MySqlConnector', 'database.ssl.mode': 'disabled' }
+      : {
+          'connector.class': 'io.debezium.connector.mariadb.MariaDbConnector',
+          'database.ssl.mode': 'disable',
+        }),
     'database.server.id': String(randomInt(10_000, 1_000_000)),
-    'database.ssl.mode': 'disabled',
     'schema.history.internal': 'io.debezium.storage.file.history.FileSchemaHistory',
     'schema.history.internal.file.filename': join(directory, 'schema-history'),
     'schema.history.internal.store.only.captured.tables.ddl': 'true',

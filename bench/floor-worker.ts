@@ -73,6 +73,8 @@ const [INSERT, UPDATE, DELETE] = [0x49, 0x55, 0x44];
 /** Of a binlog event: the place of its type, and the types that hold rows. */
 const EVENT_TYPE = 4;
 const [WRITE_ROWS, DELETE_ROWS] = [30, 32];
+/** MariaDB's. */
+const [WRITE_ROWS_V1, DELETE_ROWS_V1] = [23, 25];
 const BATCH = 500;
 
 if (process.argv[2] !== undefined) {
@@ -182,6 +184,7 @@ async function receiveBinlog(task: Extract<FloorTask, { kind: 'binlog' }>): Prom
       for (let i = 0; i < frames.length; i += 2) {
         const type = buffer[frames[i]! + EVENT_TYPE]!;
         if (type >= WRITE_ROWS && type <= DELETE_ROWS) seen++;
+        else if (type >= WRITE_ROWS_V1 && type <= DELETE_ROWS_V1) seen++;
       }
     }
     stream.close();

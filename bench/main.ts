@@ -36,7 +36,7 @@ function list<T extends string>(allowed: readonly T[]): (text: string) => T[] {
 const IDENTITIES: readonly Identity[] = ['default', 'full'];
 
 const SOURCE_OPTION = {
-  choices: ['postgres', 'mysql'] satisfies Product[] as Product[],
+  choices: ['postgres', 'mysql', 'mariadb'] satisfies Product[] as Product[],
   default: 'postgres' satisfies Product as Product,
   describe: 'the source',
 };
@@ -106,6 +106,12 @@ await yargs(process.argv.slice(2))
     'Headwater and Debezium on the same MySQL work',
     (command) => contestOptions(command),
     (options) => contest('mysql', 'full', options),
+  )
+  .command(
+    'mariadb',
+    'Headwater and Debezium on the same MariaDB work',
+    (command) => contestOptions(command),
+    (options) => contest('mariadb', 'full', options),
   )
   .command(
     'floors',

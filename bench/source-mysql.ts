@@ -1,22 +1,24 @@
-/** MySQL as the source of a benchmark. */
+/** MySQL or MariaDB as the source of a benchmark. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import mysql, { type Connection, type RowDataPacket } from 'mysql2/promise';
+import { startMariadb } from '../src/local-servers/mariadb.ts';
 import { startMysql } from '../src/local-servers/mysql.ts';
 import { mysqlTool } from '../src/local-servers/mysql-programs.ts';
 import { inProcess, type Floor } from './floors.ts';
 import type { LogStart } from './floor-worker.ts';
-import { type BenchSource, type ChangeLogCounts, changeLogCounts, type Writer } from './source.ts';
+import {
+  type BenchSource,
+  type ChangeLogCounts,
+  changeLogCounts,
+  type Product,
+  type Writer,
+} from './source.ts';
 
-/** Set as on a server that matters, with room for what is measured. */
-const SETTINGS = {
-  'innodb-buffer-pool-size': '512M',
-  'innodb-redo-log-capacity': '2G',
-};
+type MysqlProduct = Exclude<Product, 'postgres'>;
 
 const TELLING_SETTINGS = [
   'binlog_format',
   'binlog_row_image',
-  'gtid_mode',
   'innodb_buffer_pool_size',
   'innodb_flush_log_at_trx_commit',
   'sync_binlog',
@@ -24,9 +26,10 @@ const TELLING_SETTINGS = [
 
 const DATABASE = 'bench';
 
-export async function startMysqlSource(): Promise<BenchSource> {
+export async function startMysqlSource(product: MysqlProduct): Promise<BenchSource> {
   await using stack = new AsyncDisposableStack();
-  const url = process.env['BENCH_MYSQL_URL'] ?? (await startOwn(stack));
+  const named = process.env[product === 'mysql' ? 'BENCH_MYSQL_URL' : 'BENCH_MARIADB_URL'];
+  const url = named ?? (await startOwn(product, stack));
   const databaseUrl = new URL(url);
   databaseUrl.pathname = `/${DATABASE}`;
   const client = await mysql.createConnection({ uri: url, multipleStatements: true });
@@ -34,11 +37,11 @@ export async function startMysqlSource(): Promise<BenchSource> {
   await client.query(`CREATE DATABASE IF NOT EXISTS ${DATABASE}; USE ${DATABASE}`);
   const rest = stack.move();
   return {
-    address: { product: 'mysql', databaseUrl: databaseUrl.href, schema: DATABASE },
+    address: { product, databaseUrl: databaseUrl.href, schema: DATABASE },
     keyOnlyBefore: false,
-    describe: () => describe(client),
-    createOrders: (rows) => createOrders(client, rows),
-    insertMany: (options) => insertMany(client, options),
+    describe: () => describe(client, product),
+    createOrders: (rows) => createOrders(client, product, rows),
+    insertMany: (options) => insertMany(client, product, options),
     writeChangeLog: (options) => writeChangeLog(client, options),
     deleteFrom: async (id) => {
       await client.query('DELETE FROM orders WHERE id >= ?', [id]);
@@ -48,20 +51,34 @@ export async function startMysqlSource(): Promise<BenchSource> {
       await client.query('FLUSH LOGS');
     },
     untilRead: (_, signal) => untilDumped(client, signal),
-    forget: () => Promise.resolve(), // a MySQL keeps nothing for who reads its log
+    forget: () => Promise.resolve(), // nothing is kept for who reads the log
     measureTableFloor: async (rows) => ({
       name: 'SELECT received',
       floorOf: 'snapshot',
       events: rows,
       ...(await inProcess({ kind: 'select', databaseUrl: databaseUrl.href, rows })),
     }),
-    prepareLogFloors: () => prepareLogFloors(client, databaseUrl.href),
+    prepareLogFloors: () => prepareLogFloors(client, product, databaseUrl.href),
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };
 }
 
-async function startOwn(stack: AsyncDisposableStack): Promise<string> {
-  return stack.use(await startMysql({ version: '9', durable: true, settings: SETTINGS })).url;
+/** Set as on a server that matters, with room for what is measured. */
+async function startOwn(product: MysqlProduct, stack: AsyncDisposableStack): Promise<string> {
+  const settings = { 'innodb-buffer-pool-size': '512M' };
+  const server =
+    product === 'mysql'
+      ? await startMysql({
+          version: '9',
+          durable: true,
+          settings: { ...settings, 'innodb-redo-log-capacity': '2G' },
+        })
+      : await startMariadb({
+          version: '11.8',
+          durable: true,
+          settings: { ...settings, 'innodb-log-file-size': '2G' },
+        });
+  return stack.use(server).url;
 }
 
 async function rowsOf(client: Connection, sql: string): Promise<readonly RowDataPacket[]> {
@@ -69,14 +86,14 @@ async function rowsOf(client: Connection, sql: string): Promise<readonly RowData
   return rows;
 }
 
-async function describe(client: Connection): Promise<string> {
+async function describe(client: Connection, product: MysqlProduct): Promise<string> {
   const list = TELLING_SETTINGS.map((name) => `@@${name} AS ${name}`).join(', ');
   const [row] = await rowsOf(client, `SELECT VERSION() AS version, ${list}`);
   const settings = TELLING_SETTINGS.map((name) => `${name} ${row?.[name]}`).join(', ');
-  return `MySQL ${row?.['version']} (${settings})`;
+  return `${product === 'mysql' ? 'MySQL' : 'MariaDB'} ${row?.['version']} (${settings})`;
 }
 
-async function createOrders(client: Connection, rows: number): Promise<void> {
+async function createOrders(client: Connection, product: MysqlProduct, rows: number): Promise<void> {
   await client.query(`DROP TABLE IF EXISTS orders;
     CREATE TABLE orders (
       id BIGINT PRIMARY KEY,
@@ -88,16 +105,17 @@ async function createOrders(client: Connection, rows: number): Promise<void> {
       updated_at TIMESTAMP(6) NOT NULL
     )`);
   for (let after = 0; after < rows; after += 100_000)
-    await insertMany(client, { after, rows: Math.min(100_000, rows - after) });
+    await insertMany(client, product, { after, rows: Math.min(100_000, rows - after) });
   await client.query('ANALYZE TABLE orders; FLUSH LOGS');
 }
 
 async function insertMany(
   client: Connection,
+  product: MysqlProduct,
   { after, rows }: { readonly after: number; readonly rows: number },
 ): Promise<void> {
   await client.query(
-    `SET SESSION cte_max_recursion_depth = ${rows + 1};
+    `SET SESSION ${product === 'mysql' ? 'cte_max_recursion_depth' : 'max_recursive_iterations'} = ${rows + 1};
      INSERT INTO orders
        WITH RECURSIVE g (n) AS (SELECT ${after + 1} UNION ALL SELECT n + 1 FROM g WHERE n < ${after + rows})
        SELECT n, ${random('n', 'c', 100_000)}, ${status('n')}, ${random('n', 'a', 500_000)} / 100, ${note('n')},
@@ -166,14 +184,16 @@ async function untilDumped(client: Connection, signal: AbortSignal): Promise<voi
 
 async function prepareLogFloors(
   client: Connection,
+  product: MysqlProduct,
   databaseUrl: string,
 ): Promise<(changes: number) => Promise<readonly Floor[]>> {
   await client.query('FLUSH LOGS'); // the change log begins with a file
-  const start = await logEnd(client);
+  const start = await logEnd(client, product);
   return async (changes) => {
-    const end = await logEnd(client);
-    const [command, ...first] = await mysqlTool('9', 'mysqlbinlog');
+    const end = await logEnd(client, product);
     const raw = await inProcess({ kind: 'binlog', databaseUrl, start, changes });
+    const [command, ...first] =
+      product === 'mysql' ? await mysqlTool('9', 'mysqlbinlog') : await mysqlTool('11.8', 'mariadb-binlog');
     const tool = await inProcess({ kind: 'mysqlbinlog', databaseUrl, start, end, command, first });
     return [
       { name: 'Binlog received', floorOf: 'catchup', events: changes, ...raw },
@@ -182,8 +202,8 @@ async function prepareLogFloors(
   };
 }
 
-async function logEnd(client: Connection): Promise<LogStart> {
-  const [row] = await rowsOf(client, 'SHOW BINARY LOG STATUS');
+async function logEnd(client: Connection, product: MysqlProduct): Promise<LogStart> {
+  const [row] = await rowsOf(client, product === 'mysql' ? 'SHOW BINARY LOG STATUS' : 'SHOW BINLOG STATUS');
   return { file: String(row?.['File']), pos: Number(row?.['Position']) };
 }
 

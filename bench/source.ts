@@ -3,7 +3,7 @@ import type { Floor } from './floors.ts';
 import { startMysqlSource } from './source-mysql.ts';
 import { startPostgresSource } from './source-postgres.ts';
 
-export type Product = 'postgres' | 'mysql';
+export type Product = 'postgres' | 'mysql' | 'mariadb';
 
 /** What of a source the contenders are told. */
 export interface SourceAddress {
@@ -62,9 +62,9 @@ export interface BenchSource extends AsyncDisposable {
   prepareLogFloors(): Promise<(changes: number) => Promise<readonly Floor[]>>;
 }
 
-/** A server of the benchmark's own, or the one that BENCH_POSTGRES_URL or BENCH_MYSQL_URL names. */
+/** A server of the benchmark's own, or the one that BENCH_POSTGRES_URL, BENCH_MYSQL_URL or BENCH_MARIADB_URL names. */
 export async function startSource(product: Product, identity: Identity): Promise<BenchSource> {
-  return product === 'postgres' ? startPostgresSource(identity) : startMysqlSource();
+  return product === 'postgres' ? startPostgresSource(identity) : startMysqlSource(product);
 }
 
 /** Deletes come one in ten. */

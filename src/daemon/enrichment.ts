@@ -79,7 +79,8 @@ export function enrichmentParts<P, S extends SourceInfo>(
   { desk, log }: { readonly desk: QueryDesk | null; readonly log: Log },
 ): EnrichmentParts<P, S> | null {
   const declared = splitOf(settings)?.own ?? null;
-  if (declared === null) return null;
+  if (declared === null || settings.enrich === null) return null;
+  const { join } = settings.enrich;
   return {
     replicas: (state) =>
       withMade(declared, { made: madeStatements(state).all, fresh: new Map() }, settings.name).replicas,
@@ -94,6 +95,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
           block,
           stateDir,
           joinedTables,
+          join,
           desk,
           topics: topicAccess(settings, { name: `${name}.enrich`, log }),
           registry: await registryAccess(settings, log),

@@ -4,6 +4,7 @@ import type { TurnTaking } from '../emitter/sink.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { BatchTraces } from '../observability/batch-traces.ts';
 import type { Log } from '../observability/log.ts';
+import { steadyNow } from '../observability/steady-clock.ts';
 import type { PipelineStatus } from '../observability/status.ts';
 import { runAttempt } from '../pipeline/attempt.ts';
 import { PipelineControl } from '../pipeline/control.ts';
@@ -48,6 +49,7 @@ export class PipelineTask {
       connector: settings.source.connector,
       progressTimeoutMs: PROGRESS_TIMEOUT_MS,
       now: Date.now,
+      steady: steadyNow,
     });
     this.#log = options.log.child({ pipeline: settings.name });
     this.finished = this.#run(options, AbortSignal.any([stop, this.#stop.signal]));

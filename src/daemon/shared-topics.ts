@@ -1,7 +1,7 @@
 /**
  * Statements over topics alone, shared by all instances that were started with the pipeline (enrich.shared): each
  * partition is a unit of its own, with a lease, a transactional id and a state topic as a pipeline has them, and the
- * fleet's advice says which instance had better have it (docs/decisions/0023).
+ * fleet's advice says which instance had better have it (docs/decisions/0024).
  */
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { Fleet } from '../emitter/sinks/kafka/fleet.ts';
@@ -12,7 +12,7 @@ import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Log } from '../observability/log.ts';
 import { PipelineControl } from '../pipeline/control.ts';
 import { PipelineMonitor } from '../pipeline/monitor.ts';
-import type { KafkaSettings, Settings } from '../settings/settings.ts';
+import type { JoinSettings, KafkaSettings, Settings } from '../settings/settings.ts';
 import { registryAccess, splitOf, topicAccess } from './enrichment.ts';
 import { kafkaOptions } from './sinks.ts';
 import { type Outcome, supervise } from './supervisor.ts';
@@ -26,6 +26,7 @@ interface Shared {
   readonly settings: Settings;
   readonly kafka: KafkaSettings;
   readonly declared: DeclaredEnrichment;
+  readonly join: JoinSettings;
   readonly options: SharedTopicsOptions;
 }
 
@@ -36,9 +37,10 @@ export function shareTopics(
   stop: AbortSignal,
 ): Promise<Outcome> | null {
   const declared = splitOf(settings)?.shared ?? null;
-  const { sink } = settings.emit;
-  if (declared === null || sink.kind !== 'kafka') return null;
-  return share({ settings, kafka: sink, declared, options }, stop);
+  const { enrich, emit } = settings;
+  const { sink } = emit;
+  if (declared === null || enrich === null || sink.kind !== 'kafka') return null;
+  return share({ settings, kafka: sink, declared, join: enrich.join, options }, stop);
 }
 
 async function share(shared: Shared, stop: AbortSignal): Promise<Outcome> {
@@ -109,7 +111,7 @@ interface Attempt {
 
 /** Again and again, as a pipeline's attempts are made. */
 function attempts(
-  { settings, declared, options }: Shared,
+  { settings, declared, join, options }: Shared,
   name: string,
   stop: AbortSignal,
   attempt: (statements: SharedStatements, attempt: Attempt) => Promise<'stopped' | 'complete'>,
@@ -122,7 +124,7 @@ function attempts(
     {
       attempt: async (signal) => {
         const registry = await registryAccess(settings, log);
-        const statements = { pipeline: settings.name, declared, registry, log };
+        const statements = { pipeline: settings.name, declared, registry, join, log };
         return attempt(statements, { signal, control, onCommit: () => monitor.progress++ });
       },
       control,

@@ -8,6 +8,7 @@ import { unreadableOf } from './row-images.ts';
 import type { Sink, SinkRecord, TopicHandle } from './sink.ts';
 import { topicFaultOf } from './topic-fault.ts';
 import type { Outbox } from './transforms/outbox.ts';
+import { steadyNow } from '../observability/steady-clock.ts';
 
 /** A topic that could not be had is asked for again, for messages of later batches. */
 const RETRY_MS = 10_000;
@@ -30,7 +31,7 @@ export class OutboxMessages {
   readonly #now: () => number;
   readonly #topics = new Map<string, TopicHandle | Refused>();
 
-  constructor(outbox: Outbox, sink: Sink, now: () => number = Date.now) {
+  constructor(outbox: Outbox, sink: Sink, now: () => number = steadyNow) {
     this.#outbox = outbox;
     this.#sink = sink;
     this.#now = now;

@@ -8,6 +8,7 @@ import { topicFaultOf } from './topic-fault.ts';
 import type { NamedSchema } from '../schema/registry/named-schema.ts';
 import { PAUSED_PREFIX } from '../state/checkpoint.ts';
 import { CATALOGUE, type Code } from '../errors/catalogue.ts';
+import { steadyNow } from '../observability/steady-clock.ts';
 
 /** Checkpoint key `paused/<schema>.<table>`. */
 interface PausedRecord {
@@ -62,7 +63,7 @@ export class PausedTables {
    */
   static async restore(
     state: ReadonlyMap<string, string>,
-    { refusals, misfits = [], now = Date.now }: RestoreOptions,
+    { refusals, misfits = [], now = steadyNow }: RestoreOptions,
   ): Promise<{ readonly tables: PausedTables; readonly resumed: readonly string[] }> {
     const tables = new PausedTables(refusals, now);
     const unfit = new Map(misfits.map(({ table, error }) => [table, error]));

@@ -27,6 +27,7 @@ import { EnrichmentStage } from './stage.ts';
 import { type JoinedTablesOptions, openTables } from './state/open-tables.ts';
 import { Timeline } from './timeline.ts';
 import { type TopicAccess, TopicQueries } from './topic-queries.ts';
+import type { JoinWaits } from './topic-task.ts';
 
 const SPOOL_BYTES = 64 * 1024 * 1024;
 
@@ -39,6 +40,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   /** Local state: the image of the joined tables, and transactions too large for memory. */
   readonly stateDir: string;
   readonly joinedTables: JoinedTablesOptions;
+  /** How events of topics wait for the tables they are joined with. */
+  readonly join: JoinWaits;
   /** For statements that read topics; null without Kafka. */
   readonly topics: TopicAccess | null;
   /** Null without a schema registry. */
@@ -147,6 +150,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
           plans,
           tables: program.topicTables,
           access,
+          join: options.join,
           registry,
           results,
           processing,
@@ -158,6 +162,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
     made,
     topics,
     access,
+    registry,
     trial: async (next, fresh, asked) => {
       const all = withMade(options.declared, { made: next.all, fresh }, pipeline);
       if (all.readsTopics && access === null) throw needsKafka(pipeline);

@@ -1,11 +1,13 @@
 /** Rows of a query's result → records of its topic. */
 import type { SinkRecord } from '../emitter/sink.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
 import { renderAvroSchema } from '../schema/avro-schema.ts';
 import { registeredPrefix } from '../schema/registry/record-prefix.ts';
 import type { SqlColumn } from './captured-source.ts';
 import type { Sinkable } from './catalog.ts';
 import { avroSchema } from './formats/avro-writer.ts';
-import { partWriter, type PartOptions, type WritePart, type WrittenColumn } from './formats/part-writer.ts';
+import type { Format } from './formats/format.ts';
+import { partWriter, type WritePart, type WrittenColumn } from './formats/part-writer.ts';
 import type { SchemaWriter } from './formats/registry-access.ts';
 import type { SqlValue } from './sql/value.ts';
 import type { Spelling } from './value-json.ts';
@@ -16,42 +18,64 @@ export interface RecordForm extends Omit<Sinkable, 'timestamp' | 'onError' | 'wi
   readonly timestamp?: Sinkable['timestamp'];
 }
 
-/** Registers the schemas of the topic's records where they have any. `schemas` is null without a registry. */
+/**
+ * Registers the schemas of the topic's records where they have any. `schemas` is null without a registry. Throws
+ * `enrich.schema-refused`, `registry.…`.
+ */
 export async function recordWriter(
   columns: readonly SqlColumn[],
-  sink: RecordForm,
+  form: RecordForm,
   schemas: SchemaWriter | null,
 ): Promise<RecordWriter> {
-  const spelling = spellingOf(sink);
-  const written = (key: boolean): readonly WrittenColumn[] => writtenColumns(columns, sink, key);
-  const options = async (part: 'key' | 'value'): Promise<PartOptions> => {
-    const format = part === 'key' ? sink.keyFormat : sink.valueFormat;
-    const own = written(part === 'key');
-    const bare = part === 'key' ? own.length === 1 : !sink.wrapSingleValue && own.length === 1;
-    let prefix: Uint8Array | null = null;
-    if (format === 'AVRO' && own.length > 0) {
-      if (schemas === null) throw new TypeError('AVRO needs a registry.');
-      const name = sink.schemaNames[part];
-      const text = renderAvroSchema(avroSchema(own, { name, bare, spelling }));
-      prefix = registeredPrefix(
-        await schemas.id({ topic: sink.topic, part }, { type: 'AVRO', text, references: [], name }),
-      );
-    }
-    return {
-      format: own.length === 0 && part === 'key' ? 'NONE' : format,
-      delimiter: sink.delimiter,
-      bare,
-      spelling,
-      prefix,
-    };
-  };
-  const [key, value] = [await options('key'), await options('value')];
-  return new RecordWriter(sink.timestamp ?? null, {
-    key: partWriter(written(true), key),
-    /** A record without key columns that are set has no key. */
-    keyIndex: written(true).length === 1 ? (written(true)[0]?.index ?? null) : null,
-    value: partWriter(written(false), value),
+  const keys = writtenColumns(columns, form, true);
+  const values = writtenColumns(columns, form, false);
+  const [only] = keys;
+  const key: PartForm =
+    only === undefined
+      ? { part: 'key', format: 'NONE', bare: false }
+      : { part: 'key', format: form.keyFormat, bare: keys.length === 1 };
+  const bare = !form.wrapSingleValue && values.length === 1;
+  const value: PartForm = { part: 'value', format: form.valueFormat, bare };
+  return new RecordWriter(form.timestamp ?? null, {
+    key: await writerOf(keys, key, { form, schemas }),
+    keyIndex: key.bare ? (only?.index ?? null) : null,
+    value: await writerOf(values, value, { form, schemas }),
   });
+}
+
+interface PartForm {
+  readonly part: 'key' | 'value';
+  readonly format: Format;
+  readonly bare: boolean;
+}
+
+async function writerOf(
+  columns: readonly WrittenColumn[],
+  { part, format, bare }: PartForm,
+  { form, schemas }: { readonly form: RecordForm; readonly schemas: SchemaWriter | null },
+): Promise<WritePart> {
+  const { topic, delimiter, schemaNames } = form;
+  const spelling = spellingOf(form);
+  const options = { format, delimiter, bare, spelling };
+  if (format !== 'AVRO') return partWriter(columns, { ...options, prefix: null });
+  if (schemas === null) throw new TypeError('AVRO needs a registry.');
+  const name = schemaNames[part];
+  const text = renderAvroSchema(avroSchema(columns, { name, bare, spelling }));
+  const schema = { type: 'AVRO', text, references: [], name } as const;
+  const id = await schemas.id({ topic, part }, schema).catch((error: unknown) => {
+    throw refusedSchema(topic, error);
+  });
+  return partWriter(columns, { ...options, prefix: registeredPrefix(id) });
+}
+
+/** What is a table's matter elsewhere is a statement's here. */
+function refusedSchema(topic: string, error: unknown): unknown {
+  if (!(error instanceof HeadwaterError) || !error.code.startsWith('schema.')) return error;
+  return new HeadwaterError(
+    'enrich.schema-refused',
+    `The results of a statement cannot be written to ${topic}: ${error.message}`,
+    { details: { ...error.details, topic }, cause: error },
+  );
 }
 
 function spellingOf({ fieldCase }: RecordForm): Spelling {

@@ -1,4 +1,4 @@
-/** What a SELECT of a query that runs for ever may hold, and what its result is keyed by. */
+/** What the clauses of a persistent query's SELECT mean together, and how its columns are written. */
 import type { JoinPlan } from './join-plan.ts';
 import type { KeyRule, OutputColumn } from './projection.ts';
 import type { Select } from './sql/ast.ts';
@@ -6,6 +6,7 @@ import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
 import { typeText } from './sql/sql-type.ts';
 import { nameText } from './sql/words.ts';
 
+/** What becomes the key of a query's rows. */
 export function keyRule(select: Select, joins: readonly JoinPlan[], source: SourceText): KeyRule {
   const { partitionBy } = select;
   if (partitionBy !== null) {
@@ -21,7 +22,7 @@ export function keyRule(select: Select, joins: readonly JoinPlan[], source: Sour
   return { kind: 'join', left, right, value };
 }
 
-/** What no query that runs for ever can have, or not in this version. */
+/** Throws for clauses that do not go together, or not in a query that runs for ever. */
 export function refuseLater(source: SourceText, select: Select): void {
   const { groupBy, window, having, partitionBy, emit, limit, at } = select;
   if (groupBy === null && window !== null) throw sqlError(source, window.at, 'WINDOW belongs to GROUP BY');

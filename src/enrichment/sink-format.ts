@@ -58,7 +58,7 @@ export function sinkFormat(properties: Properties, statement: SinkStatement): Si
     timestamp: timestampColumn(properties, columns),
     onError: properties.choice('ON_ERROR', ['LOG', 'STOP', 'DLQ']) ?? 'LOG',
     wish: {
-      partitions: properties.count('PARTITIONS'),
+      partitions: properties.count('PARTITIONS') ?? partitionsOf(from),
       replicas: properties.count('REPLICAS'),
       config: topicConfig(properties),
     },
@@ -68,6 +68,12 @@ export function sinkFormat(properties: Properties, statement: SinkStatement): Si
 /** Null for a captured table: its rows come from the log. */
 export function formatsOf(source: Source): Pick<Sinkable, 'keyFormat' | 'valueFormat' | 'delimiter'> | null {
   return source.topic ?? (source.kind === 'STREAM' ? source.sink : (source.result?.sink ?? null));
+}
+
+/** As far as statements say it. */
+function partitionsOf(source: Source): number | null {
+  const stream = source.kind === 'STREAM' ? source : source.result;
+  return stream?.topic?.create?.partitions ?? stream?.sink?.wish.partitions ?? null;
 }
 
 /** Where the statement does not say. KAFKA holds one column only, and NONE none. */

@@ -229,6 +229,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
             processing,
             taps: this.#taps(),
           });
+    const { topics } = options;
+    if (topics !== null) topics.live = this.#live;
     this.#leave = this.#live === null ? null : (desk?.enter(this.#live) ?? null);
   }
 
@@ -295,12 +297,12 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   committing(): void {
     this.#options.image.committing();
-    this.#live?.committing();
+    this.#live?.committing('log');
   }
 
   committed(): void {
     this.#options.image.committed();
-    this.#live?.committed();
+    this.#live?.committed('log');
   }
 
   async snapshotRead(tables: ReadonlySet<string>): Promise<void> {
@@ -328,7 +330,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   async #read(missing: readonly Replica[], source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
     const { log, codec } = this.#options;
-    await using view = await source.openOwnView({ parallelism: 1 }, signal);
+    const tables = missing.map(({ captured }) => captured.id);
+    await using view = await source.openOwnView({ parallelism: 1, tables }, signal);
     for (const replica of missing) {
       const { captured } = replica;
       const table = tableName(captured.id);

@@ -8,7 +8,7 @@
  * | `enrich-input/<query>/<partition>` | `{topic, offset}`: where the query goes on |
  * | `enrich-input-table/<table>/<partition>` | `{topic, offset}`: which state of a topic's table the queries have come to |
  */
-import type { Sink, SinkRecord, TurnTaking } from '../emitter/sink.ts';
+import type { Sink, SinkRecord, TopicHandle, TurnTaking } from '../emitter/sink.ts';
 import type { TopicAdmin } from '../emitter/topic-admin.ts';
 import type { TopicReader } from '../emitter/topic-reader.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
@@ -22,6 +22,7 @@ import type { SqlColumn } from './captured-source.ts';
 import { type RecordForm, recordWriter, type RecordWriter } from './record-writer.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
+import type { LiveQueries } from './queries/live-queries.ts';
 import type { ResultTable } from './queries/result-table.ts';
 import type { EventReader } from './query.ts';
 import type { StreamSource } from './catalog.ts';
@@ -29,7 +30,7 @@ import type { StreamEvent } from './event.ts';
 import { forgottenTables, openOutputs, type Outputs, StreamQueries } from './stream-queries.ts';
 import type { TableTimes, TimeCursor } from './timeline.ts';
 import type { TopicSource } from './topic-source.ts';
-import { TopicTask } from './topic-task.ts';
+import { type JoinWaits, TopicTask } from './topic-task.ts';
 import { JoinedTimes } from './topics/joined-times.ts';
 import { TableTask } from './topics/table-task.ts';
 import type { TopicTable } from './topics/topic-table.ts';
@@ -39,7 +40,6 @@ const INPUT_PREFIX = 'enrich-input/';
 const TABLE_PREFIX = 'enrich-input-table/';
 /** Under load, what arrives meanwhile is committed together. */
 const COMMIT_MS = 50;
-const MAX_WAIT_MS = 1_000;
 
 /** Kafka, as queries over topics need it. */
 export interface TopicAccess {
@@ -56,6 +56,7 @@ export interface TopicQueriesOptions {
   /** Tables that topics hold. */
   readonly tables: readonly TopicTable[];
   readonly access: TopicAccess;
+  readonly join: JoinWaits;
   /** Null without a schema registry. */
   readonly registry: RegistryAccess | null;
   /** Rows of the tables that they make, for clients that ask. */
@@ -95,6 +96,10 @@ export class TopicQueries implements AsyncDisposable {
   #inputs: readonly RunningInput[] = [];
   #tables: readonly TableTask[] = [];
   #committing: Promise<void> | null = null;
+  /** Topics that clients insert into. */
+  readonly #inserted = new Map<string, Promise<TopicHandle>>();
+  /** Queries of clients, which see what commits have made durable. */
+  live: Pick<LiveQueries, 'committing' | 'committed'> | null = null;
   /** Who waits for what they have inserted. */
   #inserting: { readonly done: () => void; readonly fail: (error: unknown) => void }[] = [];
   #committedAt = -Infinity;
@@ -135,7 +140,9 @@ export class TopicQueries implements AsyncDisposable {
     await Promise.race([this.#open, this.failed]);
     const sink = this.#sink;
     if (sink === null || this.#closing.signal.aborted) throw stopping();
-    const handle = await sink.topic(topic, 'table');
+    let opening = this.#inserted.get(topic);
+    if (opening === undefined) this.#inserted.set(topic, (opening = sink.topic(topic, 'table')));
+    const handle = await opening;
     for (const record of records) sink.append(handle, record);
     const durable = new Promise<void>((done, fail) => this.#inserting.push({ done, fail }));
     this.#dirty = true;
@@ -164,7 +171,7 @@ export class TopicQueries implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const { access, plans, results, processing, registry, log } = this.#options;
+    const { access, join, plans, results, processing, registry, log } = this.#options;
     await using resources = new AsyncDisposableStack();
     const sink = resources.use(await access.openSink(signal));
     sink.failed.catch((error: unknown) => {
@@ -211,7 +218,7 @@ export class TopicQueries implements AsyncDisposable {
           processing,
           deadLetters: outputs.get(plan.target)?.deadLetters ?? null,
           times: this.#timesOf(reached, tables),
-          maxWaitMs: MAX_WAIT_MS,
+          ...join,
           outputs: written,
           onProgress: (idle) => this.#progress(idle),
           onEvent: first ? (event) => this.#tell(plan.input, event) : null,
@@ -258,7 +265,7 @@ export class TopicQueries implements AsyncDisposable {
     return Promise.all(
       tables.map(async (table) => {
         const reader = resources.use(await access.openReader(!table.source.partitioned));
-        const task = new TableTask({ table, reader, schemas, processing, maxWaitMs: MAX_WAIT_MS, log });
+        const task = new TableTask({ table, reader, schemas, processing, log });
         const place = TABLE_PREFIX + checkpointName(table.name);
         const stored = (partition: number): number | null =>
           storedOffset(known.get(`${place}/${partition}`), table.source.topic);
@@ -296,12 +303,14 @@ export class TopicQueries implements AsyncDisposable {
       return;
     this.#dirty = false;
     this.#committedAt = performance.now();
+    this.live?.committing('topics');
     failpoint('before-commit');
     const inserting = this.#inserting;
     this.#inserting = [];
     this.#committing = this.#sink.commit(this.#state(new Map())).then(
       () => {
         this.#committing = null;
+        this.live?.committed('topics');
         this.#options.onCommit?.();
         for (const { done } of inserting) done();
         failpoint('after-commit');

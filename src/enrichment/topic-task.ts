@@ -26,20 +26,26 @@ interface Refused {
   readonly record: TopicRecord;
 }
 
-export interface TopicTaskOptions {
+/** How an event waits for the tables that it is joined with. */
+export interface JoinWaits {
+  /** The tables have to have been read so many ms beyond the event's time. */
+  readonly skewMs: number;
+  /** ms; Infinity: for as long as it takes. */
+  readonly maxWaitMs: number;
+}
+
+export interface TopicTaskOptions extends JoinWaits {
   readonly plan: QueryPlan;
   readonly source: TopicSource;
   readonly schemas: ReadSchemas;
   readonly query: Query;
   readonly reader: TopicReader;
-  readonly sink: Sink;
+  readonly sink: Pick<Sink, 'ready'>;
   readonly processing: ProcessingLog;
   /** Null where nobody asks for them. */
   readonly deadLetters: DeadLetters | null;
   /** Null where no table is joined. */
   readonly times: JoinedTimes | null;
-  /** How long an event waits for its tables at most, ms. */
-  readonly maxWaitMs: number;
   /** Results on which the position of the tables is noted. */
   readonly outputs: readonly OutputStream[];
   /** Of each event, for clients that read along. */
@@ -62,7 +68,7 @@ export class TopicTask {
     this.#options = options;
     this.#records = new RecordRows(options.source, options.schemas);
     const pause = (partition: number, paused: boolean): void => options.reader.pause(partition, paused);
-    this.#merge = new TimeMerge({ maxWaitMs: options.maxWaitMs, pause }, offsets);
+    this.#merge = new TimeMerge(pause, offsets);
     this.#ends = ends;
     this.caughtUp = new Promise((resolve) => (this.#reached = resolve));
   }
@@ -119,8 +125,8 @@ export class TopicTask {
 
   /** Whether all that was committed in the tables up to the event has been read, or was waited for long enough. */
   #known({ timeMs, arrived }: Waiting<unknown>): boolean {
-    const { times, maxWaitMs } = this.#options;
-    if (times === null || times.horizon >= timeMs) return true;
+    const { times, skewMs, maxWaitMs } = this.#options;
+    if (times === null || times.horizon >= timeMs + skewMs) return true;
     return times.live && performance.now() - arrived >= maxWaitMs;
   }
 

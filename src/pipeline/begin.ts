@@ -15,6 +15,7 @@ import { Committer, type DurableCommit } from './committer.ts';
 import { startPoint, type StartPoint } from './start-point.ts';
 import { TableBoard } from './table-board.ts';
 import { noteDeadLetter, type Owned } from './take-over.ts';
+import { steadyNow } from '../observability/steady-clock.ts';
 
 /** Progress without records is made durable this often. */
 const IDLE_COMMIT_MS = 5_000;
@@ -211,7 +212,7 @@ function createCommitter<P, S extends SourceInfo>(
     if (parts.traces === null || commit.rows === 0) return;
     const { position, commitTimeUs, rows, since, begunAt } = commit;
     const sourceCommitAt = commitTimeUs === null ? null : commitTimeUs / 1000;
-    const span = { rows, since, begunAt, endedAt: Date.now(), sourceCommitAt, failure };
+    const span = { rows, since, begunAt, endedAt: steadyNow(), sourceCommitAt, failure };
     parts.traces.trace({ pipeline: parts.name, position: JSON.stringify(codec.encode(position)), ...span });
   };
   return new Committer<P>(
@@ -223,7 +224,7 @@ function createCommitter<P, S extends SourceInfo>(
       maxRows: parts.maxTransactionRows,
       maxMs: parts.maxTransactionMs,
       idleMs: IDLE_COMMIT_MS,
-      now: Date.now,
+      now: steadyNow,
       onFailure: (error, commit) => {
         traced(commit, asHeadwaterError(error));
         ending.fail(error);

@@ -79,7 +79,7 @@ function createPump<P, S extends SourceInfo>(
         ({ batch } = absorbed);
         counts.records += absorbed.records;
       }
-      const beats = heartbeat(Date.now());
+      const beats = heartbeat(performance.now());
       const state = emitter.takeState();
       if (state !== undefined) committer.note(state);
       committer.add(batch, counts.records + beats);
@@ -96,11 +96,11 @@ function createPump<P, S extends SourceInfo>(
 
 /** The reader reports progress at least every few seconds, so no timer of its own is needed. */
 function heartbeats(emitter: Emitter, everyMs: number | null): (now: number) => number {
-  let next = everyMs === null ? Infinity : Date.now() + everyMs;
+  let next = everyMs === null ? Infinity : performance.now() + everyMs;
   return (now) => {
     if (now < next) return 0;
     next = now + everyMs!;
-    emitter.heartbeat(now);
+    emitter.heartbeat(Date.now());
     return 1;
   };
 }

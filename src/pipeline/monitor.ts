@@ -68,6 +68,7 @@ export class PipelineMonitor {
   retryAt: number | null = null;
   attempts = 0;
   readonly #now: () => number;
+  readonly #steady: () => number;
   readonly #progressTimeoutMs: number;
   readonly #recent: RecentRing;
   #state: PipelineState = 'starting';
@@ -91,11 +92,15 @@ export class PipelineMonitor {
     readonly name: string;
     readonly connector: string;
     readonly progressTimeoutMs: number;
+    /** The wall clock's: what people are told. */
     readonly now: () => number;
+    /** Of a clock that nobody sets, for what is measured; `now` unless given. */
+    readonly steady?: () => number;
   }) {
     this.name = options.name;
     this.connector = options.connector;
     this.#now = options.now;
+    this.#steady = options.steady ?? options.now;
     this.#progressTimeoutMs = options.progressTimeoutMs;
     this.#since = options.now();
     this.#recent = new RecentRing(this.#since);
@@ -221,14 +226,14 @@ export class PipelineMonitor {
     this.sourceHead = head;
     this.caughtUp = !ahead;
     if (!ahead) this.#behindSince = null;
-    else this.#behindSince ??= this.#now();
+    else this.#behindSince ??= this.#steady();
     this.#sampleRate();
     const now = this.#now();
     this.#recent.lag(this.#lagMs(now), now);
   }
 
   #sampleRate(): void {
-    const now = this.#now();
+    const now = this.#steady();
     this.#rate.push({ at: now, records: this.counters.records });
     while (this.#rate.length > 2 && this.#rate[0]!.at < now - RATE_WINDOW_MS) this.#rate.shift();
   }
@@ -236,7 +241,7 @@ export class PipelineMonitor {
   #eventsPerSecond(): number {
     const first = this.#rate[0];
     if (first === undefined) return 0;
-    const seconds = (this.#now() - first.at) / 1000;
+    const seconds = (this.#steady() - first.at) / 1000;
     return seconds <= 0 ? 0 : Math.round((this.counters.records - first.records) / seconds);
   }
 
@@ -269,7 +274,7 @@ export class PipelineMonitor {
       headroomMs: this.retentionMs === null || lagMs === null ? null : this.retentionMs - lagMs,
       lagMs,
       caughtUp: this.caughtUp,
-      progressing: this.#behindSince === null || now - this.#behindSince < this.#progressTimeoutMs,
+      progressing: this.#behindSince === null || this.#steady() - this.#behindSince < this.#progressTimeoutMs,
       lastDeliveryAt: this.#lastDeliveryAt === null ? null : new Date(this.#lastDeliveryAt).toISOString(),
       counters: { ...this.counters },
       eventsPerSecond: this.#eventsPerSecond(),

@@ -197,7 +197,16 @@ async function resolveEnrich({ enrich }: FileShape, context: ResolveContext): Pr
       }
     }),
   );
-  return { texts, dialect: enrich.dialect, shared: enrich.shared };
+  const { skew, max_wait: maxWait } = enrich.join;
+  return {
+    texts,
+    dialect: enrich.dialect,
+    shared: enrich.shared,
+    join: {
+      skewMs: durationInMs(skew),
+      maxWaitMs: maxWait === 'unlimited' ? Infinity : durationInMs(maxWait),
+    },
+  };
 }
 
 /** The same at every start, different for other names, and above the small numbers that people give to replicas. */

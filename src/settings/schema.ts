@@ -331,6 +331,21 @@ export const FILE_SCHEMA = block({
       .describe(
         'friendly lets pass, with a warning, what slides and older versions show; ksqldb refuses it.',
       ),
+    join: block({
+      skew: duration(0)
+        .default('0ms')
+        .describe(
+          'By how much the clock of who writes a topic may be ahead of that of the tables’ source: an event is joined with the tables as of its time when the database’s log, or the tables’ topics, have been read this much further.',
+        ),
+      max_wait: z
+        .union([z.literal('unlimited'), duration(0)])
+        .default('1s')
+        .describe(
+          'How long an event of a topic waits at most until the database’s log, or the tables’ topics, have been read up to its time; 0ms joins with what is there; unlimited.',
+        ),
+    })
+      .prefault({})
+      .describe('Events of topics joined with tables.'),
   })
     .optional()
     .describe('Streams joined with captured tables, in SQL.'),

@@ -44,6 +44,14 @@ export interface EnrichSettings {
   readonly dialect: 'friendly' | 'ksqldb';
   /** Queries over topics alone are shared by all instances. */
   readonly shared: boolean;
+  readonly join: JoinSettings;
+}
+
+/** Of events of topics with the tables they are joined with. */
+export interface JoinSettings {
+  readonly skewMs: number;
+  /** Infinity: for as long as it takes. */
+  readonly maxWaitMs: number;
 }
 
 export interface SourceSettings {

@@ -27,6 +27,8 @@ const REREAD_MS = 5;
 const MAX_REREAD_MS = 500;
 /** Rows owed that are read at once; so many do not wait for the rest of their table. */
 const OWED_AT_ONCE = 1_000;
+/** Of a table none of whose rows has been seen. */
+const UNKNOWN_ROW_BYTES = 16 * 1024;
 /** The ledger holds them all, and goes out with every commit. A table with more begins again. */
 const MAX_OWED = 5_000;
 /** A table that was locked is left alone for so long; meanwhile others are read. */
@@ -69,6 +71,8 @@ export class ChunkWindows<P, S extends SourceInfo> {
   /** When a table that was found locked is tried again, performance.now(). */
   readonly #lockedUntil = new Map<TableSnapshot, number>();
   readonly #planning = new Set<TableSnapshot>();
+  /** As measured in the table's last window. */
+  readonly #rowBytes = new Map<TableSnapshot, number>();
 
   constructor(options: ChunkWindowsOptions<P, S>, unseen: readonly string[]) {
     this.#options = options;
@@ -175,7 +179,7 @@ export class ChunkWindows<P, S extends SourceInfo> {
     const ledger = table.ledger!;
     const part: WindowPart =
       chunk === 'owed'
-        ? { kind: 'owed', keys: [...ledger.owed].slice(0, OWED_AT_ONCE) }
+        ? { kind: 'owed', keys: [...ledger.owed].slice(0, this.#owedAtOnce(table)) }
         : { kind: 'chunk', index: chunk, range: ledger.remaining(chunk)! };
     const window = new Window<P, S>({
       table,
@@ -278,6 +282,7 @@ export class ChunkWindows<P, S extends SourceInfo> {
       return;
     }
     // Only the last batch may be committed: with it goes the ledger that knows of them all.
+    if (bytes > 0) this.#rowBytes.set(table, bytes / window.chunk!.rows.length);
     const first = ledger.rows === 0;
     let at = 0;
     for (; rows.length - at > BATCH_ROWS; at += BATCH_ROWS) {
@@ -326,6 +331,12 @@ export class ChunkWindows<P, S extends SourceInfo> {
     for (const key of keys) {
       if (key !== undefined && window.settles(key)) window.table.ledger!.settle(key);
     }
+  }
+
+  /** As many as a chunk would have, by the size of rows delivered before. */
+  #owedAtOnce(table: TableSnapshot): number {
+    const rowBytes = this.#rowBytes.get(table) ?? UNKNOWN_ROW_BYTES;
+    return Math.max(1, Math.min(OWED_AT_ONCE, Math.floor(LIMIT.maxBytes / rowBytes)));
   }
 
   /** Rows that are owed are read behind the chunks, which bring most of them, or when there are many. */

@@ -94,7 +94,7 @@ export function changesByKey(
 }
 
 /** `u 1 2 1 3`: the operation, and columns of the row before and after. */
-function changeText({ op, before, after }: PolledRow, columns: readonly string[]): string {
+export function changeText({ op, before, after }: PolledRow, columns: readonly string[]): string {
   const cells = [before, after].flatMap((row) => columns.map((column) => row?.[column] ?? '-'));
   return [op, ...cells.map((cell) => (typeof cell === 'string' ? cell : JSON.stringify(cell)))].join(' ');
 }

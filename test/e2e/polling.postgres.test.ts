@@ -7,6 +7,7 @@ import { Headwater, headwater, logLines, type Workspace, workspace } from './hea
 import {
   caughtUp,
   changesByKey,
+  changeText,
   delivered,
   polledPipeline,
   type PolledRow,
@@ -158,6 +159,35 @@ describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
       ['r', 1],
       ['u', 2],
     ]);
+  });
+
+  it('polls by itself what is a view, and leaves the log alone where a name is nowhere', async () => {
+    await using database = await testDatabase(version);
+    await database.query(`CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL); INSERT INTO t VALUES (1, 1), (2, -1);
+      CREATE VIEW above AS SELECT id, v FROM t WHERE v > 0`);
+    const polled = await polledPipeline(files, {
+      url: database.url,
+      mode: 'auto',
+      tables: ['public.above'],
+      poll: '{ every: 100ms, tables: { public.above: { key: id } } }',
+    });
+    await caughtUp(polled);
+    await database.query('UPDATE t SET v = 2 WHERE id = 2');
+    const told = logLines(await caughtUp(polled)).flatMap(({ mode }) => (mode === undefined ? [] : [mode]));
+    expect(told).toEqual(['poll']);
+    expect((await polledRows(polled)).map((row) => changeText(row, ['id', 'v']))).toEqual([
+      'r - - 1 1',
+      'u - - 2 2',
+    ]);
+    const nowhere = await polledPipeline(files, {
+      url: database.url,
+      mode: 'auto',
+      tables: ['public.nowhere'],
+      poll: '{ every: 100ms }',
+    });
+    const { exit, stderr } = await headwater(['run', '--until-caught-up', nowhere.file]);
+    expect(exit).toBe(2);
+    expect(logLines(stderr).map(({ mode }) => mode)).not.toContain('poll');
   });
 
   it('polls by itself where the log cannot be read, and goes over to it when it can', async () => {

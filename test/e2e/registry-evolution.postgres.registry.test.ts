@@ -68,6 +68,74 @@ test('each change has the schema of its own position, of DDL within a transactio
   });
 });
 
+test('a table that is changed in every way while it runs: each record by the schema of its own time', async () => {
+  await using database = await testDatabase();
+  const registry = await testRegistry();
+  await using work = await workspace();
+  await database.query(
+    `CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, b text); INSERT INTO t VALUES (0, 0, 'zero')`,
+  );
+  const topic = `${registry.prefix}.public.t`;
+  const file = await work.write(
+    'shop.yaml',
+    pipelineFile({
+      name: registry.prefix,
+      url: database.url,
+      tables: ['public.t'],
+      path: work.path('out'),
+      emit: ['format: avro', `registry: { url: ${registry.url} }`],
+    }),
+  );
+  await using daemon = new Headwater(['run', file]);
+  const steps: readonly (readonly [sql: string, key: object, after: object])[] = [
+    [`INSERT INTO t VALUES (1, 1, 'one')`, { id: 1 }, { id: 1, a: 1, b: 'one' }],
+    [
+      `ALTER TABLE t ALTER a TYPE bigint; INSERT INTO t VALUES (2, 5000000000, 'two')`,
+      { id: 2 },
+      { id: 2, a: 5_000_000_000, b: 'two' },
+    ],
+    [
+      `ALTER TABLE t ALTER a DROP NOT NULL; INSERT INTO t VALUES (3, NULL, NULL)`,
+      { id: 3 },
+      { id: 3, a: null, b: null },
+    ],
+    [
+      `UPDATE t SET b = '' WHERE b IS NULL;
+       ALTER TABLE t ALTER a SET DEFAULT 9, ALTER b SET NOT NULL;
+       INSERT INTO t (id, b) VALUES (4, 'four')`,
+      { id: 4 },
+      { id: 4, a: 9, b: 'four' },
+    ],
+    [
+      `ALTER TABLE t ADD COLUMN c int NOT NULL DEFAULT 7, DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (id, c);
+       INSERT INTO t VALUES (5, 5, 'five', 8)`,
+      { id: 5, c: 8 },
+      { id: 5, a: 5, b: 'five', c: 8 },
+    ],
+    [
+      `ALTER TABLE t RENAME b TO d; ALTER TABLE t DROP a; INSERT INTO t VALUES (6, 'six', 6)`,
+      { id: 6, c: 6 },
+      { id: 6, d: 'six', c: 6 },
+    ],
+  ];
+  let events = 1;
+  await daemon.until(({ tables }) => (tables[0]?.events ?? 0) >= events);
+  for (const [sql] of steps) {
+    events += sql.startsWith('UPDATE') ? 2 : 1;
+    await database.query(sql);
+    await daemon.until(({ tables }) => (tables[0]?.events ?? 0) >= events);
+  }
+  expect((await daemon.stop()).exit).toBe(0);
+  const inserted = (await registeredRecords(work.path('out'), registry)).filter(
+    ({ value }) => value?.['op'] === 'c',
+  );
+  expect(inserted.map((record) => [record.topic, record.key, record.value?.['after']])).toEqual(
+    steps.map(([, key, after]) => [topic, key, after]),
+  );
+  // Of the key there are two versions: the second came with the column that joined it.
+  expect(await registry.ask(`/subjects/${topic}-key/versions`)).toEqual([1, 2]);
+});
+
 test('a table that changes incompatibly waits alone, and is read anew when its schema is accepted', async () => {
   await using database = await testDatabase();
   const registry = await testRegistry();

@@ -47,7 +47,7 @@ function settings(sql: string): string {
       `enrich: { sql: [${JSON.stringify(SQL)}] }`,
     ],
   });
-  return text.replace(/^http: .*$/m, `http: { listen: "127.0.0.1:0", sql: "${sql}" }`);
+  return text.replace(/^http: .*$/m, `http: { listen: "127.0.0.1:0", sql: "${sql}", sql_changes: open }`);
 }
 
 async function move(location: string): Promise<void> {
@@ -176,11 +176,16 @@ describe('a running daemon', () => {
         'client = KSQLdbClient(sys.argv[1])',
         'print(json.dumps(client.ksql("SHOW TABLES;")[0]["tables"][-1]["name"]))',
         'print(json.dumps(client.query_sync(sys.argv[2])[1:]))',
+        `made = client.ksql("CREATE STREAM YORK AS SELECT PERSON, LOCATION FROM MOVEMENTS WHERE LOCATION = 'York';")`,
+        'print(made[0]["commandStatus"]["status"], made[0]["commandStatus"]["queryId"])',
+        'print(client.ksql("TERMINATE " + made[0]["commandStatus"]["queryId"] + "; DROP STREAM YORK;")[1]["commandStatus"]["message"])',
       ].join('\n');
       const { stdout } = await run('python3', ['-c', program, base, `${ROBIN};`], {
         env: { ...process.env, PYTHONPATH: packages },
       });
-      expect(stdout).toBe('"PERSON_MOVEMENTS"\n[[5, 4]]\n');
+      expect(stdout).toBe(
+        '"PERSON_MOVEMENTS"\n[[5, 4]]\nSUCCESS CSAS_YORK_3\nSource `YORK` (topic: YORK) was dropped.\n',
+      );
     },
   );
 });

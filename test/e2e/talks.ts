@@ -81,10 +81,12 @@ export class Talks implements AsyncDisposable {
   async #up(): Promise<void> {
     const { host, port } = await this.#daemon.line(({ msg }) => msg === 'SQL interface is up');
     this.#base = `http://${String(host)}:${String(port)}`;
-    await this.until(
-      async () => (await this.#post('/chc/ready', null)).status === 200,
-      'the daemon is ready',
-    );
+    const isReady = (): Promise<boolean> =>
+      this.#post('/chc/ready', null).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    await this.until(isReady, 'the daemon is ready');
   }
 
   /** As a crash leaves it, and up again. */
@@ -104,15 +106,20 @@ export class Talks implements AsyncDisposable {
 
   /** The rows of a query that ends. */
   async query(sql: string): Promise<readonly unknown[]> {
-    const response = await this.#post('/query-stream', { sql }, { accept: 'application/json' });
+    const response = await this.#ready(() =>
+      this.#post('/query-stream', { sql }, { accept: 'application/json' }),
+    );
     const body: unknown = await response.json();
     if (response.status !== 200) throw new Error(JSON.stringify(body));
     return (body as readonly unknown[]).slice(1);
   }
 
   /** Begins a query that goes on, and answers when it has begun; its pieces are there when it has ended. */
-  async follow(ksql: string): Promise<{ readonly pieces: Promise<readonly unknown[]> }> {
-    const response = await this.#post('/query', { ksql });
+  async follow(
+    ksql: string,
+    streamsProperties: object = {},
+  ): Promise<{ readonly pieces: Promise<readonly unknown[]> }> {
+    const response = await this.#ready(() => this.#post('/query', { ksql, streamsProperties }));
     const reader = response.body!.getReader();
     const decoder = new TextDecoder();
     let text = decoder.decode((await reader.read()).value);
@@ -176,6 +183,18 @@ export class Talks implements AsyncDisposable {
       if (Date.now() > deadline) throw new Error(`waited for a minute, and it is not so: ${what}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+  }
+
+  /** Asks again while the table is not there yet, as it is told to. */
+  async #ready(ask: () => Promise<Response>): Promise<Response> {
+    let response = await ask();
+    await this.until(async () => {
+      if (response.status !== 503) return true;
+      await response.text();
+      response = await ask();
+      return response.status !== 503;
+    }, 'the table can be asked');
+    return response;
   }
 
   #post(path: string, body: object | string | null, headers: Record<string, string> = {}): Promise<Response> {
@@ -357,6 +376,23 @@ async function widgets(talks: Talks): Promise<void> {
     },
   ]);
   expect((await talks.read('WIDGETS_RED', 3)).map(({ ID }) => ID)).toEqual([2, 3, 4]);
+  // What the topics hold: up to now, and further on.
+  expect(await talks.query(`SELECT id, colour FROM widgets WHERE id < 3;`)).toEqual([
+    [1, 'BLUE'],
+    [2, 'RED'],
+  ]);
+  expect(await talks.query('SELECT * FROM widgets_red LIMIT 2;')).toEqual([
+    [2, 'RED'],
+    [3, 'RED'],
+  ]);
+  expect(
+    await talks.query('SELECT colour, COUNT(*) AS n FROM widgets GROUP BY colour HAVING n > 1;'),
+  ).toEqual([['RED', 3]]);
+  const all = await talks.follow(`SELECT id FROM widgets_red EMIT CHANGES LIMIT 4;`, {
+    'auto.offset.reset': 'earliest',
+  });
+  await talks.ksql(`INSERT INTO widgets VALUES (7, 'RED');`);
+  expect((await all.pieces).slice(0, 4)).toEqual([2, 3, 4, 7].map((id) => ({ row: { columns: [id] } })));
   const printed = await talks.print('PRINT widgets FROM BEGINNING LIMIT 3;');
   expect(printed.replaceAll(/rowtime: [^,]*/g, 'rowtime: T')).toBe(
     [

@@ -16,6 +16,7 @@ import type { OracleSource } from '../../src/readers/oracle/source-info.ts';
 import { createSnapshot } from '../../src/snapshot/snapshot.ts';
 import { FakeOracle } from '../support/oracle/fake-oracle.ts';
 import { Harness, textOf } from '../support/oracle/harness.ts';
+import { PollHarness } from '../support/oracle/poll-harness.ts';
 import { Recording } from '../support/oracle/recording.ts';
 import { modelOf } from '../support/oracle/table-models.ts';
 import { parseTypeLines } from '../support/oracle/type-lines.ts';
@@ -335,4 +336,58 @@ test('a snapshot by ranges of ROWIDs under load', async () => {
   const ids = run_.harness.events.map(({ after }) => Number(after?.['ID']));
   expect(ids.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 50_000 }, (_, i) => i + 1));
   await run_.harness.close();
+}, 600_000);
+
+test('polling: each kind of time, a transaction that stays open over polls, a view and a query', async () => {
+  await create(
+    'LIVE_POLL',
+    'ID NUMBER(9) PRIMARY KEY, V NUMBER(9), D DATE, T TIMESTAMP(6), TZ TIMESTAMP(6) WITH TIME ZONE, TL TIMESTAMP(6) WITH LOCAL TIME ZONE',
+  );
+  await run('CREATE OR REPLACE VIEW LIVE_POLL_VIEW AS SELECT ID, V FROM LIVE_POLL');
+  // The session's zone is UTC; SYSDATE would be the server's.
+  const now =
+    'CAST(SYS_EXTRACT_UTC(SYSTIMESTAMP) AS DATE), SYS_EXTRACT_UTC(SYSTIMESTAMP), SYSTIMESTAMP, SYSTIMESTAMP';
+  await run(`INSERT INTO LIVE_POLL SELECT LEVEL, 0, ${now} FROM DUAL CONNECT BY LEVEL <= 20`, 'COMMIT');
+  const query = `SELECT ID, V FROM ${SCHEMA}.LIVE_POLL WHERE V >= 0`;
+  for (const timestamp of ['D', 'T', 'TZ', 'TL']) {
+    const harness = new PollHarness(
+      { connect: reader.connect, pdb: reader.pdb, problems: () => [] },
+      {
+        patterns: [`${SCHEMA}.LIVE_POLL`, `${SCHEMA}.LIVE_POLL_VIEW`, 'R.QUERIED'],
+        timeZone: 'UTC',
+        tables: {
+          [`${SCHEMA}.LIVE_POLL`]: { mode: 'timestamp', timestamp: [timestamp] },
+          [`${SCHEMA}.LIVE_POLL_VIEW`]: { key: ['ID'] },
+          'R.QUERIED': { key: ['ID'], query },
+        },
+      },
+    );
+    for (const { level, check, message, fix } of await harness.preflight())
+      process.stderr.write(`${level} ${check}: ${message} ${fix ?? ''}\n`);
+    await harness.run();
+    const late = await application.connect('utility', never);
+    await late.execute(
+      `UPDATE ${SCHEMA}.LIVE_POLL SET V = V + 1, (D, T, TZ, TL) = (SELECT ${now} FROM DUAL) WHERE ID = 1`,
+    );
+    await run(
+      `UPDATE LIVE_POLL SET V = V + 1, (D, T, TZ, TL) = (SELECT ${now} FROM DUAL) WHERE ID = 2`,
+      'COMMIT',
+    );
+    await harness.run();
+    await harness.run();
+    await late.execute('COMMIT');
+    await late[Symbol.asyncDispose]();
+    await harness.run();
+    const held = (await sql.query('SELECT TO_CHAR(ID), TO_CHAR(V) FROM LIVE_POLL ORDER BY TO_CHAR(ID)')).map(
+      ([id, v]) => `${String(id)} ${String(v)}`,
+    );
+    for (const table of [`${SCHEMA}.LIVE_POLL`, `${SCHEMA}.LIVE_POLL_VIEW`, 'R.QUERIED']) {
+      const rows = harness.replayed(table, ['ID']).map((text) => {
+        const row = JSON.parse(text) as { readonly ID: string; readonly V: string };
+        return `${row.ID} ${row.V}`;
+      });
+      expect(rows.sort(), `${table} by ${timestamp}`).toEqual(held.toSorted());
+    }
+    expect(harness.close()).toEqual([]);
+  }
 }, 600_000);

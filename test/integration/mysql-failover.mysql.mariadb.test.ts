@@ -43,7 +43,7 @@ const PRODUCTS: readonly [string, Product][] = [
 const ids = (changes: Parameters<typeof rowsOf>[0]): readonly unknown[] =>
   rowsOf(changes).map(({ after }) => after![0]);
 
-describe.each(PRODUCTS)('%s', (_, product) => {
+describe.each(PRODUCTS)('%s', (name, product) => {
   test('reading goes on at a replica by GTID, and waits for one that lags behind', async () => {
     await using source = await product.start('11');
     await using replica = await product.start('12');
@@ -89,7 +89,10 @@ describe.each(PRODUCTS)('%s', (_, product) => {
 
   test.each([
     { key: 'PRIMARY KEY', outcome: 'goes on where it was' },
-    { key: '', outcome: 'is delivered again, since a replica may have its rows in another order' },
+    {
+      key: '',
+      outcome: 'goes on there too, or begins again where a replica may have its rows in another order',
+    },
   ])('half of a large transaction of tables with "$key" delivered, it $outcome', async ({ key }) => {
     await using source = await product.start('11');
     await using replica = await product.start('12', { 'binlog-row-event-max-size': '256' });
@@ -129,7 +132,7 @@ describe.each(PRODUCTS)('%s', (_, product) => {
     const rest = await readToEnd(later, stored.position);
     const all = rowsOf([...half.changes, ...rest.changes]);
     const seen = all.map(({ table, op, after }) => `${table.id.table} ${op} ${String(after![0])}`);
-    if (key === '') {
+    if (key === '' && name === 'MySQL') {
       expect(rowsOf(rest.changes)).toHaveLength(3 * rows);
       return;
     }

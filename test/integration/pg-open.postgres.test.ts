@@ -441,6 +441,18 @@ describe.each(postgresVersions)('opening the log of PostgreSQL %i', (version) =>
     expect(limits.map(({ level, fix }) => [level, fix])).toEqual([
       ['warning', 'ALTER TABLE "public"."loose" REPLICA IDENTITY FULL;'],
     ]);
+    // Whoever has a key has it in the log, and more only where it is asked for.
+    await db.query('ALTER TABLE b REPLICA IDENTITY FULL');
+    const oldRows = (await reader.preflight(never)).filter(({ check }) => check === 'old rows');
+    expect(oldRows).toEqual([
+      {
+        check: 'old rows',
+        level: 'ok',
+        message:
+          'The log has the key alone of old rows of hidden.h, public.a: `before` of an update is null.',
+        fix: 'Where consumers need them whole: ALTER TABLE "hidden"."h" REPLICA IDENTITY FULL; ALTER TABLE "public"."a" REPLICA IDENTITY FULL;',
+      },
+    ]);
     await db.query(
       `ALTER TABLE a OWNER TO ${role}; ALTER TABLE b OWNER TO ${role}; ALTER TABLE loose OWNER TO ${role}; ALTER TABLE hidden.h OWNER TO ${role}`,
     );

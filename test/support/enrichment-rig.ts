@@ -7,6 +7,7 @@ import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { openEnrichment } from '../../src/enrichment/enrichment.ts';
 import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
 import { QueryDesk } from '../../src/enrichment/queries/query-desk.ts';
+import type { TopicAccess } from '../../src/enrichment/topic-queries.ts';
 import type { EnrichmentStage } from '../../src/enrichment/stage.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange, SourceInfo, Tx } from '../../src/model/change.ts';
@@ -104,6 +105,8 @@ export interface RigOptions {
   readonly snapshotAt: number;
   readonly dialect?: 'friendly' | 'ksqldb';
   readonly spoolBytes?: number;
+  /** Kafka; left out: there is none. */
+  readonly topics?: TopicAccess;
   readonly registry?: RegistryAccess;
   /** Joined tables on disk. */
   readonly durable?: boolean;
@@ -163,7 +166,8 @@ export class EnrichmentRig implements Disposable {
           durable: this.options.durable ?? false,
           mostStaged: 4,
         },
-        topics: null,
+        topics: this.options.topics ?? null,
+        join: { skewMs: 0, maxWaitMs: 1_000 },
         registry: this.options.registry ?? null,
         desk: this.desk,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),

@@ -176,6 +176,7 @@ export function startTopics(topics: MemoryTopics, name: string, sql: string): Ru
     plans: program.queries,
     tables: program.topicTables,
     access: topics.access(name),
+    join: { skewMs: 0, maxWaitMs: 1_000 },
     registry: null,
     results: new Map(),
     processing: new ProcessingLog(SILENT),

@@ -1,6 +1,10 @@
 /** How results of statements are written, and what comes of rows that fail. */
 import avsc from 'avsc';
 import { describe, expect, it } from 'vitest';
+import { nothingKept } from '../../src/enrichment/check-statements.ts';
+import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { NOTHING_INFERRED } from '../../src/enrichment/inferred-columns.ts';
+import { compileProgram } from '../../src/enrichment/program.ts';
 import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { column, EnrichmentRig, type LogTransaction, table } from '../support/enrichment-rig.ts';
@@ -42,6 +46,10 @@ function fakeRegistry(registered: Registered[]): RegistryAccess {
       return {
         id: ({ topic, part }, { text }) => {
           const subject = `${topic}-${part}`;
+          if (topic === 'REFUSED')
+            return Promise.reject(
+              new HeadwaterError('schema.incompatible', `${subject} forbids: STARS: int → string.`),
+            );
           const kept = known.get(`registry/${subject}`);
           if (kept !== undefined) return Promise.resolve(Number(kept));
           const id = registered.push({ subject, id: registered.length + 1, text });
@@ -159,6 +167,41 @@ describe('results', () => {
     ]);
   });
 
+  it('are on as many partitions as their statement says, or that of what they are made of', () => {
+    const declared = declareEnrichment(
+      {
+        dialect: 'friendly',
+        texts: [
+          {
+            name: 'a.sql',
+            text: `CREATE STREAM i (n INT) WITH (KAFKA_TOPIC = 'i', VALUE_FORMAT = 'JSON', PARTITIONS = 6);
+              CREATE STREAM same AS SELECT * FROM i;
+              CREATE STREAM again WITH (RETENTION_MS = 1000, CLEANUP_POLICY = 'compact') AS SELECT * FROM same;
+              CREATE STREAM other WITH (PARTITIONS = 2, REPLICAS = 3) AS SELECT * FROM again;`,
+          },
+        ],
+      },
+      'shop',
+    );
+    const { queries } = compileProgram(declared, {
+      pipeline: 'shop',
+      registry: false,
+      inferred: NOTHING_INFERRED,
+      ...nothingKept(),
+      describe: () => null,
+      shown: () => [],
+      tableTopics: new Set(),
+      known: new Set(),
+      held: new Set(),
+      trialFrom: null,
+    });
+    expect(queries.map(({ target }) => target.sink?.wish)).toEqual([
+      { partitions: 6, replicas: null, config: {} },
+      { partitions: 6, replicas: null, config: { 'retention.ms': '1000', 'cleanup.policy': 'compact' } },
+      { partitions: 2, replicas: 3, config: {} },
+    ]);
+  });
+
   it('take the time of a column, also of a text by its pattern', async () => {
     const { committed } = await run(
       `CREATE STREAM t WITH (TIMESTAMP = 'AT', TIMESTAMP_FORMAT = 'yyyy-MM-dd HH:mm:ss X') AS
@@ -193,6 +236,16 @@ describe('results', () => {
     [`WITH (CLEANUP_POLICY = 'gone') AS SELECT * FROM orders;`, 'CLEANUP_POLICY is one of COMPACT, DELETE'],
   ])('%s is refused', async (rest, sentence) => {
     expect(await refusal(`CREATE STREAM s ${rest}`)).toContain(sentence);
+  });
+});
+
+it('a schema that the registry refuses ends the start with the statement it is of', async () => {
+  await expect(
+    run(`CREATE STREAM refused WITH (VALUE_FORMAT = 'AVRO') AS ${SELECT};`, { registered: [] }),
+  ).rejects.toMatchObject({
+    code: 'enrich.schema-refused',
+    message:
+      'The results of a statement cannot be written to REFUSED: REFUSED-value forbids: STARS: int → string.',
   });
 });
 

@@ -43,7 +43,7 @@ it('goes on with groups, offsets and tables of a partition where the instance be
     const ending = new AbortController();
     let held = false;
     const running = workOff(
-      { pipeline: 'shop', declared, registry: null, log: SILENT },
+      { pipeline: 'shop', declared, registry: null, join: { skewMs: 0, maxWaitMs: 1_000 }, log: SILENT },
       {
         partition,
         access: topics.access(`shop.enrich.${partition}`),

@@ -144,3 +144,33 @@ test.each(RESTARTS)('also of a table that is gone by now; restarted %s', async (
     ['DROP TABLE `shop`.`t`', null, false],
   ]);
 });
+
+test('a history that is gone, or that nobody can read, is made anew from the catalogue', async () => {
+  for (const text of [null, '', '{"version', '[]', '{"version":1,"table":{},"versions":7}']) {
+    const history = new SchemaHistory(
+      new Map(
+        text === null
+          ? []
+          : [
+              ['schema/shop.t', text],
+              ['followed/shop.t', text],
+            ],
+      ),
+    );
+    const tables = new Tables({
+      connector: 'mysql',
+      isCaptured: () => true,
+      described: [tableOf('id', 'a')],
+      history,
+      continuous: true,
+      types: { zeroDates: 'null', unsignedOverflow: 'quarantine' },
+      describe: () => Promise.resolve(tableOf('id', 'a')),
+      lowerCase: false,
+      log: SILENT,
+    });
+    const { state } = await tables.resolve(mapOf(2), Buffer.alloc(0), place);
+    expect(state.captured?.schema.columns.map(({ name }) => name)).toEqual(['id', 'a']);
+    expect(state.captured?.unreadable).toBe(null);
+    expect([...(history.takeChanged()?.keys() ?? [])]).toContain('schema/shop.t');
+  }
+});

@@ -40,7 +40,9 @@ beforeEach(async () => {
     version: '1',
     desk: rig.desk,
     status: () => [],
-    change: () => Promise.reject(new Error('nothing is changed here')),
+    change: async (_pipeline, edits) => {
+      attempt = await rig.change(attempt, edits);
+    },
     changesNeedToken: true,
     log: SILENT,
   });
@@ -86,6 +88,22 @@ describe('headwater sql', () => {
     const [first, second, described] = written.trimEnd().split('\n');
     expect([first, second]).toEqual([`{"ID":${BIG}}`, '{"ID":2}']);
     expect(described).toContain('"@type":"sourceDescription"');
+  });
+
+  it('makes and ends statements', async () => {
+    await sqlConsole().run(
+      `CREATE TABLE TIN AS SELECT ID, CLUB FROM ORDERS WHERE CLUB = 'tin'; DROP TABLE IF EXISTS NONE; DROP TABLE TIN;`,
+      NEVER,
+    );
+    expect(written).toBe(
+      [
+        'Created query with ID CTAS_TIN_1',
+        'There is no table NONE.',
+        'Source `TIN` (topic: TIN) was dropped.',
+        '',
+      ].join('\n'),
+    );
+    expect(rig.state.has('enrich-made/1')).toBe(false);
   });
 
   it('says what is wrong, where, and with which code', async () => {

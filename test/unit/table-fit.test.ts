@@ -24,7 +24,10 @@ ${emit}
     const [settings] = await loadSettings([file], {});
     const found = await misfitsOf(
       settings!,
-      { sourceBlock: postgresSourceBlock('p', 'd').schema, tables: [table] },
+      {
+        sourceBlock: postgresSourceBlock('p', 'd').schema,
+        tables: [table],
+      },
       new AbortController().signal,
     );
     return found.map(({ table: name, error }) => `${name}: ${error.code}`);

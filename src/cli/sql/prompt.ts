@@ -7,8 +7,9 @@ import { errorsOf, formatErrors } from '../print-error.ts';
 import type { SqlConsole } from './sql-console.ts';
 
 const KEPT_LINES = 1_000;
-const HELP = `Statements end with ; and may span lines: SELECT … [EMIT CHANGES], SHOW STREAMS | TABLES | QUERIES | FUNCTIONS,
-DESCRIBE name, EXPLAIN query, SET 'property' = 'value', DEFINE name = 'value'.
+const HELP = `Statements end with ; and may span lines: SELECT … [EMIT CHANGES], SHOW STREAMS | TABLES | QUERIES | TOPICS |
+FUNCTIONS, DESCRIBE name, EXPLAIN query, PRINT 'topic' [FROM BEGINNING], SET 'property' = 'value', DEFINE name = 'value';
+with the token CREATE STREAM | TABLE …, INSERT INTO …, DROP STREAM | TABLE name, TERMINATE | PAUSE | RESUME query.
 Ctrl-C ends a query or drops what is being typed; exit, quit or Ctrl-D ends the prompt.
 `;
 

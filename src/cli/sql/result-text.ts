@@ -67,6 +67,10 @@ export function entityText(entity: Entity): string {
 
 function bodyText(entity: Entity): string {
   switch (entity['@type']) {
+    case 'currentStatus':
+      return `${textIn(entity['commandStatus'], 'message')}\n`;
+    case 'warning_entity':
+      return `${textIn(entity, 'message')}\n`;
     case 'streams':
       return listText(entity, 'streams', ['name', 'topic', 'keyFormat', 'valueFormat']);
     case 'tables':
@@ -74,6 +78,7 @@ function bodyText(entity: Entity): string {
     case 'queries':
       return listText(entity, 'queries', ['id', 'sinks', 'sinkKafkaTopics', 'state', 'queryString']);
     case 'kafka_topics':
+    case 'kafka_topics_extended':
       return listText(entity, 'topics', ['name']);
     case 'function_names':
       return listText(entity, 'functions', ['name', 'type']);

@@ -68,6 +68,21 @@ export async function askQuery(
   return { head: JSON.parse(first.value) as QueryHead, rows: rowsOf(lines, response) };
 }
 
+/** The lines of PRINT as they come; blank ones are left out. Throws what the daemon answers, and `http.no-daemon`. */
+export async function* askPrint(
+  address: DaemonAddress,
+  { text, session }: { readonly text: string; readonly session: SqlSession },
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  const { variables } = session;
+  const content = { sql: text, sessionVariables: Object.fromEntries(variables) };
+  const response = await post(address, '/query-stream', content, signal);
+  for await (const line of createInterface({ input: response })) {
+    if (line.startsWith('{')) throw refusal(JSON.parse(line));
+    if (line !== '') yield line;
+  }
+}
+
 async function* rowsOf(lines: AsyncIterator<string>, response: IncomingMessage): AsyncGenerator<string> {
   for (let next = await lines.next(); next.done !== true; next = await lines.next()) {
     if (next.value === '') continue;

@@ -4,7 +4,7 @@ import { splitStatements, substitute } from '../../enrichment/sql/script.ts';
 import type { SourceText } from '../../enrichment/sql/sql-error.ts';
 import type { DaemonAddress } from '../daemon-client.ts';
 import { cellText, columnWidths, entityText, itemsOf, line, objectText, tableText } from './result-text.ts';
-import { askQuery, askStatement, type QueryHead } from './sql-client.ts';
+import { askPrint, askQuery, askStatement, type QueryHead } from './sql-client.ts';
 
 /** A pull query's rows are laid out together up to so many. */
 const TABLE_ROWS = 10_000;
@@ -49,6 +49,10 @@ export class SqlConsole {
         return;
       case 'SELECT':
         await this.#query(text, signal);
+        return;
+      case 'PRINT':
+        for await (const printed of askPrint(address, { text, session }, signal))
+          this.#options.write(`${printed}\n`);
         return;
       default:
         for (const entity of await askStatement(address, { text, session }, signal))

@@ -35,12 +35,17 @@ export async function decideCapture(settings: Settings, signal: AbortSignal): Pr
   if (mode !== 'auto') return { settings, mode, reason: null };
   const log = withMode(settings, 'log');
   if (!poll.configured) return { settings: log, mode: 'log', reason: null };
-  const obstacle = await whyNot(log, signal);
+  const missing = await lookAt(log, signal);
+  const obstacle = missing.reach ?? missing.match;
   if (obstacle === null) {
     return { settings: log, mode: 'log', reason: 'mode is auto, and the log can be read' };
   }
   const polled = withMode(settings, 'poll');
-  if ((await whyNot(polled, signal)) !== null) return { settings: log, mode: 'log', reason: null };
+  const missingToo = await lookAt(polled, signal);
+  // A name that is in no log may be a view's. One that is nowhere is no reason to leave the log.
+  if (missingToo.reach !== null || (missing.reach === null && missingToo.match !== null)) {
+    return { settings: log, mode: 'log', reason: null };
+  }
   const reason = `mode is auto, and the log cannot be read: ${obstacle.message}`;
   return { settings: polled, mode: 'poll', reason };
 }
@@ -49,13 +54,16 @@ interface Obstacle {
   readonly message: string;
 }
 
-/** The first thing that keeps the source from being read so; null where there is none. */
-async function whyNot(settings: Settings, signal: AbortSignal): Promise<Obstacle | null> {
+/** What keeps the source from being read so: it is out of reach, or a name of the settings matches nothing there. */
+async function lookAt(
+  settings: Settings,
+  signal: AbortSignal,
+): Promise<{ readonly reach: Obstacle | null; readonly match: Obstacle | null }> {
   await using reader = await openReader(settings, SILENT);
   const errors = (await reader.preflight(signal)).filter(({ level }) => level === 'error');
-  const obstacle = errors.find(({ code }) => code !== undefined && OUT_OF_REACH.has(code));
-  if (obstacle !== undefined) return obstacle;
-  const [other] = errors.filter(({ code }) => code !== 'settings.no-table-matches');
-  if (other === undefined) return null;
+  const reach = errors.find(({ code }) => code !== undefined && OUT_OF_REACH.has(code)) ?? null;
+  const match = errors.find(({ code }) => code === 'settings.no-table-matches') ?? null;
+  const other = errors.find((error) => error !== match);
+  if (reach !== null || other === undefined) return { reach, match };
   throw new HeadwaterError(other.code ?? 'internal.bug', other.message, { fix: other.fix });
 }

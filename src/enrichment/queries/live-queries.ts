@@ -19,13 +19,14 @@ import type { ProgramBasis } from './program-basis.ts';
 import { StreamRows, TableRows } from './push-query.ts';
 import { type ResultRow, rowText } from './result-rows.ts';
 import type { ResultTable } from './result-table.ts';
-import { type QueryEnd, RowQueue } from './row-queue.ts';
+import { type QueryEnd, RowQueue, tooManyGroups } from './row-queue.ts';
+import { replay } from './stream-replay.ts';
 import {
   planSelect,
   type PullPlan,
   type SelectPlan,
   type SelectRequest,
-  type StreamPushPlan,
+  type StreamPlan,
   type TablePushPlan,
 } from './select-plan.ts';
 import type { CommittedRows } from './committed-rows.ts';
@@ -70,7 +71,11 @@ export interface RunningSelect {
   close(): void;
 }
 
+/** Whose commits make rows durable: the pipeline's, or those of the producer beside it, of queries over topics. */
+export type CommitsOf = 'log' | 'topics';
+
 interface Push {
+  readonly of: CommitsOf;
   readonly queue: RowQueue;
   readonly groups: GroupStore | null;
 }
@@ -79,7 +84,7 @@ export class LiveQueries {
   readonly #options: LiveOptions;
   readonly #replicas = new Map<Replica, CommittedRows>();
   readonly #pushes = new Set<Push>();
-  #underWay = 0;
+  readonly #underWay: Record<CommitsOf, number> = { log: 0, topics: 0 };
   #ended = false;
 
   constructor(options: LiveOptions) {
@@ -118,22 +123,25 @@ export class LiveQueries {
   async select(request: SelectRequest, signal: AbortSignal): Promise<RunningSelect> {
     const { program, dialect } = this.#options;
     const plan = planSelect(request, program, dialect);
-    if (plan.kind === 'pull') return this.#pull(plan);
+    if (plan.kind === 'pull' && plan.over === 'table') return this.#pull(plan);
     if (this.#pushes.size >= MAX_PUSH_QUERIES)
       throw new HeadwaterError(
         'query.too-many',
         `There are ${MAX_PUSH_QUERIES} queries with EMIT CHANGES already, which is as many as there may be.`,
       );
-    return plan.over === 'table' ? await this.#pushTable(plan, signal) : await this.#pushStream(plan, signal);
+    if (plan.over === 'table') return await this.#pushTable(plan, signal);
+    return plan.fromBeginning ? this.#replay(plan) : await this.#pushStream(plan, signal);
   }
 
   /** A commit begins that makes durable what has been absorbed so far. */
-  committing(): void {
-    this.#underWay++;
+  committing(of: CommitsOf): void {
+    this.#underWay[of]++;
     const { results, filled } = this.#options;
-    for (const [{ ready }, rows] of this.#replicas) rows.committing(ready);
-    for (const { rows } of results.values()) rows.committing(filled());
-    for (const { queue, groups } of this.#pushes) {
+    if (of === 'log') for (const [{ ready }, rows] of this.#replicas) rows.committing(ready);
+    for (const [target, { rows }] of results)
+      if (this.#commitsOf(target) === of) rows.committing(of === 'topics' || filled());
+    for (const { of: whose, queue, groups } of this.#pushes) {
+      if (whose !== of) continue;
       queue.committing();
       // What a persistent query would put into the checkpoint.
       groups?.flush();
@@ -141,11 +149,18 @@ export class LiveQueries {
   }
 
   /** The oldest commit under way is durable. */
-  committed(): void {
-    this.#underWay = Math.max(0, this.#underWay - 1);
-    for (const rows of this.#replicas.values()) rows.committed();
-    for (const { rows } of this.#options.results.values()) rows.committed();
-    for (const { queue } of this.#pushes) queue.committed();
+  committed(of: CommitsOf): void {
+    this.#underWay[of] = Math.max(0, this.#underWay[of] - 1);
+    if (of === 'log') for (const rows of this.#replicas.values()) rows.committed();
+    for (const [target, { rows }] of this.#options.results)
+      if (this.#commitsOf(target) === of) rows.committed();
+    for (const { of: whose, queue } of this.#pushes) if (whose === of) queue.committed();
+  }
+
+  #commitsOf(stream: StreamSource): CommitsOf {
+    if (stream.topic !== null) return 'topics';
+    const plan = this.program.queries.find(({ target }) => target === stream);
+    return plan?.ofTopic === true ? 'topics' : 'log';
   }
 
   /** The pipeline stops, or begins anew. */
@@ -174,20 +189,44 @@ export class LiveQueries {
 
   async #pushTable(plan: TablePushPlan, signal: AbortSignal): Promise<RunningSelect> {
     const rows = this.#rowsOf(plan.table);
-    const queue = new RowQueue(plan.limit, this.#underWay);
+    const { result } = plan.table;
+    const of = result === null ? 'log' : this.#commitsOf(result);
+    const queue = new RowQueue(plan.limit, this.#underWay[of]);
     const listener = new TableRows(plan, queue);
     await this.#between(signal, () => {
       if (plan.fromBeginning) listener.begin(rows.current(), rows.settled);
       rows.listen(listener);
     });
-    return this.#running(plan, { queue, groups: null }, () => rows.unlisten(listener));
+    return this.#running(plan, { of, queue, groups: null }, () => rows.unlisten(listener));
   }
 
-  async #pushStream(plan: StreamPushPlan, signal: AbortSignal): Promise<RunningSelect> {
-    const { taps, processing } = this.#options;
-    for (const { table, rows } of plan.query.joins)
+  #replay(plan: StreamPlan): RunningSelect {
+    const { taps, processing, basis } = this.#options;
+    this.#refuseUnready(plan);
+    const { access, registry } = basis;
+    if (access === null)
+      throw new HeadwaterError(
+        'enrich.not-supported',
+        `The past of ${plan.query.input.name} is not read back: results are not written to Kafka.`,
+      );
+    const queue = new RowQueue(plan.limit, 0);
+    const { ahead } = taps;
+    const closing = new AbortController();
+    const options = { plan, queue, access, registry, processing, ahead, maxGroups: MAX_GROUPS };
+    replay(options, closing.signal).catch((error: unknown) => queue.finish(asHeadwaterError(error)));
+    return this.#running(plan, { of: 'topics', queue, groups: null }, () => closing.abort());
+  }
+
+  #refuseUnready({ query }: StreamPlan): void {
+    for (const { table, rows } of query.joins)
       if (rows.replicas.some(({ ready }) => !ready)) throw notReady(table.name);
-    const queue = new RowQueue(plan.limit, this.#underWay);
+  }
+
+  async #pushStream(plan: StreamPlan, signal: AbortSignal): Promise<RunningSelect> {
+    const { taps, processing } = this.#options;
+    this.#refuseUnready(plan);
+    const of = this.#commitsOf(plan.query.input);
+    const queue = new RowQueue(plan.limit, this.#underWay[of]);
     const target = new StreamRows(plan, queue);
     const { group, store: groups } = plan.query;
     const note = (): void => {};
@@ -201,7 +240,7 @@ export class LiveQueries {
         if (!queue.open) return;
         try {
           query.process(event, fromSnapshot);
-          if (groups !== null && groups.size > MAX_GROUPS) queue.finish(tooManyGroups());
+          if (groups !== null && groups.size > MAX_GROUPS) queue.finish(tooManyGroups(MAX_GROUPS));
         } catch (error) {
           // A client's query never stops the pipeline.
           queue.finish(asHeadwaterError(error));
@@ -211,7 +250,7 @@ export class LiveQueries {
     };
     const source = plan.captured ?? plan.query.input;
     await this.#between(signal, () => taps.addReader(source, reader, plan.query.usesChange));
-    return this.#running(plan, { queue, groups }, () =>
+    return this.#running(plan, { of, queue, groups }, () =>
       taps.between(() => taps.removeReader(source, reader)),
     );
   }
@@ -280,13 +319,6 @@ function ended(): HeadwaterError {
 
 function notReady(table: string): HeadwaterError {
   return new HeadwaterError('query.not-ready', `The table ${table} is still being read.`);
-}
-
-function tooManyGroups(): HeadwaterError {
-  return new HeadwaterError(
-    'query.cut-off',
-    `The query was cut off: it has more than ${MAX_GROUPS} groups, which only a table made by CREATE TABLE … AS SELECT may have.`,
-  );
 }
 
 async function* matching(

@@ -1,5 +1,6 @@
 /** What a running program was made of, for those who change it. */
 import type { DeclaredEnrichment } from '../declared.ts';
+import type { RegistryAccess } from '../formats/registry-access.ts';
 import type { MadeStatements } from '../made-statements.ts';
 import type { Program } from '../program.ts';
 import type { Parsed } from '../sql/parse-statement.ts';
@@ -12,6 +13,8 @@ export interface ProgramBasis {
   readonly topics: TopicQueries | null;
   /** Null without Kafka. */
   readonly access: TopicAccess | null;
+  /** Null without a schema registry. */
+  readonly registry: RegistryAccess | null;
   /**
    * What the program would be with these statements, the tables as they are now; nothing of it runs. `fresh`: as the
    * client wrote them, by number. Throws what is wrong with them.

@@ -6,7 +6,7 @@ import type { Frame } from '../sql/frame.ts';
 import type { StoredRow } from '../state/table-store.ts';
 import { rowText } from './result-rows.ts';
 import type { RowQueue } from './row-queue.ts';
-import type { StreamPushPlan, TablePushPlan } from './select-plan.ts';
+import type { StreamPlan, TablePushPlan } from './select-plan.ts';
 import type { TableListener } from './committed-rows.ts';
 
 /** What the query is at the end of: its rows are the client's. */
@@ -14,16 +14,20 @@ export class StreamRows implements RowTarget {
   readonly #queue: RowQueue;
   readonly #text: ReturnType<typeof rowText>;
   readonly #grouped: boolean;
+  readonly #durable: boolean;
 
-  constructor({ columns, query }: StreamPushPlan, queue: RowQueue) {
+  /** `durable`: events are those of commits that are long over. */
+  constructor({ columns, query }: StreamPlan, queue: RowQueue, durable = false) {
     this.#queue = queue;
+    this.#durable = durable;
     this.#text = rowText(columns);
     this.#grouped = query.group !== null;
   }
 
   emit({ row, hasValue }: StreamEvent): void {
     // A deleted row is an event only where the query asks for changes, and then it has a value.
-    if (hasValue || this.#grouped) this.#queue.add({ text: this.#text(row), tombstone: !hasValue });
+    if (hasValue || this.#grouped)
+      this.#queue.add({ text: this.#text(row), tombstone: !hasValue }, this.#durable);
   }
 }
 
@@ -33,12 +37,15 @@ export class TableRows implements TableListener {
   readonly #text: ReturnType<typeof rowText>;
   readonly #frame: Frame = { rows: [null], time: 0, change: null, note: () => {} };
   readonly #keys: readonly boolean[];
+  /** What a topic holds is committed when it is read. */
+  readonly #durable: boolean;
 
   constructor(plan: TablePushPlan, queue: RowQueue) {
     this.#plan = plan;
     this.#queue = queue;
     this.#text = rowText(plan.columns);
-    const { captured, columns, result } = plan.table;
+    const { captured, columns, result, topic } = plan.table;
+    this.#durable = topic !== null;
     // The window is part of the key.
     const shown = result?.columns.length ?? Infinity;
     this.#keys = (captured?.used ?? columns).map(({ key }, i) => key || i >= shown);
@@ -56,10 +63,10 @@ export class TableRows implements TableListener {
     if (!this.#queue.open) return;
     try {
       if (after !== null && this.#passes(after))
-        this.#queue.add({ text: this.#show(after), tombstone: false });
+        this.#queue.add({ text: this.#show(after), tombstone: false }, this.#durable);
       else if (before !== null && this.#passes(before)) {
         const key = before.map((value, slot) => (this.#keys[slot] === true ? value : null));
-        this.#queue.add({ text: this.#show(key), tombstone: true });
+        this.#queue.add({ text: this.#show(key), tombstone: true }, this.#durable);
       }
     } catch (error) {
       this.#queue.finish(asHeadwaterError(error));

@@ -8,6 +8,13 @@ import type { ResultRow } from './result-rows.ts';
 /** Characters of rows that wait, for their commit or for the client. */
 const MAX_WAITING = 8 * 1024 * 1024;
 
+export function tooManyGroups(most: number): HeadwaterError {
+  return new HeadwaterError(
+    'query.cut-off',
+    `The query was cut off: it has more than ${most} groups, which only a table made by CREATE TABLE … AS SELECT may have.`,
+  );
+}
+
 /** Why no more rows come: enough, or what went wrong. */
 export type QueryEnd = 'limit' | 'closed' | HeadwaterError;
 
@@ -23,6 +30,8 @@ export class RowQueue {
   #shown = 0;
   #end: QueryEnd | null = null;
   #wake: (() => void) | null = null;
+  /** Who waits to add more. */
+  #writers: (() => void)[] = [];
 
   /** `limit`: of rows, those without value not counted; `underWay`: commits that began before there was a queue. */
   constructor(limit: number | null, underWay: number) {
@@ -58,6 +67,12 @@ export class RowQueue {
     this.#rows = [];
   }
 
+  /** For who can wait: undefined where there is room for more, else until there is, or no use for it. */
+  room(): Promise<void> | undefined {
+    if (!this.open || this.#waiting <= MAX_WAITING / 4) return undefined;
+    return new Promise((resolve) => this.#writers.push(resolve));
+  }
+
   /** A commit begins that makes what came so far durable. */
   committing(): void {
     this.#marks.push(this.#added);
@@ -71,6 +86,7 @@ export class RowQueue {
   /** Durable rows are still given out. */
   finish(end: QueryEnd): void {
     this.#end ??= end;
+    for (const write of this.#writers.splice(0)) write();
     this.#stir();
   }
 
@@ -80,6 +96,7 @@ export class RowQueue {
       const ready = this.#rows.splice(0, this.#released - this.#taken);
       this.#taken += ready.length;
       for (const { text } of ready) this.#waiting -= text.length;
+      for (const write of this.#writers.splice(0)) write();
       if (ready.length > 0) yield ready;
       else if (this.#end !== null) return;
       else if (!this.open && this.#taken === this.#added) this.finish('limit');

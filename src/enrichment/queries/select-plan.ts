@@ -28,6 +28,7 @@ export interface SelectRequest {
 
 export interface PullPlan {
   readonly kind: 'pull';
+  readonly over: 'table';
   readonly table: TableSource;
   readonly columns: readonly OutputColumn[];
   readonly where: Evaluate | null;
@@ -52,15 +53,21 @@ export interface TablePushPlan extends PushBase {
   readonly fromBeginning: boolean;
 }
 
-/** Over a stream: what a persistent query with this SELECT would write. */
-export interface StreamPushPlan extends PushBase {
+/**
+ * Over a stream: what a persistent query with this SELECT would write. One that pulls reads what the stream's topic
+ * holds now, and ends.
+ */
+export interface StreamPlan extends Omit<PushBase, 'kind'> {
+  readonly kind: 'pull' | 'push';
   readonly over: 'stream';
+  /** Whether it begins with what the stream's topic holds. */
+  readonly fromBeginning: boolean;
   readonly query: QueryPlan;
   /** The captured table whose changes it reads, with columns in use of its own; null: a query's results. */
   readonly captured: CapturedSource | null;
 }
 
-export type SelectPlan = PullPlan | TablePushPlan | StreamPushPlan;
+export type SelectPlan = PullPlan | TablePushPlan | StreamPlan;
 
 /** Throws `enrich.statement-invalid`, `enrich.not-supported`, with line and column. */
 export function planSelect(request: SelectRequest, program: Program, dialect: Dialect): SelectPlan {
@@ -75,7 +82,7 @@ export function planSelect(request: SelectRequest, program: Program, dialect: Di
   if (select.emit === 'FINAL') throw notSupported(source, at, 'EMIT FINAL is not in this version');
   if (select.groupBy === null && (select.window !== null || select.having !== null))
     throw sqlError(source, at, 'WINDOW and HAVING belong to GROUP BY');
-  if (found.kind === 'STREAM') return pushOverStream(request, found, program, dialect);
+  if (found.kind === 'STREAM') return overStream(request, found, program, dialect);
   for (const [given, what] of [
     [select.joins.length > 0, 'joins of tables'],
     [select.groupBy !== null, 'GROUP BY over a table'],
@@ -105,30 +112,30 @@ function overTable(request: SelectRequest, table: TableSource, dialect: Dialect)
       select.at,
       "this looks at all rows of the table; name its key in WHERE, or set 'ksql.query.pull.table.scan.enabled' to true",
     );
-  return { kind: 'pull', table, columns, where, keys, limit, warnings };
+  return { kind: 'pull', over: 'table', table, columns, where, keys, limit, warnings };
 }
 
-function pushOverStream(
+function overStream(
   { select, parsed, fromBeginning }: SelectRequest,
   input: StreamSource,
   program: Program,
   dialect: Dialect,
-): StreamPushPlan {
+): StreamPlan {
   const { source } = parsed;
   const { from, at, limit } = select;
-  if (select.emit === null)
+  const kind = select.emit === null ? 'pull' : 'push';
+  const past = kind === 'pull' || fromBeginning;
+  if (past && input.captured !== null)
     throw notSupported(
       source,
       at,
-      `${from.name} is a stream, whose past lies in its topic; EMIT CHANGES at the end shows its rows as they come`,
-    );
-  if (fromBeginning)
-    throw notSupported(
-      source,
-      at,
-      `the past of the stream ${from.name} lies in its topic: rows are shown from now on; set 'auto.offset.reset' to latest, or leave it out`,
+      `the past of ${from.name} lies in its topic as change events, which are not read back: ${kind === 'pull' ? 'EMIT CHANGES at the end shows its rows as they come' : "set 'auto.offset.reset' to latest, or leave it out"}`,
     );
   const warnings = [...parsed.warnings];
+  if (kind === 'pull' && (select.joins.length > 0 || select.groupBy !== null)) {
+    if (dialect === 'ksqldb') throw sqlError(source, at, 'joins and GROUP BY need EMIT CHANGES at the end');
+    warnings.push('without EMIT CHANGES the query ends with what is there now');
+  }
   const scope = new SelectScope(source, dialect, warnings);
   const captured = input.captured?.fresh() ?? null;
   scope.add({ source: { ...input, captured }, alias: from.alias ?? from.name }, from.at);
@@ -163,7 +170,7 @@ function pushOverStream(
     fromLatest: false,
     warnings,
   };
-  return { kind: 'push', over: 'stream', query, captured, columns, limit, warnings };
+  return { kind, over: 'stream', fromBeginning: past, query, captured, columns, limit, warnings };
 }
 
 function conditionOf({ where }: Select, scope: SelectScope): Evaluate | null {

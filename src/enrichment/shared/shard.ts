@@ -8,6 +8,7 @@ import { ProcessingLog } from '../processing-log.ts';
 import { compileProgram, type Program } from '../program.ts';
 import { Timeline } from '../timeline.ts';
 import { type TopicAccess, TopicQueries } from '../topic-queries.ts';
+import type { JoinWaits } from '../topic-task.ts';
 import { OnePartition } from './one-partition.ts';
 
 export interface SharedStatements {
@@ -15,6 +16,8 @@ export interface SharedStatements {
   readonly declared: DeclaredEnrichment;
   /** Null without a schema registry. */
   readonly registry: RegistryAccess | null;
+  /** How events wait for the tables that they are joined with. */
+  readonly join: JoinWaits;
   readonly log: Log;
 }
 
@@ -54,7 +57,7 @@ export async function workOff(
   signal: AbortSignal,
 ): Promise<'stopped' | 'complete'> {
   const { queries, topicTables } = await compileShared(statements, signal);
-  const { registry, log } = statements;
+  const { registry, join, log } = statements;
   await using topics = new TopicQueries({
     plans: queries,
     tables: topicTables,
@@ -65,6 +68,7 @@ export async function workOff(
         return whole ? reader : new OnePartition(reader, partition);
       },
     },
+    join,
     registry,
     results: new Map(),
     processing: new ProcessingLog(log),

@@ -15,7 +15,6 @@ export interface TableTaskOptions {
   readonly reader: TopicReader;
   readonly schemas: ReadSchemas;
   readonly processing: ProcessingLog;
-  readonly maxWaitMs: number;
   readonly log: Log;
 }
 
@@ -59,7 +58,7 @@ export class TableTask {
    * partition that the checkpoint does not know.
    */
   async bootstrap(stored: (partition: number) => number | null, signal: AbortSignal): Promise<void> {
-    const { reader, table, maxWaitMs, log } = this.#options;
+    const { reader, table, log } = this.#options;
     const { topic, create } = table.source;
     const count = await reader.open(topic, create);
     const ranges = await Promise.all(
@@ -69,7 +68,7 @@ export class TableTask {
     this.#begin = ranges.map(({ end }, partition) => Math.min(stored(partition) ?? end, end));
     this.#applied = ranges.map(({ start }, partition) => Math.min(start, this.#begin[partition] ?? start));
     const pause = (partition: number, paused: boolean): void => reader.pause(partition, paused);
-    const merge = new TimeMerge<TopicRecord>({ maxWaitMs, pause }, this.#begin);
+    const merge = new TimeMerge<TopicRecord>(pause, this.#begin);
     this.#merge = merge;
     reader.start(ranges.map(({ start }) => start));
     while (!this.#applied.every((offset, i) => offset >= (this.#begin[i] ?? 0))) {

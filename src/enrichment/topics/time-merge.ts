@@ -3,6 +3,8 @@ import type { Fetched, TopicRecord } from '../../emitter/topic-reader.ts';
 
 /** Records of a partition that wait at most. */
 const MOST_WAITING = 20_000;
+/** How long a partition that has more to come is waited for. */
+const PARTITION_MS = 1_000;
 
 export interface Waiting<T> {
   readonly item: T;
@@ -26,20 +28,16 @@ interface PartitionState<T> {
   emptySince: number;
 }
 
-export interface TimeMergeOptions {
-  /** How long a partition that has more to come is waited for at most, ms. */
-  readonly maxWaitMs: number;
-  /** Whether more is to be fetched of a partition. */
-  readonly pause: (partition: number, paused: boolean) => void;
-}
+/** Whether more is to be fetched of a partition. */
+type Pause = (partition: number, paused: boolean) => void;
 
 export class TimeMerge<T> {
-  readonly #options: TimeMergeOptions;
+  readonly #pause: Pause;
   readonly #partitions: readonly PartitionState<T>[];
 
   /** `offsets`: where each partition goes on. */
-  constructor(options: TimeMergeOptions, offsets: readonly number[]) {
-    this.#options = options;
+  constructor(pause: Pause, offsets: readonly number[]) {
+    this.#pause = pause;
     const now = performance.now();
     this.#partitions = offsets.map((offset) => ({
       waiting: [],
@@ -78,7 +76,7 @@ export class TimeMerge<T> {
     partition.fetched = position;
     partition.atEnd = atEnd;
     if (partition.first >= partition.waiting.length) this.#emptied(partition);
-    if (partition.waiting.length - partition.first > MOST_WAITING) this.#options.pause(index, true);
+    if (partition.waiting.length - partition.first > MOST_WAITING) this.#pause(index, true);
   }
 
   /** The earliest of all; null where there is none, or one of a partition that has more to come may be earlier. */
@@ -87,7 +85,7 @@ export class TimeMerge<T> {
     for (const { waiting, first, atEnd, emptySince } of this.#partitions) {
       const head = waiting[first];
       if (head === undefined) {
-        if (!atEnd && performance.now() - emptySince < this.#options.maxWaitMs) return null;
+        if (!atEnd && performance.now() - emptySince < PARTITION_MS) return null;
       } else if (found === null || head.timeMs < found.timeMs) found = head;
     }
     return found;
@@ -101,7 +99,7 @@ export class TimeMerge<T> {
     partition.done = offset + 1;
     if (partition.first < partition.waiting.length) return;
     this.#emptied(partition);
-    this.#options.pause(index, false);
+    this.#pause(index, false);
   }
 
   /** Markers and aborted records behind the last record are worked off with it. */

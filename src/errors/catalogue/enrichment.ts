@@ -35,6 +35,13 @@ export const ENRICHMENT = {
     advice:
       'Nothing to do: the next attempt keeps them on disk. Set state.durable where that is known beforehand, or raise state.memory_limit, and remove <pipeline>.lmdb in state.dir/enrich, where memory is to be had.',
   },
+  'enrich.schema-refused': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'The schema registry does not accept the schema of the results of a statement.',
+    advice:
+      'Lower the compatibility of the subject, set emit.registry.on_incompatible: set_none, or give the statement another KAFKA_TOPIC.',
+  },
   'enrich.row-failed': {
     fate: 'halt',
     exit: 1,

@@ -55,34 +55,32 @@ export async function insertsStream(
   const acks = new Acks(response, form);
   acks.begin();
   let seq = 0;
-  const underWay: Promise<void>[] = [];
+  let underWay = 0;
+  let failure: unknown = null;
+  let acknowledged = Promise.resolve();
   try {
     for await (const line of lines) {
-      const record = recordOf(rows.read(objectOf(line)));
-      const durable = topics.insert(stream.topic.topic, [record]);
-      // Seen where it is waited for.
-      durable.catch(() => {});
-      underWay.push(durable);
-      if (underWay.length < MOST_UNDER_WAY) continue;
-      await underWay.shift();
-      acks.ok(seq++);
-    }
-    for (const durable of underWay.splice(0)) {
-      await durable;
-      acks.ok(seq++);
-    }
-    acks.end(null, seq);
-  } catch (error) {
-    for (const durable of underWay) {
-      const done = await durable.then(
-        () => true,
-        () => false,
+      if (failure !== null) break;
+      const durable = topics.insert(stream.topic.topic, [recordOf(rows.read(objectOf(line)))]);
+      underWay++;
+      acknowledged = Promise.all([durable, acknowledged]).then(
+        () => {
+          underWay--;
+          if (failure === null) acks.ok(seq++);
+        },
+        (error: unknown) => {
+          failure ??= error;
+        },
       );
-      if (!done) break;
-      acks.ok(seq++);
+      if (underWay >= MOST_UNDER_WAY) await acknowledged;
     }
-    acks.end(error, seq);
+    await acknowledged;
+  } catch (error) {
+    // Those before the line that is wrong are on their way.
+    await acknowledged;
+    failure ??= error;
   }
+  acks.end(failure, seq);
 }
 
 class Acks {

@@ -58,8 +58,8 @@ export async function writeQuery(exchange: SqlExchange, answer: QueryAnswer): Pr
 }
 
 function lastWord({ plan, end }: RunningSelect): string | HeadwaterError | null {
-  if (plan.kind === 'pull') return null;
   if (end instanceof HeadwaterError) return end;
+  if (plan.kind === 'pull') return null;
   return end === 'limit' ? 'Limit Reached' : 'Query Closed';
 }
 
@@ -92,7 +92,10 @@ function formOf({ id, running, form }: QueryAnswer): Form {
         idle: null,
         begin: () => head,
         row: (row) => `,\n${piece(row)}`,
-        end: () => ']\n',
+        end: (last) =>
+          last instanceof HeadwaterError
+            ? `,\n${JSON.stringify({ errorMessage: errorBody(last) })}]\n`
+            : ']\n',
       };
     }
     case DELIMITED:

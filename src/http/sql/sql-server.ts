@@ -96,7 +96,13 @@ export async function startSqlServer(options: SqlServerOptions): Promise<HttpSer
 /** As many as tell the protocol. */
 function firstBytes(socket: Socket, then: (bytes: Buffer) => void): void {
   let seen = Buffer.alloc(0);
-  const timer = setTimeout(() => socket.destroy(), FIRST_BYTES_MS);
+  let told = false;
+  const timer = setTimeout(() => {
+    // What has come while this process was busy is looked at first.
+    setImmediate(() => {
+      if (!told) socket.destroy();
+    });
+  }, FIRST_BYTES_MS);
   socket.once('close', () => clearTimeout(timer));
   const look = (): void => {
     const part: unknown = socket.read();
@@ -107,6 +113,7 @@ function firstBytes(socket: Socket, then: (bytes: Buffer) => void): void {
       else socket.once('readable', look);
       return;
     }
+    told = true;
     clearTimeout(timer);
     then(seen);
   };

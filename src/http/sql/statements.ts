@@ -352,7 +352,7 @@ function explained(parsed: Parsed, select: Select, { desk, properties }: Stateme
     queries.dialect,
   );
   const over =
-    plan.kind === 'pull'
+    plan.kind === 'pull' && plan.over === 'table'
       ? plan.keys === null
         ? `> SCAN ${plan.table.name}: all rows, as of the last durable commit`
         : `> LOOK UP ${plan.keys.length} key(s) of ${plan.table.name}, as of the last durable commit`

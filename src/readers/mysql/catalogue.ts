@@ -10,7 +10,7 @@ import {
   type MysqlTypeOptions,
 } from './types/mysql-column.ts';
 import type { TextRows } from './wire/connection.ts';
-import { quoteLiteral, unescapeLiteral } from './wire/quoting.ts';
+import { quoteLiteral, quoteTable, unescapeLiteral } from './wire/quoting.ts';
 import type { ServerInfo } from './wire/server-info.ts';
 
 /** Runs one statement; every value as text. */
@@ -29,6 +29,15 @@ export interface MysqlTable {
   /** The table's default character set; null where it is not known. */
   readonly charset: string | null;
   readonly comment: string | null;
+  /** Polling: a SELECT of the operator's own in place of the table. */
+  readonly query?: string;
+  /** Of a query: columns that are of type ENUM or SET, which its result does not say more of. */
+  readonly enumerations?: readonly string[];
+}
+
+/** What stands behind FROM. */
+export function fromItem({ id, query }: Pick<MysqlTable, 'id' | 'query'>): string {
+  return query === undefined ? quoteTable(id) : `(${query}\n) AS polled`;
 }
 
 export interface ListedTable {

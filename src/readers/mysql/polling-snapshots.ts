@@ -11,12 +11,14 @@ import type {
 } from '../../snapshot/snapshot-source.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { SessionPool } from '../session-pool.ts';
-import { describeTables, type MysqlTable } from './catalogue.ts';
+import type { PollTableOptions } from '../poll-dialect.ts';
+import type { MysqlTable } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { boundOf } from './key-bounds.ts';
 import { isChanged, tableError } from './snapshot-errors.ts';
 import { begin, serverTimeUs } from './snapshot-lock.ts';
-import { chunkKey, type MysqlPlan, type Planner, queryOf, rowSelect } from './snapshot-plan.ts';
+import { describePolled } from './polling-queries.ts';
+import { chunkKey, type MysqlPlan, type Planner, rowSelect } from './snapshot-plan.ts';
 import { TextRowReader } from './snapshot-rows.ts';
 import { MysqlView, snapshotOrigin } from './snapshot-view.ts';
 import type { RowSession } from './wire/row-session.ts';
@@ -28,10 +30,11 @@ const NOWHERE = { gtids: null, file: '', pos: 0, mid: null } as const;
 export interface PollSnapshotOptions {
   readonly connect: (signal: AbortSignal) => Promise<RowSession>;
   readonly planner: Planner;
+  readonly optionsOf: (id: TableId) => PollTableOptions;
 }
 
 /** Snapshots that need neither the log nor a lock. */
-export function pollSnapshots({ connect, planner }: PollSnapshotOptions): SnapshotSource<unknown> {
+export function pollSnapshots({ connect, planner, optionsOf }: PollSnapshotOptions): SnapshotSource<unknown> {
   const open = (own: boolean, signal: AbortSignal): Promise<SnapshotView<unknown>> =>
     mapping('Opening the snapshot', async () => {
       const session = await connect(signal);
@@ -53,25 +56,25 @@ export function pollSnapshots({ connect, planner }: PollSnapshotOptions): Snapsh
   return {
     openView: (_, signal) => open(false, signal),
     openOwnView: (_, signal) => open(true, signal),
-    openWindows: () => Promise.resolve(new PollWindows({ connect, planner })),
+    openWindows: () => Promise.resolve(new PollWindows({ connect, planner, optionsOf })),
   };
 }
 
 /** Chunks, each in a transaction of its own. */
 class PollWindows implements WindowReader<unknown> {
   readonly #planner: Planner;
+  readonly #optionsOf: PollSnapshotOptions['optionsOf'];
   readonly #pool: SessionPool<RowSession>;
 
-  constructor({ connect, planner }: PollSnapshotOptions) {
+  constructor({ connect, planner, optionsOf }: PollSnapshotOptions) {
     this.#planner = planner;
+    this.#optionsOf = optionsOf;
     this.#pool = new SessionPool(1, connect);
   }
 
   async keyed(ids: readonly TableId[], signal: AbortSignal): Promise<readonly boolean[]> {
     const tables = await mapping('Reading the catalogue', () =>
-      this.#pool.use(signal, (session) =>
-        describeTables(queryOf(session, signal), session.server, ids, { views: true }),
-      ),
+      this.#pool.use(signal, (session) => describePolled(session, ids, this.#optionsOf, signal)),
     );
     const keyed = new Map(tables.map((table) => [tableName(table.id), chunkKey(table).length > 0]));
     return ids.map((id) => keyed.get(tableName(id)) ?? true);
@@ -79,9 +82,7 @@ class PollWindows implements WindowReader<unknown> {
 
   async plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
     try {
-      return await this.#pool.use(signal, (session) =>
-        this.#planner.plan(queryOf(session, signal), session.server, id, options),
-      );
+      return await this.#pool.use(signal, (session) => this.#planner.plan(session, id, options, signal));
     } catch (error) {
       throw tableError(error, id);
     }
@@ -97,16 +98,14 @@ class PollWindows implements WindowReader<unknown> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const session = await mapping('Opening a session for the snapshot', () => this.#pool.acquire(signal));
       try {
-        const chunk = await read(session, current, { range, limit }, signal);
+        const chunk = await read(session, current, { range, limit, optionsOf: this.#optionsOf }, signal);
         if (chunk !== null) return chunk;
       } catch (error) {
         if (!isChanged(error)) throw tableError(error, plan.id);
       } finally {
         this.#pool.release(session);
       }
-      current = await this.#pool.use(signal, (again) =>
-        this.#planner.replan(queryOf(again, signal), again.server, current),
-      );
+      current = await this.#pool.use(signal, (again) => this.#planner.replan(again, current, signal));
     }
     throw new HeadwaterError(
       'snapshot.table-unsettled',
@@ -127,7 +126,11 @@ class PollWindows implements WindowReader<unknown> {
 async function read(
   session: RowSession,
   plan: MysqlPlan,
-  { range, limit }: { readonly range: ChunkRange; readonly limit: ChunkLimit },
+  {
+    range,
+    limit,
+    optionsOf,
+  }: Pick<PollSnapshotOptions, 'optionsOf'> & { readonly range: ChunkRange; readonly limit: ChunkLimit },
   signal: AbortSignal,
 ): Promise<WindowChunk<unknown> | null> {
   await begin(session, signal);
@@ -140,7 +143,7 @@ async function read(
     );
     for await (const chunk of session.rows(rowSelect(plan, range, wanted), signal)) rows.push(chunk);
     // The rows read hold the table's definition fast.
-    if (!(await isAsDescribed(session, plan.table, signal))) return null;
+    if (!(await isAsDescribed(session, plan.table, optionsOf, signal))) return null;
     const more = rows.rows.length >= wanted;
     const lastKey = more ? boundOf(plan.keyColumns, rows.lastCells(plan.boundCells)) : null;
     return { ...rows.take(), lastKey, high: NOWHERE, sees: () => true, plan };
@@ -152,8 +155,9 @@ async function read(
 export async function isAsDescribed(
   session: RowSession,
   table: MysqlTable,
+  optionsOf: (id: TableId) => PollTableOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const [now] = await describeTables(queryOf(session, signal), session.server, [table.id], { views: true });
+  const [now] = await describePolled(session, [table.id], optionsOf, signal);
   return now !== undefined && JSON.stringify(now.columns) === JSON.stringify(table.columns);
 }

@@ -1,10 +1,10 @@
 import type { PolledTable, PollKeyPage, PollLow, PollScan } from '../poll-dialect.ts';
 import { localTime } from '../local-time.ts';
-import type { MysqlTable } from './catalogue.ts';
+import { fromItem, type MysqlTable } from './catalogue.ts';
 import { boundItem, boundLiteral, boundText, tupleComparison } from './key-bounds.ts';
 import { type DecodeCell, selectItem } from './types/decode-text.ts';
 import type { MysqlColumn } from './types/mysql-column.ts';
-import { quoteIdent, quoteLiteral, quoteTable } from './wire/quoting.ts';
+import { quoteIdent, quoteLiteral } from './wire/quoting.ts';
 
 export interface MysqlPolledTable extends PolledTable {
   readonly table: MysqlTable;
@@ -23,7 +23,7 @@ export function scanSelect(polled: MysqlPolledTable, scan: PollScan, timeZone: s
   const conditions = conditionsOf(polled, scan, timeZone);
   const filter = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
   const sorted = order.length === 0 ? '' : ` ORDER BY ${place.join(', ')} LIMIT ${scan.limit}`;
-  return `SELECT ${items.join(', ')} FROM ${quoteTable(table.id)}${filter}${sorted}`;
+  return `SELECT ${items.join(', ')} FROM ${fromItem(table)}${filter}${sorted}`;
 }
 
 /** The place of a row whose cells these are, as `PollScan.after` takes it. */
@@ -60,12 +60,12 @@ export function keysSelect(
           after.map((text, i) => boundLiteral(columns[i]!, text)),
           '>',
         )}`;
-  return `SELECT ${items.join(', ')} FROM ${quoteTable(table.id)}${filter} ORDER BY ${names.join(', ')} LIMIT ${limit}`;
+  return `SELECT ${items.join(', ')} FROM ${fromItem(table)}${filter} ORDER BY ${names.join(', ')} LIMIT ${limit}`;
 }
 
 export function greatestSelect(polled: MysqlPolledTable): string {
   const column = orderColumns(polled)[0]!;
-  return `SELECT MAX(${quoteIdent(column.name)}) FROM ${quoteTable(polled.table.id)}`;
+  return `SELECT MAX(${quoteIdent(column.name)}) FROM ${fromItem(polled.table)}`;
 }
 
 function conditionsOf(polled: MysqlPolledTable, scan: PollScan, timeZone: string | null): string[] {

@@ -21,18 +21,12 @@ import { columnIndex } from '../polled-column.ts';
 import type { CapturedTable, Finding } from '../reader.ts';
 import { SessionPool } from '../session-pool.ts';
 import { answerUnmatched, type TablePatterns } from '../table-patterns.ts';
-import {
-  describeTables,
-  type ListedTable,
-  listTables,
-  type MysqlTable,
-  type Query,
-  schemaOf,
-} from './catalogue.ts';
+import { type ListedTable, listTables, type MysqlTable, type Query, schemaOf } from './catalogue.ts';
 import { mapMysqlError, mapping } from './errors.ts';
 import { readGrants } from './grants.ts';
 import { boundItem, boundText, isOrderable } from './key-bounds.ts';
 import { takeMark } from './polling-mark.ts';
+import { describePolled } from './polling-queries.ts';
 import { isAsDescribed, pollSnapshots } from './polling-snapshots.ts';
 import { greatestSelect, keysSelect, type MysqlPolledTable, placeOf, scanSelect } from './polling-sql.ts';
 import { isChanged, tableError } from './snapshot-errors.ts';
@@ -42,8 +36,7 @@ import { cellDecoder } from './types/decode-text.ts';
 import type { MysqlTypeOptions } from './types/mysql-column.ts';
 import { describeHosts, type MysqlConnectOptions } from './wire/connect-options.ts';
 import { quoteIdent, quoteTable } from './wire/quoting.ts';
-import { connectRows, type RowSession } from './wire/row-session.ts';
-import type { ServerInfo } from './wire/server-info.ts';
+import { type CatalogueSession, connectRows, type RowSession } from './wire/row-session.ts';
 
 const BLOCK_ROWS = 1_000;
 const UTC: ReadonlySet<string> = new Set(['UTC', '+00:00', 'Etc/UTC', 'GMT']);
@@ -54,6 +47,8 @@ export interface MysqlPollOptions {
   /** Views are polled only where they are named. */
   readonly named: ReadonlySet<string>;
   readonly optionsOf: (id: TableId) => PollTableOptions;
+  /** Queries of the settings. */
+  readonly queries: readonly TableId[];
   readonly types: MysqlTypeOptions;
   /** Of columns that hold local times; null: the server's, where that is UTC. */
   readonly timeZone: string | null;
@@ -128,12 +123,17 @@ class MysqlPolling implements PollDialect {
   }
 
   async #list(query: Query, onUnmatched?: (message: string) => void): Promise<readonly ListedTable[]> {
-    const { patterns, named, connect } = this.#options;
+    const { patterns, named, queries, connect } = this.#options;
+    const asked = new Set(queries.map(tableName));
     const all = await listTables(query, { views: true });
-    const tables = all.filter(
-      ({ id, engine }) => patterns.matches(id) && (engine !== '' || named.has(tableName(id))),
-    );
-    const unmatched = patterns.unmatched(all.map(({ id }) => id));
+    const tables = [
+      ...all.filter(
+        ({ id, engine }) =>
+          patterns.matches(id) && !asked.has(tableName(id)) && (engine !== '' || named.has(tableName(id))),
+      ),
+      ...queries.map((id): ListedTable => ({ id, engine: '', estimatedRows: null, key: null })),
+    ];
+    const unmatched = patterns.unmatched([...all.map(({ id }) => id), ...queries]);
     const none = unmatched.length > 0 || tables.length === 0;
     answerUnmatched(
       none
@@ -160,16 +160,15 @@ class MysqlPolling implements PollDialect {
   }
 
   describe(ids: readonly TableId[], signal: AbortSignal): Promise<readonly MysqlPolledTable[]> {
-    return this.#asking('Reading the catalogue', signal, async (query, session) => {
-      const found = await describeTables(query, session.server, ids, { views: true });
+    return this.#asking('Reading the catalogue', signal, async (_, session) => {
+      const found = await describePolled(session, ids, this.#options.optionsOf, signal);
       const gone = new Set(ids.map(tableName));
       for (const table of found) {
         const name = tableName(table.id);
         gone.delete(name);
         const known = this.#known.get(name);
-        const keyed = this.#keyed(table);
-        if (known !== undefined && JSON.stringify(known.table) === JSON.stringify(keyed)) continue;
-        this.#known.set(name, this.#polled(keyed));
+        if (known !== undefined && JSON.stringify(known.table) === JSON.stringify(table)) continue;
+        this.#known.set(name, this.#polled(table));
       }
       for (const name of gone) this.#known.delete(name);
       return ids.flatMap((id) => this.#known.get(tableName(id)) ?? []);
@@ -178,12 +177,6 @@ class MysqlPolling implements PollDialect {
 
   forget(): void {
     this.#known.clear();
-  }
-
-  /** With the key of the settings. */
-  #keyed(table: MysqlTable): MysqlTable {
-    const { key } = this.#options.optionsOf(table.id);
-    return key === null ? table : { ...table, key: key.map((column) => columnIndex(table, column)) };
   }
 
   #polled(table: MysqlTable): MysqlPolledTable {
@@ -253,7 +246,8 @@ class MysqlPolling implements PollDialect {
         const rows = this.#reader(polled);
         for await (const chunk of session.rows(select, signal)) rows.push(chunk);
         // The rows read hold the table's definition fast.
-        if (!(await isAsDescribed(session, polled.table, signal))) throw new PollTableChanged();
+        if (!(await isAsDescribed(session, polled.table, this.#options.optionsOf, signal)))
+          throw new PollTableChanged();
         return rows;
       } finally {
         if (session.open) await session.query('ROLLBACK', signal).catch(() => undefined);
@@ -314,18 +308,16 @@ class MysqlPolling implements PollDialect {
   }
 
   snapshots(): SnapshotSource<unknown> {
-    const { connect, types, number } = this.#options;
+    const { connect, types, number, optionsOf } = this.#options;
     const describe = async (
-      query: Query,
-      server: ServerInfo,
+      session: CatalogueSession,
       id: TableId,
-    ): Promise<MysqlTable | undefined> => {
-      const [table] = await describeTables(query, server, [id], { views: true });
-      return table === undefined ? undefined : this.#keyed(table);
-    };
+      signal: AbortSignal,
+    ): Promise<MysqlTable | undefined> => (await describePolled(session, [id], optionsOf, signal))[0];
     return pollSnapshots({
       connect: (signal) => connectRows(connect, signal),
       planner: new Planner({ types, number, describe }),
+      optionsOf,
     });
   }
 

@@ -55,7 +55,7 @@ export class SchemaHistory {
   constructor(restored: ReadonlyMap<string, string>) {
     for (const [key, text] of restored) {
       if (key.startsWith(FOLLOWED_PREFIX)) {
-        const table: unknown = JSON.parse(text);
+        const table = parseJson(text);
         if (isTable(table)) this.#followed.set(tableName(table.id), table);
         continue;
       }
@@ -181,14 +181,22 @@ export function shapeOf({ columns, key }: TableSchema): string {
   return createHash('sha256').update(text).digest('base64url');
 }
 
-/** Null for what another version has written: the catalogue is asked instead. */
+/** Null for what another version has written, or nobody: the catalogue is asked instead. */
 function parseHistory(text: string): TableHistory | null {
-  const json: unknown = JSON.parse(text);
+  const json = parseJson(text);
   if (typeof json !== 'object' || json === null || !('table' in json) || !('versions' in json)) return null;
   const { table, versions } = json;
   if (!Array.isArray(versions) || (table !== null && !isTable(table))) return null;
   const awaits = 'awaits' in json && isAwaited(json.awaits) ? json.awaits : null;
   return { table, awaits, versions: versions.filter(isVersion) };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 function isAwaited(json: unknown): json is Awaited {

@@ -2,15 +2,21 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { Row } from '../../model/value.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
-import { describeTables, isTransactional, type MysqlTable, type Query, schemaOf } from './catalogue.ts';
+import {
+  describeTables,
+  fromItem,
+  isTransactional,
+  type MysqlTable,
+  type Query,
+  schemaOf,
+} from './catalogue.ts';
 import { boundItem, boundOf, isIntegerKey, isOrderable, rangeConditions } from './key-bounds.ts';
 import { keyCondition } from './key-conditions.ts';
 import { cellDecoder, type DecodeCell, selectItem } from './types/decode-text.ts';
 import type { MysqlColumn, MysqlTypeOptions } from './types/mysql-column.ts';
 import { MysqlError } from './wire/mysql-error.ts';
-import { quoteIdent, quoteLiteral, quoteTable } from './wire/quoting.ts';
-import type { RowSession } from './wire/row-session.ts';
-import type { ServerInfo } from './wire/server-info.ts';
+import { quoteIdent, quoteLiteral } from './wire/quoting.ts';
+import type { CatalogueSession } from './wire/row-session.ts';
 
 /** The ledger holds the bounds and goes out with every commit. */
 const MAX_CHUNKS = 64;
@@ -37,7 +43,11 @@ export interface PlannerOptions {
   /** Gives a schema the version number it has in the stream. */
   readonly number: (schema: TableSchema, table: MysqlTable) => TableSchema;
   /** For polling, whose views and keys are the settings'. */
-  readonly describe?: (query: Query, server: ServerInfo, id: TableId) => Promise<MysqlTable | undefined>;
+  readonly describe?: (
+    session: CatalogueSession,
+    id: TableId,
+    signal: AbortSignal,
+  ) => Promise<MysqlTable | undefined>;
 }
 
 /** The catalogue as one session sees it. */
@@ -49,11 +59,17 @@ export class Planner {
   }
 
   /** Throws `snapshot.table-unreadable`, `snapshot.where-invalid`, MysqlError. */
-  async plan(query: Query, server: ServerInfo, id: TableId, options: PlanOptions): Promise<MysqlPlan> {
+  async plan(
+    session: CatalogueSession,
+    id: TableId,
+    options: PlanOptions,
+    signal: AbortSignal,
+  ): Promise<MysqlPlan> {
     const { describe } = this.#options;
+    const query = queryOf(session, signal);
     const table = await (describe === undefined
-      ? describeTables(query, server, [id]).then(([found]) => found)
-      : describe(query, server, id));
+      ? describeTables(query, session.server, [id]).then(([found]) => found)
+      : describe(session, id, signal));
     if (table === undefined) {
       throw new HeadwaterError(
         'snapshot.table-unreadable',
@@ -61,7 +77,7 @@ export class Planner {
         { details: { table: tableName(id) } },
       );
     }
-    if (options.where !== null) await checkWhere(query, id, options.where);
+    if (options.where !== null) await checkWhere(query, table, options.where);
     const facts = await readFacts(query, id);
     const plan = this.#planOf(table, options.where, facts);
     if (plan.by === 'key' && options.chunks !== undefined) return { ...plan, chunks: options.chunks };
@@ -74,12 +90,9 @@ export class Planner {
   }
 
   /** The table as it is now, with the chunks of an earlier plan. The key must still be the same columns. */
-  async replan(query: Query, server: ServerInfo, plan: MysqlPlan): Promise<MysqlPlan> {
-    const again = await this.plan(query, server, plan.id, {
-      chunkRows: 1,
-      where: plan.where,
-      chunks: plan.chunks,
-    });
+  async replan(session: CatalogueSession, plan: MysqlPlan, signal: AbortSignal): Promise<MysqlPlan> {
+    const asBefore = { chunkRows: 1, where: plan.where, chunks: plan.chunks };
+    const again = await this.plan(session, plan.id, asBefore, signal);
     const names = (of: MysqlPlan): string => of.keyColumns.map(({ name }) => name).join('\0');
     if (names(again) !== names(plan)) {
       throw new HeadwaterError(
@@ -142,12 +155,12 @@ async function readFacts(query: Query, id: TableId): Promise<Facts> {
   };
 }
 
-async function checkWhere(query: Query, id: TableId, where: string): Promise<void> {
+async function checkWhere(query: Query, table: MysqlTable, where: string): Promise<void> {
   try {
-    await query(`SELECT 1 FROM ${quoteTable(id)} WHERE (${where}\n) LIMIT 0`);
+    await query(`SELECT 1 FROM ${fromItem(table)} WHERE (${where}\n) LIMIT 0`);
   } catch (cause) {
     if (!(cause instanceof MysqlError) || !CONDITION_ERRORS.has(cause.errno)) throw cause;
-    const name = tableName(id);
+    const name = tableName(table.id);
     throw new HeadwaterError(
       'snapshot.where-invalid',
       `The server does not accept the condition for rows of ${name} (error ${cause.errno}).`,
@@ -158,19 +171,19 @@ async function checkWhere(query: Query, id: TableId, where: string): Promise<voi
 
 /** The SELECT of a part of a table; by key in its order, of `limit` rows at most. */
 export function rowSelect(plan: MysqlPlan, range: ChunkRange, limit: number | null): string {
-  const { id, items, keyColumns, where, by } = plan;
+  const { table, items, keyColumns, where, by } = plan;
   const conditions = by === 'key' ? [...rangeConditions(keyColumns, range)] : [];
   if (where !== null) conditions.push(`(${where}\n)`);
   const filter = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
   const order = by === 'key' ? ` ORDER BY ${keyColumns.map(({ name }) => quoteIdent(name)).join(', ')}` : '';
-  return `SELECT ${items} FROM ${quoteTable(id)}${filter}${order}${limit === null ? '' : ` LIMIT ${limit}`}`;
+  return `SELECT ${items} FROM ${fromItem(table)}${filter}${order}${limit === null ? '' : ` LIMIT ${limit}`}`;
 }
 
 /** The SELECT of the rows that have these keys. */
-export function keySelect({ id, items, keyColumns, where }: MysqlPlan, keys: readonly Row[]): string {
+export function keySelect({ table, items, keyColumns, where }: MysqlPlan, keys: readonly Row[]): string {
   const any = keys.map((key) => `(${keyCondition(keyColumns, key)})`).join(' OR ');
   const own = where === null ? '' : ` AND (${where}\n)`;
-  return `SELECT ${items} FROM ${quoteTable(id)} WHERE (${any})${own}`;
+  return `SELECT ${items} FROM ${fromItem(table)} WHERE (${any})${own}`;
 }
 
 /**
@@ -182,11 +195,11 @@ async function keyBounds(
   plan: Omit<MysqlPlan, 'chunks'>,
   count: number,
 ): Promise<readonly string[]> {
-  const { id, keyColumns, estimatedRows } = plan;
+  const { table, keyColumns, estimatedRows } = plan;
   const first = keyColumns[0]!;
   if (isIntegerKey(first)) {
     const name = quoteIdent(first.name);
-    const [row] = await query(`SELECT MIN(${name}), MAX(${name}) FROM ${quoteTable(id)}`);
+    const [row] = await query(`SELECT MIN(${name}), MAX(${name}) FROM ${fromItem(table)}`);
     if (row?.[0] === null || row?.[0] === undefined || row[1] === null || row[1] === undefined) return [];
     return evenly(BigInt(row[0]), BigInt(row[1]), count).map((bound) => JSON.stringify([String(bound)]));
   }
@@ -199,7 +212,7 @@ async function keyBounds(
     const [from = null] = bounds.slice(-1);
     const [condition] = rangeConditions(keyColumns, { from, to: null });
     const [row] = await query(
-      `SELECT ${items} FROM ${quoteTable(id)}${condition === undefined ? '' : ` WHERE ${condition}`} ORDER BY ${order} LIMIT 1 OFFSET ${step - 1}`,
+      `SELECT ${items} FROM ${fromItem(table)}${condition === undefined ? '' : ` WHERE ${condition}`} ORDER BY ${order} LIMIT 1 OFFSET ${step - 1}`,
     );
     if (row === undefined) break;
     const bound = boundOf(
@@ -237,6 +250,6 @@ function ranges(bounds: readonly string[]): readonly ChunkRange[] {
 }
 
 /** A session's statements as the planner wants them. */
-export function queryOf(session: RowSession, signal: AbortSignal): Query {
+export function queryOf(session: CatalogueSession, signal: AbortSignal): Query {
   return (sql) => session.query(sql, signal);
 }

@@ -3,7 +3,8 @@ import { readRow, type RowChange, type SourceInfo } from '../../model/change.ts'
 import { ABSENT, type Value } from '../../model/value.ts';
 import type { TableSchema } from '../../model/table.ts';
 import type { DecodeCell } from './types/decode-text.ts';
-import { cellLength, lengthBytes, type RowChunk } from './wire/row-session.ts';
+import { cellLength, lengthBytes } from './wire/cell-length.ts';
+import type { RowChunk } from './wire/row-session.ts';
 
 export interface RowFormat<S extends SourceInfo> {
   readonly schema: TableSchema;

@@ -8,7 +8,6 @@ import type {
   TablePlan,
 } from '../../snapshot/snapshot-source.ts';
 import { SessionPool } from '../session-pool.ts';
-import type { Query } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { containsGtid } from './gtid/gtid-set.ts';
 import { compareFiles, type MysqlPosition } from './position.ts';
@@ -21,7 +20,7 @@ import { TextRowReader } from './snapshot-rows.ts';
 import type { MysqlSource } from './source-info.ts';
 import { MysqlConnectionError } from './wire/mysql-error.ts';
 import { quoteTable } from './wire/quoting.ts';
-import type { RowSession } from './wire/row-session.ts';
+import type { CatalogueSession, RowSession } from './wire/row-session.ts';
 
 const BLOCK_ROWS = 250;
 /** What one statement reads of a table with a key, so that it is over, and the table free, within a moment. */
@@ -110,14 +109,19 @@ export class MysqlView implements SnapshotView<MysqlPosition, MysqlSource> {
   async plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
     try {
       return await this.#pool.use(signal, async (session) => {
-        const query: Query = async (sql) => {
+        const releasing = async <T>(answer: Promise<T>): Promise<T> => {
           try {
-            return await session.query(sql, signal);
+            return await answer;
           } finally {
             if (session.open) await session.query(RELEASE, signal);
           }
         };
-        const plan = await this.#planner.plan(query, session.server, id, options);
+        const catalogue: CatalogueSession = {
+          server: session.server,
+          query: (sql) => releasing(session.query(sql, signal)),
+          columns: (sql) => releasing(session.columns(sql, signal)),
+        };
+        const plan = await this.#planner.plan(catalogue, id, options, signal);
         // Of a table without transactions only windows tell what was read when.
         if (!plan.transactional) throw this.#own ? neitherKeyNorTransactions(id) : rewritten(id);
         return plan;

@@ -90,7 +90,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
   async plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
     try {
       return await this.#pool.use(signal, (session) =>
-        this.#options.planner.plan(queryOf(session, signal), session.server, id, options),
+        this.#options.planner.plan(session, id, options, signal),
       );
     } catch (error) {
       throw tableError(error, id);
@@ -141,7 +141,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
   }
 
   #replan(session: RowSession, plan: MysqlPlan, signal: AbortSignal): Promise<MysqlPlan> {
-    return this.#options.planner.replan(queryOf(session, signal), session.server, plan);
+    return this.#options.planner.replan(session, plan, signal);
   }
 
   /** One attempt; null where the table is not as planned. */

@@ -23,6 +23,8 @@ export interface SourceTable {
   readonly owned: boolean;
   /** Root is FULL, and these partitions are not. */
   readonly partialPartitions: readonly TableId[];
+  /** The log has all of a row as it was before a change, and not only its key: REPLICA IDENTITY FULL throughout. */
+  readonly wholeOldRows: boolean;
 }
 
 /**
@@ -63,7 +65,7 @@ SELECT t.oid, t.nspname, t.relname, t.relkind, t.relreplident, t.selectable, t.u
       AND i.indexrelid = (SELECT x.indexrelid FROM pg_catalog.pg_index x WHERE x.indrelid = t.oid
         AND (x.indisprimary OR x.indisreplident) AND x.indislive ORDER BY x.indisprimary DESC LIMIT 1)),
   r.estimate, r.analysed, r.culprits,
-  CASE WHEN t.relkind = 'p' AND t.relreplident = 'f' THEN r.partial END
+  CASE WHEN t.relkind = 'p' AND t.relreplident = 'f' THEN r.partial END, r.partial IS NULL
 FROM tables t LEFT JOIN roots r ON r.root = t.oid ORDER BY t.nspname, t.relname`;
 
 /** All tables of the database that could be captured. */
@@ -83,6 +85,7 @@ export async function listTables(query: (sql: string) => Promise<TextRows>): Pro
       analysed,
       culprits,
       partial,
+      whole,
     ] = row;
     const partitioned = kind === 'p';
     const bad = tableIds(culprits);
@@ -100,6 +103,7 @@ export async function listTables(query: (sql: string) => Promise<TextRows>): Pro
       schemaUsable: usable === 't',
       owned: owned === 't',
       partialPartitions: tableIds(partial),
+      wholeOldRows: whole === 't',
     };
   });
 }

@@ -1,5 +1,5 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
-import { tableName } from '../../model/table.ts';
+import { type TableId, tableName } from '../../model/table.ts';
 import { failed, ok, warning } from '../finding.ts';
 import type { Finding } from '../reader.ts';
 import { capturedTables, limitationOf, listTables, type SourceTable } from './captured-tables.ts';
@@ -236,7 +236,24 @@ async function checkTables(
     const limitation = limitationOf(table);
     if (limitation !== null) findings.push(warning('replica identity', limitation.message, limitation.fix));
   }
+  const keyOnly = tables.filter((table) => !table.wholeOldRows && limitationOf(table) === null);
+  if (keyOnly.length > 0) findings.push(oldRowsOf(keyOnly.map(({ id }) => id)));
   return tables;
+}
+
+/** Nothing is wrong with these, but some consumers need whole old rows (docs/consumers.md). */
+function oldRowsOf(tables: readonly TableId[]): Finding {
+  const shown = tables.slice(0, 5);
+  const more = tables.length > shown.length ? ` and ${tables.length - shown.length} more` : '';
+  const names = shown.map(tableName).join(', ');
+  const statements = shown.map((id) => `ALTER TABLE ${quoteTable(id)} REPLICA IDENTITY FULL;`).join(' ');
+  return {
+    ...ok(
+      'old rows',
+      `The log has the key alone of old rows of ${names}${more}: \`before\` of an update is null.`,
+    ),
+    fix: `Where consumers need them whole: ${statements}`,
+  };
 }
 
 async function checkPublications(

@@ -222,6 +222,15 @@ export class FakeOracle {
     throw new Error(`against the rules of the scripted server: ${what}`);
   }
 
+  /** What is not as it should be when everything has been closed. */
+  problems(): readonly string[] {
+    const problems = [...this.violations];
+    if (this.openCursors !== 0) problems.push(`${this.openCursors} cursors are open`);
+    if (this.openSessions !== 0) problems.push(`${this.openSessions} sessions are open`);
+    if (this.miningSessions !== 0) problems.push(`${this.miningSessions} LogMiner sessions are open`);
+    return problems;
+  }
+
   lastOf({ last }: FakeThread): bigint {
     return last ?? this.currentScn + 1n;
   }

@@ -228,12 +228,7 @@ export class Harness {
   async close(): Promise<readonly string[]> {
     await this.stop();
     rmSync(this.directory, { recursive: true, force: true });
-    const { server } = this;
-    const problems = [...server.violations];
-    if (server.openCursors !== 0) problems.push(`${server.openCursors} cursors are open`);
-    if (server.openSessions !== 0) problems.push(`${server.openSessions} sessions are open`);
-    if (server.miningSessions !== 0) problems.push(`${server.miningSessions} LogMiner sessions are open`);
-    return problems;
+    return this.server.problems();
   }
 }
 

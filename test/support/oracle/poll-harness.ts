@@ -15,7 +15,7 @@ import type { PollSource } from '../../../src/readers/polling/source-info.ts';
 import type { Finding, Reader } from '../../../src/readers/reader.ts';
 import { compileTablePatterns } from '../../../src/readers/table-patterns.ts';
 import { createSnapshot } from '../../../src/snapshot/snapshot.ts';
-import type { FakeOracle } from './fake-oracle.ts';
+import type { ConnectOracle } from '../../../src/readers/oracle/session/oracle-session.ts';
 import { textOf } from './harness.ts';
 
 export interface PolledEvent {
@@ -31,6 +31,13 @@ export interface PollTweaks {
   readonly timeZone?: string;
   readonly overlapMs?: number;
   readonly batchRows?: number;
+}
+
+/** The scripted one, or a real one. */
+export interface PolledServer {
+  readonly connect: ConnectOracle;
+  readonly pdb: string | null;
+  readonly problems: () => readonly string[];
 }
 
 const WHOLE: PolledTableSettings = {
@@ -50,11 +57,11 @@ export class PollHarness {
   state = new Map<string, string>();
   position: PollPosition | null = null;
   identity: string | null = null;
-  readonly #server: FakeOracle;
+  readonly #server: PolledServer;
   readonly #tweaks: PollTweaks;
   readonly #directory = mkdtempSync(join(tmpdir(), 'headwater-oracle-poll-'));
 
-  constructor(server: FakeOracle, tweaks: PollTweaks = {}) {
+  constructor(server: PolledServer, tweaks: PollTweaks = {}) {
     this.#server = server;
     this.#tweaks = tweaks;
   }
@@ -132,12 +139,7 @@ export class PollHarness {
   /** Answers what is not as it should be. */
   close(): readonly string[] {
     rmSync(this.#directory, { recursive: true, force: true });
-    const { violations, openCursors, openSessions } = this.#server;
-    return [
-      ...violations,
-      ...(openCursors === 0 ? [] : [`${openCursors} cursors are open`]),
-      ...(openSessions === 0 ? [] : [`${openSessions} sessions are open`]),
-    ];
+    return this.#server.problems();
   }
 
   async #using<T>(body: (reader: Reader<PollPosition, PollSource>) => Promise<T>): Promise<T> {

@@ -60,7 +60,7 @@ class FileSink implements Sink {
   /** Of the lines appended last; the file may be one behind. */
   #segment = 1;
   #segmentBytes = 0;
-  #segmentSince = Date.now();
+  #segmentSince = performance.now();
   #lines: string[] = [];
   #linesLength = 0;
   #tail: Promise<void> = Promise.resolve();
@@ -194,7 +194,7 @@ class FileSink implements Sink {
 
   #rotate(): void {
     const { rotateBytes = DEFAULT_ROTATE_BYTES, rotateMs = Infinity } = this.#options;
-    const now = Date.now();
+    const now = performance.now();
     const full = this.#segmentBytes >= rotateBytes || now - this.#segmentSince >= rotateMs;
     if (this.#segmentBytes === 0 || !full) return;
     this.#segment++;

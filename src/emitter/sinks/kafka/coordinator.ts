@@ -53,7 +53,7 @@ export class TransactionCoordinator {
   ): Promise<void> {
     const { transactionalId } = this.#cluster.options;
     const doing = 'Opening a transaction';
-    const began = Date.now();
+    const began = performance.now();
     await this.#retrying(doing, async (broker) => {
       const response = await this.#cluster.request({ broker, purpose: 'control' }, ADD_PARTITIONS, [
         { transactionalId, ...who, verifyOnly: false, topics: [...topics] },
@@ -76,7 +76,7 @@ export class TransactionCoordinator {
       const { topic } = atFault;
       const gone =
         worst === KAFKA.UNKNOWN_TOPIC_OR_PARTITION &&
-        Date.now() - began > GONE_MS &&
+        performance.now() - began > GONE_MS &&
         (await this.#isGone(atFault));
       if (gone || worst === KAFKA.TOPIC_AUTHORIZATION_FAILED)
         throw refusedTopic(this.#cluster, fault, { doing, topic });
@@ -127,7 +127,7 @@ export class TransactionCoordinator {
     attempt: (broker: number) => Promise<T>,
     patienceMs = this.#cluster.options.deliveryTimeoutMs,
   ): Promise<T> {
-    const started = Date.now();
+    const started = performance.now();
     const deadline = started + patienceMs;
     for (let tries = 0; ; tries++) {
       try {
@@ -139,10 +139,10 @@ export class TransactionCoordinator {
       } catch (error) {
         const fault = error instanceof HeadwaterError ? error : asFault(error, 'the transaction coordinator');
         if (!(fault instanceof KafkaFault)) throw fault;
-        if (!fault.retriable || Date.now() > deadline || this.#signal.aborted) {
+        if (!fault.retriable || performance.now() > deadline || this.#signal.aborted) {
           throw faultToError(fault, this.context(doing));
         }
-        if (fault.code === KAFKA.COORDINATOR_NOT_AVAILABLE && Date.now() - started > LOG_PATIENCE_MS)
+        if (fault.code === KAFKA.COORDINATOR_NOT_AVAILABLE && performance.now() - started > LOG_PATIENCE_MS)
           await this.#refuseWithoutLog();
         if (fault.stale) this.#broker = null;
         // The markers of the last transaction are written in about a millisecond; other troubles take longer.

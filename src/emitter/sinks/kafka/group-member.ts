@@ -239,7 +239,7 @@ export class GroupMember {
 
   /** To the coordinator, wherever it is; passing troubles are waited out: the session decides, not we. */
   async #ask<T>(signal: AbortSignal, request: (broker: number) => Promise<T>): Promise<T> {
-    const started = Date.now();
+    const started = performance.now();
     for (let wait = 20; ; wait = Math.min(wait * 2, 1000)) {
       signal.throwIfAborted();
       try {
@@ -248,7 +248,7 @@ export class GroupMember {
       } catch (error) {
         const fault = error instanceof HeadwaterError ? error : asFault(error, 'the group coordinator');
         const patience = this.#role.patienceMs();
-        if (!(fault instanceof KafkaFault) || !fault.retriable || Date.now() - started > patience) {
+        if (!(fault instanceof KafkaFault) || !fault.retriable || performance.now() - started > patience) {
           throw faultToError(
             fault,
             contextFor(this.#cluster, `Asking for ${this.#role.purpose} (consumer group ${this.#groupId})`),

@@ -157,14 +157,14 @@ export async function withFreshLeaders<T>(
   signal: AbortSignal,
   action: () => Promise<T>,
 ): Promise<T> {
-  const deadline = Date.now() + cluster.options.deliveryTimeoutMs;
+  const deadline = performance.now() + cluster.options.deliveryTimeoutMs;
   for (let wait = 20; ; wait = Math.min(wait * 2, 1000)) {
     signal.throwIfAborted();
     try {
       return await action();
     } catch (error) {
       const fault = asFault(error, 'the broker');
-      if (!(fault instanceof KafkaFault) || !fault.retriable || Date.now() > deadline) throw fault;
+      if (!(fault instanceof KafkaFault) || !fault.retriable || performance.now() > deadline) throw fault;
       await sleep(wait, undefined, { signal });
       await cluster.metadata([topic]).catch(() => {});
     }

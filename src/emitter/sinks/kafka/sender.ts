@@ -173,7 +173,7 @@ export class Sender {
 
   /** Waits until nothing of the partition is in flight, looks for its leader again, and sends all from the first. */
   #recover(partition: PartitionQueue, fault: KafkaFault): void {
-    const now = Date.now();
+    const now = performance.now();
     partition.failingSince ??= now;
     const failingFor = now - partition.failingSince;
     const gone = partition.index >= (this.#partitions.get(partition.topic) ?? Infinity);

@@ -47,14 +47,14 @@ export async function* tailKafka(options: TailKafkaOptions, signal: AbortSignal)
   let first = true;
   try {
     while (!signal.aborted) {
-      if (Date.now() >= refreshAt) {
+      if (performance.now() >= refreshAt) {
         whole = await refresh(cluster, options, {
           readers,
           fromBeginning: options.fromBeginning || !first,
           patient: !first,
         });
         first = false;
-        refreshAt = Date.now() + (whole ? REFRESH_MS : RETRY_MS);
+        refreshAt = performance.now() + (whole ? REFRESH_MS : RETRY_MS);
       }
       let idle = true;
       for (const { topic, partition, reader } of readers.values()) {

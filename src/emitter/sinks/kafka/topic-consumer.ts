@@ -185,7 +185,7 @@ class TopicConsumer implements TopicReader {
   async #failed(error: unknown): Promise<void> {
     if (this.#closing.signal.aborted) return;
     const fault = asFault(error, 'the broker');
-    const now = Date.now();
+    const now = performance.now();
     this.#failingSince ??= now;
     const patience = this.#cluster.options.deliveryTimeoutMs;
     if (!fault.retriable || now - this.#failingSince > patience) {

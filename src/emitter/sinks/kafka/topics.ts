@@ -64,7 +64,7 @@ export async function findTopic(
 ): Promise<KafkaTopic | null> {
   const { cluster } = requests;
   const context = contextFor(cluster, `Opening topic ${plan.name}`, plan.name);
-  const deadline = Date.now() + SETTLE_MS;
+  const deadline = performance.now() + SETTLE_MS;
   let created = false;
   for (;;) {
     signal.throwIfAborted();
@@ -88,7 +88,7 @@ export async function findTopic(
     } catch (error) {
       if (error instanceof HeadwaterError) throw error;
       const fault = asFault(error, 'the cluster');
-      if (!fault.retriable || Date.now() > deadline) throw faultToError(fault, context);
+      if (!fault.retriable || performance.now() > deadline) throw faultToError(fault, context);
     }
     await sleep(created ? 15 : 100, undefined, { signal });
   }

@@ -66,7 +66,7 @@ export class OpenTransaction {
   constructor(options: DecoderOptions) {
     this.#options = options;
     this.place = new LogPlace(options.from);
-    this.progress = new TransactionProgress(options.from.mid);
+    this.progress = new TransactionProgress(options.from.mid, options.connector);
   }
 
   /**

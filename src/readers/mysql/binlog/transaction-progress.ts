@@ -31,9 +31,15 @@ export class TransactionProgress {
   #tally: Tally | null = null;
   /** Another server has the same changes in the same order. */
   #portable = true;
+  /**
+   * Where no key leads to the rows of an event, a replica of MySQL finds them in the table's order (HASH_SCAN of
+   * Rows_log_event), and logs them in that. MariaDB's takes each row in its turn.
+   */
+  readonly #hashesRows: boolean;
 
-  constructor(skip: MidTransaction | null) {
+  constructor(skip: MidTransaction | null, product: 'mysql' | 'mariadb') {
     this.#skip = skip;
+    this.#hashesRows = product === 'mysql';
   }
 
   /** Where a restart would go on inside of the open transaction; null: at its beginning. */
@@ -122,8 +128,7 @@ export class TransactionProgress {
           : undefined;
       tally = { schema, changes: 0, skip: delivered?.changes ?? 0 };
       this.#tallies.set(name, tally);
-      // A replica may find the rows of one event in another order where no key leads to them.
-      if (schema.key.length === 0) this.#portable = false;
+      if (schema.key.length === 0 && this.#hashesRows) this.#portable = false;
     }
     this.#tally = tally;
   }

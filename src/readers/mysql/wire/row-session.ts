@@ -5,10 +5,12 @@
  */
 import { Socket } from 'node:net';
 import '../../buffer-slices.ts';
+import { cellLength, lengthBytes, NULL_CELL } from './cell-length.ts';
 import type { MysqlConnectOptions } from './connect-options.ts';
 import { connectMysql, type MysqlConnection, type TextRows } from './connection.ts';
 import { MysqlConnectionError, type MysqlError, parseErrorPacket } from './mysql-error.ts';
 import { PacketCutter } from './packet-cutter.ts';
+import { parseResultColumn, type ResultColumn } from './result-columns.ts';
 import type { ServerInfo } from './server-info.ts';
 
 /** Rows of the text protocol: row i is `buffer[frames[2i], frames[2i+1])`, its cells each behind their length. */
@@ -17,13 +19,19 @@ export interface RowChunk {
   readonly frames: readonly number[];
 }
 
-/** One statement at a time. Throws MysqlError, MysqlConnectionError or the signal's reason. */
-export interface RowSession extends AsyncDisposable {
+/** What the catalogue is read by. */
+export interface CatalogueSession {
   readonly server: ServerInfo;
-  readonly threadId: number;
-  readonly open: boolean;
   /** Rows as text in UTF-8; none of a statement without a result. */
   query(sql: string, signal: AbortSignal): Promise<TextRows>;
+  /** Columns of a statement's result; its rows are left out. */
+  columns(sql: string, signal: AbortSignal): Promise<readonly ResultColumn[]>;
+}
+
+/** One statement at a time. Throws MysqlError, MysqlConnectionError or the signal's reason. */
+export interface RowSession extends CatalogueSession, AsyncDisposable {
+  readonly threadId: number;
+  readonly open: boolean;
   /**
    * Rows as they come, values in the bytes of their column's own character set. Leaving early ends the session:
    * what is still on its way cannot be told from the answer to the next statement.
@@ -35,7 +43,6 @@ export interface RowSession extends AsyncDisposable {
 /** Received and not taken at which reading stops. */
 const HIGH_WATER = 1024 * 1024;
 const COM_QUERY = 3;
-const NULL_CELL = 0xfb;
 
 /** Character strings arrive as they are stored; catalogues are in UTF-8 all the same. */
 const RAW_RESULTS = 'SET character_set_results = NULL';
@@ -70,6 +77,8 @@ class Session implements RowSession {
   readonly #cutter = new PacketCutter();
   #state: State = 'idle';
   #columnsLeft = 0;
+  /** Of the statement under way, where they are asked for. */
+  #columns: ResultColumn[] | null = null;
   #chunks: RowChunk[] = [];
   #bytes = 0;
   #frames: number[] = [];
@@ -103,6 +112,17 @@ class Session implements RowSession {
       for (let i = 0; i < frames.length; i += 2) rows.push(texts(buffer, frames[i]!, frames[i + 1]!));
     }
     return rows;
+  }
+
+  async columns(sql: string, signal: AbortSignal): Promise<readonly ResultColumn[]> {
+    const columns: ResultColumn[] = [];
+    this.#columns = columns;
+    try {
+      await this.query(sql, signal);
+      return columns;
+    } finally {
+      this.#columns = null;
+    }
   }
 
   async *rows(sql: string, signal: AbortSignal): AsyncGenerator<RowChunk> {
@@ -189,6 +209,7 @@ class Session implements RowSession {
         return;
       case 'columns': // their definitions, and an EOF
         if (this.#columnsLeft-- === 0) this.#state = 'rows';
+        else this.#columns?.push(parseResultColumn(buffer, start, end));
         return;
       case 'idle': // the server says that it ends the session
         if (head === 0xff) this.#break(parseErrorPacket(buffer.subarray(start, end)));
@@ -255,18 +276,4 @@ function texts(buffer: Buffer, start: number, end: number): (string | null)[] {
     at = to;
   }
   return cells;
-}
-
-/** Bytes of a length that begins with `head` (which is not NULL's). */
-export function lengthBytes(head: number): number {
-  if (head < NULL_CELL) return 1;
-  return head === 0xfc ? 3 : head === 0xfd ? 4 : 9;
-}
-
-export function cellLength(buffer: Buffer, at: number): number {
-  const head = buffer[at]!;
-  if (head < NULL_CELL) return head;
-  if (head === 0xfc) return buffer.readUInt16LE(at + 1);
-  if (head === 0xfd) return buffer.readUIntLE(at + 1, 3);
-  return buffer.readUIntLE(at + 1, 6);
 }

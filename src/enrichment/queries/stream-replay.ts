@@ -1,0 +1,123 @@
+/** A client's SELECT over what a stream's topic holds already: from its beginning, up to its end now or further on. */
+import { asHeadwaterError } from '../../errors/headwater-error.ts';
+import { Aggregation } from '../aggregation.ts';
+import type { StreamSource } from '../catalog.ts';
+import type { GroupPlan } from '../group-plan.ts';
+import type { GroupStore } from '../group-store.ts';
+import type { ProcessingLog } from '../processing-log.ts';
+import { Query, type RowTarget } from '../query.ts';
+import { QueryProblems } from '../query-problems.ts';
+import type { RegistryAccess } from '../formats/registry-access.ts';
+import type { TopicAccess } from '../topic-queries.ts';
+import type { TopicSource } from '../topic-source.ts';
+import { TopicTask } from '../topic-task.ts';
+import { StreamRows } from './push-query.ts';
+import { type RowQueue, tooManyGroups } from './row-queue.ts';
+import type { StreamPlan } from './select-plan.ts';
+
+export interface ReplayOptions {
+  readonly plan: StreamPlan;
+  readonly queue: RowQueue;
+  readonly access: TopicAccess;
+  /** Null without a schema registry. */
+  readonly registry: RegistryAccess | null;
+  readonly processing: ProcessingLog;
+  readonly ahead: ReadonlySet<number>;
+  /** Groups that it may have. */
+  readonly maxGroups: number;
+}
+
+/** The topic behind a stream, as its records are read; null for a captured one, whose records are change events. */
+export function topicBehind({ topic, sink, columns }: StreamSource): TopicSource | null {
+  if (topic !== null) return topic;
+  if (sink === null) return null;
+  const { keyFormat, valueFormat, delimiter, wrapSingleValue } = sink;
+  return {
+    topic: sink.topic,
+    columns,
+    keyFormat,
+    valueFormat,
+    delimiter,
+    wrapSingleValue,
+    // What TIMESTAMP named is the time of the record.
+    timestamp: null,
+    create: null,
+    partitioned: false,
+  };
+}
+
+/**
+ * Reads until the query's end. Rows are those of committed records; joined tables are seen as they are when the record
+ * is read.
+ */
+export async function replay(options: ReplayOptions, signal: AbortSignal): Promise<void> {
+  const { plan, queue, access, registry, processing, ahead, maxGroups } = options;
+  const source = topicBehind(plan.query.input);
+  if (source === null) throw new TypeError('Only a stream with a topic of its own is replayed.');
+  const ended = new AbortController();
+  const both = AbortSignal.any([signal, ended.signal]);
+  const rows = new StreamRows(plan, queue, true);
+  const bounded = plan.kind === 'pull';
+  const { group, store } = plan.query;
+  // Of groups a query that ends tells what they have come to, and one that goes on each change.
+  const target: RowTarget = bounded && group !== null ? { emit: () => {} } : rows;
+  const note = (): void => {};
+  store?.restore({ known: new Map(), continuous: false, epoch: 0, note });
+  const aggregation =
+    group === null || store === null
+      ? null
+      : new Aggregation({ group: keptWhole(group), store, target, note });
+  const problems = new QueryProblems(plan.query, processing, null);
+  await using reader = await access.openReader(true);
+  const count = await reader.open(source.topic, null);
+  const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
+  const task = new TopicTask(
+    {
+      plan: plan.query,
+      source,
+      query: new Query(plan.query, { target, problems, ahead, aggregation }),
+      schemas: { reader: registry?.reader ?? null, signal: both },
+      deadLetters: null,
+      reader,
+      sink: {
+        ready: () => {
+          // What a persistent query would put into the checkpoint.
+          store?.flush();
+          if (store !== null && store.size > maxGroups) queue.finish(tooManyGroups(maxGroups));
+          if (!queue.open) ended.abort();
+          return queue.room();
+        },
+      },
+      processing,
+      times: null,
+      skewMs: 0,
+      maxWaitMs: 0,
+      outputs: [],
+      onProgress: () => {},
+      onEvent: null,
+    },
+    ranges.map(({ start, end }) => Math.min(start, end)),
+    ranges.map(({ end }) => end),
+  );
+  if (bounded) void task.caughtUp.then(() => ended.abort());
+  try {
+    await task.run(both);
+    if (bounded && store !== null) tellGroups(store, rows);
+    if (bounded && queue.open) queue.finish('closed');
+  } catch (error) {
+    queue.finish(asHeadwaterError(error));
+  }
+}
+
+/** Every window is kept until it is told. */
+function keptWhole(group: GroupPlan): GroupPlan {
+  return group.window === null ? group : { ...group, window: { ...group.window, keptMs: Infinity } };
+}
+
+/** The rows that the groups have come to. */
+function tellGroups(store: GroupStore, target: RowTarget): void {
+  for (const group of store.values()) {
+    const { row, passes } = store.row(group);
+    if (passes) target.emit({ row, hasValue: true, seq: 0, time: group.time, change: null }, false);
+  }
+}

@@ -1,0 +1,141 @@
+/** How long an event of a topic waits for the tables that it is joined with. */
+import { describe, expect, it } from 'vitest';
+import type { Fetched, TopicReader } from '../../src/emitter/topic-reader.ts';
+import { nothingKept } from '../../src/enrichment/check-statements.ts';
+import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { ProcessingLog } from '../../src/enrichment/processing-log.ts';
+import { compileProgram } from '../../src/enrichment/program.ts';
+import { Query } from '../../src/enrichment/query.ts';
+import { QueryProblems } from '../../src/enrichment/query-problems.ts';
+import type { SqlValue } from '../../src/enrichment/sql/value.ts';
+import { type TableTimes, TimeCursor } from '../../src/enrichment/timeline.ts';
+import { type JoinWaits, TopicTask } from '../../src/enrichment/topic-task.ts';
+import { JoinedTimes } from '../../src/enrichment/topics/joined-times.ts';
+import { SILENT } from '../../src/observability/log.ts';
+
+const TIME = 1_700_000_000_000;
+const SQL = `CREATE STREAM E (N INT) WITH (KAFKA_TOPIC = 'e', VALUE_FORMAT = 'JSON');
+  CREATE STREAM O AS SELECT * FROM E;`;
+
+class Rig implements Disposable {
+  readonly rows: (readonly SqlValue[])[] = [];
+  /** Of a log that does not move by itself. */
+  readonly times = {
+    horizon: 0,
+    live: true,
+    asked: 0,
+    cursor: () => new TimeCursor({ transaction: 0, position: 'p' }),
+    ask(): void {
+      this.asked++;
+    },
+    enter: () => {},
+    leave: () => {},
+    idle: () => {},
+  };
+  readonly #stop = new AbortController();
+  readonly running: Promise<void>;
+
+  constructor(waits: JoinWaits) {
+    const program = compileProgram(
+      declareEnrichment({ texts: [{ name: 'a.sql', text: SQL }], dialect: 'friendly' }, 'shop'),
+      {
+        pipeline: 'shop',
+        describe: () => null,
+        shown: () => [],
+        ...nothingKept(),
+        registry: false,
+        inferred: new Map(),
+        tableTopics: new Set(),
+        known: new Set(),
+        held: new Set(),
+        trialFrom: null,
+      },
+    );
+    const plan = program.queries[0]!;
+    const processing = new ProcessingLog(SILENT);
+    const target = { emit: ({ row }: { row: readonly SqlValue[] }) => this.rows.push(row) };
+    const task = new TopicTask(
+      {
+        plan,
+        source: plan.input.topic!,
+        query: new Query(plan, {
+          target,
+          problems: new QueryProblems(plan, processing, null),
+          ahead: new Set(),
+          aggregation: null,
+        }),
+        reader: oneRecord(),
+        sink: { ready: () => undefined },
+        processing,
+        schemas: { reader: null, signal: this.#stop.signal },
+        deadLetters: null,
+        times: new JoinedTimes([
+          { times: this.times as unknown as TableTimes, cursor: this.times.cursor(), name: null },
+        ]),
+        ...waits,
+        outputs: [],
+        onProgress: () => {},
+        onEvent: null,
+      },
+      [0],
+      [1],
+    );
+    this.running = task.run(this.#stop.signal);
+  }
+
+  /** Until it has asked for more of the log, again and again. */
+  async waits(): Promise<void> {
+    const before = this.times.asked;
+    while (this.times.asked < before + 5) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
+  async arrives(): Promise<void> {
+    while (this.rows.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop.abort();
+  }
+}
+
+function oneRecord(): TopicReader {
+  const value = Buffer.from('{"n":1}');
+  let fetched: readonly Fetched[] = [
+    {
+      partition: 0,
+      records: [{ offset: 0, key: null, value, headers: [], timestamp: TIME }],
+      position: 1,
+      atEnd: true,
+    },
+  ];
+  return {
+    open: () => Promise.resolve(1),
+    range: () => Promise.resolve({ start: 0, end: 1 }),
+    start: () => {},
+    pause: () => {},
+    poll: async () => {
+      const now = fetched;
+      fetched = [];
+      if (now.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      return now;
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+describe('an event of a topic', () => {
+  it('waits until the log of its tables has been read beyond its time by the skew', async () => {
+    using rig = new Rig({ skewMs: 50, maxWaitMs: Infinity });
+    rig.times.horizon = TIME + 49;
+    await rig.waits();
+    expect(rig.rows).toEqual([]);
+    rig.times.horizon = TIME + 50;
+    await rig.arrives();
+  });
+
+  it('waits no longer than it may', async () => {
+    using rig = new Rig({ skewMs: 0, maxWaitMs: 0 });
+    await rig.arrives();
+    expect(rig.rows).toEqual([[1]]);
+  });
+});
