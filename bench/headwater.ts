@@ -21,6 +21,14 @@ export async function buildHeadwater(): Promise<void> {
   await promisify(execFile)(process.execPath, [build], { cwd: PROJECT_ROOT });
 }
 
+/** What runs a settings file, as users have it: the built bundle. */
+export function daemonCommand(
+  file: string,
+  nodeFlags: readonly string[] = [],
+): { readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> } {
+  return { args: [...NODE_FLAGS, ...nodeFlags, MAIN, 'run', file], env: ENVIRONMENT };
+}
+
 /** The command line as users have it: the built bundle in a process of its own. */
 export function headwater(
   delivery: Delivery,
@@ -37,8 +45,7 @@ export function headwater(
       writeFileSync(file, settings(spec, delivery));
       return startProcess({
         file: process.execPath,
-        args: [...NODE_FLAGS, ...(options.nodeFlags ?? []), MAIN, 'run', file],
-        env: ENVIRONMENT,
+        ...daemonCommand(file, options.nodeFlags),
         log: join(spec.directory, 'headwater.log'),
         cwd: spec.directory,
       });

@@ -9,6 +9,7 @@ import type { Delivery } from './headwater.ts';
 import { benchLargeTransaction } from './large-transaction.ts';
 import { benchContest, SCENARIOS, type Scenario } from './contest.ts';
 import { benchProfile } from './profile.ts';
+import { benchJoin } from './join/join.ts';
 import { benchState } from './state.ts';
 import type { Identity, Product } from './source.ts';
 
@@ -118,6 +119,29 @@ await yargs(process.argv.slice(2))
     (command) =>
       command.option('rows', { type: 'number', default: 1_000_000 }).option('source', SOURCE_OPTION),
     ({ rows, source }) => benchFloors(source, { rows }),
+  )
+  .command(
+    'join',
+    'ratings left-joined to customers, beside Kafka Streams',
+    (command) =>
+      command
+        .option('ratings', { type: 'number', default: 1_000_000 })
+        .option('customers', { type: 'number', default: 100_000 })
+        .option('partitions', { type: 'number', default: 3, describe: 'of each topic' })
+        .option('repeat', { type: 'number', default: 1, describe: 'runs of each; the median counts' })
+        .option('delivery', {
+          type: 'string',
+          default: DELIVERIES.join(','),
+          coerce: list<Delivery>(DELIVERIES),
+        })
+        .option('peer', { type: 'boolean', default: true, describe: '--no-peer: Headwater alone' })
+        .option('node-flags', { type: 'string', default: '', describe: 'for Headwater, such as --cpu-prof' })
+        .option('json', { type: 'string', describe: 'write the result to this file' }),
+    async ({ delivery, json, nodeFlags, ...options }) => {
+      const flags = nodeFlags.split(' ').filter((flag) => flag !== '');
+      const settings = { ...options, deliveries: delivery, nodeFlags: flags, json: json ?? null };
+      if (!(await benchJoin(settings, signal))) process.exitCode = 1;
+    },
   )
   .command(
     'state',

@@ -1,4 +1,4 @@
-import { declaredOf } from '../daemon/enrichment.ts';
+import { splitOf } from '../daemon/enrichment.ts';
 import { rowFilters } from '../daemon/row-filters.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import { loadSettings } from '../settings/load.ts';
@@ -12,7 +12,7 @@ export async function loadFiles(files: readonly (string | number)[]): Promise<re
 export async function loadWithStatements(files: readonly (string | number)[]): Promise<readonly Settings[]> {
   const settings = await loadFiles(files);
   for (const each of settings) {
-    declaredOf(each);
+    splitOf(each);
     await rowFilters(each);
   }
   return settings;

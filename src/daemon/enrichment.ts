@@ -1,9 +1,12 @@
+import type { TurnTaking } from '../emitter/sink.ts';
 import { isIncluded, ruledColumn } from '../emitter/transforms/column-rules.ts';
 import type { ShownColumns } from '../enrichment/captured-columns.ts';
 import { type DeclaredEnrichment, declareEnrichment, needsKafka, withMade } from '../enrichment/declared.ts';
 import type { RegistryAccess } from '../enrichment/formats/registry-access.ts';
 import { madeStatements } from '../enrichment/made-statements.ts';
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
+import { checkPartitioning } from '../enrichment/shared/partitioning.ts';
+import { splitShared, type SplitEnrichment } from '../enrichment/shared/split.ts';
 import type { TopicAccess } from '../enrichment/topic-queries.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
@@ -22,12 +25,26 @@ export function declaredOf({ enrich, name, emit }: Settings): DeclaredEnrichment
   return declared;
 }
 
+/** Those that run with the pipeline, and those that instances share. Throws what is wrong with them. */
+export function splitOf(settings: Settings): SplitEnrichment | null {
+  const declared = declaredOf(settings);
+  if (declared === null) return null;
+  if (settings.enrich?.shared !== true) return { own: declared, shared: null };
+  const split = splitShared(declared, settings.name);
+  if (split.shared !== null) checkPartitioning(split.shared);
+  return split;
+}
+
 /** Kafka for statements that read topics: a client, a producer and a state of their own beside the pipeline's. */
-function topicAccess(settings: Settings, log: Log): TopicAccess | null {
+export function topicAccess(
+  settings: Settings,
+  { name, turns, log }: { readonly name: string; readonly turns?: TurnTaking; readonly log: Log },
+): TopicAccess | null {
   const { sink } = settings.emit;
   if (sink.kind !== 'kafka') return null;
-  const options = { ...kafkaOptions(settings, sink), name: `${settings.name}.enrich` };
+  const options = { ...kafkaOptions(settings, sink), name };
   return {
+    ...(turns === undefined ? {} : { turns }),
     openSink: async (signal) => {
       const { openKafkaSink } = await import('../emitter/sinks/kafka/kafka-sink.ts');
       return openKafkaSink(options, log, signal);
@@ -61,7 +78,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
   block: SourceBlock<S>,
   { desk, log }: { readonly desk: QueryDesk | null; readonly log: Log },
 ): EnrichmentParts<P, S> | null {
-  const declared = declaredOf(settings);
+  const declared = splitOf(settings)?.own ?? null;
   if (declared === null || settings.enrich === null) return null;
   const { join } = settings.enrich;
   return {
@@ -80,7 +97,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
           joinedTables,
           join,
           desk,
-          topics: topicAccess(settings, log),
+          topics: topicAccess(settings, { name: `${name}.enrich`, log }),
           registry: await registryAccess(settings, log),
         },
         context,

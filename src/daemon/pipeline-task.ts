@@ -10,6 +10,7 @@ import { runAttempt } from '../pipeline/attempt.ts';
 import { PipelineControl } from '../pipeline/control.ts';
 import { PipelineMonitor } from '../pipeline/monitor.ts';
 import type { Settings } from '../settings/settings.ts';
+import { shareTopics } from './shared-topics.ts';
 import { attemptParts } from './compose.ts';
 import { errorFields } from './error-fields.ts';
 import { decideCapture } from './sources/capture.ts';
@@ -83,7 +84,16 @@ export class PipelineTask {
     const startedAt = Date.now();
     const log = this.#log;
     const refusals = new TopicRefusals();
-    const outcome = await supervise(
+    const ending = new AbortController();
+    const shared = shareTopics(
+      this.#settings,
+      { log, untilCaughtUp },
+      AbortSignal.any([stop, ending.signal]),
+    )?.then((outcome) => {
+      if (outcome.kind === 'failed') this.#stop.abort();
+      return outcome;
+    });
+    const ended = await supervise(
       {
         attempt: async (signal, lost) => {
           const { settings, mode, reason } = await decideCapture(this.#settings, signal);
@@ -112,6 +122,10 @@ export class PipelineTask {
       },
       stop,
     );
+    // What is complete here may not be there.
+    if (ended.kind !== 'complete') ending.abort();
+    const others = await shared;
+    const outcome = others?.kind === 'failed' && ended.kind !== 'failed' ? others : ended;
     tell(log, outcome);
     return outcome;
   }

@@ -14,7 +14,7 @@ import type { ConnectSchema } from '../schema/connect-schema.ts';
 import { checkNames } from '../schema/schema-names.ts';
 import type { Settings } from '../settings/settings.ts';
 import { ruleSettings } from './emitter-options.ts';
-import { declaredOf, registryAccess, shownColumns } from './enrichment.ts';
+import { splitOf, registryAccess, shownColumns } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { topicNaming, topicOf } from './topics.ts';
 
@@ -48,7 +48,7 @@ export async function misfitsOf(
       else checkRecordNames(settings, sourceBlock, tableRules(table, rules.get(name), options).shape);
     });
   }
-  const declared = declaredOf(settings);
+  const declared = splitOf(settings)?.own ?? null;
   if (declared !== null) {
     const topics = new Set(tables.map(({ id }) => topicOf(settings, id)));
     await statementsFit(settings, { declared, tables, topics }, signal).catch((error: unknown) => {

@@ -26,10 +26,12 @@ export interface TableSource {
   readonly name: string;
   /** Of a windowed table with WINDOWSTART and WINDOWEND at the end. */
   readonly columns: readonly SqlColumn[];
-  /** Null for the result of a query. */
+  /** Null for the result of a query, and the table of a topic. */
   readonly captured: CapturedSource | null;
-  /** What the query writes to; null for a captured table. */
+  /** What the query writes to; null for a captured table and that of a topic. */
   readonly result: StreamSource | null;
+  /** The Kafka topic that holds it. */
+  readonly topic: TopicSource | null;
   /** Indexes of its key columns, in the order in which they make the key of its rows. */
   readonly keyOrder: readonly number[];
   /** Null for one with windows: the start of a window is part of its key. */

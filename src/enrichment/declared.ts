@@ -88,6 +88,15 @@ export function withMade(
   return { ...declared(dialect, statements, pipeline), unreadable };
 }
 
+/** The same with only these of its statements. */
+export function withStatements(
+  { dialect, unreadable }: DeclaredEnrichment,
+  statements: readonly Declared[],
+  pipeline: string,
+): DeclaredEnrichment {
+  return { ...declared(dialect, statements, pipeline), unreadable };
+}
+
 function declared(dialect: Dialect, statements: readonly Declared[], pipeline: string): DeclaredEnrichment {
   const topics = new Set<string>();
   const tables = new Set<string>();

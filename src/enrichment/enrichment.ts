@@ -148,6 +148,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
       ? null
       : new TopicQueries({
           plans,
+          tables: program.topicTables,
           access,
           join: options.join,
           registry,

@@ -41,7 +41,8 @@ function joinLine({ kind, table, asOf, left, right }: JoinPlan, ofTopic: boolean
   return `> ${kind} JOIN ${table.name} AS OF ${ofTopic ? 'THE TIME' : asOf} ON ${on.join(' AND ')}: ${ofTopic ? 'two logs, merged by time' : 'one log'}, no repartitioning; ${rowsOf(table)}`;
 }
 
-function rowsOf({ captured, rows }: TableSource): string {
+function rowsOf({ captured, topic, rows }: TableSource): string {
+  if (topic !== null) return `the rows of topic ${topic.topic} in memory`;
   if (captured !== null)
     return `${captured.used.length} of ${captured.columns.length} columns of ${tableName(captured.id)} in memory`;
   return rows instanceof GroupStore

@@ -18,20 +18,20 @@ import { type GroupPlan, planGroups } from './group-plan.ts';
 import { GroupStore } from './group-store.ts';
 import { type InferredColumns, inferredFor } from './inferred-columns.ts';
 import { Replica, type ReplicaJournal } from './replica.ts';
-import { keyRule, refuseLater } from './select-rules.ts';
+import { keyRule, refuseLater, signature } from './select-rules.ts';
 import { sinkFormat } from './sink-format.ts';
 import { SelectScope } from './select-scope.ts';
 import type { CreateAs, CreateSource, InsertSelect, Select, SourceRef } from './sql/ast.ts';
 import { compileCondition } from './sql/compile.ts';
 import { tryCoerce } from './sql/coerce.ts';
 import type { Evaluate } from './sql/frame.ts';
-import { nameText } from './sql/words.ts';
 import { printStatement } from './sql/print-statement.ts';
 import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
-import { BIGINT, typeText } from './sql/sql-type.ts';
+import { BIGINT } from './sql/sql-type.ts';
 import { statementHash } from './statement-hash.ts';
 import type { TableStores } from './state/table-store.ts';
 import { topicSource } from './topic-source.ts';
+import { TopicTable } from './topics/topic-table.ts';
 import { compileTableSelect, type TableSelect } from './table-select.ts';
 
 export interface QueryPlan {
@@ -86,6 +86,8 @@ export interface Program {
   readonly replicas: readonly Replica[];
   /** Change streams of captured tables. */
   readonly streams: readonly CapturedSource[];
+  /** Tables that topics hold. */
+  readonly topicTables: readonly TopicTable[];
   readonly catalog: Catalog;
   /** Hashes of all statements but those that do not fit their tables any more. */
   readonly compiled: readonly string[];
@@ -121,6 +123,8 @@ export interface ProgramContext {
   readonly held: ReadonlySet<string>;
   /** Of a trial: the client's statements from that number on are new, and have to fit. Null: they did when they were made. */
   readonly trialFrom: number | null;
+  /** Whether instances share the queries, partition by partition: then a topic that one writes may be read by another. */
+  readonly shared?: boolean;
 }
 
 /** Throws HeadwaterError with the text's name, line and column. */
@@ -138,6 +142,7 @@ class Compiler {
   readonly #tables: TableQueryPlan[] = [];
   readonly #replicas = new Map<string, Replica>();
   readonly #streams: CapturedSource[] = [];
+  readonly #topicTables: TopicTable[] = [];
   readonly #topics = new Set<string>();
   /** Topics that are read. */
   readonly #inputs = new Set<string>();
@@ -172,6 +177,7 @@ class Compiler {
       tables: this.#tables,
       replicas,
       streams: this.#streams,
+      topicTables: this.#topicTables,
       catalog: this.#catalog,
       compiled: this.#compiled,
       paused: this.#paused,
@@ -248,7 +254,7 @@ class Compiler {
   #createSource(declared: Declared, statement: CreateSource): void {
     const { source } = declared.parsed;
     if (readsTopic(statement)) {
-      this.#createTopicStream(declared, statement);
+      this.#createOfTopic(declared, statement);
       return;
     }
     const id = capturedTable(declared, statement, this.#context.pipeline);
@@ -281,10 +287,11 @@ class Compiler {
     const replica = new Replica(index, captured, stores.table(index), journal);
     this.#replicas.set(name, replica);
     const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
-    this.#catalog.add({ kind: 'TABLE', name, columns, captured, result: null, keyOrder, rows: replica });
+    const made = { captured, result: null, topic: null };
+    this.#catalog.add({ kind: 'TABLE', name, columns, ...made, keyOrder, rows: replica });
   }
 
-  #createTopicStream(declared: Declared, statement: CreateSource): void {
+  #createOfTopic(declared: Declared, statement: CreateSource): void {
     const { inferred, registry } = this.#context;
     const topic = topicSource(declared, statement, {
       inferred: (part) => inferredFor(inferred, statement, part),
@@ -292,7 +299,7 @@ class Compiler {
     });
     const { source } = declared.parsed;
     if (!this.#isFree(source, statement)) return;
-    if (this.#topics.has(topic.topic))
+    if (this.#topics.has(topic.topic) && this.#context.shared !== true)
       throw sqlError(
         source,
         statement.at,
@@ -302,7 +309,14 @@ class Compiler {
     const { name } = statement;
     const { columns } = topic;
     this.#ofTopics.add(name);
-    this.#catalog.add({ kind: 'STREAM', name, columns, captured: null, topic, sink: null, kept: false });
+    if (statement.type === 'STREAM') {
+      this.#catalog.add({ kind: 'STREAM', name, columns, captured: null, topic, sink: null, kept: false });
+      return;
+    }
+    const rows = new TopicTable(name, topic);
+    this.#topicTables.push(rows);
+    const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
+    this.#catalog.add({ kind: 'TABLE', name, columns, captured: null, result: null, topic, keyOrder, rows });
   }
 
   #createAs(declared: Declared, statement: CreateAs): void {
@@ -385,6 +399,7 @@ class Compiler {
       columns: shown,
       captured: null,
       result: target,
+      topic: null,
       keyOrder,
       rows,
     });
@@ -497,7 +512,7 @@ class Compiler {
       throw notSupported(
         source,
         from.at,
-        `${from.name} is made of a topic, and cannot be read in this version`,
+        `${from.name} is made of a topic: a stream can be joined with it and it can be asked, but no other query can read it in this version`,
       );
     if (input.kind === 'TABLE')
       return { kind: 'TABLE', ...compileTableSelect(select, input, { scope, catalog }), warnings };
@@ -514,17 +529,23 @@ class Compiler {
     return { kind: 'STREAM', ofTopic, input, joins, where, columns, keyOrder, group, usesChange, warnings };
   }
 
-  /** Tables of the database's log meet events of topics by time; no other tables do. */
+  /** Captured tables and those of topics meet events of topics by time; no other tables do. */
   #checkJoined(source: SourceText, { name, asOf, at }: SourceRef, ofTopic: boolean): void {
-    if (this.#ofTopics.has(name))
-      throw notSupported(source, at, `${name} is made of a topic, and cannot be joined in this version`);
     const table = this.#catalog.get(name);
-    if (!ofTopic || table?.kind !== 'TABLE') return;
-    if (!(table.rows instanceof Replica))
+    if (!ofTopic) {
+      if (!this.#ofTopics.has(name)) return;
       throw notSupported(
         source,
         at,
-        `a topic is joined with captured tables in this version, and ${name} is made by a query`,
+        `${name} is made of a topic, and events of a captured table cannot be joined with it in this version`,
+      );
+    }
+    if (table?.kind !== 'TABLE') return;
+    if (!(table.rows instanceof Replica) && !(table.rows instanceof TopicTable))
+      throw notSupported(
+        source,
+        at,
+        `a topic is joined with captured tables and those of topics in this version, and ${name} is made by a query`,
       );
     if (asOf !== null)
       throw sqlError(
@@ -558,12 +579,6 @@ function windowColumns(columns: readonly OutputColumn[]): readonly SqlColumn[] {
     const shown = own ? `KSQL_${name}` : name;
     return { name: shown, spelling: shown, type: BIGINT, key: false };
   });
-}
-
-function signature(columns: readonly Pick<OutputColumn, 'name' | 'type' | 'key'>[]): string {
-  return columns
-    .map(({ name, type, key }) => `${nameText(name)} ${typeText(type)}${key ? ' KEY' : ''}`)
-    .join(', ');
 }
 
 /** For errors about tables that the source does not let us read. */

@@ -1,8 +1,10 @@
-/** What the clauses of a persistent query's SELECT mean together. */
+/** What the clauses of a persistent query's SELECT mean together, and how its columns are written. */
 import type { JoinPlan } from './join-plan.ts';
-import type { KeyRule } from './projection.ts';
+import type { KeyRule, OutputColumn } from './projection.ts';
 import type { Select } from './sql/ast.ts';
 import { notSupported, type SourceText, sqlError } from './sql/sql-error.ts';
+import { typeText } from './sql/sql-type.ts';
+import { nameText } from './sql/words.ts';
 
 /** What becomes the key of a query's rows. */
 export function keyRule(select: Select, joins: readonly JoinPlan[], source: SourceText): KeyRule {
@@ -30,4 +32,11 @@ export function refuseLater(source: SourceText, select: Select): void {
     throw sqlError(source, at, 'GROUP BY gives the key already; leave PARTITION BY out');
   if (emit === 'FINAL') throw notSupported(source, at, 'EMIT FINAL is not in this version');
   if (limit !== null) throw sqlError(source, at, 'a query that runs for ever cannot have a LIMIT');
+}
+
+/** Columns as a person would write them. */
+export function signature(columns: readonly Pick<OutputColumn, 'name' | 'type' | 'key'>[]): string {
+  return columns
+    .map(({ name, type, key }) => `${nameText(name)} ${typeText(type)}${key ? ' KEY' : ''}`)
+    .join(', ');
 }

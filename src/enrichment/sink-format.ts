@@ -67,7 +67,7 @@ export function sinkFormat(properties: Properties, statement: SinkStatement): Si
 
 /** Null for a captured table: its rows come from the log. */
 export function formatsOf(source: Source): Pick<Sinkable, 'keyFormat' | 'valueFormat' | 'delimiter'> | null {
-  return source.kind === 'STREAM' ? (source.topic ?? source.sink) : (source.result?.sink ?? null);
+  return source.topic ?? (source.kind === 'STREAM' ? source.sink : (source.result?.sink ?? null));
 }
 
 /** As far as statements say it. */

@@ -6,15 +6,17 @@
  * | --- | --- |
  * | `enrich-topics` | `{v, epoch}`: which run wrote it |
  * | `enrich-input/<query>/<partition>` | `{topic, offset}`: where the query goes on |
+ * | `enrich-input-table/<table>/<partition>` | `{topic, offset}`: which state of a topic's table the queries have come to |
  */
-import type { Sink, SinkRecord, TopicHandle } from '../emitter/sink.ts';
+import type { Sink, SinkRecord, TopicHandle, TurnTaking } from '../emitter/sink.ts';
 import type { TopicAdmin } from '../emitter/topic-admin.ts';
 import type { TopicReader } from '../emitter/topic-reader.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
-import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX } from './group-store.ts';
+import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from './group-store.ts';
+import type { ReadSchemas } from './formats/format.ts';
 import type { RegistryAccess, SchemaWriter } from './formats/registry-access.ts';
 import type { SqlColumn } from './captured-source.ts';
 import { type RecordForm, recordWriter, type RecordWriter } from './record-writer.ts';
@@ -29,21 +31,30 @@ import { forgottenTables, openOutputs, type Outputs, StreamQueries } from './str
 import type { TableTimes, TimeCursor } from './timeline.ts';
 import type { TopicSource } from './topic-source.ts';
 import { type JoinWaits, TopicTask } from './topic-task.ts';
+import { JoinedTimes } from './topics/joined-times.ts';
+import { TableTask } from './topics/table-task.ts';
+import type { TopicTable } from './topics/topic-table.ts';
 
 const TOPICS_KEY = 'enrich-topics';
 const INPUT_PREFIX = 'enrich-input/';
+const TABLE_PREFIX = 'enrich-input-table/';
 /** Under load, what arrives meanwhile is committed together. */
 const COMMIT_MS = 50;
 
 /** Kafka, as queries over topics need it. */
 export interface TopicAccess {
   openSink(signal: AbortSignal): Promise<Sink>;
-  openReader(): Promise<TopicReader>;
+  /** `whole`: all partitions are to be read, also where others work off some of them. */
+  openReader(whole: boolean): Promise<TopicReader>;
+  /** Left out where there is nobody to share with. */
+  readonly turns?: TurnTaking;
   openAdmin(): Promise<TopicAdmin>;
 }
 
 export interface TopicQueriesOptions {
   readonly plans: readonly QueryPlan[];
+  /** Tables that topics hold. */
+  readonly tables: readonly TopicTable[];
   readonly access: TopicAccess;
   readonly join: JoinWaits;
   /** Null without a schema registry. */
@@ -52,6 +63,9 @@ export interface TopicQueriesOptions {
   readonly results: ReadonlyMap<StreamSource, ResultTable>;
   readonly processing: ProcessingLog;
   readonly timeline: TableTimes;
+  /** The topics are ours to work off. */
+  readonly onOpen?: () => void;
+  readonly onCommit?: () => void;
   readonly log: Log;
 }
 
@@ -80,6 +94,7 @@ export class TopicQueries implements AsyncDisposable {
   /** Of clients. */
   #readers: (readonly [StreamSource, EventReader])[] = [];
   #inputs: readonly RunningInput[] = [];
+  #tables: readonly TableTask[] = [];
   #committing: Promise<void> | null = null;
   /** Topics that clients insert into. */
   readonly #inserted = new Map<string, Promise<TopicHandle>>();
@@ -156,7 +171,7 @@ export class TopicQueries implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const { access, join, plans, results, processing, timeline, registry, log } = this.#options;
+    const { access, join, plans, results, processing, registry, log } = this.#options;
     await using resources = new AsyncDisposableStack();
     const sink = resources.use(await access.openSink(signal));
     sink.failed.catch((error: unknown) => {
@@ -164,8 +179,10 @@ export class TopicQueries implements AsyncDisposable {
     });
     const known = await sink.restore({
       signal,
+      ...(access.turns === undefined ? {} : { turns: access.turns }),
       onWaiting: () => log.info({}, 'another instance works off the topics of the statements; waiting'),
     });
+    this.#options.onOpen?.();
     const epoch = epochOf(known.get(TOPICS_KEY)) + 1;
     const schemas = registry?.writer(known, signal) ?? null;
     this.#schemas = schemas;
@@ -175,6 +192,8 @@ export class TopicQueries implements AsyncDisposable {
     for (const { target, store } of plans) results.get(target)?.restore(store?.shown() ?? []);
     for (const [of, reader] of this.#readers) outputs.get(of)?.addReader(reader);
     this.#outputs = outputs;
+    const schemaReader = { reader: registry?.reader ?? null, signal };
+    const tables = await this.#readTables(known, { resources, schemas: schemaReader });
     const places = new Set<string>();
     const inputs: RunningInput[] = [];
     for (const { plan, query } of queries.queries) {
@@ -183,21 +202,22 @@ export class TopicQueries implements AsyncDisposable {
       const place = placeOf(plan, places);
       // Its place is kept.
       if (plan.held) continue;
-      const reader = resources.use(await access.openReader());
+      const reader = resources.use(await access.openReader(false));
       const { offsets, ends } = await startOf(reader, source, { known, place, latest: plan.fromLatest });
       const first = !inputs.some(({ stream }) => stream === plan.input);
-      const written = reachedFrom(plan, plans).flatMap(({ target }) => outputs.get(target) ?? []);
+      const reached = reachedFrom(plan, plans);
+      const written = reached.flatMap(({ target }) => outputs.get(target) ?? []);
       const task = new TopicTask(
         {
           plan,
           source,
-          schemas: { reader: registry?.reader ?? null, signal },
+          schemas: schemaReader,
           query,
           reader,
           sink,
           processing,
           deadLetters: outputs.get(plan.target)?.deadLetters ?? null,
-          timeline: plan.joins.length > 0 || written.length > 1 ? timeline : null,
+          times: this.#timesOf(reached, tables),
           ...join,
           outputs: written,
           onProgress: (idle) => this.#progress(idle),
@@ -208,9 +228,10 @@ export class TopicQueries implements AsyncDisposable {
       );
       inputs.push({ place, topic: source.topic, stream: plan.input, task });
     }
-    timeline.release(this.#start);
+    this.#options.timeline.release(this.#start);
     signal.throwIfAborted();
     this.#inputs = inputs;
+    this.#tables = tables;
     this.#queries = queries;
     this.#sink = sink;
     const first = new Map<string, string | null>([[TOPICS_KEY, JSON.stringify({ v: 1, epoch })]]);
@@ -218,11 +239,14 @@ export class TopicQueries implements AsyncDisposable {
     for (const key of forgottenTables(known, prefixes, queries.restored)) first.set(key, null);
     for (const key of known.keys())
       if (key.startsWith(INPUT_PREFIX) && !places.has(key.split('/')[1] ?? '')) first.set(key, null);
+    const names = new Set(tables.map(({ table }) => checkpointName(table.name)));
+    for (const key of known.keys())
+      if (key.startsWith(TABLE_PREFIX) && !names.has(key.split('/')[1] ?? '')) first.set(key, null);
     await sink.commit(this.#state(first));
     log.info({ queries: inputs.length }, 'topics of the statements are read');
     this.#opened();
     // One that fails ends the others, which hold what is to be closed.
-    const ended = inputs.map(({ task }) =>
+    const ended = [...tables, ...inputs.map(({ task }) => task)].map((task) =>
       task.run(signal).catch((error: unknown) => {
         if (!signal.aborted) this.#fail(error);
         this.#closing.abort();
@@ -230,6 +254,39 @@ export class TopicQueries implements AsyncDisposable {
     );
     await Promise.all(ended);
     await this.#committing;
+  }
+
+  /** Each up to where the checkpoint has it, before any event is joined. */
+  async #readTables(
+    known: ReadonlyMap<string, string>,
+    { resources, schemas }: { readonly resources: AsyncDisposableStack; readonly schemas: ReadSchemas },
+  ): Promise<readonly TableTask[]> {
+    const { access, processing, log, tables } = this.#options;
+    return Promise.all(
+      tables.map(async (table) => {
+        const reader = resources.use(await access.openReader(!table.source.partitioned));
+        const task = new TableTask({ table, reader, schemas, processing, log });
+        const place = TABLE_PREFIX + checkpointName(table.name);
+        const stored = (partition: number): number | null =>
+          storedOffset(known.get(`${place}/${partition}`), table.source.topic);
+        await task.bootstrap(stored, schemas.signal);
+        return task;
+      }),
+    );
+  }
+
+  /** Null where nothing is joined. */
+  #timesOf(reached: readonly QueryPlan[], tables: readonly TableTask[]): JoinedTimes | null {
+    const rows = new Set(reached.flatMap(({ joins }) => joins.map((join) => join.rows)));
+    const ofTopics = tables.filter(({ table }) => rows.has(table));
+    const joined = ofTopics.flatMap((task) => {
+      const { name, timeline: times } = task.table;
+      return times === null ? [] : [{ times, cursor: task.cursor(), name }];
+    });
+    const { timeline } = this.#options;
+    if (rows.size > ofTopics.length)
+      return new JoinedTimes([{ times: timeline, cursor: timeline.cursor(), name: null }, ...joined]);
+    return joined.length === 0 ? null : new JoinedTimes(joined);
   }
 
   #tell(stream: StreamSource, event: StreamEvent): void {
@@ -254,6 +311,7 @@ export class TopicQueries implements AsyncDisposable {
       () => {
         this.#committing = null;
         this.live?.committed('topics');
+        this.#options.onCommit?.();
         for (const { done } of inserting) done();
         failpoint('after-commit');
         this.#commit();
@@ -271,9 +329,16 @@ export class TopicQueries implements AsyncDisposable {
     for (const [key, value] of this.#schemas?.takeChanged() ?? []) state.set(key, value);
     for (const store of this.#queries?.stores ?? [])
       for (const [key, value] of store.flush()) state.set(key, value);
-    for (const { place, topic, task } of this.#inputs) {
+    const places = [
+      ...this.#inputs.map(({ place, topic, task }) => ({ prefix: INPUT_PREFIX + place, topic, task })),
+      ...this.#tables.map((task) => {
+        const { name, source } = task.table;
+        return { prefix: TABLE_PREFIX + checkpointName(name), topic: source.topic, task };
+      }),
+    ];
+    for (const { prefix, topic, task } of places) {
       for (const [partition, offset] of task.offsets.entries()) {
-        const key = `${INPUT_PREFIX}${place}/${partition}`;
+        const key = `${prefix}/${partition}`;
         const value = JSON.stringify({ topic, offset });
         if (this.#offsets.get(key) === value) continue;
         this.#offsets.set(key, value);
@@ -293,6 +358,13 @@ export class TopicQueries implements AsyncDisposable {
 
 function stopping(): HeadwaterError {
   return new HeadwaterError('query.ended', 'The pipeline behind the stream stops or begins anew.');
+}
+
+/** Null where the checkpoint has none of that topic. */
+function storedOffset(text: string | undefined, topic: string): number | null {
+  if (text === undefined) return null;
+  const stored = JSON.parse(text) as { readonly topic: string; readonly offset: number };
+  return stored.topic === topic ? stored.offset : null;
 }
 
 function epochOf(text: string | undefined): number {
@@ -331,10 +403,9 @@ async function startOf(
   const count = await reader.open(topic, create);
   const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
   const offsets = ranges.map(({ start, end }, partition) => {
-    const text = known.get(`${INPUT_PREFIX}${place}/${partition}`);
-    const stored = text === undefined ? null : (JSON.parse(text) as { topic: string; offset: number });
     // The reader tells of records that are gone, and of a topic that was made anew.
-    if (stored?.topic === topic) return stored.offset;
+    const stored = storedOffset(known.get(`${INPUT_PREFIX}${place}/${partition}`), topic);
+    if (stored !== null) return stored;
     return latest ? end : Math.min(start, end);
   });
   return { offsets, ends: ranges.map(({ end }) => end) };

@@ -20,6 +20,7 @@ export const TOPIC_PROPERTIES = [
   'PARTITIONS',
   'REPLICAS',
   'WRAP_SINGLE_VALUE',
+  'REPLICATION',
 ] as const;
 
 export interface TopicSource {
@@ -30,6 +31,8 @@ export interface TopicSource {
   readonly delimiter: string;
   readonly wrapSingleValue: boolean;
   readonly timestamp: TimestampColumn | null;
+  /** Of a table: whether an instance that shares it with others has the rows of its partitions only. */
+  readonly partitioned: boolean;
   /** How the topic is made where it is missing; null: it has to be there. */
   readonly create: { readonly partitions: number; readonly replicas: number | null } | null;
 }
@@ -52,18 +55,14 @@ export function topicSource(
   { inferred, registry }: TopicContext,
 ): TopicSource {
   const { source } = declared.parsed;
-  if (statement.type === 'TABLE')
-    throw notSupported(
-      source,
-      statement.at,
-      'a TABLE is a captured table in this version (CDC_TABLE); a topic can be a STREAM',
-    );
+  const isTable = statement.type === 'TABLE';
   const properties = topicProperties(declared, statement);
   const topic = properties.topic('KAFKA_TOPIC') ?? statement.name;
   const written = statement.columns.map(({ name, type, role, at }): SqlColumn => {
     if (role === 'HEADERS') throw notSupported(source, at, 'columns of headers are not in this version');
-    if (role === 'PRIMARY KEY')
+    if (role === 'PRIMARY KEY' && !isTable)
       throw sqlError(source, at, 'a stream has a KEY, and only a table a PRIMARY KEY');
+    if (role === 'KEY' && isTable) throw sqlError(source, at, 'the key of a table is its PRIMARY KEY');
     return { name, type, key: role !== 'VALUE', spelling: name };
   });
   const given = (part: 'key' | 'value'): readonly SqlColumn[] =>
@@ -88,6 +87,12 @@ export function topicSource(
       statement.at,
       'a topic needs its columns: write them behind the name, (NAME TYPE, …)',
     );
+  if (isTable && keys.length === 0)
+    throw sqlError(
+      source,
+      statement.at,
+      'a table over a topic needs its key: write PRIMARY KEY behind the column that the keys of the records hold',
+    );
   const seen = new Set<string>();
   for (const [i, { name }] of columns.entries()) {
     if (seen.has(name))
@@ -95,6 +100,9 @@ export function topicSource(
     seen.add(name);
   }
   const partitions = properties.count('PARTITIONS');
+  const replication = properties.choice('REPLICATION', ['FULL', 'PARTITIONED']);
+  if (replication !== null && !isTable)
+    throw properties.error('REPLICATION', 'REPLICATION is of a table; a stream has none');
   return {
     topic,
     columns,
@@ -103,6 +111,7 @@ export function topicSource(
     delimiter: properties.delimiter() ?? ',',
     wrapSingleValue: properties.flag('WRAP_SINGLE_VALUE') ?? true,
     timestamp: timestampColumn(properties, columns),
+    partitioned: replication === 'PARTITIONED',
     create: partitions === null ? null : { partitions, replicas: properties.count('REPLICAS') },
   };
 }

@@ -3,23 +3,20 @@ import type { Sink } from '../emitter/sink.ts';
 import type { Fetched, TopicReader, TopicRecord } from '../emitter/topic-reader.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { StreamEvent } from './event.ts';
-import { type PartReader, partReader, type ReadSchemas } from './formats/format.ts';
+import type { ReadSchemas } from './formats/format.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from './program.ts';
 import type { OutputStream, Query } from './query.ts';
 import { stopped } from './query-problems.ts';
 import type { Problem } from './sql/frame.ts';
-import type { SqlValue } from './sql/value.ts';
-import type { TableTimes, TimeCursor } from './timeline.ts';
 import type { TopicSource } from './topic-source.ts';
+import type { JoinedTimes } from './topics/joined-times.ts';
+import { RecordRows } from './topics/record-rows.ts';
+import { TimeMerge, type Waiting } from './topics/time-merge.ts';
 
 /** Events between two looks at the sink's back-pressure. */
 const EVENTS_A_BREATH = 1_000;
-/** Records of a partition that wait at most. */
-const MOST_WAITING = 20_000;
 const IDLE_MS = 100;
-/** How long a partition that has more to come is waited for, so that events are taken in the order of their times. */
-const PARTITION_MS = 1_000;
 /** While an event waits for its tables. */
 const WAITING_MS = 5;
 
@@ -29,30 +26,9 @@ interface Refused {
   readonly record: TopicRecord;
 }
 
-interface Waiting {
-  readonly read: StreamEvent | Refused;
-  readonly offset: number;
-  readonly timeMs: number;
-  /** performance.now() */
-  readonly arrived: number;
-}
-
-interface PartitionState {
-  waiting: Waiting[];
-  /** Index of the first that waits. */
-  first: number;
-  /** Offset behind what has been worked off. */
-  done: number;
-  /** Offset behind what has been fetched. */
-  fetched: number;
-  atEnd: boolean;
-  /** performance.now() since when it has nothing although there is more. */
-  emptySince: number;
-}
-
 /** How an event waits for the tables that it is joined with. */
 export interface JoinWaits {
-  /** The tables' log has to have been read so many ms beyond the event's time. */
+  /** The tables have to have been read so many ms beyond the event's time. */
   readonly skewMs: number;
   /** ms; Infinity: for as long as it takes. */
   readonly maxWaitMs: number;
@@ -68,8 +44,8 @@ export interface TopicTaskOptions extends JoinWaits {
   readonly processing: ProcessingLog;
   /** Null where nobody asks for them. */
   readonly deadLetters: DeadLetters | null;
-  /** Null where no captured table is joined. */
-  readonly timeline: TableTimes | null;
+  /** Null where no table is joined. */
+  readonly times: JoinedTimes | null;
   /** Results on which the position of the tables is noted. */
   readonly outputs: readonly OutputStream[];
   /** Of each event, for clients that read along. */
@@ -80,14 +56,8 @@ export interface TopicTaskOptions extends JoinWaits {
 
 export class TopicTask {
   readonly #options: TopicTaskOptions;
-  readonly #key: PartReader;
-  readonly #value: PartReader;
-  readonly #keyIndexes: readonly number[];
-  readonly #valueIndexes: readonly number[];
-  readonly #cursor: TimeCursor | null;
-  /** Of one part of one record. */
-  readonly #scratch: SqlValue[] = [];
-  readonly #partitions: PartitionState[];
+  readonly #records: RecordRows;
+  readonly #merge: TimeMerge<StreamEvent | Refused>;
   /** Where the topic ended at the start, by partition. */
   readonly #ends: readonly number[];
   readonly caughtUp: Promise<void>;
@@ -96,43 +66,21 @@ export class TopicTask {
   /** `offsets`: where each partition goes on. */
   constructor(options: TopicTaskOptions, offsets: readonly number[], ends: readonly number[]) {
     this.#options = options;
-    const { columns, keyFormat, valueFormat, delimiter, wrapSingleValue } = options.source;
-    const indexes = (key: boolean): readonly number[] =>
-      columns.flatMap((column, index) => (column.key === key ? [index] : []));
-    this.#keyIndexes = indexes(true);
-    this.#valueIndexes = indexes(false);
-    this.#key = partReader(
-      columns.filter(({ key }) => key),
-      { format: keyFormat, delimiter, bare: this.#keyIndexes.length === 1 },
-      options.schemas,
-    );
-    this.#value = partReader(
-      columns.filter(({ key }) => !key),
-      { format: valueFormat, delimiter, bare: !wrapSingleValue },
-      options.schemas,
-    );
-    this.#cursor = options.timeline?.cursor() ?? null;
+    this.#records = new RecordRows(options.source, options.schemas);
+    const pause = (partition: number, paused: boolean): void => options.reader.pause(partition, paused);
+    this.#merge = new TimeMerge(pause, offsets);
     this.#ends = ends;
-    const now = performance.now();
-    this.#partitions = offsets.map((offset) => ({
-      waiting: [],
-      first: 0,
-      done: offset,
-      fetched: offset,
-      atEnd: false,
-      emptySince: now,
-    }));
     this.caughtUp = new Promise((resolve) => (this.#reached = resolve));
   }
 
   /** By partition: what has been worked off lies before. */
   get offsets(): readonly number[] {
-    return this.#partitions.map(({ done }) => done);
+    return this.#merge.offsets;
   }
 
   /** Until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { reader, sink, timeline, onProgress } = this.#options;
+    const { reader, sink, times, onProgress } = this.#options;
     reader.start(this.offsets);
     let waits = false;
     while (!signal.aborted) {
@@ -146,138 +94,64 @@ export class TopicTask {
         if (full !== undefined) await full;
         if (more !== 'events' || signal.aborted) break;
       }
-      if (waits) timeline?.ask();
-      else if (this.#cursor !== null && this.#isEmpty) timeline?.idle(this.#cursor, Date.now());
-      if (this.#partitions.every(({ done }, i) => done >= (this.#ends[i] ?? 0))) this.#reached();
+      if (waits) times?.ask();
+      else if (this.#merge.isEmpty) times?.idle(Date.now());
+      if (this.#merge.reached(this.#ends)) this.#reached();
     }
   }
 
-  get #isEmpty(): boolean {
-    return this.#partitions.every(({ waiting, first }) => first >= waiting.length);
-  }
-
-  async #take({ partition: index, records, position, atEnd }: Fetched): Promise<void> {
-    const partition = this.#partitions[index];
-    if (partition === undefined) return;
-    const arrived = performance.now();
-    for (const record of records) {
-      const missing = missingFor(this.#key, record.key);
-      if (missing !== null) await missing;
-      const alsoMissing = missingFor(this.#value, record.value);
-      if (alsoMissing !== null) await alsoMissing;
-      partition.waiting.push(this.#read(record, arrived));
+  async #take(fetched: Fetched): Promise<void> {
+    for (const record of fetched.records) {
+      const wait = this.#records.prepare(record);
+      if (wait !== null) await wait;
+      const read = this.#read(record);
+      this.#merge.add(fetched.partition, record, read, 'problem' in read ? record.timestamp : read.time);
     }
-    partition.fetched = position;
-    partition.atEnd = atEnd;
-    if (partition.first >= partition.waiting.length) this.#emptied(partition);
-    if (partition.waiting.length - partition.first > MOST_WAITING) this.#options.reader.pause(index, true);
-  }
-
-  /** Markers and aborted records behind the last event are worked off with it. */
-  #emptied(partition: PartitionState): void {
-    partition.waiting = [];
-    partition.first = 0;
-    partition.done = partition.fetched;
-    partition.emptySince = performance.now();
+    this.#merge.took(fetched);
   }
 
   #work(most: number): { readonly worked: number; readonly more: 'events' | 'tables' | 'nothing' } {
     for (let worked = 0; worked < most; worked++) {
-      const index = this.#next();
-      const partition = index === null ? undefined : this.#partitions[index];
-      const waiting = partition?.waiting[partition.first];
-      if (index === null || partition === undefined || waiting === undefined)
-        return { worked, more: 'nothing' };
-      if (!this.#known(waiting)) return { worked, more: 'tables' };
-      const { read } = waiting;
-      if ('problem' in read) this.#refuse(read.problem, read.record, index);
-      else this.#process(read);
-      partition.first++;
-      partition.done = waiting.offset + 1;
-      if (partition.first < partition.waiting.length) continue;
-      this.#emptied(partition);
-      this.#options.reader.pause(index, false);
+      const head = this.#merge.head();
+      if (head === null) return { worked, more: 'nothing' };
+      if (!this.#known(head)) return { worked, more: 'tables' };
+      const { item, partition } = head;
+      if ('problem' in item) this.#refuse(item.problem, item.record, partition);
+      else this.#process(item);
+      this.#merge.done(head);
     }
     return { worked: most, more: 'events' };
   }
 
-  /** The partition whose head is the earliest; null where one that has more to come has nothing here yet. */
-  #next(): number | null {
-    let found: number | null = null;
-    let least = Infinity;
-    for (const [index, { waiting, first, atEnd, emptySince }] of this.#partitions.entries()) {
-      const head = waiting[first];
-      if (head === undefined) {
-        if (!atEnd && performance.now() - emptySince < PARTITION_MS) return null;
-      } else if (head.timeMs < least) {
-        found = index;
-        least = head.timeMs;
-      }
-    }
-    return found;
-  }
-
   /** Whether all that was committed in the tables up to the event has been read, or was waited for long enough. */
-  #known({ timeMs, arrived }: Waiting): boolean {
-    const { timeline, skewMs, maxWaitMs } = this.#options;
-    if (timeline === null || timeline.horizon >= timeMs + skewMs) return true;
-    return timeline.live && performance.now() - arrived >= maxWaitMs;
+  #known({ timeMs, arrived }: Waiting<unknown>): boolean {
+    const { times, skewMs, maxWaitMs } = this.#options;
+    if (times === null || times.horizon >= timeMs + skewMs) return true;
+    return times.live && performance.now() - arrived >= maxWaitMs;
   }
 
   #process(event: StreamEvent): void {
-    const { timeline, query, outputs, onEvent } = this.#options;
-    const cursor = this.#cursor;
-    if (timeline === null || cursor === null) {
+    const { times, query, outputs, onEvent } = this.#options;
+    if (times === null) {
       query.process(event, false);
       onEvent?.(event);
       return;
     }
-    timeline.enter(cursor, event.time);
-    for (const output of outputs) output.tablePosition = cursor.position;
+    const position = times.enter(event.time);
+    for (const output of outputs) output.tablePosition = position;
     try {
       query.process(event, false);
       onEvent?.(event);
     } finally {
-      timeline.leave();
+      times.leave();
     }
   }
 
-  #read(record: TopicRecord, arrived: number): Waiting {
-    const read = this.#event(record);
-    const { offset, timestamp } = record;
-    return { read, offset, arrived, timeMs: 'problem' in read ? timestamp : read.time };
-  }
-
-  #event(record: TopicRecord): StreamEvent | Refused {
-    const { source } = this.#options;
-    const row: SqlValue[] = source.columns.map(() => null);
-    const read =
-      this.#fill(row, this.#keyIndexes, { part: this.#key, bytes: record.key }) &&
-      this.#fill(row, this.#valueIndexes, { part: this.#value, bytes: record.value });
-    if (!read) return { problem: 'record-unreadable', record };
-    const { timestamp } = source;
-    const own = timestamp === null || record.value === null ? null : (row[timestamp.index] ?? null);
-    const time =
-      timestamp === null || record.value === null
-        ? record.timestamp
-        : own === null
-          ? null
-          : timestamp.read(own);
-    if (time === null || !(time >= 0)) return { problem: 'timestamp', record };
-    return { row, hasValue: record.value !== null, seq: record.offset, time, change: null };
-  }
-
-  #fill(
-    row: SqlValue[],
-    indexes: readonly number[],
-    { part, bytes }: { readonly part: PartReader; readonly bytes: Uint8Array | null },
-  ): boolean {
-    if (bytes === null || indexes.length === 0) return true;
-    const values = this.#scratch;
-    values.length = 0;
-    if (!part.read(bytes, values)) return false;
-    for (const [i, index] of indexes.entries()) row[index] = values[i] ?? null;
-    return true;
+  #read(record: TopicRecord): StreamEvent | Refused {
+    const read = this.#records.read(record);
+    if (typeof read === 'string') return { problem: read, record };
+    const { row, hasValue, time } = read;
+    return { row, hasValue, seq: record.offset, time, change: null };
   }
 
   /** In its turn, so that what is written of it goes with its offset. */
@@ -287,9 +161,4 @@ export class TopicTask {
     if (plan.onError === 'STOP') throw stopped(plan, problem);
     deadLetters?.record(plan.id, problem, { topic: source.topic, partition, record });
   }
-}
-
-/** A schema that has not been met yet; null where all is here to read the bytes. */
-function missingFor(part: PartReader, bytes: Uint8Array | null): Promise<void> | null {
-  return bytes === null ? null : (part.prepare?.(bytes) ?? null);
 }

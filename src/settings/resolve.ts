@@ -201,6 +201,7 @@ async function resolveEnrich({ enrich }: FileShape, context: ResolveContext): Pr
   return {
     texts,
     dialect: enrich.dialect,
+    shared: enrich.shared,
     join: {
       skewMs: durationInMs(skew),
       maxWaitMs: maxWait === 'unlimited' ? Infinity : durationInMs(maxWait),

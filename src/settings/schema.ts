@@ -321,6 +321,11 @@ export const FILE_SCHEMA = block({
       .describe(
         'Files with SQL statements, relative to this file (a name that ends in .sql), or the statements themselves; docs/enrichment.md. Left out: those alone that clients make (docs/sql-api.md).',
       ),
+    shared: flag()
+      .default(false)
+      .describe(
+        'Queries over Kafka topics alone are shared by all instances of the pipeline, partition by partition; docs/enrichment.md.',
+      ),
     dialect: oneOf(['friendly', 'ksqldb'])
       .default('friendly')
       .describe(
@@ -330,17 +335,17 @@ export const FILE_SCHEMA = block({
       skew: duration(0)
         .default('0ms')
         .describe(
-          'By how much the clock of who writes a topic may be ahead of the database’s: an event is joined with the tables as of its time when the database’s log has been read this much further.',
+          'By how much the clock of who writes a topic may be ahead of that of the tables’ source: an event is joined with the tables as of its time when the database’s log, or the tables’ topics, have been read this much further.',
         ),
       max_wait: z
         .union([z.literal('unlimited'), duration(0)])
         .default('1s')
         .describe(
-          'How long an event of a topic waits at most until the database’s log has been read up to its time; 0ms joins with what is there; unlimited.',
+          'How long an event of a topic waits at most until the database’s log, or the tables’ topics, have been read up to its time; 0ms joins with what is there; unlimited.',
         ),
     })
       .prefault({})
-      .describe('Events of topics joined with captured tables.'),
+      .describe('Events of topics joined with tables.'),
   })
     .optional()
     .describe('Streams joined with captured tables, in SQL.'),

@@ -42,10 +42,12 @@ export interface EnrichSettings {
     readonly text: string;
   }[];
   readonly dialect: 'friendly' | 'ksqldb';
+  /** Queries over topics alone are shared by all instances. */
+  readonly shared: boolean;
   readonly join: JoinSettings;
 }
 
-/** Of events of topics with captured tables. */
+/** Of events of topics with the tables they are joined with. */
 export interface JoinSettings {
   readonly skewMs: number;
   /** Infinity: for as long as it takes. */

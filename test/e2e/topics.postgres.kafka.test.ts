@@ -248,3 +248,53 @@ describe('a topic joined with a captured table', () => {
     await run.stop();
   });
 });
+
+describe('a topic joined with a table that another topic holds', () => {
+  it('meets the whole of it first, and its changes in the order of time, through kills', async () => {
+    const name = `${kafka.prefix}-kept`;
+    const [ratings, customers] = [`${name}.ratings`, `${name}.customers`];
+    await database.query(CUSTOMERS);
+    await createTopic(ratings);
+    await createTopic(customers, 3);
+    const put = async (id: number, club: string | null, timestamp: number): Promise<void> => {
+      const value = club === null ? null : JSON.stringify({ CLUB: club });
+      await producer.send({
+        topic: customers,
+        messages: [{ key: `c${id}`, value, timestamp: String(timestamp) }],
+      });
+    };
+    const people = 40;
+    for (let id = 0; id < people; id++) await put(id, 'bronze', START);
+    const path = await pipeline(
+      name,
+      ['public.customers'],
+      `CREATE STREAM ratings (id INT, customer STRING) WITH (KAFKA_TOPIC='${ratings}', VALUE_FORMAT='JSON');
+       CREATE TABLE people (name STRING PRIMARY KEY, club STRING) WITH (KAFKA_TOPIC='${customers}', VALUE_FORMAT='JSON');
+       CREATE STREAM joined WITH (KAFKA_TOPIC='${name}.joined', FIELD_CASE='LOWER') AS
+         SELECT r.customer, r.id, p.club FROM ratings r LEFT JOIN people p ON r.customer = p.name;`,
+    );
+    const expected: string[] = [];
+    let time = START + 1_000;
+    // A new query begins with the first record that is there.
+    const rate = async (id: number, customer: number, club: string | null): Promise<void> => {
+      await send(ratings, [{ id, customer: `c${customer}` }], time++);
+      expected.push(JSON.stringify({ id, club }));
+    };
+    for (let id = 0; id < people; id++) await rate(id, id, 'bronze');
+    await caughtUp(path);
+    for (let round = 1; round <= 3; round++) {
+      await headwater(['run', '--until-caught-up', path], {
+        HEADWATER_FAILPOINT: `${round === 2 ? 'after-commit' : 'before-end-transaction'}:${round + 1}`,
+      });
+      await put(round, round === 2 ? null : 'gold', time++);
+      for (let id = 1; id <= 3; id++) {
+        const gold = id <= round && id !== 2;
+        await rate(100 * round + id, id, gold ? 'gold' : id === 2 && round >= 2 ? null : 'bronze');
+      }
+    }
+    await caughtUp(path);
+    const joined = await read(`${name}.joined`, expected.length);
+    expect(joined.map(({ value }) => value)).toEqual(expected);
+    expect(joined.every(({ headers }) => headers['__table_pos']?.startsWith('PEOPLE [') === true)).toBe(true);
+  });
+});

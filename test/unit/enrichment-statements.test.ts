@@ -306,8 +306,8 @@ describe('errors point to what is wrong and say what was probably meant', () => 
     [`CREATE TABLE k WITH (CDC_TABLE = 'shop.public.none');`, 'the table public.none is not captured'],
     [`CREATE TABLE k WITH (CDC_TABLE = 'public.customers');`, "write 'shop.schema.table'"],
     [
-      `CREATE TABLE k (a INT PRIMARY KEY) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`,
-      'a TABLE is a captured table in this version',
+      `CREATE TABLE k (a INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`,
+      'a table over a topic needs its key',
     ],
     [`CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k');`, "write WITH (…, VALUE_FORMAT = 'JSON')"],
     [`CREATE STREAM k WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`, 'a topic needs its columns'],

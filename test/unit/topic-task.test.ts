@@ -10,6 +10,7 @@ import { QueryProblems } from '../../src/enrichment/query-problems.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
 import { type TableTimes, TimeCursor } from '../../src/enrichment/timeline.ts';
 import { type JoinWaits, TopicTask } from '../../src/enrichment/topic-task.ts';
+import { JoinedTimes } from '../../src/enrichment/topics/joined-times.ts';
 import { SILENT } from '../../src/observability/log.ts';
 
 const TIME = 1_700_000_000_000;
@@ -68,7 +69,9 @@ class Rig implements Disposable {
         processing,
         schemas: { reader: null, signal: this.#stop.signal },
         deadLetters: null,
-        timeline: this.times as unknown as TableTimes,
+        times: new JoinedTimes([
+          { times: this.times as unknown as TableTimes, cursor: this.times.cursor(), name: null },
+        ]),
         ...waits,
         outputs: [],
         onProgress: () => {},

@@ -13,6 +13,7 @@ import { QueryProblems } from '../query-problems.ts';
 import type { Replica } from '../replica.ts';
 import type { Frame } from '../sql/frame.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
+import { TopicTable } from '../topics/topic-table.ts';
 import type { StoredRow } from '../state/table-store.ts';
 import type { ProgramBasis } from './program-basis.ts';
 import { StreamRows, TableRows } from './push-query.ts';
@@ -297,9 +298,11 @@ export class LiveQueries {
 
   #rowsOf({ name, result, rows: read }: TableSource): CommittedRows {
     const rows =
-      result === null
-        ? [...this.#replicas].find(([replica]) => replica === read)?.[1]
-        : this.#options.results.get(result)?.rows;
+      result !== null
+        ? this.#options.results.get(result)?.rows
+        : read instanceof TopicTable
+          ? read.observe()
+          : [...this.#replicas].find(([replica]) => replica === read)?.[1];
     if (rows === undefined)
       throw new HeadwaterError(
         'enrich.not-supported',
@@ -315,7 +318,7 @@ function ended(): HeadwaterError {
 }
 
 function notReady(table: string): HeadwaterError {
-  return new HeadwaterError('query.not-ready', `The table ${table} is still being read from the database.`);
+  return new HeadwaterError('query.not-ready', `The table ${table} is still being read.`);
 }
 
 async function* matching(

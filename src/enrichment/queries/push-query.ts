@@ -37,12 +37,15 @@ export class TableRows implements TableListener {
   readonly #text: ReturnType<typeof rowText>;
   readonly #frame: Frame = { rows: [null], time: 0, change: null, note: () => {} };
   readonly #keys: readonly boolean[];
+  /** What a topic holds is committed when it is read. */
+  readonly #durable: boolean;
 
   constructor(plan: TablePushPlan, queue: RowQueue) {
     this.#plan = plan;
     this.#queue = queue;
     this.#text = rowText(plan.columns);
-    const { captured, columns, result } = plan.table;
+    const { captured, columns, result, topic } = plan.table;
+    this.#durable = topic !== null;
     // The window is part of the key.
     const shown = result?.columns.length ?? Infinity;
     this.#keys = (captured?.used ?? columns).map(({ key }, i) => key || i >= shown);
@@ -60,10 +63,10 @@ export class TableRows implements TableListener {
     if (!this.#queue.open) return;
     try {
       if (after !== null && this.#passes(after))
-        this.#queue.add({ text: this.#show(after), tombstone: false });
+        this.#queue.add({ text: this.#show(after), tombstone: false }, this.#durable);
       else if (before !== null && this.#passes(before)) {
         const key = before.map((value, slot) => (this.#keys[slot] === true ? value : null));
-        this.#queue.add({ text: this.#show(key), tombstone: true });
+        this.#queue.add({ text: this.#show(key), tombstone: true }, this.#durable);
       }
     } catch (error) {
       this.#queue.finish(asHeadwaterError(error));

@@ -42,6 +42,7 @@ export function topicBehind({ topic, sink, columns }: StreamSource): TopicSource
     // What TIMESTAMP named is the time of the record.
     timestamp: null,
     create: null,
+    partitioned: false,
   };
 }
 
@@ -67,7 +68,7 @@ export async function replay(options: ReplayOptions, signal: AbortSignal): Promi
       ? null
       : new Aggregation({ group: keptWhole(group), store, target, note });
   const problems = new QueryProblems(plan.query, processing, null);
-  await using reader = await access.openReader();
+  await using reader = await access.openReader(true);
   const count = await reader.open(source.topic, null);
   const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
   const task = new TopicTask(
@@ -88,7 +89,7 @@ export async function replay(options: ReplayOptions, signal: AbortSignal): Promi
         },
       },
       processing,
-      timeline: null,
+      times: null,
       skewMs: 0,
       maxWaitMs: 0,
       outputs: [],

@@ -14,6 +14,7 @@ export type Problem =
   | 'late'
   | 'record-unreadable'
   | 'timestamp'
+  | 'key-missing'
   | 'value-not-in-log'
   | 'value-not-representable';
 

@@ -26,7 +26,7 @@ export async function writePrinted(
       40001,
       'No pipeline with statements that runs here writes to Kafka: there are no topics.',
     );
-  await using reader = await access.openReader();
+  await using reader = await access.openReader(true);
   const lines = printTopic(reader, statement, signal);
   let begun = false;
   try {

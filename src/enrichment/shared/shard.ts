@@ -1,0 +1,95 @@
+/** One partition of the topics that shared statements read, as one attempt works it off. */
+import type { Log } from '../../observability/log.ts';
+import { nothingKept } from '../check-statements.ts';
+import type { DeclaredEnrichment } from '../declared.ts';
+import type { RegistryAccess } from '../formats/registry-access.ts';
+import { inferColumns } from '../inferred-columns.ts';
+import { ProcessingLog } from '../processing-log.ts';
+import { compileProgram, type Program } from '../program.ts';
+import { Timeline } from '../timeline.ts';
+import { type TopicAccess, TopicQueries } from '../topic-queries.ts';
+import type { JoinWaits } from '../topic-task.ts';
+import { OnePartition } from './one-partition.ts';
+
+export interface SharedStatements {
+  readonly pipeline: string;
+  readonly declared: DeclaredEnrichment;
+  /** Null without a schema registry. */
+  readonly registry: RegistryAccess | null;
+  /** How events wait for the tables that they are joined with. */
+  readonly join: JoinWaits;
+  readonly log: Log;
+}
+
+/** Throws what is wrong with the statements. */
+export async function compileShared(
+  { pipeline, declared, registry }: SharedStatements,
+  signal: AbortSignal,
+): Promise<Program> {
+  return compileProgram(declared, {
+    pipeline,
+    registry: registry !== null,
+    inferred: await inferColumns(declared, { reader: registry?.reader ?? null, kept: new Map(), signal }),
+    describe: () => null,
+    shown: () => [],
+    ...nothingKept(),
+    tableTopics: new Set(),
+    shared: true,
+    known: new Set(),
+    held: new Set(),
+    trialFrom: null,
+  });
+}
+
+export interface ShardOptions {
+  readonly partition: number;
+  readonly access: TopicAccess;
+  readonly untilCaughtUp: boolean;
+  /** This instance has got the partition. */
+  readonly onHeld: () => void;
+  readonly onCommit: () => void;
+}
+
+/** Until the signal aborts; with `untilCaughtUp` until the partition is worked off up to where it ended at the start. */
+export async function workOff(
+  statements: SharedStatements,
+  { partition, access, untilCaughtUp, onHeld, onCommit }: ShardOptions,
+  signal: AbortSignal,
+): Promise<'stopped' | 'complete'> {
+  const { queries, topicTables } = await compileShared(statements, signal);
+  const { registry, join, log } = statements;
+  await using topics = new TopicQueries({
+    plans: queries,
+    tables: topicTables,
+    access: {
+      ...access,
+      openReader: async (whole) => {
+        const reader = await access.openReader(whole);
+        return whole ? reader : new OnePartition(reader, partition);
+      },
+    },
+    join,
+    registry,
+    results: new Map(),
+    processing: new ProcessingLog(log),
+    // No captured table is joined.
+    timeline: new Timeline({ head: () => Promise.resolve(0), nudge: () => {}, compare: () => 0 }, ''),
+    onOpen: onHeld,
+    onCommit,
+    log,
+  });
+  topics.start();
+  if (untilCaughtUp) {
+    await Promise.race([topics.finish(), aborted(signal)]);
+    return signal.aborted ? 'stopped' : 'complete';
+  }
+  await Promise.race([topics.failed, aborted(signal)]);
+  return 'stopped';
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

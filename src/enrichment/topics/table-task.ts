@@ -1,0 +1,152 @@
+/** Reads the topic of a table: first all of it, before anything is joined with it, and then what comes. */
+import type { TopicReader, TopicRecord } from '../../emitter/topic-reader.ts';
+import type { Log } from '../../observability/log.ts';
+import type { ReadSchemas } from '../formats/format.ts';
+import type { ProcessingLog } from '../processing-log.ts';
+import type { TimeCursor } from '../timeline.ts';
+import { RecordRows } from './record-rows.ts';
+import { TimeMerge } from './time-merge.ts';
+import type { Offsets, TopicTable } from './topic-table.ts';
+
+const IDLE_MS = 100;
+
+export interface TableTaskOptions {
+  readonly table: TopicTable;
+  readonly reader: TopicReader;
+  readonly schemas: ReadSchemas;
+  readonly processing: ProcessingLog;
+  readonly log: Log;
+}
+
+export class TableTask {
+  readonly #options: TableTaskOptions;
+  readonly #records: RecordRows;
+  readonly #cursors = new Set<TimeCursor>();
+  #merge: TimeMerge<TopicRecord> | null = null;
+  /** Behind what has been applied. */
+  #applied: number[] = [];
+  #begin: Offsets = [];
+
+  constructor(options: TableTaskOptions) {
+    this.#options = options;
+    this.#records = new RecordRows(options.table.source, options.schemas);
+  }
+
+  get table(): TopicTable {
+    return this.#options.table;
+  }
+
+  /** The state that the slowest of the queries sees: where a run that follows begins. */
+  get offsets(): Offsets {
+    let slowest: TimeCursor | null = null;
+    for (const cursor of this.#cursors)
+      if (slowest === null || cursor.transaction < slowest.transaction) slowest = cursor;
+    return slowest === null ? this.#applied : (JSON.parse(slowest.position) as Offsets);
+  }
+
+  /** Of a query that joins the table. */
+  cursor(): TimeCursor {
+    const { timeline } = this.table;
+    if (timeline === null) throw new TypeError('A table is complete before queries see it.');
+    const cursor = timeline.cursor();
+    this.#cursors.add(cursor);
+    return cursor;
+  }
+
+  /**
+   * Reads the table up to where the checkpoint says it was, else up to where the topic ends now. `stored`: null for a
+   * partition that the checkpoint does not know.
+   */
+  async bootstrap(stored: (partition: number) => number | null, signal: AbortSignal): Promise<void> {
+    const { reader, table, log } = this.#options;
+    const { topic, create } = table.source;
+    const count = await reader.open(topic, create);
+    const ranges = await Promise.all(
+      Array.from({ length: count }, (_, partition) => reader.range(partition)),
+    );
+    // One that was made anew ends before what the checkpoint knows.
+    this.#begin = ranges.map(({ end }, partition) => Math.min(stored(partition) ?? end, end));
+    this.#applied = ranges.map(({ start }, partition) => Math.min(start, this.#begin[partition] ?? start));
+    const pause = (partition: number, paused: boolean): void => reader.pause(partition, paused);
+    const merge = new TimeMerge<TopicRecord>(pause, this.#begin);
+    this.#merge = merge;
+    reader.start(ranges.map(({ start }) => start));
+    while (!this.#applied.every((offset, i) => offset >= (this.#begin[i] ?? 0))) {
+      for (const fetched of await reader.poll(IDLE_MS)) {
+        const { partition, records, position } = fetched;
+        const begin = this.#begin[partition] ?? 0;
+        for (const record of records) {
+          const wait = this.#records.prepare(record);
+          if (wait !== null) await wait;
+          if (record.offset < begin) this.#apply(record);
+          else merge.add(partition, record, record, this.#timeOf(record));
+        }
+        this.#applied[partition] = Math.min(position, begin);
+        if (position >= begin) merge.took(fetched);
+      }
+      signal.throwIfAborted();
+    }
+    table.complete(
+      {
+        head: async () => {
+          const ends = await Promise.all(this.#begin.map((_, partition) => reader.range(partition)));
+          return ends.map(({ end }) => end);
+        },
+        nudge: () => table.timeline?.passed(this.#applied),
+        compare: (a, b) => (a.every((offset, i) => offset >= (b[i] ?? 0)) ? 0 : -1),
+      },
+      this.#begin,
+    );
+    log.info({ table: table.name, topic, rows: table.size }, 'a table was read from its topic');
+  }
+
+  /** Until the signal aborts. Call after `bootstrap`. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { reader, table } = this.#options;
+    while (!signal.aborted) {
+      this.#work();
+      for (const fetched of await reader.poll(IDLE_MS)) {
+        for (const record of fetched.records) {
+          const wait = this.#records.prepare(record);
+          if (wait !== null) await wait;
+          this.#merge?.add(fetched.partition, record, record, this.#timeOf(record));
+        }
+        this.#merge?.took(fetched);
+      }
+      table.timeline?.passed(this.#applied);
+    }
+  }
+
+  #work(): void {
+    const merge = this.#merge;
+    const { timeline } = this.table;
+    if (merge === null || timeline === null) return;
+    for (let head = merge.head(); head !== null; head = merge.head()) {
+      this.#apply(head.item);
+      merge.done(head);
+      this.#applied[head.partition] = head.offset + 1;
+      timeline.committed(head.timeMs, JSON.stringify(this.#applied));
+    }
+    this.#applied = [...merge.offsets];
+    this.table.settle();
+  }
+
+  #apply(record: TopicRecord): void {
+    const { table, processing } = this.#options;
+    const read = this.#records.read(record);
+    if (typeof read === 'string') {
+      processing.note(table.name, read);
+      return;
+    }
+    const key = record.key === null ? null : table.keyOf(read.row);
+    if (key === null) processing.note(table.name, 'key-missing');
+    else table.put(key, read.hasValue ? read.row : null);
+  }
+
+  /** When the row came to be so; a record that cannot be read is passed over at its own time. */
+  #timeOf(record: TopicRecord): number {
+    if (this.table.source.timestamp === null) return record.timestamp;
+    const read = this.#records.read(record);
+    return typeof read === 'string' ? record.timestamp : read.time;
+  }
+}

@@ -1,0 +1,188 @@
+/** A Kafka of topics in memory, as statements over topics need it: readers, and a sink whose commits are whole. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
+import type { Fetched, TopicReader, TopicRecord } from '../../src/emitter/topic-reader.ts';
+import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { NOTHING_INFERRED } from '../../src/enrichment/inferred-columns.ts';
+import { ProcessingLog } from '../../src/enrichment/processing-log.ts';
+import { compileProgram, type Program } from '../../src/enrichment/program.ts';
+import { nothingKept } from '../../src/enrichment/check-statements.ts';
+import { Timeline } from '../../src/enrichment/timeline.ts';
+import { type TopicAccess, TopicQueries } from '../../src/enrichment/topic-queries.ts';
+import { SILENT } from '../../src/observability/log.ts';
+
+export interface SentRecord {
+  readonly key: string | null;
+  /** Null for one without value. */
+  readonly value: unknown;
+  readonly timestamp: number;
+}
+
+export interface ReadRecord {
+  readonly key: string | null;
+  readonly value: string | null;
+  readonly timestamp: number;
+  readonly position: string | null;
+}
+
+export class MemoryTopics {
+  readonly #topics = new Map<string, TopicRecord[][]>();
+  /** What sinks have committed, by the sink's name. */
+  readonly #states = new Map<string, Map<string, string>>();
+  readonly #written = new Map<string, ReadRecord[]>();
+  /** How many sinks there have been of each name. */
+  readonly #sinks = new Map<string, number>();
+
+  create(topic: string, partitions: number): void {
+    this.#topics.set(
+      topic,
+      Array.from({ length: partitions }, () => []),
+    );
+  }
+
+  send(topic: string, partition: number, { key, value, timestamp }: SentRecord): void {
+    const records = this.#topics.get(topic)?.[partition];
+    if (records === undefined) throw new Error(`There is no partition ${partition} of ${topic}.`);
+    records.push({
+      offset: records.length,
+      key: key === null ? null : Buffer.from(key),
+      value: value === null ? null : Buffer.from(JSON.stringify(value)),
+      headers: [],
+      timestamp,
+    });
+  }
+
+  /** All that has been committed to a topic of results. */
+  results(topic: string): readonly ReadRecord[] {
+    return this.#written.get(topic) ?? [];
+  }
+
+  state(name: string): ReadonlyMap<string, string> {
+    return this.#states.get(name) ?? new Map();
+  }
+
+  access(name: string): TopicAccess {
+    return {
+      openSink: () => Promise.resolve(this.#sink(name)),
+      openReader: () => Promise.resolve(new MemoryReader((topic) => this.#topics.get(topic) ?? [])),
+      openAdmin: () => Promise.reject(new Error('Nobody asks for topics here.')),
+    };
+  }
+
+  /** A newer one fences those before it. */
+  #sink(name: string): Sink {
+    const number = (this.#sinks.get(name) ?? 0) + 1;
+    this.#sinks.set(name, number);
+    let pending: (readonly [string, ReadRecord])[] = [];
+    const state = this.#states.get(name) ?? new Map<string, string>();
+    this.#states.set(name, state);
+    return {
+      restore: () => Promise.resolve(new Map(state)),
+      topic: (topic: string) => Promise.resolve({ name: topic }),
+      append: ({ name: topic }: { name: string }, record: SinkRecord) => pending.push([topic, told(record)]),
+      ready: () => undefined,
+      commit: async (changes: ReadonlyMap<string, string | null>) => {
+        const records = pending;
+        pending = [];
+        await sleep(0);
+        if (number !== this.#sinks.get(name)) throw new Error('fenced');
+        for (const [topic, record] of records)
+          this.#written.set(topic, [...(this.#written.get(topic) ?? []), record]);
+        for (const [key, value] of changes)
+          if (value === null) state.delete(key);
+          else state.set(key, value);
+      },
+      failed: new Promise<never>(() => {}),
+      stats: () => ({ records: 0, bytes: 0, commits: 0, pendingBytes: 0 }),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+  }
+}
+
+function told({ key, value, timestamp, headers }: SinkRecord): ReadRecord {
+  const text = (part: string | Uint8Array | null): string | null =>
+    part === null || typeof part === 'string' ? part : Buffer.from(part).toString('hex');
+  const position = headers?.find(([name]) => name === '__table_pos')?.[1];
+  return {
+    key: text(key),
+    value: text(value),
+    timestamp,
+    position: position === undefined ? null : String(position),
+  };
+}
+
+class MemoryReader implements TopicReader {
+  readonly #find: (topic: string) => readonly TopicRecord[][];
+  #partitions: readonly TopicRecord[][] = [];
+  #positions: number[] = [];
+
+  constructor(find: (topic: string) => readonly TopicRecord[][]) {
+    this.#find = find;
+  }
+
+  open(topic: string): Promise<number> {
+    this.#partitions = this.#find(topic);
+    return Promise.resolve(this.#partitions.length);
+  }
+
+  range(partition: number): Promise<{ readonly start: number; readonly end: number }> {
+    return Promise.resolve({ start: 0, end: this.#partitions[partition]?.length ?? 0 });
+  }
+
+  start(offsets: readonly number[]): void {
+    this.#positions = [...offsets];
+  }
+
+  async poll(): Promise<readonly Fetched[]> {
+    await sleep(1);
+    return this.#positions.map((position, partition) => {
+      const all = this.#partitions[partition] ?? [];
+      const records = all.slice(position, position + 3);
+      this.#positions[partition] = position + records.length;
+      const atEnd = position + records.length === all.length;
+      return { partition, records, position: position + records.length, atEnd };
+    });
+  }
+
+  pause(): void {}
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+export interface RunningTopics {
+  readonly queries: TopicQueries;
+  readonly program: Program;
+}
+
+/** The statements, at work on these topics. */
+export function startTopics(topics: MemoryTopics, name: string, sql: string): RunningTopics {
+  const program = compileProgram(
+    declareEnrichment({ texts: [{ name: 'a.sql', text: sql }], dialect: 'friendly' }, name),
+    {
+      pipeline: name,
+      describe: () => null,
+      shown: () => [],
+      ...nothingKept(),
+      registry: false,
+      inferred: NOTHING_INFERRED,
+      tableTopics: new Set(),
+      known: new Set(),
+      held: new Set(),
+      trialFrom: null,
+    },
+  );
+  const log = { head: () => Promise.resolve(0), nudge: () => {}, compare: (a: number, b: number) => a - b };
+  const queries = new TopicQueries({
+    plans: program.queries,
+    tables: program.topicTables,
+    access: topics.access(name),
+    join: { skewMs: 0, maxWaitMs: 1_000 },
+    registry: null,
+    results: new Map(),
+    processing: new ProcessingLog(SILENT),
+    timeline: new Timeline(log, 'start'),
+    log: SILENT,
+  });
+  queries.start();
+  return { queries, program };
+}
