@@ -1,0 +1,165 @@
+/** Two instances that share the partitions of a stream; one is killed, and the other goes on with its state. */
+import { Kafka, logLevel, type Producer } from 'kafkajs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tailKafka } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
+import { type TestDatabase, testDatabase, type TestKafka, testKafka } from '../support/servers.ts';
+import { Headwater, pipelineFile, type Workspace, workspace } from './headwater.ts';
+
+const PARTITIONS = 4;
+const CUSTOMERS = 40;
+/** ms within which records are there, on a slow machine too. */
+const PATIENCE = 100_000;
+const CLUBS = ['gold', 'silver', 'bronze'];
+/** ms; the broker's retention goes by the times of records, and deletes old ones. */
+const START = Date.now() - 3_600_000;
+
+let files: Workspace;
+let kafka: TestKafka;
+let database: TestDatabase;
+let producer: Producer;
+
+beforeAll(async () => {
+  files = await workspace();
+  kafka = await testKafka();
+  database = await testDatabase();
+  await database.query('CREATE TABLE anything (id int PRIMARY KEY)');
+  producer = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).producer();
+  await producer.connect();
+});
+afterAll(async () => {
+  await producer?.disconnect();
+  await database?.drop();
+  await files?.[Symbol.asyncDispose]();
+});
+
+async function createTopics(topics: readonly string[]): Promise<void> {
+  const admin = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: PARTITIONS })) });
+  await admin.disconnect();
+}
+
+interface Sent {
+  readonly key: string;
+  readonly value: object | null;
+}
+
+async function send(topic: string, records: readonly Sent[]): Promise<void> {
+  const messages = records.map(({ key, value }, i) => ({
+    key,
+    value: value === null ? null : JSON.stringify(value),
+    timestamp: String(START + i),
+  }));
+  await producer.send({ topic, messages });
+}
+
+const customerOf = (id: number): string => `c${id % CUSTOMERS}`;
+const clubOf = (customer: number): string => CLUBS[customer % CLUBS.length] ?? '';
+
+/** Units that an instance has taken up, by the names in its log. */
+function held({ log }: Headwater): ReadonlySet<string> {
+  const lines = log.filter(
+    ({ msg, unit }) => msg === 'topics of the statements are read' && unit !== undefined,
+  );
+  return new Set(lines.map(({ unit }) => String(unit)));
+}
+
+/** Reads committed records until those that were looked for are there. */
+async function readUntil(
+  topic: string,
+  enough: (records: readonly { readonly key: string; readonly value: string }[]) => boolean,
+): Promise<readonly { readonly key: string; readonly value: string }[]> {
+  const stop = new AbortController();
+  const patience = AbortSignal.timeout(PATIENCE);
+  const seen: { readonly key: string; readonly value: string }[] = [];
+  const options = { brokers: [kafka.brokers], topics: [topic], fromBeginning: true };
+  for await (const { key, value } of tailKafka(options, AbortSignal.any([stop.signal, patience]))) {
+    seen.push({ key: Buffer.from(key ?? []).toString(), value: Buffer.from(value ?? []).toString() });
+    if (enough(seen)) stop.abort();
+  }
+  if (!stop.signal.aborted) throw new Error(`${topic} has ${seen.length} records, and more were waited for`);
+  return seen;
+}
+
+const counts = (seen: readonly { readonly key: string; readonly value: string }[]): Map<string, number> =>
+  new Map(seen.map(({ key, value }) => [key, (JSON.parse(value) as { readonly n: number }).n]));
+
+describe('queries that instances share', () => {
+  it('go on in the other with the state of the one that was killed, exactly once', async () => {
+    const name = `${kafka.prefix}-shared`;
+    const [ratings, customers] = [`${name}.ratings`, `${name}.customers`];
+    await createTopics([ratings, customers]);
+    await send(
+      customers,
+      Array.from({ length: CUSTOMERS }, (_, id) => ({ key: customerOf(id), value: { club: clubOf(id) } })),
+    );
+    const sql = `
+      CREATE STREAM ratings (customer STRING KEY, id INT) WITH (KAFKA_TOPIC='${ratings}', VALUE_FORMAT='JSON');
+      CREATE TABLE customers (id STRING PRIMARY KEY, club STRING)
+        WITH (KAFKA_TOPIC='${customers}', VALUE_FORMAT='JSON', REPLICATION='PARTITIONED');
+      CREATE STREAM joined WITH (KAFKA_TOPIC='${name}.joined', FIELD_CASE='LOWER') AS
+        SELECT r.customer, r.id AS rating, c.club FROM ratings r LEFT JOIN customers c ON r.customer = c.id;
+      CREATE TABLE counted WITH (KAFKA_TOPIC='${name}.counted', FIELD_CASE='LOWER') AS
+        SELECT customer, COUNT(*) AS n FROM joined GROUP BY customer;`;
+    const file = (instance: string): Promise<string> =>
+      files.write(
+        `${instance}.yaml`,
+        pipelineFile({
+          name,
+          url: database.url,
+          tables: ['public.anything'],
+          brokers: kafka.brokers,
+          source: [`postgres: { slot: ${database.name}, publication: ${database.name} }`],
+          kafka: ['session_timeout: 6s'],
+          more: [
+            `state: { dir: ${JSON.stringify(files.path(`state-${instance}`))} }`,
+            `enrich: { shared: true, sql: [${JSON.stringify(sql)}] }`,
+          ],
+        }),
+      );
+    let sent = 0;
+    const rate = async (count: number): Promise<void> => {
+      const ids = Array.from({ length: count }, () => sent++);
+      await send(
+        ratings,
+        ids.map((id) => ({ key: customerOf(id), value: { id } })),
+      );
+    };
+    await using first = new Headwater(['run', await file('first')]);
+    await first.line(() => held(first).size === PARTITIONS);
+    await rate(400);
+    await using second = new Headwater(['run', await file('second')]);
+    // They come to share evenly.
+    await second.line(() => held(second).size === PARTITIONS / 2);
+    await rate(400);
+    await readUntil(`${name}.joined`, ({ length }) => length >= sent);
+    // Not all of this is worked off when the process dies.
+    await rate(4_000);
+    await first.kill();
+    await rate(400);
+    await second.line(() => held(second).size === PARTITIONS);
+    await rate(400);
+    const per = sent / CUSTOMERS;
+    const joined = await readUntil(`${name}.joined`, ({ length }) => length >= sent);
+    const seen = joined.map(({ key, value }) => ({
+      key,
+      ...(JSON.parse(value) as { readonly rating: number; readonly club: string }),
+    }));
+    expect(seen.map(({ rating }) => rating).toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: sent }, (_, id) => id),
+    );
+    for (const { key, rating, club } of seen) {
+      expect(key).toBe(customerOf(rating));
+      expect(club).toBe(clubOf(rating % CUSTOMERS));
+    }
+    const counted = await readUntil(`${name}.counted`, ({ length }) => length >= sent);
+    // Each event counted once: the counts of a customer are 1, 2, 3 and so on.
+    const runs = new Map<string, number>();
+    for (const { key, value } of counted) {
+      const next = (runs.get(key) ?? 0) + 1;
+      expect((JSON.parse(value) as { readonly n: number }).n).toBe(next);
+      runs.set(key, next);
+    }
+    expect([...counts(counted).values()]).toEqual(Array.from({ length: CUSTOMERS }, () => per));
+  });
+});
