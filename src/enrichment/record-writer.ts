@@ -13,6 +13,15 @@ interface Field {
   readonly write: JsonWriter;
 }
 
+/** The name of a column's field. */
+export function spelled(
+  { name, spelling }: Pick<SqlColumn, 'name' | 'spelling'>,
+  fieldCase: Sinkable['fieldCase'],
+): string {
+  if (fieldCase === 'SOURCE') return spelling;
+  return fieldCase === 'LOWER' ? name.toLowerCase() : name;
+}
+
 export class RecordWriter {
   readonly #value: readonly Field[];
   readonly #key: readonly Field[];
@@ -22,12 +31,12 @@ export class RecordWriter {
 
   constructor(columns: readonly SqlColumn[], sink: Sinkable) {
     const spelling: Spelling = sink.fieldCase === 'LOWER' ? (name) => name.toLowerCase() : (name) => name;
-    const fields = columns.map(({ name, spelling: own, type, key }, index) => ({
-      key,
-      type,
+    const fields = columns.map((column, index) => ({
+      key: column.key,
+      type: column.type,
       index,
-      label: JSON.stringify(sink.fieldCase === 'SOURCE' ? own : spelling(name)),
-      write: jsonWriter(type, spelling),
+      label: JSON.stringify(spelled(column, sink.fieldCase)),
+      write: jsonWriter(column.type, spelling),
     }));
     const lead = ({ index, label, write }: (typeof fields)[number], i: number): Field => ({
       index,

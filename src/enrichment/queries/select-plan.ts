@@ -145,6 +145,8 @@ function pushOverStream(
   const query: QueryPlan = {
     id: '',
     statement: '',
+    select,
+    scope,
     input,
     joins,
     where,
