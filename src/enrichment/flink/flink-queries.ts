@@ -190,7 +190,7 @@ function windowView(
     window.kind === 'SESSION'
       ? // The end of a session is here the time of its last event.
         [millisOf('`window_start`'), `(${millisOf('`window_end`')} - ${window.gapMs})`]
-      : [flinkName(START), flinkName(END)];
+      : [flinkName(START), `(${flinkName(START)} + ${window.sizeMs})`];
   const expressions = groupExpressions(grouping, inputs, { column, keys, window: { start, end } });
   const items = projected(plan.columns, expressions);
   const filter = having(plan, expressions);
@@ -232,12 +232,12 @@ function windowView(
   inputs.differs(
     'late events are counted however late they are; groups are kept for table.exec.state.ttl, which begins when they last changed',
   );
-  const inWindows = `SELECT *, ${millisOf('`window_start`')} AS \`${START}\`, ${millisOf('`window_end`')} AS \`${END}\`\n  FROM TABLE(${call})`;
+  const inWindows = `SELECT *, ${millisOf('`window_start`')} AS ${flinkName(START)}\n  FROM TABLE(${call})`;
   return {
     statements: [
       eventsView,
       `${head}SELECT ${items.join(', ')}\nFROM (\n  ${inWindows}\n)\n` +
-        `GROUP BY ${[...keys, `\`${START}\``, `\`${END}\``].join(', ')}${filter}`,
+        `GROUP BY ${[...keys, flinkName(START)].join(', ')}${filter}`,
     ],
     windowKey: [windowKey],
     timed: false,

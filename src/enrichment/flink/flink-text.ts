@@ -81,7 +81,7 @@ export function flinkLiteral(type: SqlType, value: SqlValue): string {
     case 'DATE':
     case 'TIME':
     case 'TIMESTAMP':
-      return String(value as number | bigint);
+      return String(value);
     case 'STRING':
       return flinkString(value as string);
     default:

@@ -49,8 +49,9 @@ function fieldOf(schema: ConnectSchema, type: SqlType, options: WireOptions): Wi
     case 'io.debezium.time.MicroDuration':
     case 'io.debezium.time.Interval':
       throw new NoEqual('an interval has no equal');
+    default:
+      return plainField(schema, type, options);
   }
-  return plainField(schema, type, options);
 }
 
 function plainField(schema: ConnectSchema, type: SqlType, options: WireOptions): WireColumn {
