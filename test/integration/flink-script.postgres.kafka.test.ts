@@ -35,8 +35,7 @@ test('Flink gives the results of the built-in stage', async () => {
   ];
   await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: 1 })) });
   await admin.disconnect();
-  const file = await work.write(
-    'shop.yaml',
+  const settings = (sql: string): string =>
     pipelineFile({
       name: prefix,
       url: database.url,
@@ -46,10 +45,10 @@ test('Flink gives the results of the built-in stage', async () => {
       source: [`postgres: { slot: ${database.name}, publication: pub }`],
       more: [
         `state: { dir: ${JSON.stringify(work.path('state'))} }`,
-        `enrich: { sql: [${JSON.stringify(exampleStatements(prefix))}] }`,
+        `enrich: { sql: [${JSON.stringify(sql)}] }`,
       ],
-    }),
-  );
+    });
+  const file = await work.write('shop.yaml', settings(exampleStatements(prefix)));
   const reading = new AbortController();
   const records: Read[] = [];
   const collecting = (async () => {
@@ -86,6 +85,13 @@ test('Flink gives the results of the built-in stage', async () => {
 
   const exported = await headwater(['sql', 'export', file, '--to', 'flink']);
   expect(exported).toMatchObject({ exit: 0 });
+  expect(exported.stderr).toContain('note: CTAS_RATINGS_SESSIONS');
+  const incomplete = `CREATE STREAM T WITH (KAFKA_TOPIC='${prefix}.t') AS SELECT ID, CDC_TX() AS TX FROM PURCHASES;`;
+  await work.write('shop.yaml', settings(exampleStatements(prefix) + incomplete));
+  const refused = await headwater(['sql', 'export', file, '--to', 'flink']);
+  expect(refused).toMatchObject({ exit: 1 });
+  expect(refused.stderr).toContain('error[enrich.no-equal] CSAS_T');
+  expect(refused.stdout).toContain('-- NOT HERE: CSAS_T');
   await using flink = await runFlinkScript(exported.stdout.replaceAll(`${prefix}.out.`, `${prefix}.flink.`));
   const wanted = resultsOf(records, `${prefix}.out.`);
   for (;;) {

@@ -81,7 +81,8 @@ export function flinkLiteral(type: SqlType, value: SqlValue): string {
     case 'DATE':
     case 'TIME':
     case 'TIMESTAMP':
-      return String(value);
+      if (typeof value === 'number' || typeof value === 'bigint') return String(value);
+      throw new TypeError(`A value of ${type.kind} is a number.`);
     case 'STRING':
       return flinkString(value as string);
     default:
