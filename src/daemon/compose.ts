@@ -1,6 +1,7 @@
 import { createEmitter } from '../emitter/record-emitter.ts';
 import { PausedTables } from '../emitter/paused-tables.ts';
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
+import type { TopicRefusals } from '../emitter/topic-refusals.ts';
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { SourceInfo } from '../model/change.ts';
 import type { BatchTraces } from '../observability/batch-traces.ts';
@@ -38,6 +39,8 @@ export interface RunOptions {
   readonly desk?: QueryDesk | null;
   readonly traces?: BatchTraces | null;
   readonly turns?: TurnTaking;
+  /** Kept from attempt to attempt. */
+  readonly refusals?: TopicRefusals;
 }
 
 /** The same for a source that is there already. */
@@ -53,7 +56,7 @@ export function partsOf<P, S extends SourceInfo>(
     ...(run.turns === undefined ? {} : { turns: run.turns }),
     openReader,
     changeOver: (state) => changeOver(settings, state),
-    openSink: (signal) => openSink(settings, run.log, signal),
+    openSink: (signal) => openSink(settings, run, signal),
     misfits: (tables) => misfitsOf(settings, block.schema, tables),
     idleSettings: (tables) => idleSettings(settings, tables),
     openRecords: async (state, misfits, signal) => {

@@ -10,6 +10,7 @@ import { decodeCursor } from '../readers/polling/cursor.ts';
 import { POLL_PREFIX, POSITION_KEY } from '../state/checkpoint.ts';
 import { readCheckpoint } from '../state/durable-state.ts';
 import { changeOver } from './change-over.ts';
+import { encryptionFinding } from './encryption-finding.ts';
 import { registryClient } from './encodings.ts';
 import { topicsOf } from './topics.ts';
 import { kafkaOptions, readSinkState } from './sinks.ts';
@@ -39,7 +40,9 @@ async function checkSource(settings: Settings, signal: AbortSignal): Promise<rea
   const findings = await withSource(chosen, SILENT, (source) =>
     findingsOf(source, { settings: chosen, state: stateFor(chosen, state) }, signal),
   );
-  return capture === null ? findings : [...modeFindings(capture), ...missedFindings(state), ...findings];
+  const encryption = encryptionFinding(settings.source);
+  if (capture === null) return [encryption, ...findings];
+  return [...modeFindings(capture), ...missedFindings(state), encryption, ...findings];
 }
 
 /** What a start would find of the state. */

@@ -1,9 +1,9 @@
 import { isIncluded, ruledColumn } from '../emitter/transforms/column-rules.ts';
 import type { ShownColumns } from '../enrichment/captured-columns.ts';
-import { type DeclaredEnrichment, declareEnrichment } from '../enrichment/declared.ts';
+import { type DeclaredEnrichment, declareEnrichment, needsKafka, withMade } from '../enrichment/declared.ts';
+import { madeStatements } from '../enrichment/made-statements.ts';
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import type { TopicAccess } from '../enrichment/topic-queries.ts';
-import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';
@@ -16,13 +16,7 @@ import { kafkaOptions } from './sinks.ts';
 export function declaredOf({ enrich, name, emit }: Settings): DeclaredEnrichment | null {
   if (enrich === null) return null;
   const declared = declareEnrichment(enrich, name);
-  if (declared.readsTopics && emit.sink.kind !== 'kafka') {
-    throw new HeadwaterError(
-      'enrich.not-supported',
-      `The statements of the pipeline ${name} read Kafka topics, and its settings name no Kafka.`,
-      { fix: 'Set emit.kafka: topics are read where results are written.' },
-    );
-  }
+  if (declared.readsTopics && emit.sink.kind !== 'kafka') throw needsKafka(name);
   return declared;
 }
 
@@ -40,6 +34,10 @@ function topicAccess(settings: Settings, log: Log): TopicAccess | null {
       const { kafkaTopicReader } = await import('../emitter/sinks/kafka/topic-consumer.ts');
       return kafkaTopicReader(options, log);
     },
+    openAdmin: async () => {
+      const { kafkaTopicAdmin } = await import('../emitter/sinks/kafka/kafka-topic-admin.ts');
+      return kafkaTopicAdmin(options);
+    },
   };
 }
 
@@ -52,7 +50,8 @@ export function enrichmentParts<P, S extends SourceInfo>(
   const declared = declaredOf(settings);
   if (declared === null) return null;
   return {
-    replicas: declared.replicas,
+    replicas: (state) =>
+      withMade(declared, { made: madeStatements(state).all, fresh: new Map() }, settings.name).replicas,
     open: async (context, signal) => {
       const { openEnrichment } = await import('../enrichment/enrichment.ts');
       const { name, stateDir, joinedTables } = settings;

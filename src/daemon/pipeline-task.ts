@@ -1,4 +1,5 @@
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
+import { TopicRefusals } from '../emitter/topic-refusals.ts';
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { BatchTraces } from '../observability/batch-traces.ts';
@@ -79,6 +80,7 @@ export class PipelineTask {
     await after;
     const startedAt = Date.now();
     const log = this.#log;
+    const refusals = new TopicRefusals();
     const outcome = await supervise(
       {
         attempt: async (signal, lost) => {
@@ -92,6 +94,7 @@ export class PipelineTask {
             startedAt,
             lost,
             log,
+            refusals,
             control: this.control,
             turns: this.#turns(preferred),
           });

@@ -34,15 +34,7 @@ export async function carryOut(
   request: PipelineRequest,
   timeoutMs: number,
 ): Promise<RequestResult> {
-  const task = daemon.pipeline(name);
-  if (task === null) {
-    const known = daemon.status().map((each) => each.name);
-    throw new HeadwaterError(
-      'request.no-such-pipeline',
-      `The daemon runs ${known.join(', ')}, and not ${name}.`,
-      { details: { pipeline: name } },
-    );
-  }
+  const task = taskOf(daemon, name);
   const { action } = request;
   if (isPause(request)) {
     pauseOrResume(task, request);
@@ -52,6 +44,21 @@ export async function carryOut(
   const { tables, edits } = editsOf(task, request);
   if (edits.size > 0) await inTime(applied(task, request, { tables, edits }, timeoutMs), timeoutMs, name);
   return { pipeline: name, action, tables };
+}
+
+/**
+ * Resolves when the edit of the durable state is durable. Throws `request.no-such-pipeline`,
+ * `request.not-running`, `request.timed-out`: it is made all the same, when the pipeline comes to it.
+ */
+export async function changeState(
+  daemon: Daemon,
+  name: string,
+  edits: StateEdits,
+  timeoutMs: number,
+): Promise<void> {
+  const task = taskOf(daemon, name);
+  refuseUnless(task, ['starting', 'snapshotting', 'streaming', 'backing-off']);
+  await inTime(task.control.edit(edits), timeoutMs, name);
 }
 
 /** A condition that the database refuses is the operator's slip, and no reason to give the table up. */
@@ -66,6 +73,17 @@ async function applied(
     for (const table of tables) await task.control.tryCondition?.(table, request.where, signal);
   }
   await task.control.edit(edits);
+}
+
+function taskOf(daemon: Daemon, name: string): PipelineTask {
+  const task = daemon.pipeline(name);
+  if (task !== null) return task;
+  const known = daemon.status().map((each) => each.name);
+  throw new HeadwaterError(
+    'request.no-such-pipeline',
+    `The daemon runs ${known.join(', ')}, and not ${name}.`,
+    { details: { pipeline: name } },
+  );
 }
 
 function isPause(request: PipelineRequest): request is PauseRequest {

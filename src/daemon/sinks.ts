@@ -5,17 +5,22 @@ import {
   stdoutCheckpointPath,
 } from '../emitter/sinks/checkpoint-file.ts';
 import type { KafkaSinkOptions, KafkaTls } from '../emitter/sinks/kafka/options.ts';
+import type { TopicRefusals } from '../emitter/topic-refusals.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import { type Log, SILENT } from '../observability/log.ts';
 import type { KafkaSettings, Settings, TlsSettings } from '../settings/settings.ts';
 
 /** Each sink's code is loaded only where it is used: the Kafka client alone is half of a process's start. */
-export async function openSink(settings: Settings, log: Log, signal: AbortSignal): Promise<Sink> {
+export async function openSink(
+  settings: Settings,
+  { log, refusals }: { readonly log: Log; readonly refusals?: TopicRefusals | undefined },
+  signal: AbortSignal,
+): Promise<Sink> {
   const { sink } = settings.emit;
   switch (sink.kind) {
     case 'kafka': {
       const { openKafkaSink } = await import('../emitter/sinks/kafka/kafka-sink.ts');
-      return openKafkaSink(kafkaOptions(settings, sink), log, signal);
+      return openKafkaSink({ ...kafkaOptions(settings, sink), refusals }, log, signal);
     }
     case 'file': {
       const { openFileSink } = await import('../emitter/sinks/file/file-sink.ts');
@@ -44,7 +49,7 @@ export interface OwnedState extends AsyncDisposable {
 
 /** Takes ownership. Throws `state.locked` while a daemon runs; `what` says what is not possible then. */
 export async function ownState(settings: Settings, what: string, signal: AbortSignal): Promise<OwnedState> {
-  const sink = await openSink(settings, SILENT, signal);
+  const sink = await openSink(settings, { log: SILENT }, signal);
   try {
     const waiting = new AbortController();
     const state = await sink

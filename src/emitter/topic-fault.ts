@@ -8,6 +8,7 @@ const FAULTS: ReadonlySet<Code> = new Set<Code>([
   'delivery.topic-missing',
   'delivery.topic-denied',
   'delivery.topic-invalid',
+  'delivery.topic-refused',
 ]);
 
 /** The error, where it is about one topic alone: what goes to others need not wait. */

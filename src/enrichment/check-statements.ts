@@ -4,8 +4,12 @@ import { compileProgram, type Program, type ProgramContext } from './program.ts'
 import type { ReplicaJournal } from './replica.ts';
 import { MemoryTables } from './state/memory-tables.ts';
 
-/** Nothing is kept of a program that is only looked at. */
 const NO_JOURNAL: ReplicaJournal = { put: () => {}, delete: () => {}, clear: () => {} };
+
+/** Nothing is kept of a program that is only looked at. */
+export function nothingKept(): Pick<ProgramContext, 'journal' | 'stores'> {
+  return { journal: NO_JOURNAL, stores: new MemoryTables({ limit: Infinity, onExceeded: () => {} }) };
+}
 
 export interface TablesNow extends Pick<ProgramContext, 'pipeline' | 'shown' | 'tableTopics'> {
   readonly tables: readonly TableSchema[];
@@ -18,8 +22,9 @@ export function checkStatements(declared: DeclaredEnrichment, context: TablesNow
   return compileProgram(declared, {
     ...others,
     describe: (name) => byName.get(name) ?? null,
-    journal: NO_JOURNAL,
-    stores: new MemoryTables({ limit: Infinity, onExceeded: () => {} }),
+    ...nothingKept(),
     known: new Set(),
+    held: new Set(),
+    trialFrom: null,
   });
 }

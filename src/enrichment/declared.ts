@@ -1,9 +1,10 @@
 /** What the statements of a settings file name, as far as it can be told without the database. */
-import { HeadwaterError } from '../errors/headwater-error.ts';
+import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableId, tableName } from '../model/table.ts';
+import type { MadeStatement } from './made-statements.ts';
 import { isTopicName, notATopic, Properties } from './properties.ts';
 import type { CreateAs, CreateSource, InsertSelect, Statement } from './sql/ast.ts';
-import type { Parsed } from './sql/parse-statement.ts';
+import { type Parsed, parseStatement } from './sql/parse-statement.ts';
 import { parseScript } from './sql/script.ts';
 import { notSupported, sqlError } from './sql/sql-error.ts';
 import type { Dialect } from './sql/token-cursor.ts';
@@ -24,8 +25,10 @@ export type Declaring = CreateSource | CreateAs | InsertSelect;
 export interface Declared {
   readonly statement: Declaring;
   readonly parsed: Parsed;
-  /** The text's name. */
-  readonly origin: string;
+  /** The text's name; null for one that a client is about to make, who knows its own text. */
+  readonly origin: string | null;
+  /** Null for one of the settings. */
+  readonly made: MadeStatement | null;
 }
 
 export interface DeclaredEnrichment {
@@ -39,6 +42,8 @@ export interface DeclaredEnrichment {
   readonly replicas: ReadonlySet<string>;
   /** Whether there are Kafka topics among the sources. */
   readonly readsTopics: boolean;
+  /** Statements that clients have made in another version, and this one cannot read. */
+  readonly unreadable: readonly { readonly made: MadeStatement; readonly error: HeadwaterError }[];
 }
 
 /** Throws HeadwaterError with name, line and column for what is wrong or not in this version. */
@@ -50,9 +55,39 @@ export function declareEnrichment(settings: EnrichmentSettings, pipeline: string
         statement: declaring(parsed),
         parsed,
         origin: name,
+        made: null,
       })),
     ),
   );
+  return declared(dialect, statements, pipeline);
+}
+
+/**
+ * The statements of the settings, and those that clients have made. `fresh`: as the client wrote them, by their
+ * numbers, for errors that point.
+ */
+export function withMade(
+  settings: DeclaredEnrichment,
+  { made, fresh }: { readonly made: readonly MadeStatement[]; readonly fresh: ReadonlyMap<number, Parsed> },
+  pipeline: string,
+): DeclaredEnrichment {
+  const { dialect } = settings;
+  const statements = [...settings.statements];
+  const unreadable: DeclaredEnrichment['unreadable'][number][] = [];
+  for (const each of made) {
+    try {
+      const own = fresh.get(each.number);
+      const parsed = own ?? parseStatement({ text: each.sql, line: 1, column: 1 }, dialect);
+      const origin = own === undefined ? `statement ${each.number}` : null;
+      statements.push({ statement: declaring(parsed), parsed, origin, made: each });
+    } catch (thrown) {
+      unreadable.push({ made: each, error: asHeadwaterError(thrown) });
+    }
+  }
+  return { ...declared(dialect, statements, pipeline), unreadable };
+}
+
+function declared(dialect: Dialect, statements: readonly Declared[], pipeline: string): DeclaredEnrichment {
   const topics = new Set<string>();
   const tables = new Set<string>();
   const replicas = new Set<string>();
@@ -69,15 +104,24 @@ export function declareEnrichment(settings: EnrichmentSettings, pipeline: string
     tables.add(tableName(id));
     if (statement.type === 'TABLE') replicas.add(tableName(id));
   }
-  return { dialect, statements, topics: [...topics], tables, replicas, readsTopics };
+  return { dialect, statements, topics: [...topics], tables, replicas, readsTopics, unreadable: [] };
 }
 
-/** Errors inside begin with the text's name. */
-export function located<T>(name: string, work: () => T): T {
+/** Statements that read topics need a pipeline that writes some. */
+export function needsKafka(pipeline: string): HeadwaterError {
+  return new HeadwaterError(
+    'enrich.not-supported',
+    `The statements of the pipeline ${pipeline} read Kafka topics, and its settings name no Kafka.`,
+    { fix: 'Set emit.kafka: topics are read where results are written.' },
+  );
+}
+
+/** Errors inside begin with the text's name, where it has one. */
+export function located<T>(name: string | null, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (!(error instanceof HeadwaterError) || error.details.line === undefined) throw error;
+    if (name === null || !(error instanceof HeadwaterError) || error.details.line === undefined) throw error;
     const { code, details, message, cause, fix } = error;
     throw new HeadwaterError(code, `${name}, ${message}`, {
       details: { ...details, text: name },
@@ -94,7 +138,8 @@ const NOT_HERE: Readonly<Partial<Record<Statement['kind'], string>>> = {
   alter: 'a captured table has the columns of the database; ALTER is not in this version',
 };
 
-function declaring({ statement, source }: Parsed): Declaring {
+/** The statement as one that runs for ever. Throws where it is none. */
+export function declaring({ statement, source }: Parsed): Declaring {
   switch (statement.kind) {
     case 'createSource':
     case 'createAs':
@@ -107,7 +152,7 @@ function declaring({ statement, source }: Parsed): Declaring {
         source,
         statement.at,
         NOT_HERE[statement.kind] ??
-          'this statement asks a running server; enrich.sql holds CREATE STREAM, CREATE TABLE and INSERT INTO … SELECT',
+          'this statement asks a running server; what runs for ever is CREATE STREAM, CREATE TABLE and INSERT INTO … SELECT',
       );
   }
 }

@@ -11,11 +11,14 @@ import type { SourceBlock } from '../schema/source-block.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { ENRICH_KEY, ENRICH_STATEMENTS_KEY, POSITION_KEY } from '../state/checkpoint.ts';
 import type { ShownColumns } from './captured-columns.ts';
-import type { DeclaredEnrichment } from './declared.ts';
+import { type DeclaredEnrichment, needsKafka, withMade } from './declared.ts';
 import { explainQuery } from './explain.ts';
+import { nothingKept } from './check-statements.ts';
 import { parseReference, ReplicaImage } from './image.ts';
 import { ProcessingLog } from './processing-log.ts';
+import { madeStatements } from './made-statements.ts';
 import { compileProgram, unreadable } from './program.ts';
+import type { ProgramBasis } from './queries/program-basis.ts';
 import type { QueryDesk } from './queries/query-desk.ts';
 import { ResultTable } from './queries/result-table.ts';
 import { EnrichmentStage } from './stage.ts';
@@ -72,22 +75,28 @@ export async function openEnrichment<P, S extends SourceInfo>(
   context: OpenContext<P, S>,
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
-  const { pipeline, declared, shown, block, stateDir, joinedTables, desk } = options;
+  const { pipeline, shown, block, stateDir, joinedTables, desk } = options;
   const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
+  const made = madeStatements(known);
+  const declared = withMade(options.declared, { made: made.all, fresh: new Map() }, pipeline);
   const tables = await describe(declared, source, captured, signal);
   const dir = join(stateDir, 'enrich');
   await using opened = new AsyncDisposableStack();
   const stores = opened.use(await openTables({ dir, pipeline, ...joinedTables }));
   const image = new ReplicaImage({ dir, pipeline, epoch, stores });
   const before = parseStatements(known.get(ENRICH_STATEMENTS_KEY));
+  const tableTopics = new Set(captured.map(context.topicOf));
+  const followed = new Set([...before.compiled, ...before.paused]);
   const program = compileProgram(declared, {
     pipeline,
     describe: (name) => tables.get(name) ?? null,
     shown,
     journal: image,
     stores,
-    tableTopics: new Set(captured.map(context.topicOf)),
-    known: new Set([...before.compiled, ...before.paused]),
+    tableTopics,
+    known: followed,
+    held: made.held,
+    trialFrom: null,
   });
   if (first) {
     for (const query of [...program.queries, ...program.tables]) {
@@ -115,9 +124,9 @@ export async function openEnrichment<P, S extends SourceInfo>(
   );
   const processing = new ProcessingLog(log);
   const plans = program.queries.filter(({ ofTopic }) => ofTopic);
-  const timeline = plans.length === 0 ? null : timelineOf(context);
-  for (const replica of program.replicas) replica.timeline = timeline;
   const { topics: access } = options;
+  const timeline = declared.readsTopics && access !== null ? timelineOf(context) : null;
+  for (const replica of program.replicas) replica.timeline = timeline;
   const kept = [...program.queries, ...program.tables].filter(({ target }) => target.kept);
   const results = new Map(
     desk === null ? [] : kept.map(({ target }) => [target, new ResultTable(target.columns)]),
@@ -126,6 +135,28 @@ export async function openEnrichment<P, S extends SourceInfo>(
     timeline === null || access === null
       ? null
       : new TopicQueries({ plans, access, results, processing, timeline, log });
+  const basis: ProgramBasis = {
+    declared,
+    made,
+    topics,
+    access,
+    trial: async (next, fresh, asked) => {
+      const all = withMade(options.declared, { made: next.all, fresh }, pipeline);
+      if (all.readsTopics && access === null) throw needsKafka(pipeline);
+      const now = await describe(all, source, captured, asked);
+      const tried = compileProgram(all, {
+        pipeline,
+        describe: (name) => now.get(name) ?? null,
+        shown,
+        ...nothingKept(),
+        tableTopics,
+        known: followed,
+        held: next.held,
+        trialFrom: made.next,
+      });
+      return { declared: all, program: tried };
+    },
+  };
   const stage = await EnrichmentStage.open({
     topics,
     timeline,
@@ -143,6 +174,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
         : {
             dialect: declared.dialect,
             topicOf: context.topicOf,
+            basis,
             enter: (live) => desk.enter(pipeline, live),
           },
     processing,

@@ -54,6 +54,12 @@ export interface QueryPlan {
   readonly usesChange: boolean;
   /** Whether its events come from a Kafka topic, at first hand or by way of other queries. */
   readonly ofTopic: boolean;
+  /** The number of the client's statement; null for one of the settings. */
+  readonly made: number | null;
+  /** Whether it waits until it is resumed. */
+  readonly held: boolean;
+  /** Whether of a topic it takes only what comes after it was made. */
+  readonly fromLatest: boolean;
   /** What the friendly dialect let pass. */
   readonly warnings: readonly string[];
 }
@@ -67,6 +73,8 @@ export interface TableQueryPlan extends Pick<
   readonly statement: string;
   readonly select: Select;
   readonly scope: SelectScope;
+  /** As of a query over a stream. */
+  readonly made: number | null;
   /** Hash of the statement and of those that make what it reads. */
   readonly lineage: string;
   readonly target: StreamSource;
@@ -111,6 +119,10 @@ export interface ProgramContext {
   readonly tableTopics: ReadonlySet<string>;
   /** Hashes of statements that have been compiled before: where they no longer can, it is the tables that changed. */
   readonly known: ReadonlySet<string>;
+  /** Hashes of those whose queries wait. */
+  readonly held: ReadonlySet<string>;
+  /** Of a trial: the client's statements from that number on are new, and have to fit. Null: they did when they were made. */
+  readonly trialFrom: number | null;
 }
 
 /** Throws HeadwaterError with the text's name, line and column. */
@@ -139,13 +151,19 @@ class Compiler {
   readonly #compiled: string[] = [];
   readonly #paused: PausedStatement[] = [];
   #numbered = 0;
+  /** Numbers that are those of clients' statements. */
+  readonly #taken: ReadonlySet<number>;
 
-  constructor({ dialect, statements }: DeclaredEnrichment, context: ProgramContext) {
+  constructor({ dialect, statements, unreadable }: DeclaredEnrichment, context: ProgramContext) {
     this.#dialect = dialect;
     this.#context = context;
-    this.#mayPause = statements.every(({ statement }) =>
+    const written = statements.filter(({ made }) => made === null);
+    this.#mayPause = written.every(({ statement }) =>
       context.known.has(statementHash(printStatement(statement))),
     );
+    this.#taken = new Set(statements.flatMap(({ made }) => made?.number ?? []));
+    for (const { made, error } of unreadable)
+      this.#paused.push({ hash: statementHash(made.sql), statement: made.sql, target: null, error });
   }
 
   get program(): Program {
@@ -164,21 +182,34 @@ class Compiler {
 
   /** A script that was followed as it is has not become wrong by itself: what does not fit any more is paused. */
   addOrPause(declared: Declared): void {
-    const { statement, origin } = declared;
+    const { statement, origin, made } = declared;
     const text = printStatement(statement);
     const hash = statementHash(text);
     try {
+      // One that is made anew, by the same words, begins anew.
+      const own = made === null ? text : `${made.number} ${text}`;
       if (statement.kind === 'createAs')
-        this.#lineage.set(statement.name, this.#lineageOf(text, statement.select));
+        this.#lineage.set(statement.name, this.#lineageOf(own, statement.select));
       located(origin, () => this.#add(declared));
       this.#compiled.push(hash);
     } catch (error) {
-      if (!this.#mayPause || !(error instanceof HeadwaterError)) throw error;
+      if (!this.#mayBePaused(declared) || !(error instanceof HeadwaterError)) throw error;
       const target = statement.kind === 'insertSelect' ? null : statement.name;
       this.#paused.push({ hash, statement: text, target, error });
       // The ids of those behind it stay what they were.
-      if (statement.kind !== 'createSource') this.#numbered++;
+      if (statement.kind !== 'createSource') this.#number(made);
     }
+  }
+
+  #mayBePaused({ made }: Declared): boolean {
+    const { trialFrom } = this.#context;
+    return made === null ? this.#mayPause : trialFrom === null || made.number < trialFrom;
+  }
+
+  #number(made: Declared['made']): number {
+    if (made !== null) return made.number;
+    while (this.#taken.has(this.#numbered)) this.#numbered++;
+    return this.#numbered++;
   }
 
   #lineageOf(text: string, { from, joins }: Select): string {
@@ -208,7 +239,7 @@ class Compiler {
       throw notSupported(
         source,
         at,
-        'OR REPLACE means nothing in a settings file: change the statement instead',
+        'OR REPLACE is not in this version: change the statement in the settings file, or DROP and CREATE it',
       );
     const known = this.#catalog.get(name);
     if (known === undefined) return true;
@@ -339,7 +370,7 @@ class Compiler {
     if (query.kind === 'STREAM' && query.ofTopic) this.#ofTopics.add(name);
     if (type === 'STREAM') this.#catalog.add(target);
     else this.#addTable(declared, { name, target, query, onError });
-    if (type === 'STREAM' && query.kind === 'STREAM')
+    if (type === 'STREAM' && query.kind === 'STREAM' && declared.made?.terminated !== true)
       this.#query(`CSAS_${name}`, declared, { ...query, store: null, target, onError });
   }
 
@@ -378,16 +409,18 @@ class Compiler {
       keyOrder,
       rows,
     });
+    if (declared.made?.terminated === true) return;
     const prefix = `CTAS_${name}`;
     if (query.kind === 'STREAM') {
       this.#query(prefix, declared, { ...query, store, target, onError });
       return;
     }
-    const { parsed, statement } = declared;
+    const { parsed, statement, made: by } = declared;
     this.#tables.push({
       ...query,
-      id: `${prefix}_${this.#numbered++}`,
+      id: `${prefix}_${this.#number(by)}`,
       statement: printStatement(statement),
+      made: by?.number ?? null,
       lineage,
       target,
       onError,
@@ -457,12 +490,15 @@ class Compiler {
     return this.#queries.some(({ input, target }) => input === from && this.#feeds(target, to));
   }
 
-  #query(prefix: string, { parsed, statement }: Declared, plan: Omit<QueryPlan, 'id' | 'statement'>): void {
-    const id = `${prefix}_${this.#numbered++}`;
+  #query(prefix: string, { parsed, statement, made }: Declared, plan: CompiledQuery): void {
+    const text = printStatement(statement);
     this.#queries.push({
       ...plan,
-      id,
-      statement: printStatement(statement),
+      id: `${prefix}_${this.#number(made)}`,
+      statement: text,
+      made: made?.number ?? null,
+      held: this.#context.held.has(statementHash(text)),
+      fromLatest: made?.fromLatest ?? false,
       warnings: [...parsed.warnings, ...plan.warnings],
     });
   }
@@ -538,6 +574,9 @@ class Compiler {
       );
   }
 }
+
+/** What is known of a query before it has its place among the others. */
+type CompiledQuery = Omit<QueryPlan, 'id' | 'statement' | 'made' | 'held' | 'fromLatest'>;
 
 interface StreamSelect
   extends

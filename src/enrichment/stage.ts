@@ -21,6 +21,7 @@ import type { TableState } from './state/table-store.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import { type Program, type QueryPlan, unreadable } from './program.ts';
 import { LiveQueries, type Taps } from './queries/live-queries.ts';
+import type { ProgramBasis } from './queries/program-basis.ts';
 import type { ResultTable } from './queries/result-table.ts';
 import type { OutputStream } from './query.ts';
 import type { Replica } from './replica.ts';
@@ -86,6 +87,7 @@ export interface DeskEntrance {
   readonly dialect: Dialect;
   /** Of a captured table's own records. */
   readonly topicOf: (table: TableId) => string;
+  readonly basis: ProgramBasis;
   /** Answers how to leave again. */
   enter(queries: LiveQueries): () => void;
 }
@@ -109,9 +111,10 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
   snapshotRead(tables: ReadonlySet<string>): Promise<void>;
   /**
    * Reads the joined tables that nothing has filled, each as the database shows it now. Until the log has passed
-   * that position, results say that they were joined with a later state. Throws `enrich.table-unreadable`.
+   * that position, results say that they were joined with a later state. Answers what is to be durable, so that they
+   * need not be read again. Throws `enrich.table-unreadable`.
    */
-  load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void>;
+  load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<ReadonlyMap<string, string | null>>;
   /** Rejects when queries over topics cannot go on. */
   readonly failed: Promise<never>;
   /** The log has ended: resolves when the topics are worked off up to where they ended at the start. */
@@ -177,7 +180,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       log,
     });
     for (const captured of program.streams) {
-      const readers = queries.filter(({ plan }) => plan.input.captured === captured);
+      const readers = queries.filter(({ plan }) => plan.input.captured === captured && !plan.held);
       const usesChange = readers.some(({ plan }) => plan.usesChange);
       this.#intake.addInput(
         captured,
@@ -213,6 +216,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         : new LiveQueries({
             program,
             topicOf: desk.topicOf,
+            basis: desk.basis,
             dialect: desk.dialect,
             results,
             filled: () => this.#filled,
@@ -304,13 +308,18 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     await this.#endTransaction();
   }
 
-  async load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
+  async load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<ReadonlyMap<string, string | null>> {
     const missing = this.#replicas.filter(({ ready }) => !ready);
-    if (missing.length === 0) {
-      await this.#fill(Date.now());
-      this.#options.topics?.start();
-      return;
-    }
+    if (missing.length > 0) await this.#read(missing, source, signal);
+    await this.#fill(Date.now());
+    if (missing.length > 0) await this.#endTransaction();
+    this.#options.topics?.start();
+    const state = new Map(this.#flushed());
+    const reference = this.#options.image.flush(false);
+    return reference === null ? state : state.set(ENRICH_KEY, JSON.stringify(reference));
+  }
+
+  async #read(missing: readonly Replica[], source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
     const { log, codec } = this.#options;
     await using view = await source.openOwnView({ parallelism: 1 }, signal);
     for (const replica of missing) {
@@ -341,8 +350,6 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
         'a joined table was read from the database',
       );
     }
-    await this.#fill(Date.now());
-    await this.#endTransaction();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

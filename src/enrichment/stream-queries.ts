@@ -38,17 +38,17 @@ export function outputOf(outputs: Outputs, { target }: { readonly target: Stream
 
 /** Of queries that run. */
 export function statusOf(
-  plans: readonly Pick<QueryPlan, 'id' | 'statement' | 'target'>[],
+  plans: readonly (Pick<QueryPlan, 'id' | 'statement' | 'target'> & { readonly held?: boolean })[],
   outputs: Outputs,
   processing: ProcessingLog,
 ): readonly QueryStatus[] {
-  return plans.map(({ id, statement, target }) => ({
+  return plans.map(({ id, statement, target, held }) => ({
     id,
     statement,
     topic: target.sink?.topic ?? '',
     records: outputs.get(target)?.records ?? 0,
     problems: processing.countOf(id),
-    paused: null,
+    paused: held === true ? 'PAUSE holds it until RESUME' : null,
   }));
 }
 
@@ -85,7 +85,7 @@ export class StreamQueries {
       const target = outputOf(outputs, plan);
       const aggregation = this.#aggregation(plan, { target, stores, restored });
       const query = new Query(plan, { target, processing, ahead, aggregation });
-      outputs.get(plan.input)?.addReader(query);
+      if (!plan.held) outputs.get(plan.input)?.addReader(query);
       return { plan, query };
     });
     this.stores = stores;

@@ -7,8 +7,10 @@
  * | `enrich-topics` | `{v, epoch}`: which run wrote it |
  * | `enrich-input/<query>/<partition>` | `{topic, offset}`: where the query goes on |
  */
-import type { Sink } from '../emitter/sink.ts';
+import type { Sink, SinkRecord } from '../emitter/sink.ts';
+import type { TopicAdmin } from '../emitter/topic-admin.ts';
 import type { TopicReader } from '../emitter/topic-reader.ts';
+import { HeadwaterError } from '../errors/headwater-error.ts';
 import { failpoint } from '../observability/failpoint.ts';
 import type { Log } from '../observability/log.ts';
 import type { QueryStatus } from '../observability/status.ts';
@@ -34,6 +36,7 @@ const MAX_WAIT_MS = 1_000;
 export interface TopicAccess {
   openSink(signal: AbortSignal): Promise<Sink>;
   openReader(): Promise<TopicReader>;
+  openAdmin(): Promise<TopicAdmin>;
 }
 
 export interface TopicQueriesOptions {
@@ -70,6 +73,8 @@ export class TopicQueries implements AsyncDisposable {
   #readers: (readonly [StreamSource, EventReader])[] = [];
   #inputs: readonly RunningInput[] = [];
   #committing: Promise<void> | null = null;
+  /** Who waits for what they have inserted. */
+  #inserting: { readonly done: () => void; readonly fail: (error: unknown) => void }[] = [];
   #committedAt = -Infinity;
   #dirty = false;
 
@@ -95,6 +100,19 @@ export class TopicQueries implements AsyncDisposable {
   removeReader(of: StreamSource, reader: EventReader): void {
     this.#readers = this.#readers.filter(([, each]) => each !== reader);
     this.#outputs.get(of)?.removeReader(reader);
+  }
+
+  /** Records of clients; resolves when they are durable. */
+  async insert(topic: string, records: readonly SinkRecord[]): Promise<void> {
+    await Promise.race([this.#open, this.failed]);
+    const sink = this.#sink;
+    if (sink === null || this.#closing.signal.aborted) throw stopping();
+    const handle = await sink.topic(topic, 'table');
+    for (const record of records) sink.append(handle, record);
+    const durable = new Promise<void>((done, fail) => this.#inserting.push({ done, fail }));
+    this.#dirty = true;
+    this.#commit();
+    await durable;
   }
 
   /** Call when the joined tables are complete. */
@@ -141,8 +159,10 @@ export class TopicQueries implements AsyncDisposable {
       const source = plan.input.topic;
       if (source === null) continue;
       const place = placeOf(plan, places);
+      // Its place is kept.
+      if (plan.held) continue;
       const reader = resources.use(await access.openReader());
-      const { offsets, ends } = await startOf(reader, source, { known, place });
+      const { offsets, ends } = await startOf(reader, source, { known, place, latest: plan.fromLatest });
       const first = !inputs.some(({ stream }) => stream === plan.input);
       const written = reachedFrom(plan, plans).flatMap(({ target }) => outputs.get(target) ?? []);
       const task = new TopicTask(
@@ -203,14 +223,18 @@ export class TopicQueries implements AsyncDisposable {
     this.#dirty = false;
     this.#committedAt = performance.now();
     failpoint('before-commit');
+    const inserting = this.#inserting;
+    this.#inserting = [];
     this.#committing = this.#sink.commit(this.#state(new Map())).then(
       () => {
         this.#committing = null;
+        for (const { done } of inserting) done();
         failpoint('after-commit');
         this.#commit();
       },
       (error: unknown) => {
         this.#committing = null;
+        for (const { fail } of inserting) fail(error);
         if (!this.#closing.signal.aborted) this.#fail(error);
       },
     );
@@ -235,8 +259,13 @@ export class TopicQueries implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     this.#fail = () => {};
+    for (const { fail } of this.#inserting) fail(stopping());
     await this.#running;
   }
+}
+
+function stopping(): HeadwaterError {
+  return new HeadwaterError('query.ended', 'The pipeline behind the stream stops or begins anew.');
 }
 
 function epochOf(text: string | undefined): number {
@@ -246,8 +275,8 @@ function epochOf(text: string | undefined): number {
 }
 
 /** The name of a query in the state: that of what it writes and reads, whatever other statements there are. */
-function placeOf({ target, input }: QueryPlan, taken: Set<string>): string {
-  const name = encodeURIComponent(`${target.name} ${input.name}`);
+function placeOf({ target, input, made }: QueryPlan, taken: Set<string>): string {
+  const name = encodeURIComponent(`${target.name} ${input.name}${made === null ? '' : ` ${made}`}`);
   let place = name;
   for (let i = 2; taken.has(place); i++) place = `${name}+${i}`;
   taken.add(place);
@@ -262,11 +291,15 @@ function reachedFrom(plan: QueryPlan, plans: readonly QueryPlan[]): readonly Que
   return reached;
 }
 
-/** A query that is new begins with the first record that is there. */
+/** A query that is new begins with the first record that is there, or with the next one. */
 async function startOf(
   reader: TopicReader,
   { topic, create }: TopicSource,
-  { known, place }: { readonly known: ReadonlyMap<string, string>; readonly place: string },
+  {
+    known,
+    place,
+    latest,
+  }: { readonly known: ReadonlyMap<string, string>; readonly place: string; readonly latest: boolean },
 ): Promise<{ readonly offsets: readonly number[]; readonly ends: readonly number[] }> {
   const count = await reader.open(topic, create);
   const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
@@ -274,7 +307,8 @@ async function startOf(
     const text = known.get(`${INPUT_PREFIX}${place}/${partition}`);
     const stored = text === undefined ? null : (JSON.parse(text) as { topic: string; offset: number });
     // The reader tells of records that are gone, and of a topic that was made anew.
-    return stored?.topic === topic ? stored.offset : Math.min(start, end);
+    if (stored?.topic === topic) return stored.offset;
+    return latest ? end : Math.min(start, end);
   });
   return { offsets, ends: ranges.map(({ end }) => end) };
 }

@@ -94,8 +94,8 @@ export interface EmitterContext {
 }
 
 export interface EnrichmentParts<P, S extends SourceInfo> {
-  /** Tables (`schema.table`) that are joined: the snapshot reads them before others. */
-  readonly replicas: ReadonlySet<string>;
+  /** Tables (`schema.table`) that are joined, by the settings and the durable state: the snapshot reads them first. */
+  replicas(state: ReadonlyMap<string, string>): ReadonlySet<string>;
   open(context: OpenContext<P, S>, signal: AbortSignal): Promise<RunningEnrichment<P, S>>;
 }
 

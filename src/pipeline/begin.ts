@@ -105,7 +105,7 @@ export async function begin<P, S extends SourceInfo>(
     tables,
     restored: start.known,
     freshStart: !continuous,
-    first: parts.enrichment?.replicas ?? new Set(),
+    first: parts.enrichment?.replicas(start.known) ?? new Set(),
     onFirstRead: async (names) => enrichment?.snapshotRead(names),
     retainedBytes: async () => (await reader.head(signal)).retainedBytes,
     onTableError,

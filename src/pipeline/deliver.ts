@@ -30,7 +30,10 @@ export async function deliver<P, S extends SourceInfo>(
     // What statements join with is to have taken the first tables before the next are read.
     await pump(enrichment === null ? preparedAhead(view, run.emitter, PREPARED_TOGETHER) : view);
   }
-  if (!signal.aborted) await enrichment?.load(run.source, signal);
+  if (enrichment !== null && !signal.aborted) {
+    const loaded = await enrichment.load(run.source, signal);
+    if (loaded.size > 0) await committer.amend(loaded);
+  }
   let complete = snapshotOnly();
   if (!complete && !signal.aborted) {
     monitor.enter('streaming');

@@ -90,6 +90,7 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
     );
   }
   checkPatterns(source.tables, document);
+  checkBlocks(url.connector, document);
   if (url.connector === 'oracle') checkOracle(source, url.tlsMode, document);
   const { mysql, oracle, postgres } = source;
   const derived = `headwater_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`;
@@ -138,6 +139,31 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
     poll: resolvePoll({ source }, url.connector, document),
     onGap: source.on_gap,
   };
+}
+
+const BLOCKS = {
+  postgres: { of: 'PostgreSQL', connectors: ['postgresql'] },
+  mysql: { of: 'MySQL and MariaDB', connectors: ['mysql', 'mariadb'] },
+  oracle: { of: 'Oracle', connectors: ['oracle'] },
+} as const satisfies Record<
+  string,
+  { readonly of: string; readonly connectors: readonly SourceSettings['connector'][] }
+>;
+
+/** A block of another database would say nothing, and look as if it did. */
+function checkBlocks(connector: SourceSettings['connector'], document: SettingsDocument): void {
+  const blocks = Object.entries(BLOCKS);
+  const serves = (connectors: readonly string[]): boolean => connectors.includes(connector);
+  const [own] = blocks.find(([, { connectors }]) => serves(connectors)) ?? [];
+  for (const [name, { of, connectors }] of blocks) {
+    if (serves(connectors) || !document.has(['source', name])) continue;
+    document.problem(
+      'settings.invalid',
+      ['source', name],
+      `source.${name} is for ${of} alone, and source.url names another database; remove the block, or say under source.${own} what that one needs`,
+      { atKey: true },
+    );
+  }
 }
 
 /** What the driver's thin mode cannot do. */
@@ -235,5 +261,10 @@ function resolveHttp({ http }: FileShape, document: SettingsDocument): HttpSetti
     }
     return { listen, explicit: true };
   };
-  return { ...address('listen', DEFAULT_LISTEN), token, sql: address('sql', DEFAULT_SQL_LISTEN) };
+  return {
+    ...address('listen', DEFAULT_LISTEN),
+    token,
+    sql: address('sql', DEFAULT_SQL_LISTEN),
+    sqlChanges: http.sql_changes,
+  };
 }

@@ -314,12 +314,11 @@ export const FILE_SCHEMA = block({
     .describe('What is different for single tables, by schema.table.'),
   outbox: OUTBOX,
   enrich: block({
-    sql: list(
-      text('a file such as enrich/orders.sql, or statements'),
-      'a list of files and statements',
-    ).describe(
-      'Files with SQL statements, relative to this file (a name that ends in .sql), or the statements themselves; docs/enrichment.md.',
-    ),
+    sql: list(text('a file such as enrich/orders.sql, or statements'), 'a list of files and statements')
+      .default([])
+      .describe(
+        'Files with SQL statements, relative to this file (a name that ends in .sql), or the statements themselves; docs/enrichment.md. Left out: those alone that clients make (docs/sql-api.md).',
+      ),
     dialect: oneOf(['friendly', 'ksqldb'])
       .default('friendly')
       .describe(
@@ -338,6 +337,11 @@ export const FILE_SCHEMA = block({
       .optional()
       .describe(
         'host:port of the SQL interface, for ksqlDB’s clients; off for none. Without it 127.0.0.1:8088 is tried where there are statements, and done without if taken.',
+      ),
+    sql_changes: oneOf(['token', 'open'])
+      .default('token')
+      .describe(
+        'Who may send statements that change something to the SQL interface: whoever has http.token, and nobody where there is none; or everybody who may ask, for clients that can send no token.',
       ),
     token: secret()
       .optional()

@@ -330,6 +330,8 @@ export interface HttpSettings extends ListenSettings {
   readonly token: Secret | null;
   /** Of the SQL interface; the default counts where a file has statements. */
   readonly sql: ListenSettings;
+  /** Who may send it statements that change something. */
+  readonly sqlChanges: 'token' | 'open';
 }
 
 export interface ListenSettings {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { RowChange, SchemaChange, SourceInfo, TruncateChange } from '../model/change.ts';
@@ -18,6 +19,8 @@ const WINDOWS_PER_LANE = 3;
 const BATCH_ROWS = 1_000;
 /** A window that has waited this long may get another high mark. */
 const SETTLE_MS = 200;
+/** Asked too early for one, the source is left alone for so long. */
+const SETTLE_PAUSE_MS = 50;
 /** Windows of one chunk that came to nothing before the table is given up. */
 const MAX_ATTEMPTS = 50;
 const REREAD_MS = 5;
@@ -237,8 +240,11 @@ export class ChunkWindows<P, S extends SourceInfo> {
     window.settling = true;
     this.#options.background(window.table, async () => {
       const { chunk } = window;
-      const high = await this.#options.reader.settled(ageMs, this.#options.signal);
+      const { reader, signal } = this.#options;
+      const high = await reader.settled(ageMs, signal);
       if (window.chunk === chunk) window.settledHigh = high;
+      // Each end of a step wakes the loop, which would ask again: one that answers at once would never let it rest.
+      if (high === null) await sleep(SETTLE_PAUSE_MS, undefined, { signal });
       window.settling = false;
     });
   }

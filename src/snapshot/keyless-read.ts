@@ -2,7 +2,7 @@ import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import type { RowChange, SourceInfo, TruncateChange } from '../model/change.ts';
 import type { PositionCodec } from '../model/position.ts';
 import type { TableSnapshot } from './captured-table.ts';
-import type { SnapshotSource, SnapshotView } from './snapshot-source.ts';
+import type { RowBlock, SnapshotSource, SnapshotView } from './snapshot-source.ts';
 import { TableFeed } from './table-feed.ts';
 import type { Delivery } from './view-phase.ts';
 
@@ -39,6 +39,8 @@ export class KeylessRead<P, S extends SourceInfo> {
   #iterator: AsyncIterator<Delivery<S>> | null = null;
   #next: IteratorResult<Delivery<S>> | null = null;
   #truncated = false;
+  /** Somebody has locked the table. */
+  #locked = false;
   #options: KeylessReadOptions | null = null;
   #work: Promise<void> = Promise.resolve();
 
@@ -50,6 +52,16 @@ export class KeylessRead<P, S extends SourceInfo> {
 
   get started(): boolean {
     return this.#state !== 'queued';
+  }
+
+  /** Whether it waits for others: for transactions to end, or for the table to be unlocked. */
+  get waits(): boolean {
+    return this.#state === 'opening' || this.#locked;
+  }
+
+  /** Whether another table may be read: views open one after the other, and one at a time is read. */
+  get letsOthersBegin(): boolean {
+    return this.#state === 'queued' || this.#locked;
   }
 
   get over(): boolean {
@@ -66,8 +78,8 @@ export class KeylessRead<P, S extends SourceInfo> {
   }
 
   /** Whether the stream should not be read just now. */
-  holdsStream(now: number): boolean {
-    return this.#state === 'opening' && now < this.#holdUntil;
+  get holdsStream(): boolean {
+    return this.#state === 'opening' && performance.now() < this.#holdUntil;
   }
 
   /** Whether a change of this table is left out of the stream. */
@@ -102,7 +114,7 @@ export class KeylessRead<P, S extends SourceInfo> {
     this.#openings++;
     this.#leftOut.clear();
     this.#leftOutUpTo = null;
-    this.#holdUntil = Date.now() + HOLD_STREAM_MS;
+    this.#holdUntil = performance.now() + HOLD_STREAM_MS;
     const timer = setTimeout(this.#notify, HOLD_STREAM_MS);
     this.#run(async () => {
       try {
@@ -143,7 +155,12 @@ export class KeylessRead<P, S extends SourceInfo> {
   read(options: KeylessReadOptions, signal: AbortSignal): void {
     this.#state = 'reading';
     this.#options = options;
-    this.#iterator = deliveries(this.#view!, this.table, options, signal);
+    const onLocked = (locked: boolean): void => {
+      if (locked === this.#locked) return;
+      this.#locked = locked;
+      this.#notify();
+    };
+    this.#iterator = deliveries(this.#view!, this.table, { ...options, onLocked }, signal);
     this.#pull();
   }
 
@@ -206,25 +223,54 @@ export class KeylessRead<P, S extends SourceInfo> {
   }
 }
 
+interface Locks {
+  readonly onLocked: (locked: boolean) => void;
+}
+
 async function* deliveries<P, S extends SourceInfo>(
   view: SnapshotView<P, S>,
   table: TableSnapshot,
-  { chunkRows, now }: KeylessReadOptions,
+  { chunkRows, now, onLocked }: KeylessReadOptions & Locks,
   signal: AbortSignal,
 ): AsyncGenerator<Delivery<S>> {
-  const plan = await view.plan(table.id, { chunkRows, where: table.where }, signal);
+  const plan = await unlocked(() => view.plan(table.id, { chunkRows, where: table.where }, signal), {
+    onLocked,
+  });
   // What an earlier attempt delivered of it cannot be told from the rest.
   table.reset();
   table.adopt(plan, now());
   table.reading = true;
   const feed = new TableFeed<S>(table, now);
   for (const [chunk, range] of plan.chunks.entries()) {
-    for await (const block of view.rows(plan, range, signal)) {
-      const delivery = feed.block(chunk, block);
+    let rows!: AsyncIterator<RowBlock<S>>;
+    // A chunk that has begun has its lock.
+    const first = await unlocked(
+      () => {
+        rows = view.rows(plan, range, signal)[Symbol.asyncIterator]();
+        return rows.next();
+      },
+      { onLocked },
+    );
+    for (let next = first; next.done !== true; next = await rows.next()) {
+      const delivery = feed.block(chunk, next.value);
       if (delivery !== null) yield delivery;
     }
     if (signal.aborted) return;
     const delivery = feed.chunkEnd(chunk);
     if (delivery !== null) yield delivery;
+  }
+}
+
+/** Tries again until the table is no longer locked; each try waits for it as long as the view does. */
+async function unlocked<T>(step: () => Promise<T>, { onLocked }: Locks): Promise<T> {
+  for (;;) {
+    try {
+      const result = await step();
+      onLocked(false);
+      return result;
+    } catch (error) {
+      if (asHeadwaterError(error).code !== 'snapshot.table-locked') throw error;
+      onLocked(true);
+    }
   }
 }

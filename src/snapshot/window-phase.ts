@@ -215,8 +215,7 @@ class WindowMerger<P, S extends SourceInfo> {
   }
 
   #holdsStream(): boolean {
-    const now = Date.now();
-    return this.#place.between && this.#keyless.some((read) => read.holdsStream(now));
+    return this.#place.between && this.#keyless.some((read) => read.holdsStream);
   }
 
   #keepNudging(): void {
@@ -235,12 +234,14 @@ class WindowMerger<P, S extends SourceInfo> {
   /** Starts as much as may run at once. */
   #fill(chunks: ChunkWindows<P, S>): void {
     const { parallelism, source } = this.#options;
-    let busy = chunks.busy + this.#keyless.filter((read) => read.started).length;
+    // One that waits takes no lane: what it waits for may last for days, and nobody else need wait with it.
+    let busy = chunks.busy + this.#keyless.filter((read) => read.started && !read.waits).length;
     for (; busy < Math.max(1, parallelism); busy++) {
       if (chunks.start()) continue;
-      const [keyless] = this.#keyless;
-      if (keyless === undefined || !this.#place.between || this.#keyless.some((read) => read.started)) return;
-      keyless.start(source, this.#ending.signal);
+      const next = this.#keyless.find((read) => !read.started);
+      if (next === undefined || !this.#place.between) return;
+      if (!this.#keyless.every((read) => read.letsOthersBegin)) return;
+      next.start(source, this.#ending.signal);
     }
   }
 
@@ -283,20 +284,20 @@ class WindowMerger<P, S extends SourceInfo> {
 
   async *#keylessRows(): AsyncGenerator<Batch<P, S>> {
     this.#keylessCaughtUp();
-    const [read] = this.#keyless;
-    if (read === undefined) return;
-    const { resume } = this.#place;
-    if (resume !== null) {
-      const delivery = read.take();
-      if (delivery !== null) yield this.#options.deliver(delivery, resume);
-    }
-    if (!read.over) return;
-    if (read.failure !== null) {
-      this.#giveUp(read.table, read.failure);
-    } else if (read.table.done) {
-      this.#keyless.shift();
-      this.#byName.delete(read.table.name);
-      read.table.reading = false;
+    for (const read of this.#keyless.filter(({ started }) => started)) {
+      const { resume } = this.#place;
+      if (resume !== null) {
+        const delivery = read.take();
+        if (delivery !== null) yield this.#options.deliver(delivery, resume);
+      }
+      if (!read.over) continue;
+      if (read.failure !== null) {
+        this.#giveUp(read.table, read.failure);
+      } else if (read.table.done) {
+        this.#keyless.splice(this.#keyless.indexOf(read), 1);
+        this.#byName.delete(read.table.name);
+        read.table.reading = false;
+      }
     }
   }
 }

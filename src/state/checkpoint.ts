@@ -19,6 +19,9 @@
  * | `paused/<schema>.<table>` | why the table's changes are left out (emitter/paused-tables.ts) |
  * | `topic/<schema>.<table>` | the topic the table goes on in after an incompatible change |
  * | `enrich-statements` | `{compiled, paused}`: hashes of the statements that fitted their tables once, and of those that no longer do |
+ * | `enrich-made/<number>` | MadeStatement: one that a client has made (enrichment/made-statements.ts) |
+ * | `enrich-made-next` | the number of the next one |
+ * | `enrich-held` | hashes of the statements whose queries PAUSE holds |
  * | `poll/<schema>.<table>` | TableCursor: how far the table has been polled (readers/polling/cursor.ts) |
  * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/aggregation.ts) |
  *
@@ -36,6 +39,9 @@ export const SNAPSHOT_PAUSED_KEY = 'snapshot-paused';
 export const SCHEMA_PREFIX = 'schema/';
 export const ENRICH_KEY = 'enrich';
 export const ENRICH_STATEMENTS_KEY = 'enrich-statements';
+export const ENRICH_MADE_PREFIX = 'enrich-made/';
+export const ENRICH_NEXT_KEY = 'enrich-made-next';
+export const ENRICH_HELD_KEY = 'enrich-held';
 export const HISTORY_PREFIX = 'history/';
 export const FOLLOWED_PREFIX = 'followed/';
 export const REGISTRY_PREFIX = 'registry/';

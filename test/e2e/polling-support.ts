@@ -65,20 +65,36 @@ export function replayed(all: readonly PolledRow[]): readonly Readonly<Record<st
   return [...rows.values()];
 }
 
+const GIVE_UP_MS = 120_000;
+
 /** All records, once they satisfy `enough`; what they come to is for the caller to assert. */
 export async function delivered(
   polled: PolledPipeline,
   enough: (rows: readonly PolledRow[]) => boolean,
 ): Promise<readonly PolledRow[]> {
-  for (;;) {
+  for (const until = Date.now() + GIVE_UP_MS; ;) {
     const rows = await polledRows(polled).catch((): readonly PolledRow[] => []);
     if (enough(rows)) return rows;
+    if (Date.now() > until) throw new Error(`Waited for ${String(enough)}, and got ${JSON.stringify(rows)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
+/**
+ * Per key its changes, as `changeText` has them. Polling promises no order between keys: a sweep finds a delete while
+ * the rows of a transaction that committed before still wait for an older one to end.
+ */
+export function changesByKey(
+  rows: readonly PolledRow[],
+  columns: readonly string[],
+): Readonly<Record<string, readonly string[]>> {
+  const changes: Record<string, string[]> = {};
+  for (const row of rows) (changes[row.key] ??= []).push(changeText(row, columns));
+  return changes;
+}
+
 /** `u 1 2 1 3`: the operation, and columns of the row before and after. */
-export function changeText({ op, before, after }: PolledRow, columns: readonly string[]): string {
+function changeText({ op, before, after }: PolledRow, columns: readonly string[]): string {
   const cells = [before, after].flatMap((row) => columns.map((column) => row?.[column] ?? '-'));
   return [op, ...cells.map((cell) => (typeof cell === 'string' ? cell : JSON.stringify(cell)))].join(' ');
 }

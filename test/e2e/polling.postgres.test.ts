@@ -6,7 +6,7 @@ import { freePort, postgresVersions, testDatabase } from '../support/servers.ts'
 import { Headwater, headwater, logLines, type Workspace, workspace } from './headwater.ts';
 import {
   caughtUp,
-  changeText,
+  changesByKey,
   delivered,
   polledPipeline,
   type PolledRow,
@@ -75,15 +75,12 @@ describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
       await delivered(polled, (rows) => rows.length === 7);
       await daemon.stop();
     }
-    expect((await polledRows(polled)).map((row) => changeText(row, ['id', 'v']))).toEqual([
-      'r - - 1 1',
-      'r - - 2 2',
-      'r - - 3 3',
-      'u 1 1 1 10',
-      'c - - 4 4',
-      'd 2 2 - -',
-      'u 3 3 3 30',
-    ]);
+    expect(changesByKey(await polledRows(polled), ['id', 'v'])).toEqual({
+      '{"id":1}': ['r - - 1 1', 'u 1 1 1 10'],
+      '{"id":2}': ['r - - 2 2', 'd 2 2 - -'],
+      '{"id":3}': ['r - - 3 3', 'u 3 3 3 30'],
+      '{"id":4}': ['c - - 4 4'],
+    });
     const { stdout } = await headwater(['doctor', polled.file]);
     expect(stdout).toContain('found 1 rows that had changed without its timestamp');
   });

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { preflight } from '../../src/readers/mysql/preflight.ts';
 import type { Finding } from '../../src/readers/reader.ts';
 import { compileTablePatterns } from '../../src/readers/table-patterns.ts';
-import { makeReader, readerOptions } from '../support/mysql-reader.ts';
+import { connectOptions, makeReader, readerOptions } from '../support/mysql-reader.ts';
 import { startMariadb, startMysql } from '../support/servers.ts';
 
 const SETUP = `CREATE DATABASE shop; CREATE TABLE shop.orders (id int PRIMARY KEY); CREATE TABLE shop.log (v int);
@@ -44,6 +44,13 @@ test('a server as it should be, and users who may not', async () => {
     code: 'source.privilege-missing',
     fix: "GRANT SELECT ON `shop`.`orders` TO 'blind'@'%';",
   });
+  const url = server.urlFor({ user: 'blind', password: '' });
+  const elsewhere = await check(url, { connect: { ...connectOptions(url), database: 'mysql' } });
+  expect(elsewhere.of('database')[0]).toMatchObject({
+    code: 'source.privilege-missing',
+    fix: "GRANT SELECT ON `mysql`.* TO 'blind'@'%'; or leave the database out of source.url, which needs none.",
+  });
+  expect(elsewhere.of('privileges')[0]).toMatchObject({ level: 'error' });
   const none = await check(server.urlFor({ password: 'secret' }), { tables: ['shop.nothing'] });
   expect(none.errors).toEqual(['settings.no-table-matches']);
   const database = { url: server.urlFor({ password: 'secret' }), name: 'shop' };
@@ -97,7 +104,7 @@ test('settings of the log', async () => {
   expect(mended.worries).toEqual(['keys']);
   await server.restart({ 'skip-log-bin': '1' });
   expect((await check(server.url)).errors).toContain('source.binlog-off');
-}, 60_000);
+});
 
 test('MariaDB', async () => {
   await using server = await startMariadb({ version: '11.8', settings: { 'binlog-row-metadata': 'NO_LOG' } });

@@ -260,7 +260,7 @@ test('no writer waits for long while a lock is asked for that is not to be had',
   await writer;
   // The request is taken back after one second; the limit of two is what is promised.
   expect(longest).toBeLessThan(2_000);
-}, 60_000);
+});
 
 test('without the right to lock, tables are read in windows; without GTIDs too, not at all', async () => {
   await using server = await startMysql({

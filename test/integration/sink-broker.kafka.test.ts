@@ -212,7 +212,7 @@ describe('a broker without a transaction log', () => {
     sink.append(topic, record('1'));
     await sink.commit(new Map([['position', '1']]));
     expect(await values(options, 'no-log.t', 1)).toEqual(['1']);
-  }, 90_000);
+  });
 });
 
 describe('a broker that goes away', () => {

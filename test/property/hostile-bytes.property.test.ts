@@ -277,7 +277,7 @@ describe('a server of PostgreSQL', () => {
       ),
       { numRuns: 300 },
     );
-  }, 60_000);
+  });
 
   test.each([
     ['a row that ends before its count', pgMessage('D', Buffer.from([0]))],
@@ -320,5 +320,5 @@ describe('a server of MySQL', () => {
       }),
       { numRuns: 200 },
     );
-  }, 60_000);
+  });
 });

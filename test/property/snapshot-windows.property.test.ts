@@ -213,11 +213,11 @@ test('keyed tables: the topic replays to the source, whatever is written and whe
     fc.asyncProperty(world(false), async (it) => check(await run(it))),
     { numRuns: 150 },
   );
-}, 120_000);
+});
 
 test('a table without a key is read while the stream runs', async () => {
   await fc.assert(
     fc.asyncProperty(world(true), async (it) => check(await run(it))),
     { numRuns: 100 },
   );
-}, 120_000);
+});

@@ -191,8 +191,23 @@ export class EnrichmentRig implements Disposable {
     return attempt;
   }
 
-  load(attempt: Attempt): Promise<void> {
-    return attempt.stage.load(this.#source(), new AbortController().signal);
+  /** As the pipeline does: the attempt ends, and the next begins with the edited state and commits it. */
+  async change(attempt: Attempt, edits: ReadonlyMap<string, string | null>): Promise<Attempt> {
+    await attempt.end();
+    for (const [key, value] of edits) {
+      if (value === null) this.state.delete(key);
+      else this.state.set(key, value);
+    }
+    const next = await this.attempt();
+    if (this.position !== null) next.begin(this.position);
+    this.viewAt = next.next;
+    await this.load(next);
+    next.commit();
+    return next;
+  }
+
+  async load(attempt: Attempt): Promise<void> {
+    attempt.note(await attempt.stage.load(this.#source(), new AbortController().signal));
   }
 
   #source(): SnapshotSource<At, Source> {
@@ -303,6 +318,11 @@ export class Attempt {
   begin(at: At): void {
     this.#resume = at;
     this.#next = at.tx;
+  }
+
+  /** Becomes durable with the next commit. */
+  note(state: ReadonlyMap<string, string | null>): void {
+    for (const [key, value] of state) this.#state.set(key, value);
   }
 
   /** As the committer does; answers whether it was allowed here. */

@@ -69,7 +69,7 @@ describe('commands', () => {
     help.set('', await ask(''));
     const known = [...help.get('')!.matchAll(/^ {2}headwater (\w+)/gm)].map(([, name]) => name!);
     for (const name of known) help.set(name, await ask(name));
-  }, 120_000);
+  });
 
   test('there are many, and each is one', () => {
     expect(COMMANDS.length).toBeGreaterThan(50);

@@ -77,6 +77,23 @@ describe('a pull query', () => {
     expect(await pull(rig.desk, LATEST)).toEqual([]);
   });
 
+  // ksqlDB 0.29, ApiJsonMapper and SqlTimeTypes: java.time's texts of LocalDate and LocalTime, and TIMESTAMP in UTC
+  // with milliseconds and without a zone. LocalTime leaves out seconds that are zero.
+  it('shows dates and times as ksqlDB does', async () => {
+    const [rig, attempt] = await begin(ROBIN.slice(0, 1));
+    using _rig = rig;
+    await attempt.read(1, () => 10);
+    attempt.commit();
+    const times = ['11:51:00', '11:51:30', '00:00:00'].map((text) => `CAST('${text}' AS TIME)`);
+    const others = [`CAST('2000-01-01' AS DATE)`, `CAST('2000-01-01T12:00:00' AS TIMESTAMP)`];
+    expect(
+      await pull(
+        rig.desk,
+        `SELECT ${[...times, ...others].join(', ')} FROM PERSON_MOVEMENTS WHERE PERSON = 'robin'`,
+      ),
+    ).toEqual([['11:51', '11:51:30', '00:00', '2000-01-01', '2000-01-01T12:00:00.000']]);
+  });
+
   it('finds the same rows in the next attempt, and nothing of what was not committed', async () => {
     const [rig, attempt] = await begin(ROBIN);
     using _rig = rig;

@@ -44,6 +44,8 @@ function compile(sql: string, dialect: 'friendly' | 'ksqldb' = 'friendly'): Prog
       stores: new MemoryTables({ limit: Infinity, onExceeded: ignore }),
       tableTopics: new Set(['shop.public.ratings']),
       known: new Set(),
+      held: new Set(),
+      trialFrom: null,
     },
   );
 }

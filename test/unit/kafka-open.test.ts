@@ -17,4 +17,4 @@ test('a broker that says nothing does not keep the process from being stopped', 
   } finally {
     silent.close();
   }
-}, 10_000);
+});

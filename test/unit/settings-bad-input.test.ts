@@ -43,6 +43,18 @@ const BAD: readonly Bad[] = [
     line: 7,
     says: 'unknown key emit.brokers; did you mean emit.kafka.brokers?',
   },
+  ...(
+    [
+      ['postgres', 'mysql', 'PostgreSQL', '{ slot: a }'],
+      ['oracle', 'mysql', 'Oracle', '{}'],
+      ['mysql', 'postgres', 'MySQL and MariaDB', '{ server_id: 7 }'],
+    ] as const
+  ).map(([block, scheme, of, value]) => ({
+    what: `${block} with ${scheme}://`,
+    yaml: GOOD.replace('postgres://', `${scheme}://`).replace('emit:', `  ${block}: ${value}\nemit:`),
+    line: 5,
+    says: `source.${block} is for ${of} alone, and source.url names another database; remove the block, or say under source.${scheme} what that one needs`,
+  })),
   {
     what: 'a key unlike any other',
     yaml: `${GOOD}zzzzzz: 1\n`,

@@ -60,6 +60,7 @@ emit:
         explicit: false,
         token: null,
         sql: { listen: { host: '127.0.0.1', port: 8088 }, explicit: false },
+        sqlChanges: 'token',
       },
       stateDir: join(directory, '.headwater'),
       shutdownTimeoutMs: 30_000,

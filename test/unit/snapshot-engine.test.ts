@@ -300,6 +300,38 @@ function finite<T>(stream: AsyncGenerator<T>, ended: AbortController): AsyncIter
   };
 }
 
+test('a source that answers at once that it is too early does not keep the loop from resting', async () => {
+  const db = database();
+  const model = new ModelSnapshotSource(db, false);
+  let asked = 0;
+  const source: Options['source'] = {
+    openView: () => Promise.resolve(null),
+    openOwnView: () => model.openOwnView(),
+    async openWindows() {
+      const windows = await model.openWindows();
+      const settled = (): Promise<null> => {
+        // One that is asked without a pause is so in one turn of the event loop, in which no timer comes.
+        if (++asked > 10_000) throw new Error('asked again and again');
+        return Promise.resolve(null);
+      };
+      return { ...windows, settled };
+    },
+  };
+  const snapshot = snapshotOf(source, { freshStart: false });
+  async function* late(): AsyncGenerator<Batch<ModelPosition, ModelSource>> {
+    while (!snapshot.done) {
+      yield { changes: [], bytes: 0, resume: { lsn: asked < 4 ? 0 : db.insert, done: 0 } };
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+  const { rows } = await collect(
+    snapshot.merge(late(), () => undefined, never),
+    { rows: 0, state: new Map() },
+  );
+  expect(rows).toBe(snapshot.progress().rows);
+  expect(snapshot.done).toBe(true);
+});
+
 test('when the process is told to stop, windows end without an error', async () => {
   const db = database();
   const ending = new AbortController();

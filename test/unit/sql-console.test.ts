@@ -40,6 +40,8 @@ beforeEach(async () => {
     version: '1',
     desk: rig.desk,
     status: () => [],
+    change: () => Promise.reject(new Error('nothing is changed here')),
+    changesNeedToken: true,
     log: SILENT,
   });
   written = '';

@@ -54,6 +54,8 @@ async function start(token: string | null = null): Promise<void> {
     version: '1.2.3',
     desk: rig.desk,
     status: () => [],
+    change: () => Promise.reject(new Error('nothing is changed here')),
+    changesNeedToken: true,
     log: SILENT,
   });
   base = `http://127.0.0.1:${server.port}`;
@@ -135,7 +137,7 @@ describe('the clients of ksqlDB', () => {
     try {
       expect(JSON.stringify(await client.listTables())).toContain('PERSON_MOVEMENTS');
       expect(await client.executeStatement('DROP TABLE PERSON_MOVEMENTS;')).toMatchObject({
-        error: { error_code: 40001 },
+        error: { error_code: 40300 },
       });
       const { data, status } = await client.query(`${ROBIN};`);
       expect([status, data?.rows]).toEqual([200, [{ LOCATION_CHANGES: 2, UNIQUE_LOCATIONS: 2 }]]);
@@ -282,6 +284,8 @@ describe('/query and /query-stream', () => {
       version: '1',
       desk: other.desk,
       status: () => [],
+      change: () => Promise.reject(new Error('nothing is changed here')),
+      changesNeedToken: true,
       log: SILENT,
     });
     const body = JSON.stringify({ ksql: 'SELECT * FROM MOVEMENTS EMIT CHANGES;' });
@@ -366,9 +370,9 @@ describe('/ksql', () => {
     ]);
     expect(await refusal(post('/query', { ksql: 'SHOW TABLES;' }))).toEqual([400, 40002, expect.any(String)]);
     expect(await refusal(post('/ksql', { ksql: 'CREATE STREAM x AS SELECT * FROM MOVEMENTS;' }))).toEqual([
-      400,
-      40001,
-      expect.stringContaining('enrich.sql'),
+      403,
+      40300,
+      expect.stringContaining('http.token'),
     ]);
   });
 });
@@ -399,7 +403,7 @@ describe('requests that are none', () => {
       await refusal(post('/query', { ksql: ROBIN, streamsProperties: { 'auto.offset.reset': 'sometimes' } })),
     ).toEqual([400, 40000, expect.any(String)]);
     expect(await refusal(fetch(`${base}/nothing`))).toEqual([404, 40400, expect.any(String)]);
-    expect(await refusal(post('/inserts-stream', { target: 'X' }))).toEqual([400, 40001, expect.any(String)]);
+    expect(await refusal(post('/inserts-stream', { target: 'X' }))).toEqual([403, 40300, expect.any(String)]);
     expect((await fetch(base, { redirect: 'manual' })).headers.get('location')).toBe('/info');
   });
 

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Daemon, startDaemon } from '../../daemon/daemon.ts';
-import { carryOut } from '../../daemon/requests.ts';
+import { carryOut, changeState } from '../../daemon/requests.ts';
 import { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
 import type { ReloadAnswer } from '../../http/admin.ts';
@@ -99,7 +99,15 @@ export const command = defineCommand({
     );
     let sql: HttpServer | null = null;
     try {
-      sql = await serveSql(settings, { status, desk }, log);
+      sql = await serveSql(
+        settings,
+        {
+          status,
+          desk,
+          change: (pipeline, edits) => changeState(running(), pipeline, edits, REQUEST_TIMEOUT_MS),
+        },
+        log,
+      );
       daemon = startDaemon(
         { settings, log, untilCaughtUp, desk: sql === null ? null : desk, traces },
         signals.stop,
@@ -134,7 +142,7 @@ async function serve(
 /** The default address is for those who have statements. */
 async function serveSql(
   settings: readonly Settings[],
-  daemon: Pick<SqlServerOptions, 'status' | 'desk'>,
+  daemon: Pick<SqlServerOptions, 'status' | 'desk' | 'change'>,
   log: Log,
 ): Promise<HttpServer | null> {
   const http = settings[0]?.http;
@@ -143,7 +151,14 @@ async function serveSql(
   const { listen } = http.sql;
   const token = http.token?.reveal() ?? null;
   return listening('SQL interface', http.sql, log, () =>
-    startSqlServer({ listen, token, version: VERSION, ...daemon, log }),
+    startSqlServer({
+      listen,
+      token,
+      version: VERSION,
+      changesNeedToken: http.sqlChanges === 'token',
+      ...daemon,
+      log,
+    }),
   );
 }
 
@@ -167,7 +182,11 @@ async function listening(
 
 /** Both interfaces listen, with their token, as they did at the start. */
 function sameHttp(a: HttpSettings | undefined, b: HttpSettings | undefined): boolean {
-  const addresses = (http: HttpSettings | undefined): unknown => [http?.listen, http?.sql.listen];
+  const addresses = (http: HttpSettings | undefined): unknown => [
+    http?.listen,
+    http?.sql.listen,
+    http?.sqlChanges,
+  ];
   return isDeepStrictEqual(addresses(a), addresses(b)) && a?.token?.reveal() === b?.token?.reveal();
 }
 

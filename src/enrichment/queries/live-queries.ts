@@ -13,6 +13,7 @@ import type { Replica } from '../replica.ts';
 import type { Frame } from '../sql/frame.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
 import type { StoredRow } from '../state/table-store.ts';
+import type { ProgramBasis } from './program-basis.ts';
 import { StreamRows, TableRows } from './push-query.ts';
 import { type ResultRow, rowText } from './result-rows.ts';
 import type { ResultTable } from './result-table.ts';
@@ -54,6 +55,7 @@ export interface LiveOptions {
   readonly filled: () => boolean;
   readonly processing: ProcessingLog;
   readonly taps: Taps;
+  readonly basis: ProgramBasis;
 }
 
 /** A SELECT under way. */
@@ -91,9 +93,14 @@ export class LiveQueries {
     return this.#options.program;
   }
 
+  get basis(): ProgramBasis {
+    return this.#options.basis;
+  }
+
   topicOf(source: Source): string {
     if (source.captured !== null) return this.#options.topicOf(source.captured.id);
-    return (source.kind === 'STREAM' ? source : source.result)?.sink?.topic ?? '';
+    const stream = source.kind === 'STREAM' ? source : source.result;
+    return stream?.topic?.topic ?? stream?.sink?.topic ?? '';
   }
 
   /** Clients' queries with EMIT CHANGES. */
@@ -252,7 +259,11 @@ export class LiveQueries {
       result === null
         ? [...this.#replicas].find(([replica]) => replica === read)?.[1]
         : this.#options.results.get(result)?.rows;
-    if (rows === undefined) throw new TypeError('Each table has its rows.');
+    if (rows === undefined)
+      throw new HeadwaterError(
+        'enrich.not-supported',
+        `The table ${name} has no rows to be asked for: its query was terminated.`,
+      );
     if (!rows.visible) throw notReady(name);
     return rows;
   }

@@ -7,13 +7,24 @@ import type { LiveQueries } from './live-queries.ts';
 
 export class QueryDesk {
   readonly #running = new Map<string, LiveQueries>();
+  #arrivals: (() => void)[] = [];
 
   /** Answers how to leave again. */
   enter(pipeline: string, queries: LiveQueries): () => void {
     this.#running.set(pipeline, queries);
+    for (const arrived of this.#arrivals.splice(0)) arrived();
     return () => {
       if (this.#running.get(pipeline) === queries) this.#running.delete(pipeline);
     };
+  }
+
+  /** Resolves when the pipeline runs another program than that one. */
+  async successor(pipeline: string, of: LiveQueries): Promise<void> {
+    for (;;) {
+      const now = this.#running.get(pipeline);
+      if (now !== undefined && now !== of) return;
+      await new Promise<void>((arrived) => this.#arrivals.push(arrived));
+    }
   }
 
   /** By pipeline. */

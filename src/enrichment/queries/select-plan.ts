@@ -160,6 +160,9 @@ function pushOverStream(
         : new GroupStore({ name: '', lineage: '', group, columns, replicas: [], counted: true }),
     usesChange: scope.usesChange,
     ofTopic: input.topic !== null,
+    made: null,
+    held: false,
+    fromLatest: false,
     warnings,
   };
   return { kind: 'push', over: 'stream', query, captured, columns, limit, warnings };

@@ -58,12 +58,18 @@ export function dateText(days: number): string {
   return `${pad(year, 4)}-${pad(month, 2)}-${pad(day, 2)}`;
 }
 
-/** `11:51:30.123`, the milliseconds only where there are any. */
+/** As java.time.LocalTime prints it: `11:51`, `11:51:30`, `11:51:30.123`. */
 export function timeText(ms: number): string {
+  const text = clockText(ms);
   const rest = ms % 1000;
+  if (rest !== 0) return `${text}.${pad(rest, 3)}`;
+  return text.endsWith(':00') ? text.slice(0, -3) : text;
+}
+
+/** `11:51:30` */
+function clockText(ms: number): string {
   const seconds = Math.floor(ms / 1000);
-  const text = `${pad(Math.floor(seconds / 3600), 2)}:${pad(Math.floor(seconds / 60) % 60, 2)}:${pad(seconds % 60, 2)}`;
-  return rest === 0 ? text : `${text}.${pad(rest, 3)}`;
+  return `${pad(Math.floor(seconds / 3600), 2)}:${pad(Math.floor(seconds / 60) % 60, 2)}:${pad(seconds % 60, 2)}`;
 }
 
 /** `2016-11-04T11:51:30.123` */
@@ -71,7 +77,7 @@ export function timestampText(ms: number): string {
   const days = Math.floor(ms / MS_PER_DAY);
   const time = ms - days * MS_PER_DAY;
   const rest = pad(time % 1000, 3);
-  return `${dateText(days)}T${timeText(time - (time % 1000))}.${rest}`;
+  return `${dateText(days)}T${clockText(time)}.${rest}`;
 }
 
 const DATE = /^([+-]?\d{4,9})-(\d{2})-(\d{2})$/;

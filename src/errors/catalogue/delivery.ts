@@ -52,6 +52,13 @@ export const DELIVERY = {
     summary: 'Kafka refuses to create a topic, or an existing one has settings that cannot work.',
     advice: 'Correct emit.kafka.topics (partitions, replication factor, config) or the topic itself.',
   },
+  'delivery.topic-refused': {
+    fate: 'retry',
+    exit: 3,
+    summary: 'Kafka refused records for one topic, which it had taken before.',
+    advice:
+      'Look at the topic: its ACLs, its settings (cleanup.policy, min.insync.replicas, segment.bytes), and whether it is still there. Where it stays so, its table waits and is read anew afterwards.',
+  },
   'delivery.cluster-denied': {
     fate: 'halt',
     exit: 3,

@@ -70,7 +70,7 @@ export const SOURCE = {
     fate: 'halt',
     exit: 3,
     summary: 'The role lacks a privilege.',
-    advice: 'Run `headwater doctor`: it prints the exact GRANT.',
+    advice: 'Grant what the message names; `headwater doctor` prints the statement.',
   },
   'source.version-unsupported': {
     fate: 'halt',

@@ -49,6 +49,7 @@ function codeOf({ code }: HeadwaterError): number {
       return 42900;
     case 'query.not-ready':
     case 'query.not-running':
+    case 'request.not-running':
       return 50302;
     case 'query.ended':
       return 50303;

@@ -43,6 +43,26 @@ export async function readObject({ request }: SqlExchange): Promise<Readonly<Rec
   return body as Readonly<Record<string, unknown>>;
 }
 
+/**
+ * The lines of a body that may go on for as long as the client likes; blank ones are left out. Throws SqlApiError 41300
+ * for one that is too long, 41500.
+ */
+export async function* linesOf(request: SqlExchange['request']): AsyncGenerator<string> {
+  const type = (request.headers['content-type'] ?? DELIMITED).split(';', 1)[0]!.trim().toLowerCase();
+  if (type !== V1 && type !== JSON_TYPE && type !== DELIMITED)
+    throw new SqlApiError(41500, `The body is of type ${JSON.stringify(type)}; send ${DELIMITED}.`);
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const part of request as AsyncIterable<Uint8Array>) {
+    rest += decoder.decode(part, { stream: true });
+    const lines = rest.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line.trim() !== '') yield line;
+    if (rest.length > MAX_BODY) throw new SqlApiError(41300, 'A line is longer than 1 MiB.');
+  }
+  if (rest.trim() !== '') yield rest;
+}
+
 function readText(request: SqlExchange['request']): Promise<string> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];

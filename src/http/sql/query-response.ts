@@ -139,7 +139,7 @@ function write(response: Response, text: string, done?: () => void): boolean {
 }
 
 /** Waits where the client does not keep up, until it does or is gone. */
-async function send(response: Response, text: string): Promise<void> {
+export async function send(response: Response, text: string): Promise<void> {
   if (write(response, text)) return;
   await new Promise<void>((resolve) => {
     const done = (): void => {

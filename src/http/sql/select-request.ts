@@ -4,7 +4,6 @@ import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import type { SelectRequest } from '../../enrichment/queries/select-plan.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
 import { parseScript } from '../../enrichment/sql/script.ts';
-import { notSupported } from '../../enrichment/sql/sql-error.ts';
 import type { Dialect } from '../../enrichment/sql/token-cursor.ts';
 import { SqlApiError } from './api-error.ts';
 
@@ -15,7 +14,7 @@ const TABLE_SCANS = 'ksql.query.pull.table.scan.enabled';
 /** Throws SqlApiError 40000 for a value that means nothing. */
 export function readOptions(
   properties: ReadonlyMap<string, string>,
-): Pick<SelectRequest, 'fromBeginning' | 'scans'> {
+): Pick<SelectRequest, 'fromBeginning' | 'scans'> & { readonly fromLatest: boolean } {
   const reset = OFFSET_RESET.flatMap((name) => properties.get(name) ?? [])
     .at(0)
     ?.toLowerCase();
@@ -24,7 +23,11 @@ export function readOptions(
   const scans = properties.get(TABLE_SCANS)?.toLowerCase();
   if (scans !== undefined && scans !== 'true' && scans !== 'false')
     throw new SqlApiError(40000, `${TABLE_SCANS} is true or false, not ${JSON.stringify(scans)}.`);
-  return { fromBeginning: reset === 'earliest', scans: scans === undefined ? null : scans === 'true' };
+  return {
+    fromBeginning: reset === 'earliest',
+    fromLatest: reset === 'latest',
+    scans: scans === undefined ? null : scans === 'true',
+  };
 }
 
 /** How requests are read: as the statements of the settings file are. */
@@ -39,21 +42,18 @@ export interface SelectText {
   readonly variables: ReadonlyMap<string, string>;
 }
 
-/** The one SELECT of the text. Throws SqlApiError 40000, 40002 and what is wrong with the statement. */
+/** The one SELECT or PRINT of the text. Throws SqlApiError 40000, 40002 and what is wrong with the statement. */
 export function parseSelectText({ sql, variables }: SelectText, desk: QueryDesk): Parsed {
   const [parsed, second] = parseScript(sql, dialectOf(desk), variables);
   if (parsed === undefined) throw new SqlApiError(40000, 'There is no statement in the request.');
   if (second !== undefined)
     throw new SqlApiError(40000, 'There are several statements in the request; send one at a time.');
-  const { statement, source } = parsed;
-  if (statement.kind === 'print')
-    throw notSupported(
-      source,
-      statement.at,
-      'PRINT is not in this version; `headwater tail` shows the records of topics',
+  const { kind } = parsed.statement;
+  if (kind !== 'select' && kind !== 'print')
+    throw new SqlApiError(
+      40002,
+      'This endpoint takes a SELECT or PRINT; all other statements belong to /ksql.',
     );
-  if (statement.kind !== 'select')
-    throw new SqlApiError(40002, 'This endpoint takes a SELECT; all other statements belong to /ksql.');
   return parsed;
 }
 

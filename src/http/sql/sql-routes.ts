@@ -5,6 +5,7 @@ import { parseScript } from '../../enrichment/sql/script.ts';
 import { isReady } from '../../observability/metrics.ts';
 import { carriesToken, isOwnPage, isPlainHost } from '../access.ts';
 import { errorBody, SqlApiError, statusOf } from './api-error.ts';
+import { changes, RequestedChanges } from './changes.ts';
 import {
   acceptedType,
   DELIMITED,
@@ -16,13 +17,18 @@ import {
   textMap,
   V1,
 } from './exchange.ts';
+import { insertsStream, insertValues } from './inserts.ts';
+import { writePrinted } from './print.ts';
 import { type QueryForm, writeQuery } from './query-response.ts';
 import { dialectOf, parseSelectText, runSelect, type SelectText } from './select-request.ts';
 import type { SqlServerOptions } from './sql-server.ts';
-import { answerStatement } from './statements.ts';
+import { answerStatement, entityOf } from './statements.ts';
 
 /** ksqlDB's version whose interface this is: clients compare it. Our own is in the Server header. */
 const KSQL_VERSION = '0.29.0';
+
+/** Statements whose status is kept. */
+const MOST_COMMANDS = 1_000;
 
 /** `closing`: queries under way end. */
 export function createSqlRoutes(
@@ -38,6 +44,10 @@ class SqlRoutes {
   readonly #closing: AbortSignal;
   /** Queries with EMIT CHANGES by their ids. */
   readonly #queries = new Map<string, RunningSelect>();
+  /** What has become of statements of this process's time, by their ids without quotes. */
+  readonly #commands = new Map<string, object>();
+  /** Done when no request changes anything. */
+  #changing: Promise<void> = Promise.resolve();
 
   constructor(options: SqlServerOptions, closing: AbortSignal) {
     this.#options = options;
@@ -109,6 +119,10 @@ class SqlRoutes {
         const { isHealthy } = this.#health();
         return json(exchange, {}, isHealthy ? 200 : 503);
       }
+      case 'GET /clusterStatus':
+        return json(exchange, this.#cluster());
+      case 'GET /status':
+        return json(exchange, { commandStatuses: Object.fromEntries(this.#commands) });
       case 'POST /ksql':
         return this.#statements(exchange);
       case 'POST /query':
@@ -118,15 +132,18 @@ class SqlRoutes {
       case 'POST /close-query':
         return this.#closeQuery(exchange);
       case 'POST /inserts-stream':
-        throw new SqlApiError(
-          40001,
-          'Rows cannot be inserted in this version: write them to the database, whose changes are the streams.',
-        );
-      default:
+        this.#admitChange();
+        return insertsStream(exchange, this.#options.desk, acceptedType(exchange, [DELIMITED, JSON_TYPE]));
+      default: {
+        const command =
+          method === 'GET' && path.startsWith('/status/') ? path.slice('/status/'.length) : null;
+        const status = command === null ? undefined : this.#commands.get(decoded(command));
+        if (status !== undefined) return json(exchange, status);
         throw new SqlApiError(
           40400,
-          'Not here. There are /ksql, /query, /query-stream, /close-query, /info and /healthcheck.',
+          'Not here. There are /ksql, /query, /query-stream, /inserts-stream, /close-query, /status, /info, /clusterStatus and /healthcheck.',
         );
+      }
     }
   }
 
@@ -149,25 +166,111 @@ class SqlRoutes {
     };
   }
 
+  /** This process alone, since each query runs in one. */
+  #cluster(): object {
+    const { desk, listen } = this.#options;
+    const now = Date.now();
+    const queries = [...desk.running.values()].flatMap(({ program }) => [
+      ...program.queries,
+      ...program.tables,
+    ]);
+    const activeStandbyPerQuery = Object.fromEntries(
+      queries.map(({ id }) => [
+        id,
+        { activeStores: [], activePartitions: [], standByStores: [], standByPartitions: [] },
+      ]),
+    );
+    return {
+      clusterStatus: {
+        [`${listen.host}:${listen.port}`]: {
+          hostAlive: true,
+          lastStatusUpdateMs: now,
+          activeStandbyPerQuery,
+          hostStoreLags: { stateStoreLags: {}, updateTimeMs: now },
+        },
+      },
+    };
+  }
+
   async #statements(exchange: SqlExchange): Promise<void> {
-    const { desk } = this.#options;
     const type = acceptedType(exchange, [V1, JSON_TYPE]);
     const body = await readObject(exchange);
+    return json(exchange, await this.#answerStatements(body), 200, type);
+  }
+
+  async #answerStatements(body: Readonly<Record<string, unknown>>): Promise<readonly object[]> {
+    const { desk, change } = this.#options;
     const properties = new Map(textMap(body, 'streamsProperties'));
     const variables = textMap(body, 'sessionVariables');
     const text = requiredText(body, 'ksql');
     const entities: object[] = [];
+    const requested = new RequestedChanges(desk, change, this.#closing);
     let current: string | null = text;
+    let release: (() => void) | null = null;
     try {
       for (const parsed of parseScript(text, dialectOf(desk), variables)) {
-        current = parsed.source.text;
-        const entity = answerStatement(parsed, { desk, properties, variables });
-        if (entity !== null) entities.push(entity);
+        const { statement, source, warnings } = parsed;
+        current = source.text;
+        if (changes(statement)) {
+          this.#admitChange();
+          release ??= await this.#turn();
+          for (const entity of await requested.add(parsed, statement, properties)) {
+            entities.push(entityOf(entity, { text: current, warnings }));
+            this.#remember(entity);
+          }
+          continue;
+        }
+        await requested.carryOut();
+        if (statement.kind === 'insertValues') {
+          this.#admitChange();
+          await insertValues(parsed, statement, desk);
+          continue;
+        }
+        const entity = await answerStatement(parsed, {
+          desk,
+          properties,
+          variables,
+          signal: this.#closing,
+        });
+        if (entity !== null) entities.push(entityOf(entity, { text: current, warnings }));
       }
+      await requested.carryOut();
+      return entities;
     } catch (error) {
+      // Those before the one that failed are done.
+      await requested.carryOut();
       throw new StatementFailure(error, current, entities);
+    } finally {
+      release?.();
     }
-    return json(exchange, entities, 200, type);
+  }
+
+  #remember(entity: object): void {
+    if (!('commandId' in entity) || !('commandStatus' in entity)) return;
+    const { commandId, commandStatus } = entity;
+    if (typeof commandStatus === 'object' && commandStatus !== null)
+      this.#commands.set(String(commandId).replaceAll('`', ''), commandStatus);
+    const [oldest] = this.#commands.keys();
+    if (this.#commands.size > MOST_COMMANDS && oldest !== undefined) this.#commands.delete(oldest);
+  }
+
+  /** One request that changes something after the other: each sees what those before have changed. */
+  async #turn(): Promise<() => void> {
+    const before = this.#changing;
+    let release = (): void => {};
+    this.#changing = new Promise((resolve) => (release = resolve));
+    await before;
+    return release;
+  }
+
+  /** Throws SqlApiError 40300: whoever can reach the port may read what the statements hold, and no more. */
+  #admitChange(): void {
+    const { token, changesNeedToken } = this.#options;
+    if (token !== null || !changesNeedToken) return;
+    throw new SqlApiError(
+      40300,
+      'Statements that change something, and PRINT, need a token: set http.token (or http.sql_changes: open), and send it as "Authorization: Bearer …" or as the password of Basic.',
+    );
   }
 
   async #query(
@@ -187,10 +290,19 @@ class SqlRoutes {
     };
     const gone = new AbortController();
     response.once('close', () => gone.abort());
+    const signal = AbortSignal.any([gone.signal, this.#closing]);
     let running: RunningSelect;
     try {
-      const signal = AbortSignal.any([gone.signal, this.#closing]);
-      running = await runSelect(parseSelectText(request, desk), request, { desk, signal });
+      const parsed = parseSelectText(request, desk);
+      if (parsed.statement.kind === 'print') {
+        this.#admitChange();
+        return await writePrinted(exchange, parsed.statement, {
+          desk,
+          signal,
+          type: textField === 'ksql' ? accepted : acceptedType(exchange, [DELIMITED]),
+        });
+      }
+      running = await runSelect(parsed, request, { desk, signal });
     } catch (error) {
       throw new StatementFailure(error, request.sql, []);
     }
@@ -242,6 +354,14 @@ class StatementFailure extends Error {
     super('a statement failed', { cause });
     this.statement = statement;
     this.entities = entities;
+  }
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path).replaceAll('`', '');
+  } catch {
+    return path;
   }
 }
 

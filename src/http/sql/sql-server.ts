@@ -7,6 +7,7 @@ import type { Log } from '../../observability/log.ts';
 import type { PipelineStatus } from '../../observability/status.ts';
 import { listen } from '../listen.ts';
 import type { HttpServer } from '../server.ts';
+import type { ChangePipeline } from './changes.ts';
 import type { SqlExchange } from './exchange.ts';
 
 export interface SqlServerOptions {
@@ -17,6 +18,9 @@ export interface SqlServerOptions {
   readonly version: string;
   readonly desk: QueryDesk;
   readonly status: () => readonly PipelineStatus[];
+  readonly change: ChangePipeline;
+  /** Whether statements that change something need the token, so that without one nobody can send them. */
+  readonly changesNeedToken: boolean;
   readonly log: Log;
 }
 

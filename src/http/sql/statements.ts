@@ -3,13 +3,18 @@ import { entryOf } from '../../errors/catalogue.ts';
 import type { SqlColumn } from '../../enrichment/captured-source.ts';
 import type { Sinkable, Source } from '../../enrichment/catalog.ts';
 import { explainQuery } from '../../enrichment/explain.ts';
-import type { QueryPlan, TableQueryPlan } from '../../enrichment/program.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import { planSelect } from '../../enrichment/queries/select-plan.ts';
+import {
+  type PersistentQuery,
+  sourcesOf,
+  StatementChanges,
+} from '../../enrichment/queries/statement-changes.ts';
 import { FUNCTIONS } from '../../enrichment/sql/functions/registry.ts';
 import { AGGREGATE_NAMES } from '../../enrichment/aggregates.ts';
-import type { Statement } from '../../enrichment/sql/ast.ts';
+import type { Select, Statement } from '../../enrichment/sql/ast.ts';
+import { printStatement } from '../../enrichment/sql/print-statement.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
 import { notSupported, sqlError } from '../../enrichment/sql/sql-error.ts';
 import type { SqlType } from '../../enrichment/sql/sql-type.ts';
@@ -21,19 +26,27 @@ export interface StatementContext {
   /** Properties of the request; SET and UNSET change them for the statements behind. */
   readonly properties: Map<string, string>;
   readonly variables: ReadonlyMap<string, string>;
+  readonly signal: AbortSignal;
 }
 
-/** The entity, or null for a statement without a result. Throws what is wrong with it. */
-export function answerStatement(parsed: Parsed, context: StatementContext): object | null {
-  const { statement, source, warnings } = parsed;
-  const result = resultOf(parsed, statement, context);
-  return result === null
-    ? null
-    : {
-        ...result,
-        statementText: `${source.text.trim()};`,
-        warnings: warnings.map((message) => ({ message })),
-      };
+/** As it is answered, with the statement that it is the result of. */
+export function entityOf(
+  entity: object,
+  { text, warnings }: { readonly text: string; readonly warnings: readonly string[] },
+): object {
+  return {
+    ...entity,
+    statementText: `${text.trim()};`,
+    warnings: warnings.map((message) => ({ message })),
+  };
+}
+
+/** The result, or null for a statement without one. Throws what is wrong with it. */
+export async function answerStatement(parsed: Parsed, context: StatementContext): Promise<object | null> {
+  const { statement } = parsed;
+  if (statement.kind === 'explain') return explanation(parsed, statement.statement, context);
+  if (statement.kind === 'show' && statement.what === 'TOPICS') return topics(context, statement);
+  return resultOf(parsed, parsed.statement, context);
 }
 
 function resultOf(parsed: Parsed, statement: Statement, context: StatementContext): object | null {
@@ -68,10 +81,7 @@ function resultOf(parsed: Parsed, statement: Statement, context: StatementContex
       return { '@type': 'queryDescription', queryDescription: queryDescription(plan) };
     }
     case 'explain':
-      return {
-        '@type': 'queryDescription',
-        queryDescription: explained(parsed, statement.statement, context),
-      };
+      throw new TypeError('What is explained is compiled first.');
     case 'set':
       properties.set(statement.name, statement.value);
       return null;
@@ -84,21 +94,17 @@ function resultOf(parsed: Parsed, statement: Statement, context: StatementContex
         40002,
         'SELECT and PRINT belong to /query-stream or /query, and all other statements to this endpoint.',
       );
+    case 'alter':
+      throw notSupported(source, at, 'ALTER is not in this version: DROP and CREATE it');
     case 'createSource':
     case 'createAs':
     case 'insertSelect':
     case 'drop':
-    case 'alter':
     case 'terminate':
     case 'pause':
     case 'resume':
-      throw notSupported(
-        source,
-        at,
-        'statements that run for ever stand in the settings file, under enrich.sql, and are changed there (then `headwater reload`); this interface asks',
-      );
     case 'insertValues':
-      throw notSupported(source, at, 'INSERT … VALUES is not in this version; write to the database instead');
+      throw new TypeError('What changes something is carried out, and not answered.');
     case 'unsupported':
       throw notSupported(source, at, `${statement.what} is not supported`);
     // Followed where the script is parsed.
@@ -115,8 +121,10 @@ function resultOf(parsed: Parsed, statement: Statement, context: StatementContex
   }
 }
 
+type ShowStatement = Extract<Statement, { readonly kind: 'show' }>;
+
 function show(
-  { what, extended, at }: Statement & { readonly kind: 'show' },
+  { what, extended, at }: ShowStatement,
   { desk, properties, variables }: StatementContext,
   { source }: Parsed,
 ): object {
@@ -139,10 +147,6 @@ function show(
       return extended
         ? { '@type': 'query_descriptions', queryDescriptions: persistent(desk).map(queryDescription) }
         : { '@type': 'queries', queries: persistent(desk).map(queryListing) };
-    case 'TOPICS': {
-      const topics = [...new Set(everything(desk).map((each) => each.queries.topicOf(each.found)))].sort();
-      return { '@type': 'kafka_topics', topics: topics.map((name) => ({ name, replicaInfo: [] })) };
-    }
     case 'FUNCTIONS': {
       const scalar = [...FUNCTIONS.keys()].map((name) => ({ name, type: 'SCALAR', category: '' }));
       const aggregates = [...AGGREGATE_NAMES].map((name) => ({ name, type: 'AGGREGATE', category: '' }));
@@ -172,6 +176,8 @@ function show(
         '@type': 'variables',
         variables: [...variables].map(([name, value]) => ({ name, value })),
       };
+    case 'TOPICS':
+      throw new TypeError('Kafka is asked for its topics.');
     case 'TYPES':
       throw notSupported(source, at, 'CREATE TYPE is not in this version, so there are none');
   }
@@ -190,23 +196,15 @@ function everything(desk: QueryDesk): readonly Named[] {
   );
 }
 
-type Persistent = QueryPlan | TableQueryPlan;
-
-function persistent(desk: QueryDesk): readonly Persistent[] {
+function persistent(desk: QueryDesk): readonly PersistentQuery[] {
   return [...desk.running.values()].flatMap((queries) => persistentOf(queries));
 }
 
-function persistentOf({ program }: LiveQueries): readonly Persistent[] {
+function persistentOf({ program }: LiveQueries): readonly PersistentQuery[] {
   return [...program.queries, ...program.tables];
 }
 
-/** The streams and tables that the query reads. */
-function sourcesOf(query: Persistent): readonly string[] {
-  const first = 'rows' in query ? query.from.name : query.input.name;
-  return [first, ...query.joins.map(({ table }) => table.name)];
-}
-
-function windowTypeOf(query: Persistent | undefined): string | null {
+function windowTypeOf(query: PersistentQuery | undefined): string | null {
   if (query === undefined) return null;
   const group = 'rows' in query ? query.groups?.plan : query.group;
   return group?.window?.kind ?? null;
@@ -250,7 +248,7 @@ function describe(queries: LiveQueries, source: Source, extended: boolean): obje
     extended,
     partitions: 0,
     replication: 0,
-    statement: writes[0]?.statement ?? '',
+    statement: declarationOf(queries, source.name),
     queryOffsetSummaries: [],
     sourceConstraints: [],
     clusterStatistics: [],
@@ -258,19 +256,32 @@ function describe(queries: LiveQueries, source: Source, extended: boolean): obje
   };
 }
 
-function queryListing({ id, statement, target }: Persistent): object {
+function stateOf(query: PersistentQuery): 'RUNNING' | 'PAUSED' {
+  return 'held' in query && query.held ? 'PAUSED' : 'RUNNING';
+}
+
+function declarationOf({ basis }: LiveQueries, name: string): string {
+  const declared = basis.declared.statements.find(
+    ({ statement }) => statement.kind !== 'insertSelect' && statement.name === name,
+  );
+  return declared === undefined ? '' : printStatement(declared.statement);
+}
+
+function queryListing(query: PersistentQuery): object {
+  const { id, statement, target } = query;
+  const state = stateOf(query);
   return {
     queryString: statement,
     sinks: [target.name],
     sinkKafkaTopics: [target.sink?.topic ?? ''],
     id,
-    statusCount: { RUNNING: 1 },
+    statusCount: { [state]: 1 },
     queryType: 'PERSISTENT',
-    state: 'RUNNING',
+    state,
   };
 }
 
-function queryDescription(plan: Persistent): object {
+function queryDescription(plan: PersistentQuery): object {
   const { id, statement, columns, target } = plan;
   return {
     id,
@@ -286,21 +297,56 @@ function queryDescription(plan: Persistent): object {
     queryType: 'PERSISTENT',
     queryErrors: [],
     tasksMetadata: [],
-    state: 'RUNNING',
+    state: stateOf(plan),
     consumerGroupId: '',
   };
 }
 
-/** Of a SELECT, which is compiled and not run; the others are compiled where they stand. */
-function explained(parsed: Parsed, statement: Statement, { desk, properties }: StatementContext): object {
+/** All there are; without Kafka those of the statements. */
+async function topics({ desk }: StatementContext, { extended }: ShowStatement): Promise<object> {
+  const named = [...new Set(everything(desk).map((each) => each.queries.topicOf(each.found)))].sort();
+  const access = [...desk.running.values()].flatMap(({ basis }) => basis.access ?? [])[0];
+  let all = named.map((name) => ({ name, replicaInfo: [] as readonly number[] }));
+  if (access !== undefined) {
+    await using admin = await access.openAdmin();
+    all = (await admin.list()).map(({ name, replicas }) => ({ name, replicaInfo: replicas }));
+  }
+  if (!extended) return { '@type': 'kafka_topics', topics: all };
+  // Who else consumes a topic is not ours to know.
+  const counted = all.map((each) => ({ ...each, consumerCount: 0, consumerGroupCount: 0 }));
+  return { '@type': 'kafka_topics_extended', topics: counted };
+}
+
+/** The statement is compiled, and not run. */
+async function explanation(parsed: Parsed, statement: Statement, context: StatementContext): Promise<object> {
+  const { source } = parsed;
+  const { desk, signal } = context;
+  switch (statement.kind) {
+    case 'select':
+      return {
+        '@type': 'queryDescription',
+        queryDescription: explained(parsed, statement.select, context),
+      };
+    case 'createAs':
+    case 'insertSelect': {
+      const { from } = statement.select;
+      const { queries } = desk.programOf(from.name, source, from.at);
+      const tried = await new StatementChanges(queries, signal).create({ ...parsed, statement }, false);
+      if (tried.kind !== 'created' || tried.query === null)
+        return { '@type': 'warning_entity', message: 'There is such a one already.' };
+      return { '@type': 'queryDescription', queryDescription: queryDescription(tried.query) };
+    }
+    default:
+      throw notSupported(
+        source,
+        statement.at,
+        'EXPLAIN takes a SELECT, CREATE … AS SELECT, INSERT INTO … SELECT, or the id of a query (SHOW QUERIES lists them)',
+      );
+  }
+}
+
+function explained(parsed: Parsed, select: Select, { desk, properties }: StatementContext): object {
   const { source, warnings } = parsed;
-  if (statement.kind !== 'select')
-    throw notSupported(
-      source,
-      statement.at,
-      'EXPLAIN takes a SELECT, or the id of a query of enrich.sql (SHOW QUERIES lists them)',
-    );
-  const { select } = statement;
   const { queries } = desk.programOf(select.from.name, source, select.from.at);
   const options = readOptions(properties);
   const plan = planSelect(

@@ -9,9 +9,13 @@ import { type Grants, queryIfAllowed, readGrants } from './grants.ts';
 import { checkForeignKeys } from './preflight-foreign-keys.ts';
 import { checkGtids, checkLog, checkRetention, isOn, type LogSettings } from './preflight-log.ts';
 import type { MysqlReaderOptions } from './settings.ts';
-import { describeHosts } from './wire/connect-options.ts';
+import { describeHosts, type MysqlConnectOptions } from './wire/connect-options.ts';
 import { connectMysql } from './wire/connection.ts';
+import { MysqlError } from './wire/mysql-error.ts';
 import { quoteIdent, quoteTable } from './wire/quoting.ts';
+
+/** ER_DBACCESS_DENIED_ERROR */
+const DATABASE_DENIED = 1044;
 
 interface Checked extends LogSettings {
   readonly query: Query;
@@ -27,9 +31,14 @@ export async function preflight(
   const findings: Finding[] = [];
   const place = describeHosts(options.connect);
   try {
-    await using connection = await connectMysql(options.connect, signal);
+    const refused = await refusedDatabase(options.connect, signal);
+    await using connection = await connectMysql(
+      refused === null ? options.connect : { ...options.connect, database: null },
+      signal,
+    );
     const query: Query = (sql) => connection.query(sql, signal);
     findings.push(ok('connection', `Connected to ${place} as ${options.connect.user}.`));
+    if (refused !== null) findings.push(mayNotUse(refused, await readGrants(query)));
     const checked: Checked = {
       query,
       options,
@@ -38,7 +47,6 @@ export async function preflight(
       grants: await readGrants(query),
       findings,
     };
-    await checkTls(checked);
     checkServer(checked);
     checkLog(checked);
     checkGtids(checked);
@@ -85,22 +93,25 @@ async function readVariables(query: Query): Promise<ReadonlyMap<string, string>>
   return new Map(rows.map(([name, value]) => [(name ?? '').toLowerCase(), value ?? '']));
 }
 
-async function checkTls({ query, options, findings }: Checked): Promise<void> {
-  const [row] = await query("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
-  const cipher = row?.[1] ?? '';
-  const local = options.connect.hosts.every(({ host }) => /^(?:\/|localhost$|127\.|::1$)/.test(host));
-  if (cipher !== '') findings.push(ok('tls', `The connection is encrypted (${cipher}).`));
-  else if (local)
-    findings.push(ok('tls', 'The connection is not encrypted, and does not leave this machine.'));
-  else {
-    findings.push(
-      warning(
-        'tls',
-        'The connection is not encrypted: passwords and rows can be read on the way.',
-        'Set source.tls.mode to verify-full, with source.tls.ca where the certificate is your own.',
-      ),
-    );
+/** The database of source.url, where the user may not use it: the server then refuses the whole connection. */
+async function refusedDatabase(connect: MysqlConnectOptions, signal: AbortSignal): Promise<string | null> {
+  if (connect.database === null) return null;
+  try {
+    await using _ = await connectMysql(connect, signal);
+    return null;
+  } catch (error) {
+    // Whatever else is wrong shows when it is tried without a database.
+    return error instanceof MysqlError && error.errno === DATABASE_DENIED ? connect.database : null;
   }
+}
+
+function mayNotUse(database: string, { account }: Grants): Finding {
+  return failed(
+    'database',
+    'source.privilege-missing',
+    `The user ${account} may not use the database ${database} that source.url names.`,
+    `GRANT SELECT ON ${quoteIdent(database)}.* TO ${account}; or leave the database out of source.url, which needs none.`,
+  );
 }
 
 function checkServer({ server, options, variables, findings }: Checked): void {

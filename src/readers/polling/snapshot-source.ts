@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { readRow, type RowChange } from '../../model/change.ts';
 import type {
   ChunkLimit,
@@ -18,8 +17,6 @@ import type { PollPosition } from './position.ts';
 import type { RowState } from './row-state.ts';
 import type { PollReaderOptions } from './settings.ts';
 import type { PollSource } from './source-info.ts';
-
-const SETTLED_PAUSE_MS = 50;
 
 interface Beside {
   /** Of the batch that was handed over last. */
@@ -164,10 +161,9 @@ class Windows implements WindowReader<PollPosition, PollSource> {
     };
   }
 
-  /** The next batch always comes. Not at once: who asks, asks again. */
-  async settled(_: number, signal: AbortSignal): Promise<null> {
-    await sleep(SETTLED_PAUSE_MS, undefined, { signal });
-    return null;
+  /** The next batch always comes. */
+  settled(): Promise<null> {
+    return Promise.resolve(null);
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {

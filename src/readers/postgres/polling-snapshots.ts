@@ -1,4 +1,4 @@
-import type { SnapshotSource, SnapshotView } from '../../snapshot/snapshot-source.ts';
+import type { ReadOptions, SnapshotSource, SnapshotView } from '../../snapshot/snapshot-source.ts';
 import { mapping } from './errors.ts';
 import type { Planner } from './snapshot-plan.ts';
 import { openPgView } from './snapshot-view.ts';
@@ -14,11 +14,7 @@ export function pollSnapshots(
   connect: (signal: AbortSignal) => Promise<PgConnection>,
   planner: Planner,
 ): SnapshotSource<unknown> {
-  const open = (
-    parallelism: number,
-    lockTimeoutMs: number | null,
-    signal: AbortSignal,
-  ): Promise<SnapshotView<unknown>> =>
+  const open = ({ parallelism }: ReadOptions, signal: AbortSignal): Promise<SnapshotView<unknown>> =>
     mapping('Opening the snapshot', async () => {
       await using session = await connect(signal);
       await session.command('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', signal);
@@ -28,7 +24,7 @@ export function pollSnapshots(
           position: { lsn: 0, mid: null },
           snapshotName: row?.[0] ?? '',
           parallelism,
-          lockTimeoutMs,
+          lockTimeoutMs: LOCK_TIMEOUT_MS,
           connect,
           planner,
         },
@@ -40,8 +36,8 @@ export function pollSnapshots(
       return view;
     });
   return {
-    openView: ({ parallelism }, signal) => open(parallelism, LOCK_TIMEOUT_MS, signal),
-    openOwnView: ({ parallelism }, signal) => open(parallelism, null, signal),
+    openView: open,
+    openOwnView: open,
     openWindows: ({ parallelism }) =>
       Promise.resolve(new PgWindows({ parallelism, lockTimeoutMs: LOCK_TIMEOUT_MS, connect, planner })),
   };

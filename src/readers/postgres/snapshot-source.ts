@@ -86,7 +86,7 @@ class PgSnapshotSource implements SnapshotSource<PostgresPosition, PostgresSourc
       const snapshotName = row?.[2] ?? '';
       const planner = this.#planner();
       const view = await openPgView(
-        { position, snapshotName, parallelism, lockTimeoutMs: null, connect, planner },
+        { position, snapshotName, parallelism, lockTimeoutMs: LOCK_TIMEOUT_MS, connect, planner },
         signal,
       );
       if (view === null) {

@@ -32,8 +32,8 @@ export interface ViewOptions {
   /** Exported by a session that keeps its transaction open until this function has resolved. */
   readonly snapshotName: string;
   readonly parallelism: number;
-  /** After this long a locked table is `snapshot.table-locked`. Null: locks are waited for. */
-  readonly lockTimeoutMs: number | null;
+  /** After this long a locked table is `snapshot.table-locked`. */
+  readonly lockTimeoutMs: number;
   readonly connect: (signal: AbortSignal) => Promise<PgConnection>;
   readonly planner: Planner;
 }
@@ -77,14 +77,14 @@ export async function openPgView(
 async function begin(
   session: PgConnection,
   snapshotName: string,
-  lockTimeoutMs: number | null,
+  lockTimeoutMs: number,
   signal: AbortSignal,
 ): Promise<void> {
   // One message each: a multi-statement message would be parsed before the snapshot is set.
   await session.command('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', signal);
   await session.command(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshotName)}`, signal);
   await session.command(QUIET, signal);
-  if (lockTimeoutMs !== null) await session.command(`SET LOCAL lock_timeout = ${lockTimeoutMs}`, signal);
+  await session.command(`SET LOCAL lock_timeout = ${lockTimeoutMs}`, signal);
 }
 
 /** What rows of one snapshot share as their origin: Debezium's txId and lsn of the snapshot. */

@@ -12,6 +12,9 @@ import {
   createTopicsV5,
   createTopicsV6,
   createTopicsV7,
+  deleteTopicsV4,
+  deleteTopicsV5,
+  deleteTopicsV6,
   describeClusterV0,
   describeConfigsV1,
   describeConfigsV2,
@@ -90,6 +93,7 @@ export const ADD_PARTITIONS = versioned(addPartitionsToTxnV3, [
   addPartitionsToTxnV2,
 ]);
 export const CREATE_TOPICS = versioned(createTopicsV7, [createTopicsV5, createTopicsV6]);
+export const DELETE_TOPICS = versioned(deleteTopicsV6, [deleteTopicsV4, deleteTopicsV5]);
 export const DESCRIBE_CONFIGS = versioned(describeConfigsV4, [
   describeConfigsV1,
   describeConfigsV2,

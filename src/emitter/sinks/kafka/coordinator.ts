@@ -3,6 +3,7 @@ import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { ADD_PARTITIONS, INIT_PRODUCER_ID } from './apis.ts';
 import type { Cluster } from './cluster.ts';
 import { asFault, checkCode, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import { GONE_MS, partitionsIn, refusedTopic } from './refused-topic.ts';
 import { END_TXN_KEY, END_TXN_VERSION, endTxnRequest } from './txn-requests.ts';
 
 /** Where the broker keeps its transactions: made when somebody first looks for a coordinator. */
@@ -51,31 +52,47 @@ export class TransactionCoordinator {
     topics: readonly { readonly name: string; readonly partitions: number[] }[],
   ): Promise<void> {
     const { transactionalId } = this.#cluster.options;
-    await this.#retrying('Opening a transaction', async (broker) => {
+    const doing = 'Opening a transaction';
+    const began = Date.now();
+    await this.#retrying(doing, async (broker) => {
       const response = await this.#cluster.request({ broker, purpose: 'control' }, ADD_PARTITIONS, [
         { transactionalId, ...who, verifyOnly: false, topics: [...topics] },
       ]);
       checkCode(response.errorCode, 'AddPartitionsToTxn');
       let worst = 0;
-      let topicAtFault: string | undefined;
+      let atFault: { readonly topic: string; readonly partition: number } | null = null;
       for (const transaction of response.resultsByTransaction) {
         for (const topic of transaction.topicResults) {
           for (const partition of topic.resultsByPartition) {
             const code = partition.partitionErrorCode;
             if (code === 0 || (worst !== 0 && worst !== KAFKA.OPERATION_NOT_ATTEMPTED)) continue;
             worst = code;
-            topicAtFault = topic.name;
+            atFault = { topic: topic.name, partition: partition.partitionIndex };
           }
         }
       }
-      if (worst === KAFKA.TOPIC_AUTHORIZATION_FAILED) {
-        throw faultToError(
-          new KafkaFault('broker', worst, 'AddPartitionsToTxn'),
-          this.context('Opening a transaction', topicAtFault),
-        );
-      }
-      checkCode(worst, 'AddPartitionsToTxn');
+      if (atFault === null) return;
+      const fault = new KafkaFault('broker', worst, `AddPartitionsToTxn answered Kafka error ${worst}`);
+      const { topic } = atFault;
+      const gone =
+        worst === KAFKA.UNKNOWN_TOPIC_OR_PARTITION &&
+        Date.now() - began > GONE_MS &&
+        (await this.#isGone(atFault));
+      if (gone || worst === KAFKA.TOPIC_AUTHORIZATION_FAILED)
+        throw refusedTopic(this.#cluster, fault, { doing, topic });
+      throw fault;
     });
+  }
+
+  async #isGone({
+    topic,
+    partition,
+  }: {
+    readonly topic: string;
+    readonly partition: number;
+  }): Promise<boolean> {
+    const partitions = partitionsIn(await this.#cluster.metadata([topic]), topic);
+    return partitions !== null && partition >= partitions;
   }
 
   /** Commits or aborts. Asking again after an unknown outcome is safe: the same answer comes again. */

@@ -1,6 +1,8 @@
+import type { Code } from '../../../errors/catalogue.ts';
 import { asHeadwaterError, HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { RestoreOptions, Sink, SinkRecord, SinkStats, TopicHandle, TopicPurpose } from '../../sink.ts';
+import { TopicRefusals } from '../../topic-refusals.ts';
 import { WRITE } from './authorized-operations.ts';
 import { Cluster } from './cluster.ts';
 import { asFault, faultToError } from './errors.ts';
@@ -20,6 +22,9 @@ import {
   stateTopicPlan,
 } from './topics.ts';
 import { type TopicPlan, TopicRequests } from './topic-requests.ts';
+
+/** What records for a topic were answered. */
+const REFUSED: ReadonlySet<Code> = new Set<Code>(['delivery.topic-refused', 'delivery.batch-too-large']);
 
 /** Connects and looks at the cluster. Throws HeadwaterError `delivery.*` with what is wrong. */
 export async function openKafkaSink(
@@ -48,7 +53,7 @@ export async function openKafkaSink(
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
-  return new KafkaSink(cluster, log);
+  return new KafkaSink(cluster, log, options.refusals ?? new TopicRefusals());
 }
 
 class KafkaSink implements Sink {
@@ -57,6 +62,7 @@ class KafkaSink implements Sink {
   readonly #requests: TopicRequests;
   readonly #options: ResolvedKafkaOptions;
   readonly #log: Log;
+  readonly #refusals: TopicRefusals;
   readonly #producer: Producer;
   readonly #lease: Lease;
   readonly #closing = new AbortController();
@@ -70,11 +76,12 @@ class KafkaSink implements Sink {
   #commits = 0;
   #onDeadLetter: NonNullable<RestoreOptions['onDeadLetter']> = () => {};
 
-  constructor(cluster: Cluster, log: Log) {
+  constructor(cluster: Cluster, log: Log, refusals: TopicRefusals) {
     this.#cluster = cluster;
     this.#requests = new TopicRequests(cluster);
     this.#options = cluster.options;
     this.#log = log;
+    this.#refusals = refusals;
     this.failed = new Promise((_, reject) => {
       this.#fail = (error) => {
         this.#error ??= asHeadwaterError(error);
@@ -90,7 +97,10 @@ class KafkaSink implements Sink {
           { reason: reason.message },
           'at-least-once without a transactional id: a predecessor that was cut off from Kafka is kept from writing by its own clock alone',
         ),
-      onFailure: (error) => this.#fail(error),
+      onFailure: (error) => {
+        this.#noteRefusal(error);
+        this.#fail(error);
+      },
       onOversize: (batch, records) => this.#oversize(batch, records),
     });
     this.#lease = new Lease(cluster, log, {
@@ -125,13 +135,22 @@ class KafkaSink implements Sink {
     return values;
   }
 
+  #noteRefusal(thrown: unknown): void {
+    const error = asHeadwaterError(thrown);
+    if (error.details['topic'] === this.#options.stateTopic) return;
+    if (REFUSED.has(error.code)) this.#refusals.note(error, true);
+    else if (error.code === 'delivery.unreachable') this.#refusals.note(error, false);
+  }
+
   async check(topics: readonly string[], signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     await Promise.all(
       topics.map((name) =>
-        this.#mapping(`Looking at topic ${name}`, () =>
-          checkTopic(this.#requests, recordTopicPlan(this.#cluster, name), WRITE),
-        ),
+        this.#mapping(`Looking at topic ${name}`, async () => {
+          const standing = this.#refusals.standing(name);
+          if (standing !== null) throw standing;
+          await checkTopic(this.#requests, recordTopicPlan(this.#cluster, name), WRITE);
+        }),
       ),
     );
   }
@@ -159,6 +178,7 @@ class KafkaSink implements Sink {
   }
 
   async #open(plan: TopicPlan): Promise<KafkaTopic> {
+    if (this.#refusals.has(plan.name)) await this.check([plan.name], this.#closing.signal);
     const topic = await openTopic(this.#requests, plan, this.#closing.signal);
     await this.#producer.fence(topic);
     return topic;

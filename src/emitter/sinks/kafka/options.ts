@@ -1,5 +1,7 @@
 /** What the Kafka sink wants to know, with plain values: secrets and PEM texts have been read by then. */
 
+import type { TopicRefusals } from '../../topic-refusals.ts';
+
 export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
 export type Delivery = 'exactly-once' | 'at-least-once';
 /** What happens to a record that its topic does not take: the pipeline stops, or a note goes to the dead-letter topic. */
@@ -76,6 +78,8 @@ export interface KafkaSinkOptions extends KafkaConnectionOptions {
   readonly groupId?: string | undefined;
   /** How long a silent holder keeps the lease (default 10 s; the broker's group.min.session.timeout.ms is the floor). */
   readonly sessionTimeoutMs?: number | undefined;
+  /** What the sinks of this pipeline before this one met. */
+  readonly refusals?: TopicRefusals | undefined;
 }
 
 /** All of it, with defaults filled in. */

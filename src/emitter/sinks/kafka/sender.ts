@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ANY_BROKER, type Cluster } from './cluster.ts';
 import type { ProducerIdentity } from './coordinator.ts';
-import { asFault, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import { asFault, KAFKA, KafkaFault } from './errors.ts';
 import type { PartitionQueue, SealedBatch } from './partition-queue.ts';
 import { stampBatch } from './record-batch.ts';
-import { contextFor } from './topics.ts';
+import { GONE_MS, partitionsIn, refusedTopic } from './refused-topic.ts';
 import { type ProduceResult, produceRequest } from './txn-requests.ts';
 
 /** What the broker keeps of each producer and partition to recognise a repetition. */
@@ -33,6 +33,8 @@ export class Sender {
   readonly #busy = new Set<PartitionQueue>();
   readonly #requests = new Map<number, number>();
   readonly #stale = new Set<string>();
+  /** Topics that have been looked at again → their partitions, as of the last look. */
+  readonly #partitions = new Map<string, number>();
   #refreshing: Promise<void> | null = null;
   #who: ProducerIdentity = { producerId: -1n, producerEpoch: -1 };
   #version = 0;
@@ -173,15 +175,17 @@ export class Sender {
   #recover(partition: PartitionQueue, fault: KafkaFault): void {
     const now = Date.now();
     partition.failingSince ??= now;
-    if (now - partition.failingSince > this.#cluster.options.deliveryTimeoutMs) {
-      this.#fail(partition, fault);
-      return;
+    const failingFor = now - partition.failingSince;
+    const gone = partition.index >= (this.#partitions.get(partition.topic) ?? Infinity);
+    if (gone && failingFor > GONE_MS) {
+      const { UNKNOWN_TOPIC_OR_PARTITION } = KAFKA;
+      return this.#fail(partition, new KafkaFault('broker', UNKNOWN_TOPIC_OR_PARTITION, 'the topic is gone'));
     }
+    if (failingFor > this.#cluster.options.deliveryTimeoutMs) return this.#fail(partition, fault);
     if (partition.recovering) return;
     partition.recovering = true;
-    const waited = now - partition.failingSince;
     const settle = async (): Promise<void> => {
-      await sleep(Math.min(Math.max(20, waited), 1000), undefined, { signal: this.#signal });
+      await sleep(Math.min(Math.max(20, failingFor), 1000), undefined, { signal: this.#signal });
       if (fault.stale) await this.#refresh(partition.topic);
       while (partition.inFlight > 0) await sleep(10, undefined, { signal: this.#signal });
       partition.settle();
@@ -204,14 +208,18 @@ export class Sender {
       const topics = [...this.#stale];
       this.#stale.clear();
       this.#refreshing = null;
-      await this.#cluster.metadata(topics).catch(() => {});
+      const response = await this.#cluster.metadata(topics).catch(() => null);
+      for (const name of response === null ? [] : topics) {
+        const partitions = partitionsIn(response!, name);
+        if (partitions !== null) this.#partitions.set(name, partitions);
+      }
     })();
     return this.#refreshing;
   }
 
   #fail({ topic }: PartitionQueue, fault: KafkaFault): void {
-    const context = contextFor(this.#cluster, `Producing to topic ${topic}`, topic);
-    this.#events.onFailure(faultToError(fault, context));
+    const doing = `Producing to topic ${topic}`;
+    this.#events.onFailure(refusedTopic(this.#cluster, fault, { doing, topic }));
   }
 }
 

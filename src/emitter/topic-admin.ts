@@ -1,0 +1,13 @@
+/** What clients of statements ask of topics as a whole. */
+export interface TopicAdmin extends AsyncDisposable {
+  /** All that may be seen, in the order of their names; those of Kafka itself left out. */
+  list(): Promise<readonly ListedTopic[]>;
+  /** One that is not there is no error. Throws HeadwaterError where it may not be deleted. */
+  delete(topic: string): Promise<void>;
+}
+
+export interface ListedTopic {
+  readonly name: string;
+  /** Of each partition. */
+  readonly replicas: readonly number[];
+}

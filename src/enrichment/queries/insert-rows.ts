@@ -1,0 +1,150 @@
+/** Rows that clients insert: into a stream over a topic, whose records they become. */
+import type { SinkRecord } from '../../emitter/sink.ts';
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { nearest } from '../../errors/nearest.ts';
+import type { Catalog, StreamSource } from '../catalog.ts';
+import { isObject, type JsonReader, jsonReader } from '../formats/json-values.ts';
+import { RecordWriter } from '../record-writer.ts';
+import { SelectScope } from '../select-scope.ts';
+import type { Statement } from '../sql/ast.ts';
+import { coerce } from '../sql/coerce.ts';
+import { compileExpression } from '../sql/compile.ts';
+import type { Frame } from '../sql/frame.ts';
+import type { Parsed } from '../sql/parse-statement.ts';
+import { type SourceText, sqlError } from '../sql/sql-error.ts';
+import { BIGINT } from '../sql/sql-type.ts';
+import type { Dialect } from '../sql/token-cursor.ts';
+import type { SqlValue } from '../sql/value.ts';
+import type { TopicSource } from '../topic-source.ts';
+
+export type InsertedStream = StreamSource & { readonly topic: TopicSource };
+
+interface InsertedRow {
+  readonly row: readonly SqlValue[];
+  /** Milliseconds since the epoch; null: now. */
+  readonly timeMs: number | null;
+}
+
+const ROWTIME = 'ROWTIME';
+
+/** Throws `enrich.statement-invalid` where rows of clients cannot go there. */
+export function insertedStream(
+  catalog: Catalog,
+  name: string,
+  at: { readonly source: SourceText; readonly offset: number },
+): InsertedStream {
+  const found = catalog.find(name, at);
+  if (found.kind === 'STREAM' && found.topic !== null) return { ...found, topic: found.topic };
+  const what =
+    found.captured !== null
+      ? 'is captured from the database: write to that'
+      : found.kind === 'TABLE'
+        ? 'is a table, which its query writes'
+        : 'is the result of a query; INSERT into the topic that it reads';
+  throw sqlError(at.source, at.offset, `${name} ${what}`);
+}
+
+/** The row of `INSERT INTO … VALUES`. */
+export function valuesRow(
+  { name, columns, values, at }: Extract<Statement, { readonly kind: 'insertValues' }>,
+  stream: InsertedStream,
+  { source, dialect }: { readonly source: Parsed['source']; readonly dialect: Dialect },
+): InsertedRow {
+  const named = columns ?? stream.columns.map((column) => column.name);
+  if (named.length !== values.length)
+    throw sqlError(source, at, `there are ${named.length} columns and ${values.length} values`);
+  const scope = new SelectScope(source, dialect, []);
+  const row: SqlValue[] = stream.columns.map(() => null);
+  let timeMs: number | null = null;
+  const seen = new Set<string>();
+  for (const [i, column] of named.entries()) {
+    const index = stream.columns.findIndex((each) => each.name === column);
+    const type = column === ROWTIME && index < 0 ? BIGINT : stream.columns[index]?.type;
+    const value = values[i];
+    if (type === undefined || value === undefined) throw noColumn(stream, column, { source, at });
+    if (seen.has(column)) throw sqlError(source, at, `the column ${column} stands there twice`);
+    seen.add(column);
+    const compiled = coerce(scope, compileExpression(value, scope), type, `the value of ${column}`);
+    const given = compiled.run({ ...EMPTY, note: () => failed(name, column) });
+    if (index >= 0) row[index] = given;
+    else timeMs = Number(given);
+  }
+  return { row, timeMs };
+}
+
+const EMPTY: Omit<Frame, 'note'> = { rows: [], time: 0, change: null };
+
+function failed(name: string, column: string): never {
+  throw new HeadwaterError(
+    'enrich.statement-invalid',
+    `The value of ${column} cannot be put into ${name}: it is no value of the column's type.`,
+  );
+}
+
+function noColumn(
+  stream: StreamSource,
+  column: string,
+  { source, at }: { readonly source: SourceText; readonly at: number },
+): HeadwaterError {
+  const names = stream.columns.map((each) => each.name);
+  const meant = nearest(column, names);
+  const hint = meant === null ? `it has ${names.join(', ')}` : `did you mean ${meant}?`;
+  return sqlError(source, at, `there is no column ${column} in ${stream.name}; ${hint}`);
+}
+
+/** Rows as JSON objects, for one stream. */
+export class JsonRows {
+  readonly #stream: InsertedStream;
+  readonly #columns: ReadonlyMap<string, { readonly index: number; readonly read: JsonReader }>;
+
+  constructor(stream: InsertedStream) {
+    this.#stream = stream;
+    this.#columns = new Map(
+      stream.columns.map(({ name, type }, index) => [name, { index, read: jsonReader(type) }]),
+    );
+  }
+
+  /** Names whatever their case, unless quoted. Throws `enrich.statement-invalid`. */
+  read(json: unknown): InsertedRow {
+    if (!isObject(json)) throw wrong('A row has to be a JSON object.');
+    const row: SqlValue[] = this.#stream.columns.map(() => null);
+    let timeMs: number | null = null;
+    for (const [name, value] of Object.entries(json)) {
+      const quoted = /^`(.+)`$/.exec(name)?.[1];
+      const column = this.#columns.get(quoted ?? name.toUpperCase()) ?? this.#columns.get(name);
+      if (column === undefined && name.toUpperCase() === ROWTIME && typeof value === 'number') timeMs = value;
+      else if (column === undefined)
+        throw wrong(`There is no column ${JSON.stringify(name)} in ${this.#stream.name}.`);
+      else {
+        const read = value === null ? null : column.read(value);
+        if (read === undefined)
+          throw wrong(`The value of ${JSON.stringify(name)} is none of the column's type.`);
+        row[column.index] = read;
+      }
+    }
+    return { row, timeMs };
+  }
+}
+
+function wrong(sentence: string): HeadwaterError {
+  return new HeadwaterError('enrich.statement-invalid', sentence);
+}
+
+/** Makes the records of the stream's topic. Throws where its format cannot be written. */
+export function recordsOf({ name, columns, topic }: InsertedStream): (row: InsertedRow) => SinkRecord {
+  const { keyFormat, valueFormat, wrapSingleValue } = topic;
+  if (valueFormat !== 'JSON' || keyFormat === 'DELIMITED')
+    throw wrong(`Rows for ${name} cannot be written: its topic is not JSON.`);
+  const writer = new RecordWriter(columns, {
+    topic: topic.topic,
+    keyFormat,
+    fieldCase: 'UPPER',
+    wrapSingleValue,
+    timestampColumn: null,
+  });
+  return ({ row, timeMs }) => {
+    const record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
+    writer.write(record, row, { keyed: row, timeMs: timeMs ?? Date.now(), window: null });
+    return record;
+  };
+}

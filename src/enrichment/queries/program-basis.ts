@@ -1,0 +1,24 @@
+/** What a running program was made of, for those who change it. */
+import type { DeclaredEnrichment } from '../declared.ts';
+import type { MadeStatements } from '../made-statements.ts';
+import type { Program } from '../program.ts';
+import type { Parsed } from '../sql/parse-statement.ts';
+import type { TopicAccess, TopicQueries } from '../topic-queries.ts';
+
+export interface ProgramBasis {
+  readonly declared: DeclaredEnrichment;
+  readonly made: MadeStatements;
+  /** Null where no statement names a topic. */
+  readonly topics: TopicQueries | null;
+  /** Null without Kafka. */
+  readonly access: TopicAccess | null;
+  /**
+   * What the program would be with these statements, the tables as they are now; nothing of it runs. `fresh`: as the
+   * client wrote them, by number. Throws what is wrong with them.
+   */
+  trial(
+    made: MadeStatements,
+    fresh: ReadonlyMap<number, Parsed>,
+    signal: AbortSignal,
+  ): Promise<{ readonly declared: DeclaredEnrichment; readonly program: Program }>;
+}

@@ -1,0 +1,384 @@
+/** Statements that change what runs, over HTTP, by ksqlDB's clients: over a program that reads a scripted log. */
+import { createRequire } from 'node:module';
+import { KsqlDBClient as RxClient } from 'ksqldb-rx-client';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { HttpServer } from '../../src/http/server.ts';
+import { startSqlServer } from '../../src/http/sql/sql-server.ts';
+import { SILENT } from '../../src/observability/log.ts';
+import {
+  type Attempt,
+  column,
+  EnrichmentRig,
+  type LogTransaction,
+  table,
+} from '../support/enrichment-rig.ts';
+
+// Its types declare a default export; the module itself is the class.
+const KsqldbClient = createRequire(import.meta.url)(
+  'ksqldb-client',
+) as (typeof import('ksqldb-client'))['default'];
+
+const ORDERS = table(
+  'orders',
+  [
+    column('id', { kind: 'int64' }),
+    column('customer_id', { kind: 'int64' }),
+    column('total', { kind: 'int32' }),
+  ],
+  [0],
+);
+const CUSTOMERS = table(
+  'customers',
+  [column('id', { kind: 'int64' }), column('name', { kind: 'string' }), column('club', { kind: 'string' })],
+  [0],
+);
+const LOG: readonly LogTransaction[] = [
+  [{ table: CUSTOMERS, op: 'c', after: [1n, 'Ada', 'gold'] }],
+  [{ table: CUSTOMERS, op: 'c', after: [2n, 'Bo', 'tin'] }],
+  ...Array.from({ length: 12 }, (_, i): LogTransaction => [
+    { table: ORDERS, op: 'c', after: [BigInt(i), BigInt(1 + (i % 2)), i] },
+  ]),
+];
+const SETTINGS = `CREATE STREAM ORDERS WITH (CDC_TABLE = 'shop.public.orders');
+  CREATE STREAM BIG AS SELECT * FROM ORDERS WHERE TOTAL > 4;`;
+const TOKEN = 's3cret';
+
+let rig: EnrichmentRig;
+let attempt: Attempt;
+let server: HttpServer;
+
+async function listen(token: string | null, changesNeedToken = true): Promise<void> {
+  server = await startSqlServer({
+    listen: { host: '127.0.0.1', port: 0 },
+    token,
+    version: '1',
+    desk: rig.desk,
+    status: () => [],
+    change: async (_pipeline, edits) => {
+      attempt = await rig.change(attempt, edits);
+    },
+    changesNeedToken,
+    log: SILENT,
+  });
+}
+
+beforeEach(async () => {
+  rig = new EnrichmentRig({ sql: SETTINGS, tables: [ORDERS, CUSTOMERS], log: LOG, snapshotAt: 2 });
+  rig.viewAt = 2;
+  attempt = await rig.attempt();
+  await rig.load(attempt);
+  await listen(TOKEN);
+});
+afterEach(async () => {
+  await server[Symbol.asyncDispose]();
+  await attempt.end();
+  rig[Symbol.dispose]();
+});
+
+async function read(until: number): Promise<void> {
+  await attempt.read(until, () => 10);
+  attempt.commit();
+}
+
+interface Entity {
+  readonly '@type': string;
+  readonly message?: string;
+  readonly error_code?: number;
+  readonly commandId?: string;
+  readonly commandStatus?: {
+    readonly status: string;
+    readonly message: string;
+    readonly queryId: string | null;
+  };
+  readonly entities?: readonly Entity[];
+  readonly warnings?: readonly { readonly message: string }[];
+  readonly [other: string]: unknown;
+}
+
+async function ksql(text: string, more: object = {}, token = TOKEN): Promise<readonly Entity[]> {
+  const response = await fetch(`http://127.0.0.1:${server.port}/ksql`, {
+    method: 'POST',
+    body: JSON.stringify({ ksql: text, ...more }),
+    headers: {
+      'content-type': 'application/vnd.ksql.v1+json; charset=utf-8',
+      authorization: `Bearer ${token}`,
+    },
+  });
+  const body = (await response.json()) as Entity | readonly Entity[];
+  return Array.isArray(body) ? (body as readonly Entity[]) : [body as Entity];
+}
+
+async function refusal(text: string): Promise<string> {
+  const [first] = await ksql(text);
+  return `${String(first?.error_code)} ${first?.message}`;
+}
+
+function namesIn(entity: Entity | undefined, list: string): readonly unknown[] {
+  return ((entity?.[list] ?? []) as readonly Entity[]).map((each) => each['name']);
+}
+
+const values = (topic: string): readonly unknown[] =>
+  rig.committed
+    .filter((each) => each.topic === topic)
+    .map(({ value }) => JSON.parse(value ?? 'null') as unknown);
+
+const JOINED = `CREATE TABLE CUSTOMERS WITH (CDC_TABLE = 'shop.public.customers');
+  CREATE STREAM NAMED AS SELECT O.ID AS ID, C.NAME FROM ORDERS O LEFT JOIN CUSTOMERS C ON O.CUSTOMER_ID = C.ID`;
+
+describe('CREATE', () => {
+  it('begins where the log stands, and disturbs nothing that runs', async () => {
+    await read(8);
+    const [created, query] = await ksql(JOINED);
+    expect(created).toMatchObject({
+      '@type': 'currentStatus',
+      commandId: 'table/`CUSTOMERS`/create',
+      commandStatus: { status: 'SUCCESS', message: 'Table created', queryId: null },
+      commandSequenceNumber: 2,
+    });
+    expect(query).toMatchObject({
+      commandId: 'stream/`NAMED`/create',
+      commandStatus: {
+        status: 'SUCCESS',
+        message: 'Created query with ID CSAS_NAMED_3',
+        queryId: 'CSAS_NAMED_3',
+      },
+    });
+    await read(14);
+    expect(values('BIG').map((row) => (row as { TOTAL: number }).TOTAL)).toEqual([5, 6, 7, 8, 9, 10, 11]);
+    expect(values('NAMED')).toEqual(
+      [6, 7, 8, 9, 10, 11].map((i) => ({ ID: i, NAME: i % 2 === 0 ? 'Ada' : 'Bo' })),
+    );
+    const [queries] = await ksql('SHOW QUERIES;');
+    expect(queries).toMatchObject({
+      queries: [{ id: 'CSAS_BIG_0' }, { id: 'CSAS_NAMED_3', sinks: ['NAMED'], state: 'RUNNING' }],
+    });
+  });
+
+  it('is still there after a crash, and its table goes on from its rows', async () => {
+    await ksql('CREATE TABLE COUNTED AS SELECT CUSTOMER_ID, COUNT(*) AS N FROM ORDERS GROUP BY CUSTOMER_ID;');
+    await read(6);
+    await attempt.read(9, () => 10);
+    // What was not committed is lost.
+    await attempt.end();
+    attempt = await rig.attempt();
+    await rig.load(attempt);
+    await read(14);
+    expect(values('COUNTED').map((row) => (row as { N: number }).N)).toEqual([
+      1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6,
+    ]);
+  });
+
+  it('that is wrong says where, changes nothing, and leaves what came before it', async () => {
+    const [failure] = await ksql(
+      'CREATE STREAM A AS SELECT ID FROM ORDERS; CREATE STREAM B AS SELECT CLUP FROM ORDERS; CREATE STREAM C AS SELECT ID FROM ORDERS;',
+    );
+    expect(failure).toMatchObject({
+      '@type': 'statement_error',
+      error_code: 40001,
+      message: 'line 1:69: there is no column CLUP in ORDERS; it has ID, CUSTOMER_ID, TOTAL',
+      statementText: 'CREATE STREAM B AS SELECT CLUP FROM ORDERS',
+      entities: [{ commandStatus: { status: 'SUCCESS', queryId: 'CSAS_A_2' } }],
+    });
+    const [streams] = await ksql('SHOW STREAMS;');
+    expect(namesIn(streams, 'streams')).toEqual(['ORDERS', 'BIG', 'A']);
+    expect(await refusal('CREATE STREAM A AS SELECT ID FROM ORDERS;')).toBe(
+      '40001 line 1:1: there is a stream A already',
+    );
+    expect((await ksql('CREATE STREAM IF NOT EXISTS A AS SELECT ID FROM ORDERS;'))[0]).toMatchObject({
+      '@type': 'warning_entity',
+      message: 'There is a stream A already.',
+    });
+  });
+
+  it('tells what the friendly dialect let pass', async () => {
+    const [created] = await ksql('CREATE STREAM A AS SELECT ID, FROM ORDERS');
+    expect(created?.warnings?.map(({ message }) => message)).toEqual([
+      expect.stringContaining('comma before FROM'),
+    ]);
+  });
+});
+
+describe('what is asked of statements', () => {
+  it('EXPLAIN compiles and runs nothing', async () => {
+    const [explained] = await ksql('EXPLAIN CREATE STREAM A AS SELECT ID FROM ORDERS WHERE TOTAL > 3;');
+    expect(explained).toMatchObject({
+      '@type': 'queryDescription',
+      queryDescription: { id: 'CSAS_A_2', sinks: ['A'] },
+    });
+    expect((await ksql('SHOW QUERIES;'))[0]).toMatchObject({ queries: [{ id: 'CSAS_BIG_0' }] });
+  });
+
+  it('DESCRIBE tells the statement, /status what has become of it, /clusterStatus who runs it', async () => {
+    await ksql('CREATE STREAM A AS SELECT ID FROM ORDERS;');
+    expect((await ksql('DESCRIBE A;'))[0]).toMatchObject({
+      sourceDescription: { statement: 'CREATE STREAM A AS SELECT ID FROM ORDERS' },
+    });
+    const get = async (path: string): Promise<unknown> =>
+      (
+        await fetch(`http://127.0.0.1:${server.port}${path}`, {
+          headers: { authorization: `Bearer ${TOKEN}` },
+        })
+      ).json();
+    const status = { status: 'SUCCESS', message: 'Created query with ID CSAS_A_2', queryId: 'CSAS_A_2' };
+    expect(await get('/status/stream/A/create')).toEqual(status);
+    expect(await get('/status')).toEqual({ commandStatuses: { 'stream/A/create': status } });
+    expect(await get('/status/stream/B/create')).toMatchObject({ error_code: 40400 });
+    expect(await get('/clusterStatus')).toMatchObject({
+      clusterStatus: { '127.0.0.1:0': { hostAlive: true, activeStandbyPerQuery: { CSAS_A_2: {} } } },
+    });
+  });
+
+  it('rows are inserted into streams over topics alone', async () => {
+    expect(await refusal('INSERT INTO ORDERS (ID) VALUES (1);')).toBe(
+      '40001 line 1:1: ORDERS is captured from the database: write to that',
+    );
+    expect(await refusal('INSERT INTO BIG (ID) VALUES (1);')).toBe(
+      '40001 line 1:1: BIG is the result of a query; INSERT into the topic that it reads',
+    );
+  });
+});
+
+describe('DROP and TERMINATE', () => {
+  beforeEach(() => ksql(`${JOINED}; CREATE STREAM GOLD AS SELECT * FROM NAMED WHERE NAME = 'Ada';`));
+
+  it('end a query, and what nothing reads any more', async () => {
+    await read(4);
+    expect(await refusal('DROP STREAM NAMED;')).toBe(
+      '40001 line 1:1: NAMED is read or written by CSAS_GOLD_4: TERMINATE that first',
+    );
+    expect(
+      (await ksql('DROP STREAM IF EXISTS GOLD; DROP STREAM NAMED; DROP TABLE CUSTOMERS;')).map(
+        ({ commandId, commandStatus }) => [commandId, commandStatus?.message],
+      ),
+    ).toEqual([
+      ['stream/`GOLD`/drop', 'Source `GOLD` (topic: GOLD) was dropped.'],
+      ['stream/`NAMED`/drop', 'Source `NAMED` (topic: NAMED) was dropped.'],
+      ['table/`CUSTOMERS`/drop', 'Source `CUSTOMERS` (topic: shop.public.customers) was dropped.'],
+    ]);
+    await read(14);
+    expect(values('NAMED')).toHaveLength(2);
+    expect(values('BIG')).toHaveLength(7);
+    expect(await refusal('DROP STREAM GOLD;')).toBe('40001 line 1:1: there is no stream GOLD');
+    expect((await ksql('DROP STREAM IF EXISTS GOLD;'))[0]).toMatchObject({ '@type': 'warning_entity' });
+  });
+
+  it('a terminated query leaves its stream', async () => {
+    await read(4);
+    expect((await ksql('TERMINATE CSAS_NAMED_3;'))[0]).toMatchObject({
+      commandId: 'terminate/CSAS_NAMED_3/execute',
+      commandStatus: { status: 'SUCCESS', message: 'Query terminated.' },
+    });
+    await read(14);
+    expect(values('NAMED')).toHaveLength(2);
+    const [described] = await ksql('DESCRIBE NAMED;');
+    expect(described).toMatchObject({
+      sourceDescription: {
+        name: 'NAMED',
+        topic: 'NAMED',
+        writeQueries: [],
+        readQueries: [{ id: 'CSAS_GOLD_4' }],
+      },
+    });
+    // Another query may write it.
+    expect(
+      (
+        await ksql(
+          'INSERT INTO NAMED SELECT CUSTOMER_ID, ID, CAST(TOTAL AS STRING) FROM ORDERS PARTITION BY CUSTOMER_ID;',
+        )
+      )[0],
+    ).toMatchObject({
+      commandStatus: { queryId: 'INSERTQUERY_5' },
+    });
+    expect((await ksql('TERMINATE ALL;')).map(({ commandId }) => commandId)).toEqual([
+      'terminate/CSAS_GOLD_4/execute',
+      'terminate/INSERTQUERY_5/execute',
+    ]);
+    expect((await ksql('SHOW QUERIES;'))[0]).toMatchObject({ queries: [{ id: 'CSAS_BIG_0' }] });
+  });
+
+  it('one that is made anew by the same words begins anew', async () => {
+    const counted =
+      'CREATE TABLE COUNTED AS SELECT CUSTOMER_ID, COUNT(*) AS N FROM ORDERS GROUP BY CUSTOMER_ID;';
+    await ksql(counted);
+    await read(6);
+    await ksql(`DROP TABLE COUNTED; ${counted}`);
+    await read(8);
+    expect(values('COUNTED').map((row) => (row as { N: number }).N)).toEqual([1, 1, 2, 2, 1, 1]);
+  });
+
+  it('the settings’ own statements are the settings’', async () => {
+    expect(await refusal('DROP STREAM BIG;')).toMatch(/^40001 line 1:1: BIG stands in the settings file/);
+    expect(await refusal('TERMINATE CSAS_BIG_0;')).toMatch(
+      /^40001 line 1:1: CSAS_BIG_0 stands in the settings file/,
+    );
+    expect(await refusal('TERMINATE NOBODY;')).toBe(
+      '40001 line 1:1: there is no query NOBODY; there are CSAS_BIG_0, CSAS_NAMED_3, CSAS_GOLD_4',
+    );
+  });
+});
+
+describe('PAUSE and RESUME', () => {
+  it('hold a query, the settings’ too, over a crash', async () => {
+    await ksql('PAUSE CSAS_BIG_0;');
+    await read(8);
+    await attempt.end();
+    attempt = await rig.attempt();
+    await rig.load(attempt);
+    await read(10);
+    expect(values('BIG')).toEqual([]);
+    expect((await ksql('SHOW QUERIES;'))[0]).toMatchObject({
+      queries: [{ id: 'CSAS_BIG_0', state: 'PAUSED' }],
+    });
+    expect((await ksql('RESUME CSAS_BIG_0;'))[0]).toMatchObject({
+      commandId: 'resume/CSAS_BIG_0/execute',
+      commandStatus: { status: 'SUCCESS' },
+    });
+    await read(14);
+    expect(values('BIG')).toHaveLength(4);
+  });
+});
+
+describe('who may change something', () => {
+  it('has the token, and without one nobody may', async () => {
+    expect((await ksql('CREATE STREAM A AS SELECT ID FROM ORDERS;', {}, 'wrong'))[0]).toMatchObject({
+      error_code: 40100,
+    });
+    await server[Symbol.asyncDispose]();
+    await listen(null);
+    expect(await refusal('CREATE STREAM A AS SELECT ID FROM ORDERS;')).toMatch(
+      /^40300 Statements that change something/,
+    );
+    expect((await ksql('SHOW STREAMS;'))[0]).toMatchObject({ '@type': 'streams' });
+  });
+});
+
+describe('the clients of ksqlDB', () => {
+  it('npm ksqldb-client makes, asks and ends', async () => {
+    // It takes the credentials and does not send them, as ksqldb-rx-client, which does not know of any.
+    await server[Symbol.asyncDispose]();
+    await listen(null, false);
+    const client = new KsqldbClient({ host: 'http://127.0.0.1', port: server.port });
+    await client.connect();
+    try {
+      const { data, status } = await client.executeStatement(
+        'CREATE STREAM A AS SELECT ID FROM ORDERS EMIT CHANGES;',
+      );
+      expect([status, data]).toMatchObject([
+        200,
+        { rows: [{ commandStatus: { status: 'SUCCESS', queryId: 'CSAS_A_2' } }] },
+      ]);
+      await read(3);
+      expect(values('A')).toHaveLength(1);
+      expect(JSON.stringify(await client.listQueries())).toContain('CSAS_A_2');
+      expect((await client.executeStatement('TERMINATE CSAS_A_2;')).status).toBe(200);
+      expect((await client.executeStatement('DROP STREAM A;')).status).toBe(200);
+      const rx = new RxClient(`http://127.0.0.1:${server.port}`);
+      expect(await rx.statement('CREATE STREAM B AS SELECT ID FROM ORDERS;')).toMatchObject([
+        { commandStatus: { status: 'SUCCESS', queryId: 'CSAS_B_3' } },
+      ]);
+      rx.close();
+    } finally {
+      await client.disconnect();
+    }
+  });
+});
