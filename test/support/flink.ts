@@ -12,7 +12,7 @@ const LOG4J_VERSION = '2.24.3';
 
 const ARTIFACTS = [
   ...['flink-table-api-java-bridge', 'flink-table-planner-loader', 'flink-table-runtime', 'flink-clients'],
-  ...['flink-connector-base', 'flink-json', 'flink-sql-avro-confluent-registry'],
+  ...['flink-connector-base', 'flink-json', 'flink-csv', 'flink-sql-avro-confluent-registry'],
 ];
 
 /** Null, booleans and integers of up to 32 bits are JSON's, ROWs and arrays are arrays, all else is text. */
