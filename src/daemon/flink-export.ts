@@ -1,24 +1,29 @@
 /** The statements of a settings file as a script for Flink, given the tables as they are now. */
 import { type FlinkScript, flinkScript } from '../enrichment/flink/flink-script.ts';
+import { withMade } from '../enrichment/declared.ts';
+import { madeStatements } from '../enrichment/made-statements.ts';
 import { checkStatements } from '../enrichment/check-statements.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
 import { SILENT } from '../observability/log.ts';
 import type { Settings } from '../settings/settings.ts';
 import { declaredOf, shownColumns } from './enrichment.ts';
+import { readSinkState } from './sinks.ts';
 import { openReader } from './sources/source.ts';
 import { topicOf } from './topics.ts';
 
-/** Reads the catalogue of the database, and nothing else. */
+/** Reads the database's catalogue, and of the durable state what clients have made. Changes nothing. */
 export async function exportToFlink(settings: Settings, signal: AbortSignal): Promise<FlinkScript> {
-  const declared = declaredOf(settings);
+  const own = declaredOf(settings);
   const { sink, format, profile, envelope, registry } = settings.emit;
-  if (declared === null || sink.kind !== 'kafka')
+  if (own === null || sink.kind !== 'kafka')
     throw new HeadwaterError(
       'enrich.not-supported',
-      `${settings.file} has ${declared === null ? 'no statements (enrich.sql)' : 'no Kafka (emit.kafka), which Flink would read'}.`,
+      `${settings.file} has ${own === null ? 'no statements (enrich.sql)' : 'no Kafka (emit.kafka), which Flink would read'}.`,
       { fix: 'Name the settings file of the pipeline whose statements another engine is to run.' },
     );
+  const { all: made } = madeStatements(await readSinkState(settings, signal));
+  const declared = withMade(own, { made, fresh: new Map() }, settings.name);
   const tables = await describeTables(settings, signal);
   const byName = new Map(tables.map((table) => [tableName(table.id), table]));
   const shown = shownColumns(settings);

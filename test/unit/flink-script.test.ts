@@ -120,7 +120,7 @@ describe('the script of a filter', () => {
 
       EXECUTE STATEMENT SET BEGIN
       INSERT INTO \`POOR__result\`
-      SELECT \`ID\`, \`STARS\`, CAST(\`__TIME\` AS TIMESTAMP_LTZ(3))
+      SELECT \`ID\`, \`STARS\`, TO_TIMESTAMP_LTZ(\`__MS\`, 3)
       FROM \`POOR\`;
       END;
       "
@@ -241,6 +241,15 @@ describe('what has no equal', () => {
     expect(missing[0]).toContain(reason);
     expect(text).toContain(`-- NOT HERE: ${missing[0]}`);
     expect(text).not.toContain('INSERT INTO');
+  });
+
+  it('is a time that TIMESTAMP has changed, in windows and joins', () => {
+    const sql = `CREATE STREAM a WITH (TIMESTAMP = 'AT') AS SELECT id, customer_id, at FROM orders;
+      CREATE STREAM b AS SELECT id, customer_id, ROWTIME AS t FROM a;
+      CREATE TABLE c AS SELECT id, COUNT(*) AS n FROM b WINDOW TUMBLING (SIZE 1 MINUTE) GROUP BY id;`;
+    const { text, missing } = script(sql);
+    expect(missing).toEqual([expect.stringMatching(/^CTAS_C_2 .*TIMESTAMP/)]);
+    expect(text).toContain('COALESCE(`ORDERS`.`AT`, `ORDERS`.`__MS`) AS `__MS`');
   });
 
   it('is missed by all that reads it, and by nothing else', () => {

@@ -36,7 +36,7 @@ interface Reading {
 
 /** A query over a stream. Throws NoEqual. */
 export function streamView(name: string, plan: QueryPlan, inputs: FlinkInputs): FlinkView {
-  const { select, group, columns, input } = plan;
+  const { select, group, columns, input, target } = plan;
   checkDigits(columns, inputs);
   const reading = readingOf(plan, inputs, { times: true });
   if (input.captured !== null && !plan.usesChange) reading.where.push(`${reading.alias(0)}.\`__OP\` <> 'd'`);
@@ -55,9 +55,12 @@ export function streamView(name: string, plan: QueryPlan, inputs: FlinkInputs): 
     return `${text} AS ${flinkName(column.name)}`;
   });
   const first = reading.alias(0);
+  const timed = columns[target.sink?.timestampColumn ?? -1];
+  const own = timed === undefined ? null : reading.expressions.column(timed.expr, timed.type);
+  const ms = own === null ? `${first}.\`${MS}\`` : `COALESCE(${own}, ${first}.\`${MS}\`) AS \`${MS}\``;
   return {
     statements: [
-      viewText(name, [...items, `${first}.\`${MS}\``, `${first}.\`${TIME}\``], {
+      viewText(name, [...items, ms, `${first}.\`${TIME}\``], {
         ...reading,
         from: reading.from + unnested,
       }),

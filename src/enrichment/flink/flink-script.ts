@@ -39,6 +39,8 @@ class FlinkExporter {
   readonly #missing: string[] = [];
   readonly #differences: string[] = [];
   readonly #made = new Map<string, Made | NoEqual>();
+  /** Streams whose events have another time than those that they were made of. */
+  readonly #retimed = new Set<string>();
 
   constructor(options: FlinkScriptOptions) {
     this.#options = options;
@@ -106,13 +108,15 @@ class FlinkExporter {
 
   #queryViews(parts: readonly Query[], name: string): Made {
     const [only] = parts;
-    if (only !== undefined && parts.length === 1) return this.#queryView(only, name);
+    if (only === undefined)
+      throw new NoEqual('its query has been terminated, so that nothing writes to it any more');
+    if (parts.length === 1) return this.#queryView(only, name);
     const names = parts.map((part, i) => {
       const each = `${name}__part${i + 1}`;
       this.#queryView(part, each);
       return each;
     });
-    const columns = [...(only?.target.columns ?? []).map((column) => column.name), '__MS', '__TIME'];
+    const columns = [...only.target.columns.map((column) => column.name), '__MS', '__TIME'];
     const list = columns.map((column) => `\`${column.replaceAll('`', '``')}\``).join(', ');
     this.#definitions.push(
       `CREATE VIEW \`${name}\` AS\n${names.map((each) => `SELECT ${list} FROM \`${each}\``).join('\nUNION ALL\n')}`,
@@ -129,6 +133,7 @@ class FlinkExporter {
       this.#source(table);
       if (!ofTables) this.#versions(table);
     }
+    if (!ofTables) this.#checkTime(query);
     const inputs = {
       from: from.name,
       joined: ({ table }: { readonly table: TableSource }): string =>
@@ -148,6 +153,16 @@ class FlinkExporter {
     )
       differs('a deleted row makes no record, where Headwater writes one without value');
     return view;
+  }
+
+  /** Time goes through a view as it is: what TIMESTAMP makes of it can be read, and is no time attribute. */
+  #checkTime({ input, target, joins, group }: QueryPlan): void {
+    const retimed = this.#retimed.has(input.name);
+    if (retimed && (joins.length > 0 || group?.window != null))
+      throw new NoEqual(
+        `TIMESTAMP gives the events of ${input.name} another time, by which Flink can neither join nor make windows`,
+      );
+    if (retimed || target.sink?.timestampColumn != null) this.#retimed.add(target.name);
   }
 
   #source(source: StreamSource | TableSource): void {
@@ -225,7 +240,7 @@ class FlinkExporter {
 
 function comment(text: string): string {
   return text
-    .split('\n')
+    .split(/\r\n?|\n/)
     .map((line) => `-- ${line}`)
     .join('\n');
 }

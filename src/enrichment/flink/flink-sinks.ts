@@ -3,7 +3,7 @@ import { spelled } from '../record-writer.ts';
 import type { Sinkable } from '../catalog.ts';
 import type { SqlColumn } from '../captured-source.ts';
 import { flinkName, flinkType, NoEqual } from './flink-text.ts';
-import { type FlinkTopics, kafkaTopic, MS, TIME, withOptions } from './flink-sources.ts';
+import { type FlinkTopics, kafkaTopic, MS, withOptions } from './flink-sources.ts';
 
 export interface FlinkSink {
   /** Of the view. */
@@ -76,7 +76,7 @@ function unquoted(name: string): string {
 }
 
 function recordTime(own: SqlColumn | undefined, timed: boolean): string {
-  if (own === undefined) return `CAST(\`${TIME}\` AS TIMESTAMP_LTZ(3))`;
+  if (own === undefined) return `TO_TIMESTAMP_LTZ(\`${MS}\`, 3)`;
   const ms = flinkName(own.name);
   return `TO_TIMESTAMP_LTZ(${timed ? `COALESCE(${ms}, \`${MS}\`)` : ms}, 3)`;
 }
