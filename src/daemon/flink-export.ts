@@ -52,5 +52,5 @@ export async function exportToFlink(settings: Settings, signal: AbortSignal): Pr
 async function describeTables(settings: Settings, signal: AbortSignal): Promise<readonly TableSchema[]> {
   await using reader = await openReader(settings, SILENT);
   await reader.tables(signal, () => {});
-  return reader.describe(signal);
+  return await reader.describe(signal);
 }

@@ -189,7 +189,7 @@ async function secondPart(producer: Producer, prefix: string): Promise<void> {
   await send(producer, `${prefix}.in.ratings`, [
     rating(20, 1, 1, { rating_time: now }),
     rating(21, 3, 2, { rating_time: now + 1 }),
-    rating(22, CLOCK, 3, { rating_time: now + 3_600_000 }),
+    rating(22, CLOCK, 3, { rating_time: now + 600_000 }),
   ]);
   await send(producer, `${prefix}.in.orders`, [
     { ordertime: now, orderid: 69, itemid: 'Item_9', orderunits: 2 },
