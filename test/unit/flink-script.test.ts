@@ -5,6 +5,7 @@ import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { type FlinkScript, flinkScript } from '../../src/enrichment/flink/flink-script.ts';
 import type { FlinkTopics } from '../../src/enrichment/flink/flink-sources.ts';
 import type { ShownColumns } from '../../src/enrichment/captured-columns.ts';
+import { exampleStatements, RESULTS } from '../support/flink-examples.ts';
 import { column, table } from '../support/enrichment-rig.ts';
 
 const INT = { kind: 'int32' } as const;
@@ -31,7 +32,46 @@ CREATE STREAM orders WITH (CDC_TABLE = 'shop.public.orders');
 CREATE STREAM ratings (id INT, user_id INT, stars INT, at VARCHAR, tags ARRAY<VARCHAR>)
   WITH (KAFKA_TOPIC = 'ratings', VALUE_FORMAT = 'JSON', TIMESTAMP = 'AT', TIMESTAMP_FORMAT = 'yyyy-MM-dd HH:mm:ss');
 `;
+const DECIMAL = { kind: 'decimal', precision: 10, scale: 2 } as const;
+const SHOP_TABLES = [
+  table(
+    'customers',
+    [
+      ...[
+        column('id', INT),
+        column('first_name', TEXT),
+        column('club_status', TEXT),
+        column('credit', DECIMAL),
+      ],
+      column('since', { kind: 'timestamptz', precision: null }),
+    ],
+    [0],
+  ),
+  table('profiles', [column('id', INT), column('score', INT)], [0]),
+  table('items', [column('id', TEXT), column('make', TEXT), column('unit_cost', DECIMAL)], [0]),
+  table(
+    'purchases',
+    [
+      ...[column('id', { kind: 'int64' }), column('customer_id', INT), column('quantity', INT)],
+      ...[column('price', DECIMAL), column('day', { kind: 'date' })],
+    ],
+    [0],
+  ),
+];
 const shown: ShownColumns = (each) => each.columns.map((column, index) => ({ index, column, write: null }));
+
+function topicsOf(tables: typeof TABLES): FlinkTopics {
+  return {
+    brokers: ['a:9092', 'b:9092'],
+    format: 'json',
+    profile: 'safe',
+    envelope: 'full',
+    registry: null,
+    describe: ({ table }) => tables.find(({ id }) => id.table === table) ?? null,
+    shown,
+    topicOf: ({ schema, table }) => `shop.${schema}.${table}`,
+  };
+}
 
 function script(sql: string, topics: Partial<FlinkTopics> = {}): FlinkScript {
   const texts = [{ name: 'a.sql', text: SOURCES + sql }];
@@ -44,17 +84,7 @@ function script(sql: string, topics: Partial<FlinkTopics> = {}): FlinkScript {
   return flinkScript({
     pipeline: 'shop',
     program,
-    topics: {
-      brokers: ['a:9092', 'b:9092'],
-      format: 'json',
-      profile: 'safe',
-      envelope: 'full',
-      registry: null,
-      describe: ({ table }) => TABLES.find(({ id }) => id.table === table) ?? null,
-      shown,
-      topicOf: ({ schema, table }) => `shop.${schema}.${table}`,
-      ...topics,
-    },
+    topics: { ...topicsOf(TABLES), ...topics },
   });
 }
 
@@ -219,6 +249,21 @@ describe('groups', () => {
       WINDOW SESSION (1 SECOND, GRACE PERIOD 30 SECONDS) GROUP BY user_id`;
     expect(script(sql).text).toContain("WATERMARK FOR `__TIME` AS `__TIME` - INTERVAL '30.000' SECOND(2, 3)");
   });
+});
+
+it('has all statements of the talks', () => {
+  const texts = [{ name: 'talks.sql', text: exampleStatements('shop') }];
+  const program = checkStatements(declareEnrichment({ texts, dialect: 'friendly' }, 'shop'), {
+    pipeline: 'shop',
+    shown,
+    tableTopics: new Set(),
+    tables: SHOP_TABLES,
+  });
+  const { text, missing } = flinkScript({ pipeline: 'shop', program, topics: topicsOf(SHOP_TABLES) });
+  expect(missing).toEqual([]);
+  expect(text.match(/^INSERT INTO `\w+/gm)).toEqual(
+    Object.keys(RESULTS).map((name): unknown => expect.stringContaining(name)),
+  );
 });
 
 describe('what has no equal', () => {
