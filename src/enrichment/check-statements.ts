@@ -11,7 +11,10 @@ export function nothingKept(): Pick<ProgramContext, 'journal' | 'stores'> {
   return { journal: NO_JOURNAL, stores: new MemoryTables({ limit: Infinity, onExceeded: () => {} }) };
 }
 
-export interface TablesNow extends Pick<ProgramContext, 'pipeline' | 'shown' | 'tableTopics' | 'registry' | 'inferred'> {
+export interface TablesNow extends Pick<
+  ProgramContext,
+  'pipeline' | 'shown' | 'tableTopics' | 'registry' | 'inferred'
+> {
   readonly tables: readonly TableSchema[];
 }
 

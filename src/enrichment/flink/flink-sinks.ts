@@ -4,7 +4,14 @@ import type { Sinkable } from '../catalog.ts';
 import type { SqlColumn } from '../captured-source.ts';
 import { flinkName, flinkType, NoEqual } from './flink-text.ts';
 import type { Format } from '../formats/format.ts';
-import { type FlinkTopics, kafkaTopic, millisOfTimestamp, MS, type Options, withOptions } from './flink-sources.ts';
+import {
+  type FlinkTopics,
+  kafkaTopic,
+  millisOfTimestamp,
+  MS,
+  type Options,
+  withOptions,
+} from './flink-sources.ts';
 
 export interface FlinkSink {
   /** Of the view. */
