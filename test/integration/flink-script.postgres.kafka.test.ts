@@ -213,9 +213,10 @@ function resultsOf(records: readonly Read[], begin: string): Readonly<Record<str
   return results;
 }
 
-/** Numbers are the same however many zeros they are written with. */
-function canonical(json: string): string {
-  const row = JSON.parse(json) as Row;
+/** Numbers of JSON are the same however many zeros they are written with; DELIMITED stays as it is. */
+function canonical(text: string): string {
+  if (!text.startsWith('{')) return text;
+  const row = JSON.parse(text) as Row;
   return JSON.stringify(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

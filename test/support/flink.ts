@@ -45,7 +45,6 @@ const SETTINGS: Readonly<Record<string, string>> = {
   'taskmanager.memory.managed.size': '16m',
   'taskmanager.memory.network.min': '16m',
   'taskmanager.memory.network.max': '16m',
-  'table.dml-sync': 'true',
   'table.local-time-zone': 'UTC',
 };
 
