@@ -66,6 +66,8 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   'share.coordinator.state.topic.min.isr': '1',
   'group.initial.rebalance.delay.ms': '0',
   'num.partitions': '3',
+  // Records keep the times that their writers give them, however old: a broker of an hour deletes none.
+  'log.retention.ms': '-1',
   'log.cleaner.dedupe.buffer.size': '8388608',
   // A killed broker comes back under its old id: the controller must not wait for the old session to run out.
   'broker.session.timeout.ms': '3000',

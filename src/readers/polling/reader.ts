@@ -169,7 +169,8 @@ class PollingReader implements Reader<PollPosition, PollSource> {
 
   async *read(from: PollPosition, signal: AbortSignal): AsyncGenerator<Batch<PollPosition, PollSource>> {
     this.#position = { ...from, kept: this.#rowState?.kept ?? null };
-    let round = 0;
+    // Tables of which something may be missing that had been committed when reading began: no round counts before.
+    const owed = new Set(this.#polls);
     while (!signal.aborted) {
       const due = this.#polls.filter(({ dueAt }) => dueAt <= performance.now());
       if (due.length === 0) {
@@ -196,7 +197,9 @@ class PollingReader implements Reader<PollPosition, PollSource> {
         rowState: this.#rowState,
         next: () => this.#next(mark),
       };
-      const goesOn = due.some((poll) => poll.goesOn);
+      // What had ended when reading began is seen by a pass that begins once those have ended that ran then.
+      const ended = mark.versions === null || mark.versions.oldest >= this.#startBound;
+      const whole = ended ? due.filter((poll) => !poll.goesOn) : [];
       for (const poll of due) {
         const table = byName.get(tableName(poll.id));
         if (table === undefined) {
@@ -205,13 +208,9 @@ class PollingReader implements Reader<PollPosition, PollSource> {
         for await (const block of poll.pass(table, context, signal)) yield this.#batch(block);
         if (signal.aborted) return;
       }
-      // What had been committed when reading began has been delivered with the first round that counts.
-      const ended = mark.versions === null || mark.versions.oldest >= this.#startBound;
-      const complete = (ended && !goesOn) || round > 0;
-      if (complete) {
-        round++;
-        this.#position = { ...this.#position, round: this.#position.round + 1 };
-      }
+      for (const poll of whole) owed.delete(poll);
+      const complete = owed.size === 0;
+      if (complete) this.#position = { ...this.#position, round: this.#position.round + 1 };
       this.#ahead = complete ? 0 : 1;
       this.#reading = false;
       this.#noteFull();
