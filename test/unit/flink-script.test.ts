@@ -78,7 +78,7 @@ function script(sql: string, topics: Partial<FlinkTopics> = {}): FlinkScript {
   const program = checkStatements(declareEnrichment({ texts, dialect: 'friendly' }, 'shop'), {
     pipeline: 'shop',
     shown,
-    registry: false,
+    registry: true,
     inferred: new Map(),
     tableTopics: new Set(),
     tables: TABLES,
@@ -284,6 +284,12 @@ describe('what has no equal', () => {
     ['CREATE TABLE x AS SELECT user_id, TOPK(stars, 2) AS best FROM ratings GROUP BY user_id', 'TOPK'],
     ['CREATE STREAM x AS SELECT id, EXPLODE(tags) AS a, EXPLODE(tags) AS b FROM ratings', 'EXPLODE'],
     ['CREATE STREAM x WITH (WRAP_SINGLE_VALUE = FALSE) AS SELECT stars FROM ratings', 'WRAP_SINGLE_VALUE'],
+    ["CREATE STREAM x WITH (VALUE_FORMAT = 'AVRO') AS SELECT id, stars FROM ratings", 'results in AVRO'],
+    [
+      `CREATE STREAM a (n INT, m INT) WITH (KAFKA_TOPIC = 'a', VALUE_FORMAT = 'AVRO');
+       CREATE STREAM x WITH (VALUE_FORMAT = 'JSON') AS SELECT n, m FROM a`,
+      'a topic in AVRO',
+    ],
   ])('%s', (sql, reason) => {
     const { text, missing } = script(sql);
     expect(missing).toHaveLength(1);
@@ -327,4 +333,16 @@ it('reads Avro with the registry, and JSON with its schema', () => {
   const json = script(sql, { format: 'json-with-schema' }).text;
   expect(json).toContain("'value.debezium-json.schema-include' = 'true'");
   expect(json).toContain('`payload`.`after`.`id`');
+});
+
+it('writes results as DELIMITED and KAFKA say', () => {
+  const delimited = script(
+    "CREATE STREAM x WITH (VALUE_FORMAT = 'DELIMITED', VALUE_DELIMITER = ';') AS SELECT id, stars FROM ratings;",
+  );
+  expect(delimited.missing).toEqual([]);
+  expect(delimited.text).toContain("'value.format' = 'csv',\n  'value.csv.field-delimiter' = ';'");
+  expect(delimited.differences).toContainEqual(expect.stringContaining('an empty text and NULL'));
+  const raw = script("CREATE STREAM x WITH (VALUE_FORMAT = 'KAFKA') AS SELECT stars FROM ratings;");
+  expect(raw.missing).toEqual([]);
+  expect(raw.text).toContain("'value.format' = 'raw'");
 });
