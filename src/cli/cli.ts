@@ -77,8 +77,8 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/tail.ts')).command,
   },
   {
-    usage: 'sql [file]',
-    summary: 'Ask the streams and tables of a running daemon, at a prompt or by a script',
+    usage: 'sql [file] [exported]',
+    summary: 'Ask the streams and tables of a running daemon; print statements for another engine',
     load: async () => (await import('./commands/sql.ts')).command,
   },
   {

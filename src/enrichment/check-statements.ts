@@ -1,6 +1,6 @@
 import { type TableSchema, tableName } from '../model/table.ts';
 import type { DeclaredEnrichment } from './declared.ts';
-import { compileProgram, type ProgramContext } from './program.ts';
+import { compileProgram, type Program, type ProgramContext } from './program.ts';
 import type { ReplicaJournal } from './replica.ts';
 import { MemoryTables } from './state/memory-tables.ts';
 
@@ -11,16 +11,18 @@ export function nothingKept(): Pick<ProgramContext, 'journal' | 'stores'> {
   return { journal: NO_JOURNAL, stores: new MemoryTables({ limit: Infinity, onExceeded: () => {} }) };
 }
 
-/** Throws what is wrong with the statements, given the tables as they are now. */
-export function checkStatements(
-  declared: DeclaredEnrichment,
-  context: Pick<ProgramContext, 'pipeline' | 'shown' | 'tableTopics' | 'registry' | 'inferred'> & {
-    readonly tables: readonly TableSchema[];
-  },
-): void {
+export interface TablesNow extends Pick<
+  ProgramContext,
+  'pipeline' | 'shown' | 'tableTopics' | 'registry' | 'inferred'
+> {
+  readonly tables: readonly TableSchema[];
+}
+
+/** The statements, compiled to be looked at. Throws what is wrong with them, given the tables as they are now. */
+export function checkStatements(declared: DeclaredEnrichment, context: TablesNow): Program {
   const { tables, ...others } = context;
   const byName = new Map(tables.map((table) => [tableName(table.id), table]));
-  compileProgram(declared, {
+  return compileProgram(declared, {
     ...others,
     describe: (name) => byName.get(name) ?? null,
     ...nothingKept(),

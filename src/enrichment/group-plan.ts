@@ -221,7 +221,7 @@ function projectGroups(select: Select, groups: GroupScope, free: boolean): Proje
     if (columns.some((column) => column.name === name))
       throw sqlError(source, at, `two columns of the result are called ${name}; name one with AS`);
     const key = !copied && index >= 0 && !listed.has(index);
-    const column = { name, spelling: name, type, run, explodes: false, key };
+    const column = { name, spelling: name, type, run, expr, explodes: false, key };
     if (key) listed.set(index, column);
     columns.push(column);
   }
@@ -237,7 +237,7 @@ function projectGroups(select: Select, groups: GroupScope, free: boolean): Proje
     inner.warn(`the key column ${name} is not in the projection and added to it`);
     const { type } = groups.keys[index] ?? {};
     if (type === undefined) throw new TypeError('Each grouping expression has its key.');
-    const column = { name, spelling: name, type, run: slotOf(index), explodes: false, key: true };
+    const column = { name, spelling: name, type, run: slotOf(index), expr, explodes: false, key: true };
     listed.set(index, column);
     columns.unshift(column);
   }

@@ -37,6 +37,9 @@ import { compileTableSelect, type TableSelect } from './table-select.ts';
 export interface QueryPlan {
   readonly id: string;
   readonly statement: string;
+  /** As it was written, and what the names in it mean. */
+  readonly select: Select;
+  readonly scope: SelectScope;
   readonly input: StreamSource;
   readonly joins: readonly JoinPlan[];
   readonly where: Evaluate | null;
@@ -67,6 +70,8 @@ export interface TableQueryPlan extends Pick<
 > {
   readonly id: string;
   readonly statement: string;
+  readonly select: Select;
+  readonly scope: SelectScope;
   /** As of a query over a stream. */
   readonly made: number | null;
   /** Hash of the statement and of those that make what it reads. */
@@ -467,7 +472,7 @@ class Compiler {
           `${name} has the columns ${wanted}, and the SELECT gives ${signature(query.columns)}`,
         );
       }
-      return { ...column, run: value.run, explodes: given.explodes };
+      return { ...column, run: value.run, expr: given.expr, explodes: given.explodes };
     });
     this.#query(statement.queryId ?? 'INSERTQUERY', declared, {
       ...query,
@@ -515,7 +520,13 @@ class Compiler {
         `${from.name} is made of a topic: a stream can be joined with it and it can be asked, but no other query can read it in this version`,
       );
     if (input.kind === 'TABLE')
-      return { kind: 'TABLE', ...compileTableSelect(select, input, { scope, catalog }), warnings };
+      return {
+        kind: 'TABLE',
+        ...compileTableSelect(select, input, { scope, catalog }),
+        select,
+        scope,
+        warnings,
+      };
     const joins = compileJoins(select.joins, { scope, catalog });
     const where =
       select.where === null ? null : compileCondition(select.where, scope, 'the condition of WHERE');
@@ -526,7 +537,20 @@ class Compiler {
     const { usesChange } = scope;
     const ofTopic = this.#ofTopics.has(from.name);
     for (const { source: joined } of select.joins) this.#checkJoined(source, joined, ofTopic);
-    return { kind: 'STREAM', ofTopic, input, joins, where, columns, keyOrder, group, usesChange, warnings };
+    return {
+      kind: 'STREAM',
+      select,
+      scope,
+      ofTopic,
+      input,
+      joins,
+      where,
+      columns,
+      keyOrder,
+      group,
+      usesChange,
+      warnings,
+    };
   }
 
   /** Captured tables and those of topics meet events of topics by time; no other tables do. */
@@ -562,11 +586,14 @@ type CompiledQuery = Omit<QueryPlan, 'id' | 'statement' | 'made' | 'held' | 'fro
 interface StreamSelect
   extends
     Projection,
-    Pick<QueryPlan, 'input' | 'joins' | 'where' | 'group' | 'usesChange' | 'ofTopic' | 'warnings'> {
+    Pick<
+      QueryPlan,
+      'select' | 'scope' | 'input' | 'joins' | 'where' | 'group' | 'usesChange' | 'ofTopic' | 'warnings'
+    > {
   readonly kind: 'STREAM';
 }
 
-interface FromTable extends TableSelect {
+interface FromTable extends TableSelect, Pick<TableQueryPlan, 'select' | 'scope'> {
   readonly kind: 'TABLE';
   readonly warnings: readonly string[];
 }

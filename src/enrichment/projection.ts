@@ -10,6 +10,8 @@ import type { SqlType } from './sql/sql-type.ts';
 
 export interface OutputColumn extends SqlColumn {
   readonly run: Evaluate;
+  /** What `run` computes: of EXPLODE the array. */
+  readonly expr: Expr;
   /** EXPLODE: `run` gives an array, and each of its items makes a row. */
   readonly explodes: boolean;
 }
@@ -19,6 +21,7 @@ interface Projected {
   readonly spelling: string;
   readonly type: SqlType;
   readonly run: Evaluate;
+  readonly expr: Expr;
   readonly explodes: boolean;
   /** The column that it is, where it is no more than that. */
   readonly column: ResolvedColumn | null;
@@ -51,8 +54,8 @@ export function projectColumns(select: Select, scope: SelectScope, key: KeyRule)
     seen.add(name);
   }
   const columns = projected.map((column) => {
-    const { name, spelling, type, run, explodes } = column;
-    return { name, spelling, type, run, explodes, key: keys.includes(column) };
+    const { name, spelling, type, run, expr, explodes } = column;
+    return { name, spelling, type, run, expr, explodes, key: keys.includes(column) };
   });
   return { columns, keyOrder: keys.map((column) => projected.indexOf(column)) };
 }
@@ -82,6 +85,7 @@ function listed(select: Select, scope: SelectScope): Projected[] {
           spelling: item.alias ?? spellingOf(scope, column) ?? name,
           type: value.type,
           run: value.run,
+          expr: exploded?.args[0] ?? item.expr,
           explodes: exploded !== null,
           column,
           text: printExpression(item.expr),
@@ -123,6 +127,7 @@ function starColumns(scope: SelectScope, only: number | null, at: number): reado
         spelling: prefixed ? `${alias}_${column.spelling}` : column.spelling,
         type: type ?? column.type,
         run,
+        expr: { kind: 'name', source: alias, name: column.name, at },
         explodes: false,
         column: { input, column: index },
         text: null,
@@ -137,10 +142,10 @@ function fieldColumns(scope: SelectScope, operand: Expr, at: number): readonly P
   const { type } = compileExpression(operand, scope);
   if (type?.kind !== 'STRUCT') throw sqlError(scope.source, at, '->* needs a STRUCT');
   return type.fields.map(({ name }): Projected => {
-    const field = compileExpression({ kind: 'field', operand, name, at }, scope);
-    const { type, run } = field;
+    const expr: Expr = { kind: 'field', operand, name, at };
+    const { type, run } = compileExpression(expr, scope);
     if (type === null) throw new TypeError('A field has a type.');
-    return { name, spelling: name, type, run, explodes: false, column: null, text: null, at };
+    return { name, spelling: name, type, run, expr, explodes: false, column: null, text: null, at };
   });
 }
 
@@ -200,6 +205,7 @@ function keyColumn(
     spelling,
     type,
     run,
+    expr: { kind: 'name', source: scope.inputs[wanted.input]?.alias ?? null, name, at },
     explodes: false,
     column: wanted,
     text: null,
@@ -235,7 +241,7 @@ function joinKey(
   if (rightColumn === null) throw new TypeError('The side of the table is its key column.');
   // Of an event without a row in the table the column is NULL; the key is what was looked for.
   const found = listedRight ?? keyColumn(projected, scope, rightColumn, at);
-  const key: Projected = { ...found, run: value };
+  const key: Projected = { ...found, run: value, expr: left };
   projected.splice(projected.indexOf(found), 1, key);
   return key;
 }
@@ -250,6 +256,6 @@ function partitionKey(projected: Projected[], scope: SelectScope, expr: Expr): P
   if (type === null) throw sqlError(scope.source, at, 'NULL alone has no type; write CAST(NULL AS …)');
   const taken = projected.filter(({ name }) => name.startsWith('KSQL_COL_')).length;
   const name = `KSQL_COL_${taken}`;
-  const unnamed = { name, spelling: name, explodes: false, column: null, text: null };
+  const unnamed = { name, spelling: name, expr, explodes: false, column: null, text: null };
   return added(projected, scope, { ...unnamed, type, run, at });
 }

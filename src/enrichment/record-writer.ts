@@ -87,9 +87,8 @@ function writtenColumns(
   sink: RecordForm,
   ofKey: boolean,
 ): readonly WrittenColumn[] {
-  const spelling = spellingOf(sink);
-  return columns.flatMap(({ name, spelling: own, type, key }, index) =>
-    key === ofKey ? [{ index, type, label: sink.fieldCase === 'SOURCE' ? own : spelling(name) }] : [],
+  return columns.flatMap((column, index) =>
+    column.key === ofKey ? [{ index, type: column.type, label: spelled(column, sink.fieldCase) }] : [],
   );
 }
 
@@ -98,6 +97,15 @@ interface Parts {
   /** Of a single key column: where it is NULL there is no key. */
   readonly keyIndex: number | null;
   readonly value: WritePart;
+}
+
+/** The name of a column's field. */
+export function spelled(
+  { name, spelling }: Pick<SqlColumn, 'name' | 'spelling'>,
+  fieldCase: Sinkable['fieldCase'],
+): string {
+  if (fieldCase === 'SOURCE') return spelling;
+  return fieldCase === 'LOWER' ? name.toLowerCase() : name;
 }
 
 export class RecordWriter {

@@ -8,6 +8,8 @@ import type { SqlValue } from './sql/value.ts';
 
 export interface TimestampColumn {
   readonly index: number;
+  /** Of java.time; null for a number of milliseconds. */
+  readonly pattern: string | null;
   /** Milliseconds since the epoch; null where the value is no time. */
   readonly read: (value: SqlValue) => number | null;
 }
@@ -29,7 +31,7 @@ export function timestampColumn(
   const index = columns.findIndex((column) => column.name === name || column.name === name.toUpperCase());
   const type = columns[index]?.type;
   if (type === undefined) throw properties.error('TIMESTAMP', `there is no column ${name}`);
-  return { index, read: timestampReader(properties, type, pattern) };
+  return { index, pattern, read: timestampReader(properties, type, pattern) };
 }
 
 function timestampReader(

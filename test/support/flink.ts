@@ -12,7 +12,7 @@ const LOG4J_VERSION = '2.24.3';
 
 const ARTIFACTS = [
   ...['flink-table-api-java-bridge', 'flink-table-planner-loader', 'flink-table-runtime', 'flink-clients'],
-  ...['flink-connector-base', 'flink-json', 'flink-sql-avro-confluent-registry'],
+  ...['flink-connector-base', 'flink-json', 'flink-csv', 'flink-sql-avro-confluent-registry'],
 ];
 
 /** Null, booleans and integers of up to 32 bits are JSON's, ROWs and arrays are arrays, all else is text. */
@@ -45,7 +45,6 @@ const SETTINGS: Readonly<Record<string, string>> = {
   'taskmanager.memory.managed.size': '16m',
   'taskmanager.memory.network.min': '16m',
   'taskmanager.memory.network.max': '16m',
-  'table.dml-sync': 'true',
   'table.local-time-zone': 'UTC',
 };
 
@@ -64,7 +63,7 @@ rootLogger.appenderRef.out.ref=out
  */
 export async function startFlink(options: FlinkOptions = {}): Promise<Flink> {
   await requireJava('Flink');
-  const libraries = await cached(`flink-${FLINK_VERSION}`, (dir) =>
+  const libraries = await cached(`flink-sql-${FLINK_VERSION}`, (dir) =>
     fetchJars(dir, [
       ...ARTIFACTS.map((name) => `org.apache.flink:${name}:${FLINK_VERSION}`),
       'org.apache.flink:flink-sql-connector-kafka:5.0.0-2.2',

@@ -152,6 +152,8 @@ function overStream(
   const query: QueryPlan = {
     id: '',
     statement: '',
+    select,
+    scope,
     input,
     joins,
     where,

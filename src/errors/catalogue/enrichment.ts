@@ -48,6 +48,13 @@ export const ENRICHMENT = {
     summary: "An expression failed for a row, and the query's ON_ERROR is STOP.",
     advice: 'Correct the statement or the row, or leave ON_ERROR out: then it is logged and counted.',
   },
+  'enrich.no-equal': {
+    fate: 'halt',
+    exit: 1,
+    summary: 'A statement of enrich.sql cannot be said in the SQL of the engine that it is exported to.',
+    advice:
+      'The script is printed without it and is incomplete; docs/flink.md says what has no equal. Let Headwater go on running it, or write it another way.',
+  },
   'query.not-ready': {
     fate: 'halt',
     exit: 1,
