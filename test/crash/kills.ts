@@ -1,7 +1,10 @@
 /** Kills a daemon again and again while a workload runs, and holds what arrives against what was committed. */
+import { createWriteStream } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { startKafka } from '../support/servers.ts';
@@ -78,9 +81,12 @@ export async function survivesKills({ source, kills, failpoints, positionKept }:
   const records = await readTopics({ brokers: kafka.brokers, name: 'crash', schema: source.schema }, 3_000);
   const verdict = verify(workload.committed, records, streamedFrom);
   if (verdict.problems.length > 0) {
-    // What to look at: the records as they were read, beside the daemon's log.
-    const lines = records.map((record) => JSON.stringify({ ...record, offset: Number(record.offset) }));
-    await writeFile(join(dir, 'records.jsonl'), lines.join('\n'));
+    // What to look at: the records as they were read, beside the daemon's log. Too many for one string, perhaps.
+    const lines = records
+      .values()
+      .map((record) => `${JSON.stringify({ ...record, offset: Number(record.offset) })}\n`);
+    await pipeline(Readable.from(lines), createWriteStream(join(dir, 'records.jsonl')));
+    await writeFile(join(dir, 'problems.txt'), verdict.problems.slice(0, 10_000).join('\n'));
   }
   expect(verdict.problems.slice(0, 20), `${dir} seed ${SEED}`).toEqual([]);
 

@@ -8,6 +8,7 @@ export interface ReadOptions {
   readonly schema: string;
 }
 
+const TICK_MS = 100;
 const TABLES: readonly Op['table'][] = ['accounts', 'items', 'log'];
 
 /**
@@ -18,13 +19,17 @@ export async function readTopics(options: ReadOptions, quietMs: number): Promise
   const topics = TABLES.map((table) => `${options.name}.${options.schema}.${table}`);
   const stop = new AbortController();
   const records: TopicRecord[] = [];
-  let timer = setTimeout(() => stop.abort(), quietMs);
+  // Counted, not timed: what blocks this process for long, such as its own garbage, is no silence of the broker's.
+  let quietFor = 0;
+  const timer = setInterval(() => {
+    quietFor += TICK_MS;
+    if (quietFor > quietMs) stop.abort();
+  }, TICK_MS);
   for await (const record of tailKafka(
     { brokers: [options.brokers], topics, fromBeginning: true },
     stop.signal,
   )) {
-    clearTimeout(timer);
-    timer = setTimeout(() => stop.abort(), quietMs);
+    quietFor = 0;
     const table = record.topic.split('.').at(-1) as Op['table'];
     const value =
       record.value === null
@@ -38,6 +43,7 @@ export async function readTopics(options: ReadOptions, quietMs: number): Promise
       key: keyOf(table, record.key, value),
     });
   }
+  clearInterval(timer);
   return records;
 }
 
