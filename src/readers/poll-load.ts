@@ -1,5 +1,5 @@
 import { ok, warning } from './finding.ts';
-import type { PolledTable } from './poll-dialect.ts';
+import type { PolledTable, PollMode, PollScan } from './poll-dialect.ts';
 import { tableName } from '../model/table.ts';
 import type { Finding } from './reader.ts';
 
@@ -11,8 +11,8 @@ export interface PollLoad {
   readonly rows: number | null;
   /** Its timestamps have no time zone, and none is named for them. */
   readonly zoneless: boolean;
-  /** Whether the plan of what is asked at each poll reads or sorts the whole table; `nowUs`: the present moment. */
-  readonly sequential: (nowUs: number) => Promise<boolean>;
+  /** Whether the plan of a scan, as each poll asks for it, reads or sorts the whole table. */
+  readonly sequential: (scan: PollScan) => Promise<boolean>;
   /** The statement that makes the index which would serve. */
   readonly index: string;
 }
@@ -40,7 +40,7 @@ export async function checkPollLoad(
     const whole = `${name} is read whole at each poll`;
     const fix = `Name a timestamp column as source.poll.tables.${name}.timestamp, or poll it less often.`;
     findings.push(large ? warning(check, `${whole}: about ${rows} rows.`, fix) : ok(check, `${whole}.`));
-  } else if (!(await sequential(Date.now() * 1000))) {
+  } else if (!(await sequential(scanOf(mode)))) {
     findings.push(ok(check, `An index serves the polling of ${name} (${mode}).`));
   } else if (large) {
     findings.push(
@@ -54,4 +54,11 @@ export async function checkPollLoad(
     findings.push(ok(check, `${name} is polled by ${mode}; it is small enough to do without an index.`));
   }
   return findings;
+}
+
+/** From the present moment on. */
+function scanOf(mode: PollMode): PollScan {
+  const us = Date.now() * 1000;
+  const low = mode === 'incrementing' ? null : ({ kind: 'time', us, nowUs: us } as const);
+  return { kind: 'cursor', low, after: null, versions: null, limit: 1_000 };
 }

@@ -14,13 +14,12 @@ import {
   type PollMark,
   type PollScan,
   PollTableChanged,
-  type PollTableOptions,
 } from '../poll-dialect.ts';
 import { checkPollLoad } from '../poll-load.ts';
-import { columnIndex } from '../polled-column.ts';
+import { assertOrdered, columnIndex } from '../polled-column.ts';
+import { choosePolled, type PolledNames } from '../polled-names.ts';
 import type { CapturedTable, Finding } from '../reader.ts';
 import { SessionPool } from '../session-pool.ts';
-import { answerUnmatched, type TablePatterns } from '../table-patterns.ts';
 import { type ListedTable, listTables, type MysqlTable, type Query, schemaOf } from './catalogue.ts';
 import { mapMysqlError, mapping } from './errors.ts';
 import { readGrants } from './grants.ts';
@@ -41,14 +40,8 @@ import { type CatalogueSession, connectRows, type RowSession } from './wire/row-
 const BLOCK_ROWS = 1_000;
 const UTC: ReadonlySet<string> = new Set(['UTC', '+00:00', 'Etc/UTC', 'GMT']);
 
-export interface MysqlPollOptions {
+export interface MysqlPollOptions extends PolledNames {
   readonly connect: MysqlConnectOptions;
-  readonly patterns: TablePatterns;
-  /** Views are polled only where they are named. */
-  readonly named: ReadonlySet<string>;
-  readonly optionsOf: (id: TableId) => PollTableOptions;
-  /** Queries of the settings. */
-  readonly queries: readonly TableId[];
   readonly types: MysqlTypeOptions;
   /** Of columns that hold local times; null: the server's, where that is UTC. */
   readonly timeZone: string | null;
@@ -123,30 +116,19 @@ class MysqlPolling implements PollDialect {
   }
 
   async #list(query: Query, onUnmatched?: (message: string) => void): Promise<readonly ListedTable[]> {
-    const { patterns, named, queries, connect } = this.#options;
-    const asked = new Set(queries.map(tableName));
-    const all = await listTables(query, { views: true });
-    const tables = [
-      ...all.filter(
-        ({ id, engine }) =>
-          patterns.matches(id) && !asked.has(tableName(id)) && (engine !== '' || named.has(tableName(id))),
-      ),
-      ...queries.map((id): ListedTable => ({ id, engine: '', estimatedRows: null, key: null })),
-    ];
-    const unmatched = patterns.unmatched([...all.map(({ id }) => id), ...queries]);
-    const none = unmatched.length > 0 || tables.length === 0;
-    answerUnmatched(
-      none
-        ? new HeadwaterError(
-            'settings.no-table-matches',
-            `source.tables${unmatched.length > 0 ? `: ${unmatched.join(', ')}` : ''} matches no table on ${describeHosts(connect)}.`,
-            { fix: 'Check database and spelling, and that the user may SELECT from it.' },
-          )
-        : null,
-      tables.length,
-      onUnmatched,
+    return choosePolled(
+      {
+        all: await listTables(query, { views: true }),
+        isView: ({ engine }) => engine === '',
+        ofQuery: (id) => ({ id, engine: '', estimatedRows: null, key: null }),
+      },
+      this.#options,
+      {
+        where: `on ${describeHosts(this.#options.connect)}`,
+        advice: () => ({ fix: 'Check database and spelling, and that the user may SELECT from it.' }),
+        onUnmatched,
+      },
     );
-    return tables;
   }
 
   /** What is polled is known by its rows: a replica that takes over holds the same. */
@@ -194,13 +176,7 @@ class MysqlPolling implements PollDialect {
     }
     const order = options.incrementing === null ? table.key : [columnIndex(table, options.incrementing)];
     const ordered = order.every((index) => isOrderable(table.columns[index]!)) ? order : [];
-    if (options.mode !== 'bulk' && ordered.length === 0) {
-      throw new HeadwaterError(
-        'settings.column-missing',
-        `${name} has no key that rows can be put in order by, so rows of one timestamp cannot be told apart.`,
-        { fix: `Name columns of a unique key as source.poll.tables.${name}.key.`, details: { table: name } },
-      );
-    }
+    assertOrdered(table.id, options, ordered);
     return {
       schema: number(schemaOf(table, types)),
       options,
@@ -357,13 +333,8 @@ class MysqlPolling implements PollDialect {
     return checkPollLoad(table, {
       rows,
       zoneless: local && timeZone === null,
-      sequential: async (us) => {
-        const low = table.options.mode === 'incrementing' ? null : ({ kind: 'time', us, nowUs: us } as const);
-        const select = scanSelect(
-          table,
-          { kind: 'cursor', low, after: null, versions: null, limit: 1_000 },
-          timeZone,
-        );
+      sequential: async (scan) => {
+        const select = scanSelect(table, scan, timeZone);
         const plan = await this.#asking('Asking for the plan', signal, (query) =>
           query(`EXPLAIN FORMAT=JSON ${select}`),
         );

@@ -1,9 +1,9 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { PollTableOptions } from '../poll-dialect.ts';
-import { columnIndex } from '../polled-column.ts';
+import { assertOrdered, columnIndex } from '../polled-column.ts';
+import { choosePolled, type PolledNames } from '../polled-names.ts';
 import type { CapturedTable } from '../reader.ts';
-import { answerUnmatched, type TablePatterns } from '../table-patterns.ts';
 import { BUILT_IN_OWNERS, describeTable, isOrdinaryName, TABLES } from './catalogue.ts';
 import { isOrderable, TIME_TYPES } from './polling-places.ts';
 import type { OraclePolledTable } from './polling-sql.ts';
@@ -18,13 +18,7 @@ const VIEWS = `SELECT OWNER, VIEW_NAME FROM ALL_VIEWS WHERE OWNER NOT IN (${BUIL
 /** Its times are whole seconds: what was altered just now may be altered again within the same one. */
 const OBJECT = `SELECT TO_CHAR(OBJECT_ID), TO_CHAR(LAST_DDL_TIME,'YYYY-MM-DD HH24:MI:SS'), CASE WHEN LAST_DDL_TIME > SYSDATE - 5/86400 THEN 'Y' ELSE 'N' END FROM ALL_OBJECTS WHERE OWNER = :o AND OBJECT_NAME = :t AND OBJECT_TYPE IN ('TABLE','VIEW')`;
 
-export interface PolledNames {
-  readonly patterns: TablePatterns;
-  /** `source.tables` and the names in `source.poll.tables`: views are polled only where they are named. */
-  readonly named: ReadonlySet<string>;
-  readonly optionsOf: (id: TableId) => PollTableOptions;
-  /** Queries of the settings. */
-  readonly queries: readonly TableId[];
+export interface OraclePolledNames extends PolledNames {
   readonly place: string;
 }
 
@@ -37,10 +31,9 @@ export interface PolledObject {
 /** What the settings ask to poll. Throws `settings.no-table-matches`, as `Reader.tables` does. */
 export async function listPolled(
   session: OracleSession,
-  { patterns, named, queries, place }: PolledNames,
+  names: OraclePolledNames,
   onUnmatched?: (message: string) => void,
 ): Promise<readonly PolledObject[]> {
-  const asked = new Set(queries.map(tableName));
   const tables = (await session.query(TABLES)).flatMap(
     ([schema, table, iot, nested, temporary, rows]): readonly PolledObject[] => {
       const id = { schema: String(schema), table: String(table) };
@@ -55,36 +48,22 @@ export async function listPolled(
     kind: 'view',
     estimatedRows: null,
   }));
-  const all = [...tables, ...views];
-  const found = all.filter(
-    ({ id, kind }) =>
-      patterns.matches(id) && !asked.has(tableName(id)) && (kind === 'table' || named.has(tableName(id))),
+  return choosePolled(
+    {
+      all: [...tables, ...views],
+      isView: ({ kind }) => kind !== 'table',
+      ofQuery: (id) => ({ id, kind: 'query', estimatedRows: null }),
+    },
+    names,
+    {
+      where: `in ${names.place}`,
+      advice: (visible) => ({
+        fix: 'Names are as Oracle has them, mostly in capitals; the user has to have SELECT on the table.',
+        details: { visible },
+      }),
+      onUnmatched,
+    },
   );
-  const polled = [
-    ...found,
-    ...queries.map((id): PolledObject => ({ id, kind: 'query', estimatedRows: null })),
-  ];
-  const unmatched = patterns.unmatched([...all.map(({ id }) => id), ...queries]);
-  const none = unmatched.length > 0 || polled.length === 0;
-  const visible = all
-    .slice(0, 20)
-    .map(({ id }) => tableName(id))
-    .join(', ');
-  answerUnmatched(
-    none
-      ? new HeadwaterError(
-          'settings.no-table-matches',
-          `source.tables${unmatched.length > 0 ? `: ${unmatched.join(', ')}` : ''} matches no table in ${place}.`,
-          {
-            fix: 'Names are as Oracle has them, mostly in capitals; the user has to have SELECT on the table.',
-            details: { visible },
-          },
-        )
-      : null,
-    polled.length,
-    onUnmatched,
-  );
-  return polled;
 }
 
 export function capturedOf({ id, estimatedRows }: PolledObject, key: readonly string[]): CapturedTable {
@@ -160,13 +139,7 @@ export function polledTable(
   const orderable = (indexes: readonly number[]): readonly number[] =>
     indexes.every((index) => isOrderable(typeOf(index))) ? indexes : [];
   const ordered = orderable(order);
-  if (options.mode !== 'bulk' && ordered.length === 0) {
-    throw new HeadwaterError(
-      'settings.column-missing',
-      `${name} has no key that rows can be put in order by, so rows of one timestamp cannot be told apart.`,
-      { fix: `Name columns of a unique key as source.poll.tables.${name}.key.`, details: { table: name } },
-    );
-  }
+  assertOrdered(id, options, ordered);
   return {
     schema,
     options,

@@ -24,7 +24,7 @@ import {
   definitionMark,
   describePolled,
   listPolled,
-  type PolledNames,
+  type OraclePolledNames,
   type PolledObject,
   polledTable,
 } from './polling-tables.ts';
@@ -41,7 +41,7 @@ const AT = { connector: 'polling' } as const;
 
 export interface OraclePollOptions {
   readonly connect: ConnectOracle;
-  readonly names: PolledNames;
+  readonly names: OraclePolledNames;
   /** The pluggable database of the tables, where the URL names another container. */
   readonly pdb: string | null;
   /** The user of source.url. */

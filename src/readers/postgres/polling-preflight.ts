@@ -5,7 +5,7 @@ import { checkPollLoad } from '../poll-load.ts';
 import type { Finding } from '../reader.ts';
 import { mapPgError } from './errors.ts';
 import { type PgPolledTable, scanSelect } from './polling-sql.ts';
-import { grantOf, listPolled, type PolledNames } from './polling-tables.ts';
+import { grantOf, listPolled, type PgPolledNames } from './polling-tables.ts';
 import { connectPg, type TextRows } from './wire/connection.ts';
 import { describeHosts, type PgConnectOptions } from './wire/connect-options.ts';
 import { quoteIdent, quoteTable } from './wire/quoting.ts';
@@ -17,7 +17,7 @@ interface Polled extends AsyncDisposable {
 /** Everything that can be known before polling; changes nothing. Describes rather than throws. */
 export async function pollPreflight(
   options: { readonly connect: PgConnectOptions; readonly timeZone: string | null },
-  { names, tables }: { readonly names: PolledNames; readonly tables: Polled },
+  { names, tables }: { readonly names: PgPolledNames; readonly tables: Polled },
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
@@ -92,14 +92,8 @@ async function checkPlan(
   return checkPollLoad(table, {
     rows,
     zoneless: local && timeZone === null,
-    sequential: async (us) => {
-      const low = table.options.mode === 'incrementing' ? null : ({ kind: 'time', us, nowUs: us } as const);
-      const select = scanSelect(
-        table,
-        { kind: 'cursor', low, after: null, versions: null, limit: 1_000 },
-        { timeZone },
-        null,
-      );
+    sequential: async (scan) => {
+      const select = scanSelect(table, scan, { timeZone }, null);
       const [plan] = await query(`EXPLAIN (FORMAT JSON, COSTS OFF) ${select}`);
       return /"Node Type": "(?:Seq Scan|Sort)"/.test(plan?.[0] ?? '');
     },

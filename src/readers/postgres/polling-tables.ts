@@ -2,8 +2,8 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { PollTableOptions } from '../poll-dialect.ts';
 import { columnIndex } from '../polled-column.ts';
+import { choosePolled, type PolledNames } from '../polled-names.ts';
 import type { CapturedTable } from '../reader.ts';
-import { answerUnmatched, type TablePatterns } from '../table-patterns.ts';
 import { describeTables, type PgTable } from './catalogue.ts';
 import { isWide } from './pgoutput/relation-state.ts';
 import type { PgPolledTable } from './polling-sql.ts';
@@ -36,23 +36,17 @@ export interface PolledRelation {
   readonly key: readonly string[] | null;
 }
 
-export interface PolledNames {
-  readonly patterns: TablePatterns;
-  /** `source.tables` and the names in `source.poll.tables`: views are polled only where they are named. */
-  readonly named: ReadonlySet<string>;
-  readonly optionsOf: (id: TableId) => PollTableOptions;
-  /** Queries of the settings. */
-  readonly queries: readonly TableId[];
+export interface PgPolledNames extends PolledNames {
   readonly place: string;
 }
 
 /** What the settings ask to poll. Throws `settings.no-table-matches`, as `Reader.tables` does. */
 export async function listPolled(
   query: Query,
-  { patterns, named, queries, optionsOf, place }: PolledNames,
+  names: PgPolledNames,
   onUnmatched?: (message: string) => void,
 ): Promise<readonly PolledRelation[]> {
-  const asked = new Set(queries.map(tableName));
+  const { optionsOf, place } = names;
   const all = (await query(RELATIONS)).map(([schema, table, kind, rows, readable, key]): PolledRelation => ({
     id: { schema: schema ?? '', table: table ?? '' },
     kind: kind ?? '',
@@ -60,41 +54,22 @@ export async function listPolled(
     readable: readable === 't',
     key: key == null ? null : (JSON.parse(key) as string[]),
   }));
-  const found = all.filter(
-    ({ id, kind }) =>
-      patterns.matches(id) &&
-      !asked.has(tableName(id)) &&
-      (kind === 'r' || kind === 'p' || named.has(tableName(id))),
+  const relations = choosePolled(
+    {
+      all,
+      isView: ({ kind }) => kind !== 'r' && kind !== 'p',
+      ofQuery: (id) => ({ id, kind: 'q', estimatedRows: null, readable: true, key: null }),
+    },
+    names,
+    {
+      where: `in ${place}`,
+      advice: (visible) => ({
+        fix: `Check schema and spelling. The role sees ${visible === '' ? 'no table' : visible}.`,
+      }),
+      onUnmatched,
+    },
   );
-  const ofQueries = queries.map((id): PolledRelation => ({
-    id,
-    kind: 'q',
-    estimatedRows: null,
-    readable: true,
-    key: optionsOf(id).key,
-  }));
-  const relations = [...found, ...ofQueries].map((relation) => ({
-    ...relation,
-    key: optionsOf(relation.id).key ?? relation.key,
-  }));
-  const unmatched = patterns.unmatched([...all.map(({ id }) => id), ...queries]);
-  const none = unmatched.length > 0 || relations.length === 0;
-  const visible = all
-    .slice(0, 20)
-    .map(({ id }) => tableName(id))
-    .join(', ');
-  answerUnmatched(
-    none
-      ? new HeadwaterError(
-          'settings.no-table-matches',
-          `source.tables${unmatched.length > 0 ? `: ${unmatched.join(', ')}` : ''} matches no table in ${place}.`,
-          { fix: `Check schema and spelling. The role sees ${visible === '' ? 'no table' : visible}.` },
-        )
-      : null,
-    relations.length,
-    onUnmatched,
-  );
-  return relations;
+  return relations.map((relation) => ({ ...relation, key: optionsOf(relation.id).key ?? relation.key }));
 }
 
 export function capturedOf({ id, key, estimatedRows }: PolledRelation): CapturedTable {

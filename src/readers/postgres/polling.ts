@@ -23,7 +23,7 @@ import {
   describePolled,
   fingerprints,
   listPolled,
-  type PolledNames,
+  type PgPolledNames,
   polledTable,
 } from './polling-tables.ts';
 import { CHANGED_STATES, isState, tableError } from './snapshot-errors.ts';
@@ -42,7 +42,7 @@ const BLOCK_BYTES = 256 * 1024;
 
 export interface PgPollOptions {
   readonly connect: PgConnectOptions;
-  readonly names: Omit<PolledNames, 'place'>;
+  readonly names: Omit<PgPolledNames, 'place'>;
   /** Of columns without one; null: not known. */
   readonly timeZone: string | null;
   /** Gives a schema its version number. */
@@ -275,7 +275,7 @@ class PgPolling implements PollDialect {
     return known;
   }
 
-  #names(): PolledNames {
+  #names(): PgPolledNames {
     const { names, connect } = this.#options;
     return { ...names, place: `database ${connect.database} on ${describeHosts(connect)}` };
   }
