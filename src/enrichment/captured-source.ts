@@ -256,3 +256,12 @@ function readField(field: Field, raw: Value, note: (problem: Problem) => void): 
   note('value-not-representable');
   return null;
 }
+
+/** For errors about tables that the source does not let us read. */
+export function unreadable(table: string, cause: unknown): HeadwaterError {
+  return new HeadwaterError(
+    'enrich.table-unreadable',
+    `The table ${table}, which enrich.sql joins with, cannot be read.`,
+    { details: { table }, cause },
+  );
+}

@@ -1,6 +1,7 @@
 import { type TableSchema, tableName } from '../model/table.ts';
 import type { DeclaredEnrichment } from './declared.ts';
-import { compileProgram, type Program, type ProgramContext } from './program.ts';
+import { compileProgram } from './compile-program.ts';
+import type { Program, ProgramContext } from './program.ts';
 import type { ReplicaJournal } from './replica.ts';
 import { MemoryTables } from './state/memory-tables.ts';
 

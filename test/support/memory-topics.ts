@@ -5,7 +5,8 @@ import type { Fetched, TopicReader, TopicRecord } from '../../src/emitter/topic-
 import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { NOTHING_INFERRED } from '../../src/enrichment/inferred-columns.ts';
 import { ProcessingLog } from '../../src/enrichment/processing-log.ts';
-import { compileProgram, type Program } from '../../src/enrichment/program.ts';
+import { compileProgram } from '../../src/enrichment/compile-program.ts';
+import type { Program } from '../../src/enrichment/program.ts';
 import { nothingKept } from '../../src/enrichment/check-statements.ts';
 import { Timeline } from '../../src/enrichment/timeline.ts';
 import { type TopicAccess, TopicQueries } from '../../src/enrichment/topic-queries.ts';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { nothingKept } from '../../src/enrichment/check-statements.ts';
 import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { NOTHING_INFERRED } from '../../src/enrichment/inferred-columns.ts';
-import { compileProgram } from '../../src/enrichment/program.ts';
+import { compileProgram } from '../../src/enrichment/compile-program.ts';
 import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { column, EnrichmentRig, type LogTransaction, table } from '../support/enrichment-rig.ts';

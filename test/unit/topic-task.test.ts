@@ -4,7 +4,7 @@ import type { Fetched, TopicReader } from '../../src/emitter/topic-reader.ts';
 import { nothingKept } from '../../src/enrichment/check-statements.ts';
 import { declareEnrichment } from '../../src/enrichment/declared.ts';
 import { ProcessingLog } from '../../src/enrichment/processing-log.ts';
-import { compileProgram } from '../../src/enrichment/program.ts';
+import { compileProgram } from '../../src/enrichment/compile-program.ts';
 import { Query } from '../../src/enrichment/query.ts';
 import { QueryProblems } from '../../src/enrichment/query-problems.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
