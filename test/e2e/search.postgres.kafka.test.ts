@@ -3,10 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { Kafka, logLevel } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { startElasticsearch } from '../support/elasticsearch.ts';
 import { startKafka, testDatabase } from '../support/servers.ts';
+import { TopicClient } from '../support/topic-client.ts';
 import { Headwater, workspace } from './headwater.ts';
 
 const EXAMPLE = resolve(import.meta.dirname, '../../docs/examples/search');
@@ -23,11 +23,8 @@ test('the example of the docs', async () => {
     CREATE TABLE customers (id int PRIMARY KEY, first_name text, last_name text, email text, club_status text);
     INSERT INTO customers VALUES (1, 'Rica', 'Blaisdell', 'rblaisdell0@rambler.ru', 'bronze'),
       (2, 'Ruthie', 'Brockherst', 'rbrockherst1@ow.ly', 'platinum');`);
-  const client = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING });
-  const admin = client.admin();
-  await admin.connect();
-  await admin.createTopics({ topics: [{ topic: 'ratings', numPartitions: 1 }] });
-  await admin.disconnect();
+  await using client = await TopicClient.connect(kafka.brokers);
+  await client.createTopics(['ratings']);
 
   const example = await readFile(join(EXAMPLE, 'shop.yaml'), 'utf8');
   await files.write('ratings.sql', await readFile(join(EXAMPLE, 'ratings.sql'), 'utf8'));
@@ -37,12 +34,10 @@ test('the example of the docs', async () => {
   );
   await using daemon = new Headwater(['run', file], { SHOP_URL: database.url, KAFKA: kafka.brokers });
   await daemon.until(({ caughtUp }) => caughtUp);
-  const producer = client.producer({ idempotent: true });
-  await producer.connect();
   const rate = (
     ratings: readonly (readonly [user: number, stars: number, second: number])[],
   ): Promise<unknown> =>
-    producer.send({
+    client.producer.send({
       topic: 'ratings',
       messages: ratings.map(([user_id, stars, second]) => ({
         value: JSON.stringify({
@@ -100,7 +95,6 @@ test('the example of the docs', async () => {
     }
   } finally {
     for (const indexer of indexers) await indexer.stop();
-    await producer.disconnect();
   }
   expect((await daemon.stop()).exit).toBe(0);
 });

@@ -1,14 +1,11 @@
 /** Two instances that share the partitions of a stream; one is killed, and the other goes on with its state. */
-import { Kafka, logLevel, type Producer } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tailKafka } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
 import { type TestDatabase, testDatabase, type TestKafka, testKafka } from '../support/servers.ts';
+import { TopicClient } from '../support/topic-client.ts';
 import { Headwater, pipelineFile, type Workspace, workspace } from './headwater.ts';
 
 const PARTITIONS = 4;
 const CUSTOMERS = 40;
-/** ms within which records are there, on a slow machine too. */
-const PATIENCE = 100_000;
 const CLUBS = ['gold', 'silver', 'bronze'];
 /** ms; the broker's retention goes by the times of records, and deletes old ones. */
 const START = Date.now() - 3_600_000;
@@ -16,28 +13,20 @@ const START = Date.now() - 3_600_000;
 let files: Workspace;
 let kafka: TestKafka;
 let database: TestDatabase;
-let producer: Producer;
+let client: TopicClient;
 
 beforeAll(async () => {
   files = await workspace();
   kafka = await testKafka();
   database = await testDatabase();
   await database.query('CREATE TABLE anything (id int PRIMARY KEY)');
-  producer = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).producer();
-  await producer.connect();
+  client = await TopicClient.connect(kafka.brokers);
 });
 afterAll(async () => {
-  await producer?.disconnect();
+  await client?.[Symbol.asyncDispose]();
   await database?.drop();
   await files?.[Symbol.asyncDispose]();
 });
-
-async function createTopics(topics: readonly string[]): Promise<void> {
-  const admin = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
-  await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: PARTITIONS })) });
-  await admin.disconnect();
-}
 
 interface Sent {
   readonly key: string;
@@ -50,7 +39,7 @@ async function send(topic: string, records: readonly Sent[]): Promise<void> {
     value: value === null ? null : JSON.stringify(value),
     timestamp: String(START + i),
   }));
-  await producer.send({ topic, messages });
+  await client.producer.send({ topic, messages });
 }
 
 const customerOf = (id: number): string => `c${id % CUSTOMERS}`;
@@ -67,18 +56,10 @@ function held({ log }: Headwater): ReadonlySet<string> {
 /** Reads committed records until those that were looked for are there. */
 async function readUntil(
   topic: string,
-  enough: (records: readonly { readonly key: string; readonly value: string }[]) => boolean,
+  enough: (records: { readonly length: number }) => boolean,
 ): Promise<readonly { readonly key: string; readonly value: string }[]> {
-  const stop = new AbortController();
-  const patience = AbortSignal.timeout(PATIENCE);
-  const seen: { readonly key: string; readonly value: string }[] = [];
-  const options = { brokers: [kafka.brokers], topics: [topic], fromBeginning: true };
-  for await (const { key, value } of tailKafka(options, AbortSignal.any([stop.signal, patience]))) {
-    seen.push({ key: Buffer.from(key ?? []).toString(), value: Buffer.from(value ?? []).toString() });
-    if (enough(seen)) stop.abort();
-  }
-  if (!stop.signal.aborted) throw new Error(`${topic} has ${seen.length} records, and more were waited for`);
-  return seen;
+  const records = await client.read(topic, enough);
+  return records.map(({ key, value }) => ({ key: key?.toString() ?? '', value: value?.toString() ?? '' }));
 }
 
 const counts = (seen: readonly { readonly key: string; readonly value: string }[]): Map<string, number> =>
@@ -88,7 +69,7 @@ describe('queries that instances share', () => {
   it('go on in the other with the state of the one that was killed, exactly once', async () => {
     const name = `${kafka.prefix}-shared`;
     const [ratings, customers] = [`${name}.ratings`, `${name}.customers`];
-    await createTopics([ratings, customers]);
+    await client.createTopics([ratings, customers], PARTITIONS);
     await send(
       customers,
       Array.from({ length: CUSTOMERS }, (_, id) => ({ key: customerOf(id), value: { club: clubOf(id) } })),

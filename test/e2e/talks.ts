@@ -4,10 +4,9 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { Kafka, logLevel, type Producer } from 'kafkajs';
 import { expect } from 'vitest';
-import { tailKafka } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
 import { type KafkaServer, startKafka } from '../support/servers.ts';
+import { TopicClient } from '../support/topic-client.ts';
 import { Headwater, pipelineFile, type Workspace, workspace } from './headwater.ts';
 
 const TOKEN = 't0ken-of-the-talks';
@@ -39,7 +38,7 @@ const ROBIN = `SELECT LOCATION_CHANGES, UNIQUE_LOCATIONS FROM PERSON_MOVEMENTS W
 export class Talks implements AsyncDisposable {
   readonly #files: Workspace;
   readonly #kafka: KafkaServer;
-  readonly #producer: Producer;
+  readonly #topics: TopicClient;
   #daemon: Headwater;
   readonly #file: string;
   #base = '';
@@ -47,12 +46,12 @@ export class Talks implements AsyncDisposable {
   private constructor(parts: {
     readonly files: Workspace;
     readonly kafka: KafkaServer;
-    readonly producer: Producer;
+    readonly topics: TopicClient;
     readonly file: string;
   }) {
     this.#files = parts.files;
     this.#kafka = parts.kafka;
-    this.#producer = parts.producer;
+    this.#topics = parts.topics;
     this.#file = parts.file;
     this.#daemon = new Headwater(['run', this.#file]);
   }
@@ -60,11 +59,7 @@ export class Talks implements AsyncDisposable {
   static async start(database: TalkDatabase): Promise<Talks> {
     const files = await workspace();
     const kafka = await startKafka();
-    // What it sends again, since a new topic has no leader yet, is there once.
-    const producer = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).producer({
-      idempotent: true,
-    });
-    await producer.connect();
+    const topics = await TopicClient.connect(kafka.brokers);
     const text = pipelineFile({
       name: 'talk',
       url: database.url,
@@ -77,7 +72,7 @@ export class Talks implements AsyncDisposable {
       'talk.yaml',
       text.replace(/^http: .*$/m, `http: { listen: "127.0.0.1:0", sql: "127.0.0.1:0", token: ${TOKEN} }`),
     );
-    const talks = new Talks({ files, kafka, producer, file });
+    const talks = new Talks({ files, kafka, topics, file });
     await talks.#up();
     return talks;
   }
@@ -163,25 +158,20 @@ export class Talks implements AsyncDisposable {
   }
 
   async send(topic: string, values: readonly object[]): Promise<void> {
-    await this.#producer.send({ topic, messages: values.map((value) => ({ value: JSON.stringify(value) })) });
+    await this.#topics.producer.send({
+      topic,
+      messages: values.map((value) => ({ value: JSON.stringify(value) })),
+    });
   }
 
   async topic(topic: string, numPartitions = 1): Promise<void> {
-    const admin = new Kafka({ brokers: [this.#kafka.brokers], logLevel: logLevel.NOTHING }).admin();
-    await admin.connect();
-    await admin.createTopics({ topics: [{ topic, numPartitions }] });
-    await admin.disconnect();
+    await this.#topics.createTopics([topic], numPartitions);
   }
 
   /** The values of the first committed records of a topic. */
   async read(topic: string, count: number): Promise<readonly Record<string, unknown>[]> {
-    const seen: Record<string, unknown>[] = [];
-    const options = { brokers: [this.#kafka.brokers], topics: [topic], fromBeginning: true };
-    for await (const { value } of tailKafka(options, AbortSignal.timeout(PATIENCE_MS))) {
-      seen.push(JSON.parse(Buffer.from(value ?? []).toString()) as Record<string, unknown>);
-      if (seen.length === count) return seen;
-    }
-    throw new Error(`waited for ${count} records of ${topic}, and there are ${JSON.stringify(seen)}`);
+    const records = await this.#topics.first(topic, count);
+    return records.map(({ value }) => JSON.parse(value?.toString() ?? '') as Record<string, unknown>);
   }
 
   async until(condition: () => Promise<boolean>, what: string): Promise<void> {
@@ -218,7 +208,7 @@ export class Talks implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#daemon[Symbol.asyncDispose]();
-    await this.#producer.disconnect();
+    await this.#topics[Symbol.asyncDispose]();
     await this.#kafka[Symbol.asyncDispose]();
     await this.#files[Symbol.asyncDispose]();
   }

@@ -1,8 +1,6 @@
 /** Statements over topics in Avro, with a real registry: what other producers wrote, and what other readers see. */
 import avsc from 'avsc';
-import { Kafka, logLevel, type Producer } from 'kafkajs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { tailKafka } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
 import {
   type TestDatabase,
   testDatabase,
@@ -11,6 +9,7 @@ import {
   type TestRegistry,
   testRegistry,
 } from '../support/servers.ts';
+import { TopicClient } from '../support/topic-client.ts';
 import { type Plain, registeredReader } from '../support/registered-records.ts';
 import { headwater, pipelineFile, runToEnd, type Workspace, workspace } from './headwater.ts';
 
@@ -18,17 +17,16 @@ let files: Workspace;
 let kafka: TestKafka;
 let registry: TestRegistry;
 let database: TestDatabase;
-let producer: Producer;
+let topics: TopicClient;
 
 beforeAll(async () => {
   files = await workspace();
   kafka = await testKafka();
   registry = await testRegistry();
-  producer = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).producer();
-  await producer.connect();
+  topics = await TopicClient.connect(kafka.brokers);
 });
 afterAll(async () => {
-  await producer?.disconnect();
+  await topics?.[Symbol.asyncDispose]();
   await files?.[Symbol.asyncDispose]();
 });
 beforeEach(async () => {
@@ -39,37 +37,13 @@ beforeEach(async () => {
 });
 afterEach(() => database.drop());
 
-interface Raw {
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-const PATIENCE_MS = 90_000;
-
-/** The first committed records of a topic. */
-async function tail(topic: string, count: number): Promise<readonly Raw[]> {
-  const stop = new AbortController();
-  const patience = AbortSignal.timeout(PATIENCE_MS);
-  const seen: Raw[] = [];
-  const options = { brokers: [kafka.brokers], topics: [topic], fromBeginning: true };
-  const bytesOf = (bytes: Uint8Array | null): Buffer | null => (bytes === null ? null : Buffer.from(bytes));
-  for await (const { key, value, headers } of tailKafka(options, AbortSignal.any([stop.signal, patience]))) {
-    const named = headers.map(([name, text]) => [name, Buffer.from(text ?? []).toString()] as const);
-    seen.push({ key: bytesOf(key), value: bytesOf(value), headers: Object.fromEntries(named) });
-    if (seen.length === count) stop.abort();
-  }
-  if (seen.length < count) throw new Error(`${topic} has ${seen.length} records, and not ${count}`);
-  return seen;
-}
-
-/** The same, read with the schemas in the registry. */
+/** The first committed records of a topic, read with the schemas in the registry. */
 async function read(topic: string, count: number): Promise<readonly { key: unknown; value: unknown }[]> {
   const readBytes = registeredReader(registry);
   const decode = async (bytes: Buffer | null): Promise<Plain | null> =>
     bytes === null ? null : plain(await readBytes(bytes));
   const records: { key: unknown; value: unknown }[] = [];
-  for (const { key, value } of await tail(topic, count))
+  for (const { key, value } of await topics.first(topic, count))
     records.push({ key: await decode(key), value: await decode(value) });
   return records;
 }
@@ -77,13 +51,6 @@ async function read(topic: string, count: number): Promise<readonly { key: unkno
 /** Without the classes of who read it. */
 function plain(value: Plain): Plain {
   return JSON.parse(JSON.stringify(value)) as Plain;
-}
-
-async function createTopic(topic: string): Promise<void> {
-  const admin = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
-  await admin.disconnect();
 }
 
 async function register(subject: string, schema: unknown): Promise<number> {
@@ -149,7 +116,7 @@ describe.each(['avro', 'protobuf', 'json-schema'] as const)('beside tables in %s
   it('topics in Avro of several schemas are joined, and results are as ksqlDB registers them', async () => {
     const name = `${kafka.prefix}_${format.replace('-', '_')}`;
     const topic = `${name}.ratings`;
-    await createTopic(topic);
+    await topics.createTopics([topic]);
     const subject = `${topic}-value`;
     const first = await register(subject, rating(1));
     const sql = `
@@ -165,7 +132,7 @@ describe.each(['avro', 'protobuf', 'json-schema'] as const)('beside tables in %s
     const path = await pipeline(name, format, sql);
     const send = async (version: 1 | 2, id: number, value: object): Promise<void> => {
       const bytes = encoded(id, rating(version), value);
-      await producer.send({ topic, messages: [{ value: bytes, timestamp: String(AT) }] });
+      await topics.producer.send({ topic, messages: [{ value: bytes, timestamp: String(AT) }] });
     };
     await send(1, first, { rating_id: 2 ** 40, user_id: 1, stars: 5, rating_time: AT, tags: ['a', 'b'] });
     expect(await headwater(['doctor', path])).toMatchObject({ exit: 0 });
@@ -173,7 +140,7 @@ describe.each(['avro', 'protobuf', 'json-schema'] as const)('beside tables in %s
     // A later schema, with another type and one field more, and what is no Avro of the registry.
     const second = await register(`${name}-other`, rating(2));
     await send(2, second, { rating_id: 3, user_id: 9, route: null, stars: 1, rating_time: AT + 1, tags: [] });
-    await producer.send({
+    await topics.producer.send({
       topic,
       messages: [{ value: 'no Avro' }, { value: Buffer.from('000fffffff00', 'hex') }],
     });
@@ -240,7 +207,7 @@ describe('a process that is killed', () => {
   it('has put aside each record that it could not use, once', async () => {
     const name = `${kafka.prefix}_killed`;
     const topic = `${name}.ratings`;
-    await createTopic(topic);
+    await topics.createTopics([topic]);
     const id = await register(`${topic}-value`, rating(1));
     const rows = 1_200;
     const isBad = (i: number): boolean => i % 5 === 2;
@@ -271,7 +238,7 @@ describe('a process that is killed', () => {
     let kills = 0;
     for (const [i, failpoint] of runs.entries()) {
       const part = rows / runs.length;
-      await producer.send({
+      await topics.producer.send({
         topic,
         messages: messages.slice(Math.floor(i * part), Math.floor((i + 1) * part)),
       });
@@ -285,12 +252,12 @@ describe('a process that is killed', () => {
     const indexes = Array.from({ length: rows }, (_, i) => i);
     const used = indexes.filter((i) => !isBad(i));
     const aside = indexes.filter((i) => isBad(i) || isZero(i));
-    const results = await tail(`${name}.j`, used.length);
+    const results = await topics.first(`${name}.j`, used.length);
     const club = (i: number): string | null => (i % 3 === 0 ? 'gold' : null);
     expect(results.map(({ value }) => JSON.parse(String(value)) as unknown)).toEqual(
       used.map((i) => ({ RATING_ID: i, SHARE: isZero(i) ? null : 10, CLUB: club(i) })),
     );
-    const letters = await tail(`${name}.j-dlq`, aside.length);
+    const letters = await topics.first(`${name}.j-dlq`, aside.length);
     expect(letters.map(({ headers }) => headers['__headwater.problem'])).toEqual(
       aside.map((i) => (isBad(i) ? 'record-unreadable' : 'division-by-zero')),
     );
@@ -310,8 +277,8 @@ describe("ON_ERROR = 'STOP'", () => {
   it('ends the process at a record that cannot be read', async () => {
     const name = `${kafka.prefix}_stop`;
     const topic = `${name}.in`;
-    await createTopic(topic);
-    await producer.send({ topic, messages: [{ value: '1' }, { value: 'x' }, { value: '3' }] });
+    await topics.createTopics([topic]);
+    await topics.producer.send({ topic, messages: [{ value: '1' }, { value: 'x' }, { value: '3' }] });
     const path = await pipeline(
       name,
       'json',

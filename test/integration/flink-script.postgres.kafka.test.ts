@@ -1,5 +1,5 @@
 /** What `sql export --to flink` prints, run by Flink over the same topics, gives what the built-in stage gives. */
-import { Kafka, logLevel, type Producer } from 'kafkajs';
+import type { Producer } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tailKafka } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
@@ -7,6 +7,7 @@ import { Headwater, headwater, pipelineFile, workspace } from '../e2e/headwater.
 import { exampleStatements, INPUTS, RESULTS, SHOP, TABLES } from '../support/flink-examples.ts';
 import { startFlink } from '../support/flink.ts';
 import { testDatabase, testKafka } from '../support/servers.ts';
+import { TopicClient } from '../support/topic-client.ts';
 
 /** When the ratings of the first part were made: long before any customer changed. */
 const THEN = 1_560_000_000_000;
@@ -26,15 +27,13 @@ test('Flink gives the results of the built-in stage', async () => {
   const { brokers, prefix } = await testKafka();
   await using work = await workspace();
   await database.query(SHOP);
-  const kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING });
-  const admin = kafka.admin();
-  await admin.connect();
+  await using client = await TopicClient.connect(brokers);
+  const { producer } = client;
   const topics = [
     ...INPUTS.map((name) => `${prefix}.in.${name}`),
     ...Object.keys(RESULTS).flatMap((name) => [`${prefix}.out.${name}`, `${prefix}.flink.${name}`]),
   ];
-  await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: 1 })) });
-  await admin.disconnect();
+  await client.createTopics(topics);
   const settings = (sql: string): string =>
     pipelineFile({
       name: prefix,
@@ -57,8 +56,6 @@ test('Flink gives the results of the built-in stage', async () => {
     for await (const { topic, key, value } of tailKafka(options, reading.signal))
       records.push({ topic, key, value: value === null ? null : Buffer.from(value).toString('utf8') });
   })();
-  const producer = kafka.producer();
-  await producer.connect();
   const ours = (name: string): readonly Read[] =>
     records.filter(({ topic }) => topic === `${prefix}.out.${name}`);
   {
@@ -81,7 +78,6 @@ test('Flink gives the results of the built-in stage', async () => {
     await until('the last order', () => ours('ORDERS_ENRICHED').length === 2);
     expect((await daemon.stop()).exit).toBe(0);
   }
-  await producer.disconnect();
 
   const exported = await headwater(['sql', 'export', file, '--to', 'flink']);
   if (exported.exit !== 0) throw new Error(exported.stderr);

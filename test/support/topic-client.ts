@@ -1,0 +1,73 @@
+import { Kafka, logLevel, type Producer } from 'kafkajs';
+import { tailKafka } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
+
+export interface CommittedRecord {
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly timestamp: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Within which records are there, on a slow machine too; a test's own time-out would not say what it waited for. */
+const PATIENCE_MS = 200_000;
+
+/** Another producer and consumer of the topics that statements read and write. */
+export class TopicClient implements AsyncDisposable {
+  readonly producer: Producer;
+  readonly #brokers: string;
+  readonly #kafka: Kafka;
+
+  private constructor(brokers: string) {
+    this.#brokers = brokers;
+    this.#kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING });
+    // What it sends again, since a new topic has no leader yet, is there once.
+    this.producer = this.#kafka.producer({ idempotent: true });
+  }
+
+  static async connect(brokers: string): Promise<TopicClient> {
+    const client = new TopicClient(brokers);
+    await client.producer.connect();
+    return client;
+  }
+
+  async createTopics(topics: readonly string[], numPartitions = 1): Promise<void> {
+    const admin = this.#kafka.admin();
+    await admin.connect();
+    await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions })) });
+    await admin.disconnect();
+  }
+
+  /** A topic's committed records from its beginning, until there are enough. */
+  async read(
+    topic: string,
+    enough: (records: readonly CommittedRecord[]) => boolean,
+  ): Promise<readonly CommittedRecord[]> {
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(PATIENCE_MS)]);
+    const records: CommittedRecord[] = [];
+    const options = { brokers: [this.#brokers], topics: [topic], fromBeginning: true };
+    const bytesOf = (bytes: Uint8Array | null): Buffer | null => (bytes === null ? null : Buffer.from(bytes));
+    for await (const { key, value, timestamp, headers } of tailKafka(options, signal)) {
+      const named = headers.map(([name, text]) => [name, Buffer.from(text ?? []).toString()] as const);
+      records.push({
+        key: bytesOf(key),
+        value: bytesOf(value),
+        timestamp,
+        headers: Object.fromEntries(named),
+      });
+      if (enough(records)) stop.abort();
+    }
+    if (stop.signal.aborted) return records;
+    const values = records.map(({ value }) => value?.toString() ?? null);
+    throw new Error(`${topic} has ${records.length} records, and more were waited for: ${values.join(' ')}`);
+  }
+
+  /** The first so many. */
+  async first(topic: string, count: number): Promise<readonly CommittedRecord[]> {
+    return this.read(topic, ({ length }) => length === count);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.producer.disconnect();
+  }
+}
