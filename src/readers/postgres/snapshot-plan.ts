@@ -153,7 +153,7 @@ export function fromItem(table: PgTable): string {
 }
 
 /** As a subquery: the relations that hold the table's rows. */
-export function leaves({ oid, relkind }: PgTable): string {
+function leaves({ oid, relkind }: PgTable): string {
   return relkind === 'p'
     ? `SELECT relid FROM pg_catalog.pg_partition_tree(${oid}) WHERE isleaf`
     : `SELECT ${oid}::pg_catalog.oid`;

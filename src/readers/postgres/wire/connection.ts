@@ -460,7 +460,7 @@ function parseDataRow(body: Buffer): (string | null)[] {
 }
 
 /** '15.4 (Debian 15.4-1)' → 150004, '18beta1' → 180000. */
-export function versionNumber(text: string): number {
+function versionNumber(text: string): number {
   const match = /^(\d+)(?:\.(\d+))?/.exec(text);
   if (match === null) return 0;
   return Number(match[1]) * 10_000 + Number(match[2] ?? 0);
