@@ -6,7 +6,8 @@ import { tableForm } from '../../schema/table-form.ts';
 import { columnDefaultJson } from './default-json.ts';
 import type { Header, TableEncoderOptions } from './encoder.ts';
 import { absentJson, unavailableJson } from './placeholders.ts';
-import { type RowNotes, valueWriter, type WriteValue } from './value-json.ts';
+import { type RowNotes, valueWriter } from './value-json.ts';
+import type { WriteValue } from './write-value.ts';
 
 export interface JsonOptions {
   readonly profile: Profile;

@@ -11,7 +11,7 @@ import {
   isoTimestampNanos,
   timetzToUtc,
 } from './iso-time.ts';
-import type { TypeContext, WriteValue } from './value-json.ts';
+import type { TypeContext, WriteValue } from './write-value.ts';
 
 type TemporalType = Extract<
   ColumnType,
