@@ -61,6 +61,11 @@ export function tableForm(options: TableFormOptions): TableForm {
   };
 }
 
+/** Of an envelope: its source block. */
+export function sourceIn(envelope: ConnectSchema): ConnectSchema {
+  return envelope.fields!.find(({ field }) => field === 'source')!.schema;
+}
+
 function envelopeSchema(topic: string, row: ConnectSchema, source: ConnectSchema): ConnectSchema {
   return struct({ name: `${topic}.Envelope`, version: 2 }, [
     ['before', row],
