@@ -58,6 +58,7 @@ export async function replay(
         continuous: true,
         types: { zeroDates: 'null', unsignedOverflow: 'quarantine' },
         describe: () => Promise.resolve(null),
+        untilVisible: () => Promise.resolve(),
         lowerCase: false,
         log: SILENT,
       }),

@@ -19,6 +19,7 @@ import type { MysqlReaderOptions } from './settings.ts';
 import { takeSnapshot, type TakenSnapshot } from './snapshot-lock.ts';
 import { createMysqlSnapshotSource } from './snapshot-source.ts';
 import type { MysqlSource } from './source-info.ts';
+import { untilVisible } from './until-visible.ts';
 import { BinlogStream, HEARTBEAT_SECONDS } from './stream.ts';
 import { Tables } from './tables.ts';
 import { describeHosts } from './wire/connect-options.ts';
@@ -227,6 +228,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
         continuous: this.#continuous,
         types: options.types,
         describe: async (id) => (await this.#describe([id], signal))[0] ?? null,
+        untilVisible: async (id) => untilVisible(await this.#sessions.queries(signal), server.info, id),
         lowerCase: server.lowerCase,
         log: this.#log,
       }),
