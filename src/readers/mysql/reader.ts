@@ -12,7 +12,7 @@ import { FATAL_READING_BINLOG, mapMysqlError, mapping } from './errors.ts';
 import { describeLogServer, logEnd } from './log-end.ts';
 import { type AskedServer, findGap, logRetentionMs, refuseReset, serverIdTaken } from './log-gap.ts';
 import { judgeGap, openLog } from './open-log.ts';
-import { midElsewhere, MYSQL_POSITIONS, type MysqlPosition } from './position.ts';
+import { midElsewhere, MYSQL_POSITIONS, type MysqlPosition, startOfReading } from './position.ts';
 import { preflight } from './preflight.ts';
 import { SchemaHistory } from './schema-history.ts';
 import type { MysqlReaderOptions } from './settings.ts';
@@ -203,9 +203,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
       server: server.info,
       serverId: options.serverId,
       name: options.name,
-      gtids: start.gtids,
-      file: start.file,
-      pos: start.pos,
+      ...startOfReading(start),
       heartbeatSeconds: HEARTBEAT_SECONDS,
       uuid: randomUUID(),
     };
@@ -239,7 +237,10 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
 
   /** Into which events a transaction was cut is the server's affair: another one counts its changes. */
   #startPosition(from: MysqlPosition, server: AskedServer): MysqlPosition {
-    const usable = server.gtids ? from : { ...from, gtids: null };
+    const { prepared } = from;
+    const usable = server.gtids
+      ? from
+      : { ...from, gtids: null, prepared: prepared === null ? null : { ...prepared, gtids: null } };
     if (this.#sameServer || usable.mid === null) return usable;
     const mid = midElsewhere(usable.mid, (id) => this.#patterns.matches(id));
     if (mid === null) {
