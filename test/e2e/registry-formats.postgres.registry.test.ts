@@ -26,7 +26,8 @@ describe.each(['avro', 'protobuf', 'json-schema'] as const)('%s', (format) => {
         emit: [`format: ${format}`, `registry: { url: ${registry.url} }`],
       }),
     );
-    expect(await headwater(['doctor', file])).toMatchObject({ exit: 0 });
+    const doctor = await headwater(['doctor', file]);
+    expect(doctor.exit, doctor.stdout).toBe(0);
     expect(await runToEnd(file)).toMatchObject({ exit: 0 });
     await database.query(`
       UPDATE orders SET note = 'changed' WHERE id = 2;
