@@ -1,10 +1,10 @@
-import { NOTHING_INFERRED } from '../../src/enrichment/inferred-columns.ts';
+import { NOTHING_INFERRED } from '../../src/enrichment/plan/inferred-columns.ts';
 import { describe, expect, it } from 'vitest';
-import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { MemoryTables } from '../../src/enrichment/state/memory-tables.ts';
-import { compileProgram } from '../../src/enrichment/compile-program.ts';
-import type { Program } from '../../src/enrichment/program.ts';
-import { explainQuery } from '../../src/enrichment/explain.ts';
+import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
+import type { Program } from '../../src/enrichment/plan/program.ts';
+import { explainQuery } from '../../src/enrichment/plan/explain.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { column, table } from '../support/enrichment-rig.ts';
 

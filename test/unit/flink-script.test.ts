@@ -1,10 +1,10 @@
 /** Scripts of Flink SQL, without Flink: what is in them, what is named instead, and what is quoted how. */
 import { describe, expect, it } from 'vitest';
-import { checkStatements } from '../../src/enrichment/check-statements.ts';
-import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { checkStatements } from '../../src/enrichment/plan/check-statements.ts';
+import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { type FlinkScript, flinkScript } from '../../src/enrichment/flink/flink-script.ts';
 import type { FlinkTopics } from '../../src/enrichment/flink/flink-sources.ts';
-import type { ShownColumns } from '../../src/enrichment/captured-columns.ts';
+import type { ShownColumns } from '../../src/enrichment/sources/captured-columns.ts';
 import { exampleStatements, RESULTS } from '../support/flink-examples.ts';
 import { column, table } from '../support/enrichment-rig.ts';
 

@@ -1,9 +1,9 @@
 /** Queries as views of Flink. */
-import type { GroupPlan, WindowPlan } from '../group-plan.ts';
-import type { JoinPlan } from '../join-plan.ts';
-import type { OutputColumn } from '../projection.ts';
-import type { QueryPlan, TableQueryPlan } from '../program.ts';
-import type { SelectScope } from '../select-scope.ts';
+import type { GroupPlan, WindowPlan } from '../plan/group-plan.ts';
+import type { JoinPlan } from '../plan/join-plan.ts';
+import type { OutputColumn } from '../plan/projection.ts';
+import type { QueryPlan, TableQueryPlan } from '../plan/program.ts';
+import type { SelectScope } from '../plan/select-scope.ts';
 import type { Expr } from '../sql/ast.ts';
 import { printExpression } from '../sql/print-expression.ts';
 import { FlinkExpressions } from './flink-expression.ts';

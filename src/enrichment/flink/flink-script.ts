@@ -1,6 +1,6 @@
 /** The statements of a pipeline as a script of Flink SQL 2.2. */
-import type { StreamSource, TableSource } from '../catalog.ts';
-import type { Program, QueryPlan, TableQueryPlan } from '../program.ts';
+import type { StreamSource, TableSource } from '../sources/catalog.ts';
+import type { Program, QueryPlan, TableQueryPlan } from '../plan/program.ts';
 import { durationMs } from '../sql/parse-select.ts';
 import { type FlinkView, streamView, tableView } from './flink-queries.ts';
 import { flinkSink } from './flink-sinks.ts';

@@ -1,9 +1,9 @@
 /** What statements read, as tables and views of Flink: topics of captured tables, and topics of others. */
 import type { TableId, TableSchema } from '../../model/table.ts';
 import type { Profile } from '../../schema/column-schema.ts';
-import type { CapturedSource, SqlColumn } from '../captured-source.ts';
-import type { ShownColumns } from '../captured-columns.ts';
-import type { TopicSource } from '../topic-source.ts';
+import type { CapturedSource, SqlColumn } from '../sources/captured-source.ts';
+import type { ShownColumns } from '../sources/captured-columns.ts';
+import type { TopicSource } from '../sources/topic-source.ts';
 import { millisOfPattern } from './flink-expression.ts';
 import { flinkName, flinkString, flinkType, interval, losesDigits, millisOf, NoEqual } from './flink-text.ts';
 import { type WireColumn, wireColumn } from './wire-columns.ts';

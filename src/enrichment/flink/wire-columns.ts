@@ -2,7 +2,7 @@
 import type { ColumnType } from '../../model/table.ts';
 import { type Profile, typeSchema } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
-import { columnType } from '../captured-columns.ts';
+import { columnType } from '../sources/captured-columns.ts';
 import type { SqlType } from '../sql/sql-type.ts';
 import { flinkType, floorDivided, millisOfIso, NoEqual } from './flink-text.ts';
 
