@@ -23,7 +23,8 @@ describe.each(['avro', 'protobuf', 'json-schema'] as const)('%s', (format) => {
       tables: ['public.orders'],
       format,
     });
-    expect(await headwater(['doctor', file])).toMatchObject({ exit: 0 });
+    const doctor = await headwater(['doctor', file]);
+    expect(doctor.exit, doctor.stdout).toBe(0);
     expect(await runToEnd(file)).toMatchObject({ exit: 0 });
     await database.query(`
       UPDATE orders SET note = 'changed' WHERE id = 2;

@@ -25,7 +25,7 @@ import type { RowSession } from './wire/row-session.ts';
 
 const MAX_ATTEMPTS = 10;
 /** Positions in the log mean nothing here. */
-const NOWHERE = { gtids: null, file: '', pos: 0, mid: null } as const;
+const NOWHERE = { gtids: null, file: '', pos: 0, mid: null, prepared: null } as const;
 
 export interface PollSnapshotOptions {
   readonly connect: (signal: AbortSignal) => Promise<RowSession>;

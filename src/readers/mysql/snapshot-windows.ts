@@ -196,7 +196,13 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
     await begin(session, signal);
     const place = await beginBehind(session, await endOfLog(query, session), signal);
     if (place !== null) {
-      const shown = { file: place.file, pos: place.pos, gtids: place.gtids ?? executed, mid: null };
+      const shown = {
+        file: place.file,
+        pos: place.pos,
+        gtids: place.gtids ?? executed,
+        mid: null,
+        prepared: null,
+      };
       const high = { ...shown, gtids: null };
       return { session, mark: { high, sees: (tx) => containsTx(shown, tx) }, end };
     }

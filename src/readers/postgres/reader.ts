@@ -129,9 +129,6 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
         names: publicationNames(this.#options),
         patterns: this.#patterns,
         serverVersion,
-      }).catch((error: unknown) => {
-        if (error instanceof PgError && error.sqlstate === '55P03') return null; // locked: the next time
-        throw error;
       });
       if (outdated === null) return;
       if (outdated.dropped !== null) throw publicationDropped(outdated.dropped);
