@@ -31,6 +31,7 @@ export const TRANSACTION_BLOCK: ConnectSchema = struct({ name: 'event.block', ve
   ['data_collection_order', INT64],
 ]);
 
+/** Names are not adjusted to any format yet. */
 export function tableForm(options: TableFormOptions): TableForm {
   const { table, key, fields, topic, profile, defaults } = options;
   const columns = table.columns.map((column, i): readonly [string, ConnectSchema] => {

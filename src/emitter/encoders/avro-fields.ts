@@ -15,6 +15,7 @@ import type { RowField } from './row-fields.ts';
 export const FIRST = 0;
 export const SECOND = 2;
 
+/** How a column is written into a row or key, compiled for its type. */
 export function columnField({ index, column, schema, json }: RowField, profile: Profile): BinaryField {
   const rare = jsonWriter(schema, column.name);
   const other: WriteValue = (value, out) => rare(parseExact(json(value)), out);

@@ -15,6 +15,7 @@ import type { RowForm } from './row-fields.ts';
 const keys = new BinaryWriter(1024);
 const values = new BinaryWriter(16 * 1024);
 
+/** What `key`, `value` and `row` return lies in a buffer of the process and is good until the next call. */
 export class AvroTableEncoder implements TableEncoder {
   readonly #form: RowForm;
   readonly #prefixes: RecordPrefixes;

@@ -44,6 +44,7 @@ export interface JsonForm {
   readonly notes: RowNotes;
 }
 
+/** What the JSON encoders of one table version have in common. */
 export function jsonForm(
   { table, key, fields: shown, topic, source }: TableEncoderOptions,
   json: JsonOptions,

@@ -19,12 +19,14 @@ const FIXED64 = 1;
 export const LENGTH = 2;
 const FIXED32 = 5;
 
+/** A field's number and wire type, which stand before it. */
 export function tag(number: number, wire: number, out: BinaryWriter): void {
   const value = number * 8 + wire;
   if (value < 128) out.byte(value);
   else out.varint(value);
 }
 
+/** How a column is written into a row or key as the field with this number, compiled for its type. */
 export function columnField(
   { index, column, schema, json }: RowField,
   number: number,

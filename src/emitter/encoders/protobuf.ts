@@ -25,6 +25,7 @@ const TS_MS = 6;
 const TS_US = 7;
 const TS_NS = 8;
 
+/** What `key`, `value` and `row` return lies in a buffer of the process and is good until the next call. */
 export class ProtobufTableEncoder implements TableEncoder {
   readonly #form: RowForm;
   readonly #prefixes: RecordPrefixes;

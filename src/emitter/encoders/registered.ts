@@ -37,6 +37,7 @@ export interface RegisteredOptions {
   readonly registrar: SchemaIds;
 }
 
+/** Encoders come when the registry has given their ids: `table` and `struct` throw `schema.…` and `registry.…`. */
 export function registeredEncoding(options: RegisteredOptions): Encoding {
   switch (options.format) {
     case 'avro':

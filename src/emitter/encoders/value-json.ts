@@ -38,6 +38,7 @@ export interface WriterContext {
   readonly notes: RowNotes;
 }
 
+/** For one column of one table version; called for every cell of it. */
 export function valueWriter(column: Column, context: WriterContext): WriteValue {
   const { notes, required, unavailable } = context;
   const name = column.name;
