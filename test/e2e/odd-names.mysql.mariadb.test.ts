@@ -23,7 +23,7 @@ const quoted = (name: string): string => `\`${name.replaceAll('`', '``')}\``;
 function shortly(records: readonly Delivered[], topic: string): readonly string[] {
   return records.map((record) => {
     const { value } = record;
-    if (record.topic === topic) return String((value as unknown as { ddl: string }).ddl);
+    if (record.topic === topic) return (value as unknown as { ddl: string }).ddl;
     return value === null ? '-' : `${value.op} ${JSON.stringify(value.after ?? value.before)}`;
   });
 }
