@@ -38,6 +38,8 @@ export interface RowEventOptions {
   /** Rebuild rows that LogMiner has no names for. */
   readonly hybrid: boolean;
   readonly onUnreadable: 'fail' | 'dead-letter';
+  /** Of the transaction, for messages. */
+  readonly xid: string;
   readonly warnings: Warnings;
 }
 
@@ -80,10 +82,11 @@ export function rowEvent(item: RedoItem, model: TableModel, options: RowEventOpt
 export function unreadable(
   item: RedoItem,
   model: TableModel,
-  { onUnreadable }: Pick<RowEventOptions, 'onUnreadable'>,
-  error: HeadwaterError,
+  { onUnreadable, xid }: Pick<RowEventOptions, 'onUnreadable' | 'xid'>,
+  cause: HeadwaterError,
 ): RowEvent {
-  if (onUnreadable === 'fail') throw at(item, model, error);
+  const error = at(item, model, { xid, cause });
+  if (onUnreadable === 'fail') throw error;
   const op = item.code === INSERT ? 'c' : item.code === DELETE ? 'd' : 'u';
   const nothing = (): Value[] => model.schema.columns.map((): Value => ABSENT);
   return {
@@ -95,7 +98,7 @@ export function unreadable(
     after: op === 'd' ? null : nothing(),
     lobs: null,
     set: NOTHING,
-    unreadable: at(item, model, error),
+    unreadable: error,
   };
 }
 
@@ -119,13 +122,17 @@ function refuse(item: RedoItem, model: TableModel, options: RowEventOptions, wha
 }
 
 /** Where in the log it was. */
-function at(item: RedoItem, model: TableModel, error: HeadwaterError): HeadwaterError {
+function at(
+  item: RedoItem,
+  model: TableModel,
+  { xid, cause: error }: { readonly xid: string; readonly cause: HeadwaterError },
+): HeadwaterError {
   const { scn, rsId, ssn } = item;
   return new HeadwaterError(
     error.code,
-    `${error.message.replace(/\.$/, '')}, at SCN ${scn} (RS_ID ${rsId}, SSN ${ssn}).`,
+    `${error.message.replace(/\.$/, '')}, at SCN ${scn} (transaction ${xid}, RS_ID ${rsId}, SSN ${ssn}).`,
     {
-      details: { ...error.details, table: tableName(model.schema.id), scn: String(scn), rsId, ssn },
+      details: { ...error.details, table: tableName(model.schema.id), scn: String(scn), xid, rsId, ssn },
       fix: error.fix,
       cause: error,
     },
