@@ -99,7 +99,7 @@ function fill(
   }
 }
 
-export function unreadable(model: TableModel, place: number, error: UnreadableValue): HeadwaterError {
+function unreadable(model: TableModel, place: number, error: UnreadableValue): HeadwaterError {
   const { id, columns } = model.schema;
   const { name, nativeType } = columns[place]!;
   return new HeadwaterError(
