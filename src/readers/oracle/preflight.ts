@@ -387,7 +387,7 @@ async function checkTables(
       );
       continue;
     }
-    const limitation = limitationOf(table, database.allColumnLogging);
+    const limitation = limitationOf(table, database);
     if (limitation !== null) {
       const { message, fix, fatal } = limitation;
       findings.push(

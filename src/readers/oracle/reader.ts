@@ -63,7 +63,6 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   readonly #sessions = new Set<OracleSession>();
   readonly #uses = new Map<SessionUse, Promise<OracleSession>>();
   #disposed = false;
-  #allColumns = false;
   #tables: readonly SourceTable[] = [];
   #history: TableHistory | null = null;
   #decode: DecodeText = textDecoder('AL32UTF8');
@@ -91,7 +90,6 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   ): Promise<readonly CapturedTable[]> {
     return mapping('Listing the tables', async () => {
       const database = await readDatabase(await this.#session('utility', signal));
-      this.#allColumns = database.allColumnLogging;
       const { tables: found, unmatched } = await capturedTables(
         await this.#session('catalogue', signal),
         this.#patterns,
@@ -99,7 +97,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
       );
       answerUnmatched(unmatched, found.length, onUnmatched);
       this.#tables = found.filter(({ obstacle }) => obstacle === null);
-      return this.#tables.map((table) => describeCaptured(table, this.#allColumns));
+      return this.#tables.map((table) => describeCaptured(table, database));
     });
   }
 

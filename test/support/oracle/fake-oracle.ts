@@ -122,6 +122,7 @@ export class FakeOracle {
   role = 'PRIMARY';
   openMode = 'READ WRITE';
   minimalLogging = 'YES';
+  keyLogging = 'NO';
   allColumnLogging = 'NO';
   currentScn = 0n;
   clock = '+00:00';

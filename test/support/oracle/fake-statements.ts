@@ -40,7 +40,7 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
-    /^SELECT NAME, TO_CHAR\(DBID\), CDB, LOG_MODE, DATABASE_ROLE, OPEN_MODE, TO_CHAR\(RESETLOGS_CHANGE#\), TO_CHAR\(RESETLOGS_TIME,'YYYY-MM-DD HH24:MI:SS'\), SUPPLEMENTAL_LOG_DATA_MIN, SUPPLEMENTAL_LOG_DATA_ALL, TO_CHAR\(CURRENT_SCN\) FROM V\$DATABASE$/,
+    /^SELECT NAME, TO_CHAR\(DBID\), CDB, LOG_MODE, DATABASE_ROLE, OPEN_MODE, TO_CHAR\(RESETLOGS_CHANGE#\), TO_CHAR\(RESETLOGS_TIME,'YYYY-MM-DD HH24:MI:SS'\), SUPPLEMENTAL_LOG_DATA_MIN, SUPPLEMENTAL_LOG_DATA_PK, SUPPLEMENTAL_LOG_DATA_ALL, TO_CHAR\(CURRENT_SCN\) FROM V\$DATABASE$/,
     function () {
       const s = this.server;
       return [
@@ -54,6 +54,7 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
           s.resetlogs,
           '2024-01-01 00:00:00',
           s.minimalLogging,
+          s.keyLogging,
           s.allColumnLogging,
           text(s.currentScn),
         ],

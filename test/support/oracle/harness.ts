@@ -278,7 +278,7 @@ export interface TableScript {
   readonly allColumns?: boolean;
 }
 
-function fakeTable(
+export function fakeTable(
   name: string,
   { columns, pk, allColumns = true }: TableScript,
   objectId: number,

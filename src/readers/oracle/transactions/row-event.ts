@@ -5,6 +5,7 @@ import { DELETE, INSERT, UNSUPPORTED, UPDATE } from '../mining/redo-row.ts';
 import { UNSUPPORTED as UNSUPPORTED_TYPE, type RedoStatement } from '../redo/literal.ts';
 import { parseRedo } from '../redo/parse-redo.ts';
 import { rowImages, type UnknownColumn } from '../redo/row-images.ts';
+import { quoteTable } from '../quoting.ts';
 import { placeOf, type TableModel } from '../table-model.ts';
 import type { Warnings } from '../warnings.ts';
 import type { LobValue } from './lob-value.ts';
@@ -65,8 +66,9 @@ export function rowEvent(item: RedoItem, model: TableModel, options: RowEventOpt
     if (statement.relaxed) warnings.count('relaxed-scan', { scn: item.scn, table });
     if (hasUnsupported(statement)) warnings.count('unsupported-type', { scn: item.scn, table });
     const op = statement.op === 'insert' ? 'c' : statement.op === 'update' ? 'u' : 'd';
-    if (codeOf(op) !== code) return refuse(item, model, options, 'has a statement of another kind');
+    if (codeOf(op) !== code) throw refusal(model, 'has a statement of another kind');
     const images = rowImages(statement, model, options.lobs ? 'empty' : 'unknown');
+    if (lacksKey(images.before, model)) throw keyNotLogged(model);
     const set =
       op === 'u' && options.lobs
         ? statement.names.map((name) => placeOf(model, name) ?? -1).filter((place) => place >= 0)
@@ -113,12 +115,27 @@ export function unknownColumn({ column }: UnknownColumn): HeadwaterError {
   );
 }
 
-function refuse(item: RedoItem, model: TableModel, options: RowEventOptions, what: string): RowEvent {
-  const error = new HeadwaterError(
+/** Whether the old row is there without its key: whose change it is cannot be told. */
+export function lacksKey(before: readonly Value[] | null, { schema }: TableModel): boolean {
+  return before !== null && schema.key.some((place) => before[place] === ABSENT);
+}
+
+export function keyNotLogged({ schema }: TableModel): HeadwaterError {
+  return new HeadwaterError(
     'source.redo-unreadable',
-    `A change of ${tableName(model.schema.id)} ${what}.`,
+    `A change of ${tableName(schema.id)} is in the redo log without the key of its row.`,
+    {
+      fix: `ALTER TABLE ${quoteTable(schema.id)} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS; then take a new snapshot of the table.`,
+    },
   );
-  return unreadable(item, model, options, error);
+}
+
+function refuse(item: RedoItem, model: TableModel, options: RowEventOptions, what: string): RowEvent {
+  return unreadable(item, model, options, refusal(model, what));
+}
+
+function refusal({ schema }: TableModel, what: string): HeadwaterError {
+  return new HeadwaterError('source.redo-unreadable', `A change of ${tableName(schema.id)} ${what}.`);
 }
 
 /** Where in the log it was. */
