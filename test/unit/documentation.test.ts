@@ -138,3 +138,11 @@ test('links within the documentation lead somewhere', () => {
   }
   expect(links).toBeGreaterThan(50);
 });
+
+test('tests that the documentation names are there', () => {
+  const named = CURRENT.flatMap(([page, text]) =>
+    [...text.matchAll(/`(test\/[\w/.-]+\.ts)`/g)].map(([, path]) => [page, path!] as const),
+  );
+  expect(named.length).toBeGreaterThan(10);
+  for (const [page, path] of named) expect(existsSync(join(ROOT, path)), `${page}: ${path}`).toBe(true);
+});
