@@ -2,7 +2,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName } from '../../model/table.ts';
 import type { CapturedTable } from '../reader.ts';
 import type { TablePatterns } from '../table-patterns.ts';
-import type { TextRows } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { quoteTable } from './wire/quoting.ts';
 
 /** A table that can be captured, with what decides which publication it belongs to. */

@@ -25,7 +25,8 @@ import {
   type SystemInfo,
   timelineEnd,
 } from './slot.ts';
-import type { PgConnection, TextRows } from './wire/connection.ts';
+import type { PgConnection } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { describeHosts } from './wire/connect-options.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 

@@ -2,7 +2,7 @@ import { tableName } from '../../model/table.ts';
 import { listTables } from './captured-tables.ts';
 import { inspectPublication, lockedTables, planPublications } from './publication.ts';
 import type { TablePatterns } from '../table-patterns.ts';
-import type { TextRows } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 
 export interface OutdatedPublications {

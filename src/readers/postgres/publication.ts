@@ -1,7 +1,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { TableId } from '../../model/table.ts';
 import type { SourceTable } from './captured-tables.ts';
-import type { TextRows } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { PgError } from './wire/pg-error.ts';
 import { quoteIdent, quoteLiteral, quoteTable } from './wire/quoting.ts';
 
