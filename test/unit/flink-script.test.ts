@@ -335,6 +335,29 @@ it('reads Avro with the registry, and JSON with its schema', () => {
   expect(json).toContain('`payload`.`after`.`id`');
 });
 
+describe('a table over a topic', () => {
+  const rated = `CREATE STREAM x AS SELECT r.id, o.owner FROM ratings r LEFT JOIN owners o ON r.id = o.id;`;
+  const owners = (column: string, more = ''): string =>
+    `CREATE TABLE owners (id INT PRIMARY KEY, ${column}) WITH (KAFKA_TOPIC = 'owners', VALUE_FORMAT = 'JSON'${more}); ${rated}`;
+
+  it('has its versions by the times of its records', () => {
+    const { text, missing, differences } = script(owners('owner VARCHAR'));
+    expect(missing).toEqual([]);
+    expect(text).toContain("'connector' = 'upsert-kafka',\n  'topic' = 'owners'");
+    expect(text).toContain('`ID` INT NOT NULL,\n  `OWNER` STRING,\n  `owner` STRING,\n  `__SINCE`');
+    expect(text).toContain('LEFT JOIN `OWNERS__versions` FOR SYSTEM_TIME AS OF `R`.`__TIME`');
+    expect(differences).toContainEqual(expect.stringContaining('OWNERS: an event of before a row’s record'));
+  });
+
+  it.each([
+    ['owner VARCHAR', ", KEY_FORMAT = 'JSON'", 'the key of its records is JSON'],
+    ['owner VARCHAR, at BIGINT', ", TIMESTAMP = 'AT'", 'TIMESTAMP names a column'],
+    ['owner VARCHAR', ', WRAP_SINGLE_VALUE = FALSE', 'WRAP_SINGLE_VALUE'],
+  ])('with %s%s has no equal', (column, more, reason) => {
+    expect(script(owners(column, more)).missing).toEqual([expect.stringContaining(reason)]);
+  });
+});
+
 it('writes results as DELIMITED and KAFKA say', () => {
   const delimited = script(
     "CREATE STREAM x WITH (VALUE_FORMAT = 'DELIMITED', VALUE_DELIMITER = ';') AS SELECT id, stars FROM ratings;",

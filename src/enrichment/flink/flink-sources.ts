@@ -42,10 +42,8 @@ export function kafkaTopic({ brokers }: FlinkTopics, connector: string, topic: s
   ];
 }
 
-const READ: Options = [
-  ['properties.isolation.level', 'read_committed'],
-  ['scan.startup.mode', 'earliest-offset'],
-];
+const COMMITTED = ['properties.isolation.level', 'read_committed'] as const;
+const READ: Options = [COMMITTED, ['scan.startup.mode', 'earliest-offset']];
 
 /** Where the rows of a first snapshot come from, as `source.snapshot` says; those read again later are changes. */
 const FIRST_SNAPSHOT = ['true', 'first', 'first_in_data_collection', 'last_in_data_collection', 'last'];
@@ -117,13 +115,14 @@ export function capturedTable(
   const rows = columns.map(
     ({ name, spelling, wire }) => `${wire.read(flinkName(spelling))} AS ${flinkName(name)}`,
   );
+  return [`CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`, ...rowViews(name, rows)];
+}
+
+/** Over the table of a topic with rows: as they are, and with the times since when they are so. */
+function rowViews(name: string, rows: readonly string[]): readonly string[] {
   const view = (viewName: string, columns: readonly string[]): string =>
-    `CREATE VIEW ${flinkName(viewName)} AS\nSELECT ${columns.join(', ')}\nFROM ${table}`;
-  return [
-    `CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`,
-    view(name, rows),
-    view(versionsOf(name), [...rows, flinkName(SINCE)]),
-  ];
+    `CREATE VIEW ${flinkName(viewName)} AS\nSELECT ${columns.join(', ')}\nFROM ${flinkName(`${name}__topic`)}`;
+  return [view(name, rows), view(versionsOf(name), [...rows, flinkName(SINCE)])];
 }
 
 export function versionsOf(name: string): string {
@@ -216,27 +215,12 @@ export function topicStream(
   if (values.length === 0) throw new NoEqual('Flink needs a column of the value');
   if (valueFormat === 'JSON' && !topic.wrapSingleValue && values.length === 1)
     throw new NoEqual('Flink reads JSON objects, and WRAP_SINGLE_VALUE = FALSE is a bare value');
-  if (columns.some(({ type }) => losesDigits(type)))
-    differs('DECIMAL without a size, or with more than 38 digits, is DECIMAL(38, 18) or DECIMAL(38, s)');
+  noteFormats(topic, differs);
   const fields = [
     ...keys.flatMap((column) => spellings(column, keyFormat)),
     ...values.flatMap((column) => spellings(column, valueFormat)),
   ];
-  if (valueFormat === 'JSON') {
-    differs('fields are found in upper and in lower case, and in no other spelling');
-    differs('a field that is not of its column’s type is NULL; Headwater leaves the record out');
-  }
-  if ([keyFormat, valueFormat].includes('DELIMITED'))
-    differs('DELIMITED makes no difference of an empty text and NULL');
-  const read = (column: SqlColumn): string => {
-    const own = spellings(column, column.key ? keyFormat : valueFormat).map((field) => flinkName(field.name));
-    const [first, second] = own;
-    if (second === undefined) return first ?? '';
-    const { type } = column;
-    return type.kind === 'STRUCT'
-      ? `COALESCE(${first}, CAST(${second} AS ${flinkType(type)}))`
-      : `COALESCE(${first}, ${second})`;
-  };
+  const read = (column: SqlColumn): string => readField(column, topic);
   const timed = timestamp === null ? null : columns[timestamp.index];
   const { time, ms } = timeOf(
     timed == null ? null : { text: read(timed), pattern: timestamp?.pattern ?? null },
@@ -272,6 +256,78 @@ export function topicStream(
     `CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`,
     `CREATE VIEW ${flinkName(name)} AS\nSELECT ${shown.join(', ')}, ${ms} AS \`${MS}\`, \`${TIME}\`\nFROM ${table}${known}`,
   ];
+}
+
+/**
+ * The rows that a topic holds, the last record of a key being its row, and two views: as they are, and with their times.
+ * Throws NoEqual.
+ */
+export function topicTable(
+  name: string,
+  { topic, differs }: { readonly topic: TopicSource; readonly differs: (sentence: string) => void },
+  topics: FlinkTopics,
+): readonly string[] {
+  const { columns, keyFormat, valueFormat, timestamp } = topic;
+  const keys = columns.filter(({ key }) => key);
+  const values = columns.filter(({ key }) => !key);
+  if (keyFormat === 'JSON')
+    throw new NoEqual(
+      'the key of its records is JSON, whose fields may be spelt in upper or in lower case, and a PRIMARY KEY of Flink is one field',
+    );
+  if (values.length === 0) throw new NoEqual('Flink needs a column of the value');
+  if (valueFormat === 'JSON' && !topic.wrapSingleValue && values.length === 1)
+    throw new NoEqual('Flink reads JSON objects, and WRAP_SINGLE_VALUE = FALSE is a bare value');
+  if (timestamp !== null)
+    throw new NoEqual('TIMESTAMP names a column, which a record that deletes a row does not have');
+  noteFormats(topic, differs);
+  differs(
+    'an event of before a row’s record does not find the row, where Headwater’s first events see the topic as it was when it began',
+  );
+  const key = keys.map((column) => flinkName(column.name)).join(', ');
+  const lines = [
+    ...keys.map((column) => `${flinkName(column.name)} ${flinkType(column.type)} NOT NULL`),
+    ...values
+      .flatMap((column) => spellings(column, valueFormat))
+      .map((field) => `${flinkName(field.name)} ${field.type}`),
+    `\`${SINCE}\` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL`,
+    `WATERMARK FOR \`${SINCE}\` AS \`${SINCE}\``,
+    `PRIMARY KEY (${key}) NOT ENFORCED`,
+  ];
+  const table = flinkName(`${name}__topic`);
+  const options = withOptions([
+    ...kafkaTopic(topics, 'upsert-kafka', topic.topic),
+    COMMITTED,
+    ...partFormat('key', keyFormat, topic),
+    ...partFormat('value', valueFormat, topic),
+    ['value.fields-include', 'EXCEPT_KEY'],
+  ]);
+  const rows = columns.map((column) => `${readField(column, topic)} AS ${flinkName(column.name)}`);
+  return [`CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`, ...rowViews(name, rows)];
+}
+
+/** What is not quite the same with a topic's formats and types. */
+function noteFormats(
+  { columns, keyFormat, valueFormat }: TopicSource,
+  differs: (sentence: string) => void,
+): void {
+  if (columns.some(({ type }) => losesDigits(type)))
+    differs('DECIMAL without a size, or with more than 38 digits, is DECIMAL(38, 18) or DECIMAL(38, s)');
+  if (valueFormat === 'JSON') {
+    differs('fields are found in upper and in lower case, and in no other spelling');
+    differs('a field that is not of its column’s type is NULL; Headwater leaves the record out');
+  }
+  if ([keyFormat, valueFormat].includes('DELIMITED'))
+    differs('DELIMITED makes no difference of an empty text and NULL');
+}
+
+function readField(column: SqlColumn, { keyFormat, valueFormat }: TopicSource): string {
+  const own = spellings(column, column.key ? keyFormat : valueFormat).map((field) => flinkName(field.name));
+  const [first, second] = own;
+  if (second === undefined) return first ?? '';
+  const { type } = column;
+  return type.kind === 'STRUCT'
+    ? `COALESCE(${first}, CAST(${second} AS ${flinkType(type)}))`
+    : `COALESCE(${first}, ${second})`;
 }
 
 /** A record without a time is left out, but not before Flink has looked at its time. */
