@@ -81,9 +81,13 @@ test.each<readonly [string, (registry: string) => readonly string[]]>([
       await database.query(
         `UPDATE purchases SET quantity = 5 WHERE id = 1; DELETE FROM purchases WHERE id = 2;`,
       );
+      await database.query(`DELETE FROM customers WHERE id = 2;`);
       await until('the changes of purchases', () => ours('PURCHASE_CHANGES').length === 4);
+      await until('the deleted customer', () =>
+        ours('RICH').some(({ key, value }) => key?.at(-1) === 2 && value === null),
+      );
       await secondPart(producer, prefix);
-      await until('all ratings', () => ours('RATINGS_WITH_CUSTOMER_DATA').length === 8);
+      await until('all ratings', () => ours('RATINGS_WITH_CUSTOMER_DATA').length === 9);
       await until('the last order', () => ours('ORDERS_ENRICHED').length === 2);
       await until('the last reviews', () => ours('REVIEWS_OWNED').length === 5);
       await until('the enriched ones', () => ours('ENRICHED_REVIEWS').length === 4);
@@ -192,6 +196,7 @@ async function firstPart(producer: Producer, prefix: string): Promise<void> {
     await send(producer, `${prefix}.in.movements`, [{ location }], 'robin');
   await send(producer, `${prefix}.in.channels`, [{ owner: 'Mel', cost: 3 }], 'ios');
   await send(producer, `${prefix}.in.channels`, [{ OWNER: 'Ned', COST: null }], 'web');
+  await send(producer, `${prefix}.in.channels`, [{ owner: 'Pam', cost: 1 }], 'fax');
   await send(producer, `${prefix}.in.reviews`, [
     { review_id: 1, user_id: 1, stars: 1, review: 'late', channel: 'ios-test' },
     { review_id: 2, user_id: 8, stars: 1, review: 'cold', channel: 'ios' },
@@ -206,13 +211,14 @@ async function secondPart(producer: Producer, prefix: string): Promise<void> {
   await send(producer, `${prefix}.in.ratings`, [
     rating(20, 1, 1, { rating_time: now }),
     rating(21, 3, 2, { rating_time: now + 1 }),
-    rating(22, CLOCK, 3, { rating_time: now + 600_000 }),
+    rating(22, 2, 3, { rating_time: now + 2 }),
+    rating(23, CLOCK, 3, { rating_time: now + 600_000 }),
   ]);
   await send(producer, `${prefix}.in.channels`, [{ owner: 'Ola', cost: 4 }], 'ios');
-  await send(producer, `${prefix}.in.channels`, [null], 'web');
+  await send(producer, `${prefix}.in.channels`, [null], 'fax');
   await send(producer, `${prefix}.in.reviews`, [
     { review_id: 4, user_id: 1, stars: 5, review: 'early', channel: 'ios' },
-    { review_id: 5, user_id: 1, stars: 4, review: 'warm', channel: 'web' },
+    { review_id: 5, user_id: 1, stars: 4, review: 'warm', channel: 'fax' },
   ]);
   await send(producer, `${prefix}.in.orders`, [
     { ordertime: now, orderid: 69, itemid: 'Item_9', orderunits: 2 },

@@ -330,6 +330,15 @@ it('reads Avro with the registry, and JSON with its schema', () => {
   const avro = script(sql, { format: 'avro', registry: 'http://r' }).text;
   expect(avro).toContain("'value.format' = 'debezium-avro-confluent'");
   expect(avro).toContain("'value.avro-confluent.url' = 'http://r'");
+  // Its format for changes tells no times.
+  expect(avro).not.toContain('value.source.timestamp');
+  expect(avro).toContain('ROW_NUMBER() OVER (PARTITION BY `ID` ORDER BY `__SINCE` DESC)');
+  expect(avro).toContain("ON `O`.`CUSTOMER_ID` = `C`.`ID` AND `C`.`__OP` <> 'd'");
+  const made = `CREATE TABLE gold AS SELECT id, name FROM customers WHERE club = 'gold';
+    CREATE STREAM x AS SELECT o.id, g.name FROM orders o JOIN gold g ON o.customer_id = g.id;`;
+  expect(script(made, { format: 'avro', registry: 'http://r' }).missing).toEqual([
+    expect.stringMatching(/^CSAS_X_1 .*GOLD is made of a table whose changes are Avro/),
+  ]);
   const json = script(sql, { format: 'json-with-schema' }).text;
   expect(json).toContain("'value.debezium-json.schema-include' = 'true'");
   expect(json).toContain('`payload`.`after`.`id`');

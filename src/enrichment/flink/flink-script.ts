@@ -8,6 +8,7 @@ import {
   capturedStream,
   capturedTable,
   type FlinkTopics,
+  keepsDeleted,
   topicStream,
   topicTable,
   versionsOf,
@@ -149,6 +150,8 @@ class FlinkExporter {
       from: from.name,
       joined: ({ table }: { readonly table: TableSource }): string =>
         ofTables ? table.name : versionsOf(table.name),
+      keepsDeleted: ({ table }: { readonly table: TableSource }): boolean =>
+        keepsDeleted(table.captured, this.#options.topics),
       differs,
     };
     const view = ofTables
@@ -213,11 +216,16 @@ class FlinkExporter {
         throw new NoEqual(
           `${name} is made by a join or by GROUP BY, and Flink keeps no versions of such rows that a stream could be joined with`,
         );
+      if (this.#options.topics.format === 'avro')
+        throw new NoEqual(
+          `${name} is made of a table whose changes are Avro, where Flink knows no times of rows that a condition leaves out`,
+        );
       this.#source(query.from);
       this.#versions(query.from);
       const view = tableView(versionsOf(name), query, {
         from: versionsOf(query.from.name),
         joined: ({ table }) => versionsOf(table.name),
+        keepsDeleted: () => false,
         differs: () => undefined,
         versions: true,
       });

@@ -97,16 +97,19 @@ export function capturedTable(
 ): readonly string[] {
   const columns = wired(captured, topics);
   const keys = columns.filter(({ key }) => key).map(({ spelling }) => flinkName(spelling));
-  const first = FIRST_SNAPSHOT.map(flinkString).join(', ');
   const fields = columns.map(
     ({ spelling, wire, key }) => `${flinkName(spelling)} ${wire.type}${key ? ' NOT NULL' : ''}`,
   );
+  const timed = !keepsDeleted(captured, topics);
   const lines = [
     ...fields,
-    "`__committed` TIMESTAMP_LTZ(3) METADATA FROM 'value.source.timestamp' VIRTUAL",
-    "`__source` MAP<STRING, STRING> METADATA FROM 'value.source.properties' VIRTUAL",
-    `\`${SINCE}\` AS CASE WHEN \`__source\`['snapshot'] IN (${first}) THEN TO_TIMESTAMP_LTZ(0, 3) ELSE \`__committed\` END`,
-    `WATERMARK FOR \`${SINCE}\` AS \`${SINCE}\``,
+    ...(timed
+      ? [
+          "`__committed` TIMESTAMP_LTZ(3) METADATA FROM 'value.source.timestamp' VIRTUAL",
+          "`__source` MAP<STRING, STRING> METADATA FROM 'value.source.properties' VIRTUAL",
+          ...sinceLines("`__source`['snapshot']", '`__committed`'),
+        ]
+      : []),
     `PRIMARY KEY (${keys.join(', ')}) NOT ENFORCED`,
   ];
   const topic = topics.topicOf(captured.id);
@@ -115,14 +118,78 @@ export function capturedTable(
   const rows = columns.map(
     ({ name, spelling, wire }) => `${wire.read(flinkName(spelling))} AS ${flinkName(name)}`,
   );
-  return [`CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`, ...rowViews(name, rows)];
+  const definition = `CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`;
+  return timed
+    ? [definition, rowView(name, name, rows), rowView(versionsOf(name), name, [...rows, flinkName(SINCE)])]
+    : [definition, rowView(name, name, rows), ...changesAsVersions(name, { columns, topic }, topics)];
 }
 
-/** Over the table of a topic with rows: as they are, and with the times since when they are so. */
-function rowViews(name: string, rows: readonly string[]): readonly string[] {
-  const view = (viewName: string, columns: readonly string[]): string =>
-    `CREATE VIEW ${flinkName(viewName)} AS\nSELECT ${columns.join(', ')}\nFROM ${flinkName(`${name}__topic`)}`;
-  return [view(name, rows), view(versionsOf(name), [...rows, flinkName(SINCE)])];
+/**
+ * Whether the versions of a captured table hold those of deleted rows, with \`__OP\` \`d\`: Flink's format for changes in
+ * Avro tells no times of them, so that they are read as what they are, and the last one of a key is its version.
+ */
+export function keepsDeleted(captured: CapturedSource | null, { format }: FlinkTopics): boolean {
+  return captured !== null && format === 'avro';
+}
+
+function changesAsVersions(
+  name: string,
+  { columns, topic }: { readonly columns: readonly Wired[]; readonly topic: string },
+  topics: FlinkTopics,
+): readonly string[] {
+  const row = rowType(columns);
+  const lines = [
+    `\`before\` ${row}`,
+    `\`after\` ${row}`,
+    '`source` ROW<`ts_ms` BIGINT, `snapshot` STRING>',
+    '`op` STRING',
+    ...sinceLines('`source`.`snapshot`', 'TO_TIMESTAMP_LTZ(`source`.`ts_ms`, 3)'),
+  ];
+  const changes = flinkName(`${name}__changes`);
+  const options = withOptions([
+    ...kafkaTopic(topics, 'kafka', topic),
+    ...READ,
+    ['value.format', 'avro-confluent'],
+    ['value.avro-confluent.url', topics.registry ?? ''],
+  ]);
+  const of = (image: string, { spelling, wire }: Wired): string =>
+    wire.read(`${flinkName(image)}.${flinkName(spelling)}`);
+  const items = columns.map((column) => {
+    const after = of('after', column);
+    const value = column.key
+      ? `CASE WHEN \`op\` = 'd' THEN ${of('before', column)} ELSE ${after} END`
+      : after;
+    return `${value} AS ${flinkName(column.name)}`;
+  });
+  const names = columns.map((column) => flinkName(column.name));
+  const keys = columns.filter(({ key }) => key).map((column) => flinkName(column.name));
+  const shown = [...names, '`__OP`', flinkName(SINCE)].join(', ');
+  return [
+    `CREATE TABLE ${changes} (\n  ${lines.join(',\n  ')}\n) ${options}`,
+    `CREATE VIEW ${flinkName(versionsOf(name))} AS
+SELECT ${shown}
+FROM (SELECT ${shown}, ROW_NUMBER() OVER (PARTITION BY ${keys.join(', ')} ORDER BY \`${SINCE}\` DESC) AS \`__N\`
+FROM (SELECT ${items.join(', ')}, \`op\` AS \`__OP\`, \`${SINCE}\` FROM ${changes} WHERE \`op\` IN ('c', 'u', 'r', 'd')))
+WHERE \`__N\` = 1`,
+  ];
+}
+
+/** Since when a row is as it is: always, where the first snapshot found it so. */
+function sinceLines(snapshot: string, committed: string): readonly string[] {
+  const first = FIRST_SNAPSHOT.map(flinkString).join(', ');
+  return [
+    `\`${SINCE}\` AS CASE WHEN ${snapshot} IN (${first}) THEN TO_TIMESTAMP_LTZ(0, 3) ELSE ${committed} END`,
+    `WATERMARK FOR \`${SINCE}\` AS \`${SINCE}\``,
+  ];
+}
+
+/** Over the table of a topic of that name. */
+function rowView(view: string, name: string, columns: readonly string[]): string {
+  return `CREATE VIEW ${flinkName(view)} AS\nSELECT ${columns.join(', ')}\nFROM ${flinkName(`${name}__topic`)}`;
+}
+
+function rowType(columns: readonly Wired[]): string {
+  return `ROW<${columns.map(({ spelling, wire }) => `${flinkName(spelling)} ${wire.type}`).join(', ')}>`;
 }
 
 export function versionsOf(name: string): string {
@@ -137,7 +204,7 @@ export function capturedStream(
 ): readonly string[] {
   const columns = wired(captured, topics);
   const withSchema = topics.format === 'json-with-schema';
-  const row = `ROW<${columns.map(({ spelling, wire }) => `${flinkName(spelling)} ${wire.type}`).join(', ')}>`;
+  const row = rowType(columns);
   const envelope = [
     ['before', row],
     ['after', row],
@@ -283,6 +350,9 @@ export function topicTable(
   differs(
     'an event of before a row’s record does not find the row, where Headwater’s first events see the topic as it was when it began',
   );
+  differs(
+    'a deleted row is gone since its last record for events that are joined later, whatever their time: Flink gives a record without value no time',
+  );
   const key = keys.map((column) => flinkName(column.name)).join(', ');
   const lines = [
     ...keys.map((column) => `${flinkName(column.name)} ${flinkType(column.type)} NOT NULL`),
@@ -302,7 +372,11 @@ export function topicTable(
     ['value.fields-include', 'EXCEPT_KEY'],
   ]);
   const rows = columns.map((column) => `${readField(column, topic)} AS ${flinkName(column.name)}`);
-  return [`CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`, ...rowViews(name, rows)];
+  return [
+    `CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`,
+    rowView(name, name, rows),
+    rowView(versionsOf(name), name, [...rows, flinkName(SINCE)]),
+  ];
 }
 
 /** What is not quite the same with a topic's formats and types. */
