@@ -13,7 +13,7 @@ import {
   serverPrograms,
 } from './mysql-programs.ts';
 import { freePort, run, type ServerProcess, startServerProcess } from './processes.ts';
-import { type ServerUser, serverUser } from './server-user.ts';
+import { type ServerUser, serverUser, withEnv } from './server-user.ts';
 
 export interface MysqlServerOptions {
   /** Server options without the dashes, such as `gtid-mode`, over the defaults. */
@@ -24,6 +24,8 @@ export interface MysqlServerOptions {
   readonly tls?: boolean;
   /** Every commit is flushed to the disk. Not needed for `crash()`, which leaves the machine's page cache alone. */
   readonly durable?: boolean;
+  /** Of the server's environment, over what is there: another time zone or clock. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export type ServerSettings = Readonly<Record<string, string>>;
@@ -248,7 +250,7 @@ function serverAt(place: Place): MysqlServer {
       `--secure-file-priv=${scratch}`,
     ];
     const given = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
-    const [command, args] = user.wrap(program, [...first, ...own, ...given]);
+    const [command, args] = user.wrap(...withEnv(options.env, program, [...first, ...own, ...given]));
     const starting = startServerProcess({
       command,
       args,

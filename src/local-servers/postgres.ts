@@ -7,7 +7,7 @@ import pg from 'pg';
 import { type Certificates, makeCertificates } from './certificates.ts';
 import { type PostgresVersion, postgresHome } from './downloads.ts';
 import { freePort, run, type ServerProcess, startServerProcess } from './processes.ts';
-import { reachable, type ServerUser, serverUser, writeOwned } from './server-user.ts';
+import { reachable, type ServerUser, serverUser, withEnv, writeOwned } from './server-user.ts';
 
 export type { PostgresVersion } from './downloads.ts';
 
@@ -25,6 +25,8 @@ export interface PostgresOptions {
   readonly durable?: boolean;
   /** More arguments for initdb, such as `--locale-provider=icu`. */
   readonly initdb?: readonly string[];
+  /** Of the server's environment, over what is there: another time zone or clock. */
+  readonly env?: Readonly<Record<string, string>>;
   /**
    * Its files go into a directory made in this one, and so does a copy of the programs where one is needed. Must
    * be open to other users when this process is root. The system's temporary directory unless given.
@@ -204,7 +206,7 @@ function createServer(
       adminReady = true;
     }
     const args = ['-D', dataDir, '-c', `config_file=${join(dataDir, 'headwater.conf')}`];
-    const [command, wrapped] = user.wrap(join(home, 'bin/postgres'), args);
+    const [command, wrapped] = user.wrap(...withEnv(options.env, join(home, 'bin/postgres'), args));
     const starting = startServerProcess({
       command,
       args: wrapped,

@@ -112,7 +112,6 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       publication: postgres.publication ?? derived.slice(0, 50),
       failover: postgres.failover,
       walBudgetBytes: postgres.wal_budget === undefined ? null : sizeInBytes(postgres.wal_budget),
-      onWalBudget: postgres.on_wal_budget,
     },
     mysql: {
       serverId: mysql.server_id ?? derivedServerId(name),

@@ -118,7 +118,6 @@ export interface PostgresSettings {
   readonly failover: boolean;
   /** Retained WAL above this is an alarm; null: no alarm. */
   readonly walBudgetBytes: number | null;
-  readonly onWalBudget: 'alert';
 }
 
 /** MariaDB too. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type TableId, tableName } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
+import { steadyNow } from '../../observability/steady-clock.ts';
 import { POLL_POSITIONS, type PollPosition } from '../../readers/polling/position.ts';
 import { createPollingReader, type MakeDialect } from '../../readers/polling/reader.ts';
 import type { PolledTableSettings, PollReaderOptions } from '../../readers/polling/settings.ts';
@@ -85,6 +86,7 @@ function readerOptions(
     onGap,
     logIsReadable,
     snapshots: snapshot.mode !== 'no_data',
+    clocks: { wall: Date.now, steady: steadyNow },
   };
 }
 

@@ -7,7 +7,7 @@ import type { LogServer } from './log-end.ts';
 import { executedGtids, unfinishedGtids } from './log-status.ts';
 import type { Query } from './catalogue.ts';
 import type { ServerInfo } from './wire/server-info.ts';
-import { compareFiles, type MysqlPosition } from './position.ts';
+import { compareFiles, type MysqlPosition, startOfReading } from './position.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 
 /** A server that is asked about its log. */
@@ -31,9 +31,10 @@ export async function findGap(
     return 'the position holds GTIDs of another kind of server';
   }
   const absent = await absentGtids(server, gtids);
+  const needed = startOfReading(position).gtids ?? gtids;
   const purged = await purgedSet(server);
-  if (purged !== null && !containsAll(gtids, purged)) {
-    return `the server has purged transactions that were not delivered yet: ${missing(purged, gtids)}`;
+  if (purged !== null && !containsAll(needed, purged)) {
+    return `the server has purged transactions that were not delivered yet: ${missing(purged, needed)}`;
   }
   if (absent === null) return null;
   const ahead = `the server has not the transactions ${absent}, which were delivered`;
@@ -79,15 +80,18 @@ export async function refuseReset(
 
 async function findFileGap(
   { query, uuid }: AskedServer,
-  { file, pos, gtids }: MysqlPosition,
+  position: MysqlPosition,
   sameServer: boolean,
 ): Promise<string | null> {
+  const { file, pos, gtids } = position;
   if (!sameServer) {
     return gtids === null
       ? 'file and offset mean nothing on another server'
       : 'the server has gtid_mode other than ON, and is not the one that was read';
   }
   const files = await query('SHOW BINARY LOGS');
+  const first = startOfReading(position).file;
+  if (!files.some(([name]) => name === first)) return `the server has no longer the file ${first}`;
   const found = files.find(([name]) => name === file);
   if (found === undefined) return `the server has no longer the file ${file}`;
   if (Number(found[1]) < pos) {

@@ -148,6 +148,8 @@ export class FakeOracle {
   calls: { readonly session: string; readonly seconds: number }[] = [];
   /** The clock, in microseconds since the epoch. */
   clockUs = Date.UTC(2026, 0, 1) * 1000;
+  /** Whoever polls has one that goes with it. */
+  readonly clocks = { wall: (): number => this.clockUs / 1000, steady: (): number => this.clockUs / 1000 };
   /** LAST_DDL_TIME of all objects is younger than that clock by so little that it may change again unseen. */
   justAltered = false;
   /** Happens before a page of a table is read. */

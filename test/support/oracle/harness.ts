@@ -273,7 +273,7 @@ export interface TableScript {
   readonly allColumns?: boolean;
 }
 
-export function fakeTable(
+function fakeTable(
   name: string,
   { columns, pk, allColumns = true }: TableScript,
   objectId: number,
