@@ -143,7 +143,9 @@ function onDisk(rows: number, costs: Costs): boolean {
 /** Memory of joined rows, with the peak before they went to disk where they did. */
 function joinMb(rows: number, costs: Costs): number {
   const disk = onDisk(rows, costs);
-  return disk ? costs.joinLimitMb + (costs.joinDiskMemoryBytes * rows) / 1e6 : (costs.joinRowBytes * rows) / 1e6;
+  return disk
+    ? costs.joinLimitMb + (costs.joinDiskMemoryBytes * rows) / 1e6
+    : (costs.joinRowBytes * rows) / 1e6;
 }
 
 /** A pipeline is not divided: the busiest has an instance of its own where it fills one. */
