@@ -26,7 +26,7 @@ import {
 } from './topic-names.ts';
 
 /** One topic, and what makes its records. */
-export class SideTopic<R> {
+class SideTopic<R> {
   readonly #open: () => Promise<readonly [TopicHandle, R]>;
   #opening: Promise<void> | null = null;
   #opened: readonly [TopicHandle, R] | null = null;
@@ -75,6 +75,7 @@ export interface SideTopicOptions {
   readonly deadLetterTopic?: string;
 }
 
+/** Each topic and its encoders are made with its first record. */
 export function sideTopics<S extends SourceInfo>(
   { name, connector, deadLetterTopic: ownDeadLetters }: SideTopicOptions,
   parts: { readonly encoding: Encoding; readonly block: SourceBlock<S>; readonly sink: Sink },

@@ -23,6 +23,16 @@ export async function serverUser(product: string): Promise<ServerUser> {
   return { id, wrap: (command, args) => ['setpriv', [...flags, command, ...args]] };
 }
 
+/** The command with more of an environment, which what runs it as somebody else does not have. */
+export function withEnv(
+  env: Readonly<Record<string, string>> = {},
+  command: string,
+  args: readonly string[],
+): [string, readonly string[]] {
+  const assignments = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  return assignments.length === 0 ? [command, args] : ['env', [...assignments, command, ...args]];
+}
+
 /**
  * `home` itself if `user` can execute `program` in it, else a copy at a place that user can reach: a project under
  * /root is closed to everybody else. The copy is made in `copyTo`, or, where that is undefined, kept for the next

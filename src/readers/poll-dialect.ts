@@ -26,6 +26,8 @@ export interface PollTableOptions {
 export interface PollMark {
   /** The server's clock in microseconds since the epoch; of a standby that of the last transaction it replayed. */
   readonly clockUs: number;
+  /** Whether that clock goes by itself: a standby's stands still between its primary's transactions. */
+  readonly clockRuns: boolean;
   /** Open transactions, by names that no later transaction has; empty where the server does not tell. */
   readonly running: readonly string[];
   /** What runs began no earlier than this; null where that is not told. */

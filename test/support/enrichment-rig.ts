@@ -25,7 +25,7 @@ export interface At {
   readonly mid: number;
 }
 
-export const AT: PositionCodec<At> = {
+const AT: PositionCodec<At> = {
   encode: ({ tx, mid }) => [tx, mid],
   decode: (json) => ({ tx: (json as number[])[0] ?? 0, mid: (json as number[])[1] ?? 0 }),
   compare: (a, b) => a.tx - b.tx || a.mid - b.mid,

@@ -129,7 +129,7 @@ describe('the row state', () => {
     state.end();
     state.touch(TABLE, key(2), 9);
     expect(state.unseen(TABLE, 9, 10).map((found) => Buffer.from(found).toString())).toEqual(['1']);
-    state.forget(TABLE, { notSeenSince: 9, batch: 10 });
+    expect(state.forget(TABLE, { notSeenSince: 9, batch: 10, limit: 5 })).toBe(1);
     expect(contents(state)).toEqual({ 2: 'b' });
     state.close();
   });
@@ -141,7 +141,12 @@ describe('the row state', () => {
     batch(state, 2, { 1: 'A', 2: 'b' });
     expect(contents(state)).toEqual({ 1: 'A' });
     expect(state.isComplete(TABLE)).toBe(false);
+    const { kept } = state;
     state.close();
+    const roomier = opened(kept);
+    expect(roomier.full).toBe(false);
+    expect(roomier.isComplete(TABLE)).toBe(false);
+    roomier.close();
   });
 });
 
@@ -167,7 +172,7 @@ describe('rows as text', () => {
 describe('cursors and positions', () => {
   it('come back as they were', () => {
     const cursor = {
-      ...beginAt({ from: 2n ** 40n, us: 17 }),
+      ...beginAt({ from: 2n ** 40n, us: 17, aheadUs: -5 }),
       value: '9',
       pass: { to: 3n, scan: 1, after: ['x', ''] },
     };

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type TableId, tableName } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
+import { steadyNow } from '../../observability/steady-clock.ts';
 import { POLL_POSITIONS, type PollPosition } from '../../readers/polling/position.ts';
 import { createPollingReader, type MakeDialect } from '../../readers/polling/reader.ts';
 import type { PolledTableSettings, PollReaderOptions } from '../../readers/polling/settings.ts';
@@ -9,7 +10,7 @@ import type { PollSource } from '../../readers/polling/source-info.ts';
 import { compileTablePatterns } from '../../readers/table-patterns.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
-import type { Source } from './source.ts';
+import type { Source } from './source-parts.ts';
 
 /** Whatever the database, polled. The driver of others is not loaded. */
 export async function pollingSource(
@@ -85,6 +86,7 @@ function readerOptions(
     onGap,
     logIsReadable,
     snapshots: snapshot.mode !== 'no_data',
+    clocks: { wall: Date.now, steady: steadyNow },
   };
 }
 

@@ -171,8 +171,8 @@ export function declaring({ statement, source }: Parsed): Declaring {
   }
 }
 
-export const SOURCE_PROPERTIES = ['CDC_TABLE'] as const;
-export const SINK_PROPERTIES = [
+const SOURCE_PROPERTIES = ['CDC_TABLE'] as const;
+const SINK_PROPERTIES = [
   'KAFKA_TOPIC',
   'KEY_FORMAT',
   'VALUE_FORMAT',

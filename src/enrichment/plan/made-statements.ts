@@ -25,8 +25,6 @@ export interface MadeStatements {
   readonly held: ReadonlySet<string>;
 }
 
-export const NONE_MADE: MadeStatements = { all: [], next: 0, held: new Set() };
-
 export function madeStatements(state: ReadonlyMap<string, string>): MadeStatements {
   const all: MadeStatement[] = [];
   for (const [key, text] of state) {

@@ -28,7 +28,7 @@ export interface ReplayOptions {
 }
 
 /** The topic behind a stream, as its records are read; null for a captured one, whose records are change events. */
-export function topicBehind({ topic, sink, columns }: StreamSource): TopicSource | null {
+function topicBehind({ topic, sink, columns }: StreamSource): TopicSource | null {
   if (topic !== null) return topic;
   if (sink === null) return null;
   const { keyFormat, valueFormat, delimiter, wrapSingleValue } = sink;

@@ -9,7 +9,7 @@ import { notSupported, sqlError } from '../sql/sql-error.ts';
 import { typeText } from '../sql/sql-type.ts';
 import { type TimestampColumn, timestampColumn } from './timestamp-column.ts';
 
-export const TOPIC_PROPERTIES = [
+const TOPIC_PROPERTIES = [
   'KAFKA_TOPIC',
   'KEY_FORMAT',
   'VALUE_FORMAT',

@@ -38,12 +38,11 @@ import { quoteIdent, quoteTable } from './wire/quoting.ts';
 import { type CatalogueSession, connectRows, type RowSession } from './wire/row-session.ts';
 
 const BLOCK_ROWS = 1_000;
-const UTC: ReadonlySet<string> = new Set(['UTC', '+00:00', 'Etc/UTC', 'GMT']);
 
 export interface MysqlPollOptions extends PolledNames {
   readonly connect: MysqlConnectOptions;
   readonly types: MysqlTypeOptions;
-  /** Of columns that hold local times; null: the server's, where that is UTC. */
+  /** Of columns that hold local times; null: not known, whatever the server's is: sessions have their own. */
   readonly timeZone: string | null;
   readonly number: (schema: TableSchema) => TableSchema;
 }
@@ -53,7 +52,6 @@ interface ServerFacts {
   readonly told: boolean;
   readonly process: boolean;
   readonly readOnly: boolean;
-  readonly timeZone: string | null;
 }
 
 /** Tables of MySQL and MariaDB, polled. */
@@ -91,7 +89,7 @@ class MysqlPolling implements PollDialect {
       );
       for (const table of tables) {
         const estimate = rows.get(tableName(table.schema.id)) ?? 0;
-        findings.push(...(await own.#checkPlan(table, { rows: estimate, facts }, signal)));
+        findings.push(...(await own.#checkPlan(table, estimate, signal)));
       }
     } catch (error) {
       signal.throwIfAborted();
@@ -191,7 +189,7 @@ class MysqlPolling implements PollDialect {
 
   async *read(table: PolledTable, scan: PollScan, signal: AbortSignal): AsyncGenerator<PollBlock> {
     const polled = this.#own(table);
-    const { timeZone } = await this.#serverFacts(signal);
+    const { timeZone } = this.#options;
     try {
       if (polled.order.length === 0) {
         yield* this.#whole(polled, scanSelect(polled, scan, timeZone), signal);
@@ -309,26 +307,20 @@ class MysqlPolling implements PollDialect {
 
   async #serverFacts(signal: AbortSignal): Promise<ServerFacts> {
     return (this.#facts ??= await this.#asking('Asking for the server’s settings', signal, async (query) => {
-      const [row] = await query('SELECT @@global.read_only, @@global.time_zone, @@system_time_zone');
-      const [readOnly, zone, system] = row ?? [];
+      const [row] = await query('SELECT @@global.read_only');
+      const readOnly = row?.[0];
       const process = (await readGrants(query)).has('PROCESS', 'SUPER');
-      const utc = UTC.has((zone === 'SYSTEM' ? system : zone) ?? '');
       return {
         told: process && readOnly === '0',
         process,
         readOnly: readOnly !== '0',
-        timeZone: this.#options.timeZone ?? (utc ? 'UTC' : null),
       };
     }));
   }
 
   /** Whether an index serves what is asked again and again. */
-  async #checkPlan(
-    table: MysqlPolledTable,
-    { rows, facts }: { readonly rows: number; readonly facts: ServerFacts },
-    signal: AbortSignal,
-  ): Promise<readonly Finding[]> {
-    const { timeZone } = facts;
+  async #checkPlan(table: MysqlPolledTable, rows: number, signal: AbortSignal): Promise<readonly Finding[]> {
+    const { timeZone } = this.#options;
     const local = table.timestamp.some((index) => table.table.columns[index]!.dataType !== 'timestamp');
     return checkPollLoad(table, {
       rows,

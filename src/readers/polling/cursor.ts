@@ -3,7 +3,7 @@ import type { JsonValue } from '../../model/position.ts';
 
 /**
  * How far one table has been read; durable under `poll/<schema>.<table>`, together with the rows that it says have
- * been delivered. JSON: `{"v": 1, "from": "7341", "us": 1764…, "value": "99", "pass": {…}, "sweptAt": …, "missed": 0}`.
+ * been delivered. JSON: `{"v": 1, "from": "7341", "us": 1764…, "ahead": -1200, "value": "99", "pass": {…}, "sweptAt": …, "missed": 0}`.
  */
 export interface TableCursor {
   /** Transactions below this number have been delivered; null where rows do not tell theirs. */
@@ -12,6 +12,8 @@ export interface TableCursor {
   readonly us: number | null;
   /** The same of the incrementing column. */
   readonly value: string | null;
+  /** How far the source's clock was ahead of ours when `us` was known, in microseconds; null: not known. */
+  readonly aheadUs: number | null;
   /** A pass that is under way; what it goes by stays as it was when it began. */
   readonly pass: PassCursor | null;
   /** When the keys were last compared, milliseconds since the epoch. */
@@ -30,26 +32,32 @@ export interface PassCursor {
 }
 
 /** Where a table begins that nothing is known of: part of the position. */
-export type Beginning = Pick<TableCursor, 'from' | 'us'>;
+export type Beginning = Pick<TableCursor, 'from' | 'us' | 'aheadUs'>;
 
-export function beginAt({ from, us }: Beginning): TableCursor {
-  return { from, us, value: null, pass: null, sweptAt: Date.now(), sweptFrom: from, missed: 0 };
+export function beginAt({ from, us, aheadUs }: Beginning): TableCursor {
+  return { from, us, aheadUs, value: null, pass: null, sweptAt: Date.now(), sweptFrom: from, missed: 0 };
 }
 
-export function encodeBeginning({ from, us }: Beginning): JsonValue {
-  return { from: numberText(from), us };
+export function encodeBeginning({ from, us, aheadUs }: Beginning): JsonValue {
+  return { from: numberText(from), us, ahead: aheadUs };
 }
 
 export function decodeBeginning(json: JsonValue): Beginning {
-  const { from, us } = fields(json, 'position');
-  return { from: numberOf(from, 'position'), us: timeOf(us, 'position') };
+  const { from, us, ahead = null } = fields(json, 'position');
+  return {
+    from: numberOf(from, 'position'),
+    us: timeOf(us, 'position'),
+    aheadUs: timeOf(ahead, 'position'),
+  };
 }
 
-export function encodeCursor({ from, us, value, pass, sweptAt, sweptFrom, missed }: TableCursor): string {
+export function encodeCursor(cursor: TableCursor): string {
+  const { from, us, aheadUs, value, pass, sweptAt, sweptFrom, missed } = cursor;
   return JSON.stringify({
     v: 1,
     from: numberText(from),
     us,
+    ahead: aheadUs,
     value,
     pass: pass === null ? null : { ...pass, to: numberText(pass.to) },
     sweptAt,
@@ -66,12 +74,13 @@ export function decodeCursor(text: string, key: string): TableCursor {
   } catch (cause) {
     throw invalid(key, cause);
   }
-  const { v, from, us, value, pass, sweptAt, sweptFrom, missed } = fields(json, key);
+  const { v, from, us, ahead = null, value, pass, sweptAt, sweptFrom, missed } = fields(json, key);
   if (v !== 1 || typeof missed !== 'number' || (value !== null && typeof value !== 'string'))
     throw invalid(key);
   return {
     from: numberOf(from, key),
     us: timeOf(us, key),
+    aheadUs: timeOf(ahead, key),
     value,
     pass: pass == null ? null : passOf(fields(pass, key), key),
     sweptAt: timeOf(sweptAt, key) ?? 0,

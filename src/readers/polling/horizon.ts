@@ -2,8 +2,16 @@ import type { PollMark } from '../poll-dialect.ts';
 
 /** Marks that are waited for at once; while a transaction stays open for long they are thinned out. */
 const MAX_WAITING = 64;
-/** A clock that is this much behind where it should be was set back. */
-const STEP_US = 1_000_000;
+/** A clock that is this much behind where it should be was set back. So much of a smaller step is looked at in any case. */
+export const STEP_US = 1_000_000;
+/** Clocks are slowed by a two-thousandth at most to correct them. */
+const SLEW = 0.001;
+
+/** When a mark was asked for and when it was there, in milliseconds of a clock that only goes forward. */
+export interface Asked {
+  readonly from: number;
+  readonly to: number;
+}
 
 interface Waiting {
   readonly number: number;
@@ -26,8 +34,7 @@ export class Horizon {
   /** Settled marks that are younger than somebody's overlap, oldest first. */
   #recent: { readonly number: number; readonly clockUs: number }[] = [];
   #number = 0;
-  #clockUs: number | null = null;
-  #takenAt = 0;
+  #last: { readonly clockUs: number; readonly asked: Asked } | null = null;
 
   /** Number of the latest mark. */
   get number(): number {
@@ -59,16 +66,13 @@ export class Horizon {
   }
 
   /**
-   * `now`: milliseconds of a clock that only goes forward. Answers how far the server's clock was set back since the
-   * mark before, to which moment at the earliest; null where it was not.
+   * Answers to which moment at the earliest the server's clock was set back since the mark before; null where it was
+   * not.
    */
-  add(mark: PollMark, now: number): number | null {
-    const expected = this.#clockUs === null ? null : this.#clockUs + (now - this.#takenAt) * 1000;
-    const elapsedUs = (now - this.#takenAt) * 1000;
-    const back = expected !== null && mark.clockUs < this.#clockUs! - STEP_US;
-    this.#clockUs = mark.clockUs;
-    this.#takenAt = now;
-    if (back) {
+  add(mark: PollMark, asked: Asked): number | null {
+    const back = this.#setBack(mark, asked);
+    this.#last = { clockUs: mark.clockUs, asked };
+    if (back !== null) {
       this.#waiting = [];
       this.#recent = [];
       this.#settled = null;
@@ -96,6 +100,14 @@ export class Horizon {
       [first] = this.#waiting;
     }
     if (this.#waiting.length > MAX_WAITING) this.#waiting = this.#waiting.filter((_, i) => i % 2 === 0);
-    return back ? mark.clockUs - elapsedUs : null;
+    return back;
+  }
+
+  #setBack({ clockUs, clockRuns }: PollMark, { from, to }: Asked): number | null {
+    if (this.#last === null) return null;
+    const { clockUs: before, asked } = this.#last;
+    const leastUs = clockRuns ? Math.max(0, from - asked.to) * 1000 : 0;
+    if (clockUs >= before + leastUs * (1 - SLEW) - STEP_US) return null;
+    return clockUs - (to - asked.from) * 1000;
   }
 }

@@ -8,6 +8,9 @@ import type { KnownRow, RowState } from './row-state.ts';
 import type { Remember } from './settings.ts';
 import type { PollSource } from './source-info.ts';
 
+/** So far local time is behind UTC at most, and an hour more. */
+const EARLIEST_LOCAL_US = 13 * 3_600_000_000;
+
 /** What rows of one read become. */
 export interface RowsContext {
   readonly at: PollSource;
@@ -79,12 +82,6 @@ export class PolledRows {
     return changes;
   }
 
-  /** Whether the snapshot's rows are to be known: what is read whole would come once more behind it. */
-  get #seeded(): boolean {
-    const { options, versioned } = this.#table;
-    return this.#remember !== 'overlap' || (options.mode === 'bulk' && !versioned);
-  }
-
   /** Whether all of the table's rows are known, so that what is not known is new. */
   get complete(): boolean {
     return this.#state?.isComplete(this.#name) === true;
@@ -128,14 +125,18 @@ export class PolledRows {
     });
   }
 
-  /** Rows that a snapshot has read and will deliver; `stamp` is later than all that is known. */
-  seed(rows: readonly RowChange[], stamp: number): void {
+  /**
+   * Rows that a snapshot has read and will deliver, so that none of them comes once more behind it. `stamp` is later
+   * than all that is known; rows of before `sinceUs` are not read again, null: any may be.
+   */
+  seed(rows: readonly RowChange[], { stamp, sinceUs }: { stamp: number; sinceUs: number | null }): void {
     const state = this.#state;
-    if (state === null || !this.#seeded) return;
+    if (state === null) return;
     state.together(() => {
       for (const { after, unreadable } of rows) {
         if (after === null || unreadable !== undefined) continue;
         const values = valuesOf(after);
+        if (this.#remember === 'overlap' && sinceUs !== null && this.#isOlder(values, sinceUs)) continue;
         const text = textOfValues(values);
         const hash = hashOf(text);
         const row = this.#remember === 'rows' ? text : null;
@@ -143,6 +144,16 @@ export class PolledRows {
         state.seed(this.#name, this.#keyBytes(values, hash), { hash, row, version, stamp });
       }
     });
+  }
+
+  /** Local times are taken for whatever they may be somewhere on earth. */
+  #isOlder(values: Row, us: number): boolean {
+    const { timestamp, schema } = this.#table;
+    const index = timestamp.find((column) => values[column] !== null);
+    if (index === undefined) return false;
+    const time = values[index];
+    const isInstant = schema.columns[index]!.type.kind === 'timestamptz';
+    return typeof time === 'number' && time < us - (isInstant ? 0 : EARLIEST_LOCAL_US);
   }
 
   /** Without a key a row is recognised by all of it. */

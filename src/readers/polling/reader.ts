@@ -8,8 +8,15 @@ import { POLL_PREFIX, TABLE_PREFIX } from '../../state/checkpoint.ts';
 import { keyOf, type PollDialect, type PolledTable, type PollMark } from '../poll-dialect.ts';
 import { SchemaVersions } from '../schema-versions.ts';
 import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader, StoredLog } from '../reader.ts';
-import { type Beginning, beginAt, decodeBeginning, decodeCursor, encodeBeginning } from './cursor.ts';
-import { Horizon } from './horizon.ts';
+import {
+  type Beginning,
+  beginAt,
+  decodeBeginning,
+  decodeCursor,
+  encodeBeginning,
+  type TableCursor,
+} from './cursor.ts';
+import { Horizon, STEP_US } from './horizon.ts';
 import { POLL_POSITIONS, type PollPosition } from './position.ts';
 import { RowState } from './row-state.ts';
 import type { PollReaderOptions } from './settings.ts';
@@ -48,6 +55,8 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   /** State that leaves with the first batch. */
   #unsaved = new Map<string, string | null>();
   #position: PollPosition = { round: 0, batch: 0, kept: null, from: null };
+  /** How far the source's clock is ahead of ours at least and at most, as of the latest mark; null where it does not run. */
+  #clockAhead: { readonly leastUs: number; readonly mostUs: number } | null = null;
   /** Where `head` is while a round is under way, or none has been since the start. */
   #ahead = 1;
   /** Transactions up to here were there when reading began: a round counts only when they have ended. */
@@ -108,7 +117,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
     this.#versions = new SchemaVersions(request.state ?? new Map());
     this.#dialect.forget();
     const mark = await this.#mark(signal);
-    const now = beginningAt(mark);
+    const now = beginningAt(mark, this.#clockAhead?.leastUs ?? null);
     const goesOn = stored !== null && reason === null;
     this.#position = goesOn
       ? stored.position
@@ -119,6 +128,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
           from: encodeBeginning(now),
         };
     this.#resume(goesOn ? (request.state ?? new Map()) : new Map(), now);
+    this.#noteSetBackMeanwhile();
     const tables = await this.#dialect.describe(
       this.#polls.map(({ id }) => id),
       signal,
@@ -191,6 +201,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
       const context = {
         dialect: this.#dialect,
         mark,
+        aheadUs: this.#clockAhead?.leastUs ?? null,
         horizon: this.#horizon,
         overlapUs: this.#options.overlapMs * 1000,
         batchRows: this.#options.batchRows,
@@ -242,6 +253,10 @@ class PollingReader implements Reader<PollPosition, PollSource> {
       reading: () => this.#reading,
       options: this.#options,
       rowState: () => this.#rowState,
+      sinceUs: (id) => {
+        const poll = this.#polls.find((each) => tableName(each.id) === tableName(id));
+        return poll?.lowUs(this.#options.overlapMs * 1000) ?? null;
+      },
     });
   }
 
@@ -252,21 +267,42 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   }
 
   async #mark(signal: AbortSignal): Promise<PollMark> {
+    const { wall, steady } = this.#options.clocks;
+    const from = steady();
+    const mostMs = wall();
     const mark = await this.#dialect.mark(signal);
-    const back = this.#horizon.add(mark, performance.now());
-    if (back !== null) {
-      this.#log.warn({}, 'the clock of the source was set back; what was written since is looked for again');
-      for (const poll of this.#polls) poll.clockSetBack(back);
-    }
-    const heldBack = this.#horizon.waitingUs(mark.clockUs) > HELD_BACK_US;
+    const back = this.#horizon.add(mark, { from, to: steady() });
+    const { clockUs, clockRuns } = mark;
+    this.#clockAhead = clockRuns
+      ? { leastUs: clockUs - wall() * 1000, mostUs: clockUs - mostMs * 1000 }
+      : null;
+    if (back !== null) this.#setBack((poll) => poll.clockSetBack(back, this.#clockAhead?.leastUs ?? null));
+    const heldBack = this.#horizon.waitingUs(clockUs) > HELD_BACK_US;
     if (heldBack && !this.#toldHeldBack) {
       this.#log.warn(
-        { minutes: Math.floor(this.#horizon.waitingUs(mark.clockUs) / 60_000_000) },
+        { minutes: Math.floor(this.#horizon.waitingUs(clockUs) / 60_000_000) },
         'a transaction has been open at the source for long; until it ends, what was written since is read again and again, or waits',
       );
     }
     this.#toldHeldBack = heldBack;
     return mark;
+  }
+
+  #setBack(each: (poll: TablePoll) => void): void {
+    this.#log.warn({}, 'the clock of the source was set back; what was written since is looked for again');
+    this.#polls.forEach(each);
+  }
+
+  /** Since the checkpoint, which says how the source's clock stood to ours. */
+  #noteSetBackMeanwhile(): void {
+    const now = this.#clockAhead;
+    if (now === null) return;
+    const behind = ({ aheadUs }: TableCursor): number => (aheadUs === null ? 0 : aheadUs - now.mostUs);
+    if (!this.#polls.some(({ cursor }) => behind(cursor) > STEP_US)) return;
+    this.#setBack((poll) => {
+      const { us } = poll.cursor;
+      if (us !== null) poll.clockSetBack(us - Math.max(0, behind(poll.cursor)), now.leastUs);
+    });
   }
 
   #resume(state: ReadonlyMap<string, string>, now: Beginning): void {
@@ -377,8 +413,8 @@ class PollingReader implements Reader<PollPosition, PollSource> {
 
 const NOTHING: PolledBlock = { changes: [], bytes: 0, state: undefined };
 
-function beginningAt({ clockUs, running, startedUs, versions }: PollMark): Beginning {
-  return { from: versions?.oldest ?? null, us: running.length === 0 ? clockUs : startedUs };
+function beginningAt({ clockUs, running, startedUs, versions }: PollMark, aheadUs: number | null): Beginning {
+  return { from: versions?.oldest ?? null, us: running.length === 0 ? clockUs : startedUs, aheadUs };
 }
 
 function refuseKeyless(tables: readonly PolledTable[], { settingsOf }: PollReaderOptions): void {

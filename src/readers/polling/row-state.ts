@@ -56,6 +56,7 @@ export class RowState {
   readonly #delete: StatementSync;
   readonly #touch: StatementSync;
   readonly #undo: StatementSync;
+  readonly #forgetMeta: StatementSync;
 
   /** `kept`: of the checkpoint's position. Throws `delivery.disk`. */
   constructor({ path, limitBytes }: RowStateOptions, kept: string | null) {
@@ -75,6 +76,7 @@ export class RowState {
     this.#delete = this.#db.prepare('DELETE FROM kept WHERE tbl = ? AND key = ?');
     this.#touch = this.#db.prepare('UPDATE kept SET stamp = ? WHERE tbl = ? AND key = ?');
     this.#undo = this.#db.prepare('INSERT INTO undo VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
+    this.#forgetMeta = this.#db.prepare('DELETE FROM meta WHERE name = ?');
     this.#restore(kept);
   }
 
@@ -126,7 +128,7 @@ export class RowState {
 
   /** Whether all rows of the table that were ever delivered are known. */
   isComplete(table: string): boolean {
-    return !this.#full && this.#meta(`complete/${table}`) !== null;
+    return this.#meta(`complete/${table}`) !== null;
   }
 
   /** The table is about to be read from its beginning. */
@@ -150,7 +152,7 @@ export class RowState {
     }
     this.#db.exec('COMMIT');
     this.#inBatch = false;
-    if (!this.#full && this.#bytes() > this.#limitBytes) this.#full = true;
+    this.#full = this.#bytes() > this.#limitBytes;
   }
 
   /** Undoes what was done since `begin`. */
@@ -165,7 +167,10 @@ export class RowState {
 
   put(table: string, key: Uint8Array, row: StoredRow): void {
     const was = this.#row(table, key);
-    if (was === null && this.#full) return;
+    if (was === null && this.#full) {
+      this.#leaveOut(table);
+      return;
+    }
     this.#journal(table, key, was);
     this.#put.run(table, key, row.hash, row.row, row.version, row.stamp);
   }
@@ -189,24 +194,24 @@ export class RowState {
   seed(table: string, key: Uint8Array, row: StoredRow): void {
     const was = this.#row(table, key);
     if (was === null) {
-      if (!this.#full) this.#put.run(table, key, row.hash, row.row, row.version, row.stamp);
+      if (this.#full) this.#leaveOut(table);
+      else this.#put.run(table, key, row.hash, row.row, row.version, row.stamp);
     } else if (Buffer.compare(was.hash, row.hash) !== 0) {
       this.#put.run(table, key, new Uint8Array(), row.row, row.version, was.stamp);
     }
   }
 
-  /** Rows of the table that have left the overlap. */
+  /** Rows of the table that have left the overlap, up to `limit` of them; how many. */
   forget(
     table: string,
-    { notSeenSince, batch }: { readonly notSeenSince: number; readonly batch: number },
-  ): void {
-    const gone = this.#db
-      .prepare('SELECT key FROM kept WHERE tbl = ? AND stamp < ?')
-      .all(table, notSeenSince);
-    if (gone.length === 0) return;
-    this.begin(batch);
-    for (const { key } of gone) if (key instanceof Uint8Array) this.remove(table, key);
+    of: { readonly notSeenSince: number; readonly batch: number; readonly limit: number },
+  ): number {
+    const gone = this.unseen(table, of.notSeenSince, of.limit);
+    if (gone.length === 0) return 0;
+    this.begin(of.batch);
+    for (const key of gone) this.remove(table, key);
     this.end();
+    return gone.length;
   }
 
   /** Many calls of `seed` at once. */
@@ -219,6 +224,12 @@ export class RowState {
       this.#db.exec('ROLLBACK');
       throw error;
     }
+    this.#full = this.#bytes() > this.#limitBytes;
+  }
+
+  /** A row of the table is not remembered: not all of them are known any more, also when there is room again. */
+  #leaveOut(table: string): void {
+    if (this.isComplete(table)) this.#forgetMeta.run(`complete/${table}`);
   }
 
   /** Up to `limit` keys of the table that were not seen since `stamp`. */

@@ -25,4 +25,13 @@ export interface PollReaderOptions {
   readonly logIsReadable: ((signal: AbortSignal) => Promise<boolean>) | null;
   /** Whether tables are read from their beginning when they are new. */
   readonly snapshots: boolean;
+  readonly clocks: PollClocks;
+}
+
+/** Our own, in milliseconds: the source's clock is measured by them. */
+export interface PollClocks {
+  /** Since the epoch. */
+  readonly wall: () => number;
+  /** Only goes forward, from wherever the process began. */
+  readonly steady: () => number;
 }

@@ -25,6 +25,8 @@ interface Beside {
   readonly reading: () => boolean;
   readonly options: PollReaderOptions;
   readonly rowState: () => RowState | null;
+  /** From which time on rows of the table are read; null: from any. */
+  readonly sinceUs: (id: TableId) => number | null;
 }
 
 /**
@@ -78,7 +80,10 @@ class Origin {
     const { remember } = this.#beside.options.settingsOf(id);
     if (state === null || rows.length === 0) return;
     const [table] = await this.#dialect.describe([id], signal);
-    if (table !== undefined) new PolledRows(table, remember, state).seed(rows, this.next().batch);
+    if (table !== undefined) {
+      const of = { stamp: this.next().batch, sinceUs: this.#beside.sinceUs(id) };
+      new PolledRows(table, remember, state).seed(rows, of);
+    }
   }
 
   of(rows: readonly RowChange[]): RowChange<PollSource>[] {

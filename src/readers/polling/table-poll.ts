@@ -11,7 +11,7 @@ import {
   PollTableChanged,
 } from '../poll-dialect.ts';
 import { encodeCursor, type TableCursor } from './cursor.ts';
-import type { Horizon } from './horizon.ts';
+import { type Horizon, STEP_US } from './horizon.ts';
 import { PolledRows } from './polled-rows.ts';
 import type { RowState } from './row-state.ts';
 import type { PolledTableSettings } from './settings.ts';
@@ -25,6 +25,9 @@ const MAX_ALTERED = 10;
 /** Keys that are compared at once. */
 const SWEEP_KEYS = 10_000;
 
+/** Rows that are forgotten at once. */
+const FORGET_ROWS = 10_000;
+
 /** What one block of rows has come to. */
 export interface PolledBlock {
   readonly changes: readonly RowChange<PollSource>[];
@@ -36,6 +39,8 @@ export interface PolledBlock {
 export interface PassContext {
   readonly dialect: PollDialect;
   readonly mark: PollMark;
+  /** TableCursor.aheadUs as of the mark. */
+  readonly aheadUs: number | null;
   /** The mark has been added. */
   readonly horizon: Horizon;
   readonly overlapUs: number;
@@ -90,9 +95,16 @@ export class TablePoll {
     this.#dirty = true;
   }
 
+  /** From which time on its rows are read; null: from any. Columns round, and small steps of a clock go unnoticed. */
+  lowUs(overlapUs: number): number | null {
+    const { us } = this.#cursor;
+    return us === null ? null : us - overlapUs - STEP_US;
+  }
+
   /** The server's clock was set back: what is written from then on has times from here on. */
-  clockSetBack(us: number): void {
-    if (this.#cursor.us !== null && this.#cursor.us > us) this.cursor = { ...this.#cursor, us };
+  clockSetBack(us: number, aheadUs: number | null): void {
+    if (this.#cursor.us === null) return;
+    this.cursor = { ...this.#cursor, us: Math.min(this.#cursor.us, us), aheadUs };
   }
 
   /**
@@ -146,9 +158,9 @@ export class TablePoll {
       this.#cursor = { ...this.#cursor, pass: { to, scan, after: null } };
     }
     if (resumed === null) {
-      this.#complete({ to, settledUs, settledMark, high, mark: horizon.number });
+      this.#complete({ to, settledUs, aheadUs: context.aheadUs, settledMark, high, mark: horizon.number });
       if (this.settings.remember === 'overlap' && !table.versioned && this.#stamp > 0) {
-        context.rowState?.forget(this.#name, { notSeenSince: this.#stamp, batch: context.next().batch });
+        yield* this.#forget(context, this.#stamp);
       }
     } else {
       this.cursor = { ...this.#cursor, from: to ?? from, pass: null };
@@ -159,6 +171,14 @@ export class TablePoll {
     if (resumed !== null) this.dueAt = 0;
   }
 
+  /** Rows that have left the overlap, such as most of what a snapshot has read. */
+  *#forget({ rowState, next }: PassContext, notSeenSince: number): Generator<PolledBlock> {
+    const of = { notSeenSince, limit: FORGET_ROWS };
+    while (rowState?.forget(this.#name, { ...of, batch: next().batch }) === FORGET_ROWS) {
+      yield { changes: [], bytes: 0, state: undefined };
+    }
+  }
+
   /** The end of a pass: the sweep where it is due, and what is to be kept. */
   async *#finish(
     table: PolledTable,
@@ -166,7 +186,9 @@ export class TablePoll {
     { startedAt, signal }: { readonly startedAt: number; readonly signal: AbortSignal },
   ): AsyncGenerator<PolledBlock> {
     const { sweepMs } = this.settings;
-    if (sweepMs !== null && Date.now() - this.#cursor.sweptAt >= sweepMs) {
+    const sinceMs = Date.now() - this.#cursor.sweptAt;
+    // Our own clock may have been set back meanwhile.
+    if (sweepMs !== null && (sinceMs >= sweepMs || sinceMs < 0)) {
       try {
         yield* this.#sweep(table, context, signal);
       } catch (error) {
@@ -253,19 +275,21 @@ export class TablePoll {
   }
 
   #low({ options }: PolledTable, { mark, overlapUs }: PassContext): PollLow | null {
-    const { us, value } = this.#cursor;
+    const { value } = this.#cursor;
     if (options.mode === 'incrementing') return value === null ? null : { kind: 'value', text: value };
-    return us === null ? null : { kind: 'time', us: us - overlapUs, nowUs: mark.clockUs };
+    const us = this.lowUs(overlapUs);
+    return us === null ? null : { kind: 'time', us, nowUs: mark.clockUs };
   }
 
   #complete(of: {
     readonly to: bigint | null;
     readonly settledUs: number | null;
+    readonly aheadUs: number | null;
     readonly settledMark: number | null;
     readonly high: string | null;
     readonly mark: number;
   }): void {
-    const { to, settledUs, settledMark, high, mark } = of;
+    const { to, settledUs, aheadUs, settledMark, high, mark } = of;
     let { value } = this.#cursor;
     let settled = 0;
     for (const [i, each] of this.#highs.entries()) {
@@ -276,7 +300,7 @@ export class TablePoll {
     this.#highs.splice(0, settled);
     if (high !== null) this.#highs.push({ mark: mark + 1, text: high });
     const { from, us } = this.#cursor;
-    this.#cursor = { ...this.#cursor, from: to ?? from, us: settledUs ?? us, value, pass: null };
+    this.#cursor = { ...this.#cursor, from: to ?? from, us: settledUs ?? us, aheadUs, value, pass: null };
   }
 
   #save(): ReadonlyMap<string, string> {

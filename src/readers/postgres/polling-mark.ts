@@ -43,6 +43,7 @@ export async function takeMark(query: Query): Promise<PollMark> {
   const started = running.map(([, startedUs]) => (startedUs == null ? null : Number(startedUs)));
   return {
     clockUs: Number(clock?.[0]),
+    clockRuns: !standby,
     // What runs on the primary is not seen from a standby before it has a number.
     running: standby ? [] : running.map(([name]) => name ?? ''),
     startedUs:

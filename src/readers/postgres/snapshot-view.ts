@@ -9,13 +9,14 @@ import type {
 import { mapping } from './errors.ts';
 import type { PostgresPosition } from './position.ts';
 import { CHANGED_STATES, isState, tableError } from './snapshot-errors.ts';
-import { rewritten } from '../table-rewritten.ts';
+import { rewritten } from '../changed-table.ts';
 import { chunkSelect, type PgPlan, type Planner, rewrittenSince } from './snapshot-plan.ts';
 import { SessionPool } from '../session-pool.ts';
 import { CopyRows } from './snapshot-rows.ts';
 import { Visibility } from './snapshot-visibility.ts';
 import type { PostgresSource } from './source-info.ts';
-import type { PgConnection, TextRows } from './wire/connection.ts';
+import type { PgConnection } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { PgError } from './wire/pg-error.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 

@@ -7,10 +7,15 @@ import { tableName } from '../../../src/model/table.ts';
 import { valuesOf } from '../../../src/model/text-row.ts';
 import { ABSENT } from '../../../src/model/value.ts';
 import { SILENT } from '../../../src/observability/log.ts';
+import { steadyNow } from '../../../src/observability/steady-clock.ts';
 import { createOraclePolling } from '../../../src/readers/oracle/polling.ts';
 import { POLL_POSITIONS, type PollPosition } from '../../../src/readers/polling/position.ts';
 import { createPollingReader } from '../../../src/readers/polling/reader.ts';
-import type { PolledTableSettings, PollReaderOptions } from '../../../src/readers/polling/settings.ts';
+import type {
+  PollClocks,
+  PolledTableSettings,
+  PollReaderOptions,
+} from '../../../src/readers/polling/settings.ts';
 import type { PollSource } from '../../../src/readers/polling/source-info.ts';
 import type { Finding, Reader } from '../../../src/readers/reader.ts';
 import { compileTablePatterns } from '../../../src/readers/table-patterns.ts';
@@ -38,6 +43,8 @@ export interface PolledServer {
   readonly connect: ConnectOracle;
   readonly pdb: string | null;
   readonly problems: () => readonly string[];
+  /** Ours, where its own clock does not run by itself. */
+  readonly clocks?: PollClocks;
 }
 
 const WHOLE: PolledTableSettings = {
@@ -167,6 +174,7 @@ export class PollHarness {
       onGap: 'fail',
       logIsReadable: null,
       snapshots: true,
+      clocks: this.#server.clocks ?? { wall: Date.now, steady: steadyNow },
     };
     const { connect, pdb } = this.#server;
     await using reader = createPollingReader(

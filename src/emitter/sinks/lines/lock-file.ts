@@ -1,7 +1,7 @@
 import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HeadwaterError } from '../../errors/headwater-error.ts';
-import { isGone, processIdentity, type ProcessIdentity } from './process-identity.ts';
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import { isGone, processIdentity, type ProcessIdentity } from '../process-identity.ts';
 
 /** The holder touches its lock this often; one of another machine or container is stale without. */
 const TOUCH_MS = 2000;

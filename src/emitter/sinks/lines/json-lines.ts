@@ -1,4 +1,4 @@
-import type { SinkRecord } from '../sink.ts';
+import type { SinkRecord } from '../../sink.ts';
 
 /**
  * One record a line: `{"topic","key","value","headers","timestamp"}`. Keys and values that are text are JSON

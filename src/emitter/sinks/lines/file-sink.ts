@@ -1,12 +1,13 @@
 import { type FileHandle, open, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asHeadwaterError, HeadwaterError } from '../../../errors/headwater-error.ts';
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
-import { type FileCheckpoint, fileCheckpointPath, syncDirectory } from '../checkpoint-file.ts';
-import { jsonLine } from '../json-lines.ts';
-import { type LockFile, takeLock } from '../lock-file.ts';
-import { StateFile } from '../state-file.ts';
+import { type FileCheckpoint, fileCheckpointPath, syncDirectory } from './checkpoint-file.ts';
+import { diskError } from './disk-error.ts';
+import { type LockFile, takeLock } from './lock-file.ts';
+import { PendingLines } from './pending-lines.ts';
+import { StateFile } from './state-file.ts';
 import { makeDirectory } from '../../../state/make-directory.ts';
 
 export interface FileSinkOptions {
@@ -38,17 +39,13 @@ export async function openFileSink(options: FileSinkOptions, log: Log): Promise<
     return new FileSink(options, { lock, made }, log);
   } catch (error) {
     if (made) await rmdir(options.dir).catch(() => {});
-    throw diskError(error, options.dir);
+    throw diskError(error, 'Directory', options.dir);
   }
 }
 
-interface FileTopic extends TopicHandle {
-  readonly json: string;
-}
-
 class FileSink implements Sink {
-  readonly failed: Promise<never>;
   readonly #options: FileSinkOptions;
+  readonly #lines = new PendingLines({ writeBytes: WRITE_BYTES, maxPendingBytes: MAX_PENDING_BYTES });
   readonly #lock: LockFile;
   /** The directory was made for this sink, and nothing in it counts yet. */
   #unused: boolean;
@@ -61,16 +58,7 @@ class FileSink implements Sink {
   #segment = 1;
   #segmentBytes = 0;
   #segmentSince = performance.now();
-  #lines: string[] = [];
-  #linesLength = 0;
   #tail: Promise<void> = Promise.resolve();
-  #pendingBytes = 0;
-  #waiters: (() => void)[] = [];
-  #fail: (error: unknown) => void = () => {};
-  #error: HeadwaterError | null = null;
-  #records = 0;
-  #bytes = 0;
-  #commits = 0;
 
   constructor(
     options: FileSinkOptions,
@@ -81,14 +69,10 @@ class FileSink implements Sink {
     this.#lock = lock;
     this.#unused = made;
     this.#log = log;
-    this.failed = new Promise((_, reject) => {
-      this.#fail = (error) => {
-        this.#error ??= asHeadwaterError(error);
-        reject(this.#error);
-        this.#wake();
-      };
-    });
-    this.failed.catch(() => {});
+  }
+
+  get failed(): Promise<never> {
+    return this.#lines.failure.promise;
   }
 
   async restore(): Promise<ReadonlyMap<string, string>> {
@@ -102,7 +86,7 @@ class FileSink implements Sink {
       this.#segmentBytes = checkpoint?.length ?? 0;
       return file.entries();
     } catch (error) {
-      throw diskError(error, dir);
+      throw diskError(error, 'Directory', dir);
     }
   }
 
@@ -141,42 +125,32 @@ class FileSink implements Sink {
   }
 
   async topic(name: string): Promise<TopicHandle> {
-    const topic: FileTopic = { name, json: JSON.stringify(name) };
-    return topic;
+    return this.#lines.topic(name);
   }
 
   append(topic: TopicHandle, record: SinkRecord): void {
-    const line = jsonLine((topic as FileTopic).json, record);
-    this.#lines.push(line);
-    this.#linesLength += line.length;
-    this.#records++;
-    if (this.#linesLength >= WRITE_BYTES) this.#write();
+    if (this.#lines.add(topic, record)) this.#write();
   }
 
   /** Hands the lines so far to the file; they are durable only with a commit. */
   #write(): void {
-    if (this.#lines.length === 0) return;
-    const data = Buffer.from(this.#lines.join(''));
-    this.#lines = [];
-    this.#linesLength = 0;
-    this.#pendingBytes += data.length;
+    const data = this.#lines.take();
+    if (data === null) return;
     this.#segmentBytes += data.length;
-    this.#bytes += data.length;
     this.#enqueue(async () => {
       const file = await this.#open();
       await file.appendFile(data);
-      this.#pendingBytes -= data.length;
-      if (this.#pendingBytes < MAX_PENDING_BYTES) this.#wake();
+      this.#lines.written(data.length);
     }).catch(() => {});
   }
 
   ready(): Promise<void> | undefined {
-    if (this.#pendingBytes < MAX_PENDING_BYTES || this.#error !== null) return undefined;
-    return new Promise((resolve) => this.#waiters.push(resolve));
+    return this.#lines.ready();
   }
 
   commit(state: ReadonlyMap<string, string | null>): Promise<void> {
-    if (this.#error !== null) return Promise.reject(this.#error);
+    const { error } = this.#lines.failure;
+    if (error !== null) return Promise.reject(error);
     this.#write();
     const kept = this.#state;
     if (kept === null) return Promise.reject(new HeadwaterError('internal.bug', 'commit before restore'));
@@ -185,7 +159,7 @@ class FileSink implements Sink {
       const file = await this.#open();
       await file.datasync();
       await kept.write(place, state);
-      this.#commits++;
+      this.#lines.committed();
       this.#unused = false;
     });
     this.#rotate();
@@ -219,12 +193,13 @@ class FileSink implements Sink {
   /** One thing after the other; the first failure ends it all. */
   #enqueue(action: () => Promise<void>): Promise<void> {
     const next = this.#tail.then(async () => {
-      if (this.#error !== null) throw this.#error;
+      const before = this.#lines.failure.error;
+      if (before !== null) throw before;
       try {
         await action();
       } catch (error) {
-        const known = diskError(error, this.#options.dir);
-        this.#fail(known);
+        const known = diskError(error, 'Directory', this.#options.dir);
+        this.#lines.fail(known);
         throw known;
       }
     });
@@ -232,29 +207,17 @@ class FileSink implements Sink {
     return next;
   }
 
-  #wake(): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const resolve of waiters) resolve();
-  }
-
   #path(segment: number): string {
     return join(this.#options.dir, `records-${String(segment).padStart(8, '0')}.jsonl`);
   }
 
   stats(): SinkStats {
-    return {
-      records: this.#records,
-      bytes: this.#bytes,
-      commits: this.#commits,
-      pendingBytes: this.#pendingBytes + this.#linesLength,
-    };
+    return this.#lines.stats();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tail;
-    this.#error ??= new HeadwaterError('internal.bug', 'the sink is closed');
-    this.#wake();
+    this.#lines.close();
     await this.#file?.close().catch(() => {});
     await this.#state?.close().catch(() => {});
     const { dir } = this.#options;
@@ -273,14 +236,4 @@ function lostData(path: string, expected: number, found: number): HeadwaterError
       fix: 'Restore the file, or move the whole directory away to begin anew.',
     },
   );
-}
-
-function diskError(error: unknown, dir: string): unknown {
-  if (error instanceof HeadwaterError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === undefined) return error;
-  return new HeadwaterError('delivery.disk', `Directory ${dir} cannot be used: ${message}.`, {
-    details: { dir, errno: code },
-    cause: error,
-  });
 }

@@ -1,6 +1,6 @@
 import { open, readFile, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
 
 /** The state of a pipeline whose records are not in Kafka, and how far they are durable. */
 export interface FileCheckpoint {

@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
-import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
-import type { Log } from '../../observability/log.ts';
-import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../sink.ts';
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import type { Log } from '../../../observability/log.ts';
+import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
 import { stdoutCheckpointPath } from './checkpoint-file.ts';
-import { jsonLine } from './json-lines.ts';
+import { diskError } from './disk-error.ts';
 import { type LockFile, takeLock } from './lock-file.ts';
+import { PendingLines } from './pending-lines.ts';
 import { StateFile } from './state-file.ts';
-import { makeDirectory } from '../../state/make-directory.ts';
+import { makeDirectory } from '../../../state/make-directory.ts';
 
 export interface StdoutSinkOptions {
   /** The pipeline's name. */
@@ -35,47 +36,30 @@ export async function openStdoutSink(options: StdoutSinkOptions, _log: Log): Pro
     );
     return new StdoutSink(options, lock);
   } catch (error) {
-    throw stateError(error, options.stateDir);
+    throw diskError(error, 'State directory', options.stateDir);
   }
 }
 
-interface StdoutTopic extends TopicHandle {
-  readonly json: string;
-}
-
 class StdoutSink implements Sink {
-  readonly failed: Promise<never>;
   readonly #out: Writable;
   readonly #options: StdoutSinkOptions;
+  readonly #lines = new PendingLines({ writeBytes: WRITE_BYTES, maxPendingBytes: MAX_PENDING_BYTES });
   readonly #lock: LockFile;
   #state: StateFile | null = null;
   readonly #onError: (error: NodeJS.ErrnoException) => void;
-  #lines: string[] = [];
-  #linesLength = 0;
-  #pendingBytes = 0;
   #written: Promise<void> = Promise.resolve();
   #tail: Promise<void> = Promise.resolve();
-  #waiters: (() => void)[] = [];
-  #fail: (error: unknown) => void = () => {};
-  #error: HeadwaterError | null = null;
-  #records = 0;
-  #bytes = 0;
-  #commits = 0;
 
   constructor(options: StdoutSinkOptions, lock: LockFile) {
     this.#options = options;
     this.#lock = lock;
     this.#out = options.out ?? process.stdout;
-    this.failed = new Promise((_, reject) => {
-      this.#fail = (error) => {
-        this.#error ??= asHeadwaterError(error);
-        reject(this.#error);
-        this.#wake();
-      };
-    });
-    this.failed.catch(() => {});
-    this.#onError = (error) => this.#fail(outputError(error));
+    this.#onError = (error) => this.#lines.fail(outputError(error));
     this.#out.on('error', this.#onError);
+  }
+
+  get failed(): Promise<never> {
+    return this.#lines.failure.promise;
   }
 
   async restore(): Promise<ReadonlyMap<string, string>> {
@@ -86,32 +70,22 @@ class StdoutSink implements Sink {
   }
 
   async topic(name: string): Promise<TopicHandle> {
-    const topic: StdoutTopic = { name, json: JSON.stringify(name) };
-    return topic;
+    return this.#lines.topic(name);
   }
 
   append(topic: TopicHandle, record: SinkRecord): void {
-    const line = jsonLine((topic as StdoutTopic).json, record);
-    this.#lines.push(line);
-    this.#linesLength += line.length;
-    this.#records++;
-    if (this.#linesLength >= WRITE_BYTES) this.#write();
+    if (this.#lines.add(topic, record)) this.#write();
   }
 
   #write(): void {
-    if (this.#lines.length === 0) return;
-    const data = Buffer.from(this.#lines.join(''));
-    this.#lines = [];
-    this.#linesLength = 0;
-    this.#pendingBytes += data.length;
-    this.#bytes += data.length;
+    const data = this.#lines.take();
+    if (data === null) return;
     const written = new Promise<void>((resolve, reject) => {
       this.#out.write(data, (error) => {
-        this.#pendingBytes -= data.length;
-        if (this.#pendingBytes < MAX_PENDING_BYTES) this.#wake();
+        this.#lines.written(data.length);
         if (error == null) return resolve();
         const known = outputError(error);
-        this.#fail(known);
+        this.#lines.fail(known);
         reject(known);
       });
     });
@@ -121,12 +95,12 @@ class StdoutSink implements Sink {
   }
 
   ready(): Promise<void> | undefined {
-    if (this.#pendingBytes < MAX_PENDING_BYTES || this.#error !== null) return undefined;
-    return new Promise((resolve) => this.#waiters.push(resolve));
+    return this.#lines.ready();
   }
 
   commit(state: ReadonlyMap<string, string | null>): Promise<void> {
-    if (this.#error !== null) return Promise.reject(this.#error);
+    const { failure } = this.#lines;
+    if (failure.error !== null) return Promise.reject(failure.error);
     this.#write();
     const kept = this.#state;
     if (kept === null) return Promise.reject(new HeadwaterError('internal.bug', 'commit before restore'));
@@ -134,12 +108,12 @@ class StdoutSink implements Sink {
     const done = this.#tail.then(async () => {
       try {
         await written;
-        if (this.#error !== null) throw this.#error;
+        if (failure.error !== null) throw failure.error;
         await kept.write({ segment: 0, length: 0 }, state);
-        this.#commits++;
+        this.#lines.committed();
       } catch (error) {
-        const known = stateError(error, this.#options.stateDir);
-        this.#fail(known);
+        const known = diskError(error, 'State directory', this.#options.stateDir);
+        this.#lines.fail(known);
         throw known;
       }
     });
@@ -147,27 +121,15 @@ class StdoutSink implements Sink {
     return done;
   }
 
-  #wake(): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const resolve of waiters) resolve();
-  }
-
   stats(): SinkStats {
-    return {
-      records: this.#records,
-      bytes: this.#bytes,
-      commits: this.#commits,
-      pendingBytes: this.#pendingBytes + this.#linesLength,
-    };
+    return this.#lines.stats();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tail;
-    this.#error ??= new HeadwaterError('internal.bug', 'the sink is closed');
-    this.#wake();
+    this.#lines.close();
     // After an EPIPE, what is still buffered fails too, later.
-    if (!(this.#error.code === 'delivery.closed')) this.#out.off('error', this.#onError);
+    if (this.#lines.failure.error?.code !== 'delivery.closed') this.#out.off('error', this.#onError);
     await this.#state?.close().catch(() => {});
     await this.#lock[Symbol.asyncDispose]();
   }
@@ -185,14 +147,4 @@ function outputError(error: NodeJS.ErrnoException): HeadwaterError {
     : new HeadwaterError('delivery.disk', `Standard output cannot be written: ${error.message}.`, {
         cause: error,
       });
-}
-
-function stateError(error: unknown, dir: string): unknown {
-  if (error instanceof HeadwaterError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === undefined) return error;
-  return new HeadwaterError('delivery.disk', `State directory ${dir} cannot be used: ${message}.`, {
-    details: { dir, errno: code },
-    cause: error,
-  });
 }

@@ -4,23 +4,23 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 
-const SCRIPT = join(import.meta.dirname, '../../scripts/check-imports.ts');
+const SCRIPTS = join(import.meta.dirname, '../../scripts');
 const trees: string[] = [];
 
 afterEach(async () => {
   for (const tree of trees.splice(0)) await rm(tree, { recursive: true });
 });
 
-/** The lines that the check writes about a source tree of these files. */
-async function check(files: Record<string, string>): Promise<string[]> {
-  const tree = await mkdtemp(join(tmpdir(), 'check-imports-'));
+/** The lines that a script of the project's writes about a tree of these files. */
+async function run(script: string, files: Record<string, string>): Promise<string[]> {
+  const tree = await mkdtemp(join(tmpdir(), 'source-checks-'));
   trees.push(tree);
   for (const [name, text] of Object.entries(files)) {
     await mkdir(dirname(join(tree, name)), { recursive: true });
     await writeFile(join(tree, name), text);
   }
   return new Promise((resolve) => {
-    execFile(process.execPath, [SCRIPT, tree], (error, _stdout, stderr) => {
+    execFile(process.execPath, [join(SCRIPTS, script), tree], (error, _stdout, stderr) => {
       const lines = stderr.split('\n').filter((line) => line !== '');
       expect(error !== null, stderr).toBe(lines.length > 0);
       resolve(lines);
@@ -29,6 +29,8 @@ async function check(files: Record<string, string>): Promise<string[]> {
 }
 
 describe('the import check', () => {
+  const check = (files: Record<string, string>): Promise<string[]> => run('check-imports.ts', files);
+
   it('lets imports go down the order, and neighbours meet through interface files', async () => {
     expect(
       await check({
@@ -71,5 +73,47 @@ describe('the import check', () => {
       'model/d.ts': "import { type C } from './c.ts';",
     });
     expect(lines).toEqual(['src/model/a.ts: imports itself by way of model/b.ts → model/a.ts']);
+  });
+});
+
+describe('the export check', () => {
+  const check = (files: Record<string, string>): Promise<string[]> => run('check-exports.ts', files);
+
+  it('lets be what another file imports, by whatever statement', async () => {
+    expect(
+      await check({
+        'src/a.ts': [
+          'export function called(): void {}',
+          'export const kept = 1, other = 2;',
+          'export class Made {}',
+          'export async function later(): Promise<void> {}',
+          'export interface Named {}',
+          'export const passedOn = 3;',
+          'export const all = 4;',
+        ].join('\n'),
+        'src/b.ts': "import {\n  called,\n  type Named,\n  Made as Mine,\n} from './a.ts';",
+        'src/all.ts': "import * as a from './a.ts';\na.all;",
+        'test/c.ts': "import { kept } from '../src/a.ts';\nexport { passedOn } from '../src/a.ts';",
+        'scripts/d.ts': "const { later } = await import('../src/a.ts');",
+      }),
+    ).toEqual([]);
+  });
+
+  it('names what only its own file calls, and where', async () => {
+    const lines = await check({
+      'src/a.ts': '\nexport function own(): void {}\nown();',
+      'src/b.ts': "import { own } from './c.ts'; // import { own } from './a.ts';",
+      'src/c.ts': 'export const own = 1;',
+    });
+    expect(lines).toEqual(['src/a.ts:2: no other file imports own, so it is exported for nobody']);
+  });
+
+  it('keeps the types of a signature, and finds those that nothing names', async () => {
+    const lines = await check({
+      'src/a.ts':
+        'export interface Options {}\nexport function f(options: Options): void {}\nexport type Gone = 1;',
+      'test/b.ts': "import { f } from '../src/a.ts';",
+    });
+    expect(lines).toEqual(['src/a.ts:3: nothing names the type Gone, so it is exported for nobody']);
   });
 });
