@@ -118,6 +118,7 @@ export class LogPlace {
       this.#gtids.add(gtid.source, gtid.number);
     }
   }
+
   #endAgain(): void {
     if (this.#again?.isOver === true) this.#again = null;
   }

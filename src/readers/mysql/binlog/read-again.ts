@@ -1,4 +1,4 @@
-import { containsAll, type Gtid } from '../gtid/gtid-set.ts';
+import type { Gtid } from '../gtid/gtid-set.ts';
 import { GrowingMariadbGtidSet, type MariadbGtid, MariadbGtidSet } from '../gtid/mariadb-gtid-set.ts';
 import { MysqlGtidSet } from '../gtid/mysql-gtid-set.ts';
 import { compareFiles, type LogStart, type MysqlPosition, type PreparedStart } from '../position.ts';
@@ -23,11 +23,11 @@ export class ReadAgain {
     this.#start = start;
     this.#expected = new Set(start.xids);
     const { gtids } = checkpoint;
-    this.#read = start.gtids instanceof MariadbGtidSet ? new GrowingMariadbGtidSet(start.gtids) : null;
-    if (this.#read === null || !(gtids instanceof MariadbGtidSet)) return;
+    const begun = start.gtids instanceof MariadbGtidSet ? start.gtids : null;
+    this.#read = begun === null ? null : new GrowingMariadbGtidSet(begun);
+    if (begun === null || !(gtids instanceof MariadbGtidSet)) return;
     for (const gtid of gtids.domains.values()) {
-      if (!containsAll(this.#read.freeze(), new MariadbGtidSet(new Map([[gtid.domain, gtid]]))))
-        this.#ahead.set(gtid.domain, gtid);
+      if (!isSame(begun.domains.get(gtid.domain), gtid)) this.#ahead.set(gtid.domain, gtid);
     }
   }
 
@@ -42,7 +42,7 @@ export class ReadAgain {
     const { gtids } = this.#checkpoint;
     if (gtids === null) return !this.#isBehind(file, pos);
     if (gtid === null) return false;
-    if ('domain' in gtid) return this.#ahead.has(gtid.domain);
+    if ('domain' in gtid) return this.#coversInDomain(gtid);
     return gtids instanceof MysqlGtidSet && gtids.has(gtid.source, gtid.number);
   }
 
@@ -59,9 +59,7 @@ export class ReadAgain {
   add(gtid: Gtid): void {
     if (!('domain' in gtid)) return;
     this.#read?.add(gtid);
-    const checkpoint = this.#ahead.get(gtid.domain);
-    if (checkpoint?.server === gtid.server && checkpoint.sequence === gtid.sequence)
-      this.#ahead.delete(gtid.domain);
+    if (isSame(this.#ahead.get(gtid.domain), gtid)) this.#ahead.delete(gtid.domain);
   }
 
   /** Whether so much of the file is behind the checkpoint; with GTIDs that is not asked. */
@@ -94,8 +92,21 @@ export class ReadAgain {
     return [...this.#expected];
   }
 
+  /** Up to the checkpoint's own; and not beyond it, should that never come. */
+  #coversInDomain({ domain, sequence }: MariadbGtid): boolean {
+    const checkpoint = this.#ahead.get(domain);
+    if (checkpoint === undefined) return false;
+    if (sequence <= checkpoint.sequence) return true;
+    this.#ahead.delete(domain);
+    return false;
+  }
+
   #isBehind(file: string, pos: number): boolean {
     const files = compareFiles(file, this.#checkpoint.file);
     return files === null || files > 0 || (files === 0 && pos >= this.#checkpoint.pos);
   }
+}
+
+function isSame(a: MariadbGtid | undefined, b: MariadbGtid): boolean {
+  return a?.server === b.server && a.sequence === b.sequence;
 }
