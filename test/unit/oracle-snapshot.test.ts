@@ -316,6 +316,30 @@ describe('preflight', () => {
       /^warning .*ALTER TABLE "Q"\."ORD" ADD SUPPLEMENTAL LOG DATA \(ALL\) COLUMNS;/,
     ],
     [
+      'no key logging',
+      (s) => (s.tables[0]!.allColumns = false),
+      /^warning .*, and not the key, without which it cannot be read\./,
+    ],
+    [
+      'primary keys are logged',
+      (s) => ((s.tables[0]!.allColumns = false), (s.keyLogging = 'YES')),
+      /^warning .* only the changed columns are known and the key\./,
+    ],
+    [
+      'a character set nobody decodes',
+      (s) => (s.characterSet = 'WE8EBCDIC1047'),
+      /^warning .*bytes of WE8EBCDIC1047/,
+    ],
+    [
+      'a cluster whose transactions are hidden',
+      (s) => (
+        s.threads.push({ ...s.threads[0]!, thread: 2 }),
+        s.startLog(2, 1, 1000n),
+        s.unreadable.add('GV$TRANSACTION')
+      ),
+      /GRANT SELECT ON SYS\.GV_\$TRANSACTION TO "C##CDC";/,
+    ],
+    [
       'no ALL COLUMNS and no key',
       (s) => ((s.tables[0]!.allColumns = false), (s.tables[0]!.key = [])),
       /^error source\.supplemental-logging Q\.ORD has neither a key/,

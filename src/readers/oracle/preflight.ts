@@ -10,6 +10,7 @@ import { VALID_DESTINATIONS } from './logs/log-files.ts';
 import { quoteIdent, quoteTable } from './quoting.ts';
 import { type ConnectOracle, OracleError, type OracleSession } from './session/oracle-session.ts';
 import type { OracleReaderOptions } from './settings.ts';
+import { isDecodable } from './types/character-sets.ts';
 
 const VIEWS = [
   'V$LOG',
@@ -354,6 +355,13 @@ async function checkCharacterSets({ session, findings }: Checked): Promise<void>
       warning(
         'character sets',
         `The national character set is ${national}; the driver’s thin mode reads NCHAR, NVARCHAR2 and NCLOB in AL16UTF16 only.`,
+      ),
+    );
+  } else if (!isDecodable(sets.get('NLS_CHARACTERSET') ?? '')) {
+    findings.push(
+      warning(
+        'character sets',
+        `Texts that LogMiner shows as bytes of ${sets.get('NLS_CHARACTERSET') ?? 'an unknown character set'}, as of before a DDL, cannot be read.`,
       ),
     );
   } else {
