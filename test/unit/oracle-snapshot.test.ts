@@ -308,7 +308,7 @@ describe('preflight', () => {
     [
       'a standby',
       (s) => ((s.role = 'PHYSICAL STANDBY'), (s.openMode = 'READ ONLY WITH APPLY')),
-      /source\.read-only .*archive_only: true/,
+      /source\.read-only .*Remove source\.oracle\.archive_only: false/,
     ],
     [
       'no ALL COLUMNS',
