@@ -123,7 +123,7 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       // Unquoted names are in capitals.
       pdb: oracle.pdb?.toUpperCase() ?? null,
       strategy: oracle.strategy,
-      archiveOnly: oracle.archive_only,
+      archiveOnly: oracle.archive_only ?? null,
       archiveDestinations: oracle.archive_destinations ?? [],
       lobs: oracle.lobs,
       lobReselect: oracle.lob_reselect,

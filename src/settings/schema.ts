@@ -83,8 +83,10 @@ const source = block({
         'For rows from before a DDL, which LogMiner cannot name: hybrid rebuilds them, online_catalog stops. redo_log_catalog writes the dictionary into the redo log after each log switch, which is heavy.',
       ),
     archive_only: flag()
-      .default(false)
-      .describe('Read archived logs alone, also of a standby that is open read-only.'),
+      .optional()
+      .describe(
+        'Read archived logs alone. On a standby that is open read-only that is so unless said otherwise.',
+      ),
     archive_destinations: list(text('a name such as LOG_ARCHIVE_DEST_1'), 'a list of destinations')
       .optional()
       .describe('Where archived logs are read, in this order; all local destinations unless said otherwise.'),

@@ -136,7 +136,8 @@ export interface OracleSettings {
   /** The pluggable database; null outside of multitenant databases. */
   readonly pdb: string | null;
   readonly strategy: 'hybrid' | 'online_catalog' | 'redo_log_catalog';
-  readonly archiveOnly: boolean;
+  /** Null: on a standby. */
+  readonly archiveOnly: boolean | null;
   /** DEST_NAMEs in order of preference; empty: those that are local and valid. */
   readonly archiveDestinations: readonly string[];
   /** Follow writes into LOBs, XML and long strings. */

@@ -1,146 +1,22 @@
 /**
  * The live suite: a real Oracle, in the order of what the reader takes for granted. Each part says what it has seen,
  * and keeps the raw redo as a script in test/fixtures/oracle, so that the next change is tested against it without a
- * server. Needs ORACLE_URL (the reader's user, `?pdb=` in a multitenant database) and ORACLE_TEST_URL (an application
- * user who may create tables there); docker/compose.oracle.yaml has both.
+ * server. What it needs stands in test/support/oracle/live.ts; docker/compose.oracle.yaml has it.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { SILENT } from '../../src/observability/log.ts';
 import { type OraclePosition, ORACLE_POSITIONS } from '../../src/readers/oracle/position.ts';
-import { connectByDriver } from '../../src/readers/oracle/session/driver-session.ts';
-import type { ConnectOracle, OracleSession } from '../../src/readers/oracle/session/oracle-session.ts';
-import { SESSION_SETTINGS } from '../../src/readers/oracle/session/session-settings.ts';
 import type { OracleSource } from '../../src/readers/oracle/source-info.ts';
 import { createSnapshot } from '../../src/snapshot/snapshot.ts';
-import { FakeOracle } from '../support/oracle/fake-oracle.ts';
-import { Harness, textOf } from '../support/oracle/harness.ts';
+import { textOf } from '../support/oracle/harness.ts';
+import { application, create, keep, live, never, reader, run, SCHEMA, sql } from '../support/oracle/live.ts';
 import { PollHarness } from '../support/oracle/poll-harness.ts';
-import { Recording } from '../support/oracle/recording.ts';
 import { modelOf } from '../support/oracle/table-models.ts';
 import { parseTypeLines } from '../support/oracle/type-lines.ts';
 
-const never = new AbortController().signal;
-const reader = serverOf(process.env['ORACLE_URL']!);
-const application = serverOf(process.env['ORACLE_TEST_URL'] ?? '');
-const SCHEMA = application.user.toUpperCase();
-let sql: OracleSession;
-let version = '';
-
-interface Server {
-  readonly connect: ConnectOracle;
-  readonly user: string;
-  readonly pdb: string | null;
-}
-
-function serverOf(url: string): Server {
-  const parts = new URL(url.replace(/^oracle:/, 'http:'));
-  const user = decodeURIComponent(parts.username);
-  return {
-    connect: connectByDriver({
-      hosts: [{ host: parts.hostname, port: Number(parts.port || 1521) }],
-      service: parts.pathname.slice(1),
-      user,
-      password: decodeURIComponent(parts.password),
-      tls: null,
-      connectTimeoutMs: 20_000,
-      queryTimeoutMs: 600_000,
-    }),
-    user,
-    pdb: parts.searchParams.get('pdb'),
-  };
-}
-
-beforeAll(async () => {
-  sql = await application.connect('utility', never);
-  for (const statement of SESSION_SETTINGS) await sql.execute(statement);
-  const [row] = await sql.query(
-    "SELECT VERSION_FULL FROM PRODUCT_COMPONENT_VERSION WHERE PRODUCT LIKE 'Oracle%' AND ROWNUM = 1",
-  );
-  version = String(row?.[0]);
-  process.stderr.write(`Oracle ${version}\n`);
-});
-
 afterAll(() => sql[Symbol.asyncDispose]());
-
-async function run(...statements: readonly string[]): Promise<void> {
-  for (const statement of statements) await sql.execute(statement);
-}
-
-async function create(name: string, columns: string): Promise<void> {
-  await sql.execute(`DROP TABLE ${name} PURGE`).catch(() => undefined);
-  await run(
-    `CREATE TABLE ${name} (${columns})`,
-    `ALTER TABLE ${name} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS`,
-  );
-}
-
-interface Live {
-  readonly harness: Harness;
-  readonly recording: Recording;
-  /** Until the stream has passed everything that is committed now. */
-  catchUp(): Promise<void>;
-}
-
-async function live(
-  tables: readonly string[],
-  tweaks: ConstructorParameters<typeof Harness>[1] = {},
-): Promise<Live> {
-  const recording = new Recording();
-  const patterns = tables.map((name) => `${SCHEMA}.${name}`);
-  const limits = { idleMs: 200, logRetryMs: 1_000, ...tweaks?.limits };
-  const harness = new Harness(
-    new FakeOracle(),
-    { tables: patterns, pdb: reader.pdb, ...tweaks, limits },
-    null,
-    recording.wrap(reader.connect),
-  );
-  await harness.open();
-  return {
-    harness,
-    recording,
-    catchUp: async () => {
-      // An idle instance does not flush: a commit of its own makes it.
-      await create('HEADWATER_TICK', 'ID NUMBER');
-      await run('INSERT INTO HEADWATER_TICK VALUES (1)', 'COMMIT');
-      const head = await harness.reader!.head(never);
-      await harness.poll(head.position.upTo);
-    },
-  };
-}
-
-const columnsOf = async (name: string): Promise<Record<string, string>> => {
-  const rows = await sql.query(
-    `SELECT COLUMN_NAME, DATA_TYPE, TO_CHAR(DATA_PRECISION), TO_CHAR(DATA_SCALE), TO_CHAR(CHAR_LENGTH) FROM USER_TAB_COLUMNS WHERE TABLE_NAME = :t ORDER BY COLUMN_ID`,
-    { t: name },
-  );
-  return Object.fromEntries(
-    rows.map(([column, type, precision, scale, length]) => {
-      const text = String(type);
-      if (text.endsWith('CHAR2') || text.endsWith('CHAR'))
-        return [String(column), `${text}(${String(length)})`];
-      return [
-        String(column),
-        text === 'NUMBER' && precision != null ? `NUMBER(${String(precision)},${String(scale)})` : text,
-      ];
-    }),
-  );
-};
-
-async function keep(
-  { harness, recording }: Live,
-  id: string,
-  title: string,
-  names: readonly string[],
-): Promise<void> {
-  const tables: Record<string, { columns: Record<string, string>; pk: string[] }> = {};
-  for (const name of names) tables[`${SCHEMA}.${name}`] = { columns: await columnsOf(name), pk: ['ID'] };
-  const origin = `Oracle ${version}, ${new Date().toISOString().slice(0, 10)}`;
-  const config = { lobs: harness.options.lobs };
-  const file = recording.save({ id, title, origin, config, tables }, harness.events, harness.warnings);
-  process.stderr.write(`${title}: ${recording.rows.length} rows of redo in ${file}\n`);
-}
 
 test('preflight finds nothing to complain of', async () => {
   await create('LIVE_ORD', 'ID NUMBER(9) PRIMARY KEY, NAME VARCHAR2(4000), QTY NUMBER(9)');

@@ -53,6 +53,18 @@ function refusal(code: number): Buffer {
   return packet;
 }
 
+/** An ACCEPT packet of Oracle Net: protocol version 318, large data units, no native services. */
+const ACCEPTANCE = ((): Buffer => {
+  const packet = Buffer.alloc(45);
+  packet.writeUInt16BE(packet.length, 0);
+  packet[4] = 2;
+  packet.writeUInt16BE(318, 8);
+  packet[23] = 8;
+  packet.writeUInt32BE(8192, 32);
+  packet.writeUInt32BE(65_535, 36);
+  return packet;
+})();
+
 function options(port: number, more: Partial<OracleConnectOptions> = {}): OracleConnectOptions {
   return {
     hosts: [{ host: '127.0.0.1', port }],
@@ -104,6 +116,46 @@ describe('the driver’s errors', () => {
       class: 'reconnect',
       code: 'source.unreachable',
     });
+  });
+
+  test.each<[string, (socket: Socket) => void, string]>([
+    [
+      'is cut off within its answer',
+      (socket) => socket.end(refusal(12514).subarray(0, 30)),
+      'source.connection-lost',
+    ],
+    [
+      'hangs within its answer',
+      (socket) => socket.write(refusal(12514).subarray(0, 30)),
+      'source.unreachable',
+    ],
+    ['resets the connection', (socket) => socket.resetAndDestroy(), 'source.connection-lost'],
+    ['accepts, and cuts the connection', (socket) => socket.end(ACCEPTANCE), 'source.connection-lost'],
+    ['accepts, and says nothing more', (socket) => socket.write(ACCEPTANCE), 'source.unreachable'],
+  ])('the listener %s', async (_, answer, code) => {
+    const port = await listen(answer);
+    expect(classify(await failure(options(port)))).toMatchObject({ class: 'reconnect', code });
+  });
+
+  test('the attempt is given up while the server is silent', async () => {
+    const stop = new AbortController();
+    const port = await listen((socket) => {
+      socket.write(ACCEPTANCE);
+      stop.abort(new Error('stopped'));
+    });
+    await expect(connectByDriver(options(port))('utility', stop.signal)).rejects.toThrow('stopped');
+  });
+
+  test('somebody else listens: no error of ours is unknown, and none is a crash', async () => {
+    for (const said of ['HTTP/1.1 400 Bad Request\r\n\r\n', '\0'.repeat(64), 'x'.repeat(70_000)]) {
+      const port = await listen((socket) => socket.end(said));
+      const error = await failure(options(port));
+      expect(error.message, JSON.stringify(said.slice(0, 20))).toMatch(/^(ORA|NJS)-\d+/);
+      const closing = listener!;
+      listener = null;
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => closing.close(resolve));
+    }
   });
 
   test('nobody listens', async () => {

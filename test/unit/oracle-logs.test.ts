@@ -152,6 +152,19 @@ describe('log files', () => {
     expect(server.statements.some((sql) => sql.includes('/redo/'))).toBe(false);
   });
 
+  test('a standby: archived logs alone unless the settings say otherwise, and nothing is written', async () => {
+    const server = scripted(two());
+    server.role = 'PHYSICAL STANDBY';
+    server.openMode = 'READ ONLY WITH APPLY';
+    server.switchLog(1, 2020n);
+    const h = run(server, { archiveOnly: null, flushTable: 'HEADWATER_FLUSH' });
+    await h.poll(2019n);
+    expect(ids(h)).toEqual(['1', '2']);
+    expect(server.statements.filter((sql) => /V\$LOGFILE|HEADWATER_FLUSH/.test(sql))).toEqual([]);
+    const findings = await h.reader!.preflight(new AbortController().signal);
+    expect(findings.filter(({ check }) => check === 'role').map(({ level }) => level)).toEqual(['ok']);
+  });
+
   test('a private thread is not waited for', async () => {
     const server = scripted(two());
     server.threads.push({

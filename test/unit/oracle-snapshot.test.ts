@@ -308,12 +308,36 @@ describe('preflight', () => {
     [
       'a standby',
       (s) => ((s.role = 'PHYSICAL STANDBY'), (s.openMode = 'READ ONLY WITH APPLY')),
-      /source\.read-only .*archive_only: true/,
+      /source\.read-only .*Remove source\.oracle\.archive_only: false/,
     ],
     [
       'no ALL COLUMNS',
       (s) => (s.tables[0]!.allColumns = false),
       /^warning .*ALTER TABLE "Q"\."ORD" ADD SUPPLEMENTAL LOG DATA \(ALL\) COLUMNS;/,
+    ],
+    [
+      'no key logging',
+      (s) => (s.tables[0]!.allColumns = false),
+      /^warning .*, and not the key, without which it cannot be read\./,
+    ],
+    [
+      'primary keys are logged',
+      (s) => ((s.tables[0]!.allColumns = false), (s.keyLogging = 'YES')),
+      /^warning .* only the changed columns are known and the key\./,
+    ],
+    [
+      'a character set nobody decodes',
+      (s) => (s.characterSet = 'WE8EBCDIC1047'),
+      /^warning .*bytes of WE8EBCDIC1047/,
+    ],
+    [
+      'a cluster whose transactions are hidden',
+      (s) => (
+        s.threads.push({ ...s.threads[0]!, thread: 2 }),
+        s.startLog(2, 1, 1000n),
+        s.unreadable.add('GV$TRANSACTION')
+      ),
+      /GRANT SELECT ON SYS\.GV_\$TRANSACTION TO "C##CDC";/,
     ],
     [
       'no ALL COLUMNS and no key',

@@ -11,7 +11,8 @@ export interface Database {
   readonly multitenant: boolean;
   readonly archiving: boolean;
   readonly role: string;
-  readonly readOnly: boolean;
+  /** Nothing can be written, and LogMiner reads archived logs alone. */
+  readonly standby: boolean;
   /** Supplemental logging of the whole database. */
   readonly minimalLogging: boolean;
   /** Of primary keys alone. */
@@ -33,7 +34,7 @@ export async function readDatabase(session: OracleSession): Promise<Database> {
     multitenant: cdb === 'YES',
     archiving: mode === 'ARCHIVELOG',
     role: role!,
-    readOnly: open!.startsWith('READ ONLY'),
+    standby: role !== 'PRIMARY' || open!.startsWith('READ ONLY'),
     minimalLogging: minimal === 'YES' || minimal === 'IMPLICIT',
     keyLogging: keys === 'YES',
     allColumnLogging: all === 'YES',

@@ -10,6 +10,7 @@ import { VALID_DESTINATIONS } from './logs/log-files.ts';
 import { quoteIdent, quoteTable } from './quoting.ts';
 import { type ConnectOracle, OracleError, type OracleSession } from './session/oracle-session.ts';
 import type { OracleReaderOptions } from './settings.ts';
+import { isDecodable } from './types/character-sets.ts';
 
 const VIEWS = [
   'V$LOG',
@@ -179,16 +180,19 @@ function checkLogging({ options, database, findings }: Checked): void {
   } else {
     findings.push(ok('supplemental logging', `${database.name} has supplemental logging.`));
   }
-  const standby = database.role !== 'PRIMARY' || database.readOnly;
-  if (standby && !options.archiveOnly) {
+  const { standby } = database;
+  if (standby && options.archiveOnly === false) {
     findings.push(
       failed(
         'role',
         'source.read-only',
         `${database.name} is a ${database.role.toLowerCase()} that is open read-only.`,
-        'Set source.oracle.archive_only: true, or name the primary in source.url.',
+        'Remove source.oracle.archive_only: false, or name the primary in source.url.',
       ),
     );
+  }
+  if (standby && options.archiveOnly !== false) {
+    findings.push(ok('role', `${database.name} is a standby: archived logs alone are read.`));
   }
   if (standby && options.flushTable !== null) {
     findings.push(
@@ -246,7 +250,7 @@ async function checkPrivileges(checked: Checked): Promise<void> {
 /** Writing the dictionary into the redo log, which only one strategy does. */
 async function checkDictionary({ session, options, database, user, findings }: Checked): Promise<void> {
   if (options.strategy !== 'redo_log_catalog') return;
-  if (database.readOnly) {
+  if (database.standby) {
     findings.push(
       failed(
         'dictionary',
@@ -354,6 +358,13 @@ async function checkCharacterSets({ session, findings }: Checked): Promise<void>
       warning(
         'character sets',
         `The national character set is ${national}; the driver’s thin mode reads NCHAR, NVARCHAR2 and NCLOB in AL16UTF16 only.`,
+      ),
+    );
+  } else if (!isDecodable(sets.get('NLS_CHARACTERSET') ?? '')) {
+    findings.push(
+      warning(
+        'character sets',
+        `Texts that LogMiner shows as bytes of ${sets.get('NLS_CHARACTERSET') ?? 'an unknown character set'}, as of before a DDL, cannot be read.`,
       ),
     );
   } else {

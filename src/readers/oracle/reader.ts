@@ -9,7 +9,7 @@ import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader, StoredL
 import { answerUnmatched, compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
 import { capturedTables, describeCaptured, describeTable, type SourceTable, TABLES } from './catalogue.ts';
 import { CommitLog } from './commit-log.ts';
-import { characterSet, currentScn, readDatabase } from './database.ts';
+import { characterSet, currentScn, type Database, readDatabase } from './database.ts';
 import { classify, mapOracleError, mapping } from './errors.ts';
 import { LogCollector } from './logs/collect-logs.ts';
 import { FlushWriter } from './mining/flush-writer.ts';
@@ -55,7 +55,7 @@ export function createOracleReader(
 
 class OracleReader implements Reader<OraclePosition, OracleSource> {
   readonly codec = ORACLE_POSITIONS;
-  readonly #options: OracleReaderOptions;
+  #options: OracleReaderOptions;
   readonly #parts: OracleReaderParts;
   readonly #patterns: TablePatterns;
   readonly #warnings: Warnings;
@@ -89,7 +89,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
     onUnmatched?: (message: string) => void,
   ): Promise<readonly CapturedTable[]> {
     return mapping('Listing the tables', async () => {
-      const database = await readDatabase(await this.#session('utility', signal));
+      const database = await this.#look(await this.#session('utility', signal));
       const { tables: found, unmatched } = await capturedTables(
         await this.#session('catalogue', signal),
         this.#patterns,
@@ -111,7 +111,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   async examine(stored: StoredLog<OraclePosition>, signal: AbortSignal): Promise<string | null> {
     return mapping(`Looking at the redo log of ${this.#options.place}`, async () => {
       const session = await this.#session('utility', signal);
-      const database = await readDatabase(session);
+      const database = await this.#look(session);
       const collector = this.#collector(session);
       return judgeGap({ options: this.#options, database, session, collector }, stored);
     });
@@ -120,7 +120,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   async open(request: OpenRequest<OraclePosition>, signal: AbortSignal): Promise<Opened<OraclePosition>> {
     return mapping(`Opening the redo log of ${this.#options.place}`, async () => {
       const utility = await this.#session('utility', signal);
-      const database = await readDatabase(utility);
+      const database = await this.#look(utility);
       this.#decode = textDecoder(await characterSet(utility));
       const collector = this.#collector(utility);
       const opened = await openLog(
@@ -266,6 +266,16 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
       },
       from,
     );
+  }
+
+  /** What the database is; it decides what the settings leave open. */
+  async #look(session: OracleSession): Promise<Database> {
+    const database = await readDatabase(session);
+    if (database.standby) {
+      const archiveOnly = this.#options.archiveOnly ?? true;
+      this.#options = { ...this.#options, archiveOnly, flushTable: null };
+    }
+    return database;
   }
 
   /** Until the time is over or somebody nudges. */

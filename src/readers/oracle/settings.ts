@@ -17,8 +17,8 @@ export interface OracleReaderOptions {
    * redo_log_catalog: a dictionary is written into the redo log after each switch, and LogMiner takes names from it.
    */
   readonly strategy: 'hybrid' | 'online_catalog' | 'redo_log_catalog';
-  /** Read archived logs alone. */
-  readonly archiveOnly: boolean;
+  /** Read archived logs alone; null: on a standby. */
+  readonly archiveOnly: boolean | null;
   /** DEST_NAMEs in order of preference; empty: whichever are local and valid. */
   readonly archiveDestinations: readonly string[];
   /** Follow writes into LOBs and XML, and strings past 4,000 bytes. */

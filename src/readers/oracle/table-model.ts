@@ -2,7 +2,7 @@ import type { Column, TableId, TableSchema } from '../../model/table.ts';
 import { ABSENT, UNCHANGED, type Value } from '../../model/value.ts';
 import { type ColumnDecoder, columnDecoder, type DecoderContext } from './types/column-decoder.ts';
 import type { OracleColumn } from './types/column-metadata.ts';
-import { UnreadableValue } from './types/unreadable-value.ts';
+import { defaultValue } from './types/default-value.ts';
 
 /** The shape of a table from one SCN on: plain data, kept in the durable state. */
 export interface TableVersion {
@@ -75,24 +75,15 @@ export function placeOf({ places, version }: TableModel, name: string): number |
   return column === undefined ? undefined : places.get(column.name);
 }
 
-/** Literals are kept as values; anything else is computed by the database. */
+/** Constants are kept as values; anything else is computed by the database. */
 function columnDefault(
   column: OracleColumn,
   decoder: ColumnDecoder,
 ): { readonly default: Value | undefined; readonly computedDefault?: true } {
   const text = column.default?.trim();
   if (text === undefined || text === '' || /^null$/i.test(text)) return { default: undefined };
-  const quoted = /^'((?:[^']|'')*)'$/.exec(text);
-  const plain = quoted !== null || /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text);
+  const value = defaultValue(text, decoder);
+  if (value !== ABSENT) return { default: value };
   // Debezium has a placeholder for what the database computes only where the column cannot be null.
-  const computed = column.nullable
-    ? { default: undefined }
-    : ({ default: undefined, computedDefault: true } as const);
-  if (!plain || decoder.large || decoder.type.kind === 'bytes') return computed;
-  try {
-    return { default: decoder.fromRedo(quoted === null ? text : quoted[1]!.replaceAll("''", "'")) };
-  } catch (error) {
-    if (!(error instanceof UnreadableValue)) throw error;
-    return computed; // '01-JAN-24' for a DATE: the session's NLS settings tell
-  }
+  return column.nullable ? { default: undefined } : { default: undefined, computedDefault: true };
 }

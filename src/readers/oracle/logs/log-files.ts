@@ -58,7 +58,10 @@ function archivedLogs(destinations: readonly string[]): string {
 /** Every log that may hold changes behind `scn`. A log that is neither current nor archived is on its way. */
 export function logFilesStatement(
   scn: bigint,
-  { destinations, archiveOnly }: { readonly destinations: readonly string[]; readonly archiveOnly: boolean },
+  {
+    destinations,
+    archiveOnly,
+  }: { readonly destinations: readonly string[]; readonly archiveOnly: boolean | null },
 ): string {
   const online = `SELECT MIN(F.MEMBER), TO_CHAR(L.FIRST_CHANGE#), NULL, TO_CHAR(L.SEQUENCE#), TO_CHAR(L.THREAD#), TO_CHAR(L.BYTES), NULL FROM V$LOGFILE F, V$LOG L WHERE L.STATUS = 'CURRENT' AND F.GROUP# = L.GROUP# AND F.TYPE = 'ONLINE' GROUP BY L.GROUP#, L.FIRST_CHANGE#, L.SEQUENCE#, L.THREAD#, L.BYTES UNION ALL `;
   return `${archiveOnly ? '' : online}SELECT A.NAME, TO_CHAR(A.FIRST_CHANGE#), TO_CHAR(A.NEXT_CHANGE#), TO_CHAR(A.SEQUENCE#), TO_CHAR(A.THREAD#), TO_CHAR(A.BLOCKS*A.BLOCK_SIZE), S.DEST_NAME ${archivedLogs(destinations)} AND A.NAME IS NOT NULL AND A.ARCHIVED = 'YES' AND A.NEXT_CHANGE# > ${scn}`;
@@ -81,7 +84,7 @@ export function logFileOf(row: OracleRow): LogFile {
 }
 
 /** The oldest SCN that is still in a log; null where there is none. */
-export function oldestStatement(destinations: readonly string[], archiveOnly: boolean): string {
+export function oldestStatement(destinations: readonly string[], archiveOnly: boolean | null): string {
   const online = archiveOnly ? '' : 'SELECT MIN(FIRST_CHANGE#) F FROM V$LOG UNION ALL ';
   return `SELECT TO_CHAR(MIN(F)) FROM (${online}SELECT MIN(A.FIRST_CHANGE#) F ${archivedLogs(destinations)})`;
 }

@@ -19,7 +19,7 @@ export interface FlushOptions {
 
 /**
  * A committed change of one row makes an instance's log writer flush what it has kept in memory, which on an idle
- * instance may take a while otherwise. It is the only thing Headwater ever writes to Oracle, and only where the
+ * instance may take a while otherwise. It is the only table Headwater ever writes to, and only where the
  * settings name the table.
  */
 export class FlushWriter {

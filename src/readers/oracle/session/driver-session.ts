@@ -59,7 +59,7 @@ async function connect(
   const { default: driver } = await import('oracledb');
   try {
     const protocol = options.tls === null ? 'tcp' : 'tcps';
-    const connection = await driver.getConnection({
+    const connecting = driver.getConnection({
       user: options.user,
       password: options.password ?? '',
       connectString: `${protocol}://${address.includes('/') ? address : `${address}/${options.service}`}`,
@@ -70,10 +70,8 @@ async function connect(
       retryCount: 0,
       ...tlsOptions(options),
     });
-    if (signal.aborted) {
-      await connection.close({ drop: true }).catch(() => undefined);
-      signal.throwIfAborted();
-    }
+    // The driver's timeouts end with the listener's answer: what comes then may stay away for ever.
+    const connection = await within(connecting, 2_000 * seconds(options.connectTimeoutMs), signal);
     connection.callTimeout = options.queryTimeoutMs;
     const strings = new Set([
       driver.DB_TYPE_NUMBER,
@@ -87,8 +85,37 @@ async function connect(
     };
     return new DriverSession(connection, { outFormat: driver.OUT_FORMAT_ARRAY, fetchTypeHandler: handler });
   } catch (error) {
+    signal.throwIfAborted();
     throw oracleError(error);
   }
+}
+
+/** A connection that comes too late, or when nobody wants it any more, is closed. */
+function within(connecting: Promise<Connection>, ms: number, signal: AbortSignal): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    let given = false;
+    const giveUp = (error: Error): void => {
+      if (given) return;
+      given = true;
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+      reject(error);
+    };
+    const abort = (): void => giveUp(signal.reason as Error);
+    const timer = setTimeout(() => giveUp(new OracleError('NJS-510: the login was not answered')), ms);
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    connecting.then((connection) => {
+      if (given) {
+        connection.close({ drop: true }).catch(() => undefined);
+        return;
+      }
+      given = true;
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+      resolve(connection);
+    }, giveUp);
+  });
 }
 
 type TypeHandler = NonNullable<ExecuteOptions['fetchTypeHandler']>;

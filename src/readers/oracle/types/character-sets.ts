@@ -25,6 +25,11 @@ const ENCODINGS: ReadonlyMap<string, string> = new Map([
   ['KO16MSWIN949', 'euc-kr'],
 ]);
 
+/** Whether text that LogMiner shows as bytes can be read. */
+export function isDecodable(characterSet: string): boolean {
+  return characterSet === 'WE8ISO8859P1' || ENCODINGS.has(characterSet);
+}
+
 /**
  * For character data that the redo log shows as bytes of the database's character set. A set that Node does not
  * have is no error before such a value comes.
