@@ -170,6 +170,8 @@ describe('typed as it is shown', () => {
     // As it was, for the next one.
     if (/headwater (?:pause|snapshot) .*/.test(line)) {
       await typed('headwater resume shop.yaml');
+      if (line.includes('pause shop.yaml public.orders'))
+        await typed('headwater resume shop.yaml public.orders');
       await daemon?.until(({ state }) => state === 'streaming');
       if (line.includes('--pause')) await typed('headwater snapshot shop.yaml --resume');
       await daemon?.until(({ state, snapshot }) => state === 'streaming' && snapshot?.completedAt != null);
