@@ -49,7 +49,11 @@ const TYPED = [
   ...headwaterCommands(PAGES),
   ...shellLines(PAGES).filter(({ line }) => /^curl .*:8088\//.test(line)),
 ].map(({ line }) => PLACEHOLDERS.reduce((text, [pattern, here]) => text.replace(pattern, here), line));
-const LINES = [...new Set(TYPED)].filter((line) => !NAMED.test(line) || line === 'headwater settings schema');
+/** Run by other tests: e2e/demo.*, and integration/flink-script.*, since that needs Kafka. */
+const ELSEWHERE = /^headwater (?:demo|sql export)\b/;
+const LINES = [...new Set(TYPED)].filter(
+  (line) => line === 'headwater settings schema' || !(NAMED.test(line) || ELSEWHERE.test(line)),
+);
 /** Of what does not end by itself. */
 const FIRST_WORDS = /HTTP interface is up|public\.orders/;
 const endless = (line: string): boolean => /headwater (?:run|tail) /.test(line);
