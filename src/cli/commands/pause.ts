@@ -30,7 +30,7 @@ export const command = defineCommand({
         sentence: (name) =>
           tables.length === 0
             ? `${name} is paused; the source keeps its log until it is resumed`
-            : `${name}: ${tables.join(', ')}: paused; what changes is left out until it is resumed and read anew`,
+            : `${name}: changes of ${tables.join(', ')} are left out until it is resumed, and read anew then`,
       },
     ),
 });

@@ -24,7 +24,7 @@ export const command = defineCommand({
         sentence: (name) =>
           tables.length === 0
             ? `${name} goes on where it was`
-            : `${name}: ${tables.join(', ')} will be read anew, and go on`,
+            : `${name}: ${tables.join(', ')} will be read anew where paused by name, and go on`,
       },
     ),
 });
