@@ -42,13 +42,13 @@ export const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./commands/resync.ts')).command,
   },
   {
-    usage: 'pause <file>',
-    summary: 'Stop a running pipeline from reading and delivering',
+    usage: 'pause <file> [tables..]',
+    summary: 'Stop a running pipeline, or some of its tables, from delivering',
     load: async () => (await import('./commands/pause.ts')).command,
   },
   {
-    usage: 'resume <file>',
-    summary: 'Let a paused pipeline go on',
+    usage: 'resume <file> [tables..]',
+    summary: 'Let a paused pipeline, or some of its tables, go on',
     load: async () => (await import('./commands/resume.ts')).command,
   },
   {

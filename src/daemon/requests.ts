@@ -1,13 +1,16 @@
 /** What operators ask of pipelines while they run, checked and carried out. */
 import { HeadwaterError } from '../errors/headwater-error.ts';
+import { holdEdits, releaseEdits } from '../emitter/paused-tables.ts';
 import { pauseEdits, resyncEdits, snapshotEdits, type StateEdits, stopEdits } from '../snapshot/request.ts';
 import type { Daemon } from './daemon.ts';
 import type { PipelineTask } from './pipeline-task.ts';
 
 export type PipelineRequest = PauseRequest | SnapshotRequest;
 
+/** Without tables (`schema.table`) the pipeline as a whole. */
 interface PauseRequest {
   readonly action: 'pause' | 'resume';
+  readonly tables: readonly string[];
 }
 
 /** Tables are `schema.table`; without any, `snapshot-stop` is about all that are still to be read. */
@@ -36,7 +39,7 @@ export async function carryOut(
 ): Promise<RequestResult> {
   const task = taskOf(daemon, name);
   const { action } = request;
-  if (isPause(request)) {
+  if (isPause(request) && request.tables.length === 0) {
     pauseOrResume(task, request);
     return { pipeline: name, action, tables: [] };
   }
@@ -64,7 +67,7 @@ export async function changeState(
 /** A condition that the database refuses is the operator's slip, and no reason to give the table up. */
 async function applied(
   task: PipelineTask,
-  request: SnapshotRequest,
+  request: PipelineRequest,
   { tables, edits }: { readonly tables: readonly string[]; readonly edits: StateEdits },
   timeoutMs: number,
 ): Promise<void> {
@@ -101,9 +104,19 @@ function pauseOrResume(task: PipelineTask, { action }: PauseRequest): void {
 
 function editsOf(
   task: PipelineTask,
-  request: SnapshotRequest,
+  request: PipelineRequest,
 ): { readonly tables: readonly string[]; readonly edits: StateEdits } {
   switch (request.action) {
+    case 'pause': {
+      const { heldTables } = task.control;
+      const tables = capturedOf(task, request.tables).filter((table) => !heldTables.has(table));
+      return { tables, edits: holdEdits(tables, new Date()) };
+    }
+    case 'resume': {
+      const { heldTables } = task.control;
+      const tables = capturedOf(task, request.tables).filter((table) => heldTables.has(table));
+      return { tables, edits: releaseEdits(tables, new Date()) };
+    }
     case 'snapshot': {
       const tables = capturedOf(task, request.tables);
       if (request.where !== null) refuseUnread(task, tables);

@@ -1,6 +1,6 @@
 /**
  * Tables whose records cannot be written, because the registry refuses their schema, the format has no name for it,
- * or the settings no longer fit their columns. Their changes are left out while the others go on; once the schema is
+ * or the settings no longer fit their columns, or are not to be, because an operator has paused them. Their changes are left out while the others go on; once the schema is
  * accepted they are read anew (docs/decisions/0006-incompatible-schemas.md).
  */
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
@@ -23,6 +23,29 @@ interface PausedRecord {
   readonly topic?: string;
   /** The schema has been accepted since: the next start reads the table anew. */
   readonly accepted: boolean;
+}
+
+const HELD: Code = 'request.table-paused';
+
+/** The edits of the durable state by which an operator pauses tables (`schema.table`). */
+export function holdEdits(tables: readonly string[], now: Date): ReadonlyMap<string, string> {
+  return heldEdits(tables, now, false);
+}
+
+/** And lets those that are held go on: the next start reads them anew. */
+export function releaseEdits(tables: readonly string[], now: Date): ReadonlyMap<string, string> {
+  return heldEdits(tables, now, true);
+}
+
+function heldEdits(tables: readonly string[], now: Date, accepted: boolean): ReadonlyMap<string, string> {
+  return new Map(
+    tables.map((table) => {
+      const since = now.toISOString();
+      const message = `The table ${table} was paused by an operator at ${since}.`;
+      const record: PausedRecord = { v: 1, code: HELD, message, since, refused: null, accepted };
+      return [PAUSED_PREFIX + table, JSON.stringify(record)];
+    }),
+  );
 }
 
 /** Offers refused schemas again. */
@@ -72,8 +95,9 @@ export class PausedTables {
       if (!key.startsWith(PAUSED_PREFIX)) continue;
       const table = key.slice(PAUSED_PREFIX.length);
       const record = recordOf(text);
-      // Topics are looked for once the sink is asked at all.
-      const waits = record !== null && record.topic !== undefined && !record.accepted;
+      // Topics are looked for once the sink is asked at all; what an operator holds, only an operator lets go.
+      const waits =
+        record !== null && (record.topic !== undefined || record.code === HELD) && !record.accepted;
       const error = record === null ? null : (unfit.get(table) ?? (await tables.#offer(record)));
       if (error === null && !waits) resumed.push(table);
       else tables.#paused.set(table, record!);
@@ -95,6 +119,7 @@ export class PausedTables {
   }
 
   pause(table: string, error: HeadwaterError): void {
+    if (this.#held(table)) return;
     const { code, message } = error;
     const since = this.#paused.get(table)?.since ?? new Date(this.#now()).toISOString();
     const refused = this.#refusals?.refusedBy(error) ?? null;
@@ -107,7 +132,7 @@ export class PausedTables {
   /** A later version of a paused table has been accepted. */
   accept(table: string): void {
     const record = this.#paused.get(table);
-    if (record === undefined || record.accepted) return;
+    if (record === undefined || record.accepted || this.#held(table)) return;
     this.#set(table, { ...record, accepted: true });
     this.#acceptedAt ??= this.#now();
   }
@@ -143,6 +168,10 @@ export class PausedTables {
     const changed = this.#changed;
     this.#changed = null;
     return changed ?? undefined;
+  }
+
+  #held(table: string): boolean {
+    return this.#paused.get(table)?.code === HELD;
   }
 
   async #offerAll(mayWrite: (topic: string) => Promise<boolean>): Promise<void> {

@@ -19,16 +19,17 @@ export interface ReloadAnswer extends ReloadSummary {
 }
 
 const tables = z.array(z.string().min(1)).min(1);
+const anyTables = z.strictObject({ tables: z.array(z.string().min(1)).default([]) });
 const nothing = z.strictObject({});
 
 const BODIES = {
   snapshot: z.strictObject({ tables, where: z.string().min(1).nullable().default(null) }),
   resync: z.strictObject({ tables }),
-  'snapshot-stop': z.strictObject({ tables: z.array(z.string().min(1)).default([]) }),
+  'snapshot-stop': anyTables,
   'snapshot-pause': nothing,
   'snapshot-resume': nothing,
-  pause: nothing,
-  resume: nothing,
+  pause: anyTables,
+  resume: anyTables,
 } as const;
 
 /** What operators ask for by POST: bodies are checked, and only JSON of our own page or of no page is taken. */

@@ -266,7 +266,7 @@ export const METRICS: readonly Metric[] = [
   {
     ...gauge(
       'headwater_table_quarantined',
-      '1 where the snapshot of a table was given up, or its schema refused.',
+      '1 where the snapshot of a table was given up, its schema refused, or the table is paused or locked.',
       (status) => byTable(status, (table) => (table.state === 'quarantined' ? 1 : 0)),
     ),
     labels: ['table'],

@@ -134,7 +134,7 @@ export interface TableStatus {
   /** schema.table */
   readonly table: string;
   readonly topic: string;
-  /** `quarantined`: its snapshot was given up, or the schema registry refuses its schema. */
+  /** `quarantined`: its snapshot was given up, or its changes are left out until something is mended or asked for. */
   readonly state: 'waiting' | 'snapshotting' | 'streaming' | 'quarantined';
   /** Why it is quarantined, and what to do. */
   readonly reason: string | null;

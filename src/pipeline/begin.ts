@@ -71,6 +71,9 @@ export async function begin<P, S extends SourceInfo>(
     onDeadLetter: noteDeadLetter(attempt),
   });
   const source = reader.snapshotSource();
+  parts.control.heldTables = new Set(
+    [...records.paused].flatMap(([table, { code }]) => (code === 'request.table-paused' ? [table] : [])),
+  );
   parts.control.tryCondition = (table, where, asked) => tryCondition(source, tables, { table, where }, asked);
   resources.defer(() => {
     parts.control.tryCondition = null;

@@ -15,6 +15,9 @@ export class PipelineControl {
    */
   tryCondition: ((table: string, where: string, signal: AbortSignal) => Promise<void>) | null = null;
 
+  /** Tables (`schema.table`) that an operator holds, as the attempt under way has found them. */
+  heldTables: ReadonlySet<string> = new Set();
+
   /** For the attempt that begins now: aborts when it is to give way to another. */
   beginAttempt(): AbortSignal {
     if (this.#attempt.signal.aborted) this.#attempt = new AbortController();

@@ -84,7 +84,7 @@ export function startPoint<P>(
     log.warn({ table }, 'the table was paused and is tried again; it is read anew');
     forget.add(PAUSED_PREFIX + table).add(TABLE_PREFIX + table);
     // Rows deleted meanwhile are nobody's to tell: consumers have to compare.
-    const data = { pipeline: name, tables: table, reason: 'schema refused' };
+    const data = { pipeline: name, tables: table, reason: 'paused' };
     notices.push({ aggregateType: 'Gap', type: 'SKIPPED', data });
   }
   // A request for some of the rows would be all that is read of the table.

@@ -49,7 +49,11 @@ const TYPED = [
   ...headwaterCommands(PAGES),
   ...shellLines(PAGES).filter(({ line }) => /^curl .*:8088\//.test(line)),
 ].map(({ line }) => PLACEHOLDERS.reduce((text, [pattern, here]) => text.replace(pattern, here), line));
-const LINES = [...new Set(TYPED)].filter((line) => !NAMED.test(line) || line === 'headwater settings schema');
+/** Run by other tests: e2e/demo.*, and integration/flink-script.*, since that needs Kafka. */
+const ELSEWHERE = /^headwater (?:demo|sql export)\b/;
+const LINES = [...new Set(TYPED)].filter(
+  (line) => line === 'headwater settings schema' || !(NAMED.test(line) || ELSEWHERE.test(line)),
+);
 /** Of what does not end by itself. */
 const FIRST_WORDS = /HTTP interface is up|public\.orders/;
 const endless = (line: string): boolean => /headwater (?:run|tail) /.test(line);
@@ -170,6 +174,8 @@ describe('typed as it is shown', () => {
     // As it was, for the next one.
     if (/headwater (?:pause|snapshot) .*/.test(line)) {
       await typed('headwater resume shop.yaml');
+      if (line.includes('pause shop.yaml public.orders'))
+        await typed('headwater resume shop.yaml public.orders');
       await daemon?.until(({ state }) => state === 'streaming');
       if (line.includes('--pause')) await typed('headwater snapshot shop.yaml --resume');
       await daemon?.until(({ state, snapshot }) => state === 'streaming' && snapshot?.completedAt != null);

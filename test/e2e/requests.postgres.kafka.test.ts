@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { freePort, type TestDatabase, testDatabase, type TestKafka, testKafka } from '../support/servers.ts';
+import type { PipelineStatus } from '../../src/observability/status.ts';
 import { Headwater, headwater, pipelineFile, type Workspace, workspace } from './headwater.ts';
 import { readUntil, sentinel } from './topic-records.ts';
 
@@ -129,6 +130,43 @@ it('pauses and goes on without a gap', async () => {
   await daemon.until(({ state, caughtUp }) => state === 'streaming' && caughtUp);
   expect((await replay(`${name}.public.t`)).rows.get(1)).toBe('while paused');
   expect((await daemon.stop()).exit).toBe(0);
+});
+
+it('pauses one table while the others go on, over a restart, and reads it anew', async () => {
+  await using running = await start(['public.t', 'public.u']);
+  const { daemon, file, name } = running;
+  const of = ({ tables }: PipelineStatus, table: string) => tables.find((each) => each.table === table);
+  expect((await headwater(['resume', file, 'public.u', '--json'])).stdout).toContain('"tables":[]');
+  const asked = await headwater(['pause', file, 'public.u', '--json']);
+  expect(JSON.parse(asked.stdout)).toEqual({ pipeline: name, action: 'pause', tables: ['public.u'] });
+  const paused = await daemon.until(
+    (status) => status.state === 'streaming' && of(status, 'public.u')?.state === 'quarantined',
+  );
+  expect(of(paused, 'public.u')).toMatchObject({
+    reason: expect.stringContaining('public.u was paused by an operator') as string,
+    advice: expect.stringContaining('headwater resume') as string,
+  });
+  await database.query("UPDATE u SET text = 'left out'; UPDATE u SET text = 'as it is'");
+  await daemon.stop();
+  await using again = new Headwater(['run', file]);
+  // Its schema changes, which would end a wait for the registry.
+  await database.query("ALTER TABLE u ADD more int; UPDATE u SET more = 1; INSERT INTO t VALUES (0, 'end')");
+  await again.until((status) => status.caughtUp && of(status, 'public.t')?.events === 1);
+  expect(of((await again.status())[0]!, 'public.u')).toMatchObject({ state: 'quarantined', events: 0 });
+  expect((await headwater(['resume', file, 'public.u'])).stdout).toContain('public.u will be read anew');
+  await again.until(
+    (status) =>
+      status.state === 'streaming' &&
+      of(status, 'public.u')?.state === 'streaming' &&
+      status.snapshot?.completedAt != null,
+  );
+  await database.query("INSERT INTO u VALUES (0, 'end')");
+  const records = await readUntil(kafka.brokers, [`${name}.public.u`], sentinel(0));
+  expect(records.map(({ value }) => `${value?.op} ${String(value?.after?.['text'])}`)).toEqual([
+    'r u',
+    'r as it is',
+    'c end',
+  ]);
 });
 
 it('takes new settings at SIGHUP and by reload, and keeps the old ones where they are wrong', async () => {

@@ -98,6 +98,13 @@ export const PROCESS = {
     summary: 'The pipeline is in no state to do what it is asked for.',
     advice: '`headwater status` says what it does; ask again when it streams.',
   },
+  'request.table-paused': {
+    fate: 'quarantine',
+    exit: 1,
+    summary:
+      'An operator has paused a table: its changes are left out, and it is read anew when it is resumed.',
+    advice: '`headwater resume FILE TABLE` lets it go on.',
+  },
   'request.timed-out': {
     fate: 'halt',
     exit: 1,
