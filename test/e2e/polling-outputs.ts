@@ -1,22 +1,11 @@
 /** What becomes of polled rows behind the reader: formats, transforms and joins, while everything is killed. */
 import { expect } from 'vitest';
-import { randomFrom, writeOverlapping, type WriterSession } from '../support/overlapping-writers.ts';
+import { randomFrom, writeOverlapping } from '../support/overlapping-writers.ts';
 import { registeredRecords } from '../support/registered-records.ts';
 import type { TestRegistry } from '../support/servers.ts';
 import { Headwater, pipelineFile, runToEnd, type Workspace } from './headwater.ts';
+import type { PolledShop } from './polled-shop.ts';
 import { readFiles } from './topic-records.ts';
-
-export interface PolledShop {
-  readonly url: string;
-  /** Schema of its tables, for PostgreSQL; the database's name, for MySQL. */
-  readonly schema: string;
-  /** Type of a column that holds a moment. */
-  readonly moment: string;
-  /** What `INSERT` ends with to set all other columns of the row instead, where there is one already. */
-  readonly upsert: (columns: Readonly<Record<string, string>>) => string;
-  readonly query: (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>;
-  readonly session: () => Promise<WriterSession & { end(): Promise<unknown> }>;
-}
 
 const FORMATS = ['avro', 'protobuf', 'json-schema'] as const;
 const JOINED = 'joined';
