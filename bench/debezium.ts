@@ -11,6 +11,7 @@ import { randomInt } from 'node:crypto';
 import type { Contender, RunSpec } from './contender.ts';
 import { startProcess } from './daemon-process.ts';
 import { PROJECT_ROOT } from './headwater.ts';
+import { DEFAULT_HEAP, JVM_FLAGS } from './jvm.ts';
 import type { Product } from './source.ts';
 
 export const CONNECT_VERSION = '4.3.1';
@@ -105,17 +106,6 @@ export function debezium(name: PeerName, files: PeerFiles): Contender {
     },
   };
 }
-
-/** As connect-standalone.sh and kafka-run-class.sh set them. */
-const DEFAULT_HEAP = ['-Xms256M', '-Xmx2G'];
-const JVM_FLAGS = [
-  '-server',
-  '-XX:+UseG1GC',
-  '-XX:MaxGCPauseMillis=20',
-  '-XX:InitiatingHeapOccupancyPercent=35',
-  '-XX:+ExplicitGCInvokesConcurrent',
-  '-Djava.awt.headless=true',
-];
 
 interface Variant {
   readonly heap: readonly string[];

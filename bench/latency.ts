@@ -99,7 +99,7 @@ function latencies(
   return { fromCommit: percentiles(fromCommit), fromStatement: percentiles(fromStatement) };
 }
 
-export function percentiles(values: readonly number[]): Percentiles {
+function percentiles(values: readonly number[]): Percentiles {
   const sorted = Float64Array.from(values).sort();
   const at = (share: number): number =>
     sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0;

@@ -35,7 +35,7 @@ export async function machine({ source, kafkaVersion }: Lab): Promise<Machine> {
   };
 }
 
-async function javaVersion(): Promise<string | null> {
+export async function javaVersion(): Promise<string | null> {
   try {
     const { stderr } = await promisify(execFile)('java', ['-version']);
     return stderr.split('\n')[0] ?? null;

@@ -8,8 +8,9 @@ import { benchFloors } from './floors.ts';
 import type { Delivery } from './headwater.ts';
 import { benchLargeTransaction } from './large-transaction.ts';
 import { benchContest, SCENARIOS, type Scenario } from './contest.ts';
+import { benchManyTables } from './many-tables.ts';
 import { benchProfile } from './profile.ts';
-import { benchJoin } from './join/join.ts';
+import { benchJoin, JOIN_PEERS } from './join/join.ts';
 import { benchState } from './state.ts';
 import type { Identity, Product } from './source.ts';
 
@@ -122,11 +123,11 @@ await yargs(process.argv.slice(2))
   )
   .command(
     'join',
-    'ratings left-joined to customers, beside Kafka Streams',
+    'ratings left-joined to customers, beside Kafka Streams and Flink',
     (command) =>
       command
-        .option('ratings', { type: 'number', default: 1_000_000 })
-        .option('customers', { type: 'number', default: 100_000 })
+        .option('rows', { type: 'number', default: 1_000_000, describe: 'ratings' })
+        .option('customers', { type: 'number', describe: 'a tenth of the ratings, unless given' })
         .option('partitions', { type: 'number', default: 3, describe: 'of each topic' })
         .option('repeat', { type: 'number', default: 1, describe: 'runs of each; the median counts' })
         .option('delivery', {
@@ -134,12 +135,25 @@ await yargs(process.argv.slice(2))
           default: DELIVERIES.join(','),
           coerce: list<Delivery>(DELIVERIES),
         })
-        .option('peer', { type: 'boolean', default: true, describe: '--no-peer: Headwater alone' })
+        .option('peer', {
+          type: 'string',
+          default: JOIN_PEERS.join(','),
+          describe: 'which of them, or none',
+          coerce: (text: string) => (text === 'none' ? [] : list(JOIN_PEERS)(text)),
+        })
         .option('node-flags', { type: 'string', default: '', describe: 'for Headwater, such as --cpu-prof' })
         .option('json', { type: 'string', describe: 'write the result to this file' }),
-    async ({ delivery, json, nodeFlags, ...options }) => {
-      const flags = nodeFlags.split(' ').filter((flag) => flag !== '');
-      const settings = { ...options, deliveries: delivery, nodeFlags: flags, json: json ?? null };
+    async ({ rows, customers, partitions, repeat, delivery, peer, json, nodeFlags }) => {
+      const settings = {
+        ratings: rows,
+        customers: customers ?? Math.ceil(rows / 10),
+        partitions,
+        repeat,
+        deliveries: delivery,
+        peers: peer,
+        nodeFlags: nodeFlags.split(' ').filter((flag) => flag !== ''),
+        json: json ?? null,
+      };
       if (!(await benchJoin(settings, signal))) process.exitCode = 1;
     },
   )
@@ -148,6 +162,24 @@ await yargs(process.argv.slice(2))
     'what a joined table costs in memory and on disk',
     (command) => command.option('rows', { type: 'number', default: 5_000_000 }),
     ({ rows }) => benchState({ rows }),
+  )
+  .command(
+    'tables',
+    'one PostgreSQL with many tables, to Kafka',
+    (command) =>
+      command
+        .option('tables', {
+          type: 'string',
+          default: '100,5000',
+          describe: 'how many, run by run; more than seven each',
+          coerce: (text: string) => text.split(',').map(Number),
+        })
+        .option('format', { choices: ['json', 'avro'] as const, default: 'json' as const })
+        .check(({ tables }) => {
+          if (tables.every((each) => Number.isSafeInteger(each) && each > 7)) return true;
+          throw new Error('--tables are whole numbers above 7, such as 100,5000.');
+        }),
+    async (options) => benchManyTables(options, signal),
   )
   .command(
     'encoders',

@@ -5,6 +5,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
+import { importStatements } from './import-statements.ts';
 
 const RANKS: readonly (readonly string[])[] = [
   ['model'],
@@ -57,35 +58,12 @@ for (const violation of violations) process.stderr.write(`${violation}\n`);
 if (violations.length > 0) process.exitCode = 1;
 
 function importsOf(file: string): Import[] {
-  const text = withoutComments(readFileSync(join(root, file), 'utf8'));
-  const found: Import[] = [];
-  const statement =
-    /(?:^|\n)[ \t]*(import|export)\s+(type\s)?([^'";]*?\sfrom\s*)?(['"])([^'"]+)\4|\bimport\(\s*(['"])([^'"]+)\6\s*\)/g;
-  for (const match of text.matchAll(statement)) {
-    const specifier = match[5] ?? match[7] ?? '';
-    if (!specifier.startsWith('.')) continue;
-    const to = relative(root, resolve(root, dirname(file), specifier)).replaceAll('\\', '/');
-    const names = match[3] ?? '';
-    const allTypes =
-      /\{/.test(names) && [...names.matchAll(/[{,]\s*(\w+)/g)].every((name) => name[1] === 'type');
-    // `import('…').Name` in a type position is a type; awaited or called it is a value.
-    const inType = match[7] !== undefined && /^\s*\.\s*[A-Z]/.test(text.slice(match.index + match[0].length));
-    found.push({
-      from: file,
-      to,
-      line: text.slice(0, match.index + match[0].length).split('\n').length,
-      typeOnly: match[2] !== undefined || allTypes || inType,
+  return importStatements(readFileSync(join(root, file), 'utf8'))
+    .filter(({ specifier }) => specifier.startsWith('.'))
+    .map(({ specifier, line, typeOnly }) => {
+      const to = relative(root, resolve(root, dirname(file), specifier)).replaceAll('\\', '/');
+      return { from: file, to, line, typeOnly };
     });
-  }
-  return found;
-}
-
-/** Comments become blanks, so that line numbers stay. Strings are skipped, since they may hold "//". */
-function withoutComments(text: string): string {
-  return text.replace(
-    /'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
-    (piece) => (piece.startsWith('/') ? piece.replace(/[^\n]/g, ' ') : piece),
-  );
 }
 
 function rankOf(file: string): number {

@@ -1,5 +1,5 @@
 /**
- * The test command: check, build, then the suites through vitest. Ends with the line `N passed, N failed` (and
+ * The test command: check, build, audit, then the suites through vitest. Ends with the line `N passed, N failed` (and
  * `, N skipped`), whatever happens, and with an exit code that says the same.
  *
  *     node scripts/test.ts [--full] [suite …]       suites: fast integration crash
@@ -12,6 +12,8 @@ import type { TestCounts } from '../test/support/reporter.ts';
 
 /** A pinned download could not be fetched. */
 const DOWNLOAD_FAILED_EXIT = 75;
+/** scripts/audit.ts got no answer, and has said so. */
+const NOT_AUDITED_EXIT = 75;
 
 const root = resolve(import.meta.dirname, '..');
 const suites = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
@@ -29,6 +31,11 @@ const total: TestCounts = { passed: 0, failed: 0, skipped: 0, downloadFailed: fa
 for (const script of ['check', 'build']) {
   if (await succeeds('npm', ['run', '--silent', script])) continue;
   process.stderr.write(`npm run ${script} failed.\n`);
+  total.failed++;
+}
+const audited = await exitOf('npm', ['run', '--silent', 'audit']);
+if (audited !== 0 && audited !== NOT_AUDITED_EXIT) {
+  process.stderr.write('npm run audit failed.\n');
   total.failed++;
 }
 const vitest = ['run', '--passWithNoTests', ...suites.flatMap((suite) => ['--project', suite])];
@@ -53,16 +60,23 @@ if (total.downloadFailed) process.stderr.write('A server could not be downloaded
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
 process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
 
-/** npm has put node_modules/.bin first on the PATH, so `vitest` is ours and runs on the project's own Node. */
 async function succeeds(command: string, args: readonly string[]): Promise<boolean> {
+  return (await exitOf(command, args)) === 0;
+}
+
+/**
+ * Null where it could not be started, or was ended by a signal. npm has put node_modules/.bin first on the PATH, so
+ * `vitest` is ours and runs on the project's own Node.
+ */
+async function exitOf(command: string, args: readonly string[]): Promise<number | null> {
   const env: NodeJS.ProcessEnv = { ...process.env, HEADWATER_TEST_COUNTS: countsFile };
   env['PATH'] = `${join(root, 'node_modules/.bin')}:${env['PATH'] ?? ''}`;
   if (full) env['HEADWATER_TEST_FULL'] = '1';
   const child = spawn(command, args, { cwd: root, stdio: 'inherit', env });
   current = child;
   return new Promise((settle) => {
-    child.once('error', () => settle(false));
-    child.once('exit', (code) => settle(code === 0));
+    child.once('error', () => settle(null));
+    child.once('exit', (code) => settle(code));
   });
 }
 

@@ -10,6 +10,8 @@ export interface JoinSpec {
   readonly ratings: string;
   readonly customers: string;
   readonly output: string;
+  /** Of each topic. */
+  readonly partitions: number;
   /** For what it leaves on disk. */
   readonly directory: string;
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- join`: ratings left-joined to customers, both topics, by Headwater and by a Kafka Streams
- * application, with the ratings keyed by the customer and with ratings that have to be re-keyed.
+ * `npm run bench -- join`: ratings left-joined to customers, both topics, by Headwater, by a Kafka Streams application and
+ * by Flink SQL, with the ratings keyed by the customer and with ratings that have to be re-keyed.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -10,15 +10,22 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Admin } from '@platformatic/kafka';
 import { startPostgres } from '../../src/local-servers/postgres.ts';
+import { FLINK_VERSION } from '../../test/support/flink-libraries.ts';
 import { buildHeadwater, type Delivery } from '../headwater.ts';
+import { javaVersion } from '../machine.ts';
+import { DEFAULT_HEAP, JVM_FLAGS } from '../jvm.ts';
 import { startKafkaBroker } from '../servers.ts';
 import { printTable } from '../table.ts';
 import { readTopic, recordsOf } from '../topic-reader.ts';
 import { type WatchedTopic, waitForRecords } from '../topic-watch.ts';
 import type { JoinContender } from './contender.ts';
 import type { JoinInput } from './input-worker.ts';
+import { flinkJoin, prepareFlink } from './flink.ts';
 import { headwaterJoin } from './ours.ts';
-import { prepareStreams, STREAMS_VERSION, streamsApp } from './peer.ts';
+import { prepareStreams, STREAMS_VERSION, streamsJoin } from './streams.ts';
+
+export const JOIN_PEERS = ['streams', 'flink'] as const;
+export type JoinPeer = (typeof JOIN_PEERS)[number];
 
 export interface JoinOptions {
   readonly ratings: number;
@@ -26,7 +33,7 @@ export interface JoinOptions {
   readonly partitions: number;
   readonly repeat: number;
   readonly deliveries: readonly Delivery[];
-  readonly peer: boolean;
+  readonly peers: readonly JoinPeer[];
   readonly nodeFlags: readonly string[];
   readonly json: string | null;
 }
@@ -48,10 +55,13 @@ interface JoinRun {
 export async function benchJoin(options: JoinOptions, signal: AbortSignal): Promise<boolean> {
   const { ratings, customers, partitions, deliveries, repeat } = options;
   await buildHeadwater();
-  const libraries = options.peer ? await prepareStreams() : null;
   const directory = await mkdtemp(join(tmpdir(), 'headwater-bench-join-'));
   await using resources = new AsyncDisposableStack();
   resources.defer(() => rm(directory, { recursive: true, force: true }));
+  const [streams, flink] = await Promise.all([
+    options.peers.includes('streams') ? prepareStreams(join(directory, 'streams')) : null,
+    options.peers.includes('flink') ? prepareFlink(join(directory, 'flink')) : null,
+  ]);
   const kafka = resources.use(await startKafkaBroker());
   const postgres = resources.use(await startPostgres({ version: 18 }));
   await postgres.query('CREATE TABLE nothing (id int PRIMARY KEY)');
@@ -74,9 +84,11 @@ export async function benchJoin(options: JoinOptions, signal: AbortSignal): Prom
   const contenders = [false, true].flatMap((rekeyed) =>
     deliveries.flatMap((delivery): JoinContender[] => [
       headwaterJoin(postgres.url, delivery, { rekeyed, nodeFlags: options.nodeFlags }),
-      ...(libraries === null ? [] : [streamsApp(libraries, delivery, rekeyed)]),
+      ...(streams === null ? [] : [streamsJoin(streams, delivery, rekeyed)]),
+      ...(flink === null ? [] : [flinkJoin(flink, delivery, rekeyed)]),
     ]),
   );
+  const records = ratings + partitions; // the last of each partition moves time on
   const runs: JoinRun[] = [];
   let number = 0;
   for (let round = 0; round < repeat; round++) {
@@ -93,26 +105,27 @@ export async function benchJoin(options: JoinOptions, signal: AbortSignal): Prom
         ratings: contender.rekeyed ? topics.unkeyed : topics.keyed,
         customers: topics.customers,
         output,
+        partitions,
         directory: join(directory, id),
       });
       const either = AbortSignal.any([signal, daemon.ended]);
-      const { last } = await waitForRecords(watched, { skip: 0, records: ratings }, either);
+      const { last } = await waitForRecords(watched, { skip: 0, records }, either);
       const { cpuSeconds, peakRssMb } = daemon.usage();
       await daemon.stop();
       const seconds = (last - daemon.startedAt) / 1_000;
       runs.push({
         contender: contender.name,
         seconds,
-        recordsPerSecond: ratings / seconds,
+        recordsPerSecond: records / seconds,
         cpuSeconds,
-        recordsPerCpuSecond: ratings / cpuSeconds,
+        recordsPerCpuSecond: records / cpuSeconds,
         peakRssMb,
         ...(await resultsOf(watched, signal)),
       });
     }
   }
   const agreed = new Set(runs.map(({ digest, records }) => `${records} ${digest}`)).size === 1;
-  report({ options, kafka: kafka.version, contenders, runs, agreed });
+  report({ options, versions: await versions(kafka.version, options.peers), contenders, runs, agreed });
   if (options.json !== null)
     await writeFile(
       options.json,
@@ -144,19 +157,28 @@ async function resultsOf(
   return { records, digest: (digest & 0xffff_ffff_ffff_ffffn).toString(16) };
 }
 
+async function versions(kafka: string, peers: readonly JoinPeer[]): Promise<string> {
+  const said = [`Node ${process.version}`, `Kafka ${kafka}`];
+  if (peers.includes('streams')) said.push(`Kafka Streams ${STREAMS_VERSION}`);
+  if (peers.includes('flink')) said.push(`Flink ${FLINK_VERSION}`);
+  if (peers.length > 0)
+    said.push(`${(await javaVersion()) ?? 'no Java'} ${[...DEFAULT_HEAP, ...JVM_FLAGS].join(' ')}`);
+  return said.join(', ');
+}
+
 interface Report {
   readonly options: JoinOptions;
-  readonly kafka: string;
+  readonly versions: string;
   readonly contenders: readonly JoinContender[];
   readonly runs: readonly JoinRun[];
   readonly agreed: boolean;
 }
 
-function report({ options, kafka, contenders, runs, agreed }: Report): void {
+function report({ options, versions, contenders, runs, agreed }: Report): void {
   const { ratings, customers, partitions, repeat } = options;
   console.log(`
 ${ratings.toLocaleString('en')} ratings left-joined to ${customers.toLocaleString('en')} customers, from process start to the last result visible
-${cpus()[0]?.model ?? ''}, ${cpus().length} cores, Node ${process.version}, Kafka ${kafka}, Kafka Streams ${STREAMS_VERSION}; ${partitions} partitions, lz4; median of ${repeat} run(s)`);
+${cpus()[0]?.model ?? ''}, ${cpus().length} cores, ${versions}; ${partitions} partitions, lz4; median of ${repeat} run(s)`);
   const median = ({ name }: JoinContender): JoinRun => {
     const own = runs.filter((run) => run.contender === name).toSorted((a, b) => a.seconds - b.seconds);
     const middle = own[(own.length - 1) >> 1];

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { debeziumPlugin, startConnectWorker } from '../../src/local-servers/connect.ts';
 import type { GoldenProduct } from './source.ts';
 
-export const DEBEZIUM_VERSION = '3.2.0.Final';
+const DEBEZIUM_VERSION = '3.2.0.Final';
 
 export interface RecorderConnector {
   readonly product: GoldenProduct;

@@ -65,9 +65,12 @@ class Notices implements ServiceManager {
     this.#look();
   }
 
-  /** Resolves when no message is on its way. */
+  /** Resolves when no message is on its way, and the manager knows that the process stops. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
+    await this.#sending;
+    // A message that was on its way has kept it from being said.
+    if (this.#stopping) this.#look();
     await this.#sending;
   }
 

@@ -24,7 +24,7 @@ export interface StopOptions {
   readonly sameSignalMs?: number;
 }
 
-export function exitCodeFor(signal: EndingSignal): number {
+function exitCodeFor(signal: EndingSignal): number {
   return 128 + constants.signals[signal];
 }
 

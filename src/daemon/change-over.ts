@@ -14,7 +14,7 @@ import {
 import { parsePositionRecord } from '../state/durable-state.ts';
 
 /** Whether the position belongs to the way that the settings name. */
-export function isOwnPosition({ source }: Settings, position: JsonValue): boolean {
+function isOwnPosition({ source }: Settings, position: JsonValue): boolean {
   return isPollPosition(position) === (source.mode === 'poll');
 }
 

@@ -1,13 +1,18 @@
 import type { TurnTaking } from '../emitter/sink.ts';
 import { isIncluded, ruledColumn } from '../emitter/transforms/column-rules.ts';
-import type { ShownColumns } from '../enrichment/captured-columns.ts';
-import { type DeclaredEnrichment, declareEnrichment, needsKafka, withMade } from '../enrichment/declared.ts';
+import type { ShownColumns } from '../enrichment/sources/captured-columns.ts';
+import {
+  type DeclaredEnrichment,
+  declareEnrichment,
+  needsKafka,
+  withMade,
+} from '../enrichment/plan/declared.ts';
 import type { RegistryAccess } from '../enrichment/formats/registry-access.ts';
-import { madeStatements } from '../enrichment/made-statements.ts';
+import { madeStatements } from '../enrichment/plan/made-statements.ts';
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
 import { checkPartitioning } from '../enrichment/shared/partitioning.ts';
 import { splitShared, type SplitEnrichment } from '../enrichment/shared/split.ts';
-import type { TopicAccess } from '../enrichment/topic-queries.ts';
+import type { TopicAccess } from '../enrichment/run/topic-queries.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { tableName } from '../model/table.ts';
 import type { Log } from '../observability/log.ts';

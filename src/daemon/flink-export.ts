@@ -1,9 +1,9 @@
 /** The statements of a settings file as a script for Flink, given the tables as they are now. */
 import { type FlinkScript, flinkScript } from '../enrichment/flink/flink-script.ts';
-import { withMade } from '../enrichment/declared.ts';
-import { madeStatements } from '../enrichment/made-statements.ts';
-import { checkStatements } from '../enrichment/check-statements.ts';
-import { inferColumns, NOTHING_INFERRED } from '../enrichment/inferred-columns.ts';
+import { withMade } from '../enrichment/plan/declared.ts';
+import { madeStatements } from '../enrichment/plan/made-statements.ts';
+import { checkStatements } from '../enrichment/plan/check-statements.ts';
+import { inferColumns, NOTHING_INFERRED } from '../enrichment/plan/inferred-columns.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import { type TableSchema, tableName } from '../model/table.ts';
 import { SILENT } from '../observability/log.ts';

@@ -15,7 +15,7 @@ export async function rowFilters(
   const shown = shownColumns(settings);
   for (const [name, { filter }] of settings.tables) {
     if (filter === null) continue;
-    const { FilterText } = await import('../enrichment/row-filter.ts');
+    const { FilterText } = await import('../enrichment/plan/row-filter.ts');
     const text = about(name, () => new FilterText(filter));
     filters.set(name, (table) => about(name, () => text.compile(table, shown)));
   }

@@ -5,9 +5,9 @@
  */
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { Fleet } from '../emitter/sinks/kafka/fleet.ts';
-import type { DeclaredEnrichment } from '../enrichment/declared.ts';
+import type { DeclaredEnrichment } from '../enrichment/plan/declared.ts';
 import type { SharedStatements } from '../enrichment/shared/shard.ts';
-import type { TopicSource } from '../enrichment/topic-source.ts';
+import type { TopicSource } from '../enrichment/sources/topic-source.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Log } from '../observability/log.ts';
 import { PipelineControl } from '../pipeline/control.ts';

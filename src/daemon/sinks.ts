@@ -3,7 +3,7 @@ import {
   fileCheckpointPath,
   readCheckpoint,
   stdoutCheckpointPath,
-} from '../emitter/sinks/checkpoint-file.ts';
+} from '../emitter/sinks/lines/checkpoint-file.ts';
 import type { KafkaSinkOptions, KafkaTls } from '../emitter/sinks/kafka/options.ts';
 import type { TopicRefusals } from '../emitter/topic-refusals.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
@@ -23,7 +23,7 @@ export async function openSink(
       return openKafkaSink({ ...kafkaOptions(settings, sink), refusals }, log, signal);
     }
     case 'file': {
-      const { openFileSink } = await import('../emitter/sinks/file/file-sink.ts');
+      const { openFileSink } = await import('../emitter/sinks/lines/file-sink.ts');
       return openFileSink(
         {
           name: settings.name,
@@ -35,7 +35,7 @@ export async function openSink(
       );
     }
     case 'stdout': {
-      const { openStdoutSink } = await import('../emitter/sinks/stdout-sink.ts');
+      const { openStdoutSink } = await import('../emitter/sinks/lines/stdout-sink.ts');
       return openStdoutSink({ name: settings.name, stateDir: settings.stateDir }, log);
     }
   }

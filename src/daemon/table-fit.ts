@@ -6,7 +6,7 @@ import type { TableShape } from '../emitter/transforms/table-shape.ts';
 import { UnwrappedFields } from '../emitter/transforms/unwrapped.ts';
 import { nearest } from '../errors/nearest.ts';
 import { asHeadwaterError } from '../errors/headwater-error.ts';
-import type { DeclaredEnrichment } from '../enrichment/declared.ts';
+import type { DeclaredEnrichment } from '../enrichment/plan/declared.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
 import { SILENT } from '../observability/log.ts';
 import type { Misfit } from '../pipeline/attempt-parts.ts';
@@ -85,8 +85,8 @@ async function statementsFit(
   { declared, tables, topics }: Statements,
   signal: AbortSignal,
 ): Promise<void> {
-  const { checkStatements } = await import('../enrichment/check-statements.ts');
-  const { inferColumns, NOTHING_INFERRED } = await import('../enrichment/inferred-columns.ts');
+  const { checkStatements } = await import('../enrichment/plan/check-statements.ts');
+  const { inferColumns, NOTHING_INFERRED } = await import('../enrichment/plan/inferred-columns.ts');
   const registry = await registryAccess(settings, SILENT);
   const reader = registry?.reader ?? null;
   checkStatements(declared, {

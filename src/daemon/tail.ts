@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileCheckpointPath, readCheckpoint } from '../emitter/sinks/checkpoint-file.ts';
+import { fileCheckpointPath, readCheckpoint } from '../emitter/sinks/lines/checkpoint-file.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import { SILENT } from '../observability/log.ts';
 import type { Settings } from '../settings/settings.ts';

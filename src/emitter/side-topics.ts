@@ -26,7 +26,7 @@ import {
 } from './topic-names.ts';
 
 /** One topic, and what makes its records. */
-export class SideTopic<R> {
+class SideTopic<R> {
   readonly #open: () => Promise<readonly [TopicHandle, R]>;
   #opening: Promise<void> | null = null;
   #opened: readonly [TopicHandle, R] | null = null;

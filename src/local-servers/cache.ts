@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * Downloads live here: `.cache/` in the project, ignored by git, unless HEADWATER_TEST_CACHE says otherwise; where
  * Headwater is installed as a package, in the user's own cache.
  */
-export function cacheDir(): string {
+function cacheDir(): string {
   const inProject = import.meta.filename.endsWith('.ts');
   return resolve(
     process.env['HEADWATER_TEST_CACHE'] ??

@@ -8,7 +8,7 @@ import type { BatchTraces } from '../observability/batch-traces.ts';
 import type { Log } from '../observability/log.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { OpenContext } from '../enrichment/enrichment.ts';
-import type { RunningEnrichment } from '../enrichment/stage.ts';
+import type { RunningEnrichment } from '../enrichment/run/stage.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
 import type { PipelineControl } from './control.ts';
 import type { Ending } from './ending.ts';

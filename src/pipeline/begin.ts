@@ -1,10 +1,10 @@
 import type { Emitter } from '../emitter/emitter.ts';
 import type { Sink } from '../emitter/sink.ts';
-import { asHeadwaterError, type HeadwaterError } from '../errors/headwater-error.ts';
+import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import { topicFaultOf } from '../emitter/topic-fault.ts';
-import type { RunningEnrichment } from '../enrichment/stage.ts';
+import type { RunningEnrichment } from '../enrichment/run/stage.ts';
 import type { SourceInfo } from '../model/change.ts';
-import { tableName } from '../model/table.ts';
+import { type TableId, tableName } from '../model/table.ts';
 import { failpoint } from '../observability/failpoint.ts';
 import type { CapturedTable, Opened, Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
@@ -49,6 +49,9 @@ export async function begin<P, S extends SourceInfo>(
   const { reader, sink, restored, checkpoint, tables, misfits } = owned;
   const { signal } = ending;
   const opened = await openLog(attempt, owned);
+  const locked = new Map((opened.locked ?? []).map((id) => [tableName(id), lockedError(id)]));
+  // Statements see all of a transaction, or nothing.
+  for (const error of parts.enrichment === null ? [] : locked.values()) throw error;
   const records = await parts.openRecords(restored, misfits, signal);
   const start = startPoint(opened, checkpoint, restored, {
     name: parts.name,
@@ -103,7 +106,8 @@ export async function begin<P, S extends SourceInfo>(
     ...parts.snapshot,
     source,
     codec: reader.codec,
-    tables,
+    tables: tables.filter(({ id }) => !locked.has(tableName(id))),
+    left: new Set(locked.keys()),
     restored: start.known,
     freshStart: !continuous,
     first: parts.enrichment?.replicas(start.known) ?? new Set(),
@@ -119,7 +123,7 @@ export async function begin<P, S extends SourceInfo>(
     deadLetters: monitor.deadLetters,
   });
   for (const { id } of tables) {
-    const reason = records.paused.get(tableName(id));
+    const reason = locked.get(tableName(id)) ?? records.paused.get(tableName(id));
     if (reason !== undefined) onTableError(id, reason);
   }
   monitor.snapshotProgress = () => snapshot.progress();
@@ -134,6 +138,15 @@ export async function begin<P, S extends SourceInfo>(
     told,
   );
   return { reader, sink, from: start.from, source, emitter, enrichment, snapshot, board, committer };
+}
+
+function lockedError(id: TableId): HeadwaterError {
+  const table = tableName(id);
+  return new HeadwaterError(
+    'source.table-locked',
+    `The table ${table} is locked by somebody else: its changes are not published, and it is not read, until the lock is gone.`,
+    { details: { table } },
+  );
 }
 
 /** The number that were written: where the topic of notifications cannot be had, the log alone has them. */

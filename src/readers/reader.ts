@@ -118,4 +118,9 @@ export interface Opened<P> {
    * alone.
    */
   readonly interrupted?: readonly TableId[];
+  /**
+   * Captured tables whose changes are not in the log for now, because others hold them locked. They are to be left alone:
+   * `checkTables` says when opening anew would take them up.
+   */
+  readonly locked?: readonly TableId[];
 }

@@ -22,6 +22,8 @@ export interface SnapshotOptions<P, S extends SourceInfo> {
   readonly source: SnapshotSource<P, S>;
   readonly codec: PositionCodec<P>;
   readonly tables: readonly CapturedTable[];
+  /** Further captured tables (`schema.table`), of which nothing is read this time, and what is known is kept. */
+  readonly left?: ReadonlySet<string>;
   /** The durable state: ledgers in it are gone on with. Leave them out where all is to be read again. */
   readonly restored: ReadonlyMap<string, string>;
   /** `when_needed` is `initial` here: that a lost position leads to a new snapshot is the caller's doing. */
@@ -128,9 +130,8 @@ class Engine<P, S extends SourceInfo> implements Snapshot<P, S> {
       });
     });
     this.#paused = options.restored.has(SNAPSHOT_PAUSED_KEY);
-    const captured = new Set(
-      this.#tables.flatMap(({ name }) => [TABLE_PREFIX + name, REQUEST_PREFIX + name]),
-    );
+    const names = [...this.#tables.map(({ name }) => name), ...(options.left ?? [])];
+    const captured = new Set(names.flatMap((name) => [TABLE_PREFIX + name, REQUEST_PREFIX + name]));
     for (const key of options.restored.keys()) {
       const ofTable = key.startsWith(TABLE_PREFIX) || key.startsWith(REQUEST_PREFIX);
       if (ofTable && !captured.has(key)) this.#unsaved.set(key, null);

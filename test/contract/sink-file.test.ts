@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openFileSink } from '../../src/emitter/sinks/file/file-sink.ts';
+import { openFileSink } from '../../src/emitter/sinks/lines/file-sink.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { describeSink, record, type SeenRecord, type SinkUnderTest } from './sink-contract.ts';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openStdoutSink } from '../../src/emitter/sinks/stdout-sink.ts';
+import { openStdoutSink } from '../../src/emitter/sinks/lines/stdout-sink.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { describeSink, record, type SeenRecord, type SinkUnderTest } from './sink-contract.ts';
 

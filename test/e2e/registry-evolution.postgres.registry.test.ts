@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import type { TableHistory } from '../../src/daemon/schema-history.ts';
 import { registeredRecords } from '../support/registered-records.ts';
 import { askRegistry, startRegistry, testDatabase, testRegistry } from '../support/servers.ts';
-import { Headwater, headwater, pipelineFile, runToEnd, workspace } from './headwater.ts';
+import { Headwater, headwater, runToEnd, workspace } from './headwater.ts';
+import { writeRegistryPipeline } from './registry-pipeline.ts';
 
 const BACKWARD = 'compatibility: BACKWARD';
 
@@ -11,16 +12,7 @@ test('each change has the schema of its own position, of DDL within a transactio
   const registry = await testRegistry();
   await using work = await workspace();
   await database.query('CREATE TABLE t (id int PRIMARY KEY, a int)');
-  const file = await work.write(
-    'shop.yaml',
-    pipelineFile({
-      name: registry.prefix,
-      url: database.url,
-      tables: ['public.t'],
-      path: work.path('out'),
-      emit: ['format: avro', `registry: { url: ${registry.url} }`],
-    }),
-  );
+  const file = await writeRegistryPipeline(work, { registry, url: database.url, tables: ['public.t'] });
   expect(await runToEnd(file)).toMatchObject({ exit: 0 });
   await database.query(`
     BEGIN;
@@ -76,16 +68,7 @@ test('a table that is changed in every way while it runs: each record by the sch
     `CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, b text); INSERT INTO t VALUES (0, 0, 'zero')`,
   );
   const topic = `${registry.prefix}.public.t`;
-  const file = await work.write(
-    'shop.yaml',
-    pipelineFile({
-      name: registry.prefix,
-      url: database.url,
-      tables: ['public.t'],
-      path: work.path('out'),
-      emit: ['format: avro', `registry: { url: ${registry.url} }`],
-    }),
-  );
+  const file = await writeRegistryPipeline(work, { registry, url: database.url, tables: ['public.t'] });
   await using daemon = new Headwater(['run', file]);
   const steps: readonly (readonly [sql: string, key: object, after: object])[] = [
     [`INSERT INTO t VALUES (1, 1, 'one')`, { id: 1 }, { id: 1, a: 1, b: 'one' }],
@@ -145,16 +128,12 @@ test('a table that changes incompatibly waits alone, and is read anew when its s
     CREATE TABLE other (id int PRIMARY KEY);
     INSERT INTO t VALUES (1, 1);`);
   const name = registry.prefix;
-  const file = await work.write(
-    'shop.yaml',
-    pipelineFile({
-      name,
-      url: database.url,
-      tables: ['public.t', 'public.other'],
-      path: work.path('out'),
-      emit: ['format: avro', `registry: { url: ${registry.url}, ${BACKWARD} }`],
-    }),
-  );
+  const file = await writeRegistryPipeline(work, {
+    registry,
+    url: database.url,
+    tables: ['public.t', 'public.other'],
+    settings: [BACKWARD],
+  });
   await using daemon = new Headwater(['run', file]);
   await daemon.until(({ state, snapshot }) => state === 'streaming' && snapshot?.running === false);
   await database.query(`
@@ -202,16 +181,12 @@ test.each([
   await using work = await workspace();
   await database.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);');
   const name = registry.prefix;
-  const file = await work.write(
-    'shop.yaml',
-    pipelineFile({
-      name,
-      url: database.url,
-      tables: ['public.t'],
-      path: work.path('out'),
-      emit: ['format: avro', `registry: { url: ${registry.url}, ${BACKWARD}, on_incompatible: ${policy} }`],
-    }),
-  );
+  const file = await writeRegistryPipeline(work, {
+    registry,
+    url: database.url,
+    tables: ['public.t'],
+    settings: [BACKWARD, `on_incompatible: ${policy}`],
+  });
   expect(await runToEnd(file)).toMatchObject({ exit: 0 });
   await database.query(`
     ALTER TABLE t ADD COLUMN b int NOT NULL DEFAULT 5;
@@ -242,16 +217,7 @@ test('a registry that is away for a while costs only time, and none where nothin
   const registry = askRegistry(server.url);
   await using work = await workspace();
   await database.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);');
-  const file = await work.write(
-    'shop.yaml',
-    pipelineFile({
-      name: registry.prefix,
-      url: database.url,
-      tables: ['public.t'],
-      path: work.path('out'),
-      emit: ['format: avro', `registry: { url: ${registry.url} }`],
-    }),
-  );
+  const file = await writeRegistryPipeline(work, { registry, url: database.url, tables: ['public.t'] });
   expect(await runToEnd(file)).toMatchObject({ exit: 0 });
   await server.stop();
   expect((await headwater(['doctor', file])).exit).toBe(3);
@@ -275,22 +241,19 @@ test('names that Avro does not allow: the table waits, or they are adjusted; row
   await using work = await workspace();
   await database.query('CREATE TABLE t (id int PRIMARY KEY, "a-b" int); INSERT INTO t VALUES (1, 2);');
   const name = `my-${registry.prefix}`;
-  const write = (registrySettings: string): Promise<string> =>
-    work.write(
-      'shop.yaml',
-      pipelineFile({
-        name,
-        url: database.url,
-        tables: ['public.t'],
-        path: work.path('out'),
-        emit: ['format: avro', `registry: { url: ${registry.url}${registrySettings} }`],
-        source: ['postgres: { slot: s_x }'.replace('s_x', registry.prefix)],
-      }),
-    );
-  const refused = await runToEnd(await write(''));
+  const write = (...settings: readonly string[]): Promise<string> =>
+    writeRegistryPipeline(work, {
+      registry,
+      url: database.url,
+      tables: ['public.t'],
+      name,
+      source: [`postgres: { slot: ${registry.prefix} }`],
+      settings,
+    });
+  const refused = await runToEnd(await write());
   expect(refused.stderr).toContain('schema.name-invalid');
   expect(refused.stderr).toContain('emit.registry.names');
-  expect(await runToEnd(await write(', names: avro, references: true'))).toMatchObject({ exit: 0 });
+  expect(await runToEnd(await write('names: avro', 'references: true'))).toMatchObject({ exit: 0 });
   const records = await registeredRecords(work.path('out'), registry);
   expect(records.find(({ topic }) => topic === `${name}.public.t`)!.value).toMatchObject({
     after: { id: 1, a_b: 2 },

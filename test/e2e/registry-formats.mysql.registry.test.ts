@@ -4,7 +4,8 @@ import { makeCertificates } from '../../src/local-servers/certificates.ts';
 import { registeredRecords } from '../support/registered-records.ts';
 import { type Certificates, testMysql, testRegistry } from '../support/servers.ts';
 import { startTlsProxy } from '../support/tls-proxy.ts';
-import { headwater, pipelineFile, runToEnd, type Workspace, workspace } from './headwater.ts';
+import { headwater, runToEnd, type Workspace, workspace } from './headwater.ts';
+import { writeRegistryPipeline } from './registry-pipeline.ts';
 
 let work: Workspace;
 let certificates: Certificates;
@@ -45,20 +46,16 @@ describe.each(['avro', 'protobuf', 'json-schema'] as const)('%s', (format) => {
     await db.query(`${CREATE}; INSERT INTO t VALUES ${ROW}`);
     const name = registry.prefix;
     const { ca, clientCert, clientKey } = certificates;
-    const file = await work.write(
-      `${format}.yaml`,
-      pipelineFile({
-        name,
-        url: db.url,
-        tables: [`${db.name}.t`],
-        path: work.path(format),
-        source: ['tls: { mode: disable }'],
-        emit: [
-          `format: ${format}`,
-          `registry: { url: ${proxy.url}, tls: { ca: ${ca}, cert: ${clientCert}, key: ${clientKey} } }`,
-        ],
-      }),
-    );
+    const file = await writeRegistryPipeline(work, {
+      registry,
+      url: db.url,
+      tables: [`${db.name}.t`],
+      format,
+      registryUrl: proxy.url,
+      settings: [`tls: { ca: ${ca}, cert: ${clientCert}, key: ${clientKey} }`],
+      source: ['tls: { mode: disable }'],
+      out: format,
+    });
     expect(await runToEnd(file)).toMatchObject({ exit: 0 });
     await db.query(`UPDATE t SET name = NULL, e = 'a'; ALTER TABLE t ADD COLUMN extra INT DEFAULT 5 AFTER id;
       INSERT INTO t (id, price) VALUES (2, 0.001); DELETE FROM t WHERE id = 2`);
@@ -85,17 +82,14 @@ test('a certificate of nobody that is trusted is told as such, before anything i
   const registry = await testRegistry();
   await using proxy = await startTlsProxy(registry.url, certificates);
   await db.query('CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)');
-  const file = await work.write(
-    'untrusted.yaml',
-    pipelineFile({
-      name: registry.prefix,
-      url: db.url,
-      tables: [`${db.name}.t`],
-      path: work.path('untrusted'),
-      source: ['tls: { mode: disable }'],
-      emit: ['format: avro', `registry: { url: ${proxy.url} }`],
-    }),
-  );
+  const file = await writeRegistryPipeline(work, {
+    registry,
+    url: db.url,
+    tables: [`${db.name}.t`],
+    registryUrl: proxy.url,
+    source: ['tls: { mode: disable }'],
+    out: 'untrusted',
+  });
   const doctor = await headwater(['doctor', file]);
   expect(doctor.exit).not.toBe(0);
   expect(doctor.stdout + doctor.stderr).toMatch(/certificate/i);

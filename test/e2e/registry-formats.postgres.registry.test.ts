@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { registeredRecords } from '../support/registered-records.ts';
 import { testDatabase, testRegistry } from '../support/servers.ts';
-import { headwater, pipelineFile, runToEnd, workspace } from './headwater.ts';
+import { headwater, runToEnd, workspace } from './headwater.ts';
+import { writeRegistryPipeline } from './registry-pipeline.ts';
 
 async function orders(database: Awaited<ReturnType<typeof testDatabase>>): Promise<void> {
   await database.query(`
@@ -16,17 +17,14 @@ describe.each(['avro', 'protobuf', 'json-schema'] as const)('%s', (format) => {
     await using work = await workspace();
     await orders(database);
     const name = registry.prefix;
-    const file = await work.write(
-      'shop.yaml',
-      pipelineFile({
-        name,
-        url: database.url,
-        tables: ['public.orders'],
-        path: work.path('out'),
-        emit: [`format: ${format}`, `registry: { url: ${registry.url} }`],
-      }),
-    );
-    expect(await headwater(['doctor', file])).toMatchObject({ exit: 0 });
+    const file = await writeRegistryPipeline(work, {
+      registry,
+      url: database.url,
+      tables: ['public.orders'],
+      format,
+    });
+    const doctor = await headwater(['doctor', file]);
+    expect(doctor.exit, doctor.stdout).toBe(0);
     expect(await runToEnd(file)).toMatchObject({ exit: 0 });
     await database.query(`
       UPDATE orders SET note = 'changed' WHERE id = 2;

@@ -32,7 +32,7 @@ function sourceOf(connect: Connect, taken: Awaited<ReturnType<typeof takeSnapsho
     connector: 'mysql',
     connect,
     taken,
-    delivered: () => ({ gtids: null, file: 'binlog.000001', pos: 4, mid: null }),
+    delivered: () => ({ gtids: null, file: 'binlog.000001', pos: 4, mid: null, prepared: null }),
     types: { zeroDates: 'null', unsignedOverflow: 'quarantine' },
     number: (schema) => ({ ...schema, version: 1 }),
   });

@@ -84,7 +84,7 @@ describe('GTID sets of MySQL', () => {
 });
 
 describe('positions', () => {
-  const place = { file: 'binlog.000007', pos: 4, mid: null };
+  const place = { file: 'binlog.000007', pos: 4, mid: null, prepared: null };
   const at = (gtids: string, flavour: 'mysql' | 'mariadb' = 'mysql') => ({
     ...place,
     gtids: parseGtidSet(gtids, flavour),
@@ -97,6 +97,12 @@ describe('positions', () => {
       at('', 'mariadb'),
       at('0-1-5,7-2-9', 'mariadb'),
       { ...place, gtids: null },
+      {
+        ...at(`${UUIDS[0]}:1-5:7`),
+        prepared: { ...at(`${UUIDS[0]}:1-3:5:7`), xids: ["x'61',x'',1", "x'62',x'63',2"] },
+      },
+      { ...at('0-1-5', 'mariadb'), prepared: { ...at('', 'mariadb'), xids: [] } },
+      { ...place, gtids: null, prepared: { gtids: null, file: 'binlog.000006', pos: 157, xids: ['x'] } },
       { ...at(`${UUIDS[0]}:1-5`), mid: { tx: `${UUIDS[0]}:6`, events: 3, rows: 1, tables: null } },
       {
         ...at(`${UUIDS[0]}:1-5`),
@@ -124,7 +130,7 @@ describe('positions', () => {
     expect(compare(at('0-1-7', 'mariadb'), at('0-1-6,1-1-1', 'mariadb'))).toBeNull();
     const mid = { tx: `${UUIDS[0]}:6`, events: 3, rows: 0, tables: null };
     expect(compare({ ...at(`${UUIDS[0]}:1-5`), mid }, at(`${UUIDS[0]}:1-5`))).toBeGreaterThan(0);
-    const file = (name: string, pos: number) => ({ gtids: null, file: name, pos, mid: null });
+    const file = (name: string, pos: number) => ({ gtids: null, file: name, pos, mid: null, prepared: null });
     expect(compare(file('binlog.999999', 4), file('binlog.1000000', 4))).toBeLessThan(0);
     expect(compare(file('binlog.000001', 900), file('binlog.000001', 4))).toBeGreaterThan(0);
     expect(compare(file('a.000001', 4), file('b.000001', 4))).toBeNull();

@@ -90,7 +90,8 @@ test('a statement cut off anywhere is refused, or is one with less behind it', (
       if (read === null) return;
       expect(read.names.length).toBeLessThanOrEqual(change.names.length);
       expect(read.whereNames.length).toBeLessThanOrEqual(change.whereNames.length);
-      expect(read.op).not.toBe('insert'); // the closing parenthesis is missing
+      // The closing parenthesis is missing: what stands for it can only be a value's own, by a reading that says so.
+      expect(read.op !== 'insert' || read.relaxed).toBe(true);
     }),
     { numRuns: 1_000 },
   );

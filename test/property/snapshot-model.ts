@@ -34,7 +34,7 @@ export interface ModelSource extends SourceInfo {
 const AT: ModelSource = { connector: 'polling' };
 
 /** Small, seeded, good enough: the run must be the same for the same seed. */
-export class Random {
+class Random {
   #state: number;
   constructor(seed: number) {
     this.#state = seed | 0 || 1;

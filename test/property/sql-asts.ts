@@ -20,7 +20,7 @@ import {
 } from '../../src/enrichment/sql/sql-type.ts';
 
 const at = 0;
-export const names = fc.oneof(
+const names = fc.oneof(
   fc.constantFrom(
     'A',
     'B1',
@@ -42,7 +42,7 @@ const functionNames = names.filter((name) => !['MAP', 'STRUCT'].includes(name));
 const strings = fc.string({ maxLength: 8 });
 const whole = fc.nat({ max: 1_000_000 });
 
-export const types: fc.Arbitrary<SqlType> = fc.letrec<{ type: SqlType }>((tie) => ({
+const types: fc.Arbitrary<SqlType> = fc.letrec<{ type: SqlType }>((tie) => ({
   type: fc.oneof(
     { maxDepth: 2 },
     fc.constantFrom<SqlType>(BOOLEAN, INTEGER, BIGINT, DOUBLE, STRING, TIMESTAMP, decimal(10, 2)),
@@ -161,7 +161,7 @@ const items: fc.Arbitrary<SelectItem> = fc.oneof(
     .map(([expr, alias]): SelectItem => ({ kind: 'expr', expr, alias, at })),
 );
 
-export const selects: fc.Arbitrary<Select> = fc.record({
+const selects: fc.Arbitrary<Select> = fc.record({
   items: fc.array(items, { minLength: 1, maxLength: 3 }),
   from: sources,
   joins: fc.array(

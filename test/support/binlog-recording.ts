@@ -44,7 +44,7 @@ export async function replay(
     },
     {
       connector,
-      from: { gtids: parseGtidSet('', connector), file: 'binlog.000002', pos: 4, mid: null },
+      from: { gtids: parseGtidSet('', connector), file: 'binlog.000002', pos: 4, mid: null, prepared: null },
       transactionMarkers: false,
       includeQuery: true,
       checksum: false,
@@ -58,6 +58,7 @@ export async function replay(
         continuous: true,
         types: { zeroDates: 'null', unsignedOverflow: 'quarantine' },
         describe: () => Promise.resolve(null),
+        untilVisible: () => Promise.resolve(),
         lowerCase: false,
         log: SILENT,
       }),

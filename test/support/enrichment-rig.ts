@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
-import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { openEnrichment } from '../../src/enrichment/enrichment.ts';
 import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
 import { QueryDesk } from '../../src/enrichment/queries/query-desk.ts';
-import type { TopicAccess } from '../../src/enrichment/topic-queries.ts';
-import type { EnrichmentStage } from '../../src/enrichment/stage.ts';
+import type { TopicAccess } from '../../src/enrichment/run/topic-queries.ts';
+import type { EnrichmentStage } from '../../src/enrichment/run/stage.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange, SourceInfo, Tx } from '../../src/model/change.ts';
 import type { PositionCodec } from '../../src/model/position.ts';
@@ -25,7 +25,7 @@ export interface At {
   readonly mid: number;
 }
 
-export const AT: PositionCodec<At> = {
+const AT: PositionCodec<At> = {
   encode: ({ tx, mid }) => [tx, mid],
   decode: (json) => ({ tx: (json as number[])[0] ?? 0, mid: (json as number[])[1] ?? 0 }),
   compare: (a, b) => a.tx - b.tx || a.mid - b.mid,

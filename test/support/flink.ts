@@ -2,18 +2,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cached } from '../../src/local-servers/cache.ts';
-import { fetchJars } from '../../src/local-servers/downloads.ts';
-import { requireJava } from '../../src/local-servers/java.ts';
 import { freePort, run, startServerProcess } from '../../src/local-servers/processes.ts';
-
-const FLINK_VERSION = '2.2.0';
-const LOG4J_VERSION = '2.24.3';
-
-const ARTIFACTS = [
-  ...['flink-table-api-java-bridge', 'flink-table-planner-loader', 'flink-table-runtime', 'flink-clients'],
-  ...['flink-connector-base', 'flink-json', 'flink-csv', 'flink-sql-avro-confluent-registry'],
-];
+import { flinkLibraries } from './flink-libraries.ts';
 
 /** Null, booleans and integers of up to 32 bits are JSON's, ROWs and arrays are arrays, all else is text. */
 export type FlinkCell = null | boolean | number | string | readonly FlinkCell[];
@@ -62,15 +52,7 @@ rootLogger.appenderRef.out.ref=out
  * 156 MB. Throws ServerUnavailable.
  */
 export async function startFlink(options: FlinkOptions = {}): Promise<Flink> {
-  await requireJava('Flink');
-  const libraries = await cached(`flink-sql-${FLINK_VERSION}`, (dir) =>
-    fetchJars(dir, [
-      ...ARTIFACTS.map((name) => `org.apache.flink:${name}:${FLINK_VERSION}`),
-      'org.apache.flink:flink-sql-connector-kafka:5.0.0-2.2',
-      `org.apache.logging.log4j:log4j-slf4j-impl:${LOG4J_VERSION}`,
-      `org.apache.logging.log4j:log4j-core:${LOG4J_VERSION}`,
-    ]),
-  );
+  const libraries = await flinkLibraries();
   const scratch = await mkdtemp(join(tmpdir(), 'headwater-flink-'));
   await writeFile(join(scratch, 'log4j2.properties'), LOG4J);
   const logFile = join(scratch, 'flink.log');

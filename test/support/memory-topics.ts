@@ -2,14 +2,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
 import type { Fetched, TopicReader, TopicRecord } from '../../src/emitter/topic-reader.ts';
-import { declareEnrichment } from '../../src/enrichment/declared.ts';
-import { NOTHING_INFERRED } from '../../src/enrichment/inferred-columns.ts';
-import { ProcessingLog } from '../../src/enrichment/processing-log.ts';
-import { compileProgram } from '../../src/enrichment/compile-program.ts';
-import type { Program } from '../../src/enrichment/program.ts';
-import { nothingKept } from '../../src/enrichment/check-statements.ts';
-import { Timeline } from '../../src/enrichment/timeline.ts';
-import { type TopicAccess, TopicQueries } from '../../src/enrichment/topic-queries.ts';
+import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
+import { NOTHING_INFERRED } from '../../src/enrichment/plan/inferred-columns.ts';
+import { ProcessingLog } from '../../src/enrichment/run/processing-log.ts';
+import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
+import type { Program } from '../../src/enrichment/plan/program.ts';
+import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
+import { Timeline } from '../../src/enrichment/state/timeline.ts';
+import { type TopicAccess, TopicQueries } from '../../src/enrichment/run/topic-queries.ts';
 import { SILENT } from '../../src/observability/log.ts';
 
 export interface SentRecord {

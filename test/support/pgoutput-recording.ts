@@ -39,7 +39,7 @@ export function chunkOf(frames: readonly Buffer[]): CopyChunk {
 }
 
 /** Every type as text; names from the recording. */
-export function textRegistry(types: Recording['types']): TypeRegistry {
+function textRegistry(types: Recording['types']): TypeRegistry {
   return {
     column(oid) {
       const nativeType = types[String(oid)];

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import type { Column, ColumnType, TableSchema } from '../../src/model/table.ts';
 import type { Row, Value } from '../../src/model/value.ts';
 
-export const text = fc.oneof(
+const text = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 120 }),
   fc.string({ unit: 'grapheme-ascii', maxLength: 60 }),
 );
@@ -50,7 +50,7 @@ const geometry: fc.Arbitrary<Value> = fc.tuple<Value[]>(
 );
 
 /** Name, type, values, and the native type where an encoder looks at it. */
-export const KINDS: readonly (readonly [
+const KINDS: readonly (readonly [
   name: string,
   type: ColumnType,
   values: fc.Arbitrary<Value>,

@@ -1,10 +1,10 @@
 /** How results of statements are written, and what comes of rows that fail. */
 import avsc from 'avsc';
 import { describe, expect, it } from 'vitest';
-import { nothingKept } from '../../src/enrichment/check-statements.ts';
-import { declareEnrichment } from '../../src/enrichment/declared.ts';
-import { NOTHING_INFERRED } from '../../src/enrichment/inferred-columns.ts';
-import { compileProgram } from '../../src/enrichment/compile-program.ts';
+import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
+import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
+import { NOTHING_INFERRED } from '../../src/enrichment/plan/inferred-columns.ts';
+import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
 import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { column, EnrichmentRig, type LogTransaction, table } from '../support/enrichment-rig.ts';

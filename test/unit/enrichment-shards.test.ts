@@ -1,7 +1,7 @@
 /** Partitions as units of their own, which one instance takes over from another. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { workOff } from '../../src/enrichment/shared/shard.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { MemoryTopics } from '../support/memory-topics.ts';

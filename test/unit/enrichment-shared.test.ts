@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { declareEnrichment } from '../../src/enrichment/declared.ts';
+import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { checkPartitioning } from '../../src/enrichment/shared/partitioning.ts';
 import { splitShared, type SplitEnrichment } from '../../src/enrichment/shared/split.ts';
 

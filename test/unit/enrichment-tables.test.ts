@@ -11,7 +11,7 @@ import {
   STRING,
 } from '../../src/enrichment/sql/sql-type.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
-import { keyValues, tableKey } from '../../src/enrichment/table-source.ts';
+import { keyValues, tableKey } from '../../src/enrichment/sources/table-source.ts';
 import { column, EnrichmentRig, type LogTransaction, table } from '../support/enrichment-rig.ts';
 
 const INT = { kind: 'int32' } as const;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Timeline } from '../../src/enrichment/timeline.ts';
+import { Timeline } from '../../src/enrichment/state/timeline.ts';
 import type { StoredRow } from '../../src/enrichment/state/table-store.ts';
 
 /** A table of three keys that a log of transactions moves on, and the timeline that remembers. */

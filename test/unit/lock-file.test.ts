@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { takeLock } from '../../src/emitter/sinks/lock-file.ts';
+import { takeLock } from '../../src/emitter/sinks/lines/lock-file.ts';
 import { isGone, processIdentity } from '../../src/emitter/sinks/process-identity.ts';
 
 const TOUCH_MS = 50;

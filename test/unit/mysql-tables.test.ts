@@ -6,8 +6,8 @@ import type { TableMap } from '../../src/readers/mysql/binlog/table-map.ts';
 import type { MysqlTable } from '../../src/readers/mysql/catalogue.ts';
 import { openColumn } from '../../src/readers/mysql/log-table.ts';
 import { SchemaHistory } from '../../src/readers/mysql/schema-history.ts';
-import type { MysqlTx } from '../../src/readers/mysql/source-info.ts';
-import { type StreamPlace, Tables } from '../../src/readers/mysql/tables.ts';
+import type { MysqlTx, StreamPlace } from '../../src/readers/mysql/source-info.ts';
+import { Tables } from '../../src/readers/mysql/tables.ts';
 import type { MysqlChange } from '../support/mysql-reader.ts';
 
 const ID = { schema: 'shop', table: 't' };
@@ -47,13 +47,17 @@ const place: StreamPlace = {
 /** A statement, or rows of a table of so many columns. */
 type Step = string | number;
 
-/** `restarts`: before which steps the daemon begins again, from the state it had then. */
+/**
+ * `present`: the table in the catalogue; or, where the log tells of statements before the catalogue shows them, what it
+ * has as long as nobody waits. `restarts`: before which steps the daemon begins again, from the state it had then.
+ */
 async function told(
-  present: MysqlTable | null,
+  present: MysqlTable | null | { readonly early: MysqlTable; readonly visible: MysqlTable },
   steps: readonly Step[],
   restarts: (step: number) => boolean,
 ): Promise<readonly (readonly [ddl: string | null, columns: string | null, isNew: boolean])[]> {
   const state = new Map<string, string>();
+  let shown = present !== null && 'early' in present ? present.early : present;
   const open = (described: readonly MysqlTable[], continuous: boolean) => {
     const history = new SchemaHistory(state);
     const tables = new Tables({
@@ -63,7 +67,10 @@ async function told(
       history,
       continuous,
       types: { zeroDates: 'null', unsignedOverflow: 'quarantine' },
-      describe: () => Promise.resolve(present),
+      describe: () => Promise.resolve(shown),
+      untilVisible: async () => {
+        if (present !== null && 'early' in present) shown = present.visible;
+      },
       lowerCase: false,
       log: SILENT,
     });
@@ -77,7 +84,7 @@ async function told(
         if (text === null) state.delete(key);
         else state.set(key, text);
       }
-      ({ tables, history } = open(present === null ? [] : [present], true));
+      ({ tables, history } = open(shown === null ? [] : [shown], true));
     }
     if (typeof step === 'number') {
       changes.push(...(await tables.resolve(mapOf(step), Buffer.alloc(0), place)).changes);
@@ -145,6 +152,16 @@ test.each(RESTARTS)('also of a table that is gone by now; restarted %s', async (
   ]);
 });
 
+test('what the log tells before the catalogue shows it is waited for, and told at once', async () => {
+  const late = { early: tableOf('id', 'a'), visible: tableOf('id', 'a', 'b') };
+  const added = ['ALTER TABLE t ADD b INT', 'id,a,b', false] as const;
+  expect(await told(late, ['ALTER TABLE t ADD b INT'], () => false)).toEqual([added]);
+  // Where the wait is in vain, with the first row.
+  const never = { early: tableOf('id', 'a'), visible: tableOf('id', 'a') };
+  expect(await told(never, ['ALTER TABLE t ADD b INT'], () => false)).toEqual([]);
+  expect(await told(never, ['ALTER TABLE t ADD b INT', 3], () => false)).toEqual([added]);
+});
+
 test('a history that is gone, or that nobody can read, is made anew from the catalogue', async () => {
   for (const text of [null, '', '{"version', '[]', '{"version":1,"table":{},"versions":7}']) {
     const history = new SchemaHistory(
@@ -165,6 +182,7 @@ test('a history that is gone, or that nobody can read, is made anew from the cat
       continuous: true,
       types: { zeroDates: 'null', unsignedOverflow: 'quarantine' },
       describe: () => Promise.resolve(tableOf('id', 'a')),
+      untilVisible: () => Promise.resolve(),
       lowerCase: false,
       log: SILENT,
     });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { FilterText } from '../../src/enrichment/row-filter.ts';
+import { FilterText } from '../../src/enrichment/plan/row-filter.ts';
 import type { Column, ColumnType, TableSchema } from '../../src/model/table.ts';
 import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 

@@ -1,10 +1,7 @@
 /** Statements that change what runs, over HTTP, by ksqlDB's clients: over a program that reads a scripted log. */
-import { createRequire } from 'node:module';
 import { KsqlDBClient as RxClient } from 'ksqldb-rx-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HttpServer } from '../../src/http/server.ts';
-import { startSqlServer } from '../../src/http/sql/sql-server.ts';
-import { SILENT } from '../../src/observability/log.ts';
 import {
   type Attempt,
   column,
@@ -12,11 +9,7 @@ import {
   type LogTransaction,
   table,
 } from '../support/enrichment-rig.ts';
-
-// Its types declare a default export; the module itself is the class.
-const KsqldbClient = createRequire(import.meta.url)(
-  'ksqldb-client',
-) as (typeof import('ksqldb-client'))['default'];
+import { KsqldbClient, listenSql } from '../support/sql-listener.ts';
 
 const ORDERS = table(
   'orders',
@@ -48,17 +41,13 @@ let attempt: Attempt;
 let server: HttpServer;
 
 async function listen(token: string | null, changesNeedToken = true): Promise<void> {
-  server = await startSqlServer({
-    listen: { host: '127.0.0.1', port: 0 },
-    token,
-    version: '1',
+  server = await listenSql({
     desk: rig.desk,
-    status: () => [],
+    token,
     change: async (_pipeline, edits) => {
       attempt = await rig.change(attempt, edits);
     },
     changesNeedToken,
-    log: SILENT,
   });
 }
 

@@ -8,9 +8,8 @@ import { itemsOf, objectText, tableText } from '../../src/cli/sql/result-text.ts
 import { prompt } from '../../src/cli/sql/prompt.ts';
 import { SqlConsole } from '../../src/cli/sql/sql-console.ts';
 import type { HttpServer } from '../../src/http/server.ts';
-import { startSqlServer } from '../../src/http/sql/sql-server.ts';
-import { SILENT } from '../../src/observability/log.ts';
 import { type Attempt, column, EnrichmentRig, table } from '../support/enrichment-rig.ts';
+import { listenSql } from '../support/sql-listener.ts';
 
 const ORDERS = table('orders', [column('id', { kind: 'int64' }), column('club', { kind: 'string' })], [0]);
 const BIG = '9007199254740993';
@@ -34,17 +33,12 @@ beforeEach(async () => {
   attempt = await rig.attempt();
   await attempt.snapshot([ORDERS]);
   attempt.commit();
-  server = await startSqlServer({
-    listen: { host: '127.0.0.1', port: 0 },
-    token: 's3cret',
-    version: '1',
+  server = await listenSql({
     desk: rig.desk,
-    status: () => [],
+    token: 's3cret',
     change: async (_pipeline, edits) => {
       attempt = await rig.change(attempt, edits);
     },
-    changesNeedToken: true,
-    log: SILENT,
   });
   written = '';
 });

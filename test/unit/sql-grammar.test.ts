@@ -1,6 +1,6 @@
 /** The dialect piece by piece: each line names the section of the specification that asks for it. */
 import { describe, expect, it } from 'vitest';
-import { AGGREGATE_NAMES } from '../../src/enrichment/aggregates.ts';
+import { AGGREGATE_NAMES } from '../../src/enrichment/sql/functions/aggregates.ts';
 import { FUNCTIONS } from '../../src/enrichment/sql/functions/registry.ts';
 import { printStatement } from '../../src/enrichment/sql/print-statement.ts';
 import { parseScript } from '../../src/enrichment/sql/script.ts';

@@ -1,14 +1,11 @@
 /** The SQL interface as ksqlDB's clients use it, over a program that reads a scripted log. */
 import { execFile } from 'node:child_process';
 import { connect as connectHttp2, constants } from 'node:http2';
-import { createRequire } from 'node:module';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { KsqlDBClient as RxClient } from 'ksqldb-rx-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HttpServer } from '../../src/http/server.ts';
-import { startSqlServer } from '../../src/http/sql/sql-server.ts';
-import { SILENT } from '../../src/observability/log.ts';
 import {
   type Attempt,
   column,
@@ -16,11 +13,7 @@ import {
   type LogTransaction,
   table,
 } from '../support/enrichment-rig.ts';
-
-// Its types declare a default export; the module itself is the class.
-const KsqldbClient = createRequire(import.meta.url)(
-  'ksqldb-client',
-) as (typeof import('ksqldb-client'))['default'];
+import { KsqldbClient, listenSql } from '../support/sql-listener.ts';
 
 const MOVES = table(
   'moves',
@@ -48,16 +41,7 @@ let server: HttpServer;
 let base: string;
 
 async function start(token: string | null = null): Promise<void> {
-  server = await startSqlServer({
-    listen: { host: '127.0.0.1', port: 0 },
-    token,
-    version: '1.2.3',
-    desk: rig.desk,
-    status: () => [],
-    change: () => Promise.reject(new Error('nothing is changed here')),
-    changesNeedToken: true,
-    log: SILENT,
-  });
+  server = await listenSql({ desk: rig.desk, token, version: '1.2.3' });
   base = `http://127.0.0.1:${server.port}`;
 }
 
@@ -278,16 +262,7 @@ describe('/query and /query-stream', () => {
     ]);
     using other = new EnrichmentRig({ sql: SQL, tables: [MOVES], log, snapshotAt: 0 });
     const reading = await other.attempt();
-    const slow = await startSqlServer({
-      listen: { host: '127.0.0.1', port: 0 },
-      token: null,
-      version: '1',
-      desk: other.desk,
-      status: () => [],
-      change: () => Promise.reject(new Error('nothing is changed here')),
-      changesNeedToken: true,
-      log: SILENT,
-    });
+    const slow = await listenSql({ desk: other.desk });
     const body = JSON.stringify({ ksql: 'SELECT * FROM MOVEMENTS EMIT CHANGES;' });
     const socket = connect(slow.port, '127.0.0.1');
     socket.write(

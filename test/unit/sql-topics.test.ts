@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import type { Sink } from '../../src/emitter/sink.ts';
 import type { Fetched, TopicReader } from '../../src/emitter/topic-reader.ts';
-import type { TopicAccess } from '../../src/enrichment/topic-queries.ts';
+import type { TopicAccess } from '../../src/enrichment/run/topic-queries.ts';
 import { pull } from '../support/ask.ts';
 import { column, EnrichmentRig, table } from '../support/enrichment-rig.ts';
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readCheckpoint } from '../../src/emitter/sinks/checkpoint-file.ts';
-import { StateFile } from '../../src/emitter/sinks/state-file.ts';
+import { readCheckpoint } from '../../src/emitter/sinks/lines/checkpoint-file.ts';
+import { StateFile } from '../../src/emitter/sinks/lines/state-file.ts';
 
 let dir: string;
 let path: string;

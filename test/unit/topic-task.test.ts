@@ -1,15 +1,15 @@
 /** How long an event of a topic waits for the tables that it is joined with. */
 import { describe, expect, it } from 'vitest';
 import type { Fetched, TopicReader } from '../../src/emitter/topic-reader.ts';
-import { nothingKept } from '../../src/enrichment/check-statements.ts';
-import { declareEnrichment } from '../../src/enrichment/declared.ts';
-import { ProcessingLog } from '../../src/enrichment/processing-log.ts';
-import { compileProgram } from '../../src/enrichment/compile-program.ts';
-import { Query } from '../../src/enrichment/query.ts';
-import { QueryProblems } from '../../src/enrichment/query-problems.ts';
+import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
+import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
+import { ProcessingLog } from '../../src/enrichment/run/processing-log.ts';
+import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
+import { Query } from '../../src/enrichment/run/query.ts';
+import { QueryProblems } from '../../src/enrichment/run/query-problems.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
-import { type TableTimes, TimeCursor } from '../../src/enrichment/timeline.ts';
-import { type JoinWaits, TopicTask } from '../../src/enrichment/topic-task.ts';
+import { type TableTimes, TimeCursor } from '../../src/enrichment/state/timeline.ts';
+import { type JoinWaits, TopicTask } from '../../src/enrichment/topics/topic-task.ts';
 import { JoinedTimes } from '../../src/enrichment/topics/joined-times.ts';
 import { SILENT } from '../../src/observability/log.ts';
 

@@ -1,6 +1,6 @@
 /** Expressions of statements as Flink SQL. Types decide: they are those of the compiled statement. */
-import { AGGREGATE_NAMES, bindAggregate } from '../aggregates.ts';
-import type { SelectScope } from '../select-scope.ts';
+import { AGGREGATE_NAMES, bindAggregate } from '../sql/functions/aggregates.ts';
+import type { SelectScope } from '../plan/select-scope.ts';
 import type { Expr } from '../sql/ast.ts';
 import { type Scope, tryCoerce } from '../sql/coerce.ts';
 import { compileExpression } from '../sql/compile.ts';

@@ -1,7 +1,7 @@
 /** Topics of results as tables of Flink, and the statements that fill them. */
-import { spelled } from '../record-writer.ts';
-import type { Sinkable } from '../catalog.ts';
-import type { SqlColumn } from '../captured-source.ts';
+import { spelled } from '../run/record-writer.ts';
+import type { Sinkable } from '../sources/catalog.ts';
+import type { SqlColumn } from '../sources/captured-source.ts';
 import { flinkName, flinkType, NoEqual } from './flink-text.ts';
 import type { Format } from '../formats/format.ts';
 import {

@@ -5,7 +5,7 @@ import type { ConnectSchema, ConnectType } from '../../schema/connect-schema.ts'
 import { type Decimal, rescale } from '../sql/decimal.ts';
 import type { DecimalType, SqlType } from '../sql/sql-type.ts';
 import type { SqlValue } from '../sql/value.ts';
-import type { Spelling } from '../value-json.ts';
+import type { Spelling } from './value-json.ts';
 
 export interface AvroColumn {
   /** As the field is called. */

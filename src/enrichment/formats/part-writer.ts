@@ -3,7 +3,7 @@ import { BinaryWriter } from '../../emitter/encoders/binary-writer.ts';
 import { valueText } from '../sql/cast.ts';
 import type { SqlType } from '../sql/sql-type.ts';
 import type { SqlValue } from '../sql/value.ts';
-import { jsonWriter, type Spelling } from '../value-json.ts';
+import { jsonWriter, type Spelling } from './value-json.ts';
 import { optionalWriter, requiredWriter } from './avro-writer.ts';
 import { joinDelimited } from './delimited.ts';
 import type { Format } from './format.ts';

@@ -2,9 +2,9 @@
 import type { SinkRecord } from '../../emitter/sink.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { nearest } from '../../errors/nearest.ts';
-import type { Catalog, StreamSource } from '../catalog.ts';
+import type { Catalog, StreamSource } from '../sources/catalog.ts';
 import { isObject, type JsonReader, jsonReader } from '../formats/json-values.ts';
-import { SelectScope } from '../select-scope.ts';
+import { SelectScope } from '../plan/select-scope.ts';
 import type { Statement } from '../sql/ast.ts';
 import { coerce } from '../sql/coerce.ts';
 import { compileExpression } from '../sql/compile.ts';
@@ -14,9 +14,9 @@ import { type SourceText, sqlError } from '../sql/sql-error.ts';
 import { BIGINT } from '../sql/sql-type.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
 import type { SqlValue } from '../sql/value.ts';
-import { defaultSchemaNames } from '../sink-format.ts';
-import type { TopicQueries } from '../topic-queries.ts';
-import type { TopicSource } from '../topic-source.ts';
+import { defaultSchemaNames } from '../plan/sink-format.ts';
+import type { TopicQueries } from '../run/topic-queries.ts';
+import type { TopicSource } from '../sources/topic-source.ts';
 
 export type InsertedStream = StreamSource & { readonly topic: TopicSource };
 

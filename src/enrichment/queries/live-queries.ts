@@ -1,16 +1,16 @@
 /** The queries of clients over one running program. What they show is what durable commits hold. */
 import { setImmediate as breathe } from 'node:timers/promises';
 import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
-import { Aggregation } from '../aggregation.ts';
-import type { CapturedSource } from '../captured-source.ts';
-import type { Source, StreamSource, TableSource } from '../catalog.ts';
+import { Aggregation } from '../run/aggregation.ts';
+import type { CapturedSource } from '../sources/captured-source.ts';
+import type { Source, StreamSource, TableSource } from '../sources/catalog.ts';
 import type { TableId } from '../../model/table.ts';
-import type { Program } from '../program.ts';
-import type { GroupStore } from '../group-store.ts';
-import type { ProcessingLog } from '../processing-log.ts';
-import { type EventReader, Query } from '../query.ts';
-import { QueryProblems } from '../query-problems.ts';
-import type { Replica } from '../replica.ts';
+import type { Program } from '../plan/program.ts';
+import type { GroupStore } from '../state/group-store.ts';
+import type { ProcessingLog } from '../run/processing-log.ts';
+import { type EventReader, Query } from '../run/query.ts';
+import { QueryProblems } from '../run/query-problems.ts';
+import type { Replica } from '../state/replica.ts';
 import type { Frame } from '../sql/frame.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
 import { TopicTable } from '../topics/topic-table.ts';
@@ -18,7 +18,7 @@ import type { StoredRow } from '../state/table-store.ts';
 import type { ProgramBasis } from './program-basis.ts';
 import { StreamRows, TableRows } from './push-query.ts';
 import { type ResultRow, rowText } from './result-rows.ts';
-import type { ResultTable } from './result-table.ts';
+import type { ResultTable } from '../state/result-table.ts';
 import { type QueryEnd, RowQueue, tooManyGroups } from './row-queue.ts';
 import { replay } from './stream-replay.ts';
 import {
@@ -29,7 +29,7 @@ import {
   type StreamPlan,
   type TablePushPlan,
 } from './select-plan.ts';
-import type { CommittedRows } from './committed-rows.ts';
+import type { CommittedRows } from '../state/committed-rows.ts';
 
 /** Queries of clients at one time. */
 const MAX_PUSH_QUERIES = 100;

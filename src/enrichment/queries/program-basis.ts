@@ -1,10 +1,10 @@
 /** What a running program was made of, for those who change it. */
-import type { DeclaredEnrichment } from '../declared.ts';
+import type { DeclaredEnrichment } from '../plan/declared.ts';
 import type { RegistryAccess } from '../formats/registry-access.ts';
-import type { MadeStatements } from '../made-statements.ts';
-import type { Program } from '../program.ts';
+import type { MadeStatements } from '../plan/made-statements.ts';
+import type { Program } from '../plan/program.ts';
 import type { Parsed } from '../sql/parse-statement.ts';
-import type { TopicAccess, TopicQueries } from '../topic-queries.ts';
+import type { TopicAccess, TopicQueries } from '../run/topic-queries.ts';
 
 export interface ProgramBasis {
   readonly declared: DeclaredEnrichment;

@@ -1,13 +1,13 @@
 /** A push query that runs: events of a stream, or changes of a table, in; rows for its client out. */
 import { asHeadwaterError } from '../../errors/headwater-error.ts';
-import type { StreamEvent } from '../event.ts';
-import type { RowTarget } from '../query.ts';
+import type { StreamEvent } from '../run/event.ts';
+import type { RowTarget } from '../run/query.ts';
 import type { Frame } from '../sql/frame.ts';
 import type { StoredRow } from '../state/table-store.ts';
 import { rowText } from './result-rows.ts';
 import type { RowQueue } from './row-queue.ts';
 import type { StreamPlan, TablePushPlan } from './select-plan.ts';
-import type { TableListener } from './committed-rows.ts';
+import type { TableListener } from '../state/committed-rows.ts';
 
 /** What the query is at the end of: its rows are the client's. */
 export class StreamRows implements RowTarget {

@@ -1,7 +1,7 @@
 /** Where the queries of clients arrive: one a process, for the programs of all its pipelines. */
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { nearest } from '../../errors/nearest.ts';
-import type { Source } from '../catalog.ts';
+import type { Source } from '../sources/catalog.ts';
 import { type SourceText, sqlError } from '../sql/sql-error.ts';
 import type { LiveQueries } from './live-queries.ts';
 

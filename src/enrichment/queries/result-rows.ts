@@ -1,6 +1,6 @@
-import type { OutputColumn } from '../projection.ts';
+import type { OutputColumn } from '../plan/projection.ts';
 import type { SqlValue } from '../sql/value.ts';
-import { jsonWriter } from '../value-json.ts';
+import { jsonWriter } from '../formats/value-json.ts';
 
 /** One row for the client. */
 export interface ResultRow {

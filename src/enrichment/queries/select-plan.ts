@@ -1,12 +1,12 @@
 /** What a SELECT that a client sends does: answer from a table once (pull), or go on with what changes (push). */
-import type { CapturedSource } from '../captured-source.ts';
-import type { StreamSource, TableSource } from '../catalog.ts';
-import { planGroups } from '../group-plan.ts';
-import { GroupStore } from '../group-store.ts';
-import { compileJoins } from '../join-plan.ts';
-import type { Program, QueryPlan } from '../program.ts';
-import { type OutputColumn, projectColumns } from '../projection.ts';
-import { SelectScope } from '../select-scope.ts';
+import type { CapturedSource } from '../sources/captured-source.ts';
+import type { StreamSource, TableSource } from '../sources/catalog.ts';
+import { planGroups } from '../plan/group-plan.ts';
+import { GroupStore } from '../state/group-store.ts';
+import { compileJoins } from '../plan/join-plan.ts';
+import type { Program, QueryPlan } from '../plan/program.ts';
+import { type OutputColumn, projectColumns } from '../plan/projection.ts';
+import { SelectScope } from '../plan/select-scope.ts';
 import type { Expr, Select } from '../sql/ast.ts';
 import { tryCoerce } from '../sql/coerce.ts';
 import { compileCondition, compileExpression } from '../sql/compile.ts';
@@ -15,7 +15,7 @@ import type { Parsed } from '../sql/parse-statement.ts';
 import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
 import type { KeyValue, SqlValue } from '../sql/value.ts';
-import { tableKey } from '../table-source.ts';
+import { tableKey } from '../sources/table-source.ts';
 
 export interface SelectRequest {
   readonly select: Select;

@@ -3,15 +3,15 @@
  * are there, before anything is written. What comes of them is an edit of the pipeline's durable state.
  */
 import { nearest } from '../../errors/nearest.ts';
-import type { Source } from '../catalog.ts';
-import { type Declared, type DeclaredEnrichment, declaring } from '../declared.ts';
-import { madeEdits, type MadeStatements } from '../made-statements.ts';
-import type { Program, QueryPlan, TableQueryPlan } from '../program.ts';
+import type { Source } from '../sources/catalog.ts';
+import { type Declared, type DeclaredEnrichment, declaring } from '../plan/declared.ts';
+import { madeEdits, type MadeStatements } from '../plan/made-statements.ts';
+import type { Program, QueryPlan, TableQueryPlan } from '../plan/program.ts';
 import type { Statement } from '../sql/ast.ts';
 import type { Parsed } from '../sql/parse-statement.ts';
 import { printStatement } from '../sql/print-statement.ts';
 import { notSupported, sqlError } from '../sql/sql-error.ts';
-import { statementHash } from '../statement-hash.ts';
+import { statementHash } from '../sql/statement-hash.ts';
 import type { LiveQueries } from './live-queries.ts';
 
 export type PersistentQuery = QueryPlan | TableQueryPlan;

@@ -1,16 +1,16 @@
 /** A client's SELECT over what a stream's topic holds already: from its beginning, up to its end now or further on. */
 import { asHeadwaterError } from '../../errors/headwater-error.ts';
-import { Aggregation } from '../aggregation.ts';
-import type { StreamSource } from '../catalog.ts';
-import type { GroupPlan } from '../group-plan.ts';
-import type { GroupStore } from '../group-store.ts';
-import type { ProcessingLog } from '../processing-log.ts';
-import { Query, type RowTarget } from '../query.ts';
-import { QueryProblems } from '../query-problems.ts';
+import { Aggregation } from '../run/aggregation.ts';
+import type { StreamSource } from '../sources/catalog.ts';
+import type { GroupPlan } from '../plan/group-plan.ts';
+import type { GroupStore } from '../state/group-store.ts';
+import type { ProcessingLog } from '../run/processing-log.ts';
+import { Query, type RowTarget } from '../run/query.ts';
+import { QueryProblems } from '../run/query-problems.ts';
 import type { RegistryAccess } from '../formats/registry-access.ts';
-import type { TopicAccess } from '../topic-queries.ts';
-import type { TopicSource } from '../topic-source.ts';
-import { TopicTask } from '../topic-task.ts';
+import type { TopicAccess } from '../run/topic-queries.ts';
+import type { TopicSource } from '../sources/topic-source.ts';
+import { TopicTask } from '../topics/topic-task.ts';
 import { StreamRows } from './push-query.ts';
 import { type RowQueue, tooManyGroups } from './row-queue.ts';
 import type { StreamPlan } from './select-plan.ts';
@@ -28,7 +28,7 @@ export interface ReplayOptions {
 }
 
 /** The topic behind a stream, as its records are read; null for a captured one, whose records are change events. */
-export function topicBehind({ topic, sink, columns }: StreamSource): TopicSource | null {
+function topicBehind({ topic, sink, columns }: StreamSource): TopicSource | null {
   if (topic !== null) return topic;
   if (sink === null) return null;
   const { keyFormat, valueFormat, delimiter, wrapSingleValue } = sink;

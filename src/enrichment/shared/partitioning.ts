@@ -2,7 +2,7 @@
  * Whether each partition can be worked off by itself: the events of a group, and the rows that they are joined with
  * where a table is not whole in each instance, have to lie in the partition of the same number.
  */
-import { located, type Declared, type DeclaredEnrichment } from '../declared.ts';
+import { located, type Declared, type DeclaredEnrichment } from '../plan/declared.ts';
 import type { CreateAs, CreateSource, Expr, InsertSelect, Select } from '../sql/ast.ts';
 import { sqlError } from '../sql/sql-error.ts';
 

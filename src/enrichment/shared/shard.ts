@@ -1,15 +1,15 @@
 /** One partition of the topics that shared statements read, as one attempt works it off. */
 import type { Log } from '../../observability/log.ts';
-import { nothingKept } from '../check-statements.ts';
-import type { DeclaredEnrichment } from '../declared.ts';
+import { nothingKept } from '../plan/check-statements.ts';
+import type { DeclaredEnrichment } from '../plan/declared.ts';
 import type { RegistryAccess } from '../formats/registry-access.ts';
-import { inferColumns } from '../inferred-columns.ts';
-import { ProcessingLog } from '../processing-log.ts';
-import { compileProgram } from '../compile-program.ts';
-import type { Program } from '../program.ts';
-import { Timeline } from '../timeline.ts';
-import { type TopicAccess, TopicQueries } from '../topic-queries.ts';
-import type { JoinWaits } from '../topic-task.ts';
+import { inferColumns } from '../plan/inferred-columns.ts';
+import { ProcessingLog } from '../run/processing-log.ts';
+import { compileProgram } from '../plan/compile-program.ts';
+import type { Program } from '../plan/program.ts';
+import { Timeline } from '../state/timeline.ts';
+import { type TopicAccess, TopicQueries } from '../run/topic-queries.ts';
+import type { JoinWaits } from '../topics/topic-task.ts';
 import { OnePartition } from './one-partition.ts';
 
 export interface SharedStatements {

@@ -2,7 +2,7 @@
  * Which statements instances share: queries over Kafka topics alone, whose results no other query reads. They need
  * neither the database nor its log, so that each partition of their topics can be worked off by another instance.
  */
-import { type Declared, type DeclaredEnrichment, readsTopic, withStatements } from '../declared.ts';
+import { type Declared, type DeclaredEnrichment, readsTopic, withStatements } from '../plan/declared.ts';
 import type { CreateAs, InsertSelect } from '../sql/ast.ts';
 
 export interface SplitEnrichment {

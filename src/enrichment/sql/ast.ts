@@ -246,5 +246,3 @@ export type Statement =
     })
   /** Recognised, and answered with what to do instead. */
   | (At & { readonly kind: 'unsupported'; readonly what: string });
-
-export type StatementKind = Statement['kind'];

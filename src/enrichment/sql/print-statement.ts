@@ -107,7 +107,7 @@ function withText(properties: readonly Property[]): string {
   return ` WITH (${list.join(', ')})`;
 }
 
-export function printSelect(select: Select): string {
+function printSelect(select: Select): string {
   const { items, from, joins, window, where, groupBy, partitionBy, having, emit, limit } = select;
   return (
     `SELECT ${items.map(itemText).join(', ')} FROM ${sourceText(from)}` +

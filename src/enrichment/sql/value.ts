@@ -31,8 +31,8 @@ export type SqlValue =
   | readonly SqlValue[]
   | ReadonlyMap<SqlValue, SqlValue>;
 
-export const MIN_BIGINT = -(2n ** 63n);
-export const MAX_BIGINT = 2n ** 63n - 1n;
+const MIN_BIGINT = -(2n ** 63n);
+const MAX_BIGINT = 2n ** 63n - 1n;
 
 /** A BIGINT in its one form; null beyond 64 bits. */
 export function bigintValue(n: bigint): number | bigint | null {

@@ -80,7 +80,7 @@ export async function openDiskTables(
   }
 }
 
-export class DiskTables implements TableStores {
+class DiskTables implements TableStores {
   readonly durable = true;
   readonly #environment: Environment;
   readonly #options: DiskTablesOptions;

@@ -1,5 +1,5 @@
 /** All that a query's events are joined with, as of the time of an event: the captured tables, and those of topics. */
-import type { TableTimes, TimeCursor } from '../timeline.ts';
+import type { TableTimes, TimeCursor } from '../state/timeline.ts';
 
 interface Joined {
   readonly times: TableTimes;

@@ -3,7 +3,7 @@ import type { TopicRecord } from '../../emitter/topic-reader.ts';
 import { type PartReader, partReader, type ReadSchemas } from '../formats/format.ts';
 import type { Problem } from '../sql/frame.ts';
 import type { SqlValue } from '../sql/value.ts';
-import type { TopicSource } from '../topic-source.ts';
+import type { TopicSource } from '../sources/topic-source.ts';
 
 export interface RecordRow {
   /** By the topic's columns. */

@@ -2,8 +2,8 @@
 import type { TopicReader, TopicRecord } from '../../emitter/topic-reader.ts';
 import type { Log } from '../../observability/log.ts';
 import type { ReadSchemas } from '../formats/format.ts';
-import type { ProcessingLog } from '../processing-log.ts';
-import type { TimeCursor } from '../timeline.ts';
+import type { ProcessingLog } from '../run/processing-log.ts';
+import type { TimeCursor } from '../state/timeline.ts';
 import { RecordRows } from './record-rows.ts';
 import { TimeMerge } from './time-merge.ts';
 import type { Offsets, TopicTable } from './topic-table.ts';

@@ -1,13 +1,13 @@
 /** A table that a Kafka topic holds: the last record of a key is its row, one without value says that there is none. */
-import { CommittedRows } from '../queries/committed-rows.ts';
-import type { Replica } from '../replica.ts';
+import { CommittedRows } from '../state/committed-rows.ts';
+import type { Replica } from '../state/replica.ts';
 import type { SqlType } from '../sql/sql-type.ts';
 import type { KeyValue, SqlValue } from '../sql/value.ts';
 import { MemoryRows } from '../state/memory-rows.ts';
 import type { StoredRow } from '../state/table-store.ts';
-import { type ReadTable, tableKey } from '../table-source.ts';
-import { type LogHead, Timeline } from '../timeline.ts';
-import type { TopicSource } from '../topic-source.ts';
+import { type ReadTable, tableKey } from '../sources/table-source.ts';
+import { type LogHead, Timeline } from '../state/timeline.ts';
+import type { TopicSource } from '../sources/topic-source.ts';
 
 /** By partition. */
 export type Offsets = readonly number[];

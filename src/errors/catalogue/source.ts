@@ -190,6 +190,13 @@ export const SOURCE = {
     summary: 'Tables that the settings name were created, made anew, or are no longer published.',
     advice: 'Nothing to do: Headwater publishes them and reads the new ones while the stream goes on.',
   },
+  'source.table-locked': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'A table is locked by somebody else, so that its changes cannot be published.',
+    advice:
+      "Nothing to do: the others go on, and the table is taken up and read when the lock is gone. `SELECT pid, mode FROM pg_locks WHERE relation = 'public.orders'::regclass` shows who holds it.",
+  },
   'source.log-readable': {
     fate: 'retry',
     exit: 3,

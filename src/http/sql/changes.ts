@@ -4,7 +4,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import { type Outcome, StatementChanges } from '../../enrichment/queries/statement-changes.ts';
-import type { Source } from '../../enrichment/catalog.ts';
+import type { Source } from '../../enrichment/sources/catalog.ts';
 import type { Statement } from '../../enrichment/sql/ast.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
 import { sqlError } from '../../enrichment/sql/sql-error.ts';

@@ -5,7 +5,7 @@ import { parseJson } from '../../enrichment/formats/exact-json.ts';
 import { insertedStream, JsonRows, recordsOf, valuesRow } from '../../enrichment/queries/insert-rows.ts';
 import type { Statement } from '../../enrichment/sql/ast.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
-import type { TopicQueries } from '../../enrichment/topic-queries.ts';
+import type { TopicQueries } from '../../enrichment/run/topic-queries.ts';
 import { errorBody, SqlApiError } from './api-error.ts';
 import { type DELIMITED, head, JSON_TYPE, linesOf, requiredText, type SqlExchange } from './exchange.ts';
 

@@ -1,8 +1,8 @@
 /** `POST /ksql`: what can be asked about the program, one entity a statement. */
 import { entryOf } from '../../errors/catalogue.ts';
-import type { SqlColumn } from '../../enrichment/captured-source.ts';
-import type { Source } from '../../enrichment/catalog.ts';
-import { explainQuery } from '../../enrichment/explain.ts';
+import type { SqlColumn } from '../../enrichment/sources/captured-source.ts';
+import type { Source } from '../../enrichment/sources/catalog.ts';
+import { explainQuery } from '../../enrichment/plan/explain.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import { planSelect } from '../../enrichment/queries/select-plan.ts';
@@ -11,9 +11,9 @@ import {
   sourcesOf,
   StatementChanges,
 } from '../../enrichment/queries/statement-changes.ts';
-import { formatsOf } from '../../enrichment/sink-format.ts';
+import { formatsOf } from '../../enrichment/plan/sink-format.ts';
 import { FUNCTIONS } from '../../enrichment/sql/functions/registry.ts';
-import { AGGREGATE_NAMES } from '../../enrichment/aggregates.ts';
+import { AGGREGATE_NAMES } from '../../enrichment/sql/functions/aggregates.ts';
 import type { Select, Statement } from '../../enrichment/sql/ast.ts';
 import { printStatement } from '../../enrichment/sql/print-statement.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';

@@ -23,7 +23,7 @@ export async function readGrants(query: Query): Promise<Grants> {
   );
 }
 
-export function parseGrants(lines: readonly string[], currentUser: string): Grants {
+function parseGrants(lines: readonly string[], currentUser: string): Grants {
   const granted = new Map<string, Set<string>>();
   for (const line of lines) {
     const [, privileges, object] = GRANT.exec(line) ?? [];

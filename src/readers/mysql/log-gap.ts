@@ -7,7 +7,7 @@ import type { LogServer } from './log-end.ts';
 import { executedGtids, unfinishedGtids } from './log-status.ts';
 import type { Query } from './catalogue.ts';
 import type { ServerInfo } from './wire/server-info.ts';
-import { compareFiles, type MysqlPosition } from './position.ts';
+import { compareFiles, type MysqlPosition, startOfReading } from './position.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 
 /** A server that is asked about its log. */
@@ -31,9 +31,10 @@ export async function findGap(
     return 'the position holds GTIDs of another kind of server';
   }
   const absent = await absentGtids(server, gtids);
+  const needed = startOfReading(position).gtids ?? gtids;
   const purged = await purgedSet(server);
-  if (purged !== null && !containsAll(gtids, purged)) {
-    return `the server has purged transactions that were not delivered yet: ${missing(purged, gtids)}`;
+  if (purged !== null && !containsAll(needed, purged)) {
+    return `the server has purged transactions that were not delivered yet: ${missing(purged, needed)}`;
   }
   if (absent === null) return null;
   const ahead = `the server has not the transactions ${absent}, which were delivered`;
@@ -79,15 +80,18 @@ export async function refuseReset(
 
 async function findFileGap(
   { query, uuid }: AskedServer,
-  { file, pos, gtids }: MysqlPosition,
+  position: MysqlPosition,
   sameServer: boolean,
 ): Promise<string | null> {
+  const { file, pos, gtids } = position;
   if (!sameServer) {
     return gtids === null
       ? 'file and offset mean nothing on another server'
       : 'the server has gtid_mode other than ON, and is not the one that was read';
   }
   const files = await query('SHOW BINARY LOGS');
+  const first = startOfReading(position).file;
+  if (!files.some(([name]) => name === first)) return `the server has no longer the file ${first}`;
   const found = files.find(([name]) => name === file);
   if (found === undefined) return `the server has no longer the file ${file}`;
   if (Number(found[1]) < pos) {
@@ -120,14 +124,25 @@ async function isReplica({ query, info }: AskedServer): Promise<boolean> {
   return (await query(renamed ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS')).length > 0;
 }
 
-/** How long the server keeps a file of its log; null: for ever. */
-export async function logRetentionMs({ query, info }: AskedServer): Promise<number | null> {
-  const bySeconds = info.flavour === 'mysql' ? info.version >= 80_001 : info.version >= 100_601;
-  const [row] = await query(
-    `SELECT @@global.${bySeconds ? 'binlog_expire_logs_seconds' : 'expire_logs_days'}`,
-  );
-  const kept = Number(row?.[0] ?? 0) * (bySeconds ? 1000 : 86_400_000);
-  return kept === 0 ? null : kept;
+/** Global variables that say it, of servers old and new. */
+export const RETENTION_VARIABLES: readonly string[] = [
+  'binlog_expire_logs_auto_purge',
+  'binlog_expire_logs_seconds',
+  'expire_logs_days',
+];
+
+/** For how many seconds the server keeps a file of its log, by its global variables; null: for ever. */
+export function retentionSeconds(variables: ReadonlyMap<string, string>): number | null {
+  if (variables.get('binlog_expire_logs_auto_purge') === 'OFF') return null;
+  const seconds = Number(variables.get('binlog_expire_logs_seconds') ?? 0);
+  return seconds || Number(variables.get('expire_logs_days') ?? 0) * 86_400 || null;
+}
+
+export async function logRetentionMs({ query }: AskedServer): Promise<number | null> {
+  const names = RETENTION_VARIABLES.map(quoteLiteral).join(', ');
+  const rows = await query(`SHOW GLOBAL VARIABLES WHERE Variable_name IN (${names})`);
+  const seconds = retentionSeconds(new Map(rows.map(([name, value]) => [name ?? '', value ?? ''])));
+  return seconds === null ? null : seconds * 1000;
 }
 
 /**

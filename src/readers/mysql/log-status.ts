@@ -55,7 +55,7 @@ export async function unfinishedGtids(query: Query, server: ServerInfo): Promise
 export async function currentPosition(query: Query, server: ServerInfo): Promise<MysqlPosition | null> {
   const gtids = await executedGtids(query, server);
   const end = await logFileEnd(query, server);
-  return end === null ? null : { gtids, ...end, mid: null };
+  return end === null ? null : { gtids, ...end, mid: null, prepared: null };
 }
 
 /** MariaDB's position at a place of its log. It reads the file up to there. */
@@ -65,7 +65,7 @@ export async function mariadbPosition(
   { file, pos }: LogPlaceInFile,
 ): Promise<MysqlPosition> {
   const [row] = await query(`SELECT BINLOG_GTID_POS(${quoteLiteral(file)}, ${pos})`);
-  return { gtids: parseSet(row?.[0] ?? '', server), file, pos, mid: null };
+  return { gtids: parseSet(row?.[0] ?? '', server), file, pos, mid: null, prepared: null };
 }
 
 function parseSet(text: string, { flavour }: ServerInfo): GtidSet {

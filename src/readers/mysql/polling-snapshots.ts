@@ -9,9 +9,9 @@ import type {
   WindowChunk,
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
-import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { SessionPool } from '../session-pool.ts';
 import type { PollTableOptions } from '../poll-dialect.ts';
+import { changesTooFast } from '../unsettled-table.ts';
 import type { MysqlTable } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { boundOf } from './key-bounds.ts';
@@ -25,7 +25,7 @@ import type { RowSession } from './wire/row-session.ts';
 
 const MAX_ATTEMPTS = 10;
 /** Positions in the log mean nothing here. */
-const NOWHERE = { gtids: null, file: '', pos: 0, mid: null } as const;
+const NOWHERE = { gtids: null, file: '', pos: 0, mid: null, prepared: null } as const;
 
 export interface PollSnapshotOptions {
   readonly connect: (signal: AbortSignal) => Promise<RowSession>;
@@ -107,10 +107,7 @@ class PollWindows implements WindowReader<unknown> {
       }
       current = await this.#pool.use(signal, (again) => this.#planner.replan(again, current, signal));
     }
-    throw new HeadwaterError(
-      'snapshot.table-unsettled',
-      `The table ${tableName(plan.id)} is altered or truncated faster than a chunk of it can be read.`,
-    );
+    throw changesTooFast(plan.id);
   }
 
   settled(): Promise<null> {

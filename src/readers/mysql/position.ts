@@ -9,13 +9,34 @@ import { MysqlGtidSet } from './gtid/mysql-gtid-set.ts';
  *
  * Every transaction in `gtids`, or, where that is null because the server has no GTIDs, every one that ends at or
  * before `pos` of `file`, has been delivered. With GTIDs file and offset are those of the server that was read, for
- * people. `mid` says how far the transaction that comes next was delivered.
+ * people. `mid` says how far the transaction that comes next was delivered. What is prepared (XA) and not decided counts as
+ * delivered, and is read again: from `prepared` on.
  */
-export interface MysqlPosition {
+export interface MysqlPosition extends LogStart {
+  readonly mid: MidTransaction | null;
+  readonly prepared: PreparedStart | null;
+}
+
+/** Where a dump begins. */
+export interface LogStart {
   readonly gtids: GtidSet | null;
   readonly file: string;
   readonly pos: number;
-  readonly mid: MidTransaction | null;
+}
+
+/**
+ * Where a restart begins to read: MySQL's GTIDs without those of the prepared transactions; elsewhere where the oldest
+ * of them begins.
+ */
+export interface PreparedStart extends LogStart {
+  /** Of those that were not decided, as binlog/prepared-transactions.ts writes them. */
+  readonly xids: readonly string[];
+}
+
+/** Where a dump begins, so that what is prepared comes again. */
+export function startOfReading({ gtids, file, pos, prepared }: MysqlPosition): LogStart {
+  const start = prepared ?? { gtids, file, pos };
+  return { gtids: start.gtids, file: start.file, pos: start.pos };
 }
 
 /**
@@ -57,25 +78,21 @@ const FILE = /^[^/\0]{1,512}$/;
 
 /**
  * JSON form: `{"gtid":"…","file":"binlog.000003","pos":1234}`; `gtid` is absent without GTIDs; inside a transaction
- * also `"mid":{"tx":"…:57","events":1200,"rows":3,"tables":[["shop","orders",9600]]}`.
+ * also `"mid":{"tx":"…:57","events":1200,"rows":3,"tables":[["shop","orders",9600]]}`; while a transaction is prepared
+ * and not decided also `"prepared":{"gtid","file","pos","xids":["x'61',x'',1"]}`.
  */
 export const MYSQL_POSITIONS: PositionCodec<MysqlPosition> = {
-  encode({ gtids, file, pos, mid }) {
-    const flavour = gtids === null || gtids instanceof MysqlGtidSet ? {} : { flavour: 'mariadb' };
+  encode({ mid, prepared, ...start }) {
     return {
-      ...(gtids === null ? {} : { gtid: gtids.toString() }),
-      ...(gtids !== null && gtids.isEmpty ? flavour : {}),
-      file,
-      pos,
+      ...encodeStart(start),
       ...(mid === null ? {} : { mid: encodeMid(mid) }),
+      ...(prepared === null ? {} : { prepared: { ...encodeStart(prepared), xids: prepared.xids } }),
     };
   },
   decode(json) {
-    if (!isRecord(json)) throw invalid();
-    const { gtid, file, pos, mid = null } = json;
-    if (typeof file !== 'string' || !FILE.test(file)) throw invalid();
-    if (!isCount(pos)) throw invalid();
-    return { gtids: decodeGtids(gtid, json['flavour']), file, pos, mid: decodeMid(mid) };
+    const start = decodeStart(json);
+    const { mid = null, prepared = null } = isRecord(json) ? json : {};
+    return { ...start, mid: decodeMid(mid), prepared: decodePrepared(prepared) };
   },
   compare(a, b) {
     if (a.gtids !== null && b.gtids !== null) {
@@ -109,6 +126,38 @@ function compareMid(a: MidTransaction | null, b: MidTransaction | null): number 
   if (a === null || b === null) return (a === null ? 0 : 1) - (b === null ? 0 : 1);
   if (a.tx !== b.tx) return null;
   return a.events === b.events ? a.rows - b.rows : a.events - b.events;
+}
+
+function encodeStart({ gtids, file, pos }: LogStart): { readonly [key: string]: JsonValue } {
+  const flavour = gtids === null || gtids instanceof MysqlGtidSet ? {} : { flavour: 'mariadb' };
+  return {
+    ...(gtids === null ? {} : { gtid: gtids.toString() }),
+    ...(gtids !== null && gtids.isEmpty ? flavour : {}),
+    file,
+    pos,
+  };
+}
+
+function decodeStart(json: JsonValue): LogStart {
+  if (!isRecord(json)) throw invalid();
+  const { gtid, file, pos } = json;
+  if (typeof file !== 'string' || !FILE.test(file)) throw invalid();
+  if (!isCount(pos)) throw invalid();
+  return { gtids: decodeGtids(gtid, json['flavour']), file, pos };
+}
+
+function decodePrepared(json: JsonValue): PreparedStart | null {
+  if (json === null) return null;
+  const start = decodeStart(json);
+  const xids: JsonValue | undefined = isRecord(json) ? json['xids'] : undefined;
+  if (!Array.isArray(xids)) throw invalid();
+  return {
+    ...start,
+    xids: xids.map((xid: JsonValue) => {
+      if (typeof xid !== 'string') throw invalid();
+      return xid;
+    }),
+  };
 }
 
 function decodeGtids(gtid: JsonValue | undefined, flavour: JsonValue | undefined): GtidSet | null {

@@ -12,13 +12,14 @@ import { FATAL_READING_BINLOG, mapMysqlError, mapping } from './errors.ts';
 import { describeLogServer, logEnd } from './log-end.ts';
 import { type AskedServer, findGap, logRetentionMs, refuseReset, serverIdTaken } from './log-gap.ts';
 import { judgeGap, openLog } from './open-log.ts';
-import { midElsewhere, MYSQL_POSITIONS, type MysqlPosition } from './position.ts';
+import { midElsewhere, MYSQL_POSITIONS, type MysqlPosition, startOfReading } from './position.ts';
 import { preflight } from './preflight.ts';
 import { SchemaHistory } from './schema-history.ts';
 import type { MysqlReaderOptions } from './settings.ts';
 import { takeSnapshot, type TakenSnapshot } from './snapshot-lock.ts';
 import { createMysqlSnapshotSource } from './snapshot-source.ts';
 import type { MysqlSource } from './source-info.ts';
+import { untilVisible } from './until-visible.ts';
 import { BinlogStream, HEARTBEAT_SECONDS } from './stream.ts';
 import { Tables } from './tables.ts';
 import { describeHosts } from './wire/connect-options.ts';
@@ -202,9 +203,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
       server: server.info,
       serverId: options.serverId,
       name: options.name,
-      gtids: start.gtids,
-      file: start.file,
-      pos: start.pos,
+      ...startOfReading(start),
       heartbeatSeconds: HEARTBEAT_SECONDS,
       uuid: randomUUID(),
     };
@@ -227,6 +226,7 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
         continuous: this.#continuous,
         types: options.types,
         describe: async (id) => (await this.#describe([id], signal))[0] ?? null,
+        untilVisible: async (id) => untilVisible(await this.#sessions.queries(signal), server.info, id),
         lowerCase: server.lowerCase,
         log: this.#log,
       }),
@@ -237,7 +237,10 @@ class MysqlReader implements Reader<MysqlPosition, MysqlSource> {
 
   /** Into which events a transaction was cut is the server's affair: another one counts its changes. */
   #startPosition(from: MysqlPosition, server: AskedServer): MysqlPosition {
-    const usable = server.gtids ? from : { ...from, gtids: null };
+    const { prepared } = from;
+    const usable = server.gtids
+      ? from
+      : { ...from, gtids: null, prepared: prepared === null ? null : { ...prepared, gtids: null } };
     if (this.#sameServer || usable.mid === null) return usable;
     const mid = midElsewhere(usable.mid, (id) => this.#patterns.matches(id));
     if (mid === null) {

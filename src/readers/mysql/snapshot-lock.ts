@@ -182,7 +182,7 @@ async function consistentSnapshot(
     const position =
       session!.server.flavour === 'mariadb'
         ? await mariadbPosition(query, session!.server, first)
-        : { gtids: first.gtids, file: first.file, pos: first.pos, mid: null };
+        : { gtids: first.gtids, file: first.file, pos: first.pos, mid: null, prepared: null };
     return snapshotOf(same, position, signal);
   }
 }

@@ -2,6 +2,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { Row } from '../../model/value.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
+import { chunkKeyChanged } from '../unsettled-table.ts';
 import {
   describeTables,
   fromItem,
@@ -95,10 +96,7 @@ export class Planner {
     const again = await this.plan(session, plan.id, asBefore, signal);
     const names = (of: MysqlPlan): string => of.keyColumns.map(({ name }) => name).join('\0');
     if (names(again) !== names(plan)) {
-      throw new HeadwaterError(
-        'snapshot.table-unsettled',
-        `The key of the table ${tableName(plan.id)} has changed during its snapshot.`,
-      );
+      throw chunkKeyChanged(plan.id);
     }
     return again;
   }

@@ -10,6 +10,7 @@ import type {
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
 import { SessionPool } from '../session-pool.ts';
+import { changesTooFast } from '../unsettled-table.ts';
 import { describeTables, type Query } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { containsGtid } from './gtid/gtid-set.ts';
@@ -134,10 +135,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
         this.#pool.release(session);
       }
     }
-    throw new HeadwaterError(
-      'snapshot.table-unsettled',
-      `The table ${tableName(plan.id)} is altered or truncated faster than a chunk of it can be read.`,
-    );
+    throw changesTooFast(plan.id);
   }
 
   #replan(session: RowSession, plan: MysqlPlan, signal: AbortSignal): Promise<MysqlPlan> {
@@ -198,7 +196,13 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
     await begin(session, signal);
     const place = await beginBehind(session, await endOfLog(query, session), signal);
     if (place !== null) {
-      const shown = { file: place.file, pos: place.pos, gtids: place.gtids ?? executed, mid: null };
+      const shown = {
+        file: place.file,
+        pos: place.pos,
+        gtids: place.gtids ?? executed,
+        mid: null,
+        prepared: null,
+      };
       const high = { ...shown, gtids: null };
       return { session, mark: { high, sees: (tx) => containsTx(shown, tx) }, end };
     }

@@ -1,4 +1,5 @@
 import type { SourceInfo, Tx } from '../../model/change.ts';
+import type { JsonValue } from '../../model/position.ts';
 
 /** One transaction of the binlog, as its GTID event (or BEGIN) announces it. */
 export interface MysqlTx extends Tx {
@@ -33,4 +34,13 @@ export interface MysqlSource extends SourceInfo {
   readonly pos: number;
   readonly row: number;
   readonly query: string | null;
+}
+
+/** What a place of the stream gives to the elements made at it. */
+export interface StreamPlace {
+  at(): MysqlSource;
+  tx(): MysqlTx;
+  nextSeq(): number;
+  /** Encoded, for the history. */
+  position(): JsonValue;
 }

@@ -4,8 +4,8 @@ import type { BatchLimits, DecoderOptions, Stop } from './binlog/decoding.ts';
 import { payloadEvents } from './binlog/transaction-payload.ts';
 import { MYSQL_POSITIONS, type MysqlPosition } from './position.ts';
 import type { SchemaHistory } from './schema-history.ts';
-import type { MysqlSource } from './source-info.ts';
-import type { StreamPlace, Tables } from './tables.ts';
+import type { MysqlSource, StreamPlace } from './source-info.ts';
+import type { Tables } from './tables.ts';
 import type { EventChunk } from './wire/event-queue.ts';
 import { MysqlConnectionError } from './wire/mysql-error.ts';
 import type { ReplicationSocket } from './wire/replication-socket.ts';
@@ -52,13 +52,13 @@ export class BinlogStream {
       at: () => decoder.here(),
       tx: () => decoder.transaction(),
       nextSeq: () => decoder.nextSeq(),
-      position: () => (decoder.position === null ? null : MYSQL_POSITIONS.encode(decoder.position)),
+      position: () => MYSQL_POSITIONS.encode(decoder.position),
     };
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
-  /** Behind all that was read, also of a transaction whose end has not come; null as BinlogDecoder.position is. */
-  get position(): MysqlPosition | null {
+  /** Behind all that was read, also of a transaction whose end has not come. */
+  get position(): MysqlPosition {
     return this.#decoder.position;
   }
 
@@ -131,7 +131,7 @@ export class BinlogStream {
     }
   }
 
-  #batch(progress: { reported: MysqlPosition | null; at: number }): Batch<MysqlPosition, MysqlSource> {
+  #batch(progress: { reported: MysqlPosition; at: number }): Batch<MysqlPosition, MysqlSource> {
     const decoder = this.#decoder;
     const { changes, bytes, position: resume } = decoder;
     decoder.reset();
@@ -179,14 +179,14 @@ export class BinlogStream {
     return awaitsCommit && changes.length < MAX_CHANGES * PATIENCE && bytes < MAX_BYTES * PATIENCE;
   }
 
-  #progressDue({ reported, at }: { readonly reported: MysqlPosition | null; readonly at: number }): boolean {
+  #progressDue({ reported, at }: { readonly reported: MysqlPosition; readonly at: number }): boolean {
     const decoder = this.#decoder;
     if (decoder.changes.length > 0 || decoder.insideTransaction) return false;
     if (this.#nudged) return true;
     const { position } = decoder;
     // The end came behind changes that are out already: it is what their delivery waits for.
-    if (reported?.mid !== null && position?.mid === null) return true;
-    const moved = position?.pos !== reported?.pos || position?.file !== reported?.file;
+    if (reported.mid !== null && position.mid === null) return true;
+    const moved = position.pos !== reported.pos || position.file !== reported.file;
     return performance.now() - at >= (moved ? PROGRESS_MS : IDLE_MS);
   }
 

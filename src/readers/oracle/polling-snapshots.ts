@@ -1,6 +1,5 @@
-import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { SourceInfo } from '../../model/change.ts';
-import { type TableId, tableName } from '../../model/table.ts';
+import type { TableId } from '../../model/table.ts';
 import type {
   ChunkLimit,
   ChunkRange,
@@ -13,6 +12,7 @@ import type {
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
 import { PollTableChanged } from '../poll-dialect.ts';
+import { changesTooFast, chunkKeyChanged } from '../unsettled-table.ts';
 import { mapping } from './errors.ts';
 import { encodePlace, type OraclePolledTable, rangeSelect } from './polling-sql.ts';
 import { OracleError, type OracleSession } from './session/oracle-session.ts';
@@ -170,11 +170,7 @@ class PolledWindows implements WindowReader<unknown> {
       }
       current = await this.#planAgain(current, signal);
     }
-    throw new HeadwaterError(
-      'snapshot.table-unsettled',
-      `The table ${tableName(plan.id)} is altered or truncated faster than a chunk of it can be read.`,
-      { details: { table: tableName(plan.id) } },
-    );
+    throw changesTooFast(plan.id);
   }
 
   async #planAgain(current: PolledPlan, signal: AbortSignal): Promise<PolledPlan> {
@@ -187,11 +183,7 @@ class PolledWindows implements WindowReader<unknown> {
     const names = ({ polled }: PolledPlan): string =>
       polled.chunkKey.map((index) => polled.schema.columns[index]!.name).join('\0');
     if (names(again) === names(current)) return again;
-    throw new HeadwaterError(
-      'snapshot.table-unsettled',
-      `The key of the table ${tableName(current.id)} has changed during its snapshot.`,
-      { details: { table: tableName(current.id) } },
-    );
+    throw chunkKeyChanged(current.id);
   }
 
   async #read(

@@ -2,7 +2,7 @@ import { type PooledSession, SessionPool } from '../session-pool.ts';
 import type { OracleSession } from './session/oracle-session.ts';
 
 /** A session of a snapshot. One that failed is closed and not used again: its cursor may be open still. */
-export class PooledOracle implements PooledSession {
+class PooledOracle implements PooledSession {
   readonly session: OracleSession;
   open = true;
 

@@ -1,5 +1,4 @@
-import { HeadwaterError } from '../../errors/headwater-error.ts';
-import { type TableId, tableName } from '../../model/table.ts';
+import type { TableId } from '../../model/table.ts';
 import type {
   ChunkLimit,
   ChunkRange,
@@ -8,6 +7,7 @@ import type {
   WindowChunk,
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
+import { changesTooFast } from '../unsettled-table.ts';
 import { currentScn } from './database.ts';
 import { pastIsGone } from './errors.ts';
 import { type OraclePosition, positionAt } from './position.ts';
@@ -80,11 +80,7 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
         await this.#options.sleep(100 * 2 ** attempt);
       }
     }
-    throw new HeadwaterError(
-      'snapshot.table-unsettled',
-      `The table ${tableName(plan.id)} is altered, truncated or moved faster than a chunk of it can be read.`,
-      { details: { table: tableName(plan.id) } },
-    );
+    throw changesTooFast(plan.id);
   }
 
   async #read(

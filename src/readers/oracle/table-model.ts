@@ -1,5 +1,5 @@
 import type { Column, TableId, TableSchema } from '../../model/table.ts';
-import type { Value } from '../../model/value.ts';
+import { ABSENT, UNCHANGED, type Value } from '../../model/value.ts';
 import { type ColumnDecoder, columnDecoder, type DecoderContext } from './types/column-decoder.ts';
 import type { OracleColumn } from './types/column-metadata.ts';
 import { UnreadableValue } from './types/unreadable-value.ts';
@@ -29,6 +29,8 @@ export interface TableModel {
   readonly decoders: readonly ColumnDecoder[];
   /** Column name → index in `schema`; LEFT_OUT for columns of types that the model leaves out. */
   readonly places: ReadonlyMap<string, number>;
+  /** The old row of a statement that mentions no column: one value per column of `schema`. */
+  readonly unmentioned: readonly Value[];
 }
 
 export const LEFT_OUT = -1;
@@ -61,6 +63,7 @@ export function tableModel(id: TableId, version: TableVersion, context: DecoderC
     schema: { id, version: version.version, columns, key: key.includes(LEFT_OUT) ? [] : key },
     decoders,
     places,
+    unmentioned: decoders.map(({ large }) => (large ? UNCHANGED : ABSENT)),
   };
 }
 

@@ -2,7 +2,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName } from '../../model/table.ts';
 import type { CapturedTable } from '../reader.ts';
 import type { TablePatterns } from '../table-patterns.ts';
-import type { TextRows } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { quoteTable } from './wire/quoting.ts';
 
 /** A table that can be captured, with what decides which publication it belongs to. */
@@ -29,10 +29,11 @@ export interface SourceTable {
 
 /**
  * Ordinary and partitioned tables whose changes are logged, partitions only through their root. Leaves tell
- * whether updates can be published: the server checks the identity of the table it writes to.
+ * whether updates can be published: the server checks the identity of the table it writes to. Looks at the catalogue
+ * alone, past all locks: pg_partition_tree would wait for them.
  */
 const TABLES = `
-WITH tables AS (
+WITH RECURSIVE tables AS (
   SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, c.reltuples,
     pg_catalog.has_table_privilege(c.oid, 'SELECT') AS selectable,
     pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usable,
@@ -40,10 +41,13 @@ WITH tables AS (
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'
-), leaves AS (
-  SELECT t.oid AS root, t.oid AS leaf FROM tables t WHERE t.relkind = 'r'
+), branches AS (
+  SELECT t.oid AS root, t.oid, t.relkind FROM tables t
   UNION ALL
-  SELECT t.oid, p.relid FROM tables t, LATERAL pg_catalog.pg_partition_tree(t.oid) p WHERE t.relkind = 'p' AND p.isleaf
+  SELECT b.root, c.oid, c.relkind FROM branches b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE b.relkind = 'p'
+), leaves AS (
+  SELECT root, oid AS leaf FROM branches WHERE relkind <> 'p'
 ), identities AS (
   SELECT l.root, ln.nspname, lc.relname, lc.relreplident, lc.reltuples,
     CASE lc.relreplident WHEN 'f' THEN true WHEN 'n' THEN false

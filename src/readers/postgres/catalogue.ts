@@ -65,9 +65,10 @@ export async function describeTables(
   if (tables.length === 0) return [];
   const oids = tables.map((row) => Number(row[0])).join(',');
   const attributes = groupByOid(
+    // A default names no column; asked of its table, pg_get_expr would wait for whoever has that locked.
     await query(`SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attndims,
       a.attnotnull OR (t.typtype = 'd' AND t.typnotnull), a.attgenerated,
-      a.attidentity, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+      a.attidentity, CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, 0) END
     FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid IN (${oids}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum`),

@@ -25,7 +25,8 @@ import {
   type SystemInfo,
   timelineEnd,
 } from './slot.ts';
-import type { PgConnection, TextRows } from './wire/connection.ts';
+import type { PgConnection } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { describeHosts } from './wire/connect-options.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 
@@ -80,12 +81,22 @@ export async function openLog(
           encodeIdentity(seen.identity, { interrupted: interrupted.map(tableName) }),
         );
       }
-      await alignPublications((text) => sql.command(text), seen.publications);
-      return { opened: { continuity: { kind: 'continuous' }, identity, interrupted }, creation: null };
+      const locked = await align(parts, seen);
+      const unpublished = new Set(locked.map(tableName));
+      return {
+        opened: {
+          continuity: { kind: 'continuous' },
+          identity,
+          // Of others it is told when they are published again.
+          interrupted: interrupted.filter((id) => !unpublished.has(tableName(id))),
+          locked,
+        },
+        creation: null,
+      };
     }
     await request.recordIntent(encodeIdentity(seen.identity, { pending: true }));
     // Publications first: servers up to 17 cannot decode what is older than a publication they are asked for.
-    await alignPublications((text) => sql.command(text), seen.publications);
+    const locked = await align(parts, seen);
     let start: PostgresPosition;
     if (seen.slot?.confirmedLsn != null && gap?.slotUsable === true && options.onGap === 'skip_with_marker') {
       start = { lsn: seen.slot.confirmedLsn, mid: null };
@@ -102,6 +113,7 @@ export async function openLog(
       opened: {
         continuity: gap === null ? { kind: 'fresh', start } : { kind: 'gap', reason: gap.reason, start },
         identity,
+        locked,
       },
       creation,
     };
@@ -109,6 +121,27 @@ export async function openLog(
     // The session that made the slot holds its snapshot.
     if (creation === null) await replication.close();
   }
+}
+
+/** The publications as they have to be. Tables that are locked by others, and so not published for now. */
+async function align(
+  { sql, tables, log }: OpenLogParts,
+  { publications }: Seen,
+): Promise<readonly TableId[]> {
+  const locked = await alignPublications(
+    { query: (text) => sql.query(text), command: (text) => sql.command(text) },
+    publications,
+  );
+  const kept = tables.filter(
+    ({ oid }) => locked.has(oid) && publications.some((each) => each.publishes(oid)),
+  );
+  for (const { id } of kept) {
+    log.warn(
+      { table: tableName(id) },
+      'the table is locked by somebody else, and stays in its publication as it is until the lock is gone',
+    );
+  }
+  return tables.filter((table) => locked.has(table.oid) && !kept.includes(table)).map(({ id }) => id);
 }
 
 /** As Reader.examine. A slot that is being read now is not waited for. */

@@ -1,8 +1,8 @@
 import { tableName } from '../../model/table.ts';
 import { listTables } from './captured-tables.ts';
-import { inspectPublication, planPublications } from './publication.ts';
+import { inspectPublication, lockedTables, planPublications } from './publication.ts';
 import type { TablePatterns } from '../table-patterns.ts';
-import type { TextRows } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 
 export interface OutdatedPublications {
@@ -15,12 +15,10 @@ export interface OutdatedPublications {
   readonly dropped: string | null;
 }
 
-const LOCK_TIMEOUT_MS = 500;
-
 /**
  * Whether the publications are still as the settings want them: tables come, are dropped and made again, lose
  * their replica identity (and then the application's own updates fail), or are taken out by hand. Null where
- * nothing is to be done. Changes nothing. Throws PgError 55P03 where a table is locked for long.
+ * nothing is to be done, or not while tables are locked. Changes nothing.
  */
 export async function findOutdatedPublications(
   query: (sql: string) => Promise<TextRows>,
@@ -33,8 +31,7 @@ export async function findOutdatedPublications(
   const [recovery] = await query('SELECT pg_catalog.pg_is_in_recovery()');
   // A standby gets its publications from elsewhere.
   if (recovery?.[0] === 't') return null;
-  // Looking into a partitioned table waits for its locks; others wait for this session meanwhile.
-  const all = await listTables((sql) => query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; ${sql}`));
+  const all = await listTables(query);
   const captured = all.filter(({ id }) => wanted.patterns.matches(id));
   const wrong = [];
   for (const plan of planPublications(wanted.names, captured)) {
@@ -42,7 +39,16 @@ export async function findOutdatedPublications(
     if (!state.right) wrong.push(state);
   }
   if (wrong.length === 0) return null;
-  const missing = wrong.flatMap((state) => state.missing).map(({ id }) => tableName(id));
+  const locked = await lockedTables(
+    query,
+    wrong.flatMap((state) => state.moving),
+  );
+  // What is locked could not be moved, and would make one attempt after the other.
+  if (wrong.every((state) => state.exists && state.statementsWithout(locked).length === 0)) return null;
+  const missing = wrong
+    .flatMap((state) => state.missing)
+    .filter(({ oid }) => !locked.has(oid))
+    .map(({ id }) => tableName(id));
   const message =
     missing.length > 0
       ? `Of the tables that source.tables names these came, changed or were taken out of the publication: ${missing.join(', ')}.`

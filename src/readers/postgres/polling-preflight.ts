@@ -6,7 +6,8 @@ import type { Finding } from '../reader.ts';
 import { mapPgError } from './errors.ts';
 import { type PgPolledTable, scanSelect } from './polling-sql.ts';
 import { grantOf, listPolled, type PgPolledNames } from './polling-tables.ts';
-import { connectPg, type TextRows } from './wire/connection.ts';
+import { connectPg } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { describeHosts, type PgConnectOptions } from './wire/connect-options.ts';
 import { quoteIdent, quoteTable } from './wire/quoting.ts';
 

@@ -8,7 +8,8 @@ import { inspectPublication, planPublications } from './publication.ts';
 import { type PostgresReaderOptions, publicationNames } from './settings.ts';
 import { readSlot } from './slot.ts';
 import type { TablePatterns } from '../table-patterns.ts';
-import { connectPg, type TextRows } from './wire/connection.ts';
+import { connectPg } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { describeHosts } from './wire/connect-options.ts';
 import { quoteIdent, quoteTable } from './wire/quoting.ts';
 

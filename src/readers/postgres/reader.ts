@@ -22,7 +22,8 @@ import { ReaderSessions } from '../reader-sessions.ts';
 import { answerUnmatched, compileTablePatterns, type TablePatterns } from '../table-patterns.ts';
 import { createToastReader } from './toast.ts';
 import { loadTypeRegistry, type TypeRegistry } from './types/type-registry.ts';
-import { connectPg, type PgConnection, type TextRows } from './wire/connection.ts';
+import { connectPg, type PgConnection } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { describeHosts } from './wire/connect-options.ts';
 import { PgConnectionError, PgError } from './wire/pg-error.ts';
 import { quoteLiteral } from './wire/quoting.ts';
@@ -128,9 +129,6 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
         names: publicationNames(this.#options),
         patterns: this.#patterns,
         serverVersion,
-      }).catch((error: unknown) => {
-        if (error instanceof PgError && error.sqlstate === '55P03') return null; // locked: the next time
-        throw error;
       });
       if (outdated === null) return;
       if (outdated.dropped !== null) throw publicationDropped(outdated.dropped);

@@ -1,7 +1,8 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Log } from '../../observability/log.ts';
 import { serverLsn } from './position.ts';
-import type { PgConnection, TextRows } from './wire/connection.ts';
+import type { PgConnection } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { quoteIdent, quoteLiteral } from './wire/quoting.ts';
 
 export interface SlotInfo {

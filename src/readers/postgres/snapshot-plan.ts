@@ -1,6 +1,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
+import { chunkKeyChanged } from '../unsettled-table.ts';
 import type { PgTable } from './catalogue.ts';
 import { isWide } from './pgoutput/relation-state.ts';
 import type { Query } from './types/type-registry.ts';
@@ -121,10 +122,7 @@ export class Planner {
     });
     const names = (of: PgPlan): string => of.key.map((column) => of.schema.columns[column]!.name).join('\0');
     if (names(again) !== names(plan)) {
-      throw new HeadwaterError(
-        'snapshot.table-unsettled',
-        `The key of the table ${tableName(plan.id)} has changed during its snapshot.`,
-      );
+      throw chunkKeyChanged(plan.id);
     }
     return again;
   }
@@ -153,7 +151,7 @@ export function fromItem(table: PgTable): string {
 }
 
 /** As a subquery: the relations that hold the table's rows. */
-export function leaves({ oid, relkind }: PgTable): string {
+function leaves({ oid, relkind }: PgTable): string {
   return relkind === 'p'
     ? `SELECT relid FROM pg_catalog.pg_partition_tree(${oid}) WHERE isleaf`
     : `SELECT ${oid}::pg_catalog.oid`;

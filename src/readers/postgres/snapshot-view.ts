@@ -15,7 +15,8 @@ import { SessionPool } from '../session-pool.ts';
 import { CopyRows } from './snapshot-rows.ts';
 import { Visibility } from './snapshot-visibility.ts';
 import type { PostgresSource } from './source-info.ts';
-import type { PgConnection, TextRows } from './wire/connection.ts';
+import type { PgConnection } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { PgError } from './wire/pg-error.ts';
 import { quoteLiteral } from './wire/quoting.ts';
 

@@ -7,8 +7,8 @@ import type {
   WindowChunk,
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
-import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { tableName } from '../../model/table.ts';
+import { changesTooFast } from '../unsettled-table.ts';
 import { mapping } from './errors.ts';
 import { type PostgresPosition, serverLsn } from './position.ts';
 import { CHANGED_STATES, isState, tableError } from './snapshot-errors.ts';
@@ -129,10 +129,7 @@ export class PgWindows implements WindowReader<PostgresPosition, PostgresSource>
         this.#pool.release(session);
       }
     }
-    throw new HeadwaterError(
-      'snapshot.table-unsettled',
-      `The table ${tableName(plan.id)} is altered, truncated or rewritten faster than a chunk of it can be read.`,
-    );
+    throw changesTooFast(plan.id);
   }
 
   /** One attempt. Without a chunk where the table was not as planned. */

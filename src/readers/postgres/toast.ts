@@ -4,7 +4,7 @@ import { type Image, TextRow, valueOf } from '../../model/text-row.ts';
 import { type Row, UNCHANGED, type Value } from '../../model/value.ts';
 import type { PostgresSource } from './source-info.ts';
 import type { Decode } from './pgoutput/relation-state.ts';
-import type { TextRows } from './wire/connection.ts';
+import type { TextRows } from './wire/messages.ts';
 import { PgError } from './wire/pg-error.ts';
 import { quoteIdent, quoteLiteral, quoteTable } from './wire/quoting.ts';
 

@@ -27,7 +27,7 @@ export function printRedo(statement: Omit<RedoStatement, 'relaxed'>, alias = '')
   return `update ${target} set ${names.map((n, i) => `${column(n)} = ${printLiteral(values[i]!)}`).join(', ')}${where};`;
 }
 
-export function printLiteral(literal: Literal): string {
+function printLiteral(literal: Literal): string {
   if (literal === null) return 'NULL';
   if (literal === UNSUPPORTED) return 'Unsupported Type';
   if (literal === PRESENT) throw new Error('IS NOT NULL is no value');

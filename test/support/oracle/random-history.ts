@@ -5,7 +5,7 @@ import { rowIdOf } from './row-ids.ts';
 import { serverWith } from './harness.ts';
 import { RedoScript, xid } from './redo-script.ts';
 
-export const TABLES = {
+const TABLES = {
   'Q.ORD': { columns: { ID: 'NUMBER(9,0)', NAME: 'VARCHAR2(40)' }, pk: ['ID'] },
   'Q.ITEM': { columns: { ID: 'NUMBER(9,0)', NAME: 'VARCHAR2(40)' }, pk: ['ID'] },
 } as const;

@@ -15,7 +15,6 @@ import {
   deleteTopicsV4,
   deleteTopicsV5,
   deleteTopicsV6,
-  describeClusterV0,
   describeConfigsV1,
   describeConfigsV2,
   describeConfigsV3,
@@ -99,7 +98,6 @@ export const DESCRIBE_CONFIGS = versioned(describeConfigsV4, [
   describeConfigsV2,
   describeConfigsV3,
 ]);
-export const DESCRIBE_CLUSTER = versioned(describeClusterV0, []);
 export const LIST_OFFSETS = versioned(listOffsetsV7, [listOffsetsV4, listOffsetsV5, listOffsetsV6]);
 /** From version 13 on topics are named by id. */
 export const FETCH = versioned(fetchV12, [fetchV10, fetchV11]);

@@ -3,12 +3,15 @@ import type { Finding } from '../../../readers/reader.ts';
 import { DESCRIBE_GROUPS } from './apis.ts';
 import { Cluster } from './cluster.ts';
 import { withoutTransactions } from './coordinator.ts';
-import { asFault, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import { asFault, awaitsCoordinator, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
 import { checkStateTopic, checkTopic, contextFor, recordTopicPlan, stateTopicPlan } from './topics.ts';
 import { TopicRequests } from './topic-requests.ts';
 import { NOT_TOLD, READ, WRITE } from './authorized-operations.ts';
 import { PRODUCE_KEY, PRODUCE_VERSION } from './txn-requests.ts';
+
+const COORDINATOR_TRIES = 40;
+const COORDINATOR_PAUSE_MS = 250;
 
 export interface CheckKafkaOptions extends KafkaSinkOptions {
   /** Topics the pipeline will write to, as far as they are known. */
@@ -93,31 +96,26 @@ export async function checkKafka(
 
 async function checkTransactions(cluster: Cluster): Promise<string> {
   const { transactionalId } = cluster.options;
-  for (let tries = 0; ; tries++) {
-    try {
-      await cluster.coordinator('transaction', transactionalId);
-      return `Transactional id ${transactionalId} has a coordinator.`;
-    } catch (error) {
-      const fault = asFault(error, 'the cluster');
-      if (fault.code !== KAFKA.COORDINATOR_NOT_AVAILABLE) throw fault;
-      // The first look-up of a cluster's life creates the transaction log.
-      if (tries < 20) {
-        await new Promise((resolve) => setTimeout(resolve, 250));
-        continue;
-      }
-      throw withoutTransactions();
-    }
+  try {
+    await onceCoordinated(() => cluster.coordinator('transaction', transactionalId));
+    return `Transactional id ${transactionalId} has a coordinator.`;
+  } catch (error) {
+    const fault = asFault(error, 'the cluster');
+    throw fault.code === KAFKA.COORDINATOR_NOT_AVAILABLE ? withoutTransactions() : fault;
   }
 }
 
 async function checkGroup(cluster: Cluster): Promise<string | Finding> {
   const { groupId } = cluster.options;
-  const broker = await coordinatorOfGroup(cluster);
-  const response = await cluster.request({ broker, purpose: 'control' }, DESCRIBE_GROUPS, [groupId], true);
-  const group = response.groups[0];
-  const code = group?.errorCode ?? 0;
-  if (code !== 0 && code !== KAFKA.GROUP_ID_NOT_FOUND)
-    throw new KafkaFault('broker', code, `group ${groupId}`);
+  const group = await onceCoordinated(async () => {
+    const broker = await cluster.coordinator('group', groupId);
+    const response = await cluster.request({ broker, purpose: 'control' }, DESCRIBE_GROUPS, [groupId], true);
+    const [described] = response.groups;
+    const code = described?.errorCode ?? 0;
+    if (code !== 0 && code !== KAFKA.GROUP_ID_NOT_FOUND)
+      throw new KafkaFault('broker', code, `group ${groupId}`);
+    return described;
+  });
   const operations = group?.authorizedOperations ?? NOT_TOLD;
   if (operations !== NOT_TOLD && (operations & READ) === 0)
     throw new KafkaFault('broker', KAFKA.GROUP_AUTHORIZATION_FAILED, `group ${groupId}`);
@@ -130,13 +128,15 @@ async function checkGroup(cluster: Cluster): Promise<string | Finding> {
   };
 }
 
-async function coordinatorOfGroup(cluster: Cluster): Promise<number> {
+/** The first look-up of a cluster's life creates an internal topic, whose leader then has to read it. */
+async function onceCoordinated<T>(ask: () => Promise<T>): Promise<T> {
   for (let tries = 0; ; tries++) {
     try {
-      return await cluster.coordinator('group', cluster.options.groupId);
+      return await ask();
     } catch (error) {
-      if (asFault(error, 'the cluster').code !== KAFKA.COORDINATOR_NOT_AVAILABLE || tries === 20) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 250));
+      const fault = asFault(error, 'the cluster');
+      if (!awaitsCoordinator(fault.code) || tries === COORDINATOR_TRIES) throw fault;
+      await new Promise((resolve) => setTimeout(resolve, COORDINATOR_PAUSE_MS));
     }
   }
 }

@@ -350,7 +350,7 @@ function connectionOptions(options: ResolvedKafkaOptions): ConnectionOptions {
 }
 
 /** `host:port`, `host`, `[::1]:port`; the port defaults to 9092. */
-export function parseBroker(text: string): Address {
+function parseBroker(text: string): Address {
   const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text);
   if (bracketed) return { host: bracketed[1]!, port: Number(bracketed[2] ?? 9092) };
   const at = text.lastIndexOf(':');

@@ -105,6 +105,15 @@ export class KafkaFault extends Error {
   }
 }
 
+/** True while a coordinator is being found, or reads its log, or has just moved: asking again later gets an answer. */
+export function awaitsCoordinator(code: number): boolean {
+  return (
+    code === KAFKA.COORDINATOR_LOAD_IN_PROGRESS ||
+    code === KAFKA.COORDINATOR_NOT_AVAILABLE ||
+    code === KAFKA.NOT_COORDINATOR
+  );
+}
+
 /** Throws unless the broker's code is 0. */
 export function checkCode(code: number, what: string): void {
   if (code !== 0) throw new KafkaFault('broker', code, `${what} answered Kafka error ${code}`);

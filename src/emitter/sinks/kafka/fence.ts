@@ -1,5 +1,10 @@
+import { asHeadwaterError } from '../../../errors/headwater-error.ts';
+import { INIT_PRODUCER_ID } from './apis.ts';
+import { ANY_BROKER, type Cluster } from './cluster.ts';
 import type { ProducerIdentity, TransactionCoordinator } from './coordinator.ts';
+import { asFault, checkCode, faultToError } from './errors.ts';
 import type { KafkaTopic } from './partition-queue.ts';
+import { withFreshLeaders } from './partition-reader.ts';
 
 /** A cluster without a transaction log has no coordinator, however long it is asked for one. */
 const PATIENCE_MS = 5_000;
@@ -47,5 +52,48 @@ export class Fence {
     // The first answer comes when the abort is decided; the markers are written after it. Asked again, the
     // coordinator answers CONCURRENT_TRANSACTIONS until all leaders have theirs.
     await this.#coordinator.end(who, false);
+  }
+}
+
+/** What a producer without transactions begins with. */
+export interface FencedStart {
+  readonly who: ProducerIdentity;
+  /** Null where the broker gives us no transactional id: then predecessors are not fenced. */
+  readonly fence: Fence | null;
+  /** Why there is no fence. */
+  readonly unfenced: Error | null;
+}
+
+/** With the transactional id's epochs where the broker lets us have them. */
+export async function beginFenced(
+  cluster: Cluster,
+  coordinator: TransactionCoordinator,
+  signal: AbortSignal,
+): Promise<FencedStart> {
+  const fence = new Fence(coordinator);
+  try {
+    return { who: await fence.init(), fence, unfenced: null };
+  } catch (error) {
+    const reason = asHeadwaterError(error);
+    if (signal.aborted) throw reason;
+    return { who: await idempotentIdentity(cluster, coordinator, signal), fence: null, unfenced: reason };
+  }
+}
+
+async function idempotentIdentity(
+  cluster: Cluster,
+  coordinator: TransactionCoordinator,
+  signal: AbortSignal,
+): Promise<ProducerIdentity> {
+  try {
+    // A broker that has just started may have no block of ids yet.
+    return await withFreshLeaders(cluster, cluster.options.stateTopic, signal, async () => {
+      const any = { broker: ANY_BROKER, purpose: 'control' } as const;
+      const response = await cluster.request(any, INIT_PRODUCER_ID, null, 0, -1n, -1);
+      checkCode(response.errorCode, 'InitProducerId');
+      return { producerId: response.producerId, producerEpoch: response.producerEpoch };
+    });
+  } catch (error) {
+    throw faultToError(asFault(error, 'the broker'), coordinator.context('Getting a producer id'));
   }
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { DESCRIBE_GROUPS, HEARTBEAT, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP } from './apis.ts';
 import type { Cluster } from './cluster.ts';
-import { asFault, checkCode, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import { asFault, awaitsCoordinator, checkCode, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { contextFor } from './topics.ts';
 
 /** Not `consumer`: the members have no subscription, and tools should not look for one. */
@@ -115,7 +115,7 @@ export class GroupMember {
             null,
           )
           .then((response) => {
-            if (isPassing(response.errorCode)) checkCode(response.errorCode, 'JoinGroup');
+            if (awaitsCoordinator(response.errorCode)) checkCode(response.errorCode, 'JoinGroup');
             return response;
           }),
       );
@@ -154,7 +154,7 @@ export class GroupMember {
             assignments,
           )
           .then((response) => {
-            if (isPassing(response.errorCode)) checkCode(response.errorCode, 'SyncGroup');
+            if (awaitsCoordinator(response.errorCode)) checkCode(response.errorCode, 'SyncGroup');
             return response;
           });
       });
@@ -188,7 +188,8 @@ export class GroupMember {
         false,
       );
       const found = response.groups[0];
-      if (found !== undefined && isPassing(found.errorCode)) checkCode(found.errorCode, 'DescribeGroups');
+      if (found !== undefined && awaitsCoordinator(found.errorCode))
+        checkCode(found.errorCode, 'DescribeGroups');
       return found;
     });
     if (group?.errorCode === KAFKA.GROUP_AUTHORIZATION_FAILED)
@@ -275,12 +276,4 @@ export function readJson(bytes: Uint8Array): unknown {
   } catch {
     return null;
   }
-}
-
-function isPassing(code: number): boolean {
-  return (
-    code === KAFKA.COORDINATOR_LOAD_IN_PROGRESS ||
-    code === KAFKA.COORDINATOR_NOT_AVAILABLE ||
-    code === KAFKA.NOT_COORDINATOR
-  );
 }

@@ -12,6 +12,7 @@ import type {
 } from '../../sink.ts';
 import { TopicRefusals } from '../../topic-refusals.ts';
 import { WRITE } from './authorized-operations.ts';
+import { SinkFailure } from '../sink-failure.ts';
 import { Cluster } from './cluster.ts';
 import { asFault, faultToError } from './errors.ts';
 import { Lease } from './lease.ts';
@@ -65,7 +66,6 @@ export async function openKafkaSink(
 }
 
 class KafkaSink implements Sink {
-  readonly failed: Promise<never>;
   readonly #cluster: Cluster;
   readonly #requests: TopicRequests;
   readonly #options: ResolvedKafkaOptions;
@@ -73,10 +73,9 @@ class KafkaSink implements Sink {
   readonly #refusals: TopicRefusals;
   readonly #producer: Producer;
   readonly #lease: Lease;
+  readonly #failure = new SinkFailure();
   readonly #closing = new AbortController();
   readonly #topics = new Map<string, Promise<KafkaTopic>>();
-  #fail: (error: unknown) => void = () => {};
-  #error: HeadwaterError | null = null;
   #state: StateLog | null = null;
   #stateTopic: KafkaTopic | null = null;
   #newStateTopic: Promise<KafkaTopic> | null = null;
@@ -90,14 +89,6 @@ class KafkaSink implements Sink {
     this.#options = cluster.options;
     this.#log = log;
     this.#refusals = refusals;
-    this.failed = new Promise((_, reject) => {
-      this.#fail = (error) => {
-        this.#error ??= asHeadwaterError(error);
-        reject(this.#error);
-      };
-    });
-    // Those who wait see it; nobody waiting is no reason to end the process.
-    this.failed.catch(() => {});
     this.#producer = new Producer(cluster, {
       mayWrite: () => this.#lease.certain,
       onUnfenced: (reason) =>
@@ -107,14 +98,18 @@ class KafkaSink implements Sink {
         ),
       onFailure: (error) => {
         this.#noteRefusal(error);
-        this.#fail(error);
+        this.#failure.report(error);
       },
       onOversize: (batch, records) => this.#oversize(batch, records),
     });
     this.#lease = new Lease(cluster, log, {
-      onLost: (error) => this.#fail(error),
+      onLost: (error) => this.#failure.report(error),
       onRenewed: () => this.#producer.resume(),
     });
+  }
+
+  get failed(): Promise<never> {
+    return this.#failure.promise;
   }
 
   async restore(options: RestoreOptions): Promise<ReadonlyMap<string, string>> {
@@ -201,7 +196,7 @@ class KafkaSink implements Sink {
   }
 
   async commit(state: ReadonlyMap<string, string | null>): Promise<void> {
-    if (this.#error !== null) throw this.#error;
+    if (this.#failure.error !== null) throw this.#failure.error;
     if (this.#state === null) {
       throw new HeadwaterError('internal.bug', 'commit before restore');
     }
@@ -251,10 +246,9 @@ class KafkaSink implements Sink {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Closing is no failure; commits under way are rejected all the same.
-    this.#fail = () => {};
+    const error = this.#failure.close();
     this.#closing.abort();
-    await this.#producer.close(this.#error ?? new HeadwaterError('internal.bug', 'the sink is closed'));
+    await this.#producer.close(error);
     await this.#lease[Symbol.asyncDispose]();
     await this.#cluster[Symbol.asyncDispose]();
   }

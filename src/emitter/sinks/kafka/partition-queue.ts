@@ -104,3 +104,10 @@ export function newGroup(): CommitGroup {
     settle: null,
   };
 }
+
+/** The group has something for the partition. */
+export function touch(group: CommitGroup, partition: PartitionQueue): void {
+  if (group.touched.has(partition)) return;
+  group.touched.add(partition);
+  group.toAdd.add(partition);
+}

@@ -1,29 +1,23 @@
-import { asHeadwaterError } from '../../../errors/headwater-error.ts';
 import { failpoint } from '../../../observability/failpoint.ts';
 import type { SinkRecord } from '../../sink.ts';
-import { INIT_PRODUCER_ID } from './apis.ts';
+import { BatchSealer, closedBatch } from './batch-sealer.ts';
 import { ANY_BROKER, type Cluster } from './cluster.ts';
-import { compress, free } from './compression.ts';
 import { type ProducerIdentity, TransactionCoordinator } from './coordinator.ts';
-import { asFault, checkCode, type FaultContext, faultToError } from './errors.ts';
-import { Fence } from './fence.ts';
+import { asFault, faultToError } from './errors.ts';
+import { beginFenced, type Fence } from './fence.ts';
 import {
   type CommitGroup,
   type KafkaTopic,
   newGroup,
   type PartitionQueue,
   type SealedBatch,
+  touch,
 } from './partition-queue.ts';
 import { partitionOf } from './murmur2.ts';
-import { withFreshLeaders } from './partition-reader.ts';
-import { BATCH_HEADER_BYTES, BatchBuilder, BufferPool } from './record-batch.ts';
+import { BatchBuilder, BufferPool } from './record-batch.ts';
+import { exactSize, roughSize } from './record-size.ts';
 import { Sender } from './sender.ts';
 import { PRODUCE_KEY, PRODUCE_VERSION } from './txn-requests.ts';
-
-/** Smaller batches grow when compressed, or nearly. */
-const MIN_COMPRESSED = 256;
-/** A record and the header of its batch. */
-const SINGLE_RECORD_OVERHEAD = BATCH_HEADER_BYTES + 32;
 
 export interface ProducerEvents {
   /** At least once: whether the lease is certain to be ours just now. Call `resume` when it is again. */
@@ -53,6 +47,7 @@ export class Producer {
   /** Null with exactly once, and where the broker does not let us. */
   #fence: Fence | null = null;
   readonly #pool: BufferPool;
+  readonly #sealer: BatchSealer;
   readonly #closing = new AbortController();
   /** Aborts with the first failure, before the transaction is ended. */
   readonly #stopped = new AbortController();
@@ -84,6 +79,13 @@ export class Producer {
       this.#stopped.signal,
     );
     this.#pool = new BufferPool(2 * cluster.options.maxPendingBytes);
+    this.#sealer = new BatchSealer(cluster.options.compression, this.#pool, {
+      onOversize: (batch, records) => {
+        if (!this.#failed && events.onOversize(batch, records)) this.#acknowledge(batch, null);
+      },
+      onCompressed: () => this.#pump(),
+      onFailure: (error) => this.#fail(error),
+    });
   }
 
   get pendingBytes(): number {
@@ -92,44 +94,23 @@ export class Producer {
 
   /** Gets a producer id. Exactly once, this fences the predecessor and ends its open transaction. */
   async init(): Promise<void> {
-    this.#who = this.#exactlyOnce ? await this.#coordinator.init() : await this.#initFenced();
+    if (this.#exactlyOnce) this.#who = await this.#coordinator.init();
+    else {
+      const signal = this.#closing.signal;
+      const begun = await beginFenced(this.#cluster, this.#coordinator, signal);
+      this.#who = begun.who;
+      this.#fence = begun.fence;
+      if (begun.unfenced !== null) this.#events.onUnfenced(begun.unfenced);
+    }
     const version = await this.#cluster
       .version({ broker: ANY_BROKER, purpose: 'control' }, PRODUCE_KEY, PRODUCE_VERSION - 1)
       .catch((error: unknown) => {
-        throw faultToError(asFault(error, 'the broker'), this.#context('Asking for API versions'));
+        throw faultToError(
+          asFault(error, 'the broker'),
+          this.#coordinator.context('Asking for API versions'),
+        );
       });
     this.#sender.begin(this.#who, version);
-  }
-
-  /** At least once, with the transactional id's epochs where the broker lets us have them. */
-  async #initFenced(): Promise<ProducerIdentity> {
-    const fence = new Fence(this.#coordinator);
-    try {
-      const who = await fence.init();
-      this.#fence = fence;
-      return who;
-    } catch (error) {
-      const reason = asHeadwaterError(error);
-      if (this.#closing.signal.aborted) throw reason;
-      const who = await this.#initIdempotent();
-      this.#events.onUnfenced(reason);
-      return who;
-    }
-  }
-
-  async #initIdempotent(): Promise<ProducerIdentity> {
-    const { stateTopic } = this.#cluster.options;
-    try {
-      // A broker that has just started may have no block of ids yet.
-      return await withFreshLeaders(this.#cluster, stateTopic, this.#closing.signal, async () => {
-        const any = { broker: ANY_BROKER, purpose: 'control' } as const;
-        const response = await this.#cluster.request(any, INIT_PRODUCER_ID, null, 0, -1n, -1);
-        checkCode(response.errorCode, 'InitProducerId');
-        return { producerId: response.producerId, producerEpoch: response.producerEpoch };
-      });
-    } catch (error) {
-      throw faultToError(asFault(error, 'the broker'), this.#context('Getting a producer id'));
-    }
   }
 
   /** Before the first record of a topic: from then on nobody before us writes to it. */
@@ -170,10 +151,7 @@ export class Producer {
       this.#open.add(partition);
       const group = this.#groups[this.#groups.length - 1]!;
       group.unacked++;
-      if (!group.touched.has(partition)) {
-        group.touched.add(partition);
-        group.toAdd.add(partition);
-      }
+      touch(group, partition);
     }
     const before = builder.count === 0 ? 0 : builder.bytes;
     builder.append(record);
@@ -248,10 +226,7 @@ export class Producer {
   /** A record that takes the place of one that is too large, in the same group. */
   replace(batch: SealedBatch, partition: PartitionQueue, record: SinkRecord): void {
     const { group } = batch;
-    if (!group.touched.has(partition)) {
-      group.touched.add(partition);
-      group.toAdd.add(partition);
-    }
+    touch(group, partition);
     this.#writeInto(group, partition, [record]);
   }
 
@@ -268,60 +243,9 @@ export class Producer {
   }
 
   #sealBuilder(partition: PartitionQueue, builder: BatchBuilder, group: CommitGroup): void {
-    const { compression } = this.#cluster.options;
-    const batch: SealedBatch = {
-      partition,
-      group,
-      bytes: null,
-      rawBytes: builder.bytes,
-      count: builder.count,
-      origin: builder.origin,
-      baseTimestamp: builder.baseTimestamp,
-      maxTimestamp: builder.maxTimestamp,
-      compression: 'none',
-      sequence: -1,
-      acked: false,
-      release: null,
-    };
+    const batch = closedBatch(partition, builder, group);
     this.#sender.enqueue(batch);
-    if (compression === 'none' || builder.bytes < MIN_COMPRESSED) {
-      this.#sealed(batch, builder, null);
-      return;
-    }
-    const compressed = compress(compression, builder.records);
-    if (compressed instanceof Promise) {
-      compressed.then(
-        (bytes) => {
-          this.#sealed(batch, builder, bytes);
-          this.#pump();
-        },
-        (error: unknown) => this.#fail(error),
-      );
-    } else this.#sealed(batch, builder, compressed);
-  }
-
-  #sealed(batch: SealedBatch, builder: BatchBuilder, compressed: Buffer | null): void {
-    const smaller = compressed !== null && compressed.length < builder.bytes - BATCH_HEADER_BYTES;
-    const size = smaller ? compressed.length + BATCH_HEADER_BYTES : builder.bytes;
-    if (size > batch.partition.maxMessageBytes && batch.count === 1) {
-      if (!this.#failed && this.#events.onOversize(batch, builder.records)) {
-        this.#acknowledge(batch, null);
-        builder.release();
-      }
-      return;
-    }
-    if (smaller) {
-      const buffer = this.#pool.take(size);
-      compressed.copy(buffer, BATCH_HEADER_BYTES);
-      free(compressed);
-      batch.bytes = buffer.subarray(0, size);
-      batch.compression = this.#cluster.options.compression;
-      batch.release = () => this.#pool.give(buffer);
-      builder.release();
-    } else {
-      batch.bytes = builder.whole;
-      batch.release = () => builder.release();
-    }
+    this.#sealer.seal(batch, builder);
   }
 
   /** Sends whatever may be sent and finishes whatever is complete. Cheap when there is nothing to do. */
@@ -436,10 +360,6 @@ export class Producer {
     for (const resolve of waiters) resolve();
   }
 
-  #context(doing: string, topic?: string): FaultContext {
-    return this.#coordinator.context(doing, topic);
-  }
-
   /** Aborts what is open, so that readers do not wait for the transaction's time-out. */
   async close(error: unknown): Promise<void> {
     const head = this.#groups[0]!;
@@ -455,27 +375,4 @@ export class Producer {
     }
     this.#closing.abort();
   }
-}
-
-function roughSize(record: SinkRecord): number {
-  return (
-    SINGLE_RECORD_OVERHEAD +
-    3 * ((record.key?.length ?? 0) + (record.value?.length ?? 0)) +
-    headersSize(record)
-  );
-}
-
-function exactSize(record: SinkRecord): number {
-  return SINGLE_RECORD_OVERHEAD + bytesOf(record.key) + bytesOf(record.value) + headersSize(record);
-}
-
-function headersSize({ headers }: SinkRecord): number {
-  if (headers === null) return 0;
-  let size = 0;
-  for (const [name, value] of headers) size += 10 + 3 * name.length + 3 * value.length;
-  return size;
-}
-
-function bytesOf(value: string | Uint8Array | null): number {
-  return value === null ? 0 : typeof value === 'string' ? Buffer.byteLength(value) : value.length;
 }

@@ -88,7 +88,7 @@ function unary(call: Call, type: SqlType, run: Typed['run'], compute: (value: Sq
   };
 }
 
-export function arrayArgument(call: Call): { readonly element: SqlType; readonly run: Typed['run'] } {
+function arrayArgument(call: Call): { readonly element: SqlType; readonly run: Typed['run'] } {
   const value = call.args[0];
   if (value?.type?.kind !== 'ARRAY') throw wrongArgument(call, 0, 'an ARRAY');
   const { type } = value;

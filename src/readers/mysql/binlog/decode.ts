@@ -65,7 +65,7 @@ export class BinlogDecoder {
     return this.#tx.changes;
   }
 
-  get position(): MysqlPosition | null {
+  get position(): MysqlPosition {
     return this.#tx.position;
   }
 
@@ -231,7 +231,7 @@ export class BinlogDecoder {
         const event = readMariadbGtid(cursor, tx.identity.serverId);
         this.#open({ gtid: event.gtid, text: event.text, commitTimeUs: null, start: eventStart });
         tx.began = !event.standalone;
-        if (event.preparedXa) tx.hold();
+        if (event.preparedXid !== null) tx.hold(event.preparedXid);
         this.#unfinishedAlter = event.unfinishedAlter;
         break;
       }
@@ -311,6 +311,7 @@ export class BinlogDecoder {
   }
 
   #tableMap(frame: number): Stop | null {
+    if (this.#tx.isPassedOver) return null;
     const cursor = this.#cursor;
     const { buffer, at, end } = cursor;
     if (end - at < 8) throw truncated();
@@ -337,6 +338,7 @@ export class BinlogDecoder {
     eventStart: number,
     { frame, hard }: { readonly frame: number; readonly hard: number },
   ): Stop | null {
+    if (this.#tx.isPassedOver) return null;
     const tableId = cursor.uint48();
     cursor.take(2);
     let state = this.#last;
@@ -429,7 +431,7 @@ export class BinlogDecoder {
       else this.#tx.end(end);
       return null;
     }
-    if (this.#unfinishedAlter) {
+    if (this.#unfinishedAlter || this.#tx.isPassedOver) {
       if (this.statementAlone) this.#tx.end(end);
       return null;
     }
@@ -437,7 +439,7 @@ export class BinlogDecoder {
   }
 
   #xa(verb: string, xid: string, end: number): void {
-    if (verb === 'START' || verb === 'BEGIN') this.#tx.hold();
+    if (verb === 'START' || verb === 'BEGIN') this.#tx.hold(xid);
     else if (verb === 'COMMIT' || verb === 'ROLLBACK') this.#tx.decide(xid, verb, end);
   }
 

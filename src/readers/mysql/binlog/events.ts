@@ -125,38 +125,33 @@ export interface MariadbGtidEvent {
   readonly text: string;
   /** A statement alone, without COMMIT. */
   readonly standalone: boolean;
-  /** What follows up to XA PREPARE is not committed yet. */
-  readonly preparedXa: boolean;
+  /** Of the transaction that XA PREPARE ends; null for others. */
+  readonly preparedXid: string | null;
   /** The ALTER TABLE that follows has only begun, or is given up: what was done stands behind another GTID. */
   readonly unfinishedAlter: boolean;
 }
 
-/** FL_GROUP_COMMIT_ID, FL_PREPARED_XA | FL_COMPLETED_XA; and in the byte behind, FL_START_ALTER_E1 | FL_ROLLBACK_ALTER_E1. */
+/** FL_GROUP_COMMIT_ID, FL_PREPARED_XA, FL_COMPLETED_XA; and in the byte behind, FL_START_ALTER_E1 | FL_ROLLBACK_ALTER_E1. */
 const GROUP_COMMIT = 0x02;
-const XA = 0x40 | 0x80;
+const PREPARED_XA = 0x40;
+const COMPLETED_XA = 0x80;
 const UNFINISHED_ALTER = 0x02 | 0x08;
 
 export function readMariadbGtid(cursor: ByteCursor, server: number): MariadbGtidEvent {
   const sequence = cursor.uint64();
   const domain = cursor.uint32();
   const flags = cursor.uint8();
+  if ((flags & GROUP_COMMIT) !== 0) cursor.take(8);
+  const xid = (flags & (PREPARED_XA | COMPLETED_XA)) === 0 ? null : readXid(cursor, 'uint8');
+  // Since 10.8; before, zeros fill the event up.
+  const extraFlags = cursor.left > 0 ? cursor.uint8() : 0;
   return {
     gtid: { domain, server, sequence },
     text: `${domain}-${server}-${sequence}`,
     standalone: (flags & 0x01) !== 0,
-    preparedXa: (flags & 0x40) !== 0,
-    unfinishedAlter: (readExtraFlags(cursor, flags) & UNFINISHED_ALTER) !== 0,
+    preparedXid: (flags & PREPARED_XA) === 0 ? null : xid,
+    unfinishedAlter: (extraFlags & UNFINISHED_ALTER) !== 0,
   };
-}
-
-/** Since 10.8; before, zeros fill the event up. */
-function readExtraFlags(cursor: ByteCursor, flags: number): number {
-  if ((flags & GROUP_COMMIT) !== 0) cursor.take(8);
-  if ((flags & XA) !== 0) {
-    cursor.take(4);
-    cursor.take(cursor.uint8() + cursor.uint8());
-  }
-  return cursor.left > 0 ? cursor.uint8() : 0;
 }
 
 export interface QueryEvent {
@@ -239,9 +234,14 @@ export function isWord(cursor: ByteCursor, word: string): boolean {
 /** XA_prepare_log_event. */
 export function readXaPrepare(cursor: ByteCursor): { readonly onePhase: boolean; readonly xid: string } {
   const onePhase = cursor.uint8() !== 0;
+  return { onePhase, xid: readXid(cursor, 'uint32') };
+}
+
+/** As it stands in XA statements of the log. `length`: how the lengths of its two parts are written. */
+function readXid(cursor: ByteCursor, length: 'uint8' | 'uint32'): string {
   const format = cursor.uint32();
-  const gtrid = cursor.uint32();
-  const bqual = cursor.uint32();
+  const gtrid = cursor[length]();
+  const bqual = cursor[length]();
   const hex = (bytes: Buffer): string => bytes.hexSlice(0, bytes.length);
-  return { onePhase, xid: `X'${hex(cursor.bytes(gtrid))}',X'${hex(cursor.bytes(bqual))}',${format}` };
+  return `X'${hex(cursor.bytes(gtrid))}',X'${hex(cursor.bytes(bqual))}',${format}`;
 }

@@ -7,7 +7,7 @@ import type { MysqlSource, MysqlTx } from '../source-info.ts';
 import { misplaced } from './byte-cursor.ts';
 import type { DecoderOptions } from './decoding.ts';
 import { LogPlace } from './log-place.ts';
-import { committed, PreparedTransactions } from './prepared-transactions.ts';
+import { committed, normalisedXid, PreparedTransactions } from './prepared-transactions.ts';
 import { TransactionIdentity } from './transaction-identity.ts';
 import { TransactionProgress } from './transaction-progress.ts';
 import { unreadableChange } from './unreadable-change.ts';
@@ -61,6 +61,10 @@ export class OpenTransaction {
   #held: RowChange<MysqlSource>[] | null = null;
   /** Into `changes`, where it began. */
   #begunAt = 0;
+  /** Where it begins in the file. */
+  #start = 0;
+  /** It was delivered, or prepared, before a restart. */
+  #again = false;
   #savepoints: Savepoint[] = [];
 
   constructor(options: DecoderOptions) {
@@ -69,16 +73,18 @@ export class OpenTransaction {
     this.progress = new TransactionProgress(options.from.mid, options.connector);
   }
 
-  /**
-   * Where a restart would go on after the last change in `changes`; null while, without GTIDs, a transaction that is
-   * only prepared lies before it.
-   */
-  get position(): MysqlPosition | null {
+  /** Where a restart would go on after the last change in `changes`. */
+  get position(): MysqlPosition {
     const { gtids, doneFile: file, donePos: pos } = this.place;
-    if (gtids === null && !this.#prepared.isEmpty) return null;
     const { skip, mid } = this.progress;
-    if (skip !== null) return { gtids, file, pos, mid: skip };
-    return { gtids, file, pos, mid: this.inside && this.#held === null ? mid : null };
+    const open = this.inside && this.#held === null && !this.#again;
+    const prepared = this.place.preparedStart(this.#prepared);
+    return { gtids, file, pos, mid: skip ?? (open ? mid : null), prepared };
+  }
+
+  /** Whether nothing of it is of interest: it was delivered before a restart. */
+  get isPassedOver(): boolean {
+    return this.#again && this.#held === null;
   }
 
   /** Whether the batch should rather end with it: not where an earlier one has ended in it. */
@@ -118,8 +124,10 @@ export class OpenTransaction {
   open({ gtid, text, commitTimeUs, start }: Opening): void {
     if (this.inside) throw misplaced('a GTID inside of a transaction');
     this.inside = true;
+    this.#again = this.place.covers(gtid, start);
+    this.#start = start;
     this.identity.begin(gtid, text, commitTimeUs);
-    this.progress.begin(text ?? `${this.place.file}:${start}`, gtid === null);
+    this.progress.begin(text ?? `${this.place.file}:${start}`, gtid === null && !this.#again);
     this.began = false;
     this.#seq = 0;
     this.#split = false;
@@ -224,29 +232,36 @@ export class OpenTransaction {
     return unreadableChange(schema, error, { seq: this.nextSeq(), at });
   }
 
-  /** What follows is not committed before XA COMMIT. */
-  hold(): void {
-    this.#held = [];
+  /** What follows is not committed before XA COMMIT; of what was delivered before only what was not decided is held. */
+  hold(xid: string): void {
+    if (!this.#again || this.place.isWanted(normalisedXid(xid))) this.#held = [];
   }
 
-  prepare(xid: string): void {
-    this.#prepared.add(xid, { gtid: this.identity.gtid, changes: this.#held ?? [] });
+  prepare(text: string): void {
+    const xid = normalisedXid(text);
+    const { gtid } = this.identity;
+    if (!this.isPassedOver) {
+      const start = this.place.startOf(this.#start);
+      this.#prepared.add(xid, { gtid, changes: this.#held ?? [], start });
+    }
+    this.place.prepare(xid, gtid);
     this.#close();
   }
 
   /** XA COMMIT … ONE PHASE, as XA PREPARE logs it. */
   commitHeld(end: number): void {
-    this.#release(this.#held ?? []);
+    if (!this.#again) this.#release(this.#held ?? []);
     this.end(end);
   }
 
   /** XA COMMIT or XA ROLLBACK. Throws `source.position-lost` where what is committed was not read here. */
   decide(xid: string, verb: 'COMMIT' | 'ROLLBACK', end: number): void {
-    const decided = this.#prepared.take(xid);
-    if (decided !== null) {
-      if (verb === 'COMMIT') this.#release(decided.changes);
-      if (decided.gtid !== null) this.place.add(decided.gtid);
-    } else if (verb === 'COMMIT') {
+    const decided = this.#prepared.take(normalisedXid(xid));
+    if (verb === 'ROLLBACK' || this.#again) {
+      // Nothing of it, or nothing more.
+    } else if (decided !== null) {
+      this.#release(decided.changes);
+    } else {
       throw new HeadwaterError(
         'source.position-lost',
         `The transaction of XA COMMIT at offset ${this.place.pos} of ${this.place.file} was prepared before the place where reading began; its changes are not known.`,
@@ -262,6 +277,8 @@ export class OpenTransaction {
 
   #close(): void {
     this.inside = false;
+    this.#again = false;
+    this.#prepared.release();
     this.identity.end();
     this.#held = null;
     this.#savepoints = [];

@@ -1,27 +1,36 @@
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Change, RowChange } from '../../../model/change.ts';
 import type { Gtid } from '../gtid/gtid-set.ts';
+import type { LogStart } from '../position.ts';
 import type { MysqlSource, MysqlTx } from '../source-info.ts';
 
 export interface PreparedTransaction {
   readonly gtid: Gtid | null;
   readonly changes: readonly RowChange<MysqlSource>[];
+  /** Where it begins; of MariaDB's GTIDs those before it. */
+  readonly start: LogStart;
 }
 
 /** So many bytes of rows may wait for their XA COMMIT. */
 const MAX_BYTES = 64 * 1024 * 1024;
 
-/**
- * What XA PREPARE has put into the log and XA COMMIT or XA ROLLBACK has not decided yet. Their GTIDs are not part of
- * the position meanwhile, so that a restart brings them again.
- */
+/** What XA PREPARE has put into the log and XA COMMIT or XA ROLLBACK has not decided yet, the oldest first. */
 export class PreparedTransactions {
   readonly #byXid = new Map<string, PreparedTransaction & { readonly bytes: number }>();
   #bytes = 0;
   #openBytes = 0;
 
-  get isEmpty(): boolean {
-    return this.#byXid.size === 0;
+  get oldest(): PreparedTransaction | null {
+    const [first] = this.#byXid.values();
+    return first ?? null;
+  }
+
+  get gtids(): readonly Gtid[] {
+    return Array.from(this.#byXid.values(), ({ gtid }) => gtid).filter((gtid) => gtid !== null);
+  }
+
+  get xids(): readonly string[] {
+    return [...this.#byXid.keys()];
   }
 
   /** A row of the transaction that is being read. */
@@ -34,18 +43,22 @@ export class PreparedTransactions {
     );
   }
 
+  /** The transaction that is being read is over: what it holds, and was not added, is gone. */
+  release(): void {
+    this.#openBytes = 0;
+  }
+
   add(xid: string, transaction: PreparedTransaction): void {
-    this.#byXid.set(normalised(xid), { ...transaction, bytes: this.#openBytes });
+    this.#byXid.set(xid, { ...transaction, bytes: this.#openBytes });
     this.#bytes += this.#openBytes;
     this.#openBytes = 0;
   }
 
   /** Null for one that was not prepared here. */
   take(xid: string): PreparedTransaction | null {
-    const key = normalised(xid);
-    const found = this.#byXid.get(key);
+    const found = this.#byXid.get(xid);
     if (found === undefined) return null;
-    this.#byXid.delete(key);
+    this.#byXid.delete(xid);
     this.#bytes -= found.bytes;
     return found;
   }
@@ -66,6 +79,7 @@ export function committed(
   return [{ kind: 'begin', tx, at }, ...own, { kind: 'end', tx, at }];
 }
 
-function normalised(xid: string): string {
+/** As XA statements and XA PREPARE events write it alike. */
+export function normalisedXid(xid: string): string {
   return xid.replaceAll(/\s/g, '').toLowerCase();
 }

@@ -12,7 +12,7 @@ export function parseGtidSet(text: string, flavour: 'mysql' | 'mariadb'): GtidSe
 }
 
 /** `uuid:5`, `uuid:tag:5` or `0-1-5`. */
-export function parseGtid(text: string): Gtid | null {
+function parseGtid(text: string): Gtid | null {
   const mariadb = parseMariadbGtid(text);
   if (mariadb !== null) return mariadb;
   const colon = text.lastIndexOf(':');

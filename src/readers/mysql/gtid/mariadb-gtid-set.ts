@@ -82,7 +82,7 @@ export class GrowingMariadbGtidSet {
   }
 }
 
-export function formatMariadbGtid({ domain, server, sequence }: MariadbGtid): string {
+function formatMariadbGtid({ domain, server, sequence }: MariadbGtid): string {
   return `${domain}-${server}-${sequence}`;
 }
 

@@ -70,7 +70,7 @@ export function columnOf(column: MysqlColumn, options: MysqlTypeOptions): Column
 }
 
 /** The form of the column's values in the model; text for a type that is not known. */
-export function typeOf(column: MysqlColumn, options: MysqlTypeOptions): ColumnType {
+function typeOf(column: MysqlColumn, options: MysqlTypeOptions): ColumnType {
   const { dataType, unsigned, length, scale, fraction } = column;
   switch (dataType) {
     case 'tinyint':

@@ -6,13 +6,36 @@
  */
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import {
+  APOSTROPHE,
+  BAR,
+  CLOSE,
+  COMMA,
+  DOT,
+  EQUALS,
+  isDigit,
+  isOver,
+  isWord,
+  MINUS,
+  OPEN,
+  PLUS,
+  QUOTE,
+  SEMICOLON,
+  skipBlanks,
+  SLASH,
+  SPACE,
+  startsNumber,
+} from './characters.ts';
+import {
   type CallLiteral,
+  type CallName,
   CALLS,
   type Literal,
   PRESENT,
   type RedoStatement,
   UNSUPPORTED,
 } from './literal.ts';
+import { type Place, readLoosely, SET, VALUES, WHERE } from './lone-apostrophes.ts';
+import { NameMemory } from './name-memory.ts';
 
 /** Throws `source.redo-unreadable`, and nothing else, on whatever is not such a statement from end to end. */
 export function parseRedo(text: string): RedoStatement {
@@ -34,24 +57,13 @@ export function parseRedo(text: string): RedoStatement {
   }
 }
 
-/** What a string literal stands in: it decides what may follow one. */
-const VALUES = 0;
-const SET = 1;
-const WHERE = 2;
+/** A string among a call's arguments: apostrophes in it are doubled in any release. */
 const ARGUMENT = 3;
-type Place = typeof VALUES | typeof SET | typeof WHERE | typeof ARGUMENT;
 
-const APOSTROPHE = 39;
-const QUOTE = 34;
-const SPACE = 32;
-const COMMA = 44;
-const SEMICOLON = 59;
-const OPEN = 40;
-const CLOSE = 41;
-const BAR = 124;
-const SLASH = 47;
-const DOT = 46;
-const EQUALS = 61;
+/** As they are written, with what follows. */
+const CALL_OPENINGS = CALLS.map((name) => ({ name, text: `${name}(` }));
+/** The mask of NLS_DATE_FORMAT that every session sets. */
+const DATE_MASK = ", 'YYYY-MM-DD HH24:MI:SS')";
 
 const EMPTY: readonly never[] = [];
 
@@ -69,12 +81,17 @@ class RedoParser {
   #at = 0;
   #relaxed = false;
   #rowid: string | null = null;
+  /** Apart, since the columns that are set differ and those of the where clause hardly do. */
+  readonly #heads = new NameMemory();
+  readonly #predicates = new NameMemory();
 
   parse(text: string, relaxed: boolean): RedoStatement {
     this.#text = text;
     this.#at = 0;
     this.#relaxed = relaxed;
     this.#rowid = null;
+    this.#heads.rewind();
+    this.#predicates.rewind();
     try {
       this.#blanks();
       if (this.#eat('insert into ')) return this.#insert();
@@ -87,15 +104,15 @@ class RedoParser {
   }
 
   #insert(): RedoStatement {
-    const schema = this.#identifier();
+    const schema = this.#identifier(this.#heads);
     this.#expect(DOT);
-    const table = this.#identifier();
+    const table = this.#identifier(this.#heads);
     this.#blanks();
     this.#expect(OPEN);
     const names: string[] = [];
     do {
       this.#blanks();
-      names.push(this.#column());
+      names.push(this.#column(this.#heads));
       this.#blanks();
     } while (this.#eatChar(COMMA));
     this.#expect(CLOSE);
@@ -126,19 +143,17 @@ class RedoParser {
   }
 
   #update(): RedoStatement {
-    const schema = this.#identifier();
+    const schema = this.#identifier(this.#heads);
     this.#expect(DOT);
-    const table = this.#identifier();
+    const table = this.#identifier(this.#heads);
     this.#alias();
     if (!this.#eat('set')) throw this.#malformed('set expected');
     const names: string[] = [];
     const values: Literal[] = [];
     do {
       this.#blanks();
-      names.push(this.#column());
-      this.#blanks();
-      this.#expect(EQUALS);
-      this.#blanks();
+      names.push(this.#column(this.#heads));
+      if (!this.#equals()) throw this.#malformed('= expected');
       values.push(this.#value(SET));
       this.#blanks();
     } while (this.#eatChar(COMMA));
@@ -159,9 +174,9 @@ class RedoParser {
   }
 
   #delete(): RedoStatement {
-    const schema = this.#identifier();
+    const schema = this.#identifier(this.#heads);
     this.#expect(DOT);
-    const table = this.#identifier();
+    const table = this.#identifier(this.#heads);
     this.#alias();
     const whereNames: string[] = [];
     const whereValues: Literal[] = [];
@@ -186,24 +201,28 @@ class RedoParser {
       do {
         this.#blanks();
         this.#predicate(names, values);
-        this.#blanks();
-      } while (this.#eat('and ') || this.#eat('or '));
+      } while (this.#goesOn());
     }
     this.#end();
   }
 
+  /** Whether another predicate follows. */
+  #goesOn(): boolean {
+    if (this.#eat(' and ')) return true;
+    this.#blanks();
+    return this.#eat('and ') || this.#eat('or ');
+  }
+
   #predicate(names: string[], values: Literal[]): void {
-    if (this.#eat('ROWID')) {
+    if (this.#text.charCodeAt(this.#at) !== QUOTE && this.#eat('ROWID')) {
       this.#blanks();
       this.#expect(EQUALS);
       this.#blanks();
       this.#rowid = this.#string(WHERE);
       return;
     }
-    names.push(this.#column());
-    this.#blanks();
-    if (this.#eatChar(EQUALS)) {
-      this.#blanks();
+    names.push(this.#column(this.#predicates));
+    if (this.#equals()) {
       values.push(this.#value(WHERE));
     } else if (this.#eat('IS NULL')) {
       values.push(null);
@@ -214,14 +233,23 @@ class RedoParser {
     }
   }
 
+  /** Goes up to a value where there is an equals sign, else up to what is there instead. */
+  #equals(): boolean {
+    if (this.#eat(' = ')) return true;
+    this.#blanks();
+    if (!this.#eatChar(EQUALS)) return false;
+    this.#blanks();
+    return true;
+  }
+
   /** `"NAME"` or `a."NAME"`. */
-  #column(): string {
+  #column(memory: NameMemory): string {
     if (this.#text.charCodeAt(this.#at) !== QUOTE) {
       if (!isWord(this.#text.charCodeAt(this.#at))) throw this.#malformed('a column expected');
       while (isWord(this.#text.charCodeAt(this.#at))) this.#at++;
       this.#expect(DOT);
     }
-    return this.#identifier();
+    return this.#identifier(memory);
   }
 
   /** Between table and `set` or `where`: blanks, and perhaps an alias. */
@@ -237,19 +265,21 @@ class RedoParser {
     this.#blanks();
   }
 
-  #identifier(): string {
-    const text = this.#text;
-    if (text.charCodeAt(this.#at) !== QUOTE) throw this.#malformed('a quoted name expected');
-    const end = text.indexOf('"', this.#at + 1);
-    if (end < 0) throw this.#malformed('unterminated name');
-    const name = text.slice(this.#at + 1, end);
-    this.#at = end + 1;
+  #identifier(memory: NameMemory): string {
+    if (this.#text.charCodeAt(this.#at) !== QUOTE) throw this.#malformed('a quoted name expected');
+    const name = memory.read(this.#text, this.#at + 1);
+    if (name === undefined) throw this.#malformed('unterminated name');
+    this.#at += name.length + 2;
     return name;
   }
 
   #value(place: Place): Literal {
     while (this.#text.charCodeAt(this.#at) === SLASH) this.#comment();
     const first = this.#atom(place);
+    const code = this.#text.charCodeAt(this.#at);
+    // Nearly always: no other part can follow.
+    if (code === COMMA || code === CLOSE || code === SEMICOLON) return first;
+    if (code === SPACE && this.#text.charCodeAt(this.#at + 1) === 97) return first; // ` and `
     const end = this.#at;
     this.#blanks();
     if (this.#text.charCodeAt(this.#at) !== BAR) {
@@ -273,7 +303,7 @@ class RedoParser {
   #atom(place: Place): Literal {
     const code = this.#text.charCodeAt(this.#at);
     if (code === APOSTROPHE) return this.#string(place);
-    if (isDigit(code) || code === 43 || code === 45 || code === DOT) return this.#number();
+    if (startsNumber(code)) return this.#number();
     if (this.#eat('NULL')) return null;
     if (this.#eat('Unsupported Type')) return UNSUPPORTED;
     if (this.#eat('LM_EMPTY_STRING')) return '';
@@ -281,6 +311,28 @@ class RedoParser {
   }
 
   #call(): CallLiteral {
+    const name = this.#callName();
+    let argument: Literal = null;
+    if (this.#text.charCodeAt(this.#at) === APOSTROPHE) {
+      argument = this.#string(ARGUMENT);
+      if (this.#eatChar(CLOSE) || this.#eat(DATE_MASK)) return { kind: 'call', name, argument };
+      this.#blanks();
+    } else {
+      this.#blanks();
+      if (this.#eatChar(CLOSE)) return { kind: 'call', name, argument };
+      argument = this.#argument();
+    }
+    while (this.#eatChar(COMMA)) {
+      this.#blanks();
+      this.#argument();
+    }
+    this.#expect(CLOSE);
+    return { kind: 'call', name, argument };
+  }
+
+  /** Up to and with the parenthesis. */
+  #callName(): CallName {
+    for (const opening of CALL_OPENINGS) if (this.#eat(opening.text)) return opening.name;
     const start = this.#at;
     while (isWord(this.#text.charCodeAt(this.#at))) this.#at++;
     const word = this.#text.slice(start, this.#at).toUpperCase(); // XMLTYPE is also written XMLType
@@ -291,17 +343,7 @@ class RedoParser {
     }
     this.#blanks();
     this.#expect(OPEN);
-    this.#blanks();
-    let argument: Literal = null;
-    if (!this.#eatChar(CLOSE)) {
-      argument = this.#argument();
-      while (this.#eatChar(COMMA)) {
-        this.#blanks();
-        this.#argument();
-      }
-      this.#expect(CLOSE);
-    }
-    return { kind: 'call', name, argument };
+    return name;
   }
 
   /** Literals only: calls do not nest, so neither does this. */
@@ -320,7 +362,7 @@ class RedoParser {
     const start = this.#at;
     let at = start;
     const sign = text.charCodeAt(at);
-    if (sign === 43 || sign === 45) at++;
+    if (sign === PLUS || sign === MINUS) at++;
     const digits = at;
     while (isDigit(text.charCodeAt(at))) at++;
     let count = at - digits;
@@ -333,7 +375,7 @@ class RedoParser {
     if ((text.charCodeAt(at) | 32) === 101) {
       let exponent = at + 1;
       const exponentSign = text.charCodeAt(exponent);
-      if (exponentSign === 43 || exponentSign === 45) exponent++;
+      if (exponentSign === PLUS || exponentSign === MINUS) exponent++;
       if (!isDigit(text.charCodeAt(exponent))) throw this.#malformed('a number without its exponent');
       while (isDigit(text.charCodeAt(exponent))) exponent++;
       at = exponent;
@@ -342,10 +384,15 @@ class RedoParser {
     return { kind: 'number', text: text.slice(start, at) };
   }
 
-  #string(place: Place): string {
+  #string(place: Place | typeof ARGUMENT): string {
     const text = this.#text;
     if (text.charCodeAt(this.#at) !== APOSTROPHE) throw this.#malformed('a string expected');
-    if (this.#relaxed && place !== ARGUMENT) return this.#relaxedString(place);
+    if (this.#relaxed && place !== ARGUMENT) {
+      const found = readLoosely(text, this.#at, place);
+      if (found === null) throw this.#malformed('unterminated string');
+      this.#at = found.end;
+      return found.value;
+    }
     const start = this.#at + 1;
     let end = text.indexOf("'", start);
     if (end < 0) throw this.#malformed('unterminated string');
@@ -361,53 +408,6 @@ class RedoParser {
     return text.slice(start, end).replaceAll("''", "'");
   }
 
-  /** A string whose apostrophes may stand alone: it ends where what follows can only follow an end. */
-  #relaxedString(place: Place): string {
-    const text = this.#text;
-    let from = this.#at + 1;
-    let value = '';
-    let end = text.indexOf("'", from);
-    while (end >= 0) {
-      const doubled = text.charCodeAt(end + 1) === APOSTROPHE;
-      if (this.#endsAt(doubled ? end + 2 : end + 1, place)) {
-        this.#at = doubled ? end + 2 : end + 1;
-        return value + text.slice(from, doubled ? end + 1 : end);
-      }
-      value += text.slice(from, end + 1);
-      from = doubled ? end + 2 : end + 1;
-      end = text.indexOf("'", from);
-    }
-    throw this.#malformed('unterminated string');
-  }
-
-  /** Whether what stands at `at` can be what follows a string there. */
-  #endsAt(at: number, place: Place): boolean {
-    const text = this.#text;
-    if (place !== VALUES && this.#isOver(at)) return true;
-    switch (place) {
-      case VALUES:
-        if (text.charCodeAt(at) === CLOSE) return this.#isOver(at + 1);
-        return text.charCodeAt(at) === COMMA && startsValue(text, skipBlanks(text, at + 1));
-      case SET: {
-        const next = skipBlanks(text, at);
-        if (text.charCodeAt(next) === COMMA) return startsColumn(text, skipBlanks(text, next + 1));
-        return text.startsWith('where ', next) && startsColumn(text, next + 6);
-      }
-      default: {
-        const next = skipBlanks(text, at);
-        if (next === at) return false;
-        if (text.startsWith('and ', next)) return startsColumn(text, next + 4);
-        return text.startsWith('or ', next) && startsColumn(text, next + 3);
-      }
-    }
-  }
-
-  #isOver(at: number): boolean {
-    const next = skipBlanks(this.#text, at);
-    const behind = this.#text.charCodeAt(next) === SEMICOLON ? skipBlanks(this.#text, next + 1) : next;
-    return behind === this.#text.length;
-  }
-
   #comment(): void {
     if (!this.#eat('/*')) throw this.#malformed('a value expected');
     const end = this.#text.indexOf('*/', this.#at);
@@ -417,10 +417,13 @@ class RedoParser {
   }
 
   #end(): void {
-    if (!this.#isOver(this.#at)) throw this.#malformed('the statement goes on behind its end');
+    if (!isOver(this.#text, this.#at)) throw this.#malformed('the statement goes on behind its end');
   }
 
   #blanks(): void {
+    // In nearly all places there are none, or one.
+    const code = this.#text.charCodeAt(this.#at);
+    if (code > SPACE) return;
     this.#at = skipBlanks(this.#text, this.#at);
   }
 
@@ -450,39 +453,3 @@ class RedoParser {
 
 /** Parsing never waits and never calls itself: one does for all. */
 const parser = new RedoParser();
-
-function skipBlanks(text: string, at: number): number {
-  for (;;) {
-    const code = text.charCodeAt(at);
-    if (code !== SPACE && code !== 10 && code !== 13 && code !== 9) return at;
-    at++;
-  }
-}
-
-function isDigit(code: number): boolean {
-  return code >= 48 && code <= 57;
-}
-
-function isWord(code: number): boolean {
-  return (code >= 65 && code <= 90) || (code >= 97 && code <= 122) || code === 95 || isDigit(code);
-}
-
-function startsValue(text: string, at: number): boolean {
-  const code = text.charCodeAt(at);
-  if (code === APOSTROPHE || isDigit(code) || code === 43 || code === 45 || code === DOT) return true;
-  if (code === SLASH) return text.charCodeAt(at + 1) === 42;
-  if (text.startsWith('NULL', at) || text.startsWith('Unsupported Type', at)) return true;
-  if (text.startsWith('LM_EMPTY_STRING', at)) return true;
-  return CALLS.some((name) => text.startsWith(`${name}(`, at));
-}
-
-function startsColumn(text: string, at: number): boolean {
-  let next = at;
-  while (isWord(text.charCodeAt(next))) next++;
-  if (next > at && text.startsWith('ROWID', at)) return true;
-  if (next > at) {
-    if (text.charCodeAt(next) !== DOT) return false;
-    next++;
-  }
-  return text.charCodeAt(next) === QUOTE;
-}

@@ -32,14 +32,17 @@ export function rowImages(
   if (op === 'insert') {
     // Without a dictionary LOBs are not shown, or as locators.
     const nameless = names[0]?.startsWith('COL ') === true;
-    const after = model.decoders.map(({ large }): Value => (large && nameless ? UNCHANGED : null));
+    const { decoders } = model;
+    const after: Value[] = [];
+    for (let i = 0; i < decoders.length; i++) after.push(decoders[i]!.large && nameless ? UNCHANGED : null);
     fill(after, { names, values, model, emptyLobs });
     return { before: null, after };
   }
-  const before = model.decoders.map(({ large }): Value => (large ? UNCHANGED : ABSENT));
+  const before = model.unmentioned.slice();
   fill(before, { names: whereNames, values: whereValues, model, emptyLobs });
   if (op === 'delete') return { before, after: null };
-  const after = before.map((value) => (value === ABSENT ? UNCHANGED : value));
+  const after = before.slice();
+  for (let i = 0; i < after.length; i++) if (after[i] === ABSENT) after[i] = UNCHANGED;
   fill(after, { names, values, model, emptyLobs });
   return { before, after };
 }
@@ -96,7 +99,7 @@ function fill(
   }
 }
 
-export function unreadable(model: TableModel, place: number, error: UnreadableValue): HeadwaterError {
+function unreadable(model: TableModel, place: number, error: UnreadableValue): HeadwaterError {
   const { id, columns } = model.schema;
   const { name, nativeType } = columns[place]!;
   return new HeadwaterError(

@@ -10,6 +10,7 @@ const FORM = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,4}))?$/;
  */
 export function decimalText(text: string, scale: number | null): string {
   if (isPlainInteger(text)) return scale === null || scale <= 0 ? text : `${text}.${'0'.repeat(scale)}`;
+  if (isPlainFraction(text, scale)) return text;
   const match = FORM.exec(text);
   const [, sign = '', whole = '', part = '', exponentText = '0'] = match ?? [];
   if (match === null || whole.length + part.length === 0) throw new UnreadableValue('a number');
@@ -64,6 +65,20 @@ function isPlainInteger(text: string): boolean {
   for (; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code < 48 || code > 57) return false;
+  }
+  return true;
+}
+
+/** `-?[1-9][0-9]*` with just the fraction digits that the column has: a value that is written as it is kept. */
+function isPlainFraction(text: string, scale: number | null): boolean {
+  if (scale === null || scale < 1) return false;
+  const point = text.length - scale - 1;
+  const start = text.charCodeAt(0) === 45 ? 1 : 0;
+  const first = text.charCodeAt(start);
+  if (point <= start || first < 49 || first > 57 || text.charCodeAt(point) !== 46) return false;
+  for (let at = start + 1; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (at !== point && (code < 48 || code > 57)) return false;
   }
   return true;
 }

@@ -22,6 +22,8 @@ const MONTHS = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', '
 const SECONDS_A_DAY = 86_400;
 
 export function parseMoment(text: string): Moment {
+  const plain = parsePlain(text);
+  if (plain !== null) return plain;
   const iso = ISO.exec(text);
   if (iso !== null) {
     const offsetMinutes =
@@ -59,6 +61,47 @@ export function parseMoment(text: string): Moment {
       nls[9] === undefined ? null : (nls[9] === '-' ? -1 : 1) * minutesOf(Number(nls[10]), Number(nls[11])),
     foreignForm: true,
   };
+}
+
+/** `YYYY-MM-DD HH24:MI:SS` with up to nine fraction digits, as nearly all are written; null for any other form. */
+function parsePlain(text: string): Moment | null {
+  if (text.length < 19 || text.length > 29) return null;
+  if (text.charCodeAt(4) !== 45 || text.charCodeAt(7) !== 45) return null;
+  const between = text.charCodeAt(10);
+  if ((between !== 32 && between !== 84) || text.charCodeAt(13) !== 58 || text.charCodeAt(16) !== 58) {
+    return null;
+  }
+  let nanos = 0;
+  if (text.length > 19) {
+    if (text.charCodeAt(19) !== 46) return null;
+    nanos = digitsAt(text, 20, text.length);
+    for (let i = text.length; i < 29; i++) nanos *= 10;
+  }
+  const year = digitsAt(text, 0, 4);
+  const month = digitsAt(text, 5, 7);
+  const day = digitsAt(text, 8, 10);
+  const hour = digitsAt(text, 11, 13);
+  const minute = digitsAt(text, 14, 16);
+  const second = digitsAt(text, 17, 19);
+  // One that is none makes the sum so.
+  if (Number.isNaN(nanos + year + month + day + hour + minute + second)) return null;
+  return {
+    seconds: daysOf(year, month, day) * SECONDS_A_DAY + secondsOf(hour, minute, second),
+    nanos,
+    offsetMinutes: null,
+    foreignForm: false,
+  };
+}
+
+/** NaN where one of them is no digit. */
+function digitsAt(text: string, from: number, to: number): number {
+  let n = 0;
+  for (let i = from; i < to; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return NaN;
+    n = n * 10 + digit;
+  }
+  return n;
 }
 
 /**

@@ -1,18 +1,31 @@
-import { connect as connectSocket, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { sendCancelRequest } from './cancel-request.ts';
 import { describeHosts, type PgConnectOptions } from './connect-options.ts';
 import { CopyQueue, type CopyChunk } from './copy-queue.ts';
 import { type LoggedIn, logIn } from './login.ts';
+import {
+  COMMAND_COMPLETE,
+  COPY_BOTH_RESPONSE,
+  COPY_DATA,
+  COPY_DONE,
+  COPY_FAIL,
+  COPY_IN_RESPONSE,
+  DATA_ROW,
+  ERROR_RESPONSE,
+  NOTICE_RESPONSE,
+  NOTIFICATION_RESPONSE,
+  PARAMETER_STATUS,
+  parseDataRow,
+  parseRowDescription,
+  QUERY,
+  READY_FOR_QUERY,
+  type ResultColumn,
+  ROW_DESCRIPTION,
+  TERMINATE,
+  type TextRows,
+  versionNumber,
+} from './messages.ts';
 import { parseErrorFields, PgConnectionError, PgError } from './pg-error.ts';
-
-/** Rows of a simple query, every value as the server's text. */
-export type TextRows = readonly (readonly (string | null)[])[];
-
-/** A column of a result as RowDescription tells it. */
-export interface ResultColumn {
-  readonly name: string;
-  readonly typeOid: number;
-  readonly typmod: number;
-}
 
 /**
  * One session. Commands queue up behind each other; nothing is retried. Everything here throws PgError (the
@@ -85,7 +98,6 @@ interface Operation {
   fail(error: Error): void;
 }
 
-const COPY_DATA = 0x64;
 const MAX_FRAME = 0x4000_0000;
 
 class Connection implements PgConnection {
@@ -143,13 +155,14 @@ class Connection implements PgConnection {
           this.#start(sql, {
             copy: null,
             message: (type, body) => {
-              if (type === 0x44) rows.push(parseDataRow(body));
-              else if (type === 0x54) {
+              if (type === DATA_ROW) rows.push(parseDataRow(body));
+              else if (type === ROW_DESCRIPTION) {
                 rows = [];
                 columns = parseRowDescription(body);
-              } else if (type === 0x43) tag = body.latin1Slice(0, body.length - 1);
-              else if (type === 0x45) error ??= new PgError(parseErrorFields(body));
-              else if (type === 0x47) this.#write(0x66, Buffer.from('COPY FROM is not used\0'));
+              } else if (type === COMMAND_COMPLETE) tag = body.latin1Slice(0, body.length - 1);
+              else if (type === ERROR_RESPONSE) error ??= new PgError(parseErrorFields(body));
+              else if (type === COPY_IN_RESPONSE)
+                this.#write(COPY_FAIL, Buffer.from('COPY FROM is not used\0'));
             },
             ready: () => (error === null ? resolve({ rows, columns, tag }) : reject(error)),
             fail: reject,
@@ -173,7 +186,7 @@ class Connection implements PgConnection {
           this.#start(sql, {
             copy: queue,
             message: (type, body) => {
-              if (type === 0x45) error ??= new PgError(parseErrorFields(body));
+              if (type === ERROR_RESPONSE) error ??= new PgError(parseErrorFields(body));
             },
             ready: settle,
             fail: (reason) => {
@@ -215,11 +228,11 @@ class Connection implements PgConnection {
           this.#start(sql, {
             copy: queue,
             message: (type, body) => {
-              if (type === 0x57) resolve(this.#copyStream(queue));
-              else if (type === 0x45) error ??= new PgError(parseErrorFields(body));
-              else if (type === 0x63) {
+              if (type === COPY_BOTH_RESPONSE) resolve(this.#copyStream(queue));
+              else if (type === ERROR_RESPONSE) error ??= new PgError(parseErrorFields(body));
+              else if (type === COPY_DONE) {
                 // The server ends the stream (shutdown): answer, so that it can.
-                if (!this.#socket.destroyed) this.#write(0x63, Buffer.alloc(0));
+                if (!this.#socket.destroyed) this.#write(COPY_DONE, Buffer.alloc(0));
               }
             },
             ready: settle,
@@ -259,7 +272,7 @@ class Connection implements PgConnection {
         };
         this.#break(new PgConnectionError('lost', 'The connection was closed'), false);
         this.#socket.resume();
-        this.#socket.end(Buffer.from([0x58, 0, 0, 0, 4]));
+        this.#socket.end(Buffer.from([TERMINATE, 0, 0, 0, 4]));
       });
     }
   }
@@ -288,7 +301,7 @@ class Connection implements PgConnection {
 
   #start(sql: string, operation: Operation): void {
     this.#operation = operation;
-    this.#write(0x51, Buffer.from(`${sql}\0`));
+    this.#write(QUERY, Buffer.from(`${sql}\0`));
   }
 
   #write(type: number, payload: Uint8Array): void {
@@ -363,21 +376,21 @@ class Connection implements PgConnection {
 
   #message(type: number, body: Buffer): void {
     switch (type) {
-      case 0x53: {
+      case PARAMETER_STATUS: {
         const [name, value] = body.utf8Slice(0, body.length).split('\0');
         this.#login.parameters.set(name ?? '', value ?? '');
         return;
       }
-      case 0x4e: // NoticeResponse
-      case 0x41: // NotificationResponse
+      case NOTICE_RESPONSE:
+      case NOTIFICATION_RESPONSE:
         return;
-      case 0x5a: {
+      case READY_FOR_QUERY: {
         const operation = this.#operation;
         this.#operation = null;
         operation?.ready();
         return;
       }
-      case 0x45:
+      case ERROR_RESPONSE:
         if (this.#operation === null) {
           // Unasked: the server is shutting down or an administrator ended this session.
           this.#break(new PgError(parseErrorFields(body)));
@@ -399,25 +412,8 @@ class Connection implements PgConnection {
 
   #abandon(reason: Error): void {
     if (this.#lost !== null) return;
-    if (this.#operation !== null) this.#cancel();
+    if (this.#operation !== null) sendCancelRequest(this.#login);
     this.#break(reason);
-  }
-
-  /** A cancel request needs a connection of its own; its fate doesn't matter. */
-  #cancel(): void {
-    const { host, processId, secretKey } = this.#login;
-    const request = Buffer.alloc(16);
-    request.writeInt32BE(16, 0);
-    request.writeInt32BE(80877102, 4);
-    request.writeInt32BE(processId, 8);
-    request.writeInt32BE(secretKey, 12);
-    const socket = host.host.startsWith('/')
-      ? connectSocket(`${host.host}/.s.PGSQL.${host.port}`)
-      : connectSocket(host.port, host.host);
-    socket.on('error', () => socket.destroy());
-    socket.setTimeout(5000, () => socket.destroy());
-    socket.resume();
-    socket.end(request);
   }
 }
 
@@ -425,43 +421,4 @@ interface SimpleResult {
   readonly rows: TextRows;
   readonly columns: readonly ResultColumn[];
   readonly tag: string;
-}
-
-/** Of each field: name, table oid (4), attnum (2), type oid (4), length (2), typmod (4), format (2). */
-function parseRowDescription(body: Buffer): readonly ResultColumn[] {
-  const columns: ResultColumn[] = [];
-  const count = body.readInt16BE(0);
-  let at = 2;
-  for (let i = 0; i < count; i++) {
-    const end = body.indexOf(0, at);
-    const name = body.utf8Slice(at, end);
-    columns.push({ name, typeOid: body.readUInt32BE(end + 7), typmod: body.readInt32BE(end + 13) });
-    at = end + 19;
-  }
-  return columns;
-}
-
-function parseDataRow(body: Buffer): (string | null)[] {
-  const count = body.readInt16BE(0);
-  const row: (string | null)[] = [];
-  let at = 2;
-  for (let i = 0; i < count; i++) {
-    const length = body.readInt32BE(at);
-    at += 4;
-    if (length < 0) {
-      row.push(null);
-    } else {
-      if (at + length > body.length) throw new RangeError('a row that is shorter than it says');
-      row.push(body.utf8Slice(at, at + length));
-      at += length;
-    }
-  }
-  return row;
-}
-
-/** '15.4 (Debian 15.4-1)' → 150004, '18beta1' → 180000. */
-export function versionNumber(text: string): number {
-  const match = /^(\d+)(?:\.(\d+))?/.exec(text);
-  if (match === null) return 0;
-  return Number(match[1]) * 10_000 + Number(match[2] ?? 0);
 }

@@ -1,0 +1,516 @@
+/** Analyses the statements of a settings file against the captured tables, and compiles them. */
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { tableName } from '../../model/table.ts';
+import { CapturedSource, type SqlColumn } from '../sources/captured-source.ts';
+import { Catalog, type StreamSource } from '../sources/catalog.ts';
+import {
+  capturedTable,
+  type Declared,
+  type DeclaredEnrichment,
+  located,
+  readsTopic,
+  sinkTopic,
+} from './declared.ts';
+import { compileJoins } from './join-plan.ts';
+import { type OutputColumn, type Projection, projectColumns } from './projection.ts';
+import { planGroups } from './group-plan.ts';
+import { GroupStore } from '../state/group-store.ts';
+import { inferredFor } from './inferred-columns.ts';
+import type { PausedStatement, Program, ProgramContext, QueryPlan, TableQueryPlan } from './program.ts';
+import { Replica } from '../state/replica.ts';
+import { keyRule, refuseLater, signature } from './select-rules.ts';
+import { sinkFormat } from './sink-format.ts';
+import { SelectScope } from './select-scope.ts';
+import type { CreateAs, CreateSource, InsertSelect, Select, SourceRef } from '../sql/ast.ts';
+import { compileCondition } from '../sql/compile.ts';
+import { tryCoerce } from '../sql/coerce.ts';
+import { printStatement } from '../sql/print-statement.ts';
+import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
+import { BIGINT, typeText } from '../sql/sql-type.ts';
+import { statementHash } from '../sql/statement-hash.ts';
+import { topicSource } from '../sources/topic-source.ts';
+import { TopicTable } from '../topics/topic-table.ts';
+import { compileTableSelect, type TableSelect } from './table-select.ts';
+
+/** Throws HeadwaterError with the text's name, line and column. */
+export function compileProgram(declared: DeclaredEnrichment, context: ProgramContext): Program {
+  const compiler = new Compiler(declared, context);
+  for (const each of declared.statements) compiler.addOrPause(each);
+  return compiler.program;
+}
+
+class Compiler {
+  readonly #dialect: DeclaredEnrichment['dialect'];
+  readonly #context: ProgramContext;
+  readonly #catalog = new Catalog();
+  readonly #queries: QueryPlan[] = [];
+  readonly #tables: TableQueryPlan[] = [];
+  readonly #replicas = new Map<string, Replica>();
+  readonly #streams: CapturedSource[] = [];
+  readonly #topicTables: TopicTable[] = [];
+  readonly #topics = new Set<string>();
+  /** Topics that are read. */
+  readonly #inputs = new Set<string>();
+  /** Results of queries over topics. */
+  readonly #ofTopics = new Set<string>();
+  /** Of each name the hash of its statement and of all that it reads: what is kept of another one is of no use. */
+  readonly #lineage = new Map<string, string>();
+  readonly #mayPause: boolean;
+  readonly #compiled: string[] = [];
+  readonly #paused: PausedStatement[] = [];
+  #numbered = 0;
+  /** Numbers that are those of clients' statements. */
+  readonly #taken: ReadonlySet<number>;
+
+  constructor({ dialect, statements, unreadable }: DeclaredEnrichment, context: ProgramContext) {
+    this.#dialect = dialect;
+    this.#context = context;
+    const written = statements.filter(({ made }) => made === null);
+    this.#mayPause = written.every(({ statement }) =>
+      context.known.has(statementHash(printStatement(statement))),
+    );
+    this.#taken = new Set(statements.flatMap(({ made }) => made?.number ?? []));
+    for (const { made, error } of unreadable)
+      this.#paused.push({ hash: statementHash(made.sql), statement: made.sql, target: null, error });
+  }
+
+  get program(): Program {
+    const replicas = [...this.#replicas.values()];
+    for (const { captured } of replicas) captured.close();
+    return {
+      queries: this.#queries,
+      tables: this.#tables,
+      replicas,
+      streams: this.#streams,
+      topicTables: this.#topicTables,
+      catalog: this.#catalog,
+      compiled: this.#compiled,
+      paused: this.#paused,
+    };
+  }
+
+  /** A script that was followed as it is has not become wrong by itself: what does not fit any more is paused. */
+  addOrPause(declared: Declared): void {
+    const { statement, origin, made } = declared;
+    const text = printStatement(statement);
+    const hash = statementHash(text);
+    try {
+      // One that is made anew, by the same words, begins anew.
+      const own = made === null ? text : `${made.number} ${text}`;
+      if (statement.kind === 'createAs')
+        this.#lineage.set(statement.name, this.#lineageOf(own, statement.select));
+      located(origin, () => this.#add(declared));
+      this.#compiled.push(hash);
+    } catch (error) {
+      if (!this.#mayBePaused(declared) || !(error instanceof HeadwaterError)) throw error;
+      const target = statement.kind === 'insertSelect' ? null : statement.name;
+      this.#paused.push({ hash, statement: text, target, error });
+      // The ids of those behind it stay what they were.
+      if (statement.kind !== 'createSource') this.#number(made);
+    }
+  }
+
+  #mayBePaused({ made }: Declared): boolean {
+    const { trialFrom } = this.#context;
+    return made === null ? this.#mayPause : trialFrom === null || made.number < trialFrom;
+  }
+
+  #number(made: Declared['made']): number {
+    if (made !== null) return made.number;
+    while (this.#taken.has(this.#numbered)) this.#numbered++;
+    return this.#numbered++;
+  }
+
+  #lineageOf(text: string, { from, joins }: Select): string {
+    const read = [from.name, ...joins.map(({ source }) => source.name)];
+    return statementHash([text, ...read.map((name) => this.#lineage.get(name) ?? '')].join('\n'));
+  }
+
+  #add(declared: Declared): void {
+    const { statement } = declared;
+    switch (statement.kind) {
+      case 'createSource':
+        this.#createSource(declared, statement);
+        break;
+      case 'createAs':
+        this.#createAs(declared, statement);
+        break;
+      case 'insertSelect':
+        this.#insertSelect(declared, statement);
+        break;
+    }
+  }
+
+  /** Whether the name is free. With IF NOT EXISTS a taken one is left as it is. */
+  #isFree(source: SourceText, statement: CreateSource | CreateAs): boolean {
+    const { name, at, ifNotExists, orReplace, type } = statement;
+    if (orReplace)
+      throw notSupported(
+        source,
+        at,
+        'OR REPLACE is not in this version: change the statement in the settings file, or DROP and CREATE it',
+      );
+    const known = this.#catalog.get(name);
+    if (known === undefined) return true;
+    if (ifNotExists && known.kind === type) return false;
+    throw sqlError(source, at, `there is a ${known.kind.toLowerCase()} ${name} already`);
+  }
+
+  #createSource(declared: Declared, statement: CreateSource): void {
+    const { source } = declared.parsed;
+    if (readsTopic(statement)) {
+      this.#createOfTopic(declared, statement);
+      return;
+    }
+    const id = capturedTable(declared, statement, this.#context.pipeline);
+    if (!this.#isFree(source, statement)) return;
+    const { name, type, at } = statement;
+    const schema = this.#context.describe(tableName(id));
+    if (schema === null)
+      throw sqlError(
+        source,
+        at,
+        `the table ${tableName(id)} is not captured; list it in source.tables, or correct CDC_TABLE`,
+      );
+    const captured = new CapturedSource(schema, this.#context.shown);
+    const { columns } = captured;
+    if (type === 'STREAM') {
+      this.#streams.push(captured);
+      this.#catalog.add({ kind: 'STREAM', name, columns, captured, topic: null, sink: null, kept: false });
+      return;
+    }
+    if (captured.keys.length === 0)
+      throw sqlError(
+        source,
+        at,
+        `the table ${tableName(id)} has no primary key, which a TABLE needs; it can be a STREAM`,
+      );
+    for (const { type, spelling } of captured.keys)
+      if (type.kind === 'ARRAY' || type.kind === 'STRUCT')
+        throw notSupported(
+          source,
+          at,
+          `the key column ${spelling} of ${tableName(id)} is ${typeText(type)}, by which no row can be looked up; the table can be a STREAM`,
+        );
+    // Whoever asks for rows asks for their keys.
+    for (const [index, { key }] of columns.entries()) if (key || statement.readOnly) captured.slot(index);
+    const index = this.#replicas.size;
+    const { stores, journal } = this.#context;
+    const replica = new Replica(index, captured, stores.table(index), journal);
+    this.#replicas.set(name, replica);
+    const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
+    const made = { captured, result: null, topic: null };
+    this.#catalog.add({ kind: 'TABLE', name, columns, ...made, keyOrder, rows: replica });
+  }
+
+  #createOfTopic(declared: Declared, statement: CreateSource): void {
+    const { inferred, registry } = this.#context;
+    const topic = topicSource(declared, statement, {
+      inferred: (part) => inferredFor(inferred, statement, part),
+      registry,
+    });
+    const { source } = declared.parsed;
+    if (!this.#isFree(source, statement)) return;
+    if (this.#topics.has(topic.topic) && this.#context.shared !== true)
+      throw sqlError(
+        source,
+        statement.at,
+        `the topic ${topic.topic} is written by a query above; read that query's stream`,
+      );
+    this.#inputs.add(topic.topic);
+    const { name } = statement;
+    const { columns } = topic;
+    this.#ofTopics.add(name);
+    if (statement.type === 'STREAM') {
+      this.#catalog.add({ kind: 'STREAM', name, columns, captured: null, topic, sink: null, kept: false });
+      return;
+    }
+    const rows = new TopicTable(name, topic);
+    this.#topicTables.push(rows);
+    const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
+    this.#catalog.add({ kind: 'TABLE', name, columns, captured: null, result: null, topic, keyOrder, rows });
+  }
+
+  #createAs(declared: Declared, statement: CreateAs): void {
+    const { source } = declared.parsed;
+    const { name, type, select, at } = statement;
+    if (!this.#isFree(source, statement)) return;
+    const query = this.#select(declared, select);
+    const { columns } = query;
+    if (type === 'TABLE' && query.kind === 'STREAM' && query.group === null)
+      throw sqlError(
+        source,
+        at,
+        'a table is made of a table, or of a stream with GROUP BY; events as they are make a stream: write CREATE STREAM',
+      );
+    if (type === 'STREAM' && (query.kind === 'TABLE' || query.group !== null))
+      throw sqlError(
+        source,
+        at,
+        `the result of ${query.kind === 'TABLE' ? 'a query over a table' : 'GROUP BY'} is a table: write CREATE TABLE`,
+      );
+    const { properties, topic } = sinkTopic(declared, statement);
+    if (this.#context.tableTopics.has(topic) || this.#topics.has(topic) || this.#inputs.has(topic))
+      throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
+    this.#topics.add(topic);
+    const from = this.#catalog.find(select.from.name, { source, offset: select.from.at });
+    const { registry } = this.#context;
+    const sink = sinkFormat(properties, { name, topic, columns, from, registry });
+    const { onError } = sink;
+    if (onError === 'DLQ' && query.kind === 'TABLE')
+      throw notSupported(
+        source,
+        properties.at('ON_ERROR'),
+        'rows of a table are no events that could be put aside: ON_ERROR is LOG or STOP here',
+      );
+    const target: StreamSource = {
+      kind: 'STREAM',
+      name,
+      columns,
+      captured: null,
+      topic: null,
+      sink,
+      kept: type === 'TABLE',
+    };
+    if (query.kind === 'STREAM' && query.ofTopic) this.#ofTopics.add(name);
+    if (type === 'STREAM') this.#catalog.add(target);
+    else this.#addTable(declared, { name, target, query, onError });
+    if (type === 'STREAM' && query.kind === 'STREAM' && declared.made?.terminated !== true)
+      this.#query(`CSAS_${name}`, declared, { ...query, store: null, target, onError });
+  }
+
+  /** The table that a query makes, with the rows that others read of it. */
+  #addTable(
+    declared: Declared,
+    made: Pick<QueryPlan, 'target' | 'onError'> & {
+      readonly name: string;
+      readonly query: StreamSelect | FromTable;
+    },
+  ): void {
+    const { name, target, query, onError } = made;
+    const { columns, keyOrder, group } = query;
+    const tables = query.kind === 'TABLE' ? query.rows.replicas : [];
+    const lineage = this.#lineage.get(name) ?? '';
+    const store =
+      group === null
+        ? null
+        : new GroupStore({
+            name,
+            lineage,
+            group,
+            columns,
+            replicas: tables,
+            counted: query.kind === 'STREAM' || query.rows.counted,
+          });
+    const view = query.kind === 'TABLE' ? query.rows : null;
+    const rows = group?.window == null ? (store ?? view) : null;
+    const shown = group?.window == null ? columns : [...columns, ...windowColumns(columns)];
+    this.#catalog.add({
+      kind: 'TABLE',
+      name,
+      columns: shown,
+      captured: null,
+      result: target,
+      topic: null,
+      keyOrder,
+      rows,
+    });
+    if (declared.made?.terminated === true) return;
+    const prefix = `CTAS_${name}`;
+    if (query.kind === 'STREAM') {
+      this.#query(prefix, declared, { ...query, store, target, onError });
+      return;
+    }
+    const { parsed, statement, made: by } = declared;
+    this.#tables.push({
+      ...query,
+      id: `${prefix}_${this.#number(by)}`,
+      statement: printStatement(statement),
+      made: by?.number ?? null,
+      lineage,
+      target,
+      onError,
+      groups: group === null || store === null ? null : { plan: group, store },
+      warnings: [...parsed.warnings, ...query.warnings],
+    });
+  }
+
+  #insertSelect(declared: Declared, statement: InsertSelect): void {
+    const { source } = declared.parsed;
+    const { name, select, at } = statement;
+    const target = this.#catalog.find(name, { source, offset: at });
+    if (target.kind !== 'STREAM' || target.sink === null)
+      throw sqlError(
+        source,
+        at,
+        `${name} is a captured table or a topic; INSERT INTO writes to a stream made by CREATE STREAM … AS`,
+      );
+    if (select.groupBy !== null)
+      throw sqlError(source, at, 'the result of GROUP BY is a table, and INSERT INTO writes to a stream');
+    const query = this.#select(declared, select);
+    if (query.kind === 'TABLE')
+      throw sqlError(
+        source,
+        at,
+        'the result of a query over a table is a table, and INSERT INTO writes to a stream',
+      );
+    if (query.ofTopic !== this.#ofTopics.has(name))
+      throw notSupported(
+        source,
+        at,
+        `${name} and this query differ in where their events come from: one from a Kafka topic, one from the database's log`,
+      );
+    if (this.#feeds(target, query.input))
+      throw sqlError(source, at, `${name} is what this query reads, so its events would go round for ever`);
+    const columns = target.columns.map((column, i): OutputColumn => {
+      const given = query.columns[i];
+      const value =
+        given === undefined ? null : tryCoerce({ type: given.type, run: given.run, at }, column.type);
+      if (
+        given === undefined ||
+        value === null ||
+        given.key !== column.key ||
+        query.columns.length !== target.columns.length
+      ) {
+        const wanted = signature(target.columns);
+        throw sqlError(
+          source,
+          at,
+          `${name} has the columns ${wanted}, and the SELECT gives ${signature(query.columns)}`,
+        );
+      }
+      return { ...column, run: value.run, expr: given.expr, explodes: given.explodes };
+    });
+    this.#query(statement.queryId ?? 'INSERTQUERY', declared, {
+      ...query,
+      store: null,
+      columns,
+      target,
+      onError: target.sink.onError,
+    });
+  }
+
+  /** Whether what is written to `from` arrives in `to`. */
+  #feeds(from: StreamSource, to: StreamSource): boolean {
+    if (from === to) return true;
+    return this.#queries.some(({ input, target }) => input === from && this.#feeds(target, to));
+  }
+
+  #query(prefix: string, { parsed, statement, made }: Declared, plan: CompiledQuery): void {
+    const text = printStatement(statement);
+    this.#queries.push({
+      ...plan,
+      id: `${prefix}_${this.#number(made)}`,
+      statement: text,
+      made: made?.number ?? null,
+      held: this.#context.held.has(statementHash(text)),
+      fromLatest: made?.fromLatest ?? false,
+      warnings: [...parsed.warnings, ...plan.warnings],
+    });
+  }
+
+  #select({ parsed }: Declared, select: Select): StreamSelect | FromTable {
+    const { source } = parsed;
+    refuseLater(source, select);
+    const warnings: string[] = [];
+    const scope = new SelectScope(source, this.#dialect, warnings);
+    const { from } = select;
+    const input = this.#catalog.find(from.name, { source, offset: from.at });
+    if (from.asOf !== null)
+      throw sqlError(source, from.at, 'FOR SYSTEM_TIME belongs to the table that is joined');
+    scope.add({ source: input, alias: from.alias ?? from.name }, from.at);
+    const catalog = this.#catalog;
+    if (input.kind === 'TABLE' && this.#ofTopics.has(from.name))
+      throw notSupported(
+        source,
+        from.at,
+        `${from.name} is made of a topic: a stream can be joined with it and it can be asked, but no other query can read it in this version`,
+      );
+    if (input.kind === 'TABLE')
+      return {
+        kind: 'TABLE',
+        ...compileTableSelect(select, input, { scope, catalog }),
+        select,
+        scope,
+        warnings,
+      };
+    const joins = compileJoins(select.joins, { scope, catalog });
+    const where =
+      select.where === null ? null : compileCondition(select.where, scope, 'the condition of WHERE');
+    const { group, columns, keyOrder } =
+      select.groupBy === null
+        ? { group: null, ...projectColumns(select, scope, keyRule(select, joins, source)) }
+        : planGroups(select, scope);
+    const { usesChange } = scope;
+    const ofTopic = this.#ofTopics.has(from.name);
+    for (const { source: joined } of select.joins) this.#checkJoined(source, joined, ofTopic);
+    return {
+      kind: 'STREAM',
+      select,
+      scope,
+      ofTopic,
+      input,
+      joins,
+      where,
+      columns,
+      keyOrder,
+      group,
+      usesChange,
+      warnings,
+    };
+  }
+
+  /** Captured tables and those of topics meet events of topics by time; no other tables do. */
+  #checkJoined(source: SourceText, { name, asOf, at }: SourceRef, ofTopic: boolean): void {
+    const table = this.#catalog.get(name);
+    if (!ofTopic) {
+      if (!this.#ofTopics.has(name)) return;
+      throw notSupported(
+        source,
+        at,
+        `${name} is made of a topic, and events of a captured table cannot be joined with it in this version`,
+      );
+    }
+    if (table?.kind !== 'TABLE') return;
+    if (!(table.rows instanceof Replica) && !(table.rows instanceof TopicTable))
+      throw notSupported(
+        source,
+        at,
+        `a topic is joined with captured tables and those of topics in this version, and ${name} is made by a query`,
+      );
+    if (asOf !== null)
+      throw sqlError(
+        source,
+        at,
+        'FOR SYSTEM_TIME is of a table and a stream of one log; the events of a topic see the table as of their time',
+      );
+  }
+}
+
+/** What is known of a query before it has its place among the others. */
+type CompiledQuery = Omit<QueryPlan, 'id' | 'statement' | 'made' | 'held' | 'fromLatest'>;
+
+interface StreamSelect
+  extends
+    Projection,
+    Pick<
+      QueryPlan,
+      'select' | 'scope' | 'input' | 'joins' | 'where' | 'group' | 'usesChange' | 'ofTopic' | 'warnings'
+    > {
+  readonly kind: 'STREAM';
+}
+
+interface FromTable extends TableSelect, Pick<TableQueryPlan, 'select' | 'scope'> {
+  readonly kind: 'TABLE';
+  readonly warnings: readonly string[];
+}
+
+/** What a windowed table has besides the columns of its query. */
+function windowColumns(columns: readonly OutputColumn[]): readonly SqlColumn[] {
+  return ['WINDOWSTART', 'WINDOWEND'].map((name) => {
+    // One that the query lists by that very name hides it.
+    const own = columns.some((column) => column.name === name);
+    const shown = own ? `KSQL_${name}` : name;
+    return { name: shown, spelling: shown, type: BIGINT, key: false };
+  });
+}

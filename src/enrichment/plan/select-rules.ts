@@ -1,0 +1,42 @@
+/** What the clauses of a persistent query's SELECT mean together, and how its columns are written. */
+import type { JoinPlan } from './join-plan.ts';
+import type { KeyRule, OutputColumn } from './projection.ts';
+import type { Select } from '../sql/ast.ts';
+import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
+import { typeText } from '../sql/sql-type.ts';
+import { nameText } from '../sql/words.ts';
+
+/** What becomes the key of a query's rows. */
+export function keyRule(select: Select, joins: readonly JoinPlan[], source: SourceText): KeyRule {
+  const { partitionBy } = select;
+  if (partitionBy !== null) {
+    if (partitionBy.length === 0) throw sqlError(source, select.at, 'PARTITION BY needs an expression');
+    return { kind: 'partition', by: partitionBy };
+  }
+  const last = joins.at(-1);
+  if (last === undefined) return { kind: 'own' };
+  const [left, right, value] = [last.left[0], last.right[0], last.values[0]];
+  // A key of several columns stays that of the stream.
+  if (left === undefined || right === undefined || value === undefined || last.left.length > 1)
+    return { kind: 'own' };
+  return { kind: 'join', left, right, value };
+}
+
+/** Throws for clauses that do not go together, or not in a query that runs for ever. */
+export function refuseLater(source: SourceText, select: Select): void {
+  const { groupBy, window, having, partitionBy, emit, limit, at } = select;
+  if (groupBy === null && window !== null) throw sqlError(source, window.at, 'WINDOW belongs to GROUP BY');
+  if (groupBy === null && having !== null)
+    throw sqlError(source, at, 'HAVING belongs to GROUP BY; write WHERE');
+  if (groupBy !== null && partitionBy !== null)
+    throw sqlError(source, at, 'GROUP BY gives the key already; leave PARTITION BY out');
+  if (emit === 'FINAL') throw notSupported(source, at, 'EMIT FINAL is not in this version');
+  if (limit !== null) throw sqlError(source, at, 'a query that runs for ever cannot have a LIMIT');
+}
+
+/** Columns as a person would write them. */
+export function signature(columns: readonly Pick<OutputColumn, 'name' | 'type' | 'key'>[]): string {
+  return columns
+    .map(({ name, type, key }) => `${nameText(name)} ${typeText(type)}${key ? ' KEY' : ''}`)
+    .join(', ');
+}

@@ -1,0 +1,412 @@
+/**
+ * Queries over Kafka topics: a producer of their own beside the pipeline's. Their results, what their groups keep and
+ * the offsets of what has been worked off are durable together, in the state of that producer:
+ *
+ * | key | value |
+ * | --- | --- |
+ * | `enrich-topics` | `{v, epoch}`: which run wrote it |
+ * | `enrich-input/<query>/<partition>` | `{topic, offset}`: where the query goes on |
+ * | `enrich-input-table/<table>/<partition>` | `{topic, offset}`: which state of a topic's table the queries have come to |
+ */
+import type { Sink, SinkRecord, TopicHandle, TurnTaking } from '../../emitter/sink.ts';
+import type { TopicAdmin } from '../../emitter/topic-admin.ts';
+import type { TopicReader } from '../../emitter/topic-reader.ts';
+import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { failpoint } from '../../observability/failpoint.ts';
+import type { Log } from '../../observability/log.ts';
+import type { QueryStatus } from '../../observability/status.ts';
+import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from '../state/group-store.ts';
+import type { ReadSchemas } from '../formats/format.ts';
+import type { RegistryAccess, SchemaWriter } from '../formats/registry-access.ts';
+import type { SqlColumn } from '../sources/captured-source.ts';
+import { type RecordForm, recordWriter, type RecordWriter } from './record-writer.ts';
+import type { ProcessingLog } from './processing-log.ts';
+import type { QueryPlan } from '../plan/program.ts';
+import type { LiveQueries } from '../queries/live-queries.ts';
+import type { ResultTable } from '../state/result-table.ts';
+import type { EventReader } from './query.ts';
+import type { StreamSource } from '../sources/catalog.ts';
+import type { StreamEvent } from './event.ts';
+import { forgottenTables, openOutputs, type Outputs, StreamQueries } from './stream-queries.ts';
+import type { TableTimes, TimeCursor } from '../state/timeline.ts';
+import type { TopicSource } from '../sources/topic-source.ts';
+import { type JoinWaits, TopicTask } from '../topics/topic-task.ts';
+import { JoinedTimes } from '../topics/joined-times.ts';
+import { TableTask } from '../topics/table-task.ts';
+import type { TopicTable } from '../topics/topic-table.ts';
+
+const TOPICS_KEY = 'enrich-topics';
+const INPUT_PREFIX = 'enrich-input/';
+const TABLE_PREFIX = 'enrich-input-table/';
+/** Under load, what arrives meanwhile is committed together. */
+const COMMIT_MS = 50;
+
+/** Kafka, as queries over topics need it. */
+export interface TopicAccess {
+  openSink(signal: AbortSignal): Promise<Sink>;
+  /** `whole`: all partitions are to be read, also where others work off some of them. */
+  openReader(whole: boolean): Promise<TopicReader>;
+  /** Left out where there is nobody to share with. */
+  readonly turns?: TurnTaking;
+  openAdmin(): Promise<TopicAdmin>;
+}
+
+export interface TopicQueriesOptions {
+  readonly plans: readonly QueryPlan[];
+  /** Tables that topics hold. */
+  readonly tables: readonly TopicTable[];
+  readonly access: TopicAccess;
+  readonly join: JoinWaits;
+  /** Null without a schema registry. */
+  readonly registry: RegistryAccess | null;
+  /** Rows of the tables that they make, for clients that ask. */
+  readonly results: ReadonlyMap<StreamSource, ResultTable>;
+  readonly processing: ProcessingLog;
+  readonly timeline: TableTimes;
+  /** The topics are ours to work off. */
+  readonly onOpen?: () => void;
+  readonly onCommit?: () => void;
+  readonly log: Log;
+}
+
+interface RunningInput {
+  readonly place: string;
+  readonly topic: string;
+  readonly stream: StreamSource;
+  readonly task: TopicTask;
+}
+
+export class TopicQueries implements AsyncDisposable {
+  readonly failed: Promise<never>;
+  readonly #options: TopicQueriesOptions;
+  readonly #closing = new AbortController();
+  readonly #start: TimeCursor;
+  readonly #offsets = new Map<string, string>();
+  #fail: (error: unknown) => void = () => {};
+  #running: Promise<void> | null = null;
+  #opened: () => void = () => {};
+  readonly #open: Promise<void>;
+  #queries: StreamQueries | null = null;
+  #sink: Sink | null = null;
+  /** Null without a registry. */
+  #schemas: SchemaWriter | null = null;
+  #outputs: Outputs = new Map();
+  /** Of clients. */
+  #readers: (readonly [StreamSource, EventReader])[] = [];
+  #inputs: readonly RunningInput[] = [];
+  #tables: readonly TableTask[] = [];
+  #committing: Promise<void> | null = null;
+  /** Topics that clients insert into. */
+  readonly #inserted = new Map<string, Promise<TopicHandle>>();
+  /** Queries of clients, which see what commits have made durable. */
+  live: Pick<LiveQueries, 'committing' | 'committed'> | null = null;
+  /** Who waits for what they have inserted. */
+  #inserting: { readonly done: () => void; readonly fail: (error: unknown) => void }[] = [];
+  #committedAt = -Infinity;
+  #dirty = false;
+
+  constructor(options: TopicQueriesOptions) {
+    this.#options = options;
+    // Rows are kept from now on, also while Kafka is not reached.
+    this.#start = options.timeline.cursor();
+    this.failed = new Promise((_, reject) => (this.#fail = reject));
+    this.failed.catch(() => {});
+    this.#open = new Promise((resolve) => (this.#opened = resolve));
+  }
+
+  status(): readonly QueryStatus[] {
+    return this.#queries?.status() ?? [];
+  }
+
+  /** A client reads along; of a topic itself, where a query reads that. */
+  addReader(of: StreamSource, reader: EventReader): void {
+    this.#readers.push([of, reader]);
+    this.#outputs.get(of)?.addReader(reader);
+  }
+
+  removeReader(of: StreamSource, reader: EventReader): void {
+    this.#readers = this.#readers.filter(([, each]) => each !== reader);
+    this.#outputs.get(of)?.removeReader(reader);
+  }
+
+  /** For records of clients; schemas of theirs are registered. */
+  async writer(columns: readonly SqlColumn[], form: RecordForm): Promise<RecordWriter> {
+    await Promise.race([this.#open, this.failed]);
+    return await recordWriter(columns, form, this.#schemas);
+  }
+
+  /** Records of clients; resolves when they are durable. */
+  async insert(topic: string, records: readonly SinkRecord[]): Promise<void> {
+    await Promise.race([this.#open, this.failed]);
+    const sink = this.#sink;
+    if (sink === null || this.#closing.signal.aborted) throw stopping();
+    let opening = this.#inserted.get(topic);
+    if (opening === undefined) this.#inserted.set(topic, (opening = sink.topic(topic, 'table')));
+    const handle = await opening;
+    for (const record of records) sink.append(handle, record);
+    const durable = new Promise<void>((done, fail) => this.#inserting.push({ done, fail }));
+    this.#dirty = true;
+    this.#commit();
+    await durable;
+  }
+
+  /** Call when the joined tables are complete. */
+  start(): void {
+    this.#running ??= this.#run().catch((error: unknown) => {
+      if (!this.#closing.signal.aborted) this.#fail(error);
+    });
+  }
+
+  /** The tables' log has ended: resolves when the topics are worked off up to where they ended at the start. */
+  async finish(): Promise<void> {
+    this.#options.timeline.end();
+    this.start();
+    const done = this.#open.then(() => Promise.all(this.#inputs.map(({ task }) => task.caughtUp)));
+    await Promise.race([done, this.failed]);
+    while (this.#dirty || this.#committing !== null) {
+      this.#commit();
+      await Promise.race([this.#committing, this.failed]);
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    const { access, join, plans, results, processing, registry, log } = this.#options;
+    await using resources = new AsyncDisposableStack();
+    const sink = resources.use(await access.openSink(signal));
+    sink.failed.catch((error: unknown) => {
+      if (!signal.aborted) this.#fail(error);
+    });
+    const known = await sink.restore({
+      signal,
+      ...(access.turns === undefined ? {} : { turns: access.turns }),
+      onWaiting: () => log.info({}, 'another instance works off the topics of the statements; waiting'),
+    });
+    this.#options.onOpen?.();
+    const epoch = epochOf(known.get(TOPICS_KEY)) + 1;
+    const schemas = registry?.writer(known, signal) ?? null;
+    this.#schemas = schemas;
+    const outputs = await openOutputs(plans, { sink, results, schemas });
+    const checkpoint = { known, continuous: true, epoch };
+    const queries = new StreamQueries(plans, { outputs, processing, ahead: new Set(), checkpoint, log });
+    for (const { target, store } of plans) results.get(target)?.restore(store?.shown() ?? []);
+    for (const [of, reader] of this.#readers) outputs.get(of)?.addReader(reader);
+    this.#outputs = outputs;
+    const schemaReader = { reader: registry?.reader ?? null, signal };
+    const tables = await this.#readTables(known, { resources, schemas: schemaReader });
+    const places = new Set<string>();
+    const inputs: RunningInput[] = [];
+    for (const { plan, query } of queries.queries) {
+      const source = plan.input.topic;
+      if (source === null) continue;
+      const place = placeOf(plan, places);
+      // Its place is kept.
+      if (plan.held) continue;
+      const reader = resources.use(await access.openReader(false));
+      const { offsets, ends } = await startOf(reader, source, { known, place, latest: plan.fromLatest });
+      const first = !inputs.some(({ stream }) => stream === plan.input);
+      const reached = reachedFrom(plan, plans);
+      const written = reached.flatMap(({ target }) => outputs.get(target) ?? []);
+      const task = new TopicTask(
+        {
+          plan,
+          source,
+          schemas: schemaReader,
+          query,
+          reader,
+          sink,
+          processing,
+          deadLetters: outputs.get(plan.target)?.deadLetters ?? null,
+          times: this.#timesOf(reached, tables),
+          ...join,
+          outputs: written,
+          onProgress: (idle) => this.#progress(idle),
+          onEvent: first ? (event) => this.#tell(plan.input, event) : null,
+        },
+        offsets,
+        ends,
+      );
+      inputs.push({ place, topic: source.topic, stream: plan.input, task });
+    }
+    this.#options.timeline.release(this.#start);
+    signal.throwIfAborted();
+    this.#inputs = inputs;
+    this.#tables = tables;
+    this.#queries = queries;
+    this.#sink = sink;
+    const first = new Map<string, string | null>([[TOPICS_KEY, JSON.stringify({ v: 1, epoch })]]);
+    const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
+    for (const key of forgottenTables(known, prefixes, queries.restored)) first.set(key, null);
+    for (const key of known.keys())
+      if (key.startsWith(INPUT_PREFIX) && !places.has(key.split('/')[1] ?? '')) first.set(key, null);
+    const names = new Set(tables.map(({ table }) => checkpointName(table.name)));
+    for (const key of known.keys())
+      if (key.startsWith(TABLE_PREFIX) && !names.has(key.split('/')[1] ?? '')) first.set(key, null);
+    await sink.commit(this.#state(first));
+    log.info({ queries: inputs.length }, 'topics of the statements are read');
+    this.#opened();
+    // One that fails ends the others, which hold what is to be closed.
+    const ended = [...tables, ...inputs.map(({ task }) => task)].map((task) =>
+      task.run(signal).catch((error: unknown) => {
+        if (!signal.aborted) this.#fail(error);
+        this.#closing.abort();
+      }),
+    );
+    await Promise.all(ended);
+    await this.#committing;
+  }
+
+  /** Each up to where the checkpoint has it, before any event is joined. */
+  async #readTables(
+    known: ReadonlyMap<string, string>,
+    { resources, schemas }: { readonly resources: AsyncDisposableStack; readonly schemas: ReadSchemas },
+  ): Promise<readonly TableTask[]> {
+    const { access, processing, log, tables } = this.#options;
+    return Promise.all(
+      tables.map(async (table) => {
+        const reader = resources.use(await access.openReader(!table.source.partitioned));
+        const task = new TableTask({ table, reader, schemas, processing, log });
+        const place = TABLE_PREFIX + checkpointName(table.name);
+        const stored = (partition: number): number | null =>
+          storedOffset(known.get(`${place}/${partition}`), table.source.topic);
+        await task.bootstrap(stored, schemas.signal);
+        return task;
+      }),
+    );
+  }
+
+  /** Null where nothing is joined. */
+  #timesOf(reached: readonly QueryPlan[], tables: readonly TableTask[]): JoinedTimes | null {
+    const rows = new Set(reached.flatMap(({ joins }) => joins.map((join) => join.rows)));
+    const ofTopics = tables.filter(({ table }) => rows.has(table));
+    const joined = ofTopics.flatMap((task) => {
+      const { name, timeline: times } = task.table;
+      return times === null ? [] : [{ times, cursor: task.cursor(), name }];
+    });
+    const { timeline } = this.#options;
+    if (rows.size > ofTopics.length)
+      return new JoinedTimes([{ times: timeline, cursor: timeline.cursor(), name: null }, ...joined]);
+    return joined.length === 0 ? null : new JoinedTimes(joined);
+  }
+
+  #tell(stream: StreamSource, event: StreamEvent): void {
+    for (const [of, reader] of this.#readers) if (of === stream) reader.process(event, false);
+  }
+
+  #progress(idle: boolean): void {
+    this.#dirty = true;
+    if (idle || performance.now() - this.#committedAt >= COMMIT_MS) this.#commit();
+  }
+
+  #commit(): void {
+    if (!this.#dirty || this.#committing !== null || this.#sink === null || this.#closing.signal.aborted)
+      return;
+    this.#dirty = false;
+    this.#committedAt = performance.now();
+    this.live?.committing('topics');
+    failpoint('before-commit');
+    const inserting = this.#inserting;
+    this.#inserting = [];
+    this.#committing = this.#sink.commit(this.#state(new Map())).then(
+      () => {
+        this.#committing = null;
+        this.live?.committed('topics');
+        this.#options.onCommit?.();
+        for (const { done } of inserting) done();
+        failpoint('after-commit');
+        this.#commit();
+      },
+      (error: unknown) => {
+        this.#committing = null;
+        for (const { fail } of inserting) fail(error);
+        if (!this.#closing.signal.aborted) this.#fail(error);
+      },
+    );
+  }
+
+  /** Everything up to the results that have been appended. */
+  #state(state: Map<string, string | null>): ReadonlyMap<string, string | null> {
+    for (const [key, value] of this.#schemas?.takeChanged() ?? []) state.set(key, value);
+    for (const store of this.#queries?.stores ?? [])
+      for (const [key, value] of store.flush()) state.set(key, value);
+    const places = [
+      ...this.#inputs.map(({ place, topic, task }) => ({ prefix: INPUT_PREFIX + place, topic, task })),
+      ...this.#tables.map((task) => {
+        const { name, source } = task.table;
+        return { prefix: TABLE_PREFIX + checkpointName(name), topic: source.topic, task };
+      }),
+    ];
+    for (const { prefix, topic, task } of places) {
+      for (const [partition, offset] of task.offsets.entries()) {
+        const key = `${prefix}/${partition}`;
+        const value = JSON.stringify({ topic, offset });
+        if (this.#offsets.get(key) === value) continue;
+        this.#offsets.set(key, value);
+        state.set(key, value);
+      }
+    }
+    return state;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    this.#fail = () => {};
+    for (const { fail } of this.#inserting) fail(stopping());
+    await this.#running;
+  }
+}
+
+function stopping(): HeadwaterError {
+  return new HeadwaterError('query.ended', 'The pipeline behind the stream stops or begins anew.');
+}
+
+/** Null where the checkpoint has none of that topic. */
+function storedOffset(text: string | undefined, topic: string): number | null {
+  if (text === undefined) return null;
+  const stored = JSON.parse(text) as { readonly topic: string; readonly offset: number };
+  return stored.topic === topic ? stored.offset : null;
+}
+
+function epochOf(text: string | undefined): number {
+  if (text === undefined) return 0;
+  const { epoch } = JSON.parse(text) as { readonly epoch: number };
+  return epoch;
+}
+
+/** The name of a query in the state: that of what it writes and reads, whatever other statements there are. */
+function placeOf({ target, input, made }: QueryPlan, taken: Set<string>): string {
+  const name = encodeURIComponent(`${target.name} ${input.name}${made === null ? '' : ` ${made}`}`);
+  let place = name;
+  for (let i = 2; taken.has(place); i++) place = `${name}+${i}`;
+  taken.add(place);
+  return place;
+}
+
+/** A query and all that read what it writes. */
+function reachedFrom(plan: QueryPlan, plans: readonly QueryPlan[]): readonly QueryPlan[] {
+  const reached = [plan];
+  for (const each of reached)
+    reached.push(...plans.filter((other) => other.input === each.target && !reached.includes(other)));
+  return reached;
+}
+
+/** A query that is new begins with the first record that is there, or with the next one. */
+async function startOf(
+  reader: TopicReader,
+  { topic, create }: TopicSource,
+  {
+    known,
+    place,
+    latest,
+  }: { readonly known: ReadonlyMap<string, string>; readonly place: string; readonly latest: boolean },
+): Promise<{ readonly offsets: readonly number[]; readonly ends: readonly number[] }> {
+  const count = await reader.open(topic, create);
+  const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
+  const offsets = ranges.map(({ start, end }, partition) => {
+    // The reader tells of records that are gone, and of a topic that was made anew.
+    const stored = storedOffset(known.get(`${INPUT_PREFIX}${place}/${partition}`), topic);
+    if (stored !== null) return stored;
+    return latest ? end : Math.min(start, end);
+  });
+  return { offsets, ends: ranges.map(({ end }) => end) };
+}
