@@ -128,7 +128,8 @@ export async function followStatus(files: Workspace, shop: PolledShop, serial: s
   });
   await daemon.stop();
   const said = daemon.log.map(({ msg }) => msg).filter((msg) => msg.includes('is polled:'));
-  expect(said.toSorted()).toEqual(Object.values(limits).toSorted());
+  expect(said).toHaveLength(2);
+  expect(new Set(said)).toEqual(new Set(Object.values(limits)));
   const seen = (await polledRows(polled)).map(
     (row) => `${String(row.source['table'])} ${changeText(row, ['v'])}`,
   );
