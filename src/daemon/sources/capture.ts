@@ -1,9 +1,9 @@
 import type { Code } from '../../errors/catalogue.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { SILENT } from '../../observability/log.ts';
+import type { Reader } from '../../readers/reader.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { openReader, withMode } from './source.ts';
-import type { Reader } from '../../readers/reader.ts';
 
 /** How changes are found, and why so where there was a choice. */
 export interface Capture {

@@ -35,8 +35,8 @@ import { cellDecoder } from './types/decode-text.ts';
 import type { MysqlTypeOptions } from './types/mysql-column.ts';
 import { describeHosts, type MysqlConnectOptions } from './wire/connect-options.ts';
 import { quoteIdent, quoteTable } from './wire/quoting.ts';
-import type { ServerInfo } from './wire/server-info.ts';
 import { type CatalogueSession, connectRows, type RowSession } from './wire/row-session.ts';
+import type { ServerInfo } from './wire/server-info.ts';
 
 const BLOCK_ROWS = 1_000;
 
