@@ -334,12 +334,12 @@ class PollingReader implements Reader<PollPosition, PollSource> {
       const settings = this.#options.settingsOf(id);
       const key = POLL_PREFIX + tableName(id);
       const text = state.get(key);
-      if (text !== undefined)
-        return new TablePoll(id, settings, { cursor: decodeCursor(text, key), saved: true });
-      // Its snapshot has begun: what was written since is not known from anywhere else.
       const began = state.has(TABLE_PREFIX + tableName(id));
+      if (text !== undefined)
+        return new TablePoll(id, settings, { cursor: decodeCursor(text, key), saved: true, began });
+      // Its snapshot has begun: what was written since is not known from anywhere else.
       const beginning = began ? decodeBeginning(this.#position.from) : now;
-      return new TablePoll(id, settings, { cursor: beginAt(beginning), saved: false });
+      return new TablePoll(id, settings, { cursor: beginAt(beginning), saved: false, began });
     });
   }
 
@@ -372,7 +372,8 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   /**
    * Where rows do not tell who wrote them, a new table's numbers begin at what is greatest now, so that the snapshot's
    * rows do not come again: from here on, whoever may hold a smaller one has ended before the snapshot begins. Where
-   * that does not come about soon, or cannot be told, all rows come again.
+   * that does not come about soon, or cannot be told, or the snapshot has begun before (and may be complete by now), all
+   * are read from the beginning.
    */
   async #beginNumbers(tables: readonly PolledTable[], signal: AbortSignal): Promise<void> {
     const begun = this.#polls.flatMap((poll) => {
