@@ -10,7 +10,7 @@ import type { OracleSource } from '../../readers/oracle/source-info.ts';
 import { oracleSourceBlock } from '../../readers/oracle/source-block.ts';
 import type { Settings, SourceSettings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
-import type { Source } from './source.ts';
+import type { Source } from './source-parts.ts';
 
 /** `connect` makes the connections. */
 export function oracleSource(
