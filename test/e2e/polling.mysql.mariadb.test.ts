@@ -3,7 +3,7 @@ import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomFrom, writeOverlapping } from '../support/overlapping-writers.ts';
 import { mariadbVersions, mysqlVersions, testMariadb, testMysql } from '../support/servers.ts';
-import { Headwater, type Workspace, workspace } from './headwater.ts';
+import { Headwater, headwater, type Workspace, workspace } from './headwater.ts';
 import {
   caughtUp,
   changesByKey,
@@ -137,6 +137,51 @@ describe.each(SERVERS)('polling of $name', ({ version, open }) => {
     await caughtUp(polled);
     const ids = (await polledRows(polled)).map(({ after }) => String(after?.['id']));
     expect(ids.sort()).toEqual(['1', '2']);
+  });
+
+  it('goes by the overlap where it may not see who runs, and repeats nothing of it', async () => {
+    await using database = await open();
+    const user = `${database.name}_blind`;
+    await database.query(`CREATE TABLE t (id int PRIMARY KEY, v int, updated_at timestamp(3) NOT NULL DEFAULT now(3));
+      CREATE USER ${user}@'%' IDENTIFIED BY 'geheim-genug'; GRANT SELECT ON ${database.name}.* TO ${user}@'%'`);
+    const url = new URL(database.url);
+    url.username = user;
+    url.password = 'geheim-genug';
+    const at = `${database.name}.t`;
+    const polled = await polledPipeline(files, {
+      url: url.href,
+      tables: [at],
+      poll: `{ every: 100ms, overlap: 1h, tables: { ${at}: { timestamp: updated_at } } }`,
+    });
+    try {
+      const { stdout } = await headwater(['doctor', polled.file]);
+      expect(stdout).toContain('Without PROCESS the server does not tell which transactions run');
+      await caughtUp(polled);
+      const late = await mysql.createConnection({ uri: database.url });
+      await late.query('BEGIN');
+      await late.query('INSERT INTO t (id, v) VALUES (1, 1)');
+      {
+        await using daemon = new Headwater(['run', polled.file]);
+        await database.query('INSERT INTO t (id, v) VALUES (2, 1)');
+        await delivered(polled, (rows) => rows.length >= 1);
+        await daemon.kill();
+      }
+      await late.query('COMMIT');
+      await late.end();
+      await caughtUp(polled);
+      // It changes and changes back, and each state is one of its own.
+      for (const v of [2, 1]) {
+        await database.query(`UPDATE t SET v = ${v}, updated_at = now(3) WHERE id = 2`);
+        await caughtUp(polled);
+      }
+      await caughtUp(polled);
+      expect(changesByKey(await polledRows(polled), ['v'])).toEqual({
+        '{"id":1}': ['u - 1'],
+        '{"id":2}': ['u - 1', 'u - 2', 'u - 1'],
+      });
+    } finally {
+      await database.query(`DROP USER ${user}@'%'`);
+    }
   });
 
   it(`loses and repeats nothing while transactions overlap and it is killed (seed ${SEED})`, async () => {

@@ -22,35 +22,6 @@ afterAll(() => files?.[Symbol.asyncDispose]());
 const SEEDS = [11, 12];
 
 describe.each(postgresVersions)('polling of PostgreSQL %s', (version) => {
-  it('sees of an order what stands there at each poll', async () => {
-    await using database = await testDatabase(version);
-    await database.query(
-      'CREATE TABLE orders (id int PRIMARY KEY, status text, address text, updated_at timestamptz NOT NULL)',
-    );
-    const polled = await polledPipeline(files, {
-      url: database.url,
-      tables: ['public.*'],
-      poll: '{ every: 1s, tables: { public.orders: { timestamp: updated_at } } }',
-    });
-    const change = (text: string): Promise<unknown> => database.query(text);
-    await change(`INSERT INTO orders VALUES (1, 'PENDING', 'first', now())`);
-    await caughtUp(polled);
-    await change(`UPDATE orders SET address = 'second', updated_at = now()`);
-    await change(`UPDATE orders SET address = 'third', updated_at = now()`);
-    await change(`UPDATE orders SET status = 'SHIPPED', updated_at = now()`);
-    await caughtUp(polled);
-    const seen = (await polledRows(polled)).map(({ op, after, source }) => [
-      op,
-      after?.['status'],
-      after?.['address'],
-      source['connector'],
-    ]);
-    expect(seen).toEqual([
-      ['r', 'PENDING', 'first', 'polling'],
-      ['u', 'SHIPPED', 'third', 'polling'],
-    ]);
-  });
-
   it('knows rows by its own state: creates, rows before, deletes, and updates without a new time', async () => {
     await using database = await testDatabase(version);
     await database.query(`CREATE TABLE t (id int PRIMARY KEY, v int, updated_at timestamptz DEFAULT now());

@@ -83,6 +83,23 @@ describe('modes', () => {
     expect(told(h)).toEqual(['r - - 9 0', 'r - - 10 0', 'c - - 11 0', 'c - - 100 0']);
   });
 
+  test.each([1, 2, 3, 4, 5])(
+    'incrementing: killed after %i batches, no number is passed over',
+    async (batches) => {
+      const server = serverWith({ 'Q.ORD': ORD });
+      commit(server, 0, { 9: row(9, 0, null), 10: row(10, 0, null) });
+      const h = polling(server, { tables: { 'Q.ORD': { mode: 'incrementing', incrementing: 'ID' } } });
+      await h.run(batches);
+      pass(server, 10);
+      commit(server, 0, { 11: row(11, 0, null), 12: row(12, 0, null) });
+      await h.run();
+      await h.run();
+      expect(h.replayed('Q.ORD', ['ID'])).toHaveLength(4);
+      const changes = told(h).filter((change) => !change.startsWith('r'));
+      expect(new Set(changes).size).toBe(changes.length);
+    },
+  );
+
   test('several times count as COALESCE does, and rows without any are looked at each time', async () => {
     const server = serverWith({
       'Q.ORD': { ...ORD, columns: { ...ORD.columns, MADE: 'TIMESTAMP(6)' } },

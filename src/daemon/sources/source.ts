@@ -81,8 +81,15 @@ export function asWritten(settings: Settings, position: JsonValue): Settings {
   return settings.source.mode === 'auto' && isPollPosition(position) ? withMode(settings, 'poll') : settings;
 }
 
+const INSTEAD = { log: new WeakMap<Settings, Settings>(), poll: new WeakMap<Settings, Settings>() };
+
+/** The same object each time: what is kept over all attempts of a pipeline goes by its settings. */
 export function withMode(settings: Settings, mode: 'log' | 'poll'): Settings {
-  return { ...settings, source: { ...settings.source, mode } };
+  const known = INSTEAD[mode].get(settings);
+  if (known !== undefined) return known;
+  const made = { ...settings, source: { ...settings.source, mode } };
+  INSTEAD[mode].set(settings, made);
+  return made;
 }
 
 /** Whether nothing keeps the log from being read; where that cannot be found out, something may. */

@@ -36,6 +36,7 @@ import type { MysqlTypeOptions } from './types/mysql-column.ts';
 import { describeHosts, type MysqlConnectOptions } from './wire/connect-options.ts';
 import { quoteIdent, quoteTable } from './wire/quoting.ts';
 import { type CatalogueSession, connectRows, type RowSession } from './wire/row-session.ts';
+import type { ServerInfo } from './wire/server-info.ts';
 
 const BLOCK_ROWS = 1_000;
 
@@ -321,6 +322,7 @@ class MysqlPolling implements PollDialect {
   /** Whether an index serves what is asked again and again. */
   async #checkPlan(table: MysqlPolledTable, rows: number, signal: AbortSignal): Promise<readonly Finding[]> {
     const { timeZone } = this.#options;
+    const server = await this.#pool.use(signal, (session) => Promise.resolve(session.server));
     const local = table.timestamp.some((index) => table.table.columns[index]!.dataType !== 'timestamp');
     return checkPollLoad(table, {
       rows,
@@ -333,7 +335,7 @@ class MysqlPolling implements PollDialect {
         const text = plan[0]?.[0] ?? '';
         return /"access_type":\s*"ALL"|"using_filesort":\s*true|"filesort"|Table scan/.test(text);
       },
-      index: indexFor(table),
+      index: indexFor(table, server),
     });
   }
 
@@ -366,7 +368,20 @@ function checkFacts({ process, readOnly }: ServerFacts): readonly Finding[] {
   ];
 }
 
-function indexFor({ schema, timestamp, order }: MysqlPolledTable): string {
-  const names = [...timestamp, ...order].map((index) => quoteIdent(schema.columns[index]!.name));
-  return `CREATE INDEX headwater_poll ON ${quoteTable(schema.id)} (${names.join(', ')});`;
+/** Of several timestamp columns an index on what COALESCE makes of them serves, and no other. */
+function indexFor({ schema, timestamp, order }: MysqlPolledTable, server: ServerInfo): string {
+  const nameOf = (index: number): string => quoteIdent(schema.columns[index]!.name);
+  const times = timestamp.map(nameOf);
+  const coalesced = `(COALESCE(${times.join(', ')}))`;
+  if (times.length > 1 && !indexesExpressions(server)) {
+    const name = tableName(schema.id);
+    return `Make a stored generated column of ${coalesced} with an index, and name it alone as source.poll.tables.${name}.timestamp.`;
+  }
+  const parts = [...(times.length > 1 ? [coalesced] : times), ...order.map(nameOf)];
+  return `CREATE INDEX headwater_poll ON ${quoteTable(schema.id)} (${parts.join(', ')});`;
+}
+
+/** MySQL from 8.0.13 on. */
+function indexesExpressions({ flavour, version }: ServerInfo): boolean {
+  return flavour === 'mysql' && version >= 80_013;
 }

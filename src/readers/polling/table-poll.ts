@@ -63,17 +63,17 @@ export class TablePoll {
   /** Greatest values of the incrementing column, each under the mark that came after it was read; oldest first. */
   #highs: { readonly mark: number; readonly text: string }[] = [];
 
-  /** `saved`: whether the durable state has the cursor. */
+  /** `saved`: whether the durable state has the cursor; `began`: whether it tells of the table's snapshot. */
   constructor(
     id: TableId,
     settings: PolledTableSettings,
-    of: { readonly cursor: TableCursor; readonly saved: boolean },
+    of: { readonly cursor: TableCursor; readonly saved: boolean; readonly began: boolean },
   ) {
     this.id = id;
     this.settings = settings;
     this.#name = tableName(id);
     this.#cursor = of.cursor;
-    this.isNew = !of.saved;
+    this.isNew = !of.saved && !of.began;
     this.#dirty = !of.saved;
     this.#savedAt = performance.now();
   }
@@ -93,6 +93,12 @@ export class TablePoll {
   set cursor(cursor: TableCursor) {
     this.#cursor = cursor;
     this.#dirty = true;
+  }
+
+  /** The next pass is due, and compares the keys too. */
+  sweepNow(): void {
+    this.dueAt = 0;
+    this.#cursor = { ...this.#cursor, sweptAt: 0 };
   }
 
   /** From which time on its rows are read; null: from any. Columns round, and small steps of a clock go unnoticed. */

@@ -150,6 +150,12 @@ export class PollHarness {
   }
 
   async #using<T>(body: (reader: Reader<PollPosition, PollSource>) => Promise<T>): Promise<T> {
+    await using reader = this.reader();
+    return await body(reader);
+  }
+
+  /** For who closes it. */
+  reader(): Reader<PollPosition, PollSource> {
     const { patterns = ['Q.*'], tables = {}, timeZone = null, overlapMs = 0, batchRows = 3 } = this.#tweaks;
     const settings = new Map(Object.entries(tables).map(([name, table]) => [name, { ...WHOLE, ...table }]));
     const settingsOf: PollReaderOptions['settingsOf'] = (id) => settings.get(tableName(id)) ?? WHOLE;
@@ -177,12 +183,11 @@ export class PollHarness {
       clocks: this.#server.clocks ?? { wall: Date.now, steady: steadyNow },
     };
     const { connect, pdb } = this.#server;
-    await using reader = createPollingReader(
+    return createPollingReader(
       options,
       (number) => createOraclePolling({ connect, names, pdb, user: 'POLLER', timeZone, number }),
       SILENT,
     );
-    return await body(reader);
   }
 
   #take(batch: Batch<PollPosition, PollSource>, reader: Reader<PollPosition, PollSource>): void {
