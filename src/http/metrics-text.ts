@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { METRICS, type Sample } from '../observability/metrics.ts';
 import type { PipelineStatus } from '../observability/status.ts';
 
@@ -32,40 +32,36 @@ export function createMetricsText(version: string): MetricsText {
   return {
     contentType: process.contentType,
     async render(status, { now, tableSeries }) {
-      return `${await process.metrics()}\n${pipelineMetrics(status, now, tableSeries)}`;
+      const pipelines = pipelineRegistry(status, now, tableSeries);
+      return `${await process.metrics()}\n${await pipelines.metrics()}`;
     },
   };
 }
 
-/**
- * Written here and not by prom-client, which takes five times as long for a thousand tables: nothing is delivered
- * meanwhile.
- * The format is https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format.
- */
-function pipelineMetrics(status: readonly PipelineStatus[], now: number, tableSeries: number): string {
-  const blocks: string[] = [];
-  for (const { name, help, type, labels, samples } of METRICS) {
-    blocks.push(`# HELP ${name} ${escaped(help)}\n# TYPE ${name} ${type}\n`);
+function pipelineRegistry(status: readonly PipelineStatus[], now: number, tableSeries: number): Registry {
+  const registry = new Registry();
+  for (const metric of METRICS) {
+    const options = {
+      name: metric.name,
+      help: metric.help,
+      labelNames: ['pipeline', 'connector', ...(metric.labels ?? [])],
+      registers: [registry],
+    };
+    const add = addTo(metric.type === 'counter' ? new Counter(options) : new Gauge(options));
     for (const pipeline of status) {
-      const common = `${name}{pipeline="${escapedLabel(pipeline.name)}",connector="${escapedLabel(pipeline.connector)}"`;
-      const all = samplesOf(samples(pipeline, now));
-      const bounded = labels?.includes('table') === true ? foldTables(all, tableSeries) : all;
+      const labels = { pipeline: pipeline.name, connector: pipeline.connector };
+      const samples = samplesOf(metric.samples(pipeline, now));
+      const bounded = metric.labels?.includes('table') === true ? foldTables(samples, tableSeries) : samples;
       for (const sample of bounded) {
-        let line = common;
-        for (const label of labels ?? []) line += `,${label}="${escapedLabel(sample.labels[label] ?? '')}"`;
-        blocks.push(`${line}} ${sample.value}\n`);
+        add({ ...labels, ...sample.labels }, sample.value);
       }
     }
   }
-  return blocks.join('');
+  return registry;
 }
 
-function escaped(text: string): string {
-  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
-}
-
-function escapedLabel(text: string): string {
-  return escaped(text).replaceAll('"', '\\"');
+function addTo(metric: Counter | Gauge): (labels: Record<string, string>, value: number) => void {
+  return (labels, value) => metric.inc(labels, value);
 }
 
 /** The same tables at every scrape, so that no series comes and goes. */

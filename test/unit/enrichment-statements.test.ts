@@ -27,6 +27,7 @@ const TABLES = [
   table('customers', [column('id', INT), column('name', TEXT), column('club_status', TEXT)], [0]),
   table('lines', [column('order_id', BIG), column('line', INT), column('user_id', BIG)], [0, 1]),
   table('keyless', [column('a', INT)], []),
+  table('paths', [column('path', { kind: 'array', element: INT })], [0]),
 ];
 const SOURCES =
   `CREATE STREAM ratings WITH (CDC_TABLE = 'shop.public.ratings');` +
@@ -304,6 +305,7 @@ describe('errors point to what is wrong and say what was probably meant', () => 
 
   it.each([
     [`CREATE TABLE k WITH (CDC_TABLE = 'shop.public.keyless');`, 'has no primary key, which a TABLE needs'],
+    [`CREATE TABLE p WITH (CDC_TABLE = 'shop.public.paths');`, 'path of public.paths is ARRAY<INTEGER>'],
     [`CREATE TABLE k WITH (CDC_TABLE = 'shop.public.none');`, 'the table public.none is not captured'],
     [`CREATE TABLE k WITH (CDC_TABLE = 'public.customers');`, "write 'shop.schema.table'"],
     [

@@ -22,6 +22,8 @@ const asIs = (type: string): WireColumn => ({ type, read: (field) => field });
 
 /** Throws NoEqual. */
 export function wireColumn(type: ColumnType, options: WireOptions): WireColumn {
+  if (type.kind === 'uint64' && type.overflow === 'wrap' && options.profile === 'debezium')
+    throw new NoEqual('an unsigned number that wraps around has no equal');
   return fieldOf(typeSchema(type, options.profile), columnType(type), options);
 }
 
@@ -36,6 +38,7 @@ function fieldOf(schema: ConnectSchema, type: SqlType, options: WireOptions): Wi
     case 'io.debezium.time.Time':
       return asIs('INT');
     case 'io.debezium.time.MicroTime':
+      if (type.kind === 'BIGINT') return asIs('BIGINT');
       return { type: 'BIGINT', read: (field) => `CAST(${field} / 1000 AS INT)` };
     case 'io.debezium.time.Timestamp':
       return asIs('BIGINT');
@@ -63,6 +66,8 @@ function plainField(schema: ConnectSchema, type: SqlType, options: WireOptions):
     case 'int32':
       return asIs('INT');
     case 'int64':
+      if (type.kind === 'DECIMAL')
+        return { type: 'BIGINT', read: (field) => `CAST(${field} AS ${flinkType(type)})` };
       return asIs('BIGINT');
     case 'float':
       return options.avro ? { type: 'FLOAT', read: (field) => `CAST(${field} AS DOUBLE)` } : asIs('DOUBLE');
@@ -92,6 +97,8 @@ function textReader(type: SqlType): WireColumn['read'] {
       return (field) => `TRY_CAST(${field} AS ${flinkType(type)})`;
     case 'DATE':
       return (field) => `CAST(${floorDivided(`UNIX_TIMESTAMP(${field} || ' 00:00:00')`, 86_400)} AS INT)`;
+    case 'BIGINT':
+      throw new NoEqual('a duration is text there');
     case 'TIME':
       return (field) => `CAST(${millisOfIso(`('1970-01-01T' || ${field})`)} AS INT)`;
     default:

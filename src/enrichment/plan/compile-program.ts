@@ -26,7 +26,7 @@ import { compileCondition } from '../sql/compile.ts';
 import { tryCoerce } from '../sql/coerce.ts';
 import { printStatement } from '../sql/print-statement.ts';
 import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
-import { BIGINT } from '../sql/sql-type.ts';
+import { BIGINT, typeText } from '../sql/sql-type.ts';
 import { statementHash } from '../sql/statement-hash.ts';
 import { topicSource } from '../sources/topic-source.ts';
 import { TopicTable } from '../topics/topic-table.ts';
@@ -185,6 +185,13 @@ class Compiler {
         at,
         `the table ${tableName(id)} has no primary key, which a TABLE needs; it can be a STREAM`,
       );
+    for (const { type, spelling } of captured.keys)
+      if (type.kind === 'ARRAY' || type.kind === 'STRUCT')
+        throw notSupported(
+          source,
+          at,
+          `the key column ${spelling} of ${tableName(id)} is ${typeText(type)}, by which no row can be looked up; the table can be a STREAM`,
+        );
     // Whoever asks for rows asks for their keys.
     for (const [index, { key }] of columns.entries()) if (key || statement.readOnly) captured.slot(index);
     const index = this.#replicas.size;

@@ -1,7 +1,7 @@
 /** Columns of captured tables as SQL sees them: their types, and how a Value becomes a SqlValue. */
-import type { Column, ColumnType, TableSchema } from '../../model/table.ts';
+import type { Column, ColumnType, TableSchema, ZeroDates } from '../../model/table.ts';
 import type { Value } from '../../model/value.ts';
-import { parseDecimal } from '../sql/decimal.ts';
+import { canonicalText, Decimal, parseDecimal } from '../sql/decimal.ts';
 import {
   ANY_DECIMAL,
   BIGINT,
@@ -38,15 +38,23 @@ const POINT: SqlType = {
   ],
 };
 
+/** Of an unsigned number of 64 bits. */
+const UINT64 = decimal(20, 0);
+
 export function columnType(type: ColumnType): SqlType {
   switch (type.kind) {
     case 'boolean':
       return BOOLEAN;
+    case 'int8':
     case 'int16':
     case 'int32':
+    case 'year':
       return INTEGER;
     case 'int64':
+    case 'duration': // microseconds: TIME is of a day, and MySQL's may be negative, or of 838 hours
       return BIGINT;
+    case 'uint64':
+      return UINT64;
     case 'float32':
     case 'float64':
       return DOUBLE;
@@ -74,25 +82,45 @@ export function columnType(type: ColumnType): SqlType {
       return { kind: 'ARRAY', element: DOUBLE };
     case 'array':
       return { kind: 'ARRAY', element: columnType(type.element) };
-    default:
+    case 'string':
+    case 'json':
+    case 'xml':
+    case 'uuid':
+    case 'ltree':
+    case 'tsvector':
+    case 'hstore':
+    case 'enum':
+    case 'set':
+    case 'timetz':
+    case 'zonedtimestamp':
+    case 'interval':
       return STRING;
   }
 }
 
-/** Answers undefined where the value has no equal in SQL: NaN as a DECIMAL, infinity as a date. */
+/**
+ * Answers undefined where the value has no equal in SQL: NaN as a DECIMAL, infinity and dates that no calendar has,
+ * an array of more dimensions than its type says. Whoever reads takes NULL for it, and notes that.
+ */
 export type ValueReader = (value: Value) => SqlValue | undefined;
 
 export function valueReader(type: ColumnType): ValueReader {
   switch (type.kind) {
     case 'boolean':
       return (value) => (typeof value === 'boolean' ? value : undefined);
+    case 'int8':
     case 'int16':
     case 'int32':
+    case 'year':
     case 'float32':
     case 'float64':
       return (value) => (typeof value === 'number' ? value : undefined);
     case 'int64':
+    case 'duration':
       return (value) => (typeof value === 'number' || typeof value === 'bigint' ? value : undefined);
+    case 'uint64':
+      return (value) =>
+        typeof value === 'number' || typeof value === 'bigint' ? new Decimal(BigInt(value), 0) : undefined;
     case 'decimal':
       return (value) => (typeof value === 'string' ? (parseDecimal(value) ?? undefined) : undefined);
     case 'bytes':
@@ -101,29 +129,53 @@ export function valueReader(type: ColumnType): ValueReader {
     case 'geometry':
     case 'geography':
       return (value) => (Array.isArray(value) && value[0] instanceof Uint8Array ? value[0] : undefined);
-    case 'date':
-      return (value) => (Number.isInteger(value) ? Number(value) : undefined);
+    case 'date': {
+      const zero = zeroOf(type);
+      return (value) => (Number.isInteger(value) ? Number(value) : zero(value));
+    }
     case 'time':
+      return (value) => milliseconds(value, 1_000);
     case 'timestamp':
-    case 'timestamptz':
-      return milliseconds;
+    case 'timestamptz': {
+      const units = (type.precision ?? 6) > 6 ? 1_000_000 : 1_000;
+      const zero = zeroOf(type);
+      return (value) => milliseconds(value, units) ?? zero(value);
+    }
     case 'interval':
       return (value) => (Array.isArray(value) ? intervalText(value) : undefined);
     case 'point':
+      // Behind x and y may stand the same as WKB.
+      return (value) => (Array.isArray(value) ? numbers(value.slice(0, 2)) : undefined);
     case 'vector':
-      return (value) => numbers(value);
+      return numbers;
     case 'array':
       return arrayReader(valueReader(type.element));
-    default:
+    case 'string':
+    case 'json':
+    case 'xml':
+    case 'uuid':
+    case 'ltree':
+    case 'tsvector':
+    case 'hstore':
+    case 'enum':
+    case 'set':
+    case 'timetz':
+    case 'zonedtimestamp':
       return (value) => (typeof value === 'string' ? value : undefined);
   }
 }
 
-function milliseconds(value: Value): SqlValue | undefined {
-  if (typeof value === 'number') return Number.isFinite(value) ? Math.floor(value / 1000) : undefined;
+/** Dates that no calendar has are text (`0000-00-00`); where the table's own records show the epoch, so do we. */
+function zeroOf({ zero }: { readonly zero?: ZeroDates }): ValueReader {
+  return zero === 'epoch' ? (value) => (typeof value === 'string' ? 0 : undefined) : () => undefined;
+}
+
+/** `units`: how many there are to a millisecond. */
+function milliseconds(value: Value, units: number): number | undefined {
+  if (typeof value === 'number') return Number.isFinite(value) ? Math.floor(value / units) : undefined;
   if (typeof value !== 'bigint') return undefined;
-  const ms = value / 1000n - (value < 0n && value % 1000n !== 0n ? 1n : 0n);
-  return Number(ms);
+  const divisor = BigInt(units);
+  return Number(value / divisor - (value < 0n && value % divisor !== 0n ? 1n : 0n));
 }
 
 function numbers(value: Value): SqlValue | undefined {
@@ -137,10 +189,12 @@ function numbers(value: Value): SqlValue | undefined {
 }
 
 /** ISO 8601, as far as its fields are set. */
-function intervalText(value: readonly Value[]): string {
-  const [months, days, us] = value.map(Number);
-  const seconds = (us ?? 0) / 1_000_000;
-  return `P${months ?? 0}M${days ?? 0}DT${seconds}S`;
+function intervalText([months, days, us]: readonly Value[]): string {
+  if (months === Infinity) return 'infinity';
+  if (months === -Infinity) return '-infinity';
+  const micros = typeof us === 'number' || typeof us === 'bigint' ? BigInt(us) : 0n;
+  const seconds = canonicalText(new Decimal(micros, 6));
+  return `P${String(months ?? 0)}M${String(days ?? 0)}DT${seconds}S`;
 }
 
 /** An array of more dimensions than its type says has no equal: its items are none of the element's values. */
