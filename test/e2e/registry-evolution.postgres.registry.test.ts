@@ -115,8 +115,19 @@ test('a table that is changed in every way while it runs: each record by the sch
   expect(inserted.map((record) => [record.topic, record.key, record.value?.['after']])).toEqual(
     steps.map(([, key, after]) => [topic, key, after]),
   );
-  // Of the key there are two versions: the second came with the column that joined it.
-  expect(await registry.ask(`/subjects/${topic}-key/versions`)).toEqual([1, 2]);
+  // The key's second form came with the column that joined it. Where the log was ahead of what the catalogue shows to
+  // others, it came without the column's default, and once more with it.
+  const versions = (await registry.ask(`/subjects/${topic}-key/versions`)) as readonly number[];
+  const forms: string[] = [];
+  for (const version of versions) {
+    const { schema } = (await registry.ask(`/subjects/${topic}-key/versions/${version}`)) as {
+      readonly schema: string;
+    };
+    const { fields } = JSON.parse(schema) as { readonly fields: readonly { readonly name: string }[] };
+    const names = fields.map(({ name }) => name).join();
+    if (names !== forms.at(-1)) forms.push(names);
+  }
+  expect(forms).toEqual(['id', 'id,c']);
 });
 
 test('a table that changes incompatibly waits alone, and is read anew when its schema is accepted', async () => {
