@@ -1,4 +1,5 @@
 /** Scripts of Flink SQL, without Flink: what is in them, what is named instead, and what is quoted how. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkStatements } from '../../src/enrichment/plan/check-statements.ts';
 import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
@@ -253,21 +254,42 @@ describe('groups', () => {
   });
 });
 
-it('has all statements of the talks', () => {
-  const texts = [{ name: 'talks.sql', text: exampleStatements('shop') }];
-  const program = checkStatements(declareEnrichment({ texts, dialect: 'friendly' }, 'shop'), {
+/** All of these statements, over tables as they are in a shop. */
+function shopScript(text: string, tables: typeof TABLES): FlinkScript {
+  const declared = declareEnrichment({ texts: [{ name: 'all.sql', text }], dialect: 'friendly' }, 'shop');
+  const program = checkStatements(declared, {
     pipeline: 'shop',
     shown,
     registry: false,
     inferred: new Map(),
     tableTopics: new Set(),
-    tables: SHOP_TABLES,
+    tables,
   });
-  const { text, missing } = flinkScript({ pipeline: 'shop', program, topics: topicsOf(SHOP_TABLES) });
+  return flinkScript({ pipeline: 'shop', program, topics: topicsOf(tables) });
+}
+
+it('has all statements of the talks', () => {
+  const { text, missing } = shopScript(exampleStatements('shop'), SHOP_TABLES);
   expect(missing).toEqual([]);
   expect(text.match(/^INSERT INTO `\w+/gm)).toEqual(
     Object.keys(RESULTS).map((name): unknown => expect.stringContaining(name)),
   );
+});
+
+it('has all statements of docs/examples', () => {
+  const examples = new URL('../../docs/examples/', import.meta.url);
+  const files = readdirSync(examples, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.sql'),
+  );
+  expect(files).not.toEqual([]);
+  const names = ['first_name', 'last_name', 'email', 'club_status'];
+  const customers = table('customers', [column('id', INT), ...names.map((name) => column(name, TEXT))], [0]);
+  for (const file of files) {
+    const statements = readFileSync(new URL(file, examples), 'utf8');
+    const { text, missing } = shopScript(statements, [customers]);
+    expect(missing).toEqual([]);
+    expect(text.match(/^INSERT INTO/gm)).toHaveLength(statements.match(/^ {2}SELECT/gm)?.length ?? 0);
+  }
 });
 
 describe('what has no equal', () => {

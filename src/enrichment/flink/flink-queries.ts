@@ -7,8 +7,9 @@ import type { SelectScope } from '../plan/select-scope.ts';
 import type { Expr } from '../sql/ast.ts';
 import { printExpression } from '../sql/print-expression.ts';
 import { FlinkExpressions } from './flink-expression.ts';
-import { millisOfTimestamp, MS, SINCE, TIME } from './flink-sources.ts';
+import { MS, SINCE, TIME } from './flink-sources.ts';
 import { flinkName, flinkType, interval, losesDigits, millisOf, NoEqual } from './flink-text.ts';
+import { millisOfTimestamp } from './flink-topics.ts';
 
 export interface FlinkView {
   readonly statements: readonly string[];

@@ -4,16 +4,10 @@ import type { Program, QueryPlan, TableQueryPlan } from '../plan/program.ts';
 import { durationMs } from '../sql/parse-select.ts';
 import { type FlinkView, streamView, tableView } from './flink-queries.ts';
 import { flinkSink } from './flink-sinks.ts';
-import {
-  capturedStream,
-  capturedTable,
-  type FlinkTopics,
-  keepsDeleted,
-  topicStream,
-  topicTable,
-  versionsOf,
-} from './flink-sources.ts';
+import { capturedStream, capturedTable, keepsDeleted } from './flink-captured.ts';
+import { type FlinkTopics, versionsOf } from './flink-sources.ts';
 import { NoEqual } from './flink-text.ts';
+import { topicStream, topicTable } from './flink-topics.ts';
 
 export interface FlinkScript {
   readonly text: string;

@@ -4,14 +4,8 @@ import type { Sinkable } from '../sources/catalog.ts';
 import type { SqlColumn } from '../sources/captured-source.ts';
 import { flinkName, flinkType, NoEqual } from './flink-text.ts';
 import type { Format } from '../formats/format.ts';
-import {
-  type FlinkTopics,
-  kafkaTopic,
-  millisOfTimestamp,
-  MS,
-  type Options,
-  withOptions,
-} from './flink-sources.ts';
+import { type FlinkTopics, kafkaTopic, MS, type Options, withOptions } from './flink-sources.ts';
+import { millisOfTimestamp } from './flink-topics.ts';
 
 export interface FlinkSink {
   /** Of the view. */
