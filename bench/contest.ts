@@ -1,59 +1,18 @@
 /** `npm run bench -- postgres|mysql|mariadb`: Headwater and its peer on the same work, in one go, on one machine. */
 import { writeFile } from 'node:fs/promises';
 import type { Contender, RunSpec } from './contender.ts';
-import { debezium, preparePeer, type PeerName } from './debezium.ts';
-import { measureProducerFloors, type Floor, warmBroker } from './floors.ts';
+import { debezium, preparePeer } from './debezium.ts';
+import type { Floor } from './floor.ts';
+import { measureProducerFloors, warmBroker } from './floors.ts';
 import { buildHeadwater, headwater } from './headwater.ts';
 import { openLab, type Lab } from './lab.ts';
-import { measureLatency, type LatencyRun } from './latency.ts';
-import { machine, type Machine } from './machine.ts';
+import { measureLatency } from './latency.ts';
+import { machine } from './machine.ts';
+import type { ContenderResult, ContestOptions, ContestResult, Scenario } from './contest-result.ts';
 import { printReport } from './report.ts';
-import type { ChangeLogCounts, Identity, Product } from './source.ts';
-import { measureStartUp, type StartUpRun } from './start-up.ts';
+import { measureStartUp } from './start-up.ts';
 import type { TopicContents } from './topic-watch.ts';
 import { measureCatchUp, measureSnapshot, type PreparedRun, type ThroughputRun } from './throughput.ts';
-
-export const SCENARIOS = ['snapshot', 'startup', 'latency', 'catchup', 'floors'] as const;
-export type Scenario = (typeof SCENARIOS)[number];
-
-export interface ContestOptions {
-  readonly product: Product;
-  readonly rows: number;
-  readonly only: readonly Scenario[];
-  readonly peers: readonly PeerName[];
-  /** Leaves Headwater out: to try the peer alone. */
-  readonly ours: boolean;
-  readonly repeat: number;
-  readonly identity: Identity;
-  readonly partitions: number;
-  readonly changesPerSecond: number;
-  readonly latencySeconds: number;
-  readonly json: string | null;
-}
-
-/** What a contender is and all its runs; absent scenarios were not asked for. */
-export interface ContenderResult {
-  readonly name: string;
-  readonly ours: boolean;
-  readonly settings: string;
-  readonly snapshot: ThroughputRun[];
-  readonly catchup: ThroughputRun[];
-  readonly latency: LatencyRun[];
-  readonly startup: StartUpRun[];
-  /** One sentence for each run that came to nothing. */
-  readonly failures: string[];
-}
-
-export interface ContestResult {
-  readonly at: string;
-  readonly machine: Machine;
-  readonly options: ContestOptions;
-  readonly counts: { readonly snapshot: ChangeLogCounts; readonly catchup: ChangeLogCounts };
-  readonly contenders: readonly ContenderResult[];
-  readonly floors: readonly Floor[];
-  /** One sentence each where two contenders did not deliver the same; then no ratio is worth anything. */
-  readonly disagreements: readonly string[];
-}
 
 export async function benchContest(options: ContestOptions, signal: AbortSignal): Promise<boolean> {
   if (options.ours) await buildHeadwater();

@@ -18,8 +18,13 @@ export interface Costs {
   readonly pipelineMb: number;
   /** A captured table (schema, encoder, topic, ledger, counts) while all are read and written to. */
   readonly tableKb: number;
-  /** A row of a joined table held in memory: four short columns. */
+  /** A row of a joined table held in memory: six columns, 150 bytes as JSON. */
   readonly joinRowBytes: number;
+  /** Joined tables of an instance that take more memory than this go to disk: `state.memory_limit`. */
+  readonly joinLimitMb: number;
+  /** Such a row on disk, and what it takes of memory even so. */
+  readonly joinDiskBytes: number;
+  readonly joinDiskMemoryBytes: number;
   /** Share of a core that an idle pipeline takes. */
   readonly idleCore: number;
 }
@@ -31,8 +36,11 @@ export const COSTS: Costs = {
   logBytesPerEvent: 200,
   processMb: 160,
   pipelineMb: 8,
-  tableKb: 90,
-  joinRowBytes: 340,
+  tableKb: 35,
+  joinRowBytes: 160,
+  joinLimitMb: 537,
+  joinDiskBytes: 115,
+  joinDiskMemoryBytes: 20,
   idleCore: 0.002,
 };
 
@@ -77,6 +85,8 @@ export interface Fleet {
   /** Of an instance at most, and of all. */
   readonly instanceMb: number;
   readonly memoryMb: number;
+  /** Of all: joined tables that memory does not hold. */
+  readonly diskMb: number;
   /** Bytes a second from the databases, and to Kafka before replication. */
   readonly networkIn: number;
   readonly networkOut: number;
@@ -106,7 +116,7 @@ export function simulate(load: Load, costs: Costs = COSTS): Fleet {
     costs.processMb +
     costs.pipelineMb * (pipelinesEach - 1) +
     (costs.tableKb * tablesEach) / 1000 +
-    (costs.joinRowBytes * (load.joinRows / instances)) / 1e6;
+    joinMb(load.joinRows / instances, costs);
   const networkOut = events * costs.bytesPerEvent * costs.compressed;
   const partitions = partitionsFor(load, busiest, costs) + databases;
   return {
@@ -116,6 +126,7 @@ export function simulate(load: Load, costs: Costs = COSTS): Fleet {
     cores: (instances + load.standbys) * CORES_AN_INSTANCE,
     instanceMb,
     memoryMb: instanceMb * instances + (costs.processMb + costs.pipelineMb) * load.standbys,
+    diskMb: onDisk(load.joinRows / instances, costs) ? (costs.joinDiskBytes * load.joinRows) / 1e6 : 0,
     networkIn: events * costs.logBytesPerEvent,
     networkOut,
     replicated: networkOut * (load.replication - 1),
@@ -123,6 +134,18 @@ export function simulate(load: Load, costs: Costs = COSTS): Fleet {
     replicas: partitions * load.replication,
     ceilings: ceilings({ load, busiest, instanceMb, partitions }, costs),
   };
+}
+
+function onDisk(rows: number, costs: Costs): boolean {
+  return (costs.joinRowBytes * rows) / 1e6 > costs.joinLimitMb;
+}
+
+/** Memory of joined rows, with the peak before they went to disk where they did. */
+function joinMb(rows: number, costs: Costs): number {
+  const disk = onDisk(rows, costs);
+  return disk
+    ? costs.joinLimitMb + (costs.joinDiskMemoryBytes * rows) / 1e6
+    : (costs.joinRowBytes * rows) / 1e6;
 }
 
 /** A pipeline is not divided: the busiest has an instance of its own where it fills one. */
@@ -144,8 +167,7 @@ function instancesByCpu(work: {
 }
 
 function instancesByMemory({ databases, tables, joinRows, instanceMb }: Load, costs: Costs): number {
-  const mb =
-    costs.pipelineMb * databases + (costs.tableKb * tables) / 1000 + (costs.joinRowBytes * joinRows) / 1e6;
+  const mb = costs.pipelineMb * databases + (costs.tableKb * tables) / 1000 + joinMb(joinRows, costs);
   return Math.ceil(mb / Math.max(1, instanceMb - costs.processMb));
 }
 

@@ -14,6 +14,7 @@ export function fleetReport(fleet: Fleet): string {
     ['instances', `${fleet.instances} that work and ${fleet.standbys} that stand by`],
     ['cores', `${fleet.busyCores.toFixed(1)} busy in the steady state; provide ${Math.ceil(fleet.cores)}`],
     ['memory', `${gigabytes(fleet.memoryMb * 1e6)}, at most ${Math.ceil(fleet.instanceMb)} MB an instance`],
+    ['disk', `${gigabytes(fleet.diskMb * 1e6)} for joined tables`],
     ['network in', `${gigabytes(fleet.networkIn)}/s of log from the databases`],
     [
       'network out',

@@ -1,19 +1,10 @@
 /** The least that reading and writing cost: what a daemon that did nothing in between would need. */
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import type { FloorCost, FloorTask } from './floor-worker.ts';
+import { type Floor, inProcess } from './floor.ts';
 import { startKafkaBroker } from './servers.ts';
-import { type Product, startSource } from './source.ts';
+import type { Product } from './source.ts';
+import { startSource } from './start-source.ts';
 import { printTable } from './table.ts';
 import { waitForRecords } from './topic-watch.ts';
-
-export interface Floor extends FloorCost {
-  readonly name: string;
-  readonly events: number;
-  /** The scenario whose reading this is the least of; null of one that is there for comparison. */
-  readonly floorOf: 'snapshot' | 'catchup' | null;
-}
 
 /** Measures all floors on `rows` rows and as many changes, and prints them. */
 export async function benchFloors(product: Product, { rows }: { readonly rows: number }): Promise<void> {
@@ -70,10 +61,4 @@ export async function warmBroker(
     const topic = { broker, topic: `${name}.public.orders`, partitions: 3 };
     await waitForRecords(topic, { skip: 0, records: WARM_UP_RECORDS }, signal);
   }
-}
-
-export async function inProcess(task: FloorTask): Promise<FloorCost> {
-  const worker = join(import.meta.dirname, 'floor-worker.ts');
-  const { stdout } = await promisify(execFile)(process.execPath, [worker, JSON.stringify(task)]);
-  return JSON.parse(stdout) as FloorCost;
 }

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { Admin } from '@platformatic/kafka';
 import { topicOf, type Contender, type RunSpec } from './contender.ts';
 import { startKafkaBroker } from './servers.ts';
-import { type BenchSource, type Identity, type Product, startSource } from './source.ts';
+import type { BenchSource, Identity, Product } from './source.ts';
+import { startSource } from './start-source.ts';
 import { countRecords, waitForRow, type WatchedTopic } from './topic-watch.ts';
 
 export interface Lab extends AsyncDisposable {

@@ -7,7 +7,9 @@ import type { PeerName } from './debezium.ts';
 import { benchFloors } from './floors.ts';
 import type { Delivery } from './headwater.ts';
 import { benchLargeTransaction } from './large-transaction.ts';
-import { benchContest, SCENARIOS, type Scenario } from './contest.ts';
+import { benchContest } from './contest.ts';
+import { SCENARIOS, type Scenario } from './contest-result.ts';
+import { benchManyTables } from './many-tables.ts';
 import { benchProfile } from './profile.ts';
 import { benchJoin, JOIN_PEERS } from './join/join.ts';
 import { benchState } from './state.ts';
@@ -161,6 +163,24 @@ await yargs(process.argv.slice(2))
     'what a joined table costs in memory and on disk',
     (command) => command.option('rows', { type: 'number', default: 5_000_000 }),
     ({ rows }) => benchState({ rows }),
+  )
+  .command(
+    'tables',
+    'one PostgreSQL with many tables, to Kafka',
+    (command) =>
+      command
+        .option('tables', {
+          type: 'string',
+          default: '100,5000',
+          describe: 'how many, run by run; more than seven each',
+          coerce: (text: string) => text.split(',').map(Number),
+        })
+        .option('format', { choices: ['json', 'avro'] as const, default: 'json' as const })
+        .check(({ tables }) => {
+          if (tables.every((each) => Number.isSafeInteger(each) && each > 7)) return true;
+          throw new Error('--tables are whole numbers above 7, such as 100,5000.');
+        }),
+    async (options) => benchManyTables(options, signal),
   )
   .command(
     'encoders',

@@ -1,6 +1,7 @@
-import { type Floor, printFloors } from './floors.ts';
+import type { Floor } from './floor.ts';
+import { printFloors } from './floors.ts';
 import type { Percentiles } from './latency.ts';
-import type { ContenderResult, ContestResult } from './contest.ts';
+import type { ContenderResult, ContestResult } from './contest-result.ts';
 import { printTable } from './table.ts';
 import type { ThroughputRun } from './throughput.ts';
 

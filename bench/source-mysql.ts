@@ -4,7 +4,7 @@ import mysql, { type Connection, type RowDataPacket } from 'mysql2/promise';
 import { startMariadb } from '../src/local-servers/mariadb.ts';
 import { startMysql } from '../src/local-servers/mysql.ts';
 import { mysqlTool } from '../src/local-servers/mysql-programs.ts';
-import { inProcess, type Floor } from './floors.ts';
+import { type Floor, inProcess } from './floor.ts';
 import type { LogStart } from './floor-worker.ts';
 import {
   type BenchSource,

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { startPostgres } from '../src/local-servers/postgres.ts';
-import { inProcess, type Floor } from './floors.ts';
+import { type Floor, inProcess } from './floor.ts';
 import type { FloorTask } from './floor-worker.ts';
 import { onPath } from '../src/local-servers/processes.ts';
 import {

@@ -1,7 +1,5 @@
 /** The database that is measured: its table `orders`, its change log, and how a product is asked about its readers. */
-import type { Floor } from './floors.ts';
-import { startMysqlSource } from './source-mysql.ts';
-import { startPostgresSource } from './source-postgres.ts';
+import type { Floor } from './floor.ts';
 
 export type Product = 'postgres' | 'mysql' | 'mariadb';
 
@@ -60,11 +58,6 @@ export interface BenchSource extends AsyncDisposable {
   measureTableFloor(rows: number): Promise<Floor>;
   /** Call before the change log is written; what it gives measures receiving that log by itself. */
   prepareLogFloors(): Promise<(changes: number) => Promise<readonly Floor[]>>;
-}
-
-/** A server of the benchmark's own, or the one that BENCH_POSTGRES_URL, BENCH_MYSQL_URL or BENCH_MARIADB_URL names. */
-export async function startSource(product: Product, identity: Identity): Promise<BenchSource> {
-  return product === 'postgres' ? startPostgresSource(identity) : startMysqlSource(product);
 }
 
 /** Deletes come one in ten. */

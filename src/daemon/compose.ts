@@ -15,7 +15,8 @@ import { openEncoding } from './encodings.ts';
 import { enrichmentParts } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
-import { type Source, withSource } from './sources/source.ts';
+import { withSource } from './sources/source.ts';
+import type { Source } from './sources/source-parts.ts';
 import { idleSettings, misfitsOf } from './table-fit.ts';
 import { topicOf, topicsOf } from './topics.ts';
 

@@ -15,7 +15,8 @@ import { registryClient } from './encodings.ts';
 import { topicsOf } from './topics.ts';
 import { kafkaOptions, readSinkState } from './sinks.ts';
 import { type Capture, decideCapture } from './sources/capture.ts';
-import { openReader, type Source, withSource } from './sources/source.ts';
+import { openReader, withSource } from './sources/source.ts';
+import type { Source } from './sources/source-parts.ts';
 import { idleSettings, misfitsOf } from './table-fit.ts';
 
 /**

@@ -5,7 +5,8 @@ import { SILENT } from '../observability/log.ts';
 import type { Settings } from '../settings/settings.ts';
 import { POSITION_KEY, SNAPSHOT_KEY, SOURCE_KEY, TABLE_PREFIX } from '../state/checkpoint.ts';
 import { parsePositionRecord } from '../state/durable-state.ts';
-import { asWritten, normalisePosition, type Source, withSource } from './sources/source.ts';
+import { asWritten, normalisePosition, withSource } from './sources/source.ts';
+import type { Source } from './sources/source-parts.ts';
 import { ownState, readSinkState } from './sinks.ts';
 
 export const POSITION_FIX =

@@ -15,7 +15,8 @@ import {
   type JsonRow,
   readDeadLetters,
 } from './dead-letters.ts';
-import { type Source, type SqlQuoting, sqlQuoting, withSource } from './sources/source.ts';
+import { type SqlQuoting, sqlQuoting, withSource } from './sources/source.ts';
+import type { Source } from './sources/source-parts.ts';
 import { topicOf } from './topics.ts';
 import type { SourceInfo } from '../model/change.ts';
 

@@ -34,6 +34,7 @@ import { placeJson } from './transaction-order.ts';
 import { Outbox } from './transforms/outbox.ts';
 import { UnwrappedFields } from './transforms/unwrapped.ts';
 
+/** Changes → records of all topics of a pipeline, appended to `parts.sink`. */
 export function createEmitter<S extends SourceInfo>(
   options: EmitterOptions,
   parts: EmitterParts<S>,

@@ -21,6 +21,7 @@ export function refuseUnknownKey<S extends SourceInfo>(
   );
 }
 
+/** Whether the two images of an update have different keys; what the log does not hold counts as unchanged. */
 export function keyChanged(key: readonly number[], before: Image, after: Image): boolean {
   const texts = before instanceof TextRow && after instanceof TextRow;
   for (const column of key) {

@@ -56,6 +56,7 @@ export async function encodersOf(
   };
 }
 
+/** Begin and end of transactions (`emit.transaction_metadata`), as Debezium has them. */
 export async function transactionRecords<S extends SourceInfo>(
   encoding: Encoding,
   block: SourceBlock<S>,
@@ -113,6 +114,7 @@ export type MessageRecord<S extends SourceInfo> = (
   timeUs: number,
 ) => KeyAndValue;
 
+/** Logical messages (pg_logical_emit_message), content in base64. */
 export async function messageRecords<S extends SourceInfo>(
   encoding: Encoding,
   block: SourceBlock<S>,
@@ -140,6 +142,7 @@ const HEARTBEAT_VALUE = struct({ name: 'io.debezium.connector.common.Heartbeat',
   ['ts_ms', INT64],
 ]);
 
+/** The key is always the same; the value has the time in milliseconds. */
 export async function heartbeatRecords(
   encoding: Encoding,
   { name, topic }: { readonly name: string; readonly topic: string },
@@ -170,6 +173,7 @@ export interface Notification {
 
 export type NotificationRecord = (notification: Notification, id: string, nowMs: number) => KeyAndValue;
 
+/** In the shape of Debezium's notification channel for Kafka. */
 export async function notificationRecords(encoding: Encoding, topic: string): Promise<NotificationRecord> {
   const { key, value } = await encodersOf(encoding, topic, {
     key: NOTIFICATION_KEY,

@@ -75,6 +75,7 @@ export interface SideTopicOptions {
   readonly deadLetterTopic?: string;
 }
 
+/** Each topic and its encoders are made with its first record. */
 export function sideTopics<S extends SourceInfo>(
   { name, connector, deadLetterTopic: ownDeadLetters }: SideTopicOptions,
   parts: { readonly encoding: Encoding; readonly block: SourceBlock<S>; readonly sink: Sink },

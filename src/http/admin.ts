@@ -31,6 +31,7 @@ const BODIES = {
   resume: nothing,
 } as const;
 
+/** What operators ask for by POST: bodies are checked, and only JSON of our own page or of no page is taken. */
 export function adminRoutes(app: FastifyInstance, administration: Administration): void {
   app.removeContentTypeParser('text/plain');
   app.addHook('preHandler', async (request, reply) => {

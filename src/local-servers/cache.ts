@@ -73,7 +73,7 @@ async function lock(path: string, signal?: AbortSignal): Promise<() => Promise<v
   }
 }
 
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

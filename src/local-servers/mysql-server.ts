@@ -2,10 +2,10 @@
 import { chown, cp, mkdir, mkdtemp, mkdtempDisposable, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import mysql from 'mysql2/promise';
 import { cached } from './cache.ts';
 import { type Certificates, makeCertificates } from './certificates.ts';
+import { type DatabaseServer, untilReady } from './database-server.ts';
 import {
   type MariadbVersion,
   type MysqlVersion,
@@ -30,27 +30,13 @@ export interface MysqlServerOptions {
 
 export type ServerSettings = Readonly<Record<string, string>>;
 
-export interface MysqlServer extends AsyncDisposable {
-  readonly host: '127.0.0.1';
-  /** Stays the same over restarts. */
-  readonly port: number;
+export interface MysqlServer extends DatabaseServer {
   /** Of `root`, who may do everything, without a database. `mysql://` or `mariadb://`. */
   readonly url: string;
-  readonly dataDir: string;
-  readonly logFile: string;
-  /** Null without `tls`. */
-  readonly certificates: Certificates | null;
-  /** The same server with a database, or another user or password. */
-  urlFor(parts: { database?: string; user?: string; password?: string }): string;
   /** Runs SQL, also several statements, with all rights on a connection of its own. Gives the last one's rows. */
   query<R = Record<string, unknown>>(sql: string, parameters?: readonly unknown[]): Promise<R[]>;
-  start(): Promise<void>;
-  /** Orderly shutdown. The data stays. */
-  stop(): Promise<void>;
   /** Orderly, with settings over those it had. */
   restart(settings?: ServerSettings): Promise<void>;
-  /** SIGKILL: the next start recovers from the logs. Does not start again. */
-  crash(): Promise<void>;
 }
 
 /** How one product is run. */
@@ -261,7 +247,12 @@ function serverAt(place: Place): MysqlServer {
       scratchDir: scratch,
     });
     server = starting;
-    await waitUntilReady(starting, { connect, logFile, product: flavour.product });
+    await untilReady(starting, {
+      connect: async () => (await connect()).end(),
+      logFile,
+      product: flavour.product,
+      kill: 'SIGKILL',
+    });
   };
   const stop = async (signal: NodeJS.Signals): Promise<void> => server?.stop(signal, 60_000);
 
@@ -308,30 +299,4 @@ export function lastRows(answer: unknown): unknown[] {
 
 function tlsSettings({ ca, serverCert, serverKey }: Certificates): ServerSettings {
   return { 'ssl-ca': ca, 'ssl-cert': serverCert, 'ssl-key': serverKey };
-}
-
-async function waitUntilReady(
-  server: ServerProcess,
-  {
-    connect,
-    logFile,
-    product,
-  }: { connect: () => Promise<mysql.Connection>; logFile: string; product: string },
-): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  for (;;) {
-    try {
-      const connection = await connect();
-      await connection.end();
-      return;
-    } catch (error) {
-      if (!server.alive || Date.now() > deadline) {
-        const ended = server.alive ? 'did not answer within 60 s' : `ended with ${await server.exited}`;
-        const log = (await run('tail', ['-n', '20', logFile]).catch(() => ({ stdout: '' }))).stdout;
-        await server.stop('SIGKILL');
-        throw new Error(`${product} ${ended}:\n${log}`, { cause: error });
-      }
-      await sleep(50);
-    }
-  }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Certificates, makeCertificates } from './certificates.ts';
+import { type DatabaseServer, untilReady } from './database-server.ts';
 import { type PostgresVersion, postgresHome } from './downloads.ts';
 import { freePort, run, type ServerProcess, startServerProcess } from './processes.ts';
 import { reachable, type ServerUser, serverUser, withEnv, writeOwned } from './server-user.ts';
@@ -34,31 +35,17 @@ export interface PostgresOptions {
   readonly parentDir?: string;
 }
 
-export interface PostgresServer extends AsyncDisposable {
+export interface PostgresServer extends DatabaseServer {
   readonly version: PostgresVersion;
-  readonly host: '127.0.0.1';
-  /** Stays the same over restarts. */
-  readonly port: number;
   /** Superuser, database `postgres`. */
   readonly url: string;
-  readonly dataDir: string;
-  readonly logFile: string;
-  /** Null without `tls`. */
-  readonly certificates: Certificates | null;
-  /** The same server with another database, user or password. */
-  urlFor(parts: { database?: string; user?: string; password?: string }): string;
   /** Runs SQL as the superuser on a connection of its own. */
   query<R extends pg.QueryResultRow = pg.QueryResultRow>(
     sql: string,
     parameters?: readonly unknown[],
   ): Promise<R[]>;
   createDatabase(name: string): Promise<string>;
-  start(): Promise<void>;
-  /** Fast shutdown: clients are cut off, the log is flushed. The data stays. */
-  stop(): Promise<void>;
   restart(): Promise<void>;
-  /** Immediate shutdown, as after a crash: the next start recovers from the log. Does not start again. */
-  crash(): Promise<void>;
   /** Writes settings and makes the server read them, pg_hba.conf too. */
   reload(settings?: Readonly<Record<string, string>>): Promise<void>;
 }
@@ -188,8 +175,7 @@ function createServer(
     sql: string,
     parameters: readonly unknown[] = [],
   ): Promise<R[]> => {
-    const client = new pg.Client({ host: '127.0.0.1', port, user: ADMIN, database: 'postgres' });
-    client.on('error', () => {}); // a crash while connected; the query itself rejects
+    const client = adminClient(port);
     await client.connect();
     try {
       return (await client.query<R>(sql, [...parameters])).rows;
@@ -217,7 +203,16 @@ function createServer(
       scratchDir: scratch,
     });
     server = starting;
-    await waitUntilReady(starting, { port, logFile });
+    await untilReady(starting, {
+      async connect() {
+        const client = adminClient(port);
+        await client.connect();
+        await client.end();
+      },
+      logFile,
+      product: 'PostgreSQL',
+      kill: 'SIGQUIT',
+    });
   };
   const stop = async (signal: NodeJS.Signals): Promise<void> => server?.stop(signal, 30_000);
 
@@ -272,26 +267,8 @@ async function createAdmin({ home, dataDir, scratch, user, options }: Place): Pr
   await running;
 }
 
-async function waitUntilReady(
-  server: ServerProcess,
-  { port, logFile }: { port: number; logFile: string },
-): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  for (;;) {
-    const client = new pg.Client({ host: '127.0.0.1', port, user: ADMIN, database: 'postgres' });
-    client.on('error', () => {});
-    try {
-      await client.connect();
-      await client.end();
-      return;
-    } catch (error) {
-      if (!server.alive || Date.now() > deadline) {
-        const ended = server.alive ? 'did not answer within 60 s' : `ended with ${await server.exited}`;
-        const log = (await run('tail', ['-n', '20', logFile]).catch(() => ({ stdout: '' }))).stdout;
-        await server.stop('SIGQUIT');
-        throw new Error(`PostgreSQL ${ended}:\n${log}`, { cause: error });
-      }
-      await sleep(50);
-    }
-  }
+function adminClient(port: number): pg.Client {
+  const client = new pg.Client({ host: '127.0.0.1', port, user: ADMIN, database: 'postgres' });
+  client.on('error', () => {}); // a crash while connected; the query itself rejects
+  return client;
 }

@@ -1,12 +1,11 @@
 import type { SnapshotMarker, SourceInfo } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
-import type { ConnectSchema } from './connect-schema.ts';
+import { type ConnectSchema, INT64, OPTIONAL_INT64, OPTIONAL_STRING, STRING } from './connect-schema.ts';
 
 /** The Debezium version whose format this is; consumers switch on it. */
 export const FORMAT_VERSION = '3.2.0.Final';
 
-/** The field `snapshot` of every source's block. */
-export const SNAPSHOT_FIELD: ConnectSchema = {
+const SNAPSHOT_FIELD: ConnectSchema = {
   type: 'string',
   optional: true,
   name: 'io.debezium.data.Enum',
@@ -16,6 +15,19 @@ export const SNAPSHOT_FIELD: ConnectSchema = {
   },
   defaultJson: '"false"',
 };
+
+/** What every source's block begins with (Debezium's AbstractSourceInfoStructMaker). Times are when it happened. */
+export const COMMON_FIELDS: readonly (readonly [field: string, schema: ConnectSchema])[] = [
+  ['version', STRING],
+  ['connector', STRING],
+  ['name', STRING],
+  ['ts_ms', INT64],
+  ['snapshot', SNAPSHOT_FIELD],
+  ['db', STRING],
+  ['sequence', OPTIONAL_STRING],
+  ['ts_us', OPTIONAL_INT64],
+  ['ts_ns', OPTIONAL_INT64],
+];
 
 /** What a field of the block can hold. Of integers past 2^53 the `bigint`. */
 export type BlockValue = null | boolean | number | bigint | string;

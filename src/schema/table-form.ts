@@ -31,6 +31,7 @@ export const TRANSACTION_BLOCK: ConnectSchema = struct({ name: 'event.block', ve
   ['data_collection_order', INT64],
 ]);
 
+/** Names are not adjusted to any format yet. */
 export function tableForm(options: TableFormOptions): TableForm {
   const { table, key, fields, topic, profile, defaults } = options;
   const columns = table.columns.map((column, i): readonly [string, ConnectSchema] => {
@@ -59,6 +60,11 @@ export function tableForm(options: TableFormOptions): TableForm {
     row,
     envelope: envelopeSchema(topic, row, options.source),
   };
+}
+
+/** Of an envelope: its source block. */
+export function sourceIn(envelope: ConnectSchema): ConnectSchema {
+  return envelope.fields!.find(({ field }) => field === 'source')!.schema;
 }
 
 function envelopeSchema(topic: string, row: ConnectSchema, source: ConnectSchema): ConnectSchema {

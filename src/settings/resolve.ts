@@ -126,6 +126,8 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
       archiveOnly: oracle.archive_only,
       archiveDestinations: oracle.archive_destinations ?? [],
       lobs: oracle.lobs,
+      lobReselect: oracle.lob_reselect,
+      excludeUsers: (oracle.exclude_users ?? []).map((user) => user.toUpperCase()),
       onUnreadable: oracle.on_unreadable,
       requireAllColumns: oracle.require_all_columns,
       flushTable: oracle.flush_table?.toUpperCase() ?? null,

@@ -77,12 +77,10 @@ const source = block({
     pdb: matching(/^[A-Za-z][A-Za-z0-9_$#]{0,29}$/, 'the name of a pluggable database')
       .optional()
       .describe('Pluggable database of the tables; the URL then names a service of CDB$ROOT.'),
-    strategy: oneOf(['hybrid', 'online_catalog'], {
-      redo_log_catalog: 'this version writes no dictionary into the redo log; use hybrid',
-    })
+    strategy: oneOf(['hybrid', 'online_catalog', 'redo_log_catalog'])
       .default('hybrid')
       .describe(
-        'For rows from before a DDL, which LogMiner cannot name: hybrid rebuilds them, online_catalog stops.',
+        'For rows from before a DDL, which LogMiner cannot name: hybrid rebuilds them, online_catalog stops. redo_log_catalog writes the dictionary into the redo log after each log switch, which is heavy.',
       ),
     archive_only: flag()
       .default(false)
@@ -93,6 +91,14 @@ const source = block({
     lobs: flag()
       .default(false)
       .describe('Follow writes into LOBs, XML and strings past 4,000 bytes; costs the database more.'),
+    lob_reselect: flag()
+      .default(false)
+      .describe(
+        'Ask the table, as of the commit, for LOBs, XML, JSON and long strings that the log does not have: a query for each such change.',
+      ),
+    exclude_users: list(text('the name of a database user'), 'a list of database users')
+      .optional()
+      .describe('Changes that these users make are left out.'),
     on_unreadable: oneOf(['fail', 'dead-letter'])
       .default('fail')
       .describe('For a change that cannot be read: stop, or write it to the dead-letter topic and go on.'),

@@ -135,12 +135,16 @@ export interface MysqlSettings {
 export interface OracleSettings {
   /** The pluggable database; null outside of multitenant databases. */
   readonly pdb: string | null;
-  readonly strategy: 'hybrid' | 'online_catalog';
+  readonly strategy: 'hybrid' | 'online_catalog' | 'redo_log_catalog';
   readonly archiveOnly: boolean;
   /** DEST_NAMEs in order of preference; empty: those that are local and valid. */
   readonly archiveDestinations: readonly string[];
   /** Follow writes into LOBs, XML and long strings. */
   readonly lobs: boolean;
+  /** Ask the table for values of large columns that the log does not have. */
+  readonly lobReselect: boolean;
+  /** Changes by these users are left out; names as Oracle has them. */
+  readonly excludeUsers: readonly string[];
   readonly onUnreadable: 'fail' | 'dead-letter';
   readonly requireAllColumns: boolean;
   /** Written to, so that idle instances flush their log; null: nothing is. */

@@ -7,7 +7,7 @@ import type { TableSnapshot } from './captured-table.ts';
 import { RecentTransactions } from './recent-transactions.ts';
 import type { ChunkLimit, WindowReader } from './snapshot-source.ts';
 import type { StreamPlace } from './stream-place.ts';
-import type { Delivery } from './view-phase.ts';
+import type { Delivery } from './delivery.ts';
 import { keyText, keyValues, movedKey } from './row-key.ts';
 import { Window, type WindowPart } from './window.ts';
 

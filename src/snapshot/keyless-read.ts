@@ -4,7 +4,7 @@ import type { PositionCodec } from '../model/position.ts';
 import type { TableSnapshot } from './captured-table.ts';
 import type { RowBlock, SnapshotSource, SnapshotView } from './snapshot-source.ts';
 import { TableFeed } from './table-feed.ts';
-import type { Delivery } from './view-phase.ts';
+import type { Delivery } from './delivery.ts';
 
 const MAX_OPENINGS = 20;
 /** Transactions that are remembered one by one while a view opens; of more only how far they reach. */

@@ -32,6 +32,7 @@ export interface SnapshotRecord {
   readonly completedAt: string | null;
 }
 
+/** How far one table has been read; moved on as its rows are delivered. */
 export class Ledger {
   readonly by: LedgerRecord['by'];
   readonly startedAt: string;
@@ -200,6 +201,7 @@ export class Ledger {
   }
 }
 
+/** Throws `state.snapshot-invalid`, which names `key`. */
 export function decodeSnapshotRecord(text: string, key: string): SnapshotRecord {
   const { v, mode, startedAt, completedAt } = parse(text, key);
   if (

@@ -41,6 +41,7 @@ export class ProgressMeter {
   }
 }
 
+/** The snapshot as a whole; estimates are null as long as one table has none. */
 export function snapshotProgress(
   tables: readonly TableSnapshot[],
   meter: ProgressMeter,

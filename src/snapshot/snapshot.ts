@@ -13,7 +13,8 @@ import { Markers } from './markers.ts';
 import { ProgressMeter, snapshotProgress, type TableProgress, tableProgress } from './progress.ts';
 import { decodeRequest } from './request.ts';
 import type { SnapshotSource, SnapshotView } from './snapshot-source.ts';
-import { type Delivery, readFromView } from './view-phase.ts';
+import type { Delivery } from './delivery.ts';
+import { readFromView } from './view-phase.ts';
 import { mergeWindows } from './window-phase.ts';
 
 export type SnapshotMode = 'initial' | 'initial_only' | 'no_data' | 'when_needed' | 'always';

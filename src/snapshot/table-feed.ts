@@ -1,6 +1,6 @@
 import type { SourceInfo } from '../model/change.ts';
 import type { TableSnapshot } from './captured-table.ts';
-import type { Delivery } from './view-phase.ts';
+import type { Delivery } from './delivery.ts';
 import type { RowBlock } from './snapshot-source.ts';
 
 interface Held<S extends SourceInfo> {

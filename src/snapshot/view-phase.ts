@@ -1,8 +1,9 @@
 import { asHeadwaterError, type HeadwaterError } from '../errors/headwater-error.ts';
-import type { RowChange, SourceInfo } from '../model/change.ts';
+import type { SourceInfo } from '../model/change.ts';
 import type { Log } from '../observability/log.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { TableSnapshot } from './captured-table.ts';
+import type { Delivery } from './delivery.ts';
 import { TableFeed } from './table-feed.ts';
 import type { ChunkRange, RowBlock, SnapshotView, TablePlan } from './snapshot-source.ts';
 
@@ -22,17 +23,6 @@ export interface ViewPhaseOptions<P, S extends SourceInfo> {
   readonly onTableError: (table: TableSnapshot, error: HeadwaterError) => void;
   readonly log: Log;
   readonly now: () => Date;
-}
-
-/** Rows of one table in the order they are to be delivered, or the news that they are complete. */
-export interface Delivery<S extends SourceInfo> {
-  readonly table: TableSnapshot;
-  readonly rows: readonly RowChange<S>[];
-  readonly bytes: number;
-  /** Whether these are the table's first rows, and its last: then its ledger is complete. */
-  readonly first: boolean;
-  readonly last: boolean;
-  readonly release?: RowBlock['release'];
 }
 
 type Item<S extends SourceInfo> =

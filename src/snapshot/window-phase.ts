@@ -11,7 +11,7 @@ import { Mailbox } from './mailbox.ts';
 import type { SnapshotSource, WindowReader } from './snapshot-source.ts';
 import { StreamPlace } from './stream-place.ts';
 import { StreamTap } from './stream-tap.ts';
-import type { Delivery } from './view-phase.ts';
+import type { Delivery } from './delivery.ts';
 
 /** An idle stream is asked for its position this often while something waits for it. */
 const NUDGE_MS = 50;

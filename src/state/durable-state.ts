@@ -35,6 +35,7 @@ export function epochOf(state: ReadonlyMap<string, string>): number {
   return text === undefined ? 0 : parsePositionRecord(text).epoch;
 }
 
+/** Throws `state.position-invalid`. */
 export function parsePositionRecord(text: string): PositionRecord {
   let parsed: JsonValue;
   try {

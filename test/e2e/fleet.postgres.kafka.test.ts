@@ -6,8 +6,13 @@ import { Headwater, pipelineFile, type Workspace, workspace } from './headwater.
 import { readUntil, sentinel, summary } from './topic-records.ts';
 
 const PIPELINES = 20;
-const ROUNDS = process.env['HEADWATER_TEST_FULL'] === '1' ? 8 : 2;
-const LONG_MS = 8 * 60_000;
+const FULL = process.env['HEADWATER_TEST_FULL'] === '1';
+const ROUNDS = FULL ? 8 : 2;
+/** One after another, without waiting until the others have taken over. */
+const KILLS = FULL ? 10 : 3;
+const LONG_MS = 15 * 60_000;
+/** A kill is noticed after the session, and twenty pipelines start on a machine that is busy with others. */
+const SETTLE_MS = 4 * 60_000;
 
 let files: Workspace;
 let kafka: TestKafka;
@@ -49,25 +54,52 @@ function runs({ state, confirmed }: PipelineStatus): boolean {
   return state === 'streaming' && confirmed !== null;
 }
 
-/** Waits until each pipeline runs once, in numbers that differ by one at most, and the others know where. */
+/** Waits until the whole is as it should be, and fails with what it is where that takes too long. */
 async function settled(fleet: readonly Headwater[]): Promise<void> {
+  const giveUpAt = performance.now() + SETTLE_MS;
   for (;;) {
     for (const instance of fleet) expect(instance.alive).toBe(true);
-    const statuses = await Promise.all(fleet.map((instance) => instance.status().catch(() => [])));
-    const running = statuses.map((pipelines) => pipelines.filter(runs).map(({ name }) => name));
-    const waiting = statuses.flat().filter(({ state, heldBy }) => state === 'standby' && heldBy !== null);
-    const counts = running.map(({ length }) => length);
-    const all = running.flat();
-    if (
-      all.length === PIPELINES &&
-      new Set(all).size === PIPELINES &&
-      Math.max(...counts) - Math.min(...counts) <= 1 &&
-      waiting.length === PIPELINES * (fleet.length - 1)
-    ) {
-      return;
-    }
-    await new Promise((settle) => setTimeout(settle, 100));
+    const statuses = await Promise.all(
+      fleet.map(async (instance) => ({
+        pid: instance.pid,
+        pipelines: await instance.status().catch((): readonly PipelineStatus[] => []),
+      })),
+    );
+    const wrong = wrongIn(statuses);
+    if (wrong === null) return;
+    if (performance.now() > giveUpAt) throw new Error(`After ${SETTLE_MS / 1000} s: ${wrong}`);
+    await pause(100);
   }
+}
+
+/**
+ * Each pipeline runs in one instance, in numbers that differ by one at most; each instance tells of all pipelines, and of
+ * those that it does not run by which process they are run.
+ */
+function wrongIn(
+  statuses: readonly { readonly pid: number; readonly pipelines: readonly PipelineStatus[] }[],
+): string | null {
+  const running = statuses.flatMap(({ pid, pipelines }) =>
+    pipelines.filter(runs).map(({ name }) => [name, pid] as const),
+  );
+  const holders = new Map(running);
+  if (running.length !== PIPELINES || holders.size !== PIPELINES)
+    return `${running.length} run, of ${holders.size} names`;
+  const counts = statuses.map(({ pid }) => running.filter(([, holder]) => holder === pid).length);
+  if (Math.max(...counts) - Math.min(...counts) > 1) return `they run ${counts.join(', ')}`;
+  for (const { pid, pipelines } of statuses) {
+    const told = pipelines.filter(({ name, state, heldBy }) => {
+      const holder = holders.get(name);
+      return holder === pid || (state === 'standby' && heldBy !== null && heldBy.pid === holder);
+    });
+    if (told.length !== PIPELINES)
+      return `process ${pid} tells of ${told.length} pipelines where they run: ${JSON.stringify(pipelines.map(({ name, state, heldBy }) => [name, state, heldBy?.pid]))}`;
+  }
+  return null;
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((settle) => setTimeout(settle, milliseconds));
 }
 
 describe('a fleet', () => {
@@ -84,7 +116,7 @@ describe('a fleet', () => {
           while (writing) {
             written++;
             for (const statement of insert) await database.query(statement, [written]);
-            await new Promise((settle) => setTimeout(settle, 50));
+            await pause(50);
           }
         })();
         fleet.push(new Headwater(['run', ...settings]), new Headwater(['run', ...settings]));
@@ -98,6 +130,13 @@ describe('a fleet', () => {
           fleet.push(new Headwater(['run', ...settings]));
           await settled(fleet);
         }
+        // Whoever it is and whatever it is doing: taking over, handing over, starting.
+        for (let kill = 0; kill < KILLS; kill++) {
+          await fleet.splice(Math.floor(Math.random() * fleet.length), 1)[0]!.kill();
+          fleet.push(new Headwater(['run', ...settings]));
+          await pause(Math.random() * 4_000);
+        }
+        await settled(fleet);
         writing = false;
         await writer;
         for (const table of names) {

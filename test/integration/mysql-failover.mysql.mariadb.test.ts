@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { makeReader, openReader, readToEnd, rowsOf } from '../support/mysql-reader.ts';
-import { type MysqlServer, startMariadb, startMysql } from '../support/servers.ts';
+import { type Log, SILENT } from '../../src/observability/log.ts';
+import { createMysqlReader } from '../../src/readers/mysql/reader.ts';
+import { makeReader, openReader, readerOptions, readToEnd, rowsOf } from '../support/mysql-reader.ts';
+import { type MysqlServer, startMariadb, startMysql, testMysql } from '../support/servers.ts';
 
 type ServerSettings = Readonly<Record<string, string>>;
 
@@ -140,6 +142,70 @@ describe.each(PRODUCTS)('%s', (name, product) => {
     expect(seen).toHaveLength(3 * rows);
     expect(all.map(({ seq }) => seq)).toEqual(Array.from({ length: 3 * rows }, (_, i) => i));
   });
+});
+
+const [X, Y] = ['aaaaaaaa-0000-0000-0000-000000000001', 'bbbbbbbb-0000-0000-0000-000000000002'];
+
+test.each([
+  [
+    'MySQL',
+    PRODUCTS[0]![1],
+    (source: string, n: number) => `SET gtid_next = '${source === 'x' ? X : `${Y}:blue`}:${n}'`,
+  ],
+  [
+    'MariaDB',
+    PRODUCTS[1]![1],
+    (source: string, n: number) =>
+      `SET SESSION server_id = ${source === 'x' ? 101 : 102}, SESSION gtid_domain_id = ${source === 'x' ? 1 : 2}, SESSION gtid_seq_no = ${n}`,
+  ],
+] as const)(
+  '%s: another server has the transactions of several sources in another order',
+  async (_, product, from) => {
+    const setUp = `SET SESSION sql_log_bin = 0; CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)`;
+    const insert = (source: string, n: number, id: number): string =>
+      `${from(source, n)}; INSERT INTO d.t VALUES (${id})`;
+    await using one = await product.start('11');
+    await using other = await product.start('12');
+    await one.query(setUp);
+    await other.query(setUp);
+    await using reader = makeReader({ url: one.url, name: 'd' });
+    const { continuity, identity } = await openReader(reader);
+    if (continuity.kind !== 'fresh') throw new Error('not fresh');
+    for (const sql of [insert('x', 1, 1), insert('y', 1, 11), insert('x', 2, 2)]) await one.query(sql);
+    const first = await readToEnd(reader, continuity.start);
+    expect(ids(first.changes)).toEqual([1, 11, 2]);
+    for (const sql of [
+      insert('y', 1, 11),
+      insert('y', 2, 12),
+      insert('x', 1, 1),
+      insert('x', 2, 2),
+      insert('x', 3, 3),
+    ])
+      await other.query(sql);
+    await using later = makeReader({ url: other.url, name: 'd' });
+    const stored = { position: first.position, identity };
+    const opened = await openReader(later, { stored, state: first.state });
+    expect(opened.continuity.kind).toBe('continuous');
+    expect(ids((await readToEnd(later, first.position)).changes)).toEqual([12, 3]);
+  },
+);
+
+test('MySQL: a server id that another reader has already is warned of', async () => {
+  await using db = await testMysql('9');
+  await db.query('CREATE TABLE t (id INT PRIMARY KEY)');
+  const warnings: string[] = [];
+  const log: Log = { ...SILENT, warn: (_, message) => void warnings.push(message), child: () => log };
+  await using one = makeReader(db, { serverId: 4711 });
+  await using other = createMysqlReader(readerOptions(db, { serverId: 4711 }), log);
+  const { continuity } = await openReader(one);
+  if (continuity.kind !== 'fresh') throw new Error('not fresh');
+  const reading = one.read(continuity.start, new AbortController().signal)[Symbol.asyncIterator]();
+  await db.query('INSERT INTO t VALUES (1)');
+  await reading.next();
+  await openReader(other);
+  expect(ids((await readToEnd(other, continuity.start)).changes)).toEqual([1]);
+  expect(warnings).toEqual([expect.stringContaining('under this server id')]);
+  await reading.return?.();
 });
 
 test('MariaDB ends the session of whoever had the server id before, and the reason is told', async () => {

@@ -9,6 +9,8 @@ import { startMariadb, startMysql } from '../support/servers.ts';
 const SETUP = `CREATE DATABASE shop; CREATE TABLE shop.orders (id int PRIMARY KEY); CREATE TABLE shop.log (v int);
   CREATE TABLE shop.old (v int) ENGINE = MyISAM`;
 
+const POOR = { 'binlog-format': 'STATEMENT', 'binlog-row-image': 'MINIMAL' };
+
 async function check(url: string, overrides: Parameters<typeof readerOptions>[1] = {}) {
   const tables = ['shop.*'];
   const options = readerOptions({ url, name: 'shop' }, { tables, ...overrides });
@@ -118,6 +120,41 @@ test('MariaDB', async () => {
     "GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO 'reader'@'%';",
   );
   expect(poor.of('snapshot')[0]?.fix).toBe("GRANT BINLOG ADMIN ON *.* TO 'reader'@'%';");
+});
+
+test.each([
+  ['MySQL 5.6', () => startMysql({ version: '5.6', settings: { ...POOR, 'expire-logs-days': '1' } })],
+  ['MariaDB', () => startMariadb({ version: '11.8', settings: { ...POOR, 'expire-logs-days': '1' } })],
+])('%s: each lack has the statement that ends it', async (_, start) => {
+  await using server = await start();
+  await server.query(SETUP);
+  const lacks = ['binlog', 'row image', 'retention'];
+  const found = await check(server.url);
+  expect(found.errors).toEqual(['source.binlog-format']);
+  for (const name of lacks) {
+    const fix = found.of(name)[0]!.fix!;
+    expect(fix).toMatch(/^SET GLOBAL .*; and .* in the server’s configuration\.$/);
+    await server.query(fix.slice(0, fix.indexOf(';')));
+  }
+  const mended = await check(server.url);
+  expect(mended.errors).toEqual([]);
+  expect(lacks.filter((name) => mended.worries.includes(name))).toEqual([]);
+});
+
+test('a replica that does not log what it applies, and a log that is kept for ever', async () => {
+  await using source = await startMysql({ version: '9', settings: { 'server-id': '11' } });
+  await using replica = await startMysql({
+    version: '9',
+    settings: { 'server-id': '12', 'log-replica-updates': 'OFF', 'binlog-expire-logs-auto-purge': 'OFF' },
+  });
+  await replica.query(`CHANGE REPLICATION SOURCE TO SOURCE_HOST='${source.host}', SOURCE_PORT=${source.port},
+    SOURCE_USER='root', SOURCE_AUTO_POSITION=1, SOURCE_SSL=0, GET_SOURCE_PUBLIC_KEY=1; ${SETUP}`);
+  const found = await check(replica.url);
+  expect(found.of('replica')[0]).toMatchObject({
+    code: 'source.binlog-off',
+    fix: 'In its configuration: log_replica_updates = ON; then restart it.',
+  });
+  expect(found.of('retention')).toMatchObject([{ level: 'ok' }]);
 });
 
 test('what foreign keys do to rows is told where the log does not have it', async () => {

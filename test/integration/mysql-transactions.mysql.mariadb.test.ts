@@ -3,7 +3,7 @@ import mysql from 'mysql2/promise';
 import { describe, expect, test } from 'vitest';
 import { containsGtid, parseGtidSet } from '../../src/readers/mysql/gtid/gtid-set.ts';
 import { changesOf, rowsOf } from '../support/mysql-reader.ts';
-import { testMariadb, testMysql } from '../support/servers.ts';
+import { startMariadb, startMysql, testMariadb, testMysql } from '../support/servers.ts';
 
 const PRODUCTS = [
   { product: 'mysql', open: () => testMysql('9'), executed: 'gtid_executed' },
@@ -38,6 +38,50 @@ describe.each(PRODUCTS)('$product', ({ product, open, executed }) => {
       expect(at.tx).toBe(tx);
     }
   });
+});
+
+test.each([
+  ['MySQL 9', () => startMysql({ version: '9', settings: { 'binlog-rows-query-log-events': 'ON' } })],
+  ['MySQL 5.6', () => startMysql({ version: '5.6', settings: { 'binlog-rows-query-log-events': 'ON' } })],
+  ['MariaDB', () => startMariadb({ version: '11.8' })],
+  [
+    'MariaDB, compressed',
+    () =>
+      startMariadb({
+        version: '11.8',
+        settings: { 'log-bin-compress': 'ON', 'log-bin-compress-min-len': '10', 'binlog-checksum': 'NONE' },
+      }),
+  ],
+])('%s: the statement of each row, where it is asked for', async (_, start) => {
+  await using server = await start();
+  await server.query('CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY, v VARCHAR(300))');
+  const long = `INSERT INTO d.t VALUES (1, '${'é'.repeat(200)}')`;
+  const act = (): Promise<unknown> =>
+    server.query(
+      `${long}; BEGIN; INSERT INTO d.t VALUES (2, 'b'); UPDATE d.t SET v = 'c' WHERE id > 1; COMMIT`,
+    );
+  const db = { url: server.url, name: 'd' };
+  const { changes } = await changesOf(db, act, { includeQuery: true });
+  expect(rowsOf(changes).map(({ at }) => at.query)).toEqual([
+    long,
+    "INSERT INTO d.t VALUES (2, 'b')",
+    "UPDATE d.t SET v = 'c' WHERE id > 1",
+  ]);
+  await server.query('DELETE FROM d.t');
+  expect(rowsOf((await changesOf(db, act)).changes).map(({ at }) => at.query)).toEqual([null, null, null]);
+});
+
+test.each([
+  ['MySQL', () => startMysql({ version: '9', settings: { 'binlog-checksum': 'NONE' } })],
+  ['MariaDB', () => startMariadb({ version: '11.8', settings: { 'binlog-checksum': 'NONE' } })],
+])('%s: the log is read without checksums too, and where they begin', async (_, start) => {
+  await using server = await start();
+  await server.query('CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)');
+  const { changes } = await changesOf({ url: server.url, name: 'd' }, () =>
+    server.query(`INSERT INTO d.t VALUES (1), (2); SET GLOBAL binlog_checksum = 'CRC32'; INSERT INTO d.t VALUES (3);
+      SET GLOBAL binlog_checksum = 'NONE'; INSERT INTO d.t VALUES (4)`),
+  );
+  expect(rowsOf(changes).map(({ after }) => after![0])).toEqual([1, 2, 3, 4]);
 });
 
 describe('MariaDB logs what is rolled back behind a temporary table', () => {

@@ -235,13 +235,15 @@ const PG_LOGIN = Buffer.concat([
 ]);
 
 /** What a session that is asked for rows ends with when the server answers so. */
-async function askPg(answer: Buffer, login = PG_LOGIN): Promise<unknown> {
-  await using hostile = await server((socket) => {
-    socket.once('data', () => {
-      socket.write(login);
-      socket.once('data', () => socket.end(answer));
-    });
+const askPg = (answer: Buffer): Promise<unknown> =>
+  askPgServer((socket) => {
+    socket.write(PG_LOGIN);
+    socket.once('data', () => socket.end(answer));
   });
+
+/** As `askPg`; `serve` is called with the client's first words. */
+async function askPgServer(serve: (socket: Socket) => void): Promise<unknown> {
+  await using hostile = await server((socket) => void socket.once('data', () => serve(socket)));
   const options = {
     hosts: [{ host: '127.0.0.1', port: hostile.port }],
     database: 'd',
@@ -279,6 +281,25 @@ describe('a server of PostgreSQL', () => {
     );
   });
 
+  test('that logs in with anything is understood or left', async () => {
+    const login = fc
+      .tuple(
+        fc.constantFrom('R', 'S', 'K', 'Z', 'E', 'N', 'v', 'D'),
+        fc.constantFrom(0, 3, 5, 10, 11, 12, 99),
+        bytes(40),
+      )
+      .map(([type, kind, body]) => pgMessage(type, Buffer.concat([Buffer.from([0, 0, 0, kind]), body])));
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof({ weight: 4, arbitrary: login }, bytes(40)), { minLength: 1, maxLength: 4 }),
+        async (parts) => {
+          expect(await askPgServer((socket) => socket.end(Buffer.concat(parts)))).toSatisfy(isPgAnswer);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
   test.each([
     ['a row that ends before its count', pgMessage('D', Buffer.from([0]))],
     ['a row with more columns than bytes', pgMessage('D', Buffer.from([0x7f, 0xff]))],
@@ -294,6 +315,61 @@ describe('a server of PostgreSQL', () => {
 });
 
 describe('a server of MySQL', () => {
+  const mysqlPacket = (sequence: number, body: Buffer): Buffer =>
+    Buffer.concat([Buffer.from([body.length, 0, 0, sequence]), body]);
+  /** Protocol 10, version, thread, eight bytes of a challenge, capabilities, character set, the rest of the challenge. */
+  const HONEST = mysqlPacket(
+    0,
+    Buffer.concat([
+      Buffer.from([10]),
+      Buffer.from('9.0.0\0'),
+      Buffer.alloc(4),
+      Buffer.alloc(8, 1),
+      Buffer.from([0, 0xff, 0xf7, 45, 2, 0, 0xff, 0x81, 21]),
+      Buffer.alloc(10),
+      Buffer.alloc(12, 1),
+      Buffer.from('\0caching_sha2_password\0'),
+    ]),
+  );
+
+  test('that greets rightly and says anything then is left, or taken at its word', async () => {
+    // The driver warns of packets out of order.
+    using _quiet = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const next = fc
+      .tuple(fc.integer({ min: 0, max: 5 }), fc.constantFrom(0x00, 0x01, 0xfe, 0xff, 0xfb, 3), bytes(40))
+      .map(([sequence, kind, body]) => mysqlPacket(sequence, Buffer.concat([Buffer.from([kind]), body])));
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof({ weight: 4, arbitrary: next }, bytes(40)), { maxLength: 4 }),
+        async (said) => {
+          await using hostile = await server((socket) => {
+            socket.write(HONEST);
+            socket.once('data', () => socket.end(Buffer.concat(said)));
+          });
+          const options = {
+            hosts: [{ host: '127.0.0.1', port: hostile.port }],
+            database: null,
+            user: 'u',
+            password: 'p',
+            tls: TLS,
+            connectTimeoutMs: 5_000,
+          };
+          const { signal } = new AbortController();
+          const found = await connectMysql(options, signal).then(
+            (connection) => connection.close().then(() => null),
+            (error: unknown) => error,
+          );
+          if (found !== null) {
+            expect(found).toSatisfy(
+              (error) => error instanceof MysqlError || error instanceof MysqlConnectionError,
+            );
+          }
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
   test('that greets with anything is left', async () => {
     const greeting = fc.oneof(
       bytes(100),

@@ -1,59 +1,30 @@
 /**
  * What the documentation tells people to type is understood: commands of Headwater and their options, npm scripts,
- * settings files, and links. Left out, because it is somebody else's to run: SQL (that of the least privileges is run by
- * e2e/least-privileges.*), docker, kubectl, systemctl and other programs.
+ * settings files, and links. The commands are run by e2e/documented-commands.postgres.test.ts. Left out, because it is
+ * somebody else's to run: SQL (that of the least privileges is run by e2e/least-privileges.*), docker, kubectl, systemctl
+ * and other programs.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { loadSettings } from '../../src/settings/load.ts';
+import { currentPages, documentation, headwaterCommands, ROOT } from '../support/documented-commands.ts';
 import { anchorsOf, codeBlocks } from '../support/markdown.ts';
 
 const run = promisify(execFile);
-const ROOT = resolve(import.meta.dirname, '../..');
-const FOLDERS = ['.', 'docs', 'docs/type-mapping', 'docs/decisions'];
-const PAGES = (
-  await Promise.all(
-    FOLDERS.map(async (folder) =>
-      (await readdir(join(ROOT, folder)))
-        .filter((name) => name.endsWith('.md'))
-        .map((name) => join(folder, name)),
-    ),
-  )
-).flat();
-const TEXTS = new Map(
-  await Promise.all(PAGES.map(async (page) => [page, await readFile(join(ROOT, page), 'utf8')] as const)),
+const TEXTS = await documentation();
+const CURRENT = currentPages(TEXTS);
+const COMMANDS = headwaterCommands(CURRENT).flatMap(({ page, line }) =>
+  line
+    .split(' | ')
+    .map((part) => ({ page, line: part.trim().replace(/^(?:[A-Z_]+=\S+ )+/, '') }))
+    .filter((part) => part.line.startsWith('headwater ')),
 );
-/** Decisions speak of what was, and may be outdated. */
-const CURRENT = [...TEXTS].filter(([page]) => !page.startsWith('docs/decisions/') && page !== 'CHANGELOG.md');
-
-interface Typed {
-  readonly page: string;
-  readonly line: string;
-}
-
-const LINES: readonly Typed[] = CURRENT.flatMap(([page, text]) =>
-  codeBlocks(text)
-    .filter(({ language }) => language === 'sh')
-    .flatMap((block) => block.text.replaceAll(/\\\n\s*/g, ' ').split('\n'))
-    .map((line) => ({ page, line: line.replace(/\s#.*$/, '').trim() }))
-    .filter(({ line }) => line !== '' && !line.startsWith('#')),
-);
-const INLINE: readonly Typed[] = CURRENT.flatMap(([page, text]) =>
-  [...text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/`(headwater [^`]+)`/g)].map(([, line]) => ({
-    page,
-    line: line!.replaceAll(/\s+/g, ' '),
-  })),
-);
-const COMMANDS = [...LINES, ...INLINE]
-  .map(({ page, line }) => ({ page, line: line.replace(/^npm run headwater --/, 'headwater') }))
-  .flatMap(({ page, line }) => line.split(' | ').map((part) => ({ page, line: part.trim() })))
-  .filter(({ line }) => line.startsWith('headwater '));
 
 const commandOf = (line: string): string => line.split(' ')[1]!;
 
@@ -166,4 +137,12 @@ test('links within the documentation lead somewhere', () => {
     }
   }
   expect(links).toBeGreaterThan(50);
+});
+
+test('tests that the documentation names are there', () => {
+  const named = CURRENT.flatMap(([page, text]) =>
+    [...text.matchAll(/`(test\/[\w/.-]+\.ts)`/g)].map(([, path]) => [page, path!] as const),
+  );
+  expect(named.length).toBeGreaterThan(10);
+  for (const [page, path] of named) expect(existsSync(join(ROOT, path)), `${page}: ${path}`).toBe(true);
 });

@@ -330,9 +330,41 @@ it('reads Avro with the registry, and JSON with its schema', () => {
   const avro = script(sql, { format: 'avro', registry: 'http://r' }).text;
   expect(avro).toContain("'value.format' = 'debezium-avro-confluent'");
   expect(avro).toContain("'value.avro-confluent.url' = 'http://r'");
+  // Its format for changes tells no times.
+  expect(avro).not.toContain('value.source.timestamp');
+  expect(avro).toContain('ROW_NUMBER() OVER (PARTITION BY `ID` ORDER BY `__SINCE` DESC)');
+  expect(avro).toContain("ON `O`.`CUSTOMER_ID` = `C`.`ID` AND `C`.`__OP` <> 'd'");
+  const made = `CREATE TABLE gold AS SELECT id, name FROM customers WHERE club = 'gold';
+    CREATE STREAM x AS SELECT o.id, g.name FROM orders o JOIN gold g ON o.customer_id = g.id;`;
+  expect(script(made, { format: 'avro', registry: 'http://r' }).missing).toEqual([
+    expect.stringMatching(/^CSAS_X_1 .*GOLD is made of a table whose changes are Avro/),
+  ]);
   const json = script(sql, { format: 'json-with-schema' }).text;
   expect(json).toContain("'value.debezium-json.schema-include' = 'true'");
   expect(json).toContain('`payload`.`after`.`id`');
+});
+
+describe('a table over a topic', () => {
+  const rated = `CREATE STREAM x AS SELECT r.id, o.owner FROM ratings r LEFT JOIN owners o ON r.id = o.id;`;
+  const owners = (column: string, more = ''): string =>
+    `CREATE TABLE owners (id INT PRIMARY KEY, ${column}) WITH (KAFKA_TOPIC = 'owners', VALUE_FORMAT = 'JSON'${more}); ${rated}`;
+
+  it('has its versions by the times of its records', () => {
+    const { text, missing, differences } = script(owners('owner VARCHAR'));
+    expect(missing).toEqual([]);
+    expect(text).toContain("'connector' = 'upsert-kafka',\n  'topic' = 'owners'");
+    expect(text).toContain('`ID` INT NOT NULL,\n  `OWNER` STRING,\n  `owner` STRING,\n  `__SINCE`');
+    expect(text).toContain('LEFT JOIN `OWNERS__versions` FOR SYSTEM_TIME AS OF `R`.`__TIME`');
+    expect(differences).toContainEqual(expect.stringContaining('OWNERS: an event of before a row’s record'));
+  });
+
+  it.each([
+    ['owner VARCHAR', ", KEY_FORMAT = 'JSON'", 'the key of its records is JSON'],
+    ['owner VARCHAR, at BIGINT', ", TIMESTAMP = 'AT'", 'TIMESTAMP names a column'],
+    ['owner VARCHAR', ', WRAP_SINGLE_VALUE = FALSE', 'WRAP_SINGLE_VALUE'],
+  ])('with %s%s has no equal', (column, more, reason) => {
+    expect(script(owners(column, more)).missing).toEqual([expect.stringContaining(reason)]);
+  });
 });
 
 it('writes results as DELIMITED and KAFKA say', () => {

@@ -1,6 +1,7 @@
 /** The real driver's errors: a listener that refuses, hangs and cuts. Nothing of Oracle's is needed. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { FirstConnection } from '../../src/readers/oracle/session/first-connection.ts';
 import { classify } from '../../src/readers/oracle/errors.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { UnknownErrors } from '../../src/readers/oracle/mining/recovery.ts';
@@ -151,6 +152,7 @@ describe('the driver’s errors', () => {
     await using reader = createOracleReader(harness.options, {
       connect: connectByDriver(options(port)),
       unknownErrors: new UnknownErrors(),
+      firstConnection: new FirstConnection(),
       log: SILENT,
     });
     const findings = await reader.preflight(never);

@@ -2,7 +2,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { FakeOracle } from '../support/oracle/fake-oracle.ts';
-import { Harness, serverWith } from '../support/oracle/harness.ts';
+import { FirstConnection } from '../../src/readers/oracle/session/first-connection.ts';
+import { fakeTable, Harness, serverWith } from '../support/oracle/harness.ts';
 import { RedoScript, xid } from '../support/oracle/redo-script.ts';
 
 const TABLES = { 'Q.ORD': { columns: { ID: 'NUMBER(9,0)', NAME: 'VARCHAR2(40)' }, pk: ['ID'] } };
@@ -282,7 +283,6 @@ describe('errors', () => {
     ],
     ['ORA-00600: internal error code, arguments: [flg0]', 'source.supplemental-logging', 'halt'],
     ['ORA-00600: internal error code, arguments: [kdli_iread_1]', 'source.log-failed', 'halt'],
-    ['ORA-04036: PGA memory used exceeds limit', 'source.out-of-resources', 'retry'],
     ['ORA-01354: Supplemental log data must be added', 'source.supplemental-logging', 'halt'],
     ['ORA-01325: archive log mode must be enabled', 'source.archive-mode', 'halt'],
     ['ORA-65040: operation not allowed from within a pluggable database', 'source.container', 'halt'],
@@ -300,6 +300,56 @@ describe('errors', () => {
     const error = await failure(run(server), 2030n);
     expect(error.code).toBe(code);
     expect(error.entry.fate).toBe(fate);
+  });
+
+  test('memory at the server runs out: half the window on another connection, and the end where that recurs', async () => {
+    const server = scripted(two());
+    server.faults.push({ on: 'START_LOGMNR', message: 'ORA-04036: PGA memory used exceeds limit', times: 2 });
+    const h = run(server, { limits: { windowStart: 16n, windowLeast: 1n } });
+    await h.poll(2030n);
+    expect(ids(h)).toEqual(['1', '2']);
+    const windows = server.statements.flatMap((sql) => {
+      const match = /STARTSCN => '(\d+)', ENDSCN => '(\d+)'/.exec(sql);
+      return match === null ? [] : [Number(match[2]) - Number(match[1])];
+    });
+    expect(windows.slice(0, 3)).toEqual([16, 8, 4]);
+    expect(
+      server.statements.filter((sql) => sql.startsWith('mining: ALTER SESSION SET TIME_ZONE')),
+    ).toHaveLength(3);
+    server.currentScn = 2040n;
+    server.faults.push({ on: 'START_LOGMNR', message: 'ORA-04030: out of process memory', times: 99 });
+    const error = await failure(h, 2040n);
+    expect(error.code).toBe('source.out-of-resources');
+    expect(error.fix).toContain('PGA_AGGREGATE_LIMIT');
+  });
+
+  test('LogMiner does not start: the log tells of its files', async () => {
+    const server = scripted(two());
+    server.faults.push({ on: 'START_LOGMNR', message: 'ORA-01291: missing log file', times: 1 });
+    await run(server).poll(2030n);
+    expect(server.statements).toContainEqual(
+      expect.stringMatching(/^mining: SELECT FILENAME, .* FROM V\$LOGMNR_LOGS$/),
+    );
+  });
+
+  test('a service that nobody knows: waited for at first, and then taken for misspelt', async () => {
+    const server = scripted(two());
+    const message = 'NJS-518: cannot connect ORA-12514: listener does not know of service';
+    server.faults.push({ on: 'CONNECT', message, times: 2 });
+    const h = run(server);
+    expect((await failure(h, 2030n)).entry.fate).toBe('retry');
+    await h.restart();
+    h.firstConnection = new FirstConnection(0);
+    expect(await failure(h, 2030n)).toMatchObject({
+      code: 'settings.invalid',
+      fix: expect.stringContaining('lsnrctl') as string,
+    });
+    await h.restart();
+    await h.poll(2030n);
+    // Once it was reached it is only away.
+    server.faults.push({ on: 'CONNECT', message, times: 1 });
+    await h.restart();
+    expect((await failure(h, 2031n)).entry.fate).toBe('retry');
   });
 
   test('an error nobody knows: three new attempts, then the end, with its argument', async () => {
@@ -364,6 +414,20 @@ describe('the flush table', () => {
     await h.poll(2030n);
     await h.poll(2040n);
     expect(server.flushTable.scn).toBeGreaterThan(2000n);
+  });
+
+  test('two rows, since two found it empty, become one; and it is not captured itself', async () => {
+    const server = scripted(two());
+    server.flushTable.rows = 2;
+    const columns = { LAST_SCN: 'NUMBER(19,0)' };
+    server.tables.push(fakeTable('C##CDC.HEADWATER_FLUSH', { columns, pk: [] }, 73_900));
+    const h = run(server, { flushTable: 'HEADWATER_FLUSH', tables: ['*.*'] });
+    await h.poll(2030n);
+    await h.poll(2040n);
+    expect(server.flushTable.rows).toBe(1);
+    expect((await h.reader!.describe(new AbortController().signal)).map(({ id }) => id.table)).toEqual([
+      'ORD',
+    ]);
   });
 
   test('without the table nothing is ever written', async () => {

@@ -269,6 +269,7 @@ describe('preflight', () => {
     await using reader = createOracleReader(h.options, {
       connect: server.connect,
       unknownErrors: h.unknownErrors,
+      firstConnection: h.firstConnection,
       log: SILENT,
     });
     return (await reader.preflight(never))

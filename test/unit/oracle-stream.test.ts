@@ -249,6 +249,25 @@ describe('transactions', () => {
     ]);
   });
 
+  test('a change without the key of its row is not told of anybody: it stops, or is a dead letter', async () => {
+    const script = new RedoScript()
+      .update(A, 'Q.ORD', { QTY: '2' }, { QTY: '1' })
+      .update(A, 'Q.ORD', { ID: '2' }, { QTY: '1' })
+      .delete(A, 'Q.ORD', {})
+      .commit(A);
+    await expect(run(scripted(script)).poll(2030n)).rejects.toMatchObject({
+      code: 'source.redo-unreadable',
+      message: expect.stringMatching(
+        /without the key of its row, at SCN 2011 \(transaction 0001000100000001, /,
+      ) as string,
+      fix: expect.stringContaining('ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS') as string,
+    });
+    expect(await harness.close()).toEqual([]);
+    const h = run(scripted(script), { onUnreadable: 'dead-letter' });
+    await h.poll(2030n);
+    expect(h.events.map(({ op }) => op)).toEqual(['unreadable u', 'unreadable u', 'unreadable d']);
+  });
+
   test('tables that are not captured, users’ own and the database’s', async () => {
     const script = new RedoScript()
       .insert(A, 'X.ORD', { ID: '1' })

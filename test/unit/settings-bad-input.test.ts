@@ -111,9 +111,9 @@ const BAD: readonly Bad[] = [
   },
   {
     what: 'a strategy of other readers',
-    yaml: GOOD.replace('emit:', '  oracle: { strategy: redo_log_catalog }\nemit:'),
+    yaml: GOOD.replace('emit:', '  oracle: { strategy: catalog_in_redo }\nemit:'),
     line: 5,
-    says: 'source.oracle.strategy must be hybrid or online_catalog; this version writes no dictionary into the redo log; use hybrid',
+    says: 'source.oracle.strategy must be hybrid, online_catalog or redo_log_catalog',
   },
   {
     what: 'a file of statements that is not there',

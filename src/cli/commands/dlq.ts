@@ -4,6 +4,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { formatCount } from '../../observability/quantities.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
+import { PRINT_JSON } from '../shared-options.ts';
 import { postAdmin } from '../daemon-client.ts';
 import { loadOneFile } from '../load-files.ts';
 import { onStopSignals } from '../signals.ts';
@@ -26,7 +27,7 @@ export const command = defineCommand({
         default: false,
         describe: 'replay: read all of a table where its rows cannot be named one by one',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .option('json', PRINT_JSON)
       .example('$0 dlq list shop.yaml', 'What could not be delivered, and why')
       .example('$0 dlq show shop.yaml --table public.orders', 'Each change, with its position and values')
       .example(

@@ -6,6 +6,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { JsonValue } from '../../model/position.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
+import { PRINT_JSON } from '../shared-options.ts';
 import { loadOneFile } from '../load-files.ts';
 import { onStopSignals } from '../signals.ts';
 
@@ -18,7 +19,7 @@ export const command = defineCommand({
         type: 'string',
         describe: 'set: the position as JSON, @FILE with what `export` has written, or - for standard input',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .option('json', PRINT_JSON)
       .option('yes', { type: 'boolean', default: false, describe: 'set: do not ask' })
       .example('$0 offsets show shop.yaml', 'Where the pipeline will resume')
       .example('$0 offsets export shop.yaml > offsets.json', 'Keep it')

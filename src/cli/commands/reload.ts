@@ -1,4 +1,5 @@
 import { defineCommand } from '../command.ts';
+import { DAEMON_FILE, PRINT_JSON } from '../shared-options.ts';
 import { postAdmin } from '../daemon-client.ts';
 import { onStopSignals } from '../signals.ts';
 import { whereToAsk } from '../where-to-ask.ts';
@@ -6,12 +7,8 @@ import { whereToAsk } from '../where-to-ask.ts';
 export const command = defineCommand({
   build: (yargs) =>
     yargs
-      .positional('file', {
-        type: 'string',
-        describe:
-          'Settings file that says where the daemon listens; without it 127.0.0.1:8080 and $HEADWATER_TOKEN',
-      })
-      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .positional('file', DAEMON_FILE)
+      .option('json', PRINT_JSON)
       .example(
         '$0 reload shop.yaml',
         'After source.tables has changed: new tables are read while the others stream',

@@ -7,6 +7,7 @@ import {
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
+import { PRINT_JSON } from '../shared-options.ts';
 import { loadOneFile } from '../load-files.ts';
 import { onStopSignals } from '../signals.ts';
 
@@ -16,7 +17,7 @@ export const command = defineCommand({
       .positional('action', { choices: ['show', 'history', 'repair'] as const, demandOption: true })
       .positional('file', { type: 'string', demandOption: true, describe: 'Settings file' })
       .positional('table', { type: 'string', describe: 'schema.table; all of them unless given' })
-      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .option('json', PRINT_JSON)
       .example('$0 schema show shop.yaml', 'The schemas that changes are read with now')
       .example('$0 schema history shop.yaml public.orders', 'What changed from version to version, and where')
       .example('$0 schema repair shop.yaml', 'Take the schemas from the database at the next start'),

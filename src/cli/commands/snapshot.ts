@@ -1,15 +1,12 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { askPipeline } from '../ask-pipeline.ts';
 import { defineCommand } from '../command.ts';
+import { PIPELINE_FILE, PRINT_JSON } from '../shared-options.ts';
 
 export const command = defineCommand({
   build: (yargs) =>
     yargs
-      .positional('file', {
-        type: 'string',
-        demandOption: true,
-        describe: 'Settings file of the running pipeline',
-      })
+      .positional('file', PIPELINE_FILE)
       .positional('tables', { type: 'string', array: true, default: [], describe: 'schema.table' })
       .option('where', { type: 'string', describe: 'SQL condition: only rows that satisfy it' })
       .option('pause', {
@@ -23,7 +20,7 @@ export const command = defineCommand({
         default: false,
         describe: 'Leave the rest unread, of these tables or of all',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .option('json', PRINT_JSON)
       .example('$0 snapshot shop.yaml public.orders', 'Read a table again while its changes go on streaming')
       .example('$0 snapshot shop.yaml public.orders --where "id > 1000"', 'A part of it')
       .example('$0 snapshot shop.yaml --pause', 'Give the database a rest')

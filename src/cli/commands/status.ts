@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { redact } from '../../settings/secret.ts';
 import { defineCommand } from '../command.ts';
+import { DAEMON_FILE, PRINT_JSON } from '../shared-options.ts';
 import { type DaemonStatus, fetchStatus } from '../daemon-client.ts';
 import { whereToAsk } from '../where-to-ask.ts';
 import { onStopSignals } from '../signals.ts';
@@ -12,13 +13,9 @@ const WATCH_MS = 1_000;
 export const command = defineCommand({
   build: (yargs) =>
     yargs
-      .positional('file', {
-        type: 'string',
-        describe:
-          'Settings file that says where the daemon listens; without it 127.0.0.1:8080 and $HEADWATER_TOKEN',
-      })
+      .positional('file', DAEMON_FILE)
       .option('watch', { type: 'boolean', default: false, describe: 'Again every second until stopped' })
-      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .option('json', PRINT_JSON)
       .example('$0 status shop.yaml --watch', 'Follow a snapshot')
       .example("$0 status --json | jq '.pipelines[].lagMs'", 'For scripts'),
   async run({ file, watch, json }) {

@@ -1,11 +1,12 @@
 import { defineCommand } from '../command.ts';
+import { PRINT_JSON } from '../shared-options.ts';
 import { loadWithStatements } from '../load-files.ts';
 
 export const command = defineCommand({
   build: (yargs) =>
     yargs
       .positional('files', { type: 'string', array: true, demandOption: true, describe: 'Settings files' })
-      .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+      .option('json', PRINT_JSON)
       .example('$0 validate shop.yaml', 'Every mistake with file, line and what was probably meant'),
   async run({ files, json }) {
     const settings = await loadWithStatements(files);

@@ -6,7 +6,7 @@ import { mysqlSourceBlock } from '../../readers/mysql/source-block.ts';
 import type { MysqlSource } from '../../readers/mysql/source-info.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
-import type { Source } from './source.ts';
+import type { Source } from './source-parts.ts';
 
 export function mysqlSource(
   settings: Settings,

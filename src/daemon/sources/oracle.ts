@@ -1,15 +1,16 @@
 import type { Log } from '../../observability/log.ts';
 import { UnknownErrors } from '../../readers/oracle/mining/recovery.ts';
 import { ORACLE_POSITIONS, type OraclePosition } from '../../readers/oracle/position.ts';
-import { createOracleReader } from '../../readers/oracle/reader.ts';
+import { createOracleReader, type OracleReaderParts } from '../../readers/oracle/reader.ts';
 import { connectByDriver } from '../../readers/oracle/session/driver-session.ts';
+import { FirstConnection } from '../../readers/oracle/session/first-connection.ts';
 import type { ConnectOracle } from '../../readers/oracle/session/oracle-session.ts';
 import { DEFAULT_LIMITS, type OracleReaderOptions } from '../../readers/oracle/settings.ts';
 import type { OracleSource } from '../../readers/oracle/source-info.ts';
 import { oracleSourceBlock } from '../../readers/oracle/source-block.ts';
 import type { Settings, SourceSettings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
-import type { Source } from './source.ts';
+import type { Source } from './source-parts.ts';
 
 /** `connect` makes the connections. */
 export function oracleSource(
@@ -17,7 +18,7 @@ export function oracleSource(
   connect: ConnectOracle,
   log: Log,
 ): Source<OraclePosition, OracleSource> {
-  const parts = { connect, unknownErrors: unknownErrorsOf(settings), log };
+  const parts = { connect, ...sharedOf(settings), log };
   return {
     positions: ORACLE_POSITIONS,
     openReader: () => createOracleReader(oracleOptions(settings), parts),
@@ -25,13 +26,18 @@ export function oracleSource(
   };
 }
 
-/** Counted over all attempts of a pipeline, which share its settings. */
-const unknownErrors = new WeakMap<Settings, UnknownErrors>();
+type Shared = Pick<OracleReaderParts, 'unknownErrors' | 'firstConnection'>;
 
-function unknownErrorsOf(settings: Settings): UnknownErrors {
-  let errors = unknownErrors.get(settings);
-  if (errors === undefined) unknownErrors.set(settings, (errors = new UnknownErrors()));
-  return errors;
+/** Kept over all attempts of a pipeline, which share its settings. */
+const shared = new WeakMap<Settings, Shared>();
+
+function sharedOf(settings: Settings): Shared {
+  let parts = shared.get(settings);
+  if (parts === undefined) {
+    parts = { unknownErrors: new UnknownErrors(), firstConnection: new FirstConnection() };
+    shared.set(settings, parts);
+  }
+  return parts;
 }
 
 /** As Debezium's `source.db`: the PDB, else the service without its domain. */

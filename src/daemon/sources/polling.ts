@@ -10,7 +10,7 @@ import type { PollSource } from '../../readers/polling/source-info.ts';
 import { compileTablePatterns } from '../../readers/table-patterns.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
-import type { Source } from './source.ts';
+import type { Source } from './source-parts.ts';
 
 /** Whatever the database, polled. The driver of others is not loaded. */
 export async function pollingSource(

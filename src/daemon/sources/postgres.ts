@@ -6,7 +6,7 @@ import { postgresSourceBlock } from '../../readers/postgres/source-block.ts';
 import type { PostgresSource } from '../../readers/postgres/source-info.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
-import type { Source } from './source.ts';
+import type { Source } from './source-parts.ts';
 
 export function postgresSource(settings: Settings, log: Log): Source<PostgresPosition, PostgresSource> {
   return {

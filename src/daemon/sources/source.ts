@@ -1,17 +1,10 @@
 import type { SourceInfo } from '../../model/change.ts';
-import type { JsonValue, PositionCodec } from '../../model/position.ts';
+import type { JsonValue } from '../../model/position.ts';
 import { type Log, SILENT } from '../../observability/log.ts';
 import type { Reader } from '../../readers/reader.ts';
 import { isPollPosition } from '../../readers/polling/position.ts';
-import type { SourceBlock } from '../../schema/source-block.ts';
 import type { Settings } from '../../settings/settings.ts';
-
-/** What the daemon needs of a kind of source. */
-export interface Source<P, S extends SourceInfo> {
-  readonly positions: PositionCodec<P>;
-  readonly openReader: () => Reader<P, S>;
-  readonly block: SourceBlock<S>;
-}
+import type { Source } from './source-parts.ts';
 
 /** For conditions of our own. */
 export interface SqlQuoting {

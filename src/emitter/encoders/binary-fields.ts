@@ -2,8 +2,9 @@
 import type { ColumnType } from '../../model/table.ts';
 import type { Row, Value } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
-import type { BinaryWriter } from './binary-writer.ts';
-import type { JsonTree } from './connect-json.ts';
+import { BinaryWriter } from './binary-writer.ts';
+import { type JsonTree, parseExact } from './connect-json.ts';
+import type { StructEncoder } from './encoder.ts';
 import { isShort } from './time-precision.ts';
 
 export type WriteValue = (value: Value, out: BinaryWriter) => void;
@@ -20,6 +21,25 @@ export function writeFields(fields: readonly BinaryField[], row: Row, out: Binar
     const field = fields[i]!;
     field.write(row[field.index]!, out);
   }
+}
+
+/** Records that are not rows, over their JSON form. `prefix` stands before each. */
+export function structEncoder(prefix: Uint8Array, write: WriteJson): StructEncoder {
+  return {
+    encode(payload) {
+      const out = new BinaryWriter(256);
+      out.bytes(prefix);
+      write(parseExact(payload), out);
+      return out.copyFrom(0);
+    },
+  };
+}
+
+/** What stands before the records of a table: the magic byte, the id of their schema, and what the format adds. */
+export interface RecordPrefixes {
+  readonly key: Uint8Array;
+  /** Of the envelope, or of the row where records are unwrapped. */
+  readonly value: Uint8Array;
 }
 
 /** The form of a column's usual value. */

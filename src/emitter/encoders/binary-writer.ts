@@ -35,6 +35,7 @@ function threeDigits(buffer: Uint8Array, at: number, n: number): void {
 const halves = new Uint32Array(2);
 const whole = new BigInt64Array(halves.buffer);
 
+/** Grows as it is written to; `end` gives a view of it, which is good until the next `begin`. */
 export class BinaryWriter {
   #buffer: WritableBuffer;
   #view: DataView;

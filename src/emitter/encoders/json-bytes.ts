@@ -36,6 +36,7 @@ const CLOSE = Buffer.from('}');
 const AFTER = Buffer.from(',"after":');
 const SOURCE = Buffer.from(',"source":');
 
+/** What `key` and `value` return lies in a buffer of the process and is good until the next call. */
 export class JsonBytesEncoder implements TableEncoder {
   readonly #form: JsonForm;
   readonly #writeSource: WriteBlock<SourceInfo>;

@@ -6,7 +6,8 @@ import { tableForm } from '../../schema/table-form.ts';
 import { columnDefaultJson } from './default-json.ts';
 import type { Header, TableEncoderOptions } from './encoder.ts';
 import { absentJson, unavailableJson } from './placeholders.ts';
-import { type RowNotes, valueWriter, type WriteValue } from './value-json.ts';
+import { type RowNotes, valueWriter } from './value-json.ts';
+import type { WriteValue } from './write-value.ts';
 
 export interface JsonOptions {
   readonly profile: Profile;
@@ -43,6 +44,7 @@ export interface JsonForm {
   readonly notes: RowNotes;
 }
 
+/** What the JSON encoders of one table version have in common. */
 export function jsonForm(
   { table, key, fields: shown, topic, source }: TableEncoderOptions,
   json: JsonOptions,

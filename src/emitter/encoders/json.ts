@@ -29,6 +29,7 @@ export interface JsonEncoding extends Encoding {
   struct(schema: ConnectSchema): StructEncoder;
 }
 
+/** JSON, with a schema around each payload where the options ask for it. */
 export function jsonEncoding(options: JsonOptions): JsonEncoding {
   return {
     profile: options.profile,

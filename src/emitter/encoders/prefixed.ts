@@ -1,4 +1,5 @@
 import type { Row } from '../../model/value.ts';
+import type { RecordPrefixes } from './binary-fields.ts';
 import { BinaryWriter } from './binary-writer.ts';
 import type { Envelope, Header, TableEncoder } from './encoder.ts';
 
@@ -9,9 +10,9 @@ const values = new BinaryWriter(16 * 1024);
 /** Another encoder's records with the schema's id in front of them. */
 export class PrefixedTableEncoder implements TableEncoder {
   readonly #inner: TableEncoder;
-  readonly #prefixes: { readonly key: Uint8Array; readonly value: Uint8Array };
+  readonly #prefixes: RecordPrefixes;
 
-  constructor(inner: TableEncoder, prefixes: { readonly key: Uint8Array; readonly value: Uint8Array }) {
+  constructor(inner: TableEncoder, prefixes: RecordPrefixes) {
     this.#inner = inner;
     this.#prefixes = prefixes;
   }

@@ -6,12 +6,16 @@ import { renderJsonSchema } from '../../schema/json-schema.ts';
 import { renderProtobufSchema } from '../../schema/protobuf-schema.ts';
 import { registeredPrefix } from '../../schema/registry/record-prefix.ts';
 import type { NamedSchema, SchemaPlace, SchemaReference } from '../../schema/registry/named-schema.ts';
+import { sourceIn } from '../../schema/table-form.ts';
 import { adjustNames, checkNames, type NameAdjustment } from '../../schema/schema-names.ts';
-import { AvroStructEncoder, AvroTableEncoder } from './avro.ts';
+import { AvroTableEncoder } from './avro.ts';
+import { jsonWriter } from './avro-fields.ts';
+import { structEncoder } from './binary-fields.ts';
 import type { Encoding, TableEncoderOptions } from './encoder.ts';
 import { jsonEncoding } from './json.ts';
 import { PrefixedTableEncoder } from './prefixed.ts';
-import { ProtobufStructEncoder, ProtobufTableEncoder } from './protobuf.ts';
+import { ProtobufTableEncoder } from './protobuf.ts';
+import { structBody } from './protobuf-fields.ts';
 import { rowForm, tableFormOf } from './row-fields.ts';
 
 /** Where schemas get their ids. */
@@ -33,6 +37,7 @@ export interface RegisteredOptions {
   readonly registrar: SchemaIds;
 }
 
+/** Encoders come when the registry has given their ids: `table` and `struct` throw `schema.…` and `registry.…`. */
 export function registeredEncoding(options: RegisteredOptions): Encoding {
   switch (options.format) {
     case 'avro':
@@ -77,7 +82,7 @@ function avroEncoding({ profile, names, references, registrar }: RegisteredOptio
       const form = rowForm(table, { profile, names });
       const { key, row, envelope: full } = form.form;
       const alone: ConnectSchema = { ...row, optional: false };
-      const source = full.fields!.find(({ field }) => field === 'source')!.schema;
+      const source = sourceIn(full);
       const place = { topic, part: 'value' } as const;
       const prefixes = {
         key: key === null ? NOTHING : await prefix({ topic, part: 'key' }, key),
@@ -90,7 +95,7 @@ function avroEncoding({ profile, names, references, registrar }: RegisteredOptio
     },
     async struct(schema, place) {
       const adjusted = adjustNames(schema, names);
-      return new AvroStructEncoder(adjusted, await prefix(place, adjusted));
+      return structEncoder(await prefix(place, adjusted), jsonWriter(adjusted, adjusted.name ?? ''));
     },
     takeState: () => registrar.takeChanged(),
   };
@@ -124,7 +129,7 @@ function protobufEncoding({ profile, names, registrar }: RegisteredOptions): Enc
     },
     async struct(schema, place) {
       const adjusted = adjustNames(schema, names);
-      return new ProtobufStructEncoder(adjusted, await prefix(place, adjusted));
+      return structEncoder(await prefix(place, adjusted), structBody(adjusted, adjusted.name ?? ''));
     },
     takeState: () => registrar.takeChanged(),
   };

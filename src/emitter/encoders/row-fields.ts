@@ -41,6 +41,7 @@ export function tableFormOf(
   return adjustTable(tableForm({ table, key, fields, topic, profile, source, defaults }), names);
 }
 
+/** Of the formats whose fields are written one by one: each column with its schema and its way over JSON. */
 export function rowForm(
   table: TableEncoderOptions,
   options: { readonly profile: Profile; readonly names: NameAdjustment },

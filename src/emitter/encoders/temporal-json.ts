@@ -11,7 +11,7 @@ import {
   isoTimestampNanos,
   timetzToUtc,
 } from './iso-time.ts';
-import type { TypeContext, WriteValue } from './value-json.ts';
+import type { TypeContext, WriteValue } from './write-value.ts';
 
 type TemporalType = Extract<
   ColumnType,
@@ -24,6 +24,7 @@ type TimestampType = Extract<ColumnType, { kind: 'timestamp' | 'timestamptz' }>;
 const TIMESTAMP_INFINITY = 9_223_372_036_825_200_000n;
 const TIMESTAMP_MINUS_INFINITY = -9_223_372_036_832_400_000n;
 
+/** Values are numbers as model/value.ts has them; what a type cannot say goes to `context.special`. */
 export function temporalWriter(type: TemporalType, context: TypeContext): WriteValue {
   return context.profile === 'safe' ? isoWriter(type, context) : debeziumWriter(type, context);
 }

@@ -34,6 +34,7 @@ export interface InstantForm {
   readonly zoned: boolean;
 }
 
+/** Grows as it is written to; `end` gives a view of it, which is good until the next `begin`. */
 export class Utf8Writer implements BytesOut {
   #buffer: WritableBuffer;
   #views: (Buffer | undefined)[] = [];

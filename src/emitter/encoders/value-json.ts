@@ -11,8 +11,7 @@ import { integerWriter } from '../../schema/integer-text.ts';
 import { decimalBase64, significantScale } from './decimal-bytes.ts';
 import { floatJson, quote } from './json-text.ts';
 import { temporalWriter } from './temporal-json.ts';
-
-export type WriteValue = (value: Value) => string;
+import type { TypeContext, WriteValue } from './write-value.ts';
 
 /**
  * What a row's encoding had to leave out, for the record's headers. Collected while a row is written; rare, so
@@ -39,6 +38,7 @@ export interface WriterContext {
   readonly notes: RowNotes;
 }
 
+/** For one column of one table version; called for every cell of it. */
 export function valueWriter(column: Column, context: WriterContext): WriteValue {
   const { notes, required, unavailable } = context;
   const name = column.name;
@@ -69,18 +69,6 @@ export function valueWriter(column: Column, context: WriterContext): WriteValue 
     other,
     special,
   });
-}
-
-export interface TypeContext {
-  /** The column's name, for errors. */
-  readonly column: string;
-  readonly profile: Profile;
-  readonly withSchema: boolean;
-  readonly optional: boolean;
-  /** null, UNCHANGED, ABSENT; throws for anything else. */
-  readonly other: WriteValue;
-  /** For what the schema cannot hold. */
-  readonly special: (text: string) => string;
 }
 
 function typeWriter(type: ColumnType, context: TypeContext): WriteValue {

@@ -33,6 +33,7 @@ export function isIncluded(rules: ColumnRules, name: string): boolean {
   return (rules.include === null || rules.include.includes(name)) && !rules.exclude.includes(name);
 }
 
+/** `hashKey` is the secret of masks by hash. */
 export function ruledColumn(column: Column, rules: ColumnRules, hashKey: string | null): RuledColumn {
   const mask = rules.mask.get(column.name);
   const limit = rules.truncate.get(column.name);

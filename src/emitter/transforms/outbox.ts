@@ -46,6 +46,7 @@ interface Places {
   readonly headers: readonly ColumnHeader[];
 }
 
+/** Makes messages of one table's inserts; compiled anew with each version of the table. */
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #profile: Profile;

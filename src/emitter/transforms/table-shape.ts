@@ -27,6 +27,7 @@ export interface ShapeRules {
   readonly added: readonly Column[];
 }
 
+/** The table as its topic shows it. */
 export function tableShape(table: TableSchema, rules: ShapeRules): TableShape {
   const { columns: columnRules, keyField, added } = rules;
   const key = keyColumns(table, rules.key);

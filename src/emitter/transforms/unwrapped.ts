@@ -34,6 +34,7 @@ interface Field {
   readonly read: (parts: EnvelopeParts) => Value;
 }
 
+/** The fields of the envelope that stand in unwrapped rows, and in their headers. */
 export class UnwrappedFields {
   readonly #fields: readonly Field[];
   readonly #headers: readonly Field[];

@@ -23,6 +23,8 @@ export interface FlinkInputs {
   readonly from: string;
   /** Of the versions of a table for joins with a stream, of its rows for those with a table. */
   readonly joined: (join: JoinPlan) => string;
+  /** Whether the versions of a joined table hold those of deleted rows. */
+  readonly keepsDeleted: (join: JoinPlan) => boolean;
   readonly differs: (sentence: string) => void;
 }
 
@@ -142,6 +144,7 @@ function readingOf(
       const own = expressions.text(left);
       return `${same ? own : `TRY_CAST(${own} AS ${flinkType(key.type)})`} = ${expressions.text(right)}`;
     });
+    if (times && inputs.keepsDeleted(join)) on.push(`${alias(i + 1)}.\`__OP\` <> 'd'`);
     const version = times ? ` FOR SYSTEM_TIME AS OF ${alias(0)}.\`${TIME}\`` : '';
     lines.push(
       `${join.kind} JOIN ${flinkName(inputs.joined(join))}${version} AS ${alias(i + 1)} ON ${on.join(' AND ')}`,

@@ -4,7 +4,15 @@ import type { Program, QueryPlan, TableQueryPlan } from '../plan/program.ts';
 import { durationMs } from '../sql/parse-select.ts';
 import { type FlinkView, streamView, tableView } from './flink-queries.ts';
 import { flinkSink } from './flink-sinks.ts';
-import { capturedStream, capturedTable, type FlinkTopics, topicStream, versionsOf } from './flink-sources.ts';
+import {
+  capturedStream,
+  capturedTable,
+  type FlinkTopics,
+  keepsDeleted,
+  topicStream,
+  topicTable,
+  versionsOf,
+} from './flink-sources.ts';
 import { NoEqual } from './flink-text.ts';
 
 export interface FlinkScript {
@@ -142,6 +150,8 @@ class FlinkExporter {
       from: from.name,
       joined: ({ table }: { readonly table: TableSource }): string =>
         ofTables ? table.name : versionsOf(table.name),
+      keepsDeleted: ({ table }: { readonly table: TableSource }): boolean =>
+        keepsDeleted(table.captured, this.#options.topics),
       differs,
     };
     const view = ofTables
@@ -170,49 +180,52 @@ class FlinkExporter {
   }
 
   #source(source: StreamSource | TableSource): void {
-    const { name, captured } = source;
-    const { topics } = this.#options;
+    const { name } = source;
     const result = source.kind === 'TABLE' ? source.result : source.sink === null ? null : source;
     if (result !== null) {
       this.#view(name, () => this.#queryViews(this.#partsOf(result), name));
       return;
     }
     this.#view(name, () => {
-      const delayMs = this.#delay(source);
-      const statements =
-        source.kind === 'TABLE'
-          ? captured === null
-            ? []
-            : capturedTable(name, captured, topics)
-          : captured !== null
-            ? capturedStream(name, { captured, delayMs }, topics)
-            : source.topic === null
-              ? []
-              : topicStream(
-                  name,
-                  { topic: source.topic, delayMs, differs: (sentence) => this.#differ(name, sentence) },
-                  topics,
-                );
-      this.#definitions.push(...statements);
+      this.#definitions.push(...this.#sourceStatements(source));
       return { windowKey: [], timed: source.kind === 'STREAM' };
     });
   }
 
+  #sourceStatements(source: StreamSource | TableSource): readonly string[] {
+    const { name, captured, topic } = source;
+    const { topics } = this.#options;
+    const differs = (sentence: string): void => this.#differ(name, sentence);
+    if (source.kind === 'TABLE') {
+      if (captured !== null) return capturedTable(name, captured, topics);
+      return topic === null ? [] : topicTable(name, { topic, differs }, topics);
+    }
+    const delayMs = this.#delay(source);
+    if (captured !== null) return capturedStream(name, { captured, delayMs }, topics);
+    return topic === null ? [] : topicStream(name, { topic, delayMs, differs }, topics);
+  }
+
   /** The rows of a table with their times, for joins with a stream. */
   #versions(table: TableSource): void {
-    const { name, captured } = table;
-    if (captured !== null) return;
+    const { name, captured, topic } = table;
+    // Those of a topic come with its rows.
+    if (captured !== null || topic !== null) return;
     this.#view(versionsOf(name), () => {
       const query = this.#queries.find(({ target }) => target === table.result);
       if (query === undefined || !('rows' in query) || query.groups !== null || query.joins.length > 0)
         throw new NoEqual(
           `${name} is made by a join or by GROUP BY, and Flink keeps no versions of such rows that a stream could be joined with`,
         );
+      if (this.#options.topics.format === 'avro')
+        throw new NoEqual(
+          `${name} is made of a table whose changes are Avro, where Flink knows no times of rows that a condition leaves out`,
+        );
       this.#source(query.from);
       this.#versions(query.from);
       const view = tableView(versionsOf(name), query, {
         from: versionsOf(query.from.name),
         joined: ({ table }) => versionsOf(table.name),
+        keepsDeleted: () => false,
         differs: () => undefined,
         versions: true,
       });

@@ -42,10 +42,8 @@ export function kafkaTopic({ brokers }: FlinkTopics, connector: string, topic: s
   ];
 }
 
-const READ: Options = [
-  ['properties.isolation.level', 'read_committed'],
-  ['scan.startup.mode', 'earliest-offset'],
-];
+const COMMITTED = ['properties.isolation.level', 'read_committed'] as const;
+const READ: Options = [COMMITTED, ['scan.startup.mode', 'earliest-offset']];
 
 /** Where the rows of a first snapshot come from, as `source.snapshot` says; those read again later are changes. */
 const FIRST_SNAPSHOT = ['true', 'first', 'first_in_data_collection', 'last_in_data_collection', 'last'];
@@ -99,16 +97,19 @@ export function capturedTable(
 ): readonly string[] {
   const columns = wired(captured, topics);
   const keys = columns.filter(({ key }) => key).map(({ spelling }) => flinkName(spelling));
-  const first = FIRST_SNAPSHOT.map(flinkString).join(', ');
   const fields = columns.map(
     ({ spelling, wire, key }) => `${flinkName(spelling)} ${wire.type}${key ? ' NOT NULL' : ''}`,
   );
+  const timed = !keepsDeleted(captured, topics);
   const lines = [
     ...fields,
-    "`__committed` TIMESTAMP_LTZ(3) METADATA FROM 'value.source.timestamp' VIRTUAL",
-    "`__source` MAP<STRING, STRING> METADATA FROM 'value.source.properties' VIRTUAL",
-    `\`${SINCE}\` AS CASE WHEN \`__source\`['snapshot'] IN (${first}) THEN TO_TIMESTAMP_LTZ(0, 3) ELSE \`__committed\` END`,
-    `WATERMARK FOR \`${SINCE}\` AS \`${SINCE}\``,
+    ...(timed
+      ? [
+          "`__committed` TIMESTAMP_LTZ(3) METADATA FROM 'value.source.timestamp' VIRTUAL",
+          "`__source` MAP<STRING, STRING> METADATA FROM 'value.source.properties' VIRTUAL",
+          ...sinceLines("`__source`['snapshot']", '`__committed`'),
+        ]
+      : []),
     `PRIMARY KEY (${keys.join(', ')}) NOT ENFORCED`,
   ];
   const topic = topics.topicOf(captured.id);
@@ -117,13 +118,78 @@ export function capturedTable(
   const rows = columns.map(
     ({ name, spelling, wire }) => `${wire.read(flinkName(spelling))} AS ${flinkName(name)}`,
   );
-  const view = (viewName: string, columns: readonly string[]): string =>
-    `CREATE VIEW ${flinkName(viewName)} AS\nSELECT ${columns.join(', ')}\nFROM ${table}`;
-  return [
-    `CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`,
-    view(name, rows),
-    view(versionsOf(name), [...rows, flinkName(SINCE)]),
+  const definition = `CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`;
+  return timed
+    ? [definition, rowView(name, name, rows), rowView(versionsOf(name), name, [...rows, flinkName(SINCE)])]
+    : [definition, rowView(name, name, rows), ...changesAsVersions(name, { columns, topic }, topics)];
+}
+
+/**
+ * Whether the versions of a captured table hold those of deleted rows, with \`__OP\` \`d\`: Flink's format for changes in
+ * Avro tells no times of them, so that they are read as what they are, and the last one of a key is its version.
+ */
+export function keepsDeleted(captured: CapturedSource | null, { format }: FlinkTopics): boolean {
+  return captured !== null && format === 'avro';
+}
+
+function changesAsVersions(
+  name: string,
+  { columns, topic }: { readonly columns: readonly Wired[]; readonly topic: string },
+  topics: FlinkTopics,
+): readonly string[] {
+  const row = rowType(columns);
+  const lines = [
+    `\`before\` ${row}`,
+    `\`after\` ${row}`,
+    '`source` ROW<`ts_ms` BIGINT, `snapshot` STRING>',
+    '`op` STRING',
+    ...sinceLines('`source`.`snapshot`', 'TO_TIMESTAMP_LTZ(`source`.`ts_ms`, 3)'),
   ];
+  const changes = flinkName(`${name}__changes`);
+  const options = withOptions([
+    ...kafkaTopic(topics, 'kafka', topic),
+    ...READ,
+    ['value.format', 'avro-confluent'],
+    ['value.avro-confluent.url', topics.registry ?? ''],
+  ]);
+  const of = (image: string, { spelling, wire }: Wired): string =>
+    wire.read(`${flinkName(image)}.${flinkName(spelling)}`);
+  const items = columns.map((column) => {
+    const after = of('after', column);
+    const value = column.key
+      ? `CASE WHEN \`op\` = 'd' THEN ${of('before', column)} ELSE ${after} END`
+      : after;
+    return `${value} AS ${flinkName(column.name)}`;
+  });
+  const names = columns.map((column) => flinkName(column.name));
+  const keys = columns.filter(({ key }) => key).map((column) => flinkName(column.name));
+  const shown = [...names, '`__OP`', flinkName(SINCE)].join(', ');
+  return [
+    `CREATE TABLE ${changes} (\n  ${lines.join(',\n  ')}\n) ${options}`,
+    `CREATE VIEW ${flinkName(versionsOf(name))} AS
+SELECT ${shown}
+FROM (SELECT ${shown}, ROW_NUMBER() OVER (PARTITION BY ${keys.join(', ')} ORDER BY \`${SINCE}\` DESC) AS \`__N\`
+FROM (SELECT ${items.join(', ')}, \`op\` AS \`__OP\`, \`${SINCE}\` FROM ${changes} WHERE \`op\` IN ('c', 'u', 'r', 'd')))
+WHERE \`__N\` = 1`,
+  ];
+}
+
+/** Since when a row is as it is: always, where the first snapshot found it so. */
+function sinceLines(snapshot: string, committed: string): readonly string[] {
+  const first = FIRST_SNAPSHOT.map(flinkString).join(', ');
+  return [
+    `\`${SINCE}\` AS CASE WHEN ${snapshot} IN (${first}) THEN TO_TIMESTAMP_LTZ(0, 3) ELSE ${committed} END`,
+    `WATERMARK FOR \`${SINCE}\` AS \`${SINCE}\``,
+  ];
+}
+
+/** Over the table of a topic of that name. */
+function rowView(view: string, name: string, columns: readonly string[]): string {
+  return `CREATE VIEW ${flinkName(view)} AS\nSELECT ${columns.join(', ')}\nFROM ${flinkName(`${name}__topic`)}`;
+}
+
+function rowType(columns: readonly Wired[]): string {
+  return `ROW<${columns.map(({ spelling, wire }) => `${flinkName(spelling)} ${wire.type}`).join(', ')}>`;
 }
 
 export function versionsOf(name: string): string {
@@ -138,7 +204,7 @@ export function capturedStream(
 ): readonly string[] {
   const columns = wired(captured, topics);
   const withSchema = topics.format === 'json-with-schema';
-  const row = `ROW<${columns.map(({ spelling, wire }) => `${flinkName(spelling)} ${wire.type}`).join(', ')}>`;
+  const row = rowType(columns);
   const envelope = [
     ['before', row],
     ['after', row],
@@ -216,27 +282,12 @@ export function topicStream(
   if (values.length === 0) throw new NoEqual('Flink needs a column of the value');
   if (valueFormat === 'JSON' && !topic.wrapSingleValue && values.length === 1)
     throw new NoEqual('Flink reads JSON objects, and WRAP_SINGLE_VALUE = FALSE is a bare value');
-  if (columns.some(({ type }) => losesDigits(type)))
-    differs('DECIMAL without a size, or with more than 38 digits, is DECIMAL(38, 18) or DECIMAL(38, s)');
+  noteFormats(topic, differs);
   const fields = [
     ...keys.flatMap((column) => spellings(column, keyFormat)),
     ...values.flatMap((column) => spellings(column, valueFormat)),
   ];
-  if (valueFormat === 'JSON') {
-    differs('fields are found in upper and in lower case, and in no other spelling');
-    differs('a field that is not of its column’s type is NULL; Headwater leaves the record out');
-  }
-  if ([keyFormat, valueFormat].includes('DELIMITED'))
-    differs('DELIMITED makes no difference of an empty text and NULL');
-  const read = (column: SqlColumn): string => {
-    const own = spellings(column, column.key ? keyFormat : valueFormat).map((field) => flinkName(field.name));
-    const [first, second] = own;
-    if (second === undefined) return first ?? '';
-    const { type } = column;
-    return type.kind === 'STRUCT'
-      ? `COALESCE(${first}, CAST(${second} AS ${flinkType(type)}))`
-      : `COALESCE(${first}, ${second})`;
-  };
+  const read = (column: SqlColumn): string => readField(column, topic);
   const timed = timestamp === null ? null : columns[timestamp.index];
   const { time, ms } = timeOf(
     timed == null ? null : { text: read(timed), pattern: timestamp?.pattern ?? null },
@@ -272,6 +323,85 @@ export function topicStream(
     `CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`,
     `CREATE VIEW ${flinkName(name)} AS\nSELECT ${shown.join(', ')}, ${ms} AS \`${MS}\`, \`${TIME}\`\nFROM ${table}${known}`,
   ];
+}
+
+/**
+ * The rows that a topic holds, the last record of a key being its row, and two views: as they are, and with their times.
+ * Throws NoEqual.
+ */
+export function topicTable(
+  name: string,
+  { topic, differs }: { readonly topic: TopicSource; readonly differs: (sentence: string) => void },
+  topics: FlinkTopics,
+): readonly string[] {
+  const { columns, keyFormat, valueFormat, timestamp } = topic;
+  const keys = columns.filter(({ key }) => key);
+  const values = columns.filter(({ key }) => !key);
+  if (keyFormat === 'JSON')
+    throw new NoEqual(
+      'the key of its records is JSON, whose fields may be spelt in upper or in lower case, and a PRIMARY KEY of Flink is one field',
+    );
+  if (values.length === 0) throw new NoEqual('Flink needs a column of the value');
+  if (valueFormat === 'JSON' && !topic.wrapSingleValue && values.length === 1)
+    throw new NoEqual('Flink reads JSON objects, and WRAP_SINGLE_VALUE = FALSE is a bare value');
+  if (timestamp !== null)
+    throw new NoEqual('TIMESTAMP names a column, which a record that deletes a row does not have');
+  noteFormats(topic, differs);
+  differs(
+    'an event of before a row’s record does not find the row, where Headwater’s first events see the topic as it was when it began',
+  );
+  differs(
+    'a deleted row is gone since its last record for events that are joined later, whatever their time: Flink gives a record without value no time',
+  );
+  const key = keys.map((column) => flinkName(column.name)).join(', ');
+  const lines = [
+    ...keys.map((column) => `${flinkName(column.name)} ${flinkType(column.type)} NOT NULL`),
+    ...values
+      .flatMap((column) => spellings(column, valueFormat))
+      .map((field) => `${flinkName(field.name)} ${field.type}`),
+    `\`${SINCE}\` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL`,
+    `WATERMARK FOR \`${SINCE}\` AS \`${SINCE}\``,
+    `PRIMARY KEY (${key}) NOT ENFORCED`,
+  ];
+  const table = flinkName(`${name}__topic`);
+  const options = withOptions([
+    ...kafkaTopic(topics, 'upsert-kafka', topic.topic),
+    COMMITTED,
+    ...partFormat('key', keyFormat, topic),
+    ...partFormat('value', valueFormat, topic),
+    ['value.fields-include', 'EXCEPT_KEY'],
+  ]);
+  const rows = columns.map((column) => `${readField(column, topic)} AS ${flinkName(column.name)}`);
+  return [
+    `CREATE TABLE ${table} (\n  ${lines.join(',\n  ')}\n) ${options}`,
+    rowView(name, name, rows),
+    rowView(versionsOf(name), name, [...rows, flinkName(SINCE)]),
+  ];
+}
+
+/** What is not quite the same with a topic's formats and types. */
+function noteFormats(
+  { columns, keyFormat, valueFormat }: TopicSource,
+  differs: (sentence: string) => void,
+): void {
+  if (columns.some(({ type }) => losesDigits(type)))
+    differs('DECIMAL without a size, or with more than 38 digits, is DECIMAL(38, 18) or DECIMAL(38, s)');
+  if (valueFormat === 'JSON') {
+    differs('fields are found in upper and in lower case, and in no other spelling');
+    differs('a field that is not of its column’s type is NULL; Headwater leaves the record out');
+  }
+  if ([keyFormat, valueFormat].includes('DELIMITED'))
+    differs('DELIMITED makes no difference of an empty text and NULL');
+}
+
+function readField(column: SqlColumn, { keyFormat, valueFormat }: TopicSource): string {
+  const own = spellings(column, column.key ? keyFormat : valueFormat).map((field) => flinkName(field.name));
+  const [first, second] = own;
+  if (second === undefined) return first ?? '';
+  const { type } = column;
+  return type.kind === 'STRUCT'
+    ? `COALESCE(${first}, CAST(${second} AS ${flinkType(type)}))`
+    : `COALESCE(${first}, ${second})`;
 }
 
 /** A record without a time is left out, but not before Flink has looked at its time. */

@@ -1,6 +1,7 @@
 /** Errors as ksqlDB's clients know them: the HTTP status is the code divided by 100. */
 import { asHeadwaterError, type HeadwaterError } from '../../errors/headwater-error.ts';
 
+/** An answer that says what was wrong, with ksqlDB's number for it. */
 export class SqlApiError extends Error {
   readonly code: number;
 

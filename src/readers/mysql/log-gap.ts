@@ -124,14 +124,25 @@ async function isReplica({ query, info }: AskedServer): Promise<boolean> {
   return (await query(renamed ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS')).length > 0;
 }
 
-/** How long the server keeps a file of its log; null: for ever. */
-export async function logRetentionMs({ query, info }: AskedServer): Promise<number | null> {
-  const bySeconds = info.flavour === 'mysql' ? info.version >= 80_001 : info.version >= 100_601;
-  const [row] = await query(
-    `SELECT @@global.${bySeconds ? 'binlog_expire_logs_seconds' : 'expire_logs_days'}`,
-  );
-  const kept = Number(row?.[0] ?? 0) * (bySeconds ? 1000 : 86_400_000);
-  return kept === 0 ? null : kept;
+/** Global variables that say it, of servers old and new. */
+export const RETENTION_VARIABLES: readonly string[] = [
+  'binlog_expire_logs_auto_purge',
+  'binlog_expire_logs_seconds',
+  'expire_logs_days',
+];
+
+/** For how many seconds the server keeps a file of its log, by its global variables; null: for ever. */
+export function retentionSeconds(variables: ReadonlyMap<string, string>): number | null {
+  if (variables.get('binlog_expire_logs_auto_purge') === 'OFF') return null;
+  const seconds = Number(variables.get('binlog_expire_logs_seconds') ?? 0);
+  return seconds || Number(variables.get('expire_logs_days') ?? 0) * 86_400 || null;
+}
+
+export async function logRetentionMs({ query }: AskedServer): Promise<number | null> {
+  const names = RETENTION_VARIABLES.map(quoteLiteral).join(', ');
+  const rows = await query(`SHOW GLOBAL VARIABLES WHERE Variable_name IN (${names})`);
+  const seconds = retentionSeconds(new Map(rows.map(([name, value]) => [name ?? '', value ?? ''])));
+  return seconds === null ? null : seconds * 1000;
 }
 
 /**

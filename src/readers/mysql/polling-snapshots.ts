@@ -11,7 +11,7 @@ import type {
 } from '../../snapshot/snapshot-source.ts';
 import { SessionPool } from '../session-pool.ts';
 import type { PollTableOptions } from '../poll-dialect.ts';
-import { changesTooFast } from '../unsettled-table.ts';
+import { changesTooFast } from '../changed-table.ts';
 import type { MysqlTable } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { boundOf } from './key-bounds.ts';

@@ -1,6 +1,7 @@
 /** What doctor says of the settings of the log. */
 import { failed, ok, warning } from '../finding.ts';
 import type { Finding } from '../reader.ts';
+import { retentionSeconds } from './log-gap.ts';
 import type { MysqlReaderOptions } from './settings.ts';
 import type { ServerInfo } from './wire/server-info.ts';
 
@@ -115,8 +116,7 @@ export function checkGtids({ variables, server, findings }: LogSettings): void {
 }
 
 export function checkRetention({ variables, server, findings }: LogSettings): void {
-  const inSeconds = variables.get('binlog_expire_logs_seconds');
-  const seconds = Number(inSeconds ?? 0) || Number(variables.get('expire_logs_days') ?? 0) * 24 * HOUR;
+  const seconds = retentionSeconds(variables);
   if (isRds(variables)) {
     findings.push(
       warning(
@@ -125,13 +125,12 @@ export function checkRetention({ variables, server, findings }: LogSettings): vo
         "CALL mysql.rds_show_configuration; CALL mysql.rds_set_configuration('binlog retention hours', 168);",
       ),
     );
-  } else if (seconds === 0) {
+  } else if (seconds === null) {
     findings.push(ok('retention', 'The server keeps its log until somebody purges it.'));
   } else if (seconds < ENOUGH_SECONDS) {
-    const set =
-      inSeconds === undefined
-        ? setting(server, 'expire_logs_days', '7')
-        : setting(server, 'binlog_expire_logs_seconds', '604800');
+    const set = variables.has('binlog_expire_logs_seconds')
+      ? setting(server, 'binlog_expire_logs_seconds', '604800')
+      : setting(server, 'expire_logs_days', '7');
     findings.push(
       warning(
         'retention',

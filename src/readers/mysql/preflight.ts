@@ -5,6 +5,7 @@ import type { Finding } from '../reader.ts';
 import type { TablePatterns } from '../table-patterns.ts';
 import { isTransactional, type ListedTable, listTables, type Query } from './catalogue.ts';
 import { mapMysqlError } from './errors.ts';
+import { RETENTION_VARIABLES } from './log-gap.ts';
 import { type Grants, queryIfAllowed, readGrants } from './grants.ts';
 import { checkForeignKeys } from './preflight-foreign-keys.ts';
 import { checkGtids, checkLog, checkRetention, isOn, type LogSettings } from './preflight-log.ts';
@@ -73,18 +74,17 @@ export async function preflight(
 const VARIABLES = [
   'basedir',
   'binlog_annotate_row_events',
-  'binlog_expire_logs_seconds',
   'binlog_format',
   'binlog_row_image',
   'binlog_row_metadata',
   'binlog_row_value_options',
   'binlog_rows_query_log_events',
-  'expire_logs_days',
   'gtid_mode',
   'log_bin',
   'log_replica_updates',
   'log_slave_updates',
   'server_id',
+  ...RETENTION_VARIABLES,
 ];
 
 async function readVariables(query: Query): Promise<ReadonlyMap<string, string>> {

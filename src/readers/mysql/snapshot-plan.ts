@@ -2,7 +2,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { Row } from '../../model/value.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
-import { chunkKeyChanged } from '../unsettled-table.ts';
+import { chunkKeyChanged } from '../changed-table.ts';
 import {
   describeTables,
   fromItem,

@@ -13,7 +13,7 @@ import { containsGtid } from './gtid/gtid-set.ts';
 import { compareFiles, type MysqlPosition } from './position.ts';
 import { boundOf } from './key-bounds.ts';
 import { isChanged, tableError } from './snapshot-errors.ts';
-import { rewritten } from '../table-rewritten.ts';
+import { rewritten } from '../changed-table.ts';
 import type { TakenSnapshot } from './snapshot-lock.ts';
 import { type MysqlPlan, type Planner, rowSelect } from './snapshot-plan.ts';
 import { TextRowReader } from './snapshot-rows.ts';

@@ -10,7 +10,7 @@ import type {
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
 import { SessionPool } from '../session-pool.ts';
-import { changesTooFast } from '../unsettled-table.ts';
+import { changesTooFast } from '../changed-table.ts';
 import { describeTables, type Query } from './catalogue.ts';
 import { mapping } from './errors.ts';
 import { containsGtid } from './gtid/gtid-set.ts';

@@ -15,8 +15,8 @@ import {
 import { integerWriter } from '../../schema/integer-text.ts';
 import {
   type BlockValue,
+  COMMON_FIELDS,
   FORMAT_VERSION,
-  SNAPSHOT_FIELD,
   type SourceBlock,
   type WriteBlock,
 } from '../../schema/source-block.ts';
@@ -26,15 +26,7 @@ const INT32: ConnectSchema = { type: 'int32', optional: false };
 
 function schemaOf(connector: MysqlSource['connector']): ConnectSchema {
   return struct({ name: `io.debezium.connector.${connector}.Source`, version: 1 }, [
-    ['version', STRING],
-    ['connector', STRING],
-    ['name', STRING],
-    ['ts_ms', INT64],
-    ['snapshot', SNAPSHOT_FIELD],
-    ['db', STRING],
-    ['sequence', OPTIONAL_STRING],
-    ['ts_us', OPTIONAL_INT64],
-    ['ts_ns', OPTIONAL_INT64],
+    ...COMMON_FIELDS,
     ['table', OPTIONAL_STRING],
     ['server_id', INT64],
     ['gtid', OPTIONAL_STRING],

@@ -70,7 +70,10 @@ export async function applyDdl(
     return { changes, truncates };
   }
   const described = await describe(ref.id);
-  const applied = effect.kind === 'columns' ? applyChanges(previous.version.columns, effect.changes) : null;
+  const { columns } = previous.version;
+  // Emptying a table gives it another segment and leaves its columns, which the catalogue may have others of by now.
+  const applied =
+    effect.kind === 'columns' ? applyChanges(columns, effect.changes) : truncates ? columns : null;
   const shape = shapeAfter(previous.version, applied, described);
   const evolved = shape === null ? null : history.evolve(ref, scn, shape);
   return { changes: evolved === null ? [] : [change(ref.id, evolved.table, evolved.previous)], truncates };

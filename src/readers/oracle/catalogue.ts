@@ -2,6 +2,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName } from '../../model/table.ts';
 import type { CapturedTable } from '../reader.ts';
 import type { TablePatterns } from '../table-patterns.ts';
+import type { Database } from './database.ts';
 import { quoteTable } from './quoting.ts';
 import type { OracleRow, OracleSession } from './session/oracle-session.ts';
 import type { TableVersion } from './table-model.ts';
@@ -47,12 +48,20 @@ export interface SourceTable {
   readonly key: readonly string[];
   /** ALL COLUMN supplemental logging, of the table itself. */
   readonly allColumns: boolean;
+  /** Supplemental logging of the table itself that has the key, or may have it: a group its owner has made. */
+  readonly keyLogged: boolean;
   readonly version: Omit<TableVersion, 'version' | 'from'>;
 }
 
 export const TABLES = `SELECT OWNER, TABLE_NAME, IOT_TYPE, NESTED, TEMPORARY, TO_CHAR(NUM_ROWS) FROM ALL_TABLES WHERE OWNER NOT IN (${BUILT_IN_OWNERS.map((owner) => `'${owner}'`).join(',')}) ORDER BY OWNER, TABLE_NAME`;
 
 const LOG_GROUPS = `SELECT LOG_GROUP_TYPE FROM ALL_LOG_GROUPS WHERE OWNER = :o AND TABLE_NAME = :t`;
+
+const KEY_GROUPS: ReadonlySet<string> = new Set([
+  'PRIMARY KEY LOGGING',
+  'UNIQUE KEY LOGGING',
+  'USER LOG GROUP',
+]);
 
 const COLUMNS = `SELECT COLUMN_NAME, DATA_TYPE, TO_CHAR(DATA_LENGTH), TO_CHAR(CHAR_LENGTH), TO_CHAR(DATA_PRECISION), TO_CHAR(DATA_SCALE), NULLABLE, HIDDEN_COLUMN, VIRTUAL_COLUMN, DATA_DEFAULT FROM ALL_TAB_COLS WHERE OWNER = :o AND TABLE_NAME = :t ORDER BY INTERNAL_COLUMN_ID`;
 
@@ -86,6 +95,7 @@ export async function capturedTables(
       ...table,
       key: version.key,
       allColumns: groups.some(([type]) => type === 'ALL COLUMN LOGGING'),
+      keyLogged: groups.some(([type]) => KEY_GROUPS.has(String(type))),
       version,
     });
   }
@@ -176,14 +186,16 @@ export function leftOutColumns({ version }: SourceTable): readonly string[] {
     .map(({ name, dataType }) => `${name} (${dataType})`);
 }
 
+export type SupplementalLogging = Pick<Database, 'keyLogging' | 'allColumnLogging'>;
+
 /** What the log will not have of a table, and what changes that; null for a table without limits. */
 export function limitationOf(
   table: SourceTable,
-  databaseHasAllColumns: boolean,
+  logging: SupplementalLogging,
 ): { readonly message: string; readonly fix: string; readonly fatal: boolean } | null {
   const name = tableName(table.id);
   const fix = `ALTER TABLE ${quoteTable(table.id)} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS;`;
-  if (databaseHasAllColumns || table.allColumns) return null;
+  if (logging.allColumnLogging || table.allColumns) return null;
   if (table.key.length === 0) {
     return {
       message: `${name} has neither a key nor ALL COLUMNS supplemental logging: its updates and deletes could not be told apart.`,
@@ -192,14 +204,18 @@ export function limitationOf(
     };
   }
   return {
-    message: `${name} has no ALL COLUMNS supplemental logging: of an update only the changed columns are known.`,
+    message:
+      `${name} has no ALL COLUMNS supplemental logging: of an update only the changed columns are known` +
+      (logging.keyLogging || table.keyLogged
+        ? ' and the key.'
+        : ', and not the key, without which it cannot be read.'),
     fix,
     fatal: false,
   };
 }
 
-export function describeCaptured(table: SourceTable, databaseHasAllColumns: boolean): CapturedTable {
-  const limitation = limitationOf(table, databaseHasAllColumns);
+export function describeCaptured(table: SourceTable, logging: SupplementalLogging): CapturedTable {
+  const limitation = limitationOf(table, logging);
   return {
     id: table.id,
     key: table.key.length === 0 ? null : table.key,

@@ -14,16 +14,18 @@ export interface Database {
   readonly readOnly: boolean;
   /** Supplemental logging of the whole database. */
   readonly minimalLogging: boolean;
+  /** Of primary keys alone. */
+  readonly keyLogging: boolean;
   readonly allColumnLogging: boolean;
   readonly currentScn: bigint;
 }
 
-const DATABASE = `SELECT NAME, TO_CHAR(DBID), CDB, LOG_MODE, DATABASE_ROLE, OPEN_MODE, TO_CHAR(RESETLOGS_CHANGE#), TO_CHAR(RESETLOGS_TIME,'YYYY-MM-DD HH24:MI:SS'), SUPPLEMENTAL_LOG_DATA_MIN, SUPPLEMENTAL_LOG_DATA_ALL, TO_CHAR(CURRENT_SCN) FROM V$DATABASE`;
+const DATABASE = `SELECT NAME, TO_CHAR(DBID), CDB, LOG_MODE, DATABASE_ROLE, OPEN_MODE, TO_CHAR(RESETLOGS_CHANGE#), TO_CHAR(RESETLOGS_TIME,'YYYY-MM-DD HH24:MI:SS'), SUPPLEMENTAL_LOG_DATA_MIN, SUPPLEMENTAL_LOG_DATA_PK, SUPPLEMENTAL_LOG_DATA_ALL, TO_CHAR(CURRENT_SCN) FROM V$DATABASE`;
 
 export async function readDatabase(session: OracleSession): Promise<Database> {
   const [row] = await session.query(DATABASE);
   if (row === undefined) throw new HeadwaterError('internal.bug', 'V$DATABASE has no row.');
-  const [name, dbid, cdb, mode, role, open, resetlogs, resetTime, minimal, all, scn] = row.map(String);
+  const [name, dbid, cdb, mode, role, open, resetlogs, resetTime, minimal, keys, all, scn] = row.map(String);
   return {
     name: name!,
     dbid: dbid!,
@@ -33,6 +35,7 @@ export async function readDatabase(session: OracleSession): Promise<Database> {
     role: role!,
     readOnly: open!.startsWith('READ ONLY'),
     minimalLogging: minimal === 'YES' || minimal === 'IMPLICIT',
+    keyLogging: keys === 'YES',
     allColumnLogging: all === 'YES',
     currentScn: serverScn(scn),
   };

@@ -62,7 +62,17 @@ all(
 all(ORA, { class: 'stale', code: 'source.log-failed' }, 1289, 1306, 1307);
 all(ORA, { class: 'range', code: 'source.log-failed' }, 1281);
 all(ORA, { class: 'timeout', code: 'source.query-interrupted' }, 1013);
-all(ORA, { class: 'memory', code: 'source.out-of-resources' }, 4030, 4031, 4036);
+all(
+  ORA,
+  {
+    class: 'memory',
+    code: 'source.out-of-resources',
+    fix: 'Lower source.oracle.session_time or source.oracle.max_window, or raise PGA_AGGREGATE_LIMIT.',
+  },
+  4030,
+  4031,
+  4036,
+);
 all(ORA, { class: 'passing', code: 'source.query-interrupted' }, 604, 1001, 1333, 1327, 1371, 1343);
 all(ORA, LOST, 3113, 3114, 3135, 25408, 28, 31, 1012, 1041, 2396, 2399, 12547, 12570, 12571, 12537);
 all(ORA, AWAY, 1089, 1090, 1092, 1033, 1034, 1109, 12528, 12526, 12541, 12543, 12545, 12170);

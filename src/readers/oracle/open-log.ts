@@ -1,7 +1,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Opened, OpenRequest, StoredLog } from '../reader.ts';
-import type { Database } from './database.ts';
+import { currentScn, type Database } from './database.ts';
 import type { LogCollector } from './logs/collect-logs.ts';
 import { readThreads } from './logs/log-files.ts';
 import type { OraclePosition } from './position.ts';
@@ -58,6 +58,12 @@ async function gapOf(
   if (stored.identity !== null && stored.identity !== identity) {
     return 'the database was restored, flashed back past the checkpoint, or is another one';
   }
+  if (
+    collector.dictionaries !== null &&
+    (await collector.dictionaries.before(stored.position.scn)) === null
+  ) {
+    return `no archived log has a dictionary of before SCN ${stored.position.scn}`;
+  }
   const oldest = await collector.oldest();
   if (oldest === null || stored.position.scn < oldest - 1n) {
     return `the redo of SCN ${stored.position.scn} is gone; the oldest that is kept is ${oldest ?? 'none'}`;
@@ -75,11 +81,13 @@ function snapshotStatement(cluster: boolean): string {
  * change of any transaction that was open, and some earlier for those that were just committing.
  */
 async function startOf({ session, collector, options, log }: OpenLogParts): Promise<OraclePosition> {
+  // Before the SCN is taken, which has to lie behind it.
+  const dictionary = await collector.dictionaries?.ensure(() => currentScn(session));
   const threads = (await readThreads(session)).filter(({ enabled }) => enabled === 'PUBLIC');
   const rows = await session.query(snapshotStatement(threads.length > 1));
   const scn = serverScn(rows[0]?.[0]);
   const oldest = await collector.oldest();
-  const floor = oldest ?? 0n;
+  const floor = greatest(oldest ?? 0n, dictionary?.last ?? 0n);
   const begun = rows.flatMap(([, start]) =>
     start === null || start === undefined ? [] : [serverScn(start)],
   );
@@ -89,7 +97,7 @@ async function startOf({ session, collector, options, log }: OpenLogParts): Prom
   if (starts.some((start) => start <= floor)) {
     log.warn(
       { scn: String(scn), oldest: String(floor) },
-      'a transaction is open that began before the oldest redo log; changes it made before that are not captured',
+      'a transaction is open that began before the redo that can be read; changes it made before that are not captured',
     );
   }
   return { scn: least(greatest(wanted, floor), scn), read: scn, upTo: scn, commits: new Map(), mid: null };

@@ -12,7 +12,7 @@ import type {
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
 import { PollTableChanged } from '../poll-dialect.ts';
-import { changesTooFast, chunkKeyChanged } from '../unsettled-table.ts';
+import { changesTooFast, chunkKeyChanged } from '../changed-table.ts';
 import { mapping } from './errors.ts';
 import { encodePlace, type OraclePolledTable, rangeSelect } from './polling-sql.ts';
 import { OracleError, type OracleSession } from './session/oracle-session.ts';

@@ -16,16 +16,20 @@ const VIEWS = [
   'V$LOGFILE',
   'V$ARCHIVED_LOG',
   'V$ARCHIVE_DEST_STATUS',
-  'V$THREAD',
   'V$TRANSACTION',
   'V$LOGMNR_LOGS',
   'V$LOGMNR_CONTENTS',
+  'V$LOG_HISTORY',
   'V$MYSTAT',
   'V$STATNAME',
 ] as const;
 
 const WHO = `SELECT SYS_CONTEXT('USERENV','CON_NAME'), SYS_CONTEXT('USERENV','SESSION_USER'), SYS_CONTEXT('USERENV','CLOUD_SERVICE') FROM DUAL`;
 const PDB = 'SELECT OPEN_MODE FROM V$PDBS WHERE NAME = :pdb';
+const THREADS = 'SELECT THREAD# FROM V$THREAD';
+/** Lists only what the user may run. */
+const MAY_BUILD = `SELECT 1 FROM ALL_PROCEDURES WHERE OWNER = 'SYS' AND OBJECT_NAME = 'DBMS_LOGMNR_D' AND ROWNUM = 1`;
+const VERSION = `SELECT MAX(VERSION) FROM PRODUCT_COMPONENT_VERSION WHERE PRODUCT LIKE 'Oracle%'`;
 const PRIVILEGES = 'SELECT PRIVILEGE FROM SESSION_PRIVS';
 const ONLINE_LOGS = 'SELECT TO_CHAR(BYTES) FROM V$LOG';
 /** How often logs were switched within the last day. */
@@ -59,7 +63,13 @@ export async function preflight(
     await using session = await connect('utility', signal);
     const [who] = await session.query(WHO);
     const [container, user, cloud] = (who ?? []).map((value) => (value === null ? '' : String(value)));
-    findings.push(ok('connection', `Connected to ${options.place} as ${user ?? options.user}.`));
+    const [version] = await session.query(VERSION);
+    findings.push(
+      ok(
+        'connection',
+        `Connected to ${options.place} (Oracle ${String(version?.[0])}) as ${user ?? options.user}.`,
+      ),
+    );
     if (!(await readable(session, 'V$DATABASE', { options, user: user ?? options.user, findings }))) {
       return findings;
     }
@@ -77,6 +87,7 @@ export async function preflight(
     if (findings.some(({ level }) => level === 'error')) return findings; // nothing else would be looked at in the right place
     checkLogging(checked);
     await checkPrivileges(checked);
+    await checkDictionary(checked);
     await checkLogs(checked);
     await checkCharacterSets(checked);
     if (!findings.some(({ level }) => level === 'error')) await checkTables(checked, patterns);
@@ -210,6 +221,9 @@ async function checkPrivileges(checked: Checked): Promise<void> {
     findings.push(ok('privileges', `${user} has the system privileges that are needed.`));
   }
   for (const view of VIEWS) await readable(session, view, checked);
+  // A cluster's open transactions are in this view alone.
+  const threads = (await readable(session, 'V$THREAD', checked)) ? await session.query(THREADS) : [];
+  if (threads.length > 1) await readable(session, 'GV$TRANSACTION', checked);
   try {
     await session.execute(PROBE_LOGMINER);
   } catch (error) {
@@ -226,6 +240,38 @@ async function checkPrivileges(checked: Checked): Promise<void> {
         ),
       );
     }
+  }
+}
+
+/** Writing the dictionary into the redo log, which only one strategy does. */
+async function checkDictionary({ session, options, database, user, findings }: Checked): Promise<void> {
+  if (options.strategy !== 'redo_log_catalog') return;
+  if (database.readOnly) {
+    findings.push(
+      failed(
+        'dictionary',
+        'source.read-only',
+        `${database.name} is open read-only, and no dictionary can be written into its redo log.`,
+        'Use source.oracle.strategy: hybrid.',
+      ),
+    );
+  } else if ((await session.query(MAY_BUILD)).length === 0) {
+    findings.push(
+      failed(
+        'privileges',
+        'source.privilege-missing',
+        `${user} may not run DBMS_LOGMNR_D, which source.oracle.strategy: redo_log_catalog needs.`,
+        `GRANT EXECUTE ON SYS.DBMS_LOGMNR_D TO ${quoteIdent(user)}${options.pdb === null ? '' : ' CONTAINER=ALL'};`,
+      ),
+    );
+  } else {
+    findings.push(
+      warning(
+        'dictionary',
+        'After each log switch a dictionary of hundreds of megabytes is written into the redo log.',
+        'Use source.oracle.strategy: hybrid, unless redo of before a DDL cannot be read with it.',
+      ),
+    );
   }
 }
 
@@ -341,7 +387,7 @@ async function checkTables(
       );
       continue;
     }
-    const limitation = limitationOf(table, database.allColumnLogging);
+    const limitation = limitationOf(table, database);
     if (limitation !== null) {
       const { message, fix, fatal } = limitation;
       findings.push(

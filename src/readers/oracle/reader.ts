@@ -19,6 +19,7 @@ import { judgeGap, openLog } from './open-log.ts';
 import { ORACLE_POSITIONS, type OraclePosition, positionAt } from './position.ts';
 import { preflight } from './preflight.ts';
 import { quoteIdent } from './quoting.ts';
+import type { FirstConnection } from './session/first-connection.ts';
 import { SESSION_SETTINGS } from './session/session-settings.ts';
 import {
   type ConnectOracle,
@@ -31,6 +32,7 @@ import { OracleSnapshotSource } from './snapshot-source.ts';
 import type { OracleSource } from './source-info.ts';
 import { type CapturedRef, TableHistory } from './table-history.ts';
 import { type TableModel, tableModel } from './table-model.ts';
+import { Reselect } from './transactions/reselect.ts';
 import { TransactionBuffer } from './transactions/transaction-buffer.ts';
 import { type DecodeText, textDecoder } from './types/character-sets.ts';
 import { Warnings } from './warnings.ts';
@@ -39,6 +41,7 @@ import { Warnings } from './warnings.ts';
 export interface OracleReaderParts {
   readonly connect: ConnectOracle;
   readonly unknownErrors: UnknownErrors;
+  readonly firstConnection: FirstConnection;
   readonly log: Log;
 }
 
@@ -60,7 +63,6 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   readonly #sessions = new Set<OracleSession>();
   readonly #uses = new Map<SessionUse, Promise<OracleSession>>();
   #disposed = false;
-  #allColumns = false;
   #tables: readonly SourceTable[] = [];
   #history: TableHistory | null = null;
   #decode: DecodeText = textDecoder('AL32UTF8');
@@ -71,7 +73,10 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   constructor(options: OracleReaderOptions, parts: OracleReaderParts) {
     this.#options = options;
     this.#parts = parts;
-    this.#patterns = compileTablePatterns(options.tables);
+    const { tables, flushTable, user } = options;
+    // What is written to the flush table is nobody's change.
+    const own = flushTable === null ? [] : [`!${user.toUpperCase()}.${flushTable}`];
+    this.#patterns = compileTablePatterns([...tables, ...own]);
     this.#warnings = new Warnings(parts.log);
   }
 
@@ -85,7 +90,6 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   ): Promise<readonly CapturedTable[]> {
     return mapping('Listing the tables', async () => {
       const database = await readDatabase(await this.#session('utility', signal));
-      this.#allColumns = database.allColumnLogging;
       const { tables: found, unmatched } = await capturedTables(
         await this.#session('catalogue', signal),
         this.#patterns,
@@ -93,7 +97,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
       );
       answerUnmatched(unmatched, found.length, onUnmatched);
       this.#tables = found.filter(({ obstacle }) => obstacle === null);
-      return this.#tables.map((table) => describeCaptured(table, this.#allColumns));
+      return this.#tables.map((table) => describeCaptured(table, database));
     });
   }
 
@@ -220,7 +224,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   }
 
   async #stream(from: OraclePosition, signal: AbortSignal): Promise<RedoStream> {
-    const { flushTable, racNodes, limits, spillDirectory, name, lobs } = this.#options;
+    const { flushTable, racNodes, limits, spillDirectory, name, lobs, lobReselect } = this.#options;
     const { log } = this.#parts;
     const utility = await this.#session('utility', signal);
     const catalogue = await this.#session('catalogue', signal);
@@ -253,6 +257,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
         describe: (id) => mapping('Reading the catalogue', () => describeTable(catalogue, id)),
         buffer,
         decode: this.#decode,
+        reselect: lobReselect ? new Reselect((sql, binds) => catalogue.query(sql, binds)) : null,
         flush: this.#flush,
         commitLog: this.#commitLog,
         warnings: this.#warnings,
@@ -308,7 +313,16 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
 
   /** A connection as Headwater needs it. Closed with the reader, also where that happens meanwhile. */
   async #connect(use: SessionUse, signal: AbortSignal, address?: string): Promise<OracleSession> {
-    const session = await this.#parts.connect(use, signal, address);
+    const { connect, firstConnection } = this.#parts;
+    let session: OracleSession;
+    try {
+      session = await connect(use, signal, address);
+      firstConnection.succeeded();
+    } catch (error) {
+      throw (
+        (error instanceof OracleError ? firstConnection.judge(error, this.#options.place) : null) ?? error
+      );
+    }
     try {
       for (const statement of SESSION_SETTINGS) await session.execute(statement);
       const { pdb } = this.#options;

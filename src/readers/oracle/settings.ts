@@ -12,14 +12,21 @@ export interface OracleReaderOptions {
   readonly tables: readonly string[];
   /** The pluggable database whose tables are captured; null outside of multitenant databases. */
   readonly pdb: string | null;
-  /** hybrid: rows that LogMiner cannot name, since a DDL came in between, are rebuilt from the tables' history. */
-  readonly strategy: 'hybrid' | 'online_catalog';
+  /**
+   * hybrid: rows that LogMiner cannot name, since a DDL came in between, are rebuilt from the tables' history.
+   * redo_log_catalog: a dictionary is written into the redo log after each switch, and LogMiner takes names from it.
+   */
+  readonly strategy: 'hybrid' | 'online_catalog' | 'redo_log_catalog';
   /** Read archived logs alone. */
   readonly archiveOnly: boolean;
   /** DEST_NAMEs in order of preference; empty: whichever are local and valid. */
   readonly archiveDestinations: readonly string[];
   /** Follow writes into LOBs and XML, and strings past 4,000 bytes. */
   readonly lobs: boolean;
+  /** Ask the table for values of large columns that the log does not have. */
+  readonly lobReselect: boolean;
+  /** Changes by these users are left out. */
+  readonly excludeUsers: readonly string[];
   /** A change that cannot be read: stop, or send it to the dead-letter topic and go on. */
   readonly onUnreadable: 'fail' | 'dead-letter';
   /** Refuse tables without ALL COLUMNS supplemental logging. */

@@ -7,7 +7,7 @@ import type {
   WindowChunk,
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
-import { changesTooFast } from '../unsettled-table.ts';
+import { changesTooFast } from '../changed-table.ts';
 import { currentScn } from './database.ts';
 import { pastIsGone } from './errors.ts';
 import { type OraclePosition, positionAt } from './position.ts';

@@ -4,25 +4,17 @@
  */
 import type { SnapshotMarker } from '../../model/change.ts';
 import type { TableId } from '../../model/table.ts';
-import { INT64, OPTIONAL_INT64, OPTIONAL_STRING, STRING, struct } from '../../schema/connect-schema.ts';
+import { OPTIONAL_INT64, OPTIONAL_STRING, STRING, struct } from '../../schema/connect-schema.ts';
 import {
   type BlockValue,
+  COMMON_FIELDS,
   FORMAT_VERSION,
-  SNAPSHOT_FIELD,
   type SourceBlock,
 } from '../../schema/source-block.ts';
 import type { OracleSource } from './source-info.ts';
 
 const SCHEMA = struct({ name: 'io.debezium.connector.oracle.Source', version: 1 }, [
-  ['version', STRING],
-  ['connector', STRING],
-  ['name', STRING],
-  ['ts_ms', INT64],
-  ['snapshot', SNAPSHOT_FIELD],
-  ['db', STRING],
-  ['sequence', OPTIONAL_STRING],
-  ['ts_us', OPTIONAL_INT64],
-  ['ts_ns', OPTIONAL_INT64],
+  ...COMMON_FIELDS,
   ['schema', STRING],
   ['table', STRING],
   ['txId', OPTIONAL_STRING],

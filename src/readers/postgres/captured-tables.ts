@@ -171,6 +171,7 @@ export function limitationOf(table: SourceTable): { readonly message: string; re
   return null;
 }
 
+/** For status and doctor: what is not captured of it, with the statement that changes that. */
 export function describeCaptured(table: SourceTable): CapturedTable {
   const limitation = limitationOf(table);
   return {

@@ -13,6 +13,7 @@ export interface LogIdentity {
   readonly interrupted?: readonly string[];
 }
 
+/** Text for the checkpoint. */
 export function encodeIdentity(
   { system, timeline, database, slot }: LogIdentity,
   mark: { readonly pending: true } | { readonly interrupted: readonly string[] } | null = null,

@@ -41,6 +41,10 @@ export interface PublicationState {
   publishes(oid: number): boolean;
 }
 
+/**
+ * Tables without a usable replica identity go into the second, which publishes no updates and deletes: with one in
+ * the first, the application's own would fail.
+ */
 export function planPublications(
   names: readonly [string, string],
   tables: readonly SourceTable[],

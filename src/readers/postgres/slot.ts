@@ -17,6 +17,7 @@ export interface SlotInfo {
   readonly invalidation: string | null;
 }
 
+/** Null where there is none. */
 export async function readSlot(
   query: (sql: string) => Promise<TextRows>,
   name: string,

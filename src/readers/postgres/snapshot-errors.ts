@@ -41,6 +41,7 @@ export function tableError(error: unknown, id: TableId): unknown {
   return mapPgError(error, `Reading the table ${name}`);
 }
 
+/** Whether the server answered with one of these SQLSTATEs. */
 export function isState(error: unknown, states: ReadonlySet<string>): error is PgError {
   return error instanceof PgError && states.has(error.sqlstate);
 }

@@ -1,7 +1,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
-import { chunkKeyChanged } from '../unsettled-table.ts';
+import { chunkKeyChanged } from '../changed-table.ts';
 import type { PgTable } from './catalogue.ts';
 import { isWide } from './pgoutput/relation-state.ts';
 import type { Query } from './types/type-registry.ts';

@@ -9,7 +9,7 @@ import type {
 import { mapping } from './errors.ts';
 import type { PostgresPosition } from './position.ts';
 import { CHANGED_STATES, isState, tableError } from './snapshot-errors.ts';
-import { rewritten } from '../table-rewritten.ts';
+import { rewritten } from '../changed-table.ts';
 import { chunkSelect, type PgPlan, type Planner, rewrittenSince } from './snapshot-plan.ts';
 import { SessionPool } from '../session-pool.ts';
 import { CopyRows } from './snapshot-rows.ts';

@@ -8,7 +8,7 @@ import type {
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
 import { tableName } from '../../model/table.ts';
-import { changesTooFast } from '../unsettled-table.ts';
+import { changesTooFast } from '../changed-table.ts';
 import { mapping } from './errors.ts';
 import { type PostgresPosition, serverLsn } from './position.ts';
 import { CHANGED_STATES, isState, tableError } from './snapshot-errors.ts';

@@ -30,6 +30,7 @@ interface Kept {
   readonly id: number;
 }
 
+/** What `takeChanged` gives belongs to the commit of the records that use the ids. */
 export class SchemaRegistrar {
   readonly #client: RegistryClient;
   readonly #options: RegistrarOptions;

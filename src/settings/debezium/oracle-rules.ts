@@ -25,9 +25,9 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
   {
     name: 'log.mining.strategy',
     apply: (draft, { property, value }) => {
-      if (value === 'online_catalog' || value === 'hybrid')
+      if (['online_catalog', 'hybrid', 'redo_log_catalog'].includes(value))
         draft.set(['source', 'oracle', 'strategy'], value);
-      else draft.note(property, 'is hybrid: no dictionary is written into the redo log');
+      else draft.note(property, 'is hybrid');
     },
   },
   renamed('log.mining.archive.log.only.mode', ['source', 'oracle', 'archive_only'], flag),
@@ -66,9 +66,12 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
     'log.mining.transaction.retention.ms',
     'has no equal: no transaction is given up, however long it is open',
   ),
+  renamed('log.mining.username.exclude.list', ['source', 'oracle', 'exclude_users'], (value) => [
+    ...listOf(value),
+  ]),
   needless(
-    /^(?:internal\.)?log\.mining\.(?:username|clientid|schema_changes\.username)\.(?:include|exclude)\.list$/,
-    'has no equal: changes are chosen by table, whoever makes them',
+    /^(?:internal\.)?log\.mining\.(?:username\.include|(?:clientid|schema_changes\.username)\.(?:include|exclude))\.list$/,
+    'has no equal: changes are chosen by table, and by users who are left out',
   ),
   needless(/^(?:log\.mining\.)?archive\.log\.hours$/, 'is not needed: logs are found by SCN'),
   needless('log.mining.archive.log.only.scn.poll.interval.ms', 'is not needed'),

@@ -31,6 +31,8 @@ export interface FakeLog {
   bytes: number;
   state: 'current' | 'unarchived' | 'archived' | 'deleted';
   destination: string;
+  /** A dictionary begins, and ends, in it. */
+  dictionary?: boolean;
 }
 
 /** A row of V$LOGMNR_CONTENTS under the view's names; what is left out is NULL, or 0 where it is a flag. */
@@ -120,6 +122,7 @@ export class FakeOracle {
   role = 'PRIMARY';
   openMode = 'READ WRITE';
   minimalLogging = 'YES';
+  keyLogging = 'NO';
   allColumnLogging = 'NO';
   currentScn = 0n;
   clock = '+00:00';
@@ -130,6 +133,11 @@ export class FakeOracle {
   mayMine = true;
   mayReadExtents = true;
   mayFlashback = true;
+  mayBuild = true;
+  /** How many dictionaries were written into the redo log. */
+  dictionaries = 0;
+  /** The log with a dictionary is archived only after so many looks for it. */
+  dictionaryDelay = 0;
   destinations = ['LOG_ARCHIVE_DEST_1'];
   logBytes = 200 * 1024 ** 2;
   threads: FakeThread[] = [

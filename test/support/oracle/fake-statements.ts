@@ -40,7 +40,7 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
-    /^SELECT NAME, TO_CHAR\(DBID\), CDB, LOG_MODE, DATABASE_ROLE, OPEN_MODE, TO_CHAR\(RESETLOGS_CHANGE#\), TO_CHAR\(RESETLOGS_TIME,'YYYY-MM-DD HH24:MI:SS'\), SUPPLEMENTAL_LOG_DATA_MIN, SUPPLEMENTAL_LOG_DATA_ALL, TO_CHAR\(CURRENT_SCN\) FROM V\$DATABASE$/,
+    /^SELECT NAME, TO_CHAR\(DBID\), CDB, LOG_MODE, DATABASE_ROLE, OPEN_MODE, TO_CHAR\(RESETLOGS_CHANGE#\), TO_CHAR\(RESETLOGS_TIME,'YYYY-MM-DD HH24:MI:SS'\), SUPPLEMENTAL_LOG_DATA_MIN, SUPPLEMENTAL_LOG_DATA_PK, SUPPLEMENTAL_LOG_DATA_ALL, TO_CHAR\(CURRENT_SCN\) FROM V\$DATABASE$/,
     function () {
       const s = this.server;
       return [
@@ -54,6 +54,7 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
           s.resetlogs,
           '2024-01-01 00:00:00',
           s.minimalLogging,
+          s.keyLogging,
           s.allColumnLogging,
           text(s.currentScn),
         ],
@@ -79,7 +80,7 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
-    /^SELECT 1 FROM (V\$[A-Z_]+) WHERE ROWNUM = 1$/,
+    /^SELECT 1 FROM (G?V\$[A-Z_]+) WHERE ROWNUM = 1$/,
     function (match) {
       if (this.server.unreadable.has(match[1]!))
         throw new OracleError('ORA-00942: table or view does not exist');
@@ -180,6 +181,100 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
+    /^BEGIN SYS\.DBMS_LOGMNR_D\.BUILD\(OPTIONS => SYS\.DBMS_LOGMNR_D\.STORE_IN_REDO_LOGS\); END;$/,
+    function () {
+      this.root();
+      const s = this.server;
+      if (!s.mayBuild)
+        throw new OracleError("ORA-06550: line 1 PLS-00201: identifier 'SYS.DBMS_LOGMNR_D' must be declared");
+      s.dictionaries++;
+      const current = s.logs.find(({ state, thread }) => state === 'current' && thread === 1)!;
+      current.dictionary = true;
+      s.currentScn += 1n;
+      s.switchLog(1, s.currentScn, { archive: s.dictionaryDelay === 0 });
+      s.logs.at(-1)!.dictionary = false;
+      return NONE;
+    },
+  ],
+  [
+    /^SELECT TO_CHAR\(THREAD#\), TO_CHAR\(SEQUENCE#\) FROM V\$LOG WHERE STATUS = 'CURRENT' ORDER BY THREAD#$/,
+    function () {
+      this.root();
+      return this.server.logs
+        .filter(({ state }) => state === 'current')
+        .map(({ thread, sequence }) => [text(thread), text(sequence)]);
+    },
+  ],
+  [
+    /^SELECT TO_CHAR\(A\.THREAD#\), TO_CHAR\(A\.SEQUENCE#\), TO_CHAR\(A\.FIRST_CHANGE#\), TO_CHAR\(A\.NEXT_CHANGE#\), A\.DICTIONARY_BEGIN, A\.DICTIONARY_END FROM V\$ARCHIVED_LOG A, .* AND A\.ARCHIVED = 'YES' AND \(A\.DICTIONARY_BEGIN = 'YES' OR A\.DICTIONARY_END = 'YES'\) AND A\.NEXT_CHANGE# <= (\d+)$/,
+    function (match) {
+      this.root();
+      const s = this.server;
+      if (s.dictionaries > 0 && s.dictionaryDelay > 0 && --s.dictionaryDelay === 0) s.archive(1);
+      return s.logs
+        .filter(
+          ({ state, dictionary, next }) =>
+            state === 'archived' && dictionary === true && next! <= BigInt(match[1]!),
+        )
+        .map((log) => [text(log.thread), text(log.sequence), text(log.first), text(log.next), 'YES', 'YES']);
+    },
+  ],
+  [
+    /^SELECT 1 FROM ALL_PROCEDURES WHERE OWNER = 'SYS' AND OBJECT_NAME = 'DBMS_LOGMNR_D' AND ROWNUM = 1$/,
+    function () {
+      return this.server.mayBuild ? [['1']] : NONE;
+    },
+  ],
+  [
+    /^SELECT THREAD# FROM V\$THREAD$/,
+    function () {
+      this.root();
+      return this.server.threads.map(({ thread }) => [text(thread)]);
+    },
+  ],
+  [
+    /^SELECT MAX\(VERSION\) FROM PRODUCT_COMPONENT_VERSION WHERE PRODUCT LIKE 'Oracle%'$/,
+    function () {
+      return [['19.0.0.0.0']];
+    },
+  ],
+  [
+    /^SELECT FILENAME, TO_CHAR\(LOW_SCN\), TO_CHAR\(NEXT_SCN\), TO_CHAR\(THREAD_ID\), TO_CHAR\(STATUS\), INFO FROM V\$LOGMNR_LOGS$/,
+    function () {
+      this.root();
+      return (this.mining?.files ?? []).map((log) => [
+        this.server.fileName(log),
+        text(log.first),
+        text(log.next),
+        text(log.thread),
+        '0',
+        null,
+      ]);
+    },
+  ],
+  [
+    /^SELECT (.*) FROM "([^"]+)"\."([^"]+)"(?: AS OF SCN (\d+))? T WHERE (T\."[^"]+" = .*)$/s,
+    function (match, binds, sql) {
+      const s = this.server;
+      if (this.use !== 'catalogue') s.violate('a row is read again in another session than the catalogue’s');
+      s.raise('RESELECT', sql);
+      const [, columns = '', owner = '', name = '', scn, where = ''] = match;
+      const table = this.table({ o: owner, t: name });
+      if (table === undefined) throw new OracleError('ORA-00942: table or view does not exist');
+      if (scn !== undefined && BigInt(scn) < table.undoHorizon)
+        throw new OracleError('ORA-01555: snapshot too old');
+      const names = [...columns.matchAll(/T\."([^"]+)"/g)].map((each) => each[1]!);
+      const wanted = where
+        .split(' AND ')
+        .map((each) => /^T\."([^"]+)" = (?:TO_NUMBER\()?:(k\d+)\)?$/.exec(each));
+      return rowsAt(table, scn === undefined ? s.currentScn : BigInt(scn))
+        .filter(({ values }) =>
+          wanted.every((each) => each !== null && String(values[each[1]!]) === binds[each[2]!]),
+        )
+        .map(({ values }) => names.map((column) => values[column] ?? null));
+    },
+  ],
+  [
     /^SELECT TO_CHAR\(MAX\(BYTES\)\) FROM V\$LOG$/,
     function () {
       this.root();
@@ -229,7 +324,7 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
-    /^BEGIN SYS\.DBMS_LOGMNR\.START_LOGMNR\(STARTSCN => '(\d+)', ENDSCN => '(\d+)', OPTIONS => DBMS_LOGMNR\.DICT_FROM_ONLINE_CATALOG \+ DBMS_LOGMNR\.NO_ROWID_IN_STMT\); END;$/,
+    /^BEGIN SYS\.DBMS_LOGMNR\.START_LOGMNR\(STARTSCN => '(\d+)', ENDSCN => '(\d+)', OPTIONS => (DBMS_LOGMNR\.DICT_FROM_ONLINE_CATALOG|DBMS_LOGMNR\.DICT_FROM_REDO_LOGS \+ DBMS_LOGMNR\.DDL_DICT_TRACKING) \+ DBMS_LOGMNR\.NO_ROWID_IN_STMT\); END;$/,
     function (match, _binds, sql) {
       this.root();
       const s = this.server;
@@ -239,6 +334,11 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
         throw new OracleError('ORA-01292: no log file has been specified for the current LogMiner session');
       const [from, to] = [BigInt(match[1]!), BigInt(match[2]!)];
       if (to <= from) throw new OracleError('ORA-01281: SCN range specified is invalid');
+      if (
+        match[3]!.includes('REDO_LOGS') &&
+        !mining.files.some(({ dictionary, next }) => dictionary === true && next! <= from + 1n)
+      )
+        throw new OracleError('ORA-01371: Complete LogMiner dictionary not found');
       if (to > s.currentScn) s.violate(`mining to ${to}, past the current SCN ${s.currentScn}`);
       if (
         mining.files.some(
@@ -472,6 +572,13 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
   ],
   [
     /^INSERT INTO "[^"]+" SELECT 0 FROM DUAL WHERE NOT EXISTS \(SELECT 1 FROM "[^"]+"\)$/,
+    function () {
+      this.server.flushTable.rows ||= 1;
+      return NONE;
+    },
+  ],
+  [
+    /^DELETE FROM ("[^"]+") WHERE ROWID <> \(SELECT MIN\(ROWID\) FROM \1\)$/,
     function () {
       this.server.flushTable.rows = 1;
       return NONE;

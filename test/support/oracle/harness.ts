@@ -10,6 +10,7 @@ import type { Log } from '../../../src/observability/log.ts';
 import { SILENT } from '../../../src/observability/log.ts';
 import type { Opened, Reader } from '../../../src/readers/reader.ts';
 import { UnknownErrors } from '../../../src/readers/oracle/mining/recovery.ts';
+import { FirstConnection } from '../../../src/readers/oracle/session/first-connection.ts';
 import type { ConnectOracle } from '../../../src/readers/oracle/session/oracle-session.ts';
 import { ORACLE_POSITIONS, type OraclePosition, positionAt } from '../../../src/readers/oracle/position.ts';
 import { createOracleReader } from '../../../src/readers/oracle/reader.ts';
@@ -52,6 +53,7 @@ export class Harness {
   readonly warnings: string[] = [];
   readonly directory: string;
   readonly unknownErrors = new UnknownErrors();
+  firstConnection = new FirstConnection();
   /** After each batch: what a sink would have stored with it. */
   readonly stored: {
     readonly position: OraclePosition;
@@ -92,6 +94,8 @@ export class Harness {
       archiveOnly: false,
       archiveDestinations: [],
       lobs: false,
+      lobReselect: false,
+      excludeUsers: [],
       onUnreadable: 'fail',
       requireAllColumns: false,
       flushTable: null,
@@ -116,6 +120,7 @@ export class Harness {
     const reader = createOracleReader(this.options, {
       connect: this.#connect,
       unknownErrors: this.unknownErrors,
+      firstConnection: this.firstConnection,
       log,
     });
     this.reader = reader;
@@ -273,7 +278,7 @@ export interface TableScript {
   readonly allColumns?: boolean;
 }
 
-function fakeTable(
+export function fakeTable(
   name: string,
   { columns, pk, allColumns = true }: TableScript,
   objectId: number,

@@ -13,7 +13,7 @@ export interface Script {
   readonly origin?: string;
   readonly config: {
     readonly lobs?: boolean;
-    readonly strategy?: 'hybrid' | 'online_catalog';
+    readonly strategy?: 'hybrid' | 'online_catalog' | 'redo_log_catalog';
     readonly characterSet?: string;
   };
   readonly tables: Readonly<Record<string, TableScript>>;

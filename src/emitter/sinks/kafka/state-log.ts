@@ -5,6 +5,14 @@ import { asFault, faultToError } from './errors.ts';
 import { type KafkaRecord, offsetRange, PartitionReader, withFreshLeaders } from './partition-reader.ts';
 import { contextFor } from './topics.ts';
 
+/** Header of every record: where the last rewrite began. */
+export const BASE_HEADER = 'headwater.base';
+const REWRITE_EVERY = 4096;
+const PROBE_RECORDS = 16;
+/** A broker that throttles us answers without records, and later with them: nothing may be taken for the end. */
+const EMPTY_ANSWERS = 30;
+const POLL_MS = 100;
+
 /**
  * The pipeline's durable state: the last value of each key in partition 0 of a compacted topic.
  *
@@ -13,13 +21,6 @@ import { contextFor } from './topics.ts';
  * `headwater.base` where the last rewrite began: an offset, or `@i` for the i-th record of a rewrite itself.
  * A restart looks at the last record and reads from its base, however long the log is.
  */
-export const BASE_HEADER = 'headwater.base';
-const REWRITE_EVERY = 4096;
-const PROBE_RECORDS = 16;
-/** A broker that throttles us answers without records, and later with them: nothing may be taken for the end. */
-const EMPTY_ANSWERS = 30;
-const POLL_MS = 100;
-
 export class StateLog {
   readonly #values: Map<string, string>;
   readonly #now: () => number;

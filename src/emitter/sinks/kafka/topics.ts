@@ -209,6 +209,7 @@ export function missingInput(cluster: Cluster, name: string): HeadwaterError {
   );
 }
 
+/** What an error of a request says beside its code. */
 export function contextFor(cluster: Cluster, doing: string, topic?: string): FaultContext {
   const { brokers, sasl, groupId, transactionalId } = cluster.options;
   return { doing, topic, brokers, groupId, transactionalId, principal: sasl?.username };

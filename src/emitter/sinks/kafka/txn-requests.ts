@@ -25,6 +25,7 @@ export interface ProduceResult {
   readonly baseOffset: number;
 }
 
+/** Without acknowledgement by all replicas in sync nothing counts (acks = -1). */
 export function produceRequest(options: {
   readonly version: number;
   readonly transactionalId: string | null;
@@ -115,6 +116,7 @@ export interface EndTxnResult {
   readonly next: { readonly producerId: bigint; readonly producerEpoch: number } | null;
 }
 
+/** Commits or aborts; from version 5 on the answer has the next epoch. */
 export function endTxnRequest(options: {
   readonly version: number;
   readonly transactionalId: string;

@@ -13,6 +13,7 @@ const INLINE = 32 * 1024;
 /** A journal may be twice as long as what it holds, and this much besides. */
 const SLACK = 256 * 1024;
 
+/** One writer at a time: whoever opens it holds the lock of its directory. */
 export class StateFile {
   readonly #path: string;
   readonly #name: string;

@@ -94,6 +94,24 @@ async function connectHost(
   }
 }
 
+/** What of the driver is used here and not in its types. */
+interface DriverInternals {
+  handlePacket(packet: unknown): void;
+}
+
+/** What the driver throws at bytes that are none of MySQL would end the process. */
+function guard(driver: Connection, onError: (error: unknown) => void): void {
+  const internals = driver as unknown as DriverInternals;
+  const handle = internals.handlePacket.bind(driver);
+  internals.handlePacket = (packet) => {
+    try {
+      handle(packet);
+    } catch (error) {
+      onError(error);
+    }
+  };
+}
+
 class Session implements MysqlConnection {
   readonly driver: Connection;
   readonly #place: string;
@@ -106,6 +124,9 @@ class Session implements MysqlConnection {
     this.driver = driver;
     this.#place = host.host.startsWith('/') ? host.host : `${host.host}:${host.port}`;
     driver.on('error', (error: unknown) => this.break(this.#asError(error)));
+    guard(driver, (error) =>
+      this.break(new MysqlConnectionError('protocol', `What ${this.#place} answers cannot be read`, error)),
+    );
   }
 
   get server(): ServerInfo {

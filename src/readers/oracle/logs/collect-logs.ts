@@ -2,7 +2,7 @@ import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { OracleSession } from '../session/oracle-session.ts';
 import type { OracleReaderOptions } from '../settings.ts';
 import { currentScn } from '../database.ts';
-import { parseScn } from '../scn.ts';
+import { least, parseScn } from '../scn.ts';
 import {
   deletedStatement,
   endedStatement,
@@ -15,6 +15,7 @@ import {
   type RedoThread,
   VALID_DESTINATIONS,
 } from './log-files.ts';
+import { RedoDictionaries } from './redo-dictionary.ts';
 import { beginsLate, capVolume, findGap, type LogSelection, oneOfEach } from './select-logs.ts';
 
 /** Finds the files a mining session needs, over the utility session. */
@@ -22,6 +23,8 @@ export class LogCollector {
   readonly #session: OracleSession;
   readonly #options: OracleReaderOptions;
   readonly #wait: (ms: number) => Promise<void>;
+  /** Null where the names come from the database's dictionary of today. */
+  readonly dictionaries: RedoDictionaries | null;
   #destinations: readonly string[] | null = null;
   #largest: number | null = null;
 
@@ -29,6 +32,15 @@ export class LogCollector {
     this.#session = session;
     this.#options = options;
     this.#wait = wait;
+    this.dictionaries =
+      options.strategy === 'redo_log_catalog'
+        ? new RedoDictionaries({
+            session,
+            destinations: () => this.destinations(),
+            wait: (attempt) => this.#pause(attempt),
+            attempts: options.limits.logRetries,
+          })
+        : null;
   }
 
   /** The names of archive destinations, in order of preference. */
@@ -54,18 +66,18 @@ export class LogCollector {
   }
 
   /**
-   * The logs behind `start`, complete. Waits for the archiver a few times where they are not.
+   * The logs behind `start`, complete, and before them those from the dictionary on that is read from the log. Waits for the archiver a few times where they are not.
    * Throws `source.position-lost` where one was deleted, `source.log-missing` where one does not come.
    */
   async collect(start: bigint, extra: number): Promise<Collected> {
     const { limits } = this.#options;
     let gap = '';
     for (let attempt = 0; attempt <= limits.logRetries; attempt++) {
-      if (attempt > 0)
-        await this.#wait(Math.min(limits.logRetryMs * 2 ** (attempt - 1), limits.logRetryMs * 10));
-      const { files, threads } = await this.#look(start);
-      const resumed = await this.#resumed(files, threads, start);
-      const found = findGap(files, threads, { start, resumed });
+      if (attempt > 0) await this.#pause(attempt);
+      const from = await this.#from(start);
+      const { files, threads } = await this.#look(from);
+      const resumed = await this.#resumed(files, threads, from);
+      const found = findGap(files, threads, { start: from, resumed });
       if (found === null) {
         const bytes = limits.logsPerSession * (await this.#largestLog());
         return { selection: capVolume(files, { bytes, extra }), threads };
@@ -73,6 +85,20 @@ export class LogCollector {
       gap = found.reason;
     }
     throw await this.missing(start, gap);
+  }
+
+  /** Where the logs of a session that mines from `start` begin. */
+  async #from(start: bigint): Promise<bigint> {
+    if (this.dictionaries === null) return start;
+    const dictionary = await this.dictionaries.before(start);
+    if (dictionary === null) throw noDictionary(start);
+    return least(dictionary.first, start);
+  }
+
+  /** Before the nth further attempt. */
+  #pause(attempt: number): Promise<void> {
+    const { logRetryMs } = this.#options.limits;
+    return this.#wait(Math.min(logRetryMs * 2 ** (attempt - 1), logRetryMs * 10));
   }
 
   /** How far can be read now: what every instance has flushed, or has archived behind `read`. */
@@ -153,6 +179,17 @@ export class LogCollector {
     this.#largest ??= Number((await this.#session.query(LARGEST_ONLINE_LOG))[0]?.[0] ?? 0);
     return this.#largest;
   }
+}
+
+function noDictionary(start: bigint): HeadwaterError {
+  return new HeadwaterError(
+    'source.position-lost',
+    `No archived log has a dictionary of before SCN ${start}, which source.oracle.strategy: redo_log_catalog needs.`,
+    {
+      fix: 'Restore the archived logs, or use source.oracle.strategy: hybrid.',
+      details: { scn: String(start) },
+    },
+  );
 }
 
 export interface Collected {

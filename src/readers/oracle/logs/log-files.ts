@@ -91,6 +91,11 @@ export function deletedStatement(scn: bigint): string {
   return `SELECT TO_CHAR(A.THREAD#), TO_CHAR(A.SEQUENCE#), A.NAME FROM V$ARCHIVED_LOG A, V$DATABASE D WHERE A.STATUS = 'D' AND A.FIRST_CHANGE# <= ${scn} AND A.NEXT_CHANGE# > ${scn} AND A.RESETLOGS_CHANGE# = D.RESETLOGS_CHANGE# AND A.RESETLOGS_TIME = D.RESETLOGS_TIME`;
 }
 
+/** Logs that a dictionary begins or ends in, and that end at or below `scn`. */
+export function dictionariesStatement(scn: bigint, destinations: readonly string[]): string {
+  return `SELECT TO_CHAR(A.THREAD#), TO_CHAR(A.SEQUENCE#), TO_CHAR(A.FIRST_CHANGE#), TO_CHAR(A.NEXT_CHANGE#), A.DICTIONARY_BEGIN, A.DICTIONARY_END ${archivedLogs(destinations)} AND A.NAME IS NOT NULL AND A.ARCHIVED = 'YES' AND (A.DICTIONARY_BEGIN = 'YES' OR A.DICTIONARY_END = 'YES') AND A.NEXT_CHANGE# <= ${scn + 1n}`;
+}
+
 export const LARGEST_ONLINE_LOG = 'SELECT TO_CHAR(MAX(BYTES)) FROM V$LOG';
 
 /** Whether a log is there, and ends at or before `scn`. */

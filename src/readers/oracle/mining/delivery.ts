@@ -15,6 +15,7 @@ import type { OracleSource, OracleTx } from '../source-info.ts';
 import type { CapturedRef, TableHistory } from '../table-history.ts';
 import { assemble, type AssemblerOptions, type Event } from '../transactions/assembler.ts';
 import { sizeOf } from '../transactions/redo-item.ts';
+import type { Reselect } from '../transactions/reselect.ts';
 import type { Transaction } from '../transactions/transaction.ts';
 import type { TransactionBuffer } from '../transactions/transaction-buffer.ts';
 import type { DecodeText } from '../types/character-sets.ts';
@@ -32,6 +33,8 @@ export interface DeliveryParts {
   readonly describe: DescribeTable;
   readonly buffer: TransactionBuffer;
   readonly decode: DecodeText;
+  /** Null where values that the log does not have stay unknown. */
+  readonly reselect: Reselect | null;
   readonly commitLog: CommitLog;
   readonly warnings: Warnings;
 }
@@ -41,7 +44,7 @@ export class Delivery {
   readonly #parts: DeliveryParts;
   readonly #from: OraclePosition;
   readonly #frontier: Frontier;
-  readonly #assembler: AssemblerOptions;
+  readonly #assembler: Omit<AssemblerOptions, 'xid'>;
   readonly #outbox: Outbox;
   readonly #filter: string;
   #commits: ReadonlyMap<number, ThreadCommits>;
@@ -83,7 +86,7 @@ export class Delivery {
 
   /** A transaction has committed: its changes, in batches; the last ones may stay for the next batch. */
   async *commit(row: RedoRow, timeMs: number): AsyncGenerator<Batch<OraclePosition, OracleSource>> {
-    const { buffer, options, commitLog, warnings } = this.#parts;
+    const { buffer, options, commitLog, warnings, reselect } = this.#parts;
     const { xid, scn, thread } = row;
     const transaction = buffer.take(xid);
     if (transaction === undefined) return;
@@ -92,6 +95,7 @@ export class Delivery {
       await transaction.forget();
       return;
     }
+    const user = transaction.user ?? row.user;
     const tx: OracleTx = {
       id: xid,
       commitTimeUs: timeMs * 1000,
@@ -99,10 +103,14 @@ export class Delivery {
       commitThread: thread,
       startScn: transaction.startScn,
       startTimeMs: transaction.startTimeMs,
-      user: transaction.user ?? row.user,
+      user,
     };
     const mid = this.#resumed?.xid === xid ? this.#resumed : null;
     this.#resumed = null;
+    if (user !== null && options.excludeUsers.includes(user)) {
+      await transaction.forget();
+      return;
+    }
     if (mid !== null && mid.filter !== this.#filter) warnings.count('recounted', row);
     const skip = mid !== null && mid.filter === this.#filter ? mid.done : 0;
     commitLog.add(xid, scn);
@@ -121,11 +129,14 @@ export class Delivery {
     this.#delivering = delivering;
     try {
       let begun = skip > 0 || !options.transactionMetadata;
-      for await (const events of assemble(transaction, this.#assembler)) {
+      for await (const events of assemble(transaction, { ...this.#assembler, xid })) {
         for (const event of events) {
           if (++delivering.done <= skip) continue;
           if (!begun) this.#outbox.push({ kind: 'begin', tx, at: here }, 0);
           begun = true;
+          if (reselect !== null && event.kind === 'row' && reselect.wants(event)) {
+            await reselect.fill(event, scn);
+          }
           this.#push(event, tx, delivering.done - 1);
           if (this.#outbox.full) yield this.batch();
         }

@@ -68,6 +68,7 @@ export class FlushWriter {
         if (!(error instanceof OracleError && error.has(955))) throw error; // it is there
       });
       await session.execute(insertStatement(table));
+      await session.execute(deleteStatement(table));
     }
     await session.execute(updateStatement(table, scn));
     await session.execute('COMMIT');
@@ -85,6 +86,11 @@ function createStatement(table: string): string {
 
 function insertStatement(table: string): string {
   return `INSERT INTO ${table} SELECT 0 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM ${table})`;
+}
+
+/** Two instances may both have found it empty. */
+function deleteStatement(table: string): string {
+  return `DELETE FROM ${table} WHERE ROWID <> (SELECT MIN(ROWID) FROM ${table})`;
 }
 
 function updateStatement(table: string, scn: bigint): string {

@@ -10,19 +10,31 @@ function addStatement(file: string, first: boolean): string {
   return `BEGIN SYS.DBMS_LOGMNR.ADD_LOGFILE(LOGFILENAME => ${quoteLiteral(file)}, OPTIONS => DBMS_LOGMNR.${first ? 'NEW' : 'ADDFILE'}); END;`;
 }
 
+/** Where LogMiner takes names from: the database as it is now, or a dictionary in the files, which DDL is applied to. */
+export type DictionarySource = 'online' | 'redo';
+
 /** SCNs are inclusive here. */
-function startStatement(from: bigint, to: bigint): string {
-  return `BEGIN SYS.DBMS_LOGMNR.START_LOGMNR(STARTSCN => '${from}', ENDSCN => '${to}', OPTIONS => DBMS_LOGMNR.DICT_FROM_ONLINE_CATALOG + DBMS_LOGMNR.NO_ROWID_IN_STMT); END;`;
+function startStatement(from: bigint, to: bigint, dictionary: DictionarySource): string {
+  const source =
+    dictionary === 'online'
+      ? 'DBMS_LOGMNR.DICT_FROM_ONLINE_CATALOG'
+      : 'DBMS_LOGMNR.DICT_FROM_REDO_LOGS + DBMS_LOGMNR.DDL_DICT_TRACKING';
+  return `BEGIN SYS.DBMS_LOGMNR.START_LOGMNR(STARTSCN => '${from}', ENDSCN => '${to}', OPTIONS => ${source} + DBMS_LOGMNR.NO_ROWID_IN_STMT); END;`;
 }
+
+/** What LogMiner makes of the files it has. */
+const FILES = `SELECT FILENAME, TO_CHAR(LOW_SCN), TO_CHAR(NEXT_SCN), TO_CHAR(THREAD_ID), TO_CHAR(STATUS), INFO FROM V$LOGMNR_LOGS`;
 
 /** LogMiner in one database session: which files it has, and since when. */
 export class MiningSession {
   readonly #session: OracleSession;
+  readonly #dictionary: DictionarySource;
   #files: readonly string[] = [];
   #since = 0;
 
-  constructor(session: OracleSession) {
+  constructor(session: OracleSession, dictionary: DictionarySource) {
     this.#session = session;
+    this.#dictionary = dictionary;
   }
 
   /** When the present files were added, ms of performance.now; 0 where none are. */
@@ -42,12 +54,17 @@ export class MiningSession {
       this.#files = names;
       this.#since = performance.now();
     }
-    await this.#session.execute(startStatement(from, to));
+    await this.#session.execute(startStatement(from, to, this.#dictionary));
   }
 
   /** The cursor over what was started. */
   open(statement: string, binds: Readonly<Record<string, string>>): Promise<RowCursor> {
     return this.#session.open(statement, binds);
+  }
+
+  /** The files as LogMiner sees them, for the log, where it would not start. */
+  async files(): Promise<readonly string[]> {
+    return (await this.#session.query(FILES)).map((row) => row.join(' '));
   }
 
   /** Bytes of the server's memory for this session. */

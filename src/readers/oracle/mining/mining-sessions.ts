@@ -1,23 +1,25 @@
 import type { OracleSession } from '../session/oracle-session.ts';
 import type { OracleLimits } from '../settings.ts';
-import { MiningSession } from './mining-session.ts';
+import { type DictionarySource, MiningSession } from './mining-session.ts';
 
 /** The one LogMiner session that is in use, made when it is needed. */
 export class MiningSessions implements AsyncDisposable {
   readonly #connect: () => Promise<OracleSession>;
   readonly #limits: OracleLimits;
+  readonly #dictionary: DictionarySource;
   #session: OracleSession | null = null;
   #mining: MiningSession | null = null;
   #memoryAt = performance.now();
 
-  constructor(connect: () => Promise<OracleSession>, limits: OracleLimits) {
+  constructor(connect: () => Promise<OracleSession>, limits: OracleLimits, dictionary: DictionarySource) {
     this.#connect = connect;
     this.#limits = limits;
+    this.#dictionary = dictionary;
   }
 
   async get(): Promise<MiningSession> {
     this.#session ??= await this.#connect();
-    this.#mining ??= new MiningSession(this.#session);
+    this.#mining ??= new MiningSession(this.#session, this.#dictionary);
     return this.#mining;
   }
 
@@ -25,6 +27,18 @@ export class MiningSessions implements AsyncDisposable {
   async drop(): Promise<void> {
     await this.#mining?.end().catch(() => undefined); // a broken session has ended it
     this.#mining = null;
+  }
+
+  /** The files of a session that would not start; none where it cannot tell. */
+  async files(): Promise<readonly string[]> {
+    return (await this.#mining?.files().catch(() => [])) ?? [];
+  }
+
+  /** After an error that has to do with the server's memory: the connection's is given back too. */
+  async reconnect(): Promise<void> {
+    await this.drop();
+    await this.#session?.[Symbol.asyncDispose]();
+    this.#session = null;
   }
 
   /** LogMiner's memory at the server only grows: now and then its session ends, and if need be its connection. */
@@ -36,14 +50,10 @@ export class MiningSessions implements AsyncDisposable {
     if (now - this.#memoryAt < this.#limits.memoryCheckMs) return;
     this.#memoryAt = now;
     if ((await mining.memory()) <= this.#limits.sessionMemoryBytes) return;
-    await mining.end();
-    this.#mining = null;
-    await this.#session?.[Symbol.asyncDispose]();
-    this.#session = null;
+    await this.reconnect();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.drop();
-    await this.#session?.[Symbol.asyncDispose]();
+    await this.reconnect();
   }
 }

@@ -8,6 +8,7 @@ const TRIES: Readonly<Partial<Record<ErrorClass, number>>> = {
   stale: 3,
   range: 1,
   passing: 5,
+  memory: 3,
   timeout: Infinity, // the window's least size ends it
 };
 /** A file that cannot be read while rows are fetched from it is not going to come back. */

@@ -77,7 +77,8 @@ export class RedoStream {
     this.#statement = () => redoStatement({ pdb, tables: history.names, lobs, unknown: true });
     this.#window = new WindowSize(options.limits);
     this.#frontier = new Frontier(from, options.limits.settleMs);
-    this.#sessions = new MiningSessions(parts.connectMining, options.limits);
+    const dictionary = options.strategy === 'redo_log_catalog' ? 'redo' : 'online';
+    this.#sessions = new MiningSessions(parts.connectMining, options.limits, dictionary);
     this.#delivery = new Delivery(parts, from, this.#frontier);
   }
 
@@ -88,6 +89,7 @@ export class RedoStream {
     try {
       while (!signal.aborted) {
         await this.#lookAtClock();
+        await collector.dictionaries?.keepUp();
         const edge = await collector.edge(frontier.read);
         const start = frontier.sessionStart(buffer.oldest());
         if (start !== this.#lastStart) this.#extraLogs = 0;
@@ -224,10 +226,10 @@ export class RedoStream {
     const ref = owner === null ? null : history.find(owner, table);
     if (ref !== null || !isNameless(table)) return ref;
     const found = history.findObject(row.objectId, row.dataObjectId);
-    if (found !== null && options.strategy === 'online_catalog') {
+    if (found !== null && options.strategy !== 'hybrid') {
       throw new HeadwaterError(
         'source.redo-unreadable',
-        `A change of ${tableName(found.id)} from before a DDL cannot be read with the dictionary of today, at SCN ${row.scn}.`,
+        `A change of ${tableName(found.id)} from before a DDL cannot be read with the dictionary that LogMiner has, at SCN ${row.scn}.`,
         {
           fix: 'Use source.oracle.strategy: hybrid; or before a DDL stop the writers, let Headwater catch up, run it, let Headwater catch up again, and go on.',
           details: { table: tableName(found.id), scn: String(row.scn) },
@@ -253,8 +255,10 @@ export class RedoStream {
   async #recover(error: OracleError, activity: 'start' | 'fetch', start: bigint): Promise<void> {
     const { log, collector, options, sleep } = this.#parts;
     this.#frontier.windowFailed();
+    const window = String(this.#window.size);
+    const files = activity === 'start' ? await this.#sessions.files() : undefined;
     log.info(
-      { error: error.message, activity, start: String(start), window: String(this.#window.size) },
+      { error: error.message, activity, start: String(start), window, files },
       'reading the redo log was interrupted; the window is read again',
     );
     let kind;
@@ -263,6 +267,12 @@ export class RedoStream {
     } catch (mapped) {
       if (!(mapped instanceof HeadwaterError) || mapped.code !== 'source.log-missing') throw mapped;
       throw await collector.missing(start, `LogMiner says ${error.message}`);
+    }
+    if (kind === 'memory') {
+      this.#window.halve();
+      await this.#sessions.reconnect();
+      await sleep(options.limits.logRetryMs);
+      return;
     }
     if (kind === 'timeout' && !this.#window.halve()) {
       throw new HeadwaterError(

@@ -29,7 +29,7 @@ import { UnreadableValue } from '../types/unreadable-value.ts';
 import type { Warnings } from '../warnings.ts';
 import { LobValue } from './lob-value.ts';
 import type { RedoItem } from './redo-item.ts';
-import type { RowEvent, TruncateEvent } from './row-event.ts';
+import { keyNotLogged, lacksKey, type RowEvent, type TruncateEvent } from './row-event.ts';
 
 /** Rows that may still be written to; older ones get an update of their own. */
 const MOST_OPEN = 1_000;
@@ -143,7 +143,11 @@ export class LobEvents {
       return;
     }
     const where = rowImages(row, model).before!;
-    const event = this.#find(item, model, where) ?? this.#update(item, model, where);
+    let event = this.#find(item, model, where);
+    if (event === undefined) {
+      if (lacksKey(where, model)) throw keyNotLogged(model);
+      event = this.#update(item, model, where);
+    }
     event.lobs ??= new Map();
     let lob = event.lobs.get(place);
     if (lob === undefined) {

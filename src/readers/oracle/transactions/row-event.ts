@@ -5,6 +5,7 @@ import { DELETE, INSERT, UNSUPPORTED, UPDATE } from '../mining/redo-row.ts';
 import { UNSUPPORTED as UNSUPPORTED_TYPE, type RedoStatement } from '../redo/literal.ts';
 import { parseRedo } from '../redo/parse-redo.ts';
 import { rowImages, type UnknownColumn } from '../redo/row-images.ts';
+import { quoteTable } from '../quoting.ts';
 import { placeOf, type TableModel } from '../table-model.ts';
 import type { Warnings } from '../warnings.ts';
 import type { LobValue } from './lob-value.ts';
@@ -38,6 +39,8 @@ export interface RowEventOptions {
   /** Rebuild rows that LogMiner has no names for. */
   readonly hybrid: boolean;
   readonly onUnreadable: 'fail' | 'dead-letter';
+  /** Of the transaction, for messages. */
+  readonly xid: string;
   readonly warnings: Warnings;
 }
 
@@ -63,8 +66,9 @@ export function rowEvent(item: RedoItem, model: TableModel, options: RowEventOpt
     if (statement.relaxed) warnings.count('relaxed-scan', { scn: item.scn, table });
     if (hasUnsupported(statement)) warnings.count('unsupported-type', { scn: item.scn, table });
     const op = statement.op === 'insert' ? 'c' : statement.op === 'update' ? 'u' : 'd';
-    if (codeOf(op) !== code) return refuse(item, model, options, 'has a statement of another kind');
+    if (codeOf(op) !== code) throw refusal(model, 'has a statement of another kind');
     const images = rowImages(statement, model, options.lobs ? 'empty' : 'unknown');
+    if (lacksKey(images.before, model)) throw keyNotLogged(model);
     const set =
       op === 'u' && options.lobs
         ? statement.names.map((name) => placeOf(model, name) ?? -1).filter((place) => place >= 0)
@@ -80,10 +84,11 @@ export function rowEvent(item: RedoItem, model: TableModel, options: RowEventOpt
 export function unreadable(
   item: RedoItem,
   model: TableModel,
-  { onUnreadable }: Pick<RowEventOptions, 'onUnreadable'>,
-  error: HeadwaterError,
+  { onUnreadable, xid }: Pick<RowEventOptions, 'onUnreadable' | 'xid'>,
+  cause: HeadwaterError,
 ): RowEvent {
-  if (onUnreadable === 'fail') throw at(item, model, error);
+  const error = at(item, model, { xid, cause });
+  if (onUnreadable === 'fail') throw error;
   const op = item.code === INSERT ? 'c' : item.code === DELETE ? 'd' : 'u';
   const nothing = (): Value[] => model.schema.columns.map((): Value => ABSENT);
   return {
@@ -95,7 +100,7 @@ export function unreadable(
     after: op === 'd' ? null : nothing(),
     lobs: null,
     set: NOTHING,
-    unreadable: at(item, model, error),
+    unreadable: error,
   };
 }
 
@@ -110,22 +115,41 @@ export function unknownColumn({ column }: UnknownColumn): HeadwaterError {
   );
 }
 
-function refuse(item: RedoItem, model: TableModel, options: RowEventOptions, what: string): RowEvent {
-  const error = new HeadwaterError(
+/** Whether the old row is there without its key: whose change it is cannot be told. */
+export function lacksKey(before: readonly Value[] | null, { schema }: TableModel): boolean {
+  return before !== null && schema.key.some((place) => before[place] === ABSENT);
+}
+
+export function keyNotLogged({ schema }: TableModel): HeadwaterError {
+  return new HeadwaterError(
     'source.redo-unreadable',
-    `A change of ${tableName(model.schema.id)} ${what}.`,
+    `A change of ${tableName(schema.id)} is in the redo log without the key of its row.`,
+    {
+      fix: `ALTER TABLE ${quoteTable(schema.id)} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS; then take a new snapshot of the table.`,
+    },
   );
-  return unreadable(item, model, options, error);
+}
+
+function refuse(item: RedoItem, model: TableModel, options: RowEventOptions, what: string): RowEvent {
+  return unreadable(item, model, options, refusal(model, what));
+}
+
+function refusal({ schema }: TableModel, what: string): HeadwaterError {
+  return new HeadwaterError('source.redo-unreadable', `A change of ${tableName(schema.id)} ${what}.`);
 }
 
 /** Where in the log it was. */
-function at(item: RedoItem, model: TableModel, error: HeadwaterError): HeadwaterError {
+function at(
+  item: RedoItem,
+  model: TableModel,
+  { xid, cause: error }: { readonly xid: string; readonly cause: HeadwaterError },
+): HeadwaterError {
   const { scn, rsId, ssn } = item;
   return new HeadwaterError(
     error.code,
-    `${error.message.replace(/\.$/, '')}, at SCN ${scn} (RS_ID ${rsId}, SSN ${ssn}).`,
+    `${error.message.replace(/\.$/, '')}, at SCN ${scn} (transaction ${xid}, RS_ID ${rsId}, SSN ${ssn}).`,
     {
-      details: { ...error.details, table: tableName(model.schema.id), scn: String(scn), rsId, ssn },
+      details: { ...error.details, table: tableName(model.schema.id), scn: String(scn), xid, rsId, ssn },
       fix: error.fix,
       cause: error,
     },

@@ -127,6 +127,7 @@ export interface BeginMessage {
 /** PostgreSQL counts time from 2000-01-01. */
 export const EPOCH_2000_US = 946_684_800_000_000;
 
+/** Comes before the rows, and has the commit's position already. */
 export function parseBegin(buffer: Buffer, start: number, end: number): BeginMessage {
   const cursor = new Cursor(buffer, start, end);
   return { commitLsn: cursor.lsn(), commitTimeUs: cursor.lsn() + EPOCH_2000_US, xid: cursor.uint32() };
@@ -137,6 +138,7 @@ export interface CommitMessage {
   readonly endLsn: number;
 }
 
+/** `endLsn` is where the next transaction may begin. */
 export function parseCommit(buffer: Buffer, start: number, end: number): CommitMessage {
   const cursor = new Cursor(buffer, start, end);
   cursor.byte(); // flags, unused

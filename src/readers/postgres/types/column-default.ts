@@ -47,6 +47,7 @@ export function showsDefault({ type, nativeType }: ColumnTypeInfo): boolean {
   return type.kind === 'enum' || SHOWN.has(nativeType);
 }
 
+/** From the expression as pg_get_expr prints it; null for none, and for what is neither a literal nor a call. */
 export function readDefault(expression: string | null, info: ColumnTypeInfo): ColumnDefault {
   if (expression === null) return null;
   const match = LITERAL.exec(expression);

@@ -62,8 +62,14 @@ export async function logIn(
   const stage = { connected: false, tls: false, passwordAsked: false };
   const parameters = new Map<string, string>();
   const { connection } = internals;
-  connection.on('connect', () => (stage.connected = true));
-  connection.on('sslconnect', () => (stage.tls = true));
+  connection.on('connect', () => {
+    stage.connected = true;
+    if (options.tls.mode === 'disable') guard(connection.stream);
+  });
+  connection.on('sslconnect', () => {
+    stage.tls = true;
+    guard(connection.stream);
+  });
   for (const event of [
     'authenticationSASL',
     'authenticationMD5Password',
@@ -92,6 +98,8 @@ export async function logIn(
   const socket = connection.stream;
   // From here on pg hears nothing: neither bytes nor the end of the connection.
   connection.removeAllListeners();
+  // What the server began and did not wait for, as a login by SASL, may still fail.
+  connection.on('error', ignore);
   for (const event of ['data', 'end', 'close', 'error', 'connect']) socket.removeAllListeners(event);
   if (options.tls.mode !== 'disable') {
     socket.on('data', (chunk: Buffer) => {
@@ -109,8 +117,21 @@ export async function logIn(
   };
 }
 
+/** What pg's parser throws at bytes that are none of PostgreSQL would end the process: it ends the connection. */
+function guard(stream: Socket): void {
+  const listeners = stream.listeners('data') as ((chunk: Buffer) => void)[];
+  stream.removeAllListeners('data');
+  stream.on('data', (chunk: Buffer) => {
+    try {
+      for (const listener of listeners) listener.call(stream, chunk);
+    } catch (error) {
+      stream.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  });
+}
+
 function ignore(): void {
-  // The failed promise of connect() says the same.
+  // The failed promise of connect() says the same, or the session that is made of it.
 }
 
 /**

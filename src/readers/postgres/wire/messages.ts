@@ -41,6 +41,7 @@ export function parseRowDescription(body: Buffer): readonly ResultColumn[] {
   return columns;
 }
 
+/** Throws RangeError for a row that is shorter than it says. */
 export function parseDataRow(body: Buffer): (string | null)[] {
   const count = body.readInt16BE(0);
   const row: (string | null)[] = [];

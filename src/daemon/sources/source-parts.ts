@@ -1,0 +1,11 @@
+import type { SourceInfo } from '../../model/change.ts';
+import type { PositionCodec } from '../../model/position.ts';
+import type { Reader } from '../../readers/reader.ts';
+import type { SourceBlock } from '../../schema/source-block.ts';
+
+/** What the daemon needs of a kind of source. */
+export interface Source<P, S extends SourceInfo> {
+  readonly positions: PositionCodec<P>;
+  readonly openReader: () => Reader<P, S>;
+  readonly block: SourceBlock<S>;
+}
