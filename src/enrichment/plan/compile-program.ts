@@ -58,6 +58,8 @@ class Compiler {
   readonly #mayPause: boolean;
   readonly #compiled: string[] = [];
   readonly #paused: PausedStatement[] = [];
+  /** What is not made since the registry refuses it, or what it is made of. */
+  readonly #waiting = new Map<string, HeadwaterError>();
   #numbered = 0;
   /** Numbers that are those of clients' statements. */
   readonly #taken: ReadonlySet<number>;
@@ -94,6 +96,11 @@ class Compiler {
     const { statement, origin, made } = declared;
     const text = printStatement(statement);
     const hash = statementHash(text);
+    const refused = this.#refusedBy(statement);
+    if (refused !== null) {
+      this.#pause({ hash, statement: text, error: refused }, declared);
+      return;
+    }
     try {
       // One that is made anew, by the same words, begins anew.
       const own = made === null ? text : `${made.number} ${text}`;
@@ -103,11 +110,26 @@ class Compiler {
       this.#compiled.push(hash);
     } catch (error) {
       if (!this.#mayBePaused(declared) || !(error instanceof HeadwaterError)) throw error;
-      const target = statement.kind === 'insertSelect' ? null : statement.name;
-      this.#paused.push({ hash, statement: text, target, error });
-      // The ids of those behind it stay what they were.
-      if (statement.kind !== 'createSource') this.#number(made);
+      this.#pause({ hash, statement: text, error }, declared);
     }
+  }
+
+  #pause(paused: Omit<PausedStatement, 'target'>, { statement, made }: Declared): void {
+    const target = statement.kind === 'insertSelect' ? null : statement.name;
+    this.#paused.push({ ...paused, target });
+    // The ids of those behind it stay what they were.
+    if (statement.kind !== 'createSource') this.#number(made);
+  }
+
+  /** Why a statement waits for the registry: its results are refused, or those of one that it names. */
+  #refusedBy(statement: Declared['statement']): HeadwaterError | null {
+    if (statement.kind === 'createSource') return null;
+    const own = statement.kind === 'createAs' ? this.#context.refused?.get(statement.name) : undefined;
+    const { from, joins } = statement.select;
+    const named = [statement.name, from.name, ...joins.map(({ source }) => source.name)];
+    const found = own ?? named.flatMap((name) => this.#waiting.get(name) ?? [])[0] ?? null;
+    if (found !== null && statement.kind === 'createAs') this.#waiting.set(statement.name, found);
+    return found;
   }
 
   #mayBePaused({ made }: Declared): boolean {
