@@ -454,11 +454,14 @@ async function startOf(
 ): Promise<{ readonly offsets: readonly number[]; readonly ends: readonly number[] }> {
   const count = await reader.open(topic, create);
   const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
-  const offsets = ranges.map(({ start, end }, partition) => {
-    // The reader tells of records that are gone, and of a topic that was made anew.
-    const stored = storedOffset(known.get(`${INPUT_PREFIX}${place}/${partition}`), topic);
-    if (stored !== null) return stored;
-    return latest ? end : Math.min(start, end);
-  });
+  // The reader tells of records that are gone, and of a topic that was made anew.
+  const stored = ranges.map((_, partition) =>
+    storedOffset(known.get(`${INPUT_PREFIX}${place}/${partition}`), topic),
+  );
+  // A partition that was added while the query ran is read from its beginning.
+  const isNew = stored.every((offset) => offset === null);
+  const offsets = ranges.map(
+    ({ start, end }, partition) => stored[partition] ?? (latest && isNew ? end : Math.min(start, end)),
+  );
   return { offsets, ends: ranges.map(({ end }) => end) };
 }

@@ -57,6 +57,12 @@ export const ENRICHMENT = {
     summary: 'The schema registry accepts the schema of the results of a statement that waited.',
     advice: 'Nothing to do: the statement goes on.',
   },
+  'enrich.partitions-added': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'A topic that statements read has got more partitions.',
+    advice: 'Nothing to do: reading goes on with all of them, where it was.',
+  },
   'enrich.row-failed': {
     fate: 'halt',
     exit: 1,
