@@ -42,7 +42,8 @@ export function compileProgram(declared: DeclaredEnrichment, context: ProgramCon
 class Compiler {
   readonly #dialect: DeclaredEnrichment['dialect'];
   readonly #context: ProgramContext;
-  readonly #catalog = new Catalog();
+  readonly #catalog: Catalog;
+  readonly #sharedTopics: ReadonlyMap<string, string>;
   readonly #queries: QueryPlan[] = [];
   readonly #tables: TableQueryPlan[] = [];
   readonly #replicas = new Map<string, Replica>();
@@ -64,7 +65,12 @@ class Compiler {
   /** Numbers that are those of clients' statements. */
   readonly #taken: ReadonlySet<number>;
 
-  constructor({ dialect, statements, unreadable }: DeclaredEnrichment, context: ProgramContext) {
+  constructor(
+    { dialect, statements, unreadable, sharedTopics }: DeclaredEnrichment,
+    context: ProgramContext,
+  ) {
+    this.#catalog = new Catalog(sharedTopics);
+    this.#sharedTopics = sharedTopics;
     this.#dialect = dialect;
     this.#context = context;
     const written = statements.filter(({ made }) => made === null);
@@ -172,6 +178,12 @@ class Compiler {
         at,
         'OR REPLACE is not in this version: change the statement in the settings file, or DROP and CREATE it',
       );
+    if (this.#sharedTopics.has(name))
+      throw sqlError(
+        source,
+        at,
+        `${name} is made by a statement that instances share (enrich.shared); choose another name`,
+      );
     const known = this.#catalog.get(name);
     if (known === undefined) return true;
     if (ifNotExists && known.kind === type) return false;
@@ -272,7 +284,13 @@ class Compiler {
         `the result of ${query.kind === 'TABLE' ? 'a query over a table' : 'GROUP BY'} is a table: write CREATE TABLE`,
       );
     const { properties, topic } = sinkTopic(declared, statement);
-    if (this.#context.tableTopics.has(topic) || this.#topics.has(topic) || this.#inputs.has(topic))
+    const taken = [
+      this.#context.tableTopics,
+      this.#topics,
+      this.#inputs,
+      new Set(this.#sharedTopics.values()),
+    ];
+    if (taken.some((topics) => topics.has(topic)))
       throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
     this.#topics.add(topic);
     const from = this.#catalog.find(select.from.name, { source, offset: select.from.at });
