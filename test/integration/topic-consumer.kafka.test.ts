@@ -9,12 +9,11 @@ it('a reader of a topic says when there are more partitions than it reads', asyn
   const { brokers, prefix } = await testKafka();
   const topic = `${prefix}.growing`;
   await using client = await TopicClient.connect(brokers);
-  await client.createTopics([topic], 1);
-  await client.producer.send({ topic, messages: [{ key: 'k', value: 'first' }] });
   const options = { name: `${prefix}.reader`, brokers: [brokers] };
   {
     await using reader = kafkaTopicReader(options, SILENT);
-    expect(await reader.open(topic, null)).toBe(1);
+    expect(await reader.open(topic, { partitions: 1, replicas: null })).toBe(1);
+    await client.producer.send({ topic, messages: [{ key: 'k', value: 'first' }] });
     reader.start([0]);
     const seen: string[] = [];
     const until = async (): Promise<HeadwaterError> => {

@@ -87,6 +87,17 @@ export class Catalog {
   find(name: string, at: { readonly source: SourceText; readonly offset: number }): Source {
     const found = this.#sources.get(name);
     if (found !== undefined) return found;
+    this.refuseShared(name, at);
+    const meant = nearest(name, [...this.#sources.keys()]);
+    throw sqlError(
+      at.source,
+      at.offset,
+      `there is no stream or table ${name}${meant === null ? '; create it before it is used' : `; did you mean ${meant}?`}`,
+    );
+  }
+
+  /** Throws where the name is that of a result which is not here, since instances share it. */
+  refuseShared(name: string, at: { readonly source: SourceText; readonly offset: number }): void {
     const topic = this.#sharedTopics.get(name);
     if (topic !== undefined)
       throw notSupported(
@@ -94,11 +105,5 @@ export class Catalog {
         at.offset,
         `${name} is made by instances that share it (enrich.shared), so that none of them has it whole to be asked or read here: read its topic ${topic}, or declare that as a stream or table with KAFKA_TOPIC`,
       );
-    const meant = nearest(name, [...this.#sources.keys()]);
-    throw sqlError(
-      at.source,
-      at.offset,
-      `there is no stream or table ${name}${meant === null ? '; create it before it is used' : `; did you mean ${meant}?`}`,
-    );
   }
 }
