@@ -37,33 +37,19 @@ export async function preparePeer(product: Product): Promise<PeerFiles> {
   await mkdir(cache, { recursive: true });
   const connect = join(cache, `connect-${CONNECT_VERSION}`);
   await once(connect, async (directory) => {
-    const pom = join(import.meta.dirname, 'peer', 'pom.xml');
-    await run('mvn', [
-      '-q',
-      '-B',
-      '-f',
-      pom,
+    await maven(
       `-Dkafka.version=${CONNECT_VERSION}`,
       'dependency:copy-dependencies',
       `-DoutputDirectory=${directory}`,
       '-DincludeScope=runtime',
-    ]);
+    );
   });
   const version = DEBEZIUM_VERSIONS[product];
   const plugins = join(cache, `debezium-${product}-${version}`);
   await once(plugins, async (directory) => {
     const artifact = `io.debezium:debezium-connector-${product}:${version}:tar.gz:plugin`;
     const download = `${directory}-download`;
-    const pom = join(import.meta.dirname, 'peer', 'pom.xml');
-    await run('mvn', [
-      '-q',
-      '-B',
-      '-f',
-      pom,
-      'dependency:copy',
-      `-Dartifact=${artifact}`,
-      `-DoutputDirectory=${download}`,
-    ]);
+    await maven('dependency:copy', `-Dartifact=${artifact}`, `-DoutputDirectory=${download}`);
     const [archive] = await readdir(download);
     if (archive === undefined) throw new Error(`Maven downloaded nothing for ${artifact}`);
     await mkdir(directory, { recursive: true });
@@ -227,4 +213,8 @@ async function once(directory: string, fill: (directory: string) => Promise<void
   await rm(partial, { recursive: true, force: true });
   await fill(partial);
   await rename(partial, directory);
+}
+
+async function maven(...goal: readonly string[]): Promise<void> {
+  await run('mvn', ['-q', '-B', '-f', join(import.meta.dirname, 'peer', 'pom.xml'), ...goal]);
 }

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { SILENT } from '../src/observability/log.ts';
 import type { MysqlConnectOptions } from '../src/readers/mysql/wire/connect-options.ts';
+import type { PgConnectOptions } from '../src/readers/postgres/wire/connect-options.ts';
 import type { PgConnection } from '../src/readers/postgres/wire/connection.ts';
 import { usageOf } from './process-usage.ts';
 import { sampleEvents } from './sample-event.ts';
@@ -125,16 +126,8 @@ async function timed(work: () => Promise<void>): Promise<FloorCost> {
 async function connect(databaseUrl: string, replication?: 'database'): Promise<PgConnection> {
   // Only what a floor needs is loaded: its memory is one of the figures.
   const { connectPg } = await import('../src/readers/postgres/wire/connection.ts');
-  const url = new URL(databaseUrl);
   return await connectPg(
-    {
-      hosts: [{ host: url.hostname, port: Number(url.port) }],
-      database: url.pathname.slice(1),
-      user: decodeURIComponent(url.username),
-      password: url.password === '' ? null : decodeURIComponent(url.password),
-      tls: { mode: 'disable', ca: null, cert: null, key: null },
-      connectTimeoutMs: 10_000,
-    },
+    connectOptions(databaseUrl),
     replication === undefined ? {} : { replication },
     NEVER,
   );
@@ -162,7 +155,7 @@ async function receiveWal(
 async function receiveBinlog(task: Extract<FloorTask, { kind: 'binlog' }>): Promise<FloorCost> {
   const { connectMysql } = await import('../src/readers/mysql/wire/connection.ts');
   const { dumpCommands, dumpStatements } = await import('../src/readers/mysql/wire/dump-commands.ts');
-  await using connection = await connectMysql(mysqlOptions(task.databaseUrl), NEVER);
+  await using connection = await connectMysql(connectOptions(task.databaseUrl), NEVER);
   const { file, pos } = task.start;
   const start = {
     server: connection.server,
@@ -193,7 +186,7 @@ async function receiveBinlog(task: Extract<FloorTask, { kind: 'binlog' }>): Prom
 
 async function receiveSelect(task: Extract<FloorTask, { kind: 'select' }>): Promise<FloorCost> {
   const { connectRows } = await import('../src/readers/mysql/wire/row-session.ts');
-  await using session = await connectRows(mysqlOptions(task.databaseUrl), NEVER);
+  await using session = await connectRows(connectOptions(task.databaseUrl), NEVER);
   return await timed(async () => {
     let rows = 0;
     for await (const { frames } of session.rows('SELECT * FROM orders', NEVER)) rows += frames.length / 2;
@@ -201,7 +194,8 @@ async function receiveSelect(task: Extract<FloorTask, { kind: 'select' }>): Prom
   });
 }
 
-function mysqlOptions(databaseUrl: string): MysqlConnectOptions {
+/** Of either product. */
+function connectOptions(databaseUrl: string): MysqlConnectOptions & PgConnectOptions {
   const url = new URL(databaseUrl);
   return {
     hosts: [{ host: url.hostname, port: Number(url.port) }],

@@ -3,7 +3,7 @@
  * `node bench/encoders/orders.ts`. Each figure is the best of five rounds.
  */
 import { createEmitter } from '../../src/emitter/record-emitter.ts';
-import { NO_TRANSFORMS } from '../../test/support/no-transforms.ts';
+import { PLAIN_EMITTER } from '../../test/support/emitter-options.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import type { Sink } from '../../src/emitter/sink.ts';
 import type { RowChange } from '../../src/model/change.ts';
@@ -134,18 +134,10 @@ for (const profile of ['debezium', 'safe'] as const) {
   for (const withSchema of [false, true]) {
     const emitter = createEmitter<PostgresSource>(
       {
+        ...PLAIN_EMITTER,
         name: 'bench',
-        connector: 'postgresql',
-        topic: '{name}.{schema}.{table}',
-        envelope: 'full',
-        tombstones: true,
-        transactionMetadata: false,
-        truncates: false,
         schemaChanges: false,
         messages: false,
-        heartbeats: false,
-        tables: new Map(),
-        ...NO_TRANSFORMS,
         onDeadLetter: (_, error) => {
           throw error;
         },

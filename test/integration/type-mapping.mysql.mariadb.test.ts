@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { emptySource } from '../../scripts/goldens/source.ts';
 import { walkTypes } from '../../scripts/goldens/type-walk.ts';
-import { documentedTypes } from '../support/documented-types.ts';
+import { documentedTypes, documentedWalk } from '../support/documented-types.ts';
 
 const SQL_MODE = "sql_mode = 'ALLOW_INVALID_DATES'";
 const PREAMBLE = ['CREATE DATABASE walk', `SET SESSION ${SQL_MODE}`, `SET GLOBAL ${SQL_MODE}`];
@@ -21,15 +21,7 @@ describe.each(SERVERS)('$product', ({ product, lines }) => {
       await using source = await emptySource(product);
       const walked = await walkTypes(source, profile, { schema: 'walk', preamble: PREAMBLE, lines });
       const found = lines.map(({ type, example }, i) => ({ type, example, ...walked[i]! }));
-      const expected = lines.map((line) => ({
-        type: line.type,
-        example: line.example,
-        schema: line[profile].schema,
-        value: line[profile].value,
-        streamedSchema: line[profile].schema,
-        streamedValue: line[profile].value,
-      }));
-      expect(found).toEqual(expected);
+      expect(found).toEqual(documentedWalk(lines, profile));
     },
   );
 });

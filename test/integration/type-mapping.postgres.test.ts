@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { postgresSource } from '../../scripts/goldens/source.ts';
 import { walkTypes } from '../../scripts/goldens/type-walk.ts';
-import { documentedTypes } from '../support/documented-types.ts';
+import { documentedTypes, documentedWalk } from '../support/documented-types.ts';
 import { testDatabase } from '../support/servers.ts';
 
 const OWN_TYPES = [
@@ -34,15 +34,7 @@ describe.each(SERVERS)('PostgreSQL $version', ({ version, preamble, lines }) => 
       const cast = lines.map(({ type, example }) => ({ type, example: `(${example})::${type}` }));
       const walked = await walkTypes(source, profile, { schema: 'public', preamble, lines: cast });
       const found = lines.map(({ type, example }, i) => ({ type, example, ...walked[i]! }));
-      const expected = lines.map((line) => ({
-        type: line.type,
-        example: line.example,
-        schema: line[profile].schema,
-        value: line[profile].value,
-        streamedSchema: line[profile].schema,
-        streamedValue: line[profile].value,
-      }));
-      expect(found).toEqual(expected);
+      expect(found).toEqual(documentedWalk(lines, profile));
     },
   );
 });

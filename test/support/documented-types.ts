@@ -34,3 +34,18 @@ function parse(markdown: string): readonly DocumentedType[] {
   }
   return found;
 }
+
+/** What walking all documented types through a pipeline gives, where all is as documented. */
+export function documentedWalk(
+  lines: readonly DocumentedType[],
+  profile: 'debezium' | 'safe',
+): readonly object[] {
+  return lines.map((line) => ({
+    type: line.type,
+    example: line.example,
+    schema: line[profile].schema,
+    value: line[profile].value,
+    streamedSchema: line[profile].schema,
+    streamedValue: line[profile].value,
+  }));
+}

@@ -15,7 +15,7 @@ import { type Image, type TextFormat, TextRow } from '../../src/model/text-row.t
 import { ABSENT, UNCHANGED } from '../../src/model/value.ts';
 import { postgresSourceBlock } from '../../src/readers/postgres/source-block.ts';
 import type { PostgresSource, PostgresTx } from '../../src/readers/postgres/source-info.ts';
-import { NO_TRANSFORMS } from '../support/no-transforms.ts';
+import { PLAIN_EMITTER } from '../support/emitter-options.ts';
 
 interface Written {
   readonly topic: string;
@@ -60,18 +60,8 @@ function emitterWith(
 ): Emitter {
   return createEmitter(
     {
-      name: 'shop',
-      connector: 'postgresql',
-      topic: '{name}.{schema}.{table}',
-      envelope: 'full',
-      tombstones: true,
-      transactionMetadata: false,
-      truncates: false,
-      schemaChanges: true,
-      messages: true,
+      ...PLAIN_EMITTER,
       heartbeats: true,
-      tables: new Map(),
-      ...NO_TRANSFORMS,
       onDeadLetter: (table, error) => failures.push({ table, error }),
       ...options,
     },

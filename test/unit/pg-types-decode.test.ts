@@ -10,12 +10,10 @@ import {
 import { arrayDecoder } from '../../src/readers/postgres/types/decode-array.ts';
 import { decodeHstore } from '../../src/readers/postgres/types/decode-hstore.ts';
 import {
-  decodeBool,
   decodeFloat,
   decodeInt,
   decodeInt64,
   decodeMoney,
-  decodeNumeric,
 } from '../../src/readers/postgres/types/decode-scalar.ts';
 import {
   decodeDate,
@@ -23,8 +21,8 @@ import {
   decodeTime,
   decodeTimestamp,
   decodeTimestamptz,
-  decodeTimetz,
 } from '../../src/readers/postgres/types/decode-temporal.ts';
+import { TEXT_DECODERS } from '../support/text-decoders.ts';
 
 describe('numbers', () => {
   test.each([
@@ -192,28 +190,7 @@ describe('hstore', () => {
 });
 
 describe('what the server cannot have sent is refused, without the value in the message', () => {
-  const decoders: Readonly<Record<string, (text: string) => unknown>> = {
-    decodeBool,
-    decodeInt,
-    decodeInt64,
-    decodeFloat,
-    decodeNumeric,
-    decodeMoney,
-    decodeDate,
-    decodeTime,
-    decodeTimetz,
-    decodeTimestamp,
-    decodeTimestamptz,
-    decodeInterval,
-    decodeBytea,
-    decodeBits,
-    decodeEwkb,
-    decodePoint,
-    decodeVector,
-    decodeHstore,
-    array: arrayDecoder(decodeInt, ','),
-  };
-  test.each(Object.entries(decoders))('%s', (name, decode) => {
+  test.each(Object.entries(TEXT_DECODERS))('%s', (name, decode) => {
     // The old form of bytea can be nearly any text, and digits alone tell nothing of a numeric.
     const loose = ['decodeBytea', 'decodeNumeric', 'decodeMoney'].includes(name);
     const general = ['secret!', '{secret', '2024-99', '"secret"=>'];

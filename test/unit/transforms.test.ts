@@ -14,7 +14,7 @@ import type { Column, ColumnType, TableSchema } from '../../src/model/table.ts';
 import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 import { postgresSourceBlock } from '../../src/readers/postgres/source-block.ts';
 import type { PostgresSource, PostgresTx } from '../../src/readers/postgres/source-info.ts';
-import { NO_TRANSFORMS } from '../support/no-transforms.ts';
+import { PLAIN_EMITTER } from '../support/emitter-options.ts';
 
 interface Written {
   readonly topic: string;
@@ -94,18 +94,7 @@ async function emit(
 ): Promise<readonly Written[]> {
   const emitter = createEmitter(
     {
-      name: 'shop',
-      connector: 'postgresql',
-      topic: '{name}.{schema}.{table}',
-      envelope: 'full',
-      tombstones: true,
-      transactionMetadata: false,
-      truncates: false,
-      schemaChanges: true,
-      messages: true,
-      heartbeats: false,
-      tables: new Map(),
-      ...NO_TRANSFORMS,
+      ...PLAIN_EMITTER,
       onUnusedRules: (_, rules) => unused.push(rules),
       onDeadLetter: () => {},
       ...options,

@@ -6,11 +6,11 @@ import { renderJsonSchema } from '../../schema/json-schema.ts';
 import { renderProtobufSchema } from '../../schema/protobuf-schema.ts';
 import { registeredPrefix } from '../../schema/registry/record-prefix.ts';
 import type { NamedSchema, SchemaPlace, SchemaReference } from '../../schema/registry/named-schema.ts';
-import { sourceIn } from '../../schema/table-form.ts';
+import { sourceIn, type TableForm } from '../../schema/table-form.ts';
 import { adjustNames, checkNames, type NameAdjustment } from '../../schema/schema-names.ts';
 import { AvroTableEncoder } from './avro.ts';
 import { jsonWriter } from './avro-fields.ts';
-import { structEncoder } from './binary-fields.ts';
+import { type RecordPrefixes, structEncoder } from './binary-fields.ts';
 import type { Encoding, TableEncoderOptions } from './encoder.ts';
 import { jsonEncoding } from './json.ts';
 import { PrefixedTableEncoder } from './prefixed.ts';
@@ -101,6 +101,19 @@ function avroEncoding({ profile, names, references, registrar }: RegisteredOptio
   };
 }
 
+/** What begins the records of a table, of formats where each schema stands for itself. */
+async function prefixesOf(
+  prefix: (place: SchemaPlace, schema: ConnectSchema) => Promise<Buffer>,
+  { topic, envelope }: TableEncoderOptions,
+  form: TableForm,
+): Promise<RecordPrefixes> {
+  const value = envelope === 'full' ? form.envelope : { ...form.row, optional: false };
+  return {
+    key: form.key === null ? NOTHING : await prefix({ topic, part: 'key' }, form.key),
+    value: await prefix({ topic, part: 'value' }, value),
+  };
+}
+
 /** Records are in the file's first message. */
 const FIRST_MESSAGE = 0;
 
@@ -115,16 +128,8 @@ function protobufEncoding({ profile, names, registrar }: RegisteredOptions): Enc
     profile,
     blocks: 'values',
     async table(table: TableEncoderOptions) {
-      const { topic, envelope } = table;
       const form = rowForm(table, { profile, names });
-      const { key, row, envelope: full } = form.form;
-      const prefixes = {
-        key: key === null ? NOTHING : await prefix({ topic, part: 'key' }, key),
-        value: await prefix(
-          { topic, part: 'value' },
-          envelope === 'full' ? full : { ...row, optional: false },
-        ),
-      };
+      const prefixes = await prefixesOf(prefix, table, form.form);
       return new ProtobufTableEncoder(form, prefixes, profile);
     },
     async struct(schema, place) {
@@ -146,17 +151,9 @@ function jsonSchemaEncoding({ profile, registrar }: RegisteredOptions): Encoding
     profile,
     blocks: json.blocks,
     async table(table: TableEncoderOptions) {
-      const { topic, envelope } = table;
       // JSON has any name.
-      const { key, row, envelope: full } = tableFormOf(table, { profile, names: 'none' });
-      const prefixes = {
-        key: key === null ? NOTHING : await prefix({ topic, part: 'key' }, key),
-        value: await prefix(
-          { topic, part: 'value' },
-          envelope === 'full' ? full : { ...row, optional: false },
-        ),
-      };
-      return new PrefixedTableEncoder(json.table(table), prefixes);
+      const form = tableFormOf(table, { profile, names: 'none' });
+      return new PrefixedTableEncoder(json.table(table), await prefixesOf(prefix, table, form));
     },
     async struct(schema, place) {
       const before = await prefix(place, schema);

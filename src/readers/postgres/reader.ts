@@ -24,6 +24,7 @@ import { createToastReader } from './toast.ts';
 import { loadTypeRegistry, type TypeRegistry } from './types/type-registry.ts';
 import { connectPg, type PgConnection } from './wire/connection.ts';
 import type { TextRows } from './wire/messages.ts';
+import { untilVisible } from './until-visible.ts';
 import { describeHosts } from './wire/connect-options.ts';
 import { PgConnectionError, PgError } from './wire/pg-error.ts';
 import { quoteLiteral } from './wire/quoting.ts';
@@ -208,7 +209,10 @@ class PostgresReader implements Reader<PostgresPosition, PostgresSource> {
       tables: this.#described,
       registry: this.#registry!,
       versions: this.#versions,
-      describe: async (id, registry) => (await this.#describeOne(query, registry, id)) ?? null,
+      describe: async (id, registry, xid) => {
+        if (xid !== null) await untilVisible(query, xid);
+        return (await this.#describeOne(query, registry, id)) ?? null;
+      },
       reloadRegistry: () => loadTypeRegistry(query),
     });
     const connection = await this.#sessions.keep(

@@ -22,8 +22,8 @@ export interface RelationsOptions {
   readonly tables: readonly PgTable[];
   readonly registry: TypeRegistry;
   readonly versions: SchemaVersions;
-  /** Reads the catalogue anew; null where there is no such table. */
-  describe(id: TableId, registry: TypeRegistry): Promise<PgTable | null>;
+  /** Reads the catalogue anew, once it shows what the transaction did; null where there is no such table. */
+  describe(id: TableId, registry: TypeRegistry, xid: number | null): Promise<PgTable | null>;
   reloadRegistry(): Promise<TypeRegistry>;
 }
 
@@ -82,9 +82,9 @@ export class Relations {
     const columns = await this.#types(message);
     const first = !this.#seen.has(message.oid) && known !== undefined;
     this.#seen.add(message.oid);
-    let pg = first && !stale ? known.pg : await this.#options.describe(id, this.#registry);
+    let pg = first && !stale ? known.pg : await this.#options.describe(id, this.#registry, at.tx.xid);
     if (pg !== null && !agrees(pg, message, columns) && first && !stale) {
-      pg = await this.#options.describe(id, this.#registry);
+      pg = await this.#options.describe(id, this.#registry, at.tx.xid);
     }
     const exact = pg !== null && agrees(pg, message, columns);
     const shape = exact ? pg!.schema : shapeOfRelation(id, message, columns, known?.schema ?? pg?.schema);
