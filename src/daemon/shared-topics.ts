@@ -43,7 +43,16 @@ export function shareTopics(
   return share({ settings, kafka: sink, declared, join: enrich.join, options }, stop);
 }
 
+/** As often as the topics get partitions, each of which is a unit of its own. */
 async function share(shared: Shared, stop: AbortSignal): Promise<Outcome> {
+  for (;;) {
+    const outcome = await shareCounted(shared, stop);
+    if (outcome !== 'partitions-added') return outcome;
+    if (stop.aborted) return { kind: 'stopped' };
+  }
+}
+
+async function shareCounted(shared: Shared, stop: AbortSignal): Promise<Outcome | 'partitions-added'> {
   const { settings, kafka, options } = shared;
   let count = 0;
   const counted = await attempts(shared, settings.name, stop, async (statements, { signal }) => {
@@ -58,16 +67,23 @@ async function share(shared: Shared, stop: AbortSignal): Promise<Outcome> {
     { kafka: kafkaOptions(settings, kafka), pipelines: names, holds: () => [...held] },
     options.log,
   );
+  let grown = false;
   const ending = new AbortController();
+  const onPartitions = (): void => {
+    grown = true;
+    ending.abort();
+  };
   const either = AbortSignal.any([stop, ending.signal]);
   const outcomes = await Promise.all(
     names.map(async (name, partition) => {
-      const outcome = await shard({ shared, fleet, held, name, partition }, either);
+      const outcome = await shard({ shared, fleet, held, name, partition, onPartitions }, either);
       if (outcome.kind === 'failed') ending.abort();
       return outcome;
     }),
   );
-  return outcomes.find(({ kind }) => kind === 'failed') ?? { kind: stop.aborted ? 'stopped' : 'complete' };
+  const failed = outcomes.find(({ kind }) => kind === 'failed');
+  if (failed === undefined && grown) return 'partitions-added';
+  return failed ?? { kind: stop.aborted ? 'stopped' : 'complete' };
 }
 
 interface Shard {
@@ -77,9 +93,14 @@ interface Shard {
   readonly held: Set<string>;
   readonly name: string;
   readonly partition: number;
+  /** A topic has got more. */
+  readonly onPartitions: () => void;
 }
 
-function shard({ shared, fleet, held, name, partition }: Shard, stop: AbortSignal): Promise<Outcome> {
+function shard(
+  { shared, fleet, held, name, partition, onPartitions }: Shard,
+  stop: AbortSignal,
+): Promise<Outcome> {
   const { settings, options } = shared;
   return attempts(shared, name, stop, async (statements, { signal, control, onCommit }) => {
     const { workOff } = await import('../enrichment/shared/shard.ts');
@@ -97,6 +118,11 @@ function shard({ shared, fleet, held, name, partition }: Shard, stop: AbortSigna
     const onHeld = (): void => void held.add(name);
     try {
       return await workOff(statements, { partition, access, untilCaughtUp, onHeld, onCommit }, signal);
+    } catch (error) {
+      if (!(error instanceof HeadwaterError) || error.code !== 'enrich.partitions-added') throw error;
+      statements.log.info({}, error.message);
+      onPartitions();
+      return 'stopped';
     } finally {
       held.delete(name);
     }

@@ -29,6 +29,9 @@ import { type JoinedTablesOptions, openTables } from './state/open-tables.ts';
 import { Timeline } from './state/timeline.ts';
 import { type TopicAccess, TopicQueries } from './run/topic-queries.ts';
 import type { JoinWaits } from './topics/topic-task.ts';
+import type { Program, ProgramContext } from './plan/program.ts';
+import type { StreamSource } from './sources/catalog.ts';
+import { offerSchemas, type RefusedSchemas, SchemaOffers } from './run/refused-schemas.ts';
 
 const SPOOL_BYTES = 64 * 1024 * 1024;
 
@@ -51,6 +54,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly desk: QueryDesk | null;
   /** Bytes of a transaction's events in memory; for tests. */
   readonly spoolBytes?: number;
+  /** How often a schema that the registry refuses is offered again; for tests. */
+  readonly schemaRetryMs?: number;
 }
 
 export interface OpenContext<P, S extends SourceInfo> {
@@ -98,18 +103,26 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const reader = registry?.reader ?? null;
   const keptColumns = parseInferred(known.get(ENRICH_COLUMNS_KEY));
   const inferred = await inferColumns(declared, { reader, kept: keptColumns, signal });
-  const program = compileProgram(declared, {
-    pipeline,
-    registry: registry !== null,
-    inferred,
-    describe: (name) => tables.get(name) ?? null,
-    shown,
+  const schemas = registry?.writer(known, signal) ?? null;
+  const compile = (kept: Pick<ProgramContext, 'journal' | 'stores' | 'refused'>): Program =>
+    compileProgram(declared, {
+      pipeline,
+      registry: registry !== null,
+      inferred,
+      describe: (name) => tables.get(name) ?? null,
+      shown,
+      tableTopics,
+      known: followed,
+      held: made.held,
+      trialFrom: null,
+      ...kept,
+    });
+  const refused: RefusedSchemas =
+    schemas === null ? new Map() : await offerSchemas(ofLog(compile(nothingKept())), schemas);
+  const program = compile({
     journal: image,
     stores,
-    tableTopics,
-    known: followed,
-    held: made.held,
-    trialFrom: null,
+    refused: new Map([...refused].map(([{ name }, error]) => [name, error])),
   });
   if (first) {
     for (const query of [...program.queries, ...program.tables]) {
@@ -120,12 +133,12 @@ export async function openEnrichment<P, S extends SourceInfo>(
   for (const { target, error } of program.paused)
     log.error(
       { statement: target, code: error.code, error: error.message, advice: error.advice },
-      'a statement no longer fits the tables it names and is paused; the others go on',
+      'a statement is paused, for the reason given; the others go on',
     );
   if (program.compiled.some((hash) => before.paused.includes(hash)))
     log.warn(
       {},
-      'a statement that was paused fits its tables again and goes on; of a stream, what happened meanwhile is not in its topic',
+      'a statement that was paused goes on; of a stream, what happened meanwhile is not in its topic',
     );
   const reference = continuous ? parseReference(known.get(ENRICH_KEY)) : null;
   const stale = new Set(interrupted.map(tableName));
@@ -155,6 +168,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
           registry,
           results,
           processing,
+          schemaRetryMs: options.schemaRetryMs,
           timeline,
           log,
         });
@@ -183,12 +197,17 @@ export async function openEnrichment<P, S extends SourceInfo>(
       return { declared: all, program: tried };
     },
   };
+  const offers =
+    schemas === null || refused.size === 0
+      ? null
+      : opened.use(new SchemaOffers([...refused.keys()], schemas, options.schemaRetryMs));
   const stage = await EnrichmentStage.open({
     topics,
     timeline,
     program,
     inferred,
-    schemas: registry?.writer(known, signal) ?? null,
+    schemas,
+    offers,
     image,
     restored,
     sink,
@@ -221,6 +240,11 @@ export async function openEnrichment<P, S extends SourceInfo>(
   // From here on they are the stage's to close.
   opened.move();
   return stage;
+}
+
+/** Results of queries over the log. */
+function ofLog({ queries, tables }: Program): readonly StreamSource[] {
+  return [...queries.filter(({ ofTopic }) => !ofTopic), ...tables].map(({ target }) => target);
 }
 
 function timelineOf<P, S extends SourceInfo>({ known, codec, head, nudge }: OpenContext<P, S>): Timeline<P> {

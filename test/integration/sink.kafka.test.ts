@@ -324,6 +324,47 @@ describe('Kafka sink', () => {
     expect(Number(headers['headwater.size'])).toBeGreaterThan(100_000);
   });
 
+  it.each(['exactly-once', 'at-least-once'] as const)(
+    '%s, writes a record whose time the topic does not take with the nearest that it takes',
+    async (delivery) => {
+      const options = await newOptions({ delivery });
+      const { sink } = await start(options);
+      // Without a wish: since Kafka 4 an hour ahead, and any time behind.
+      const topic = await sink.topic(`${options.name}.t`, 'table');
+      const narrow = await sink.topic(`${options.name}.narrow`, 'table', {
+        partitions: null,
+        replicas: null,
+        config: { 'message.timestamp.before.max.ms': '600000' },
+      });
+      const now = Date.now();
+      const day = 86_400_000;
+      const times = [now + day, now, 0, now + 5 * day];
+      for (const timestamp of times) sink.append(topic, { ...record('a'), timestamp });
+      for (const timestamp of times) sink.append(narrow, { ...record('b'), timestamp });
+      await sink.commit(new Map([['position', '1']]));
+      const seen = await take(options, [topic.name, narrow.name], 8);
+      const found = seen
+        .filter((each) => each.topic === topic.name)
+        .concat(seen.filter((each) => each.topic === narrow.name))
+        .map(({ timestamp, headers }) => [
+          timestamp > now ? 'ahead' : timestamp < now ? 'behind' : 'now',
+          headers.map(([name, value]) => `${name} ${text(value)}`).join(),
+        ]);
+      const other = (timestamp: number): string => `__headwater.timestamp ${timestamp}`;
+      expect(found).toEqual([
+        ['ahead', other(now + day)],
+        ['now', ''],
+        ['behind', ''],
+        ['ahead', other(now + 5 * day)],
+        ['ahead', other(now + day)],
+        ['now', ''],
+        ['behind', other(0)],
+        ['ahead', other(now + 5 * day)],
+      ]);
+      expect(seen.every(({ timestamp }) => timestamp < now + day)).toBe(true);
+    },
+  );
+
   it('reads only the end of a long state log', async () => {
     const options = await newOptions();
     const { sink } = await start(options);

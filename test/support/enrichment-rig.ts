@@ -108,6 +108,7 @@ export interface RigOptions {
   /** Kafka; left out: there is none. */
   readonly topics?: TopicAccess;
   readonly registry?: RegistryAccess;
+  readonly schemaRetryMs?: number;
   /** Joined tables on disk. */
   readonly durable?: boolean;
   readonly memoryLimit?: number;
@@ -137,7 +138,7 @@ export class EnrichmentRig implements Disposable {
   }
 
   async attempt(): Promise<Attempt> {
-    const { sql, tables, spoolBytes, dialect } = this.options;
+    const { sql, tables, spoolBytes, dialect, schemaRetryMs } = this.options;
     const pending: WrittenRecord[] = [];
     const sink = {
       topic: (name: string) => Promise.resolve({ name }),
@@ -171,6 +172,7 @@ export class EnrichmentRig implements Disposable {
         registry: this.options.registry ?? null,
         desk: this.desk,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),
+        ...(schemaRetryMs === undefined ? {} : { schemaRetryMs }),
       },
       {
         sink,

@@ -9,7 +9,11 @@ import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
 import type { Program } from '../../src/enrichment/plan/program.ts';
 import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
 import { Timeline } from '../../src/enrichment/state/timeline.ts';
-import { type TopicAccess, TopicQueries } from '../../src/enrichment/run/topic-queries.ts';
+import {
+  type TopicAccess,
+  TopicQueries,
+  type TopicQueriesOptions,
+} from '../../src/enrichment/run/topic-queries.ts';
 import { SILENT } from '../../src/observability/log.ts';
 
 export interface SentRecord {
@@ -156,7 +160,12 @@ export interface RunningTopics {
 }
 
 /** The statements, at work on these topics. */
-export function startTopics(topics: MemoryTopics, name: string, sql: string): RunningTopics {
+export function startTopics(
+  topics: MemoryTopics,
+  name: string,
+  sql: string,
+  { registry = null, schemaRetryMs }: Partial<Pick<TopicQueriesOptions, 'registry' | 'schemaRetryMs'>> = {},
+): RunningTopics {
   const program = compileProgram(
     declareEnrichment({ texts: [{ name: 'a.sql', text: sql }], dialect: 'friendly' }, name),
     {
@@ -164,7 +173,7 @@ export function startTopics(topics: MemoryTopics, name: string, sql: string): Ru
       describe: () => null,
       shown: () => [],
       ...nothingKept(),
-      registry: false,
+      registry: registry !== null,
       inferred: NOTHING_INFERRED,
       tableTopics: new Set(),
       known: new Set(),
@@ -178,7 +187,8 @@ export function startTopics(topics: MemoryTopics, name: string, sql: string): Ru
     tables: program.topicTables,
     access: topics.access(name),
     join: { skewMs: 0, maxWaitMs: 1_000 },
-    registry: null,
+    registry,
+    schemaRetryMs,
     results: new Map(),
     processing: new ProcessingLog(SILENT),
     timeline: new Timeline(log, 'start'),

@@ -37,6 +37,13 @@ export class TopicClient implements AsyncDisposable {
     await admin.disconnect();
   }
 
+  async addPartitions(topic: string, count: number): Promise<void> {
+    const admin = this.#kafka.admin();
+    await admin.connect();
+    await admin.createPartitions({ topicPartitions: [{ topic, count }] });
+    await admin.disconnect();
+  }
+
   /** A topic's committed records from its beginning, until there are enough. */
   async read(
     topic: string,

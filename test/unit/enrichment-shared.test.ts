@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
+import { NOTHING_INFERRED } from '../../src/enrichment/plan/inferred-columns.ts';
+import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
+import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
+import { column, table } from '../support/enrichment-rig.ts';
+import { declareEnrichment, withMade } from '../../src/enrichment/plan/declared.ts';
 import { checkPartitioning } from '../../src/enrichment/shared/partitioning.ts';
 import { splitShared, type SplitEnrichment } from '../../src/enrichment/shared/split.ts';
 
+const CAPTURED = table('captured', [column('id', { kind: 'int32' })], [0]);
 const SOURCES = `
   CREATE STREAM ratings (customer STRING KEY, id INT, club STRING) WITH (KAFKA_TOPIC = 'r', VALUE_FORMAT = 'JSON');
   CREATE STREAM loose (customer STRING, id INT) WITH (KAFKA_TOPIC = 'l', VALUE_FORMAT = 'JSON');
@@ -47,6 +52,38 @@ describe('what instances share', () => {
       CREATE STREAM e AS SELECT * FROM d;`);
     expect(names(shared)).toEqual(['A', 'B', 'C']);
     expect(names(own)).toEqual(['D', 'E']);
+  });
+
+  it.each([
+    ['CREATE STREAM a AS SELECT * FROM captured_changes', 'A is made by a statement that instances share'],
+    [
+      `CREATE STREAM z WITH (KAFKA_TOPIC = 'shared.a') AS SELECT * FROM captured_changes`,
+      'the topic shared.a holds other records already',
+    ],
+    [
+      'CREATE STREAM z AS SELECT * FROM a',
+      'none of them has it whole to be asked or read here: read its topic shared.a',
+    ],
+  ])('%s of a client is refused beside it', (sql, sentence) => {
+    const { own } = split(`
+      CREATE STREAM captured_changes WITH (CDC_TABLE = 'shop.public.captured');
+      CREATE STREAM a WITH (KAFKA_TOPIC = 'shared.a') AS SELECT * FROM ratings WHERE id > 1;`);
+    const made = [{ number: 1, sql, fromLatest: false, terminated: false }];
+    const all = withMade(own, { made, fresh: new Map() }, 'shop');
+    const compile = (): unknown =>
+      compileProgram(all, {
+        pipeline: 'shop',
+        describe: () => CAPTURED,
+        shown: (each) => each.columns.map((each, index) => ({ index, column: each, write: null })),
+        ...nothingKept(),
+        registry: false,
+        inferred: NOTHING_INFERRED,
+        tableTopics: new Set(),
+        known: new Set(),
+        held: new Set(),
+        trialFrom: 1,
+      });
+    expect(compile).toThrow(sentence);
   });
 
   it('is not what a query of the pipeline reads or writes as well', () => {

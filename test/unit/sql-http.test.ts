@@ -324,6 +324,24 @@ describe('/ksql', () => {
     expect(properties).toMatchObject({ overwrittenProperties: ['auto.offset.reset'] });
   });
 
+  it('DESCRIBE FUNCTION tells how one is called', async () => {
+    const described = await post('/ksql', { ksql: 'DESCRIBE FUNCTION topk; DESCRIBE FUNCTION LCASE;' });
+    expect(await described.json()).toMatchObject([
+      {
+        '@type': 'describe_function',
+        name: 'TOPK',
+        type: 'AGGREGATE',
+        description: 'TOPK(value [, other, …], count)',
+      },
+      { '@type': 'describe_function', name: 'LCASE', type: 'SCALAR', description: 'LCASE(text)' },
+    ]);
+    const unknown = await post('/ksql', { ksql: 'DESCRIBE FUNCTION LCAS;' });
+    expect(await unknown.json()).toMatchObject({
+      error_code: 40001,
+      message: 'line 1:1: there is no function LCAS; did you mean LCASE?',
+    });
+  });
+
   it('ends at the first statement that fails, with the results of those before', async () => {
     const response = await post('/ksql', { ksql: 'SHOW TABLES; SHOW STREAMZ; SHOW STREAMS;' });
     expect(response.status).toBe(400);

@@ -82,6 +82,8 @@ function bodyText(entity: Entity): string {
       return listText(entity, 'topics', ['name']);
     case 'function_names':
       return listText(entity, 'functions', ['name', 'type']);
+    case 'describe_function':
+      return `${textIn(entity, 'type')} ${textIn(entity, 'description')}\n`;
     case 'properties':
       return listText(entity, 'properties', ['name', 'value']);
     case 'variables':

@@ -42,7 +42,8 @@ export function compileProgram(declared: DeclaredEnrichment, context: ProgramCon
 class Compiler {
   readonly #dialect: DeclaredEnrichment['dialect'];
   readonly #context: ProgramContext;
-  readonly #catalog = new Catalog();
+  readonly #catalog: Catalog;
+  readonly #sharedTopics: ReadonlyMap<string, string>;
   readonly #queries: QueryPlan[] = [];
   readonly #tables: TableQueryPlan[] = [];
   readonly #replicas = new Map<string, Replica>();
@@ -58,11 +59,18 @@ class Compiler {
   readonly #mayPause: boolean;
   readonly #compiled: string[] = [];
   readonly #paused: PausedStatement[] = [];
+  /** What is not made since the registry refuses it, or what it is made of. */
+  readonly #waiting = new Map<string, HeadwaterError>();
   #numbered = 0;
   /** Numbers that are those of clients' statements. */
   readonly #taken: ReadonlySet<number>;
 
-  constructor({ dialect, statements, unreadable }: DeclaredEnrichment, context: ProgramContext) {
+  constructor(
+    { dialect, statements, unreadable, sharedTopics }: DeclaredEnrichment,
+    context: ProgramContext,
+  ) {
+    this.#catalog = new Catalog(sharedTopics);
+    this.#sharedTopics = sharedTopics;
     this.#dialect = dialect;
     this.#context = context;
     const written = statements.filter(({ made }) => made === null);
@@ -94,6 +102,11 @@ class Compiler {
     const { statement, origin, made } = declared;
     const text = printStatement(statement);
     const hash = statementHash(text);
+    const refused = this.#refusedBy(statement);
+    if (refused !== null) {
+      this.#pause({ hash, statement: text, error: refused }, declared);
+      return;
+    }
     try {
       // One that is made anew, by the same words, begins anew.
       const own = made === null ? text : `${made.number} ${text}`;
@@ -103,11 +116,26 @@ class Compiler {
       this.#compiled.push(hash);
     } catch (error) {
       if (!this.#mayBePaused(declared) || !(error instanceof HeadwaterError)) throw error;
-      const target = statement.kind === 'insertSelect' ? null : statement.name;
-      this.#paused.push({ hash, statement: text, target, error });
-      // The ids of those behind it stay what they were.
-      if (statement.kind !== 'createSource') this.#number(made);
+      this.#pause({ hash, statement: text, error }, declared);
     }
+  }
+
+  #pause(paused: Omit<PausedStatement, 'target'>, { statement, made }: Declared): void {
+    const target = statement.kind === 'insertSelect' ? null : statement.name;
+    this.#paused.push({ ...paused, target });
+    // The ids of those behind it stay what they were.
+    if (statement.kind !== 'createSource') this.#number(made);
+  }
+
+  /** Why a statement waits for the registry: its results are refused, or those of one that it names. */
+  #refusedBy(statement: Declared['statement']): HeadwaterError | null {
+    if (statement.kind === 'createSource') return null;
+    const own = statement.kind === 'createAs' ? this.#context.refused?.get(statement.name) : undefined;
+    const { from, joins } = statement.select;
+    const named = [statement.name, from.name, ...joins.map(({ source }) => source.name)];
+    const found = own ?? named.flatMap((name) => this.#waiting.get(name) ?? [])[0] ?? null;
+    if (found !== null && statement.kind === 'createAs') this.#waiting.set(statement.name, found);
+    return found;
   }
 
   #mayBePaused({ made }: Declared): boolean {
@@ -149,6 +177,12 @@ class Compiler {
         source,
         at,
         'OR REPLACE is not in this version: change the statement in the settings file, or DROP and CREATE it',
+      );
+    if (this.#sharedTopics.has(name))
+      throw sqlError(
+        source,
+        at,
+        `${name} is made by a statement that instances share (enrich.shared); choose another name`,
       );
     const known = this.#catalog.get(name);
     if (known === undefined) return true;
@@ -250,7 +284,13 @@ class Compiler {
         `the result of ${query.kind === 'TABLE' ? 'a query over a table' : 'GROUP BY'} is a table: write CREATE TABLE`,
       );
     const { properties, topic } = sinkTopic(declared, statement);
-    if (this.#context.tableTopics.has(topic) || this.#topics.has(topic) || this.#inputs.has(topic))
+    const taken = [
+      this.#context.tableTopics,
+      this.#topics,
+      this.#inputs,
+      new Set(this.#sharedTopics.values()),
+    ];
+    if (taken.some((topics) => topics.has(topic)))
       throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
     this.#topics.add(topic);
     const from = this.#catalog.find(select.from.name, { source, offset: select.from.at });

@@ -45,6 +45,8 @@ export interface DeclaredEnrichment {
   readonly readsTopics: boolean;
   /** Statements that clients have made in another version, and this one cannot read. */
   readonly unreadable: readonly { readonly made: MadeStatement; readonly error: HeadwaterError }[];
+  /** What statements make that run elsewhere, since instances share them: the topic of each name. */
+  readonly sharedTopics: ReadonlyMap<string, string>;
 }
 
 /** Throws HeadwaterError with name, line and column for what is wrong or not in this version. */
@@ -85,16 +87,17 @@ export function withMade(
       unreadable.push({ made: each, error: asHeadwaterError(thrown) });
     }
   }
-  return { ...declared(dialect, statements, pipeline), unreadable };
+  const { sharedTopics } = settings;
+  return { ...declared(dialect, statements, pipeline), unreadable, sharedTopics };
 }
 
 /** The same with only these of its statements. */
 export function withStatements(
-  { dialect, unreadable }: DeclaredEnrichment,
+  { dialect, unreadable, sharedTopics }: DeclaredEnrichment,
   statements: readonly Declared[],
   pipeline: string,
 ): DeclaredEnrichment {
-  return { ...declared(dialect, statements, pipeline), unreadable };
+  return { ...declared(dialect, statements, pipeline), unreadable, sharedTopics };
 }
 
 function declared(dialect: Dialect, statements: readonly Declared[], pipeline: string): DeclaredEnrichment {
@@ -118,7 +121,16 @@ function declared(dialect: Dialect, statements: readonly Declared[], pipeline: s
     tables.add(tableName(id));
     if (statement.type === 'TABLE') replicas.add(tableName(id));
   }
-  return { dialect, statements, topics: [...topics], tables, replicas, readsTopics, unreadable: [] };
+  return {
+    dialect,
+    statements,
+    topics: [...topics],
+    tables,
+    replicas,
+    readsTopics,
+    unreadable: [],
+    sharedTopics: new Map(),
+  };
 }
 
 /** Statements that read topics need a pipeline that writes some. */

@@ -48,6 +48,8 @@ export class QueryDesk {
         `the pipelines ${all.map(({ pipeline }) => pipeline).join(' and ')} both have a ${name}; ask each in a process of its own`,
       );
     if (first !== undefined) return first;
+    for (const { program } of this.#running.values())
+      program.catalog.refuseShared(name, { source, offset: at });
     const names = [...this.#running.values()].flatMap(({ program }) =>
       [...program.catalog.all()].map((each) => each.name),
     );

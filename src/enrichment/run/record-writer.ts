@@ -20,7 +20,7 @@ export interface RecordForm extends Omit<Sinkable, 'timestamp' | 'onError' | 'wi
 
 /**
  * Registers the schemas of the topic's records where they have any. `schemas` is null without a registry. Throws
- * `enrich.schema-refused`, `registry.…`.
+ * `enrich.schema-refused`, `enrich.schema-refused-stop`, `registry.…`.
  */
 export async function recordWriter(
   columns: readonly SqlColumn[],
@@ -72,7 +72,7 @@ async function writerOf(
 function refusedSchema(topic: string, error: unknown): unknown {
   if (!(error instanceof HeadwaterError) || !error.code.startsWith('schema.')) return error;
   return new HeadwaterError(
-    'enrich.schema-refused',
+    error.entry.fate === 'quarantine' ? 'enrich.schema-refused' : 'enrich.schema-refused-stop',
     `The results of a statement cannot be written to ${topic}: ${error.message}`,
     { details: { ...error.details, topic }, cause: error },
   );

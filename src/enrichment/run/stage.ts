@@ -28,6 +28,7 @@ import type { ResultTable } from '../state/result-table.ts';
 import type { OutputStream } from './query.ts';
 import type { Replica } from '../state/replica.ts';
 import { LogIntake } from './log-intake.ts';
+import type { SchemaOffers } from './refused-schemas.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import {
   forgottenTables,
@@ -52,6 +53,8 @@ export interface StageOptions<P, S extends SourceInfo> {
   readonly inferred: InferredColumns;
   /** For the schemas of results; null without a registry. */
   readonly schemas: SchemaWriter | null;
+  /** Of results that the registry refuses, whose statements are paused; null: none. */
+  readonly offers: SchemaOffers | null;
   readonly image: ReplicaImage;
   /** Tables of which the snapshot reads some rows only: joined ones are read by ourselves. */
   readonly partly: ReadonlyMap<string, string>;
@@ -262,7 +265,8 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   get failed(): Promise<never> {
-    return this.#options.topics?.failed ?? NEVER;
+    const { topics, offers } = this.#options;
+    return Promise.race([topics?.failed ?? NEVER, offers?.accepted ?? NEVER]);
   }
 
   async finish(): Promise<void> {
@@ -363,6 +367,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#options.offers?.[Symbol.dispose]();
     this.#leave?.();
     this.#live?.end();
     for (const work of this.#between.splice(0)) work();

@@ -27,7 +27,8 @@ import type { ResultTable } from '../state/result-table.ts';
 import type { EventReader } from './query.ts';
 import type { StreamSource } from '../sources/catalog.ts';
 import type { StreamEvent } from './event.ts';
-import { forgottenTables, openOutputs, type Outputs, StreamQueries } from './stream-queries.ts';
+import { forgottenTables, openOutputs, type Outputs, statusOf, StreamQueries } from './stream-queries.ts';
+import { offerSchemas, type RefusedSchemas, SchemaOffers } from './refused-schemas.ts';
 import type { TableTimes, TimeCursor } from '../state/timeline.ts';
 import type { TopicSource } from '../sources/topic-source.ts';
 import { type JoinWaits, TopicTask } from '../topics/topic-task.ts';
@@ -62,6 +63,8 @@ export interface TopicQueriesOptions {
   /** Rows of the tables that they make, for clients that ask. */
   readonly results: ReadonlyMap<StreamSource, ResultTable>;
   readonly processing: ProcessingLog;
+  /** How often a refused schema is offered again; for tests. */
+  readonly schemaRetryMs?: number | undefined;
   readonly timeline: TableTimes;
   /** The topics are ours to work off. */
   readonly onOpen?: () => void;
@@ -91,6 +94,8 @@ export class TopicQueries implements AsyncDisposable {
   /** Null without a registry. */
   #schemas: SchemaWriter | null = null;
   #outputs: Outputs = new Map();
+  /** Queries that wait for the schema registry, and why. */
+  #waiting: ReadonlyMap<QueryPlan, HeadwaterError> = new Map();
   /** Of clients. */
   #readers: (readonly [StreamSource, EventReader])[] = [];
   #inputs: readonly RunningInput[] = [];
@@ -115,7 +120,10 @@ export class TopicQueries implements AsyncDisposable {
   }
 
   status(): readonly QueryStatus[] {
-    return this.#queries?.status() ?? [];
+    const waiting = [...this.#waiting].flatMap(([plan, { message }]) =>
+      statusOf([plan], this.#outputs, this.#options.processing).map((each) => ({ ...each, paused: message })),
+    );
+    return [...(this.#queries?.status() ?? []), ...waiting];
   }
 
   /** A client reads along; of a topic itself, where a query reads that. */
@@ -171,7 +179,7 @@ export class TopicQueries implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const { access, join, plans, results, processing, registry, log } = this.#options;
+    const { access, join, plans: declared, results, processing, registry, log } = this.#options;
     await using resources = new AsyncDisposableStack();
     const sink = resources.use(await access.openSink(signal));
     sink.failed.catch((error: unknown) => {
@@ -186,6 +194,20 @@ export class TopicQueries implements AsyncDisposable {
     const epoch = epochOf(known.get(TOPICS_KEY)) + 1;
     const schemas = registry?.writer(known, signal) ?? null;
     this.#schemas = schemas;
+    const refused = schemas === null ? NONE_REFUSED : await offerSchemas(targetsOf(declared), schemas);
+    this.#waiting = waitingFor(refused, declared);
+    const plans = declared.filter((plan) => !this.#waiting.has(plan));
+    for (const [{ id }, { code, message, advice }] of this.#waiting)
+      log.error(
+        { query: id, code, error: message, advice },
+        'a statement waits for the schema registry; the others go on',
+      );
+    if (schemas !== null && refused.size > 0) {
+      const offers = resources.use(
+        new SchemaOffers([...refused.keys()], schemas, this.#options.schemaRetryMs),
+      );
+      offers.accepted.catch((error: unknown) => this.#fail(error));
+    }
     const outputs = await openOutputs(plans, { sink, results, schemas });
     const checkpoint = { known, continuous: true, epoch };
     const queries = new StreamQueries(plans, { outputs, processing, ahead: new Set(), checkpoint, log });
@@ -196,12 +218,14 @@ export class TopicQueries implements AsyncDisposable {
     const tables = await this.#readTables(known, { resources, schemas: schemaReader });
     const places = new Set<string>();
     const inputs: RunningInput[] = [];
-    for (const { plan, query } of queries.queries) {
+    const running = new Map(queries.queries.map(({ plan, query }) => [plan, query]));
+    for (const plan of declared) {
       const source = plan.input.topic;
       if (source === null) continue;
       const place = placeOf(plan, places);
+      const query = running.get(plan);
       // Its place is kept.
-      if (plan.held) continue;
+      if (plan.held || query === undefined) continue;
       const reader = resources.use(await access.openReader(false));
       const { offsets, ends } = await startOf(reader, source, { known, place, latest: plan.fromLatest });
       const first = !inputs.some(({ stream }) => stream === plan.input);
@@ -236,7 +260,8 @@ export class TopicQueries implements AsyncDisposable {
     this.#sink = sink;
     const first = new Map<string, string | null>([[TOPICS_KEY, JSON.stringify({ v: 1, epoch })]]);
     const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
-    for (const key of forgottenTables(known, prefixes, queries.restored)) first.set(key, null);
+    const kept = new Set([...queries.restored, ...[...this.#waiting.keys()].map(tableOf)]);
+    for (const key of forgottenTables(known, prefixes, kept)) first.set(key, null);
     for (const key of known.keys())
       if (key.startsWith(INPUT_PREFIX) && !places.has(key.split('/')[1] ?? '')) first.set(key, null);
     const names = new Set(tables.map(({ table }) => checkpointName(table.name)));
@@ -356,6 +381,33 @@ export class TopicQueries implements AsyncDisposable {
   }
 }
 
+const NONE_REFUSED: RefusedSchemas = new Map();
+
+function targetsOf(plans: readonly QueryPlan[]): readonly StreamSource[] {
+  return plans.map(({ target }) => target);
+}
+
+/** The queries whose results are refused, and those that read what they do not write. */
+function waitingFor(
+  refused: RefusedSchemas,
+  plans: readonly QueryPlan[],
+): ReadonlyMap<QueryPlan, HeadwaterError> {
+  const silent = new Map(refused);
+  const waiting = new Map<QueryPlan, HeadwaterError>();
+  // Each stands behind what it reads.
+  for (const plan of plans) {
+    const error = silent.get(plan.target) ?? silent.get(plan.input);
+    if (error === undefined) continue;
+    waiting.set(plan, error);
+    silent.set(plan.target, error);
+  }
+  return waiting;
+}
+
+function tableOf({ target }: QueryPlan): string {
+  return checkpointName(target.name);
+}
+
 function stopping(): HeadwaterError {
   return new HeadwaterError('query.ended', 'The pipeline behind the stream stops or begins anew.');
 }
@@ -402,11 +454,14 @@ async function startOf(
 ): Promise<{ readonly offsets: readonly number[]; readonly ends: readonly number[] }> {
   const count = await reader.open(topic, create);
   const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
-  const offsets = ranges.map(({ start, end }, partition) => {
-    // The reader tells of records that are gone, and of a topic that was made anew.
-    const stored = storedOffset(known.get(`${INPUT_PREFIX}${place}/${partition}`), topic);
-    if (stored !== null) return stored;
-    return latest ? end : Math.min(start, end);
-  });
+  // The reader tells of records that are gone, and of a topic that was made anew.
+  const stored = ranges.map((_, partition) =>
+    storedOffset(known.get(`${INPUT_PREFIX}${place}/${partition}`), topic),
+  );
+  // A partition that was added while the query ran is read from its beginning.
+  const isNew = stored.every((offset) => offset === null);
+  const offsets = ranges.map(
+    ({ start, end }, partition) => stored[partition] ?? (latest && isNew ? end : Math.min(start, end)),
+  );
   return { offsets, ends: ranges.map(({ end }) => end) };
 }

@@ -2,7 +2,13 @@
  * Which statements instances share: queries over Kafka topics alone, whose results no other query reads. They need
  * neither the database nor its log, so that each partition of their topics can be worked off by another instance.
  */
-import { type Declared, type DeclaredEnrichment, readsTopic, withStatements } from '../plan/declared.ts';
+import {
+  type Declared,
+  type DeclaredEnrichment,
+  readsTopic,
+  sinkTopic,
+  withStatements,
+} from '../plan/declared.ts';
 import type { CreateAs, InsertSelect } from '../sql/ast.ts';
 
 export interface SplitEnrichment {
@@ -31,9 +37,17 @@ export function splitShared(declared: DeclaredEnrichment, pipeline: string): Spl
   }
   if (shared.size === 0) return { own: declared, shared: null };
   const those = new Set([...shared].map(({ declared: each }) => each));
+  const sharedTopics = new Map(
+    [...those].flatMap((each) => {
+      const { statement } = each;
+      return statement.kind === 'createAs'
+        ? [[statement.name, sinkTopic(each, statement).topic] as const]
+        : [];
+    }),
+  );
   return {
     own: withStatements(
-      declared,
+      { ...declared, sharedTopics },
       statements.filter((each) => !those.has(each)),
       pipeline,
     ),

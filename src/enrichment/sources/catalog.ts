@@ -6,7 +6,7 @@ import type { Format } from '../formats/format.ts';
 import type { TimestampColumn } from './timestamp-column.ts';
 import type { TopicSource } from './topic-source.ts';
 import type { ReadTable } from './table-source.ts';
-import { type SourceText, sqlError } from '../sql/sql-error.ts';
+import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
 
 export interface StreamSource {
   readonly kind: 'STREAM';
@@ -64,6 +64,12 @@ export interface Sinkable {
 
 export class Catalog {
   readonly #sources = new Map<string, Source>();
+  readonly #sharedTopics: ReadonlyMap<string, string>;
+
+  /** `sharedTopics`: of results that are not here, since instances share them, by name. */
+  constructor(sharedTopics: ReadonlyMap<string, string>) {
+    this.#sharedTopics = sharedTopics;
+  }
 
   get(name: string): Source | undefined {
     return this.#sources.get(name);
@@ -81,11 +87,23 @@ export class Catalog {
   find(name: string, at: { readonly source: SourceText; readonly offset: number }): Source {
     const found = this.#sources.get(name);
     if (found !== undefined) return found;
+    this.refuseShared(name, at);
     const meant = nearest(name, [...this.#sources.keys()]);
     throw sqlError(
       at.source,
       at.offset,
       `there is no stream or table ${name}${meant === null ? '; create it before it is used' : `; did you mean ${meant}?`}`,
     );
+  }
+
+  /** Throws where the name is that of a result which is not here, since instances share it. */
+  refuseShared(name: string, at: { readonly source: SourceText; readonly offset: number }): void {
+    const topic = this.#sharedTopics.get(name);
+    if (topic !== undefined)
+      throw notSupported(
+        at.source,
+        at.offset,
+        `${name} is made by instances that share it (enrich.shared), so that none of them has it whole to be asked or read here: read its topic ${topic}, or declare that as a stream or table with KAFKA_TOPIC`,
+      );
   }
 }

@@ -36,11 +36,32 @@ export const ENRICHMENT = {
       'Nothing to do: the next attempt keeps them on disk. Set state.durable where that is known beforehand, or raise state.memory_limit, and remove <pipeline>.lmdb in state.dir/enrich, where memory is to be had.',
   },
   'enrich.schema-refused': {
-    fate: 'halt',
+    fate: 'quarantine',
     exit: 1,
-    summary: 'The schema registry does not accept the schema of the results of a statement.',
+    summary:
+      'The schema registry does not accept the schema of the results of a statement, which waits alone.',
     advice:
       'Lower the compatibility of the subject, set emit.registry.on_incompatible: set_none, or give the statement another KAFKA_TOPIC.',
+  },
+  'enrich.schema-refused-stop': {
+    fate: 'halt',
+    exit: 1,
+    summary:
+      'The schema registry does not accept the schema of the results of a statement, and on_incompatible is fail.',
+    advice:
+      'Lower the compatibility of the subject, set emit.registry.on_incompatible: set_none, or give the statement another KAFKA_TOPIC.',
+  },
+  'enrich.schema-accepted': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'The schema registry accepts the schema of the results of a statement that waited.',
+    advice: 'Nothing to do: the statement goes on.',
+  },
+  'enrich.partitions-added': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'A topic that statements read has got more partitions.',
+    advice: 'Nothing to do: reading goes on with all of them, where it was.',
   },
   'enrich.row-failed': {
     fate: 'halt',

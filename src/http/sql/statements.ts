@@ -12,14 +12,13 @@ import {
   StatementChanges,
 } from '../../enrichment/queries/statement-changes.ts';
 import { formatsOf } from '../../enrichment/plan/sink-format.ts';
-import { FUNCTIONS } from '../../enrichment/sql/functions/registry.ts';
-import { AGGREGATE_NAMES } from '../../enrichment/sql/functions/aggregates.ts';
 import type { Select, Statement } from '../../enrichment/sql/ast.ts';
 import { printStatement } from '../../enrichment/sql/print-statement.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
 import { notSupported, sqlError } from '../../enrichment/sql/sql-error.ts';
 import type { SqlType } from '../../enrichment/sql/sql-type.ts';
 import { SqlApiError } from './api-error.ts';
+import { describeFunction, functionNames } from './functions.ts';
 import { readOptions } from './select-request.ts';
 
 export interface StatementContext {
@@ -113,12 +112,9 @@ function resultOf(parsed: Parsed, statement: Statement, context: StatementContex
     case 'undefine':
       return null;
     case 'describeFunction':
+      return describeFunction(statement.name, source, at);
     case 'createType':
-      throw notSupported(
-        source,
-        at,
-        'this statement is not in this version; docs/enrichment.md lists the functions',
-      );
+      throw notSupported(source, at, 'types of your own are not in this version: write the type out');
   }
 }
 
@@ -148,15 +144,8 @@ function show(
       return extended
         ? { '@type': 'query_descriptions', queryDescriptions: persistent(desk).map(queryDescription) }
         : { '@type': 'queries', queries: persistent(desk).map(queryListing) };
-    case 'FUNCTIONS': {
-      const scalar = [...FUNCTIONS.keys()].map((name) => ({ name, type: 'SCALAR', category: '' }));
-      const aggregates = [...AGGREGATE_NAMES].map((name) => ({ name, type: 'AGGREGATE', category: '' }));
-      const functions = [...scalar, ...aggregates, { name: 'EXPLODE', type: 'TABLE', category: '' }];
-      return {
-        '@type': 'function_names',
-        functions: functions.sort((a, b) => (a.name < b.name ? -1 : 1)),
-      };
-    }
+    case 'FUNCTIONS':
+      return functionNames();
     case 'PROPERTIES': {
       const given = [...properties].map(([name, value]) => ({
         name,

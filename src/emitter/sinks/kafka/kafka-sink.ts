@@ -81,6 +81,8 @@ class KafkaSink implements Sink {
   #newStateTopic: Promise<KafkaTopic> | null = null;
   #deadLetterTopic: KafkaTopic | null = null;
   #commits = 0;
+  /** Topics of which it has been said. */
+  readonly #otherTimes = new Set<string>();
   #onDeadLetter: NonNullable<RestoreOptions['onDeadLetter']> = () => {};
 
   constructor(cluster: Cluster, log: Log, refusals: TopicRefusals) {
@@ -101,6 +103,7 @@ class KafkaSink implements Sink {
         this.#failure.report(error);
       },
       onOversize: (batch, records) => this.#oversize(batch, records),
+      onTimestamp: (topic) => this.#noteTimestamp(topic),
     });
     this.#lease = new Lease(cluster, log, {
       onLost: (error) => this.#failure.report(error),
@@ -210,6 +213,15 @@ class KafkaSink implements Sink {
     const offset = await this.#producer.commit(this.#stateTopic.keyless, records);
     if (rewrite) log.rewritten(offset);
     this.#commits++;
+  }
+
+  #noteTimestamp(topic: string): void {
+    if (this.#otherTimes.has(topic)) return;
+    this.#otherTimes.add(topic);
+    this.#log.warn(
+      { topic },
+      "records have timestamps too far from the broker's clock for their topic (message.timestamp.after.max.ms, before.max.ms): they are written with the nearest that it takes, and their own in the header __headwater.timestamp",
+    );
   }
 
   #oversize(batch: SealedBatch, records: Buffer): boolean {

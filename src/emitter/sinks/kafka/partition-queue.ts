@@ -1,6 +1,7 @@
 import type { TableId } from '../../../model/table.ts';
 import type { BatchBuilder } from './record-batch.ts';
 import type { Compression } from './options.ts';
+import type { TopicTimes } from './topic-times.ts';
 
 /** A topic as the producer sees it. Its number of partitions is kept from start to restart: keys don't move. */
 export interface KafkaTopic {
@@ -58,6 +59,7 @@ export class PartitionQueue {
   readonly index: number;
   /** The same as the topic's; here because the hot path needs it here. */
   readonly maxMessageBytes: number;
+  readonly times: TopicTimes;
   open: BatchBuilder | null = null;
   readonly queue: SealedBatch[] = [];
   /** How many of `queue` are in flight. */
@@ -76,10 +78,15 @@ export class PartitionQueue {
   /** Since when nothing of this partition has succeeded; null when all is well. */
   failingSince: number | null = null;
 
-  constructor(topic: string, index: number, maxMessageBytes: number) {
+  constructor(
+    topic: string,
+    index: number,
+    { maxMessageBytes, times }: { readonly maxMessageBytes: number; readonly times: TopicTimes },
+  ) {
     this.topic = topic;
     this.index = index;
     this.maxMessageBytes = maxMessageBytes;
+    this.times = times;
   }
 
   /** Drops what is acknowledged from the front. */

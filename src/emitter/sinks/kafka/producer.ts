@@ -28,6 +28,8 @@ export interface ProducerEvents {
   readonly onFailure: (error: unknown) => void;
   /** A batch of one record that its topic does not take. Returns true where something else went out in its stead. */
   readonly onOversize: (batch: SealedBatch, records: Buffer) => boolean;
+  /** A record came with a time that its topic does not take, and is written with another. */
+  readonly onTimestamp: (topic: string) => void;
 }
 
 /**
@@ -131,7 +133,9 @@ export class Producer {
     );
   }
 
-  appendTo(partition: PartitionQueue, record: SinkRecord): void {
+  appendTo(partition: PartitionQueue, given: SinkRecord): void {
+    const record = partition.times.fit(given);
+    if (record !== given) this.#events.onTimestamp(partition.topic);
     const { batchBytes } = this.#cluster.options;
     const limit = Math.min(batchBytes, partition.maxMessageBytes);
     let builder = partition.open;
@@ -227,7 +231,7 @@ export class Producer {
   replace(batch: SealedBatch, partition: PartitionQueue, record: SinkRecord): void {
     const { group } = batch;
     touch(group, partition);
-    this.#writeInto(group, partition, [record]);
+    this.#writeInto(group, partition, [partition.times.fit(record)]);
   }
 
   #sealAll(): void {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HeadwaterError } from '../../../errors/headwater-error.ts';
+import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Fetched, NewTopic, TopicReader } from '../../topic-reader.ts';
 import { FETCH } from './apis.ts';
@@ -16,6 +16,8 @@ const REQUEST_BYTES = 8 * 1024 * 1024;
 /** How long a broker holds a request that finds nothing. */
 const HOLD_MS = 500;
 const REST_MS = 50;
+/** How often it is looked whether the topic has got partitions. */
+const LOOK_MS = 5_000;
 
 interface Partition {
   position: number;
@@ -39,6 +41,8 @@ class TopicConsumer implements TopicReader {
   /** Since when every request has failed. */
   #failingSince: number | null = null;
   #failure: HeadwaterError | null = null;
+  #lookAt = Infinity;
+  #looking: Promise<void> | null = null;
 
   constructor(options: KafkaSinkOptions, log: Log) {
     this.#cluster = new Cluster(resolveKafkaOptions(options));
@@ -70,6 +74,7 @@ class TopicConsumer implements TopicReader {
 
   start(offsets: readonly number[]): void {
     this.#partitions = offsets.map((position) => ({ position, paused: false }));
+    this.#lookAt = performance.now() + LOOK_MS;
   }
 
   pause(partition: number, paused: boolean): void {
@@ -79,6 +84,7 @@ class TopicConsumer implements TopicReader {
 
   async poll(maxWaitMs: number): Promise<readonly Fetched[]> {
     this.#throwIfFailed();
+    if (performance.now() >= this.#lookAt) this.#looking ??= this.#look();
     this.#ask();
     if (this.#arrived.length === 0) {
       const timer = new AbortController();
@@ -96,6 +102,25 @@ class TopicConsumer implements TopicReader {
 
   #throwIfFailed(): void {
     if (this.#failure !== null) throw this.#failure;
+  }
+
+  /** Partitions that are added begin with records that nobody else will read: the caller has to begin anew with all. */
+  async #look(): Promise<void> {
+    try {
+      const topic = await new TopicRequests(this.#cluster).metadata(this.#topic);
+      const count = topic?.errorCode === 0 ? topic.partitions.length : 0;
+      if (count > this.#partitions.length)
+        this.#failure ??= new HeadwaterError(
+          'enrich.partitions-added',
+          `The topic ${this.#topic} has ${count} partitions, and had ${this.#partitions.length} when reading began.`,
+          { details: { topic: this.#topic, partitions: count } },
+        );
+    } catch (error) {
+      await this.#failed(error);
+    } finally {
+      this.#lookAt = performance.now() + LOOK_MS;
+      this.#looking = null;
+    }
   }
 
   #ask(): void {
@@ -208,6 +233,6 @@ class TopicConsumer implements TopicReader {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     await this.#cluster[Symbol.asyncDispose]();
-    await Promise.all(this.#asking.values());
+    await Promise.all([...this.#asking.values(), this.#looking]);
   }
 }

@@ -2,6 +2,7 @@ import { ConfigResourceTypes } from '@platformatic/kafka';
 import { CREATE_TOPICS, DESCRIBE_CONFIGS } from './apis.ts';
 import { ANY_BROKER, type Cluster, type MetadataResponse } from './cluster.ts';
 import { SharedRequest } from './shared-request.ts';
+import { TIMESTAMP_SETTINGS } from './topic-times.ts';
 
 /** Brokers take longer for a request the more topics it makes, and metadata of these fit a response of some 100 KB. */
 const TOPICS_A_REQUEST = 100;
@@ -83,7 +84,7 @@ export class TopicRequests {
       [...new Set(names)].map((resourceName) => ({
         resourceType: ConfigResourceTypes.TOPIC,
         resourceName,
-        configurationKeys: ['max.message.bytes', 'cleanup.policy'],
+        configurationKeys: ['max.message.bytes', 'cleanup.policy', ...TIMESTAMP_SETTINGS],
       })),
       false,
       false,

@@ -7,6 +7,7 @@ import { asFault, type FaultContext, faultToError, KAFKA, KafkaFault } from './e
 import { murmur2 } from './murmur2.ts';
 import { type KafkaTopic, PartitionQueue } from './partition-queue.ts';
 import type { TopicPlan, TopicRequests } from './topic-requests.ts';
+import { TopicTimes } from './topic-times.ts';
 
 /** The broker's default message.max.bytes, where it does not tell. */
 const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
@@ -71,12 +72,7 @@ export async function findTopic(
     try {
       const partitions = await leaders(requests, plan.name);
       if (partitions !== null) {
-        const limit = (await requests.config(plan.name)).get('max.message.bytes');
-        return toTopic(
-          plan.name,
-          partitions,
-          limit === undefined ? DEFAULT_MAX_MESSAGE_BYTES : Number(limit),
-        );
+        return toTopic(plan.name, partitions, await requests.config(plan.name));
       }
       if (!created) {
         if (!cluster.options.createTopics) throw missing(cluster, plan);
@@ -112,10 +108,13 @@ async function leaders(requests: TopicRequests, name: string): Promise<number | 
   return topic.partitions.length;
 }
 
-function toTopic(name: string, count: number, maxMessageBytes: number): KafkaTopic {
+function toTopic(name: string, count: number, settings: ReadonlyMap<string, string>): KafkaTopic {
+  const limit = settings.get('max.message.bytes');
+  const maxMessageBytes = limit === undefined ? DEFAULT_MAX_MESSAGE_BYTES : Number(limit);
+  const times = new TopicTimes(settings);
   const partitions = Array.from(
     { length: count },
-    (_, index) => new PartitionQueue(name, index, maxMessageBytes),
+    (_, index) => new PartitionQueue(name, index, { maxMessageBytes, times }),
   );
   const keyless = partitions[(murmur2(Buffer.from(name)) & 0x7fffffff) % count]!;
   return { name, partitions, keyless, maxMessageBytes };

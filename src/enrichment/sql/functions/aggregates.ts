@@ -54,7 +54,8 @@ export function newState(): AggregateState {
 /** Collections of one group end here: their state is part of the checkpoint. */
 const MAX_ITEMS = 10_000;
 
-const USAGE: ReadonlyMap<string, string> = new Map([
+/** How each is called. */
+export const AGGREGATE_USAGE: ReadonlyMap<string, string> = new Map([
   ['COUNT', 'COUNT(*) or COUNT(value)'],
   ['COUNT_DISTINCT', 'COUNT_DISTINCT(value)'],
   ['SUM', 'SUM(number)'],
@@ -69,7 +70,7 @@ const USAGE: ReadonlyMap<string, string> = new Map([
   ['EARLIEST_BY_OFFSET', 'EARLIEST_BY_OFFSET(value [, count] [, ignoreNulls])'],
 ]);
 
-export const AGGREGATE_NAMES: ReadonlySet<string> = new Set(USAGE.keys());
+export const AGGREGATE_NAMES: ReadonlySet<string> = new Set(AGGREGATE_USAGE.keys());
 
 /** `star`: `COUNT(*)`. Throws for arguments that do not fit. */
 export function bindAggregate(call: Call, star: boolean): Aggregate {
@@ -81,7 +82,7 @@ export function bindAggregate(call: Call, star: boolean): Aggregate {
   const most = name === 'TOPK' ? Infinity : byOffset ? 3 : name === 'TOPKDISTINCT' ? 2 : 1;
   const least = name === 'TOPK' || name === 'TOPKDISTINCT' ? 2 : 1;
   if (first === undefined || args.length < least || args.length > most)
-    throw wrongCount(call, USAGE.get(name) ?? name);
+    throw wrongCount(call, AGGREGATE_USAGE.get(name) ?? name);
   const { type } = first;
   if (type === null) throw callError(call, `${name} needs a value with a type`, 0);
   switch (name) {
