@@ -82,7 +82,8 @@ it(
     const file = await files.write('many.yaml', text);
     {
       await using run = new Headwater(['run', file]);
-      await run.until(({ state, counters }) => state === 'streaming' && counters.reads === TABLES);
+      // Until then a table may be read in windows, which show a row that is made meanwhile too.
+      await run.until(({ snapshot, counters }) => snapshot?.completedAt != null && counters.reads === TABLES);
       // Several tables a request, however fast the broker answers.
       expect(asked(CREATE_TOPICS)).toBeGreaterThan(0);
       expect(asked(CREATE_TOPICS)).toBeLessThan(TABLES / 2);
