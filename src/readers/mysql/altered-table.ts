@@ -57,9 +57,9 @@ export function isAhead(present: MysqlTable, said: MysqlTable): boolean {
 
 function meansOther(said: MysqlColumn, present: MysqlColumn): boolean {
   const { values, dataType, unsigned, charset, columnType } = said;
-  // Types that the log alone has told may be called otherwise, but for those of text and integers.
+  // Types that the log alone has told may be called otherwise, but for those of labels, text and integers.
   if (dataType !== present.dataType)
-    return columnType !== null || TEXTS.has(dataType) || INTEGERS.has(dataType);
+    return columnType !== null || values !== null || TEXTS.has(dataType) || INTEGERS.has(dataType);
   if (unsigned !== present.unsigned) return true;
   if (columnType === null && TEXTS.has(dataType) && charset !== present.charset) return true;
   return values?.some((value, n) => present.values?.[n] !== value) === true;
