@@ -146,7 +146,7 @@ class MysqlPolling implements PollDialect {
   async mark(signal: AbortSignal): Promise<PollMark> {
     const { told } = await this.#serverFacts(signal);
     const rest = this.#markedMs + INNODB_REST_MS - performance.now();
-    if (told && rest > 0) await pause(rest, undefined, { signal });
+    if (told && rest > 0) await pause(rest);
     const mark = await this.#asking('Asking for running transactions', signal, (query) =>
       takeMark(query, told),
     );
