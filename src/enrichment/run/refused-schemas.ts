@@ -4,6 +4,7 @@
  */
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { SchemaWriter } from '../formats/registry-access.ts';
+import type { QueryPlan } from '../plan/program.ts';
 import type { StreamSource } from '../sources/catalog.ts';
 import { recordWriter } from './record-writer.ts';
 
@@ -27,6 +28,23 @@ export async function offerSchemas(
     }
   }
   return refused;
+}
+
+/** The queries whose results are refused, and those that read what they do not write. */
+export function waitingFor(
+  refused: RefusedSchemas,
+  plans: readonly QueryPlan[],
+): ReadonlyMap<QueryPlan, HeadwaterError> {
+  const silent = new Map(refused);
+  const waiting = new Map<QueryPlan, HeadwaterError>();
+  // Each stands behind what it reads.
+  for (const plan of plans) {
+    const error = silent.get(plan.target) ?? silent.get(plan.input);
+    if (error === undefined) continue;
+    waiting.set(plan, error);
+    silent.set(plan.target, error);
+  }
+  return waiting;
 }
 
 /** Offers what was refused again, until it is disposed of. */

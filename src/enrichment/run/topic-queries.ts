@@ -28,17 +28,15 @@ import type { EventReader } from './query.ts';
 import type { StreamSource } from '../sources/catalog.ts';
 import type { StreamEvent } from './event.ts';
 import { forgottenTables, openOutputs, type Outputs, statusOf, StreamQueries } from './stream-queries.ts';
-import { offerSchemas, type RefusedSchemas, SchemaOffers } from './refused-schemas.ts';
+import { offerSchemas, type RefusedSchemas, SchemaOffers, waitingFor } from './refused-schemas.ts';
 import type { TableTimes, TimeCursor } from '../state/timeline.ts';
-import type { TopicSource } from '../sources/topic-source.ts';
+import { forgottenPlaces, inputPlace, startOf, storedOffset, tablePlace } from './topic-places.ts';
 import { type JoinWaits, TopicTask } from '../topics/topic-task.ts';
 import { JoinedTimes } from '../topics/joined-times.ts';
 import { TableTask } from '../topics/table-task.ts';
 import type { TopicTable } from '../topics/topic-table.ts';
 
 const TOPICS_KEY = 'enrich-topics';
-const INPUT_PREFIX = 'enrich-input/';
-const TABLE_PREFIX = 'enrich-input-table/';
 /** Under load, what arrives meanwhile is committed together. */
 const COMMIT_MS = 50;
 
@@ -194,7 +192,13 @@ export class TopicQueries implements AsyncDisposable {
     const epoch = epochOf(known.get(TOPICS_KEY)) + 1;
     const schemas = registry?.writer(known, signal) ?? null;
     this.#schemas = schemas;
-    const refused = schemas === null ? NONE_REFUSED : await offerSchemas(targetsOf(declared), schemas);
+    const refused: RefusedSchemas =
+      schemas === null
+        ? new Map()
+        : await offerSchemas(
+            declared.map(({ target }) => target),
+            schemas,
+          );
     this.#waiting = waitingFor(refused, declared);
     const plans = declared.filter((plan) => !this.#waiting.has(plan));
     for (const [{ id }, { code, message, advice }] of this.#waiting)
@@ -222,7 +226,7 @@ export class TopicQueries implements AsyncDisposable {
     for (const plan of declared) {
       const source = plan.input.topic;
       if (source === null) continue;
-      const place = placeOf(plan, places);
+      const place = inputPlace(plan, places);
       const query = running.get(plan);
       // Its place is kept.
       if (plan.held || query === undefined) continue;
@@ -262,11 +266,8 @@ export class TopicQueries implements AsyncDisposable {
     const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
     const kept = new Set([...queries.restored, ...[...this.#waiting.keys()].map(tableOf)]);
     for (const key of forgottenTables(known, prefixes, kept)) first.set(key, null);
-    for (const key of known.keys())
-      if (key.startsWith(INPUT_PREFIX) && !places.has(key.split('/')[1] ?? '')) first.set(key, null);
-    const names = new Set(tables.map(({ table }) => checkpointName(table.name)));
-    for (const key of known.keys())
-      if (key.startsWith(TABLE_PREFIX) && !names.has(key.split('/')[1] ?? '')) first.set(key, null);
+    for (const { table } of tables) places.add(tablePlace(table.name));
+    for (const key of forgottenPlaces(known, places)) first.set(key, null);
     await sink.commit(this.#state(first));
     log.info({ queries: inputs.length }, 'topics of the statements are read');
     this.#opened();
@@ -291,9 +292,9 @@ export class TopicQueries implements AsyncDisposable {
       tables.map(async (table) => {
         const reader = resources.use(await access.openReader(!table.source.partitioned));
         const task = new TableTask({ table, reader, schemas, processing, log });
-        const place = TABLE_PREFIX + checkpointName(table.name);
-        const stored = (partition: number): number | null =>
-          storedOffset(known.get(`${place}/${partition}`), table.source.topic);
+        const place = tablePlace(table.name);
+        const { topic } = table.source;
+        const stored = (partition: number): number | null => storedOffset(known, { place, partition, topic });
         await task.bootstrap(stored, schemas.signal);
         return task;
       }),
@@ -355,15 +356,15 @@ export class TopicQueries implements AsyncDisposable {
     for (const store of this.#queries?.stores ?? [])
       for (const [key, value] of store.flush()) state.set(key, value);
     const places = [
-      ...this.#inputs.map(({ place, topic, task }) => ({ prefix: INPUT_PREFIX + place, topic, task })),
+      ...this.#inputs,
       ...this.#tables.map((task) => {
         const { name, source } = task.table;
-        return { prefix: TABLE_PREFIX + checkpointName(name), topic: source.topic, task };
+        return { place: tablePlace(name), topic: source.topic, task };
       }),
     ];
-    for (const { prefix, topic, task } of places) {
+    for (const { place, topic, task } of places) {
       for (const [partition, offset] of task.offsets.entries()) {
-        const key = `${prefix}/${partition}`;
+        const key = `${place}/${partition}`;
         const value = JSON.stringify({ topic, offset });
         if (this.#offsets.get(key) === value) continue;
         this.#offsets.set(key, value);
@@ -381,29 +382,6 @@ export class TopicQueries implements AsyncDisposable {
   }
 }
 
-const NONE_REFUSED: RefusedSchemas = new Map();
-
-function targetsOf(plans: readonly QueryPlan[]): readonly StreamSource[] {
-  return plans.map(({ target }) => target);
-}
-
-/** The queries whose results are refused, and those that read what they do not write. */
-function waitingFor(
-  refused: RefusedSchemas,
-  plans: readonly QueryPlan[],
-): ReadonlyMap<QueryPlan, HeadwaterError> {
-  const silent = new Map(refused);
-  const waiting = new Map<QueryPlan, HeadwaterError>();
-  // Each stands behind what it reads.
-  for (const plan of plans) {
-    const error = silent.get(plan.target) ?? silent.get(plan.input);
-    if (error === undefined) continue;
-    waiting.set(plan, error);
-    silent.set(plan.target, error);
-  }
-  return waiting;
-}
-
 function tableOf({ target }: QueryPlan): string {
   return checkpointName(target.name);
 }
@@ -412,26 +390,10 @@ function stopping(): HeadwaterError {
   return new HeadwaterError('query.ended', 'The pipeline behind the stream stops or begins anew.');
 }
 
-/** Null where the checkpoint has none of that topic. */
-function storedOffset(text: string | undefined, topic: string): number | null {
-  if (text === undefined) return null;
-  const stored = JSON.parse(text) as { readonly topic: string; readonly offset: number };
-  return stored.topic === topic ? stored.offset : null;
-}
-
 function epochOf(text: string | undefined): number {
   if (text === undefined) return 0;
   const { epoch } = JSON.parse(text) as { readonly epoch: number };
   return epoch;
-}
-
-/** The name of a query in the state: that of what it writes and reads, whatever other statements there are. */
-function placeOf({ target, input, made }: QueryPlan, taken: Set<string>): string {
-  const name = encodeURIComponent(`${target.name} ${input.name}${made === null ? '' : ` ${made}`}`);
-  let place = name;
-  for (let i = 2; taken.has(place); i++) place = `${name}+${i}`;
-  taken.add(place);
-  return place;
 }
 
 /** A query and all that read what it writes. */
@@ -440,28 +402,4 @@ function reachedFrom(plan: QueryPlan, plans: readonly QueryPlan[]): readonly Que
   for (const each of reached)
     reached.push(...plans.filter((other) => other.input === each.target && !reached.includes(other)));
   return reached;
-}
-
-/** A query that is new begins with the first record that is there, or with the next one. */
-async function startOf(
-  reader: TopicReader,
-  { topic, create }: TopicSource,
-  {
-    known,
-    place,
-    latest,
-  }: { readonly known: ReadonlyMap<string, string>; readonly place: string; readonly latest: boolean },
-): Promise<{ readonly offsets: readonly number[]; readonly ends: readonly number[] }> {
-  const count = await reader.open(topic, create);
-  const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
-  // The reader tells of records that are gone, and of a topic that was made anew.
-  const stored = ranges.map((_, partition) =>
-    storedOffset(known.get(`${INPUT_PREFIX}${place}/${partition}`), topic),
-  );
-  // A partition that was added while the query ran is read from its beginning.
-  const isNew = stored.every((offset) => offset === null);
-  const offsets = ranges.map(
-    ({ start, end }, partition) => stored[partition] ?? (latest && isNew ? end : Math.min(start, end)),
-  );
-  return { offsets, ends: ranges.map(({ end }) => end) };
 }
