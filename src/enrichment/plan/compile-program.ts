@@ -11,26 +11,21 @@ import {
   readsTopic,
   sinkTopic,
 } from './declared.ts';
-import { compileJoins } from './join-plan.ts';
-import { type OutputColumn, type Projection, projectColumns } from './projection.ts';
-import { planGroups } from './group-plan.ts';
+import { compileSelect, type FromTable, type KnownSources, type StreamSelect } from './compile-select.ts';
+import type { OutputColumn } from './projection.ts';
 import { GroupStore } from '../state/group-store.ts';
 import { inferredFor } from './inferred-columns.ts';
 import type { PausedStatement, Program, ProgramContext, QueryPlan, TableQueryPlan } from './program.ts';
 import { Replica } from '../state/replica.ts';
-import { keyRule, refuseLater, signature } from './select-rules.ts';
+import { insertedColumns } from './select-rules.ts';
 import { sinkFormat } from './sink-format.ts';
-import { SelectScope } from './select-scope.ts';
-import type { CreateAs, CreateSource, InsertSelect, Select, SourceRef } from '../sql/ast.ts';
-import { compileCondition } from '../sql/compile.ts';
-import { tryCoerce } from '../sql/coerce.ts';
+import type { CreateAs, CreateSource, InsertSelect, Select } from '../sql/ast.ts';
 import { printStatement } from '../sql/print-statement.ts';
 import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
 import { BIGINT, typeText } from '../sql/sql-type.ts';
 import { statementHash } from '../sql/statement-hash.ts';
 import { topicSource } from '../sources/topic-source.ts';
 import { TopicTable } from '../topics/topic-table.ts';
-import { compileTableSelect, type TableSelect } from './table-select.ts';
 
 /** Throws HeadwaterError with the text's name, line and column. */
 export function compileProgram(declared: DeclaredEnrichment, context: ProgramContext): Program {
@@ -40,7 +35,6 @@ export function compileProgram(declared: DeclaredEnrichment, context: ProgramCon
 }
 
 class Compiler {
-  readonly #dialect: DeclaredEnrichment['dialect'];
   readonly #context: ProgramContext;
   readonly #catalog: Catalog;
   readonly #sharedTopics: ReadonlyMap<string, string>;
@@ -54,6 +48,7 @@ class Compiler {
   readonly #inputs = new Set<string>();
   /** Results of queries over topics. */
   readonly #ofTopics = new Set<string>();
+  readonly #known: KnownSources;
   /** Of each name the hash of its statement and of all that it reads: what is kept of another one is of no use. */
   readonly #lineage = new Map<string, string>();
   readonly #mayPause: boolean;
@@ -71,7 +66,7 @@ class Compiler {
   ) {
     this.#catalog = new Catalog(sharedTopics);
     this.#sharedTopics = sharedTopics;
-    this.#dialect = dialect;
+    this.#known = { dialect, catalog: this.#catalog, ofTopics: this.#ofTopics };
     this.#context = context;
     const written = statements.filter(({ made }) => made === null);
     this.#mayPause = written.every(({ statement }) =>
@@ -269,7 +264,7 @@ class Compiler {
     const { source } = declared.parsed;
     const { name, type, select, at } = statement;
     if (!this.#isFree(source, statement)) return;
-    const query = this.#select(declared, select);
+    const query = compileSelect(declared, select, this.#known);
     const { columns } = query;
     if (type === 'TABLE' && query.kind === 'STREAM' && query.group === null)
       throw sqlError(
@@ -387,7 +382,7 @@ class Compiler {
       );
     if (select.groupBy !== null)
       throw sqlError(source, at, 'the result of GROUP BY is a table, and INSERT INTO writes to a stream');
-    const query = this.#select(declared, select);
+    const query = compileSelect(declared, select, this.#known);
     if (query.kind === 'TABLE')
       throw sqlError(
         source,
@@ -402,25 +397,7 @@ class Compiler {
       );
     if (this.#feeds(target, query.input))
       throw sqlError(source, at, `${name} is what this query reads, so its events would go round for ever`);
-    const columns = target.columns.map((column, i): OutputColumn => {
-      const given = query.columns[i];
-      const value =
-        given === undefined ? null : tryCoerce({ type: given.type, run: given.run, at }, column.type);
-      if (
-        given === undefined ||
-        value === null ||
-        given.key !== column.key ||
-        query.columns.length !== target.columns.length
-      ) {
-        const wanted = signature(target.columns);
-        throw sqlError(
-          source,
-          at,
-          `${name} has the columns ${wanted}, and the SELECT gives ${signature(query.columns)}`,
-        );
-      }
-      return { ...column, run: value.run, expr: given.expr, explodes: given.explodes };
-    });
+    const columns = insertedColumns(source, { statement, into: target.columns, given: query.columns });
     this.#query(statement.queryId ?? 'INSERTQUERY', declared, {
       ...query,
       store: null,
@@ -448,102 +425,10 @@ class Compiler {
       warnings: [...parsed.warnings, ...plan.warnings],
     });
   }
-
-  #select({ parsed }: Declared, select: Select): StreamSelect | FromTable {
-    const { source } = parsed;
-    refuseLater(source, select);
-    const warnings: string[] = [];
-    const scope = new SelectScope(source, this.#dialect, warnings);
-    const { from } = select;
-    const input = this.#catalog.find(from.name, { source, offset: from.at });
-    if (from.asOf !== null)
-      throw sqlError(source, from.at, 'FOR SYSTEM_TIME belongs to the table that is joined');
-    scope.add({ source: input, alias: from.alias ?? from.name }, from.at);
-    const catalog = this.#catalog;
-    if (input.kind === 'TABLE' && this.#ofTopics.has(from.name))
-      throw notSupported(
-        source,
-        from.at,
-        `${from.name} is made of a topic: a stream can be joined with it and it can be asked, but no other query can read it in this version`,
-      );
-    if (input.kind === 'TABLE')
-      return {
-        kind: 'TABLE',
-        ...compileTableSelect(select, input, { scope, catalog }),
-        select,
-        scope,
-        warnings,
-      };
-    const joins = compileJoins(select.joins, { scope, catalog });
-    const where =
-      select.where === null ? null : compileCondition(select.where, scope, 'the condition of WHERE');
-    const { group, columns, keyOrder } =
-      select.groupBy === null
-        ? { group: null, ...projectColumns(select, scope, keyRule(select, joins, source)) }
-        : planGroups(select, scope);
-    const { usesChange } = scope;
-    const ofTopic = this.#ofTopics.has(from.name);
-    for (const { source: joined } of select.joins) this.#checkJoined(source, joined, ofTopic);
-    return {
-      kind: 'STREAM',
-      select,
-      scope,
-      ofTopic,
-      input,
-      joins,
-      where,
-      columns,
-      keyOrder,
-      group,
-      usesChange,
-      warnings,
-    };
-  }
-
-  /** Captured tables and those of topics meet events of topics by time; no other tables do. */
-  #checkJoined(source: SourceText, { name, asOf, at }: SourceRef, ofTopic: boolean): void {
-    const table = this.#catalog.get(name);
-    if (!ofTopic) {
-      if (!this.#ofTopics.has(name)) return;
-      throw notSupported(
-        source,
-        at,
-        `${name} is made of a topic, and events of a captured table cannot be joined with it in this version`,
-      );
-    }
-    if (table?.kind !== 'TABLE') return;
-    if (!(table.rows instanceof Replica) && !(table.rows instanceof TopicTable))
-      throw notSupported(
-        source,
-        at,
-        `a topic is joined with captured tables and those of topics in this version, and ${name} is made by a query`,
-      );
-    if (asOf !== null)
-      throw sqlError(
-        source,
-        at,
-        'FOR SYSTEM_TIME is of a table and a stream of one log; the events of a topic see the table as of their time',
-      );
-  }
 }
 
 /** What is known of a query before it has its place among the others. */
 type CompiledQuery = Omit<QueryPlan, 'id' | 'statement' | 'made' | 'held' | 'fromLatest'>;
-
-interface StreamSelect
-  extends
-    Projection,
-    Pick<
-      QueryPlan,
-      'select' | 'scope' | 'input' | 'joins' | 'where' | 'group' | 'usesChange' | 'ofTopic' | 'warnings'
-    > {
-  readonly kind: 'STREAM';
-}
-
-interface FromTable extends TableSelect, Pick<TableQueryPlan, 'select' | 'scope'> {
-  readonly kind: 'TABLE';
-  readonly warnings: readonly string[];
-}
 
 /** What a windowed table has besides the columns of its query. */
 function windowColumns(columns: readonly OutputColumn[]): readonly SqlColumn[] {

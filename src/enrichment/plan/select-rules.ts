@@ -1,7 +1,10 @@
 /** What the clauses of a persistent query's SELECT mean together, and how its columns are written. */
 import type { JoinPlan } from './join-plan.ts';
 import type { KeyRule, OutputColumn } from './projection.ts';
-import type { Select } from '../sql/ast.ts';
+import type { HeadwaterError } from '../../errors/headwater-error.ts';
+import type { SqlColumn } from '../sources/captured-source.ts';
+import type { InsertSelect, Select } from '../sql/ast.ts';
+import { tryCoerce } from '../sql/coerce.ts';
 import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
 import { typeText } from '../sql/sql-type.ts';
 import { nameText } from '../sql/words.ts';
@@ -34,8 +37,36 @@ export function refuseLater(source: SourceText, select: Select): void {
   if (limit !== null) throw sqlError(source, at, 'a query that runs for ever cannot have a LIMIT');
 }
 
+/** What INSERT INTO writes into the columns of a stream; throws where the SELECT gives other ones. */
+export function insertedColumns(
+  source: SourceText,
+  {
+    statement: { name, at },
+    into,
+    given,
+  }: {
+    readonly statement: Pick<InsertSelect, 'name' | 'at'>;
+    readonly into: readonly SqlColumn[];
+    readonly given: readonly OutputColumn[];
+  },
+): readonly OutputColumn[] {
+  const refused = (): HeadwaterError =>
+    sqlError(
+      source,
+      at,
+      `${name} has the columns ${signature(into)}, and the SELECT gives ${signature(given)}`,
+    );
+  if (given.length !== into.length) throw refused();
+  return into.map((column, i) => {
+    const own = given[i]!;
+    const value = tryCoerce({ type: own.type, run: own.run, at }, column.type);
+    if (value === null || own.key !== column.key) throw refused();
+    return { ...column, run: value.run, expr: own.expr, explodes: own.explodes };
+  });
+}
+
 /** Columns as a person would write them. */
-export function signature(columns: readonly Pick<OutputColumn, 'name' | 'type' | 'key'>[]): string {
+function signature(columns: readonly Pick<OutputColumn, 'name' | 'type' | 'key'>[]): string {
   return columns
     .map(({ name, type, key }) => `${nameText(name)} ${typeText(type)}${key ? ' KEY' : ''}`)
     .join(', ');
