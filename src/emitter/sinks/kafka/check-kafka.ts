@@ -2,7 +2,7 @@ import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Finding } from '../../../readers/reader.ts';
 import { DESCRIBE_GROUPS } from './apis.ts';
 import { Cluster } from './cluster.ts';
-import { withoutTransactions } from './coordinator.ts';
+import { LOG_PATIENCE_MS, withoutTransactions } from './coordinator.ts';
 import { asFault, awaitsCoordinator, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
 import { checkStateTopic, checkTopic, contextFor, recordTopicPlan, stateTopicPlan } from './topics.ts';
@@ -10,7 +10,6 @@ import { TopicRequests } from './topic-requests.ts';
 import { NOT_TOLD, READ, WRITE } from './authorized-operations.ts';
 import { PRODUCE_KEY, PRODUCE_VERSION } from './txn-requests.ts';
 
-const COORDINATOR_TRIES = 40;
 const COORDINATOR_PAUSE_MS = 250;
 
 export interface CheckKafkaOptions extends KafkaSinkOptions {
@@ -130,12 +129,13 @@ async function checkGroup(cluster: Cluster): Promise<string | Finding> {
 
 /** The first look-up of a cluster's life creates an internal topic, whose leader then has to read it. */
 async function onceCoordinated<T>(ask: () => Promise<T>): Promise<T> {
-  for (let tries = 0; ; tries++) {
+  const until = performance.now() + LOG_PATIENCE_MS;
+  for (;;) {
     try {
       return await ask();
     } catch (error) {
       const fault = asFault(error, 'the cluster');
-      if (!awaitsCoordinator(fault.code) || tries === COORDINATOR_TRIES) throw fault;
+      if (!awaitsCoordinator(fault.code) || performance.now() > until) throw fault;
       await new Promise((resolve) => setTimeout(resolve, COORDINATOR_PAUSE_MS));
     }
   }

@@ -8,7 +8,8 @@ import { END_TXN_KEY, END_TXN_VERSION, endTxnRequest } from './txn-requests.ts';
 
 /** Where the broker keeps its transactions: made when somebody first looks for a coordinator. */
 const TRANSACTION_LOG = '__transaction_state';
-const LOG_PATIENCE_MS = 10_000;
+/** A cluster that has just begun to make it gets so long. */
+export const LOG_PATIENCE_MS = 10_000;
 
 export interface ProducerIdentity {
   readonly producerId: bigint;
