@@ -15,6 +15,7 @@ import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { jsonText } from '../../src/readers/mysql/binlog/json-binary.ts';
 import { inflateEvent } from '../../src/readers/mysql/binlog/mariadb-compression.ts';
 import { payloadEvents } from '../../src/readers/mysql/binlog/transaction-payload.ts';
+import type { MysqlConnectOptions } from '../../src/readers/mysql/wire/connect-options.ts';
 import { connectMysql } from '../../src/readers/mysql/wire/connection.ts';
 import {
   MysqlConnectionError,
@@ -315,6 +316,14 @@ describe('a server of PostgreSQL', () => {
 });
 
 describe('a server of MySQL', () => {
+  const mysqlAt = (port: number): MysqlConnectOptions => ({
+    hosts: [{ host: '127.0.0.1', port }],
+    database: null,
+    user: 'u',
+    password: 'p',
+    tls: TLS,
+    connectTimeoutMs: 5_000,
+  });
   const mysqlPacket = (sequence: number, body: Buffer): Buffer =>
     Buffer.concat([Buffer.from([body.length, 0, 0, sequence]), body]);
   /** Protocol 10, version, thread, eight bytes of a challenge, capabilities, character set, the rest of the challenge. */
@@ -346,16 +355,8 @@ describe('a server of MySQL', () => {
             socket.write(HONEST);
             socket.once('data', () => socket.end(Buffer.concat(said)));
           });
-          const options = {
-            hosts: [{ host: '127.0.0.1', port: hostile.port }],
-            database: null,
-            user: 'u',
-            password: 'p',
-            tls: TLS,
-            connectTimeoutMs: 5_000,
-          };
           const { signal } = new AbortController();
-          const found = await connectMysql(options, signal).then(
+          const found = await connectMysql(mysqlAt(hostile.port), signal).then(
             (connection) => connection.close().then(() => null),
             (error: unknown) => error,
           );
@@ -379,15 +380,7 @@ describe('a server of MySQL', () => {
     await fc.assert(
       fc.asyncProperty(greeting, async (answer) => {
         await using hostile = await server((socket) => socket.end(answer));
-        const options = {
-          hosts: [{ host: '127.0.0.1', port: hostile.port }],
-          database: null,
-          user: 'u',
-          password: 'p',
-          tls: TLS,
-          connectTimeoutMs: 5_000,
-        };
-        const found = await connectMysql(options, new AbortController().signal).catch(
+        const found = await connectMysql(mysqlAt(hostile.port), new AbortController().signal).catch(
           (error: unknown) => error,
         );
         expect(found).toSatisfy(

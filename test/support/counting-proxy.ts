@@ -1,7 +1,8 @@
 /** Counts what a client asks of a broker or of an HTTP server, and passes it on. */
 import { once } from 'node:events';
-import { createServer as createHttpServer, request } from 'node:http';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { connect, createServer, type Socket } from 'node:net';
+import { close, forward, listen } from './http-forward.ts';
 
 export interface CountingProxy extends AsyncDisposable {
   readonly port: number;
@@ -46,10 +47,8 @@ export async function countKafkaRequests(
     };
     for (const socket of [client, broker]) sockets.add(socket.on('error', end).on('close', end));
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listen(server),
     asked,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
@@ -63,32 +62,20 @@ export async function countHttpRequests(target: string): Promise<CountingHttpPro
   const asked = new Map<string, number>();
   let underWay = 0;
   let together = 0;
-  const { hostname, port } = new URL(target);
+  const url = new URL(target);
   const server = createHttpServer((incoming, outgoing) => {
-    const { method, url = '/', headers } = incoming;
-    count(asked, `${method} ${url}`);
+    count(asked, `${incoming.method} ${incoming.url ?? '/'}`);
     together = Math.max(together, ++underWay);
     outgoing.on('close', () => underWay--);
-    const onward = request({ hostname, port, method, path: url, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(outgoing);
-    });
-    onward.on('error', () => outgoing.destroy());
-    incoming.pipe(onward);
+    forward(incoming, outgoing, url);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listen(server),
     asked,
     get together() {
       return together;
     },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+    [Symbol.asyncDispose]: () => close(server),
   };
 }
 
