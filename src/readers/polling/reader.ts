@@ -61,11 +61,6 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   #ahead = 1;
   /** Transactions up to here were there when reading began: a round counts only when they have ended. */
   #startBound: bigint | null = null;
-  /** The log can be read: what is missing until then; `until`: the batch that has to be durable before. */
-  #leaving: { readonly error: HeadwaterError; readonly until: number | null } | null = null;
-  /** Numbers of the last batch that is durable, and of the last that held changes. */
-  #confirmed = 0;
-  #changed = 0;
   #wake: (() => void) | null = null;
   #nudged = false;
   #toldHeldBack = false;
@@ -162,17 +157,11 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   }
 
   async checkTables(signal: AbortSignal): Promise<void> {
-    if (this.#leaving !== null) return;
     if ((await this.#options.logIsReadable?.(signal)) === true) {
-      const error = new HeadwaterError(
+      throw new HeadwaterError(
         'source.log-readable',
         'The log, which could not be read before, can be read now: it takes the place of polling.',
       );
-      // The log will not tell of rows that have been deleted until then: a last sweep does.
-      if (this.#polls.every(({ settings }) => settings.sweepMs === null)) throw error;
-      this.#leaving = { error, until: null };
-      this.#wake?.();
-      return;
     }
     // The list alone: what a pattern no longer matches is said at the next start.
     const now = await this.#dialect.tables(signal, () => {});
@@ -193,9 +182,6 @@ class PollingReader implements Reader<PollPosition, PollSource> {
     // Tables of which something may be missing that had been committed when reading began: no round counts before.
     const owed = new Set(this.#polls);
     while (!signal.aborted) {
-      const leaving = this.#leaving;
-      if (leaving?.until === null) for (const poll of this.#polls) poll.sweepNow();
-      else if (leaving !== null && this.#confirmed >= leaving.until) throw leaving.error;
       const due = this.#polls.filter(({ dueAt }) => dueAt <= performance.now());
       if (due.length === 0) {
         await this.#sleep(Math.min(...this.#polls.map(({ dueAt }) => dueAt)) - performance.now(), signal);
@@ -233,9 +219,6 @@ class PollingReader implements Reader<PollPosition, PollSource> {
         for await (const block of poll.pass(table, context, signal)) yield this.#batch(block);
         if (signal.aborted) return;
       }
-      if (leaving?.until === null && whole.length === this.#polls.length) {
-        this.#leaving = { ...leaving, until: this.#changed };
-      }
       for (const poll of whole) owed.delete(poll);
       const complete = owed.size === 0;
       if (complete) this.#position = { ...this.#position, round: this.#position.round + 1 };
@@ -257,8 +240,6 @@ class PollingReader implements Reader<PollPosition, PollSource> {
 
   confirm(position: PollPosition): void {
     this.#rowState?.confirm(position.batch);
-    this.#confirmed = position.batch;
-    if (this.#leaving !== null) this.#wake?.();
   }
 
   nudge(): void {
@@ -405,7 +386,6 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   #batch({ changes, bytes, state, release }: PolledBlock): Batch<PollPosition, PollSource> {
     // Each has a position of its own: windows of a snapshot close by it.
     if (changes.length === 0) this.#position = { ...this.#position, batch: this.#position.batch + 1 };
-    else this.#changed = this.#position.batch;
     this.#position = { ...this.#position, kept: this.#rowState?.kept ?? null };
     const batch = { changes, bytes, resume: this.#position, release };
     const versions = this.#versions.takeChanged();

@@ -95,12 +95,6 @@ export class TablePoll {
     this.#dirty = true;
   }
 
-  /** The next pass is due, and compares the keys too. */
-  sweepNow(): void {
-    this.dueAt = 0;
-    this.#cursor = { ...this.#cursor, sweptAt: 0 };
-  }
-
   /** From which time on its rows are read; null: from any. Columns round, and small steps of a clock go unnoticed. */
   lowUs(overlapUs: number): number | null {
     const { us } = this.#cursor;
