@@ -1,8 +1,7 @@
 /** `mode: auto` on MySQL and MariaDB: what keeps it from the log, how it goes over to it, and back. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { MysqlServerOptions } from '../../src/local-servers/mysql-server.ts';
-import { startMariadb, startMysql, testMariadb, testMysql } from '../support/servers.ts';
 import { Headwater, type Workspace, workspace } from './headwater.ts';
+import { MYSQL_FLAVOURS } from './mysql-flavours.ts';
 import { type AutoSource, followChangeOver, killAtChangeOver } from './polling-auto.ts';
 import { delivered, polledPipeline, polledRows, replayed } from './polling-support.ts';
 
@@ -13,22 +12,7 @@ afterAll(() => files?.[Symbol.asyncDispose]());
 const TABLE =
   'CREATE TABLE t (id int PRIMARY KEY, v int, updated_at timestamp NOT NULL DEFAULT current_timestamp)';
 
-const SERVERS = [
-  {
-    connector: 'mysql',
-    open: () => testMysql(),
-    start: (options: MysqlServerOptions) => startMysql({ version: '9', ...options }),
-    privileges: 'REPLICATION SLAVE, REPLICATION CLIENT',
-  },
-  {
-    connector: 'mariadb',
-    open: () => testMariadb(),
-    start: (options: MysqlServerOptions) => startMariadb({ version: '11.8', ...options }),
-    privileges: 'REPLICATION SLAVE, BINLOG MONITOR',
-  },
-] as const;
-
-describe.each(SERVERS)('$connector', ({ connector, open, start, privileges }) => {
+describe.each(MYSQL_FLAVOURS)('$connector', ({ connector, open, start, privileges }) => {
   async function withUser(use: (files: Workspace, source: AutoSource) => Promise<void>): Promise<void> {
     await using database = await open();
     const user = `${database.name}_auto`;

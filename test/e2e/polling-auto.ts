@@ -102,8 +102,8 @@ export async function killAtChangeOver(files: Workspace, source: AutoSource): Pr
     expect((await daemon.exited).exit, place).toBe('SIGKILL');
   }
   await using daemon = new Headwater(['run', polled.file]);
-  await daemon.until(({ state }) => state === 'streaming');
   const last = await writer.stop();
+  await daemon.until(({ snapshot }) => snapshot !== null && snapshot.completedAt !== null);
   await delivered(polled, (rows) => rows.some(({ after: row }) => row?.['id'] === last));
   await daemon.stop();
   const all = await polledRows(polled);
