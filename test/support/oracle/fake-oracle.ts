@@ -69,6 +69,8 @@ export interface FakeColumn {
   readonly nullable: boolean;
   readonly expression: string | null;
   readonly hidden?: boolean;
+  /** Computed. */
+  readonly virtual?: boolean;
 }
 
 export interface FakeTable {

@@ -429,20 +429,27 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
-    /^SELECT COLUMN_NAME, DATA_TYPE, TO_CHAR\(DATA_LENGTH\), TO_CHAR\(CHAR_LENGTH\), TO_CHAR\(DATA_PRECISION\), TO_CHAR\(DATA_SCALE\), NULLABLE, HIDDEN_COLUMN, VIRTUAL_COLUMN, DATA_DEFAULT FROM ALL_TAB_COLS WHERE OWNER = :o AND TABLE_NAME = :t ORDER BY INTERNAL_COLUMN_ID$/,
+    /^SELECT COLUMN_NAME, DATA_TYPE, TO_CHAR\(DATA_LENGTH\), TO_CHAR\(CHAR_LENGTH\), TO_CHAR\(DATA_PRECISION\), TO_CHAR\(DATA_SCALE\), NULLABLE, HIDDEN_COLUMN, VIRTUAL_COLUMN, DATA_TYPE_OWNER, DATA_DEFAULT FROM ALL_TAB_COLS WHERE OWNER = :o AND TABLE_NAME = :t ORDER BY INTERNAL_COLUMN_ID$/,
     function (_, binds) {
-      return (this.table(binds)?.columns ?? []).map((c) => [
-        c.name,
-        c.type,
-        text(c.length),
-        text(c.length ?? 0),
-        text(c.precision),
-        text(c.scale),
-        c.nullable ? 'Y' : 'N',
-        c.hidden === true ? 'YES' : 'NO',
-        'NO',
-        c.expression,
-      ]);
+      return (this.table(binds)?.columns ?? []).flatMap((c, i) => {
+        // What an object type holds is in a column behind it.
+        const object = OBJECT_TYPES.has(c.type);
+        const row = [
+          c.name,
+          c.type,
+          text(c.length),
+          text(c.length ?? 0),
+          text(c.precision),
+          text(c.scale),
+          c.nullable ? 'Y' : 'N',
+          c.hidden === true ? 'YES' : 'NO',
+          c.virtual === true || object ? 'YES' : 'NO',
+          object ? 'SYS' : null,
+          c.expression,
+        ];
+        const behind = [`SYS_NC0000${i}$`, 'BLOB', '4000', '0', null, null, 'Y', 'YES', 'NO', null, null];
+        return object ? [row, behind] : [row];
+      });
     },
   ],
   [
@@ -601,6 +608,8 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
 ];
+
+const OBJECT_TYPES: ReadonlySet<string> = new Set(['XMLTYPE', 'SDO_GEOMETRY']);
 
 /** The rows of the view for one row of redo: texts over 4,000 characters go on. */
 function printed(row: FakeRedo): OracleRow[] {
