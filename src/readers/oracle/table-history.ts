@@ -43,6 +43,11 @@ export class TableHistory {
     return [...this.#byName.keys()];
   }
 
+  /** Whether any table has LOBs, XML or long strings. */
+  get hasLargeColumns(): boolean {
+    return this.#list.some((known) => this.current(known).decoders.some(({ large }) => large));
+  }
+
   /** A table that is captured, as the catalogue has it now: its first shape where none is stored. */
   adopt(id: TableId, described: Described): CapturedRef {
     const stored = decodeVersions(this.#restored.get(SCHEMA_PREFIX + tableName(id)));

@@ -23,7 +23,8 @@ import {
   DDL,
   DELETE,
   INSERT,
-  LOB_CODES,
+  INTERNAL,
+  isLob,
   MISSING_SCN,
   REPLICATION_MARKER,
   type RedoRow,
@@ -74,7 +75,14 @@ export class RedoStream {
     const { options, history } = parts;
     const { pdb, lobs } = options;
     // A new table of another DDL is in the list from the next window on.
-    this.#statement = () => redoStatement({ pdb, tables: history.names, lobs, unknown: true });
+    this.#statement = () =>
+      redoStatement({
+        pdb,
+        tables: history.names,
+        lobs,
+        statementEnds: history.hasLargeColumns,
+        unknown: true,
+      });
     this.#window = new WindowSize(options.limits);
     this.#frontier = new Frontier(from, options.limits.settleMs);
     const dictionary = options.strategy === 'redo_log_catalog' ? 'redo' : 'online';
@@ -187,12 +195,24 @@ export class RedoStream {
       buffer.start(row, timeMs);
       return true;
     }
+    if (row.code === INTERNAL) {
+      this.#endStatement(row, timeMs);
+      return true;
+    }
     if (!isChange(row.code)) return false;
     const ref = this.#resolve(row);
     if (ref === null) return true;
     if (row.undo) buffer.undo(row, ref);
     else buffer.add(row, ref, timeMs);
     return true;
+  }
+
+  /** What it has done to a LOB alone is in no row that is read without `lobs`, and may be undone. */
+  #endStatement(row: RedoRow, timeMs: number): void {
+    const { buffer, history, options } = this.#parts;
+    const ref = history.findObject(row.objectId, row.dataObjectId);
+    if (buffer.endStatement(row, ref) || options.lobs || ref === null) return;
+    if (history.current(ref).decoders.some(({ large }) => large)) buffer.add(row, ref, timeMs);
   }
 
   async *#process(row: RedoRow, timeMs: number): AsyncGenerator<Batch<OraclePosition, OracleSource>> {
@@ -304,10 +324,6 @@ export class RedoStream {
 
 function isChange(code: number): boolean {
   return code === INSERT || code === UPDATE || code === DELETE || code === UNSUPPORTED || isLob(code);
-}
-
-function isLob(code: number): boolean {
-  return (LOB_CODES as readonly number[]).includes(code);
 }
 
 /** Names that LogMiner makes up where the dictionary has none, and those of dropped tables. */
