@@ -65,7 +65,7 @@ test('undo takes whole statements, newest first, and nothing else', () => {
       const stack: { readonly statement: Statement; readonly first: number }[] = [];
       for (const step of steps) {
         if (typeof step === 'number') {
-          for (const { statement: last } of stack.splice(Math.max(0, stack.length - step)).reverse())
+          for (const { statement: last } of stack.splice(Math.max(0, stack.length - step)).toReversed())
             expect(index.undo(last.table, rowId(last.row), last.undo)).toBe(true);
           continue;
         }

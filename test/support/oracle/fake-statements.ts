@@ -166,16 +166,16 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
-    /^SELECT A\.NAME FROM V\$ARCHIVED_LOG A, .* AND A\.THREAD# = (\d+) AND A\.SEQUENCE# = (\d+) AND A\.NEXT_CHANGE# <= (\d+)$/,
+    /^SELECT A\.NAME FROM V\$ARCHIVED_LOG A, V\$DATABASE D WHERE A\.THREAD# = (\d+) AND A\.SEQUENCE# = (\d+) AND A\.NEXT_CHANGE# <= (\d+) AND A\.RESETLOGS_CHANGE# = D\.RESETLOGS_CHANGE# AND A\.RESETLOGS_TIME = D\.RESETLOGS_TIME$/,
     function (match) {
       this.root();
       return this.server.logs
         .filter(
           (log) =>
-            log.state === 'archived' &&
             log.thread === Number(match[1]) &&
             log.sequence === Number(match[2]) &&
-            log.next! <= BigInt(match[3]!),
+            log.next !== null &&
+            log.next <= BigInt(match[3]!),
         )
         .map((log) => [this.server.fileName(log)]);
     },

@@ -5,8 +5,9 @@ import type { Log } from '../../../observability/log.ts';
 import { applyDdl } from '../apply-ddl.ts';
 import { serverOffsetMinutes } from '../database.ts';
 import type { LogCollector } from '../logs/collect-logs.ts';
+import type { LogSelection } from '../logs/select-logs.ts';
 import type { OraclePosition } from '../position.ts';
-import { least } from '../scn.ts';
+import { greatest, least } from '../scn.ts';
 import { ServerClock } from '../server-clock.ts';
 import { OracleError, type OracleSession } from '../session/oracle-session.ts';
 import type { OracleSource } from '../source-info.ts';
@@ -68,6 +69,8 @@ export class RedoStream {
   #clockAt = -Infinity;
   #extraLogs = 0;
   #lastStart: bigint | null = null;
+  /** Mining begins no earlier: the log before it is gone, and what has been read of it is kept here. */
+  #floor = 0n;
   #missing: { readonly scn: bigint; readonly count: number } = { scn: 0n, count: 0 };
 
   constructor(parts: RedoStreamParts, from: OraclePosition) {
@@ -99,7 +102,7 @@ export class RedoStream {
         await this.#lookAtClock();
         await collector.dictionaries?.keepUp();
         const edge = await collector.edge(frontier.read);
-        const start = frontier.sessionStart(buffer.oldest());
+        const start = greatest(frontier.sessionStart(buffer.oldest()), this.#floor);
         if (start !== this.#lastStart) this.#extraLogs = 0;
         this.#lastStart = start;
         if (edge === null || edge <= frontier.read) {
@@ -108,7 +111,8 @@ export class RedoStream {
           await sleep(archiveOnly ? limits.archivePollMs : limits.idleMs);
           continue;
         }
-        const { selection } = await collector.collect(start, this.#extraLogs);
+        const selection = await this.#collect(start);
+        if (selection === null) continue;
         const upper = least(edge, frontier.read + this.#window.size, selection.upTo ?? edge);
         if (upper <= frontier.read) {
           this.#extraLogs++; // an old transaction holds the start back: more logs lie in between
@@ -143,6 +147,23 @@ export class RedoStream {
     } finally {
       await this.#sessions[Symbol.asyncDispose]();
       await buffer.close();
+    }
+  }
+
+  /**
+   * The files to mine from there. Null where an open transaction has begun before what is still archived: from now on
+   * mining begins with what has not been read yet.
+   */
+  async #collect(start: bigint): Promise<LogSelection | null> {
+    const { collector, warnings } = this.#parts;
+    try {
+      return (await collector.collect(start, this.#extraLogs)).selection;
+    } catch (error) {
+      const { read } = this.#frontier;
+      if (start >= read || !(error instanceof HeadwaterError) || !isLogGone(error)) throw error;
+      warnings.count('begin-gone', { scn: start });
+      this.#floor = read;
+      return null;
     }
   }
 
@@ -324,6 +345,10 @@ export class RedoStream {
 
 function isChange(code: number): boolean {
   return code === INSERT || code === UPDATE || code === DELETE || code === UNSUPPORTED || isLob(code);
+}
+
+function isLogGone({ code }: HeadwaterError): boolean {
+  return code === 'source.position-lost' || code === 'source.log-missing';
 }
 
 /** Names that LogMiner makes up where the dictionary has none, and those of dropped tables. */
