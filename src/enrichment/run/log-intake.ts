@@ -190,6 +190,7 @@ export class LogIntake<S extends SourceInfo> {
             position: block.transactionId(at),
           }
         : null,
+      headers: null,
     };
   }
 }
