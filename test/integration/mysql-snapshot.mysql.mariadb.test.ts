@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { TableId } from '../../src/model/table.ts';
-import { valuesOf } from '../../src/model/text-row.ts';
+import { valuesOf } from '../../src/model/raw-row.ts';
 import type { Row } from '../../src/model/value.ts';
 import { takeSnapshot } from '../../src/readers/mysql/snapshot-lock.ts';
 import { createMysqlSnapshotSource } from '../../src/readers/mysql/snapshot-source.ts';

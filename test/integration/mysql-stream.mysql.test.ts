@@ -1,6 +1,6 @@
 import mysql from 'mysql2/promise';
 import { describe, expect, test } from 'vitest';
-import { valueOf } from '../../src/model/text-row.ts';
+import { valueOf } from '../../src/model/raw-row.ts';
 import { MYSQL_POSITIONS } from '../../src/readers/mysql/position.ts';
 import { changesOf, makeReader, openReader, plainRows, readToEnd, rowsOf } from '../support/mysql-reader.ts';
 import { mysqlVersions, startMysql, testMysql } from '../support/servers.ts';

@@ -4,7 +4,7 @@ import type { Envelope } from '../../src/emitter/encoders/encoder.ts';
 import { isoTimestamp } from '../../src/emitter/encoders/iso-time.ts';
 import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import type { Column, TableSchema } from '../../src/model/table.ts';
-import { isTextual, TextRow, valuesOf } from '../../src/model/text-row.ts';
+import { isTextual, RawRow, valuesOf } from '../../src/model/raw-row.ts';
 import { ABSENT } from '../../src/model/value.ts';
 import { TextTuple, tupleEnd } from '../../src/readers/postgres/pgoutput/text-tuple.ts';
 import { CopyRows } from '../../src/readers/postgres/snapshot-rows.ts';
@@ -104,16 +104,16 @@ function tuple(row: Cells): Buffer {
 
 const whole = new TextTuple(decoders, null);
 
-function streamed(row: Cells, format = whole): TextRow {
+function streamed(row: Cells, format = whole): RawRow {
   const message = tuple(row);
   const end = tupleEnd(message, 6, message.length, row.length);
   expect(end).toBe(message.length - 6);
-  return new TextRow(message, 6, end, format);
+  return new RawRow(message, 6, end, format);
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
 
-function copied(rows: readonly Cells[]): readonly TextRow[] {
+function copied(rows: readonly Cells[]): readonly RawRow[] {
   const frames: number[] = [];
   const lines = rows.map((row) =>
     Buffer.from(
@@ -134,8 +134,8 @@ function copied(rows: readonly Cells[]): readonly TextRow[] {
   const chunk = { buffer: Buffer.concat(lines), frames: Int32Array.from(frames) };
   for (let frame = 0; frame < rows.length;) frame = copy.push(chunk, frame, Infinity);
   return copy.take(null).rows.map(({ after }) => {
-    expect(after).toBeInstanceOf(TextRow);
-    return after as TextRow;
+    expect(after).toBeInstanceOf(RawRow);
+    return after as RawRow;
   });
 }
 
@@ -172,8 +172,8 @@ test('the same text is found the same, and other text is not', () => {
     fc.property(cells, cells, (a, b) => {
       const [left, right] = [streamed(a), streamed(b)];
       for (let i = 0; i < columns.length; i++) {
-        expect(left.sameText(right, i)).toBe(a[i] === b[i]);
-        expect(left.sameText(streamed(a), i)).toBe(true);
+        expect(left.sameCell(right, i)).toBe(a[i] === b[i]);
+        expect(left.sameCell(streamed(a), i)).toBe(true);
       }
     }),
   );
