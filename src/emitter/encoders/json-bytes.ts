@@ -194,6 +194,13 @@ function valueWriter(type: FieldWriter['type'], text: FieldWriter['write'], prof
     case 'ltree':
     case 'tsvector':
       return (v, out) => (typeof v === 'string' ? out.quoted(v) : out.text(text(v)));
+    case 'decimal': {
+      const { scale } = type;
+      if (profile === 'safe' || scale === null) break;
+      return (v, out) => {
+        if (typeof v !== 'string' || !out.decimal(v, scale)) out.text(text(v));
+      };
+    }
     case 'timestamp':
       if (type.precision !== null && type.precision > 6) break;
       if (profile === 'safe') return instant(type.precision ?? 6, text);

@@ -37,7 +37,8 @@ export function rowDecoding(
     captured: {
       schema,
       decoders: decoders ?? [],
-      raw: versions === null && decoders !== null ? BinlogRows.of(table.columns, map.columns, decoders) : null,
+      raw:
+        versions === null && decoders !== null ? BinlogRows.of(table.columns, map.columns, decoders) : null,
       versions,
       inserted: table.columns.map((column, i) => {
         const value = insertedDefault(column, schema.columns[i]!.type);
