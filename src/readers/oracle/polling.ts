@@ -1,5 +1,5 @@
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
-import { valuesOf } from '../../model/text-row.ts';
+import { valuesOf } from '../../model/raw-row.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import {
   keyOf,
