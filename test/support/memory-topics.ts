@@ -21,6 +21,7 @@ export interface SentRecord {
   /** Null for one without value. */
   readonly value: unknown;
   readonly timestamp: number;
+  readonly headers?: TopicRecord['headers'];
 }
 
 export interface ReadRecord {
@@ -28,6 +29,7 @@ export interface ReadRecord {
   readonly value: string | null;
   readonly timestamp: number;
   readonly position: string | null;
+  readonly headers: SinkRecord['headers'];
 }
 
 export class MemoryTopics {
@@ -45,14 +47,14 @@ export class MemoryTopics {
     );
   }
 
-  send(topic: string, partition: number, { key, value, timestamp }: SentRecord): void {
+  send(topic: string, partition: number, { key, value, timestamp, headers = [] }: SentRecord): void {
     const records = this.#topics.get(topic)?.[partition];
     if (records === undefined) throw new Error(`There is no partition ${partition} of ${topic}.`);
     records.push({
       offset: records.length,
       key: key === null ? null : Buffer.from(key),
       value: value === null ? null : Buffer.from(JSON.stringify(value)),
-      headers: [],
+      headers,
       timestamp,
     });
   }
@@ -113,6 +115,7 @@ function told({ key, value, timestamp, headers }: SinkRecord): ReadRecord {
     value: text(value),
     timestamp,
     position: position === undefined ? null : String(position),
+    headers,
   };
 }
 

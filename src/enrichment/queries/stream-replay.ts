@@ -118,6 +118,7 @@ function keptWhole(group: GroupPlan): GroupPlan {
 function tellGroups(store: GroupStore, target: RowTarget): void {
   for (const group of store.values()) {
     const { row, passes } = store.row(group);
-    if (passes) target.emit({ row, hasValue: true, seq: 0, time: group.time, change: null }, false);
+    if (passes)
+      target.emit({ row, hasValue: true, seq: 0, time: group.time, change: null, headers: null }, false);
   }
 }
