@@ -204,6 +204,17 @@ describe('modes', () => {
     await h.run();
     await h.run();
     expect(told(h).slice(2).sort()).toEqual(['c - - 3 3', 'u 1 1 1 7']);
+    // Another column changes no row; what changes behind it is found again.
+    pass(server, 7 * 86_400);
+    await h.run();
+    const table = server.tables[0]!;
+    table.columns = [...table.columns, fakeColumn('MORE', 'VARCHAR2(10)')];
+    table.lastDdl = server.currentScn;
+    for (let round = 0; round < 3; round++) await h.run();
+    expect(told(h)).toHaveLength(4);
+    commit(server, 0, { 2: { ...row(2, 8, early), MORE: 'x' } });
+    await h.run();
+    expect(told(h).slice(4)).toEqual(['u 2 2 2 8']);
   });
 });
 
