@@ -109,6 +109,31 @@ describe('the row state', () => {
     );
   });
 
+  it('compares all that is known with what is seen, over restarts; polling that goes on knows nothing of it', () => {
+    let state = opened(null);
+    const durable = batch(state, 40, { 1: 'a', 2: 'b', 3: 'c' });
+    state.touch(TABLE, key(3), 44);
+    const stamp = state.beginComparison();
+    expect(stamp).toBe(45);
+    state.touch(TABLE, key(1), stamp);
+    state.close();
+    state = opened(durable);
+    expect(state.beginComparison()).toBe(stamp);
+    state.touch(TABLE, key(2), stamp);
+    const unseen = (before: number): readonly string[] =>
+      state.unseen(TABLE, before, 9).map((each) => Buffer.from(each).toString());
+    expect(unseen(stamp)).toEqual(['3']);
+    state.close();
+    state = opened(durable);
+    state.endComparison();
+    // By the number of the next batch, as a sweep does.
+    expect(unseen(42)).toEqual(['1', '2']);
+    state.touch(TABLE, key(2), 50);
+    expect(state.beginComparison()).toBe(51);
+    expect(unseen(51)).toEqual(['1', '2', '3']);
+    state.close();
+  });
+
   it('is not suppressed by what a snapshot has read, where that differs from what was delivered', () => {
     const state = opened(null);
     batch(state, 1, { 1: 'a' });

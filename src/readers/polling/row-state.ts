@@ -254,6 +254,16 @@ export class RowState {
     return stamp;
   }
 
+  /** Polling goes on: what was seen by a comparison that led to nothing counts as not seen since. */
+  endComparison(): void {
+    const begun = this.#meta('comparison');
+    if (begun === null) return;
+    this.together(() => {
+      this.#db.prepare('UPDATE kept SET stamp = 0 WHERE stamp >= ?').run(Number(begun));
+      this.#forgetMeta.run('comparison');
+    });
+  }
+
   /** Up to `limit` keys of the table that were not seen since `stamp`. */
   unseen(table: string, stamp: number, limit: number): readonly Uint8Array[] {
     return this.#db

@@ -89,8 +89,9 @@ export class TablePoll {
     const { from, sweptFrom } = this.#cursor;
     const resumed = this.#cursor.pass;
     const to = resumed === null ? (mark.versions?.oldest ?? null) : resumed.to;
-    // Nothing has ended since; what had ended before may still wait for the sweep.
-    if (from !== null && to !== null && to <= from && resumed === null) {
+    // Nothing has ended since; what had ended before may still wait for the sweep. Views and queries may show more
+    // than what is written here: the time, another server's tables.
+    if (first.versioned && from !== null && to !== null && to <= from && resumed === null) {
       if (this.settings.sweepMs === null || sweptFrom === from) this.#due(startedAt);
       else yield* this.#finish(first, context, { startedAt, signal });
       return;
