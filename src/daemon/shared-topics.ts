@@ -76,7 +76,10 @@ async function shareCounted(shared: Shared, stop: AbortSignal): Promise<Outcome 
   const either = AbortSignal.any([stop, ending.signal]);
   const outcomes = await Promise.all(
     names.map(async (name, partition) => {
-      const outcome = await shard({ shared, fleet, held, name, partition, onPartitions }, either);
+      const outcome = await shard(
+        { shared, fleet, held, name, partition, counted: count, onPartitions },
+        either,
+      );
       if (outcome.kind === 'failed') ending.abort();
       return outcome;
     }),
@@ -93,12 +96,14 @@ interface Shard {
   readonly held: Set<string>;
   readonly name: string;
   readonly partition: number;
+  /** Of all instances together. */
+  readonly counted: number;
   /** A topic has got more. */
   readonly onPartitions: () => void;
 }
 
 function shard(
-  { shared, fleet, held, name, partition, onPartitions }: Shard,
+  { shared, fleet, held, name, partition, counted, onPartitions }: Shard,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const { settings, options } = shared;
@@ -117,7 +122,11 @@ function shard(
     const { untilCaughtUp } = options;
     const onHeld = (): void => void held.add(name);
     try {
-      return await workOff(statements, { partition, access, untilCaughtUp, onHeld, onCommit }, signal);
+      return await workOff(
+        statements,
+        { partition, counted, access, untilCaughtUp, onHeld, onCommit },
+        signal,
+      );
     } catch (error) {
       if (!(error instanceof HeadwaterError) || error.code !== 'enrich.partitions-added') throw error;
       statements.log.info({}, error.message);

@@ -46,6 +46,7 @@ it('goes on with groups, offsets and tables of a partition where the instance be
       { pipeline: 'shop', declared, registry: null, join: { skewMs: 0, maxWaitMs: 1_000 }, log: SILENT },
       {
         partition,
+        counted: PARTITIONS,
         access: topics.access(`shop.enrich.${partition}`),
         untilCaughtUp: false,
         onHeld: () => (held = true),
@@ -102,4 +103,29 @@ it('goes on with groups, offsets and tables of a partition where the instance be
     counts.set(text(key), next);
   }
   expect([...counts.values()]).toEqual(Array.from({ length: CUSTOMERS }, () => sent / CUSTOMERS));
+});
+
+it('ends where there are partitions that nobody has counted', async () => {
+  const topics = new MemoryTopics();
+  topics.create('ratings', PARTITIONS);
+  topics.create('customers', PARTITIONS);
+  const declared = declareEnrichment({ texts: [{ name: 'a.sql', text: SQL }], dialect: 'friendly' }, 'shop');
+  const running = workOff(
+    { pipeline: 'shop', declared, registry: null, join: { skewMs: 0, maxWaitMs: 1_000 }, log: SILENT },
+    {
+      partition: 0,
+      counted: PARTITIONS - 1,
+      access: topics.access('shop.enrich.0'),
+      untilCaughtUp: false,
+      onHeld: () => {},
+      onCommit: () => {},
+    },
+    new AbortController().signal,
+  );
+  await expect(running).rejects.toMatchObject({
+    code: 'enrich.partitions-added',
+    message: expect.stringContaining(
+      `has ${PARTITIONS} partitions, and ${PARTITIONS - 1} are shared`,
+    ) as string,
+  });
 });

@@ -44,6 +44,8 @@ export async function compileShared(
 
 export interface ShardOptions {
   readonly partition: number;
+  /** Partitions that are shared, of the topic with the most. */
+  readonly counted: number;
   readonly access: TopicAccess;
   readonly untilCaughtUp: boolean;
   /** This instance has got the partition. */
@@ -54,7 +56,7 @@ export interface ShardOptions {
 /** Until the signal aborts; with `untilCaughtUp` until the partition is worked off up to where it ended at the start. */
 export async function workOff(
   statements: SharedStatements,
-  { partition, access, untilCaughtUp, onHeld, onCommit }: ShardOptions,
+  { partition, counted, access, untilCaughtUp, onHeld, onCommit }: ShardOptions,
   signal: AbortSignal,
 ): Promise<'stopped' | 'complete'> {
   const { queries, topicTables } = await compileShared(statements, signal);
@@ -66,7 +68,7 @@ export async function workOff(
       ...access,
       openReader: async (whole) => {
         const reader = await access.openReader(whole);
-        return whole ? reader : new OnePartition(reader, partition);
+        return whole ? reader : new OnePartition(reader, partition, counted);
       },
     },
     join,
