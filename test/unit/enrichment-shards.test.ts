@@ -1,6 +1,7 @@
 /** Partitions as units of their own, which one instance takes over from another. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
 import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { workOff } from '../../src/enrichment/shared/shard.ts';
 import { SILENT } from '../../src/observability/log.ts';
@@ -48,6 +49,7 @@ it('goes on with groups, offsets and tables of a partition where the instance be
         partition,
         counted: PARTITIONS,
         access: topics.access(`shop.enrich.${partition}`),
+        ...nothingKept(),
         untilCaughtUp: false,
         onHeld: () => (held = true),
         onCommit: () => {},
@@ -116,6 +118,7 @@ it('ends where there are partitions that nobody has counted', async () => {
       partition: 0,
       counted: PARTITIONS - 1,
       access: topics.access('shop.enrich.0'),
+      ...nothingKept(),
       untilCaughtUp: false,
       onHeld: () => {},
       onCommit: () => {},
