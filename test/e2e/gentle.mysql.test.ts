@@ -96,7 +96,7 @@ describe('while a snapshot is taken', () => {
 it('nothing is written: no transaction, no table, no variable', async () => {
   const state = async (): Promise<unknown> => [
     await server.query('SELECT @@global.gtid_executed AS executed'),
-    await server.query('SELECT table_schema, table_name FROM information_schema.tables'),
+    await server.query('SELECT table_schema, table_name FROM information_schema.tables ORDER BY 1, 2'),
     await server.query(
       `SELECT * FROM performance_schema.global_variables WHERE variable_name NOT LIKE 'gtid%' ORDER BY 1`,
     ),

@@ -1,4 +1,4 @@
-/** Says at the end of a run what was left out, and hands the counts to scripts/test.ts. */
+/** Says at the end of a run what failed and what was left out, and hands the counts to scripts/test.ts. */
 import { writeFileSync } from 'node:fs';
 import type { SerializedError } from 'vitest';
 import type { Reporter, TestModule, TestRunEndReason } from 'vitest/node';
@@ -22,6 +22,9 @@ export default class HeadwaterReporter implements Reporter {
     const counts = countTests(modules);
     counts.failed += unhandled.length;
     if (reason === 'interrupted') counts.failed += 1;
+    // Once more, briefly: the end of a log is what people are shown, and one long difference pushes the rest out of it.
+    for (const failure of modules.flatMap((module) => [...failuresOf(module)]))
+      process.stderr.write(`\nFAILED: ${failure}\n`);
     for (const { pattern, reason: why } of await leftOut())
       process.stderr.write(`\nNOT TESTED: ${pattern} was left out. ${why}\n`);
     const file = process.env['HEADWATER_TEST_COUNTS'];
@@ -52,6 +55,22 @@ function countTests(modules: readonly TestModule[]): TestCounts {
     if (failedTests === 0 && module.state() === 'failed') counts.failed++;
   }
   return counts;
+}
+
+/** Each failed test of a file in a few lines, and the file itself where it failed without one. */
+function* failuresOf(module: TestModule): Generator<string> {
+  const file = module.relativeModuleId;
+  for (const error of module.errors()) yield `${file}: ${firstLines(error)}`;
+  for (const suite of module.children.allSuites())
+    for (const error of suite.errors()) yield `${file} > ${suite.fullName}: ${firstLines(error)}`;
+  for (const test of module.children.allTests('failed'))
+    for (const error of test.result().errors ?? []) yield `${file} > ${test.fullName}: ${firstLines(error)}`;
+}
+
+function firstLines(error: SerializedError): string {
+  const message = error.message.split('\n').slice(0, 5).join('\n').slice(0, 600);
+  const at = error.stacks?.find(({ file }) => !file.includes('node_modules'));
+  return at === undefined ? message : `${message}\n    at ${at.file}:${at.line}`;
 }
 
 /** A ServerUnavailable that came over from a worker, where it is data and no longer of that class. */

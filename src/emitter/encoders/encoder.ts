@@ -1,6 +1,6 @@
 import type { TableSchema } from '../../model/table.ts';
 import type { SnapshotMarker, SourceInfo } from '../../model/change.ts';
-import type { Image } from '../../model/text-row.ts';
+import type { Image } from '../../model/raw-row.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
 import type { SchemaPlace } from '../../schema/registry/named-schema.ts';

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { SourceInfo } from '../../model/change.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
-import { valuesOf } from '../../model/text-row.ts';
+import { valuesOf } from '../../model/raw-row.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import { failed, ok, warning } from '../finding.ts';
 import {
@@ -212,10 +212,10 @@ class MysqlPolling implements PollDialect {
       }
       for (let { after } = scan; ;) {
         const rows = await this.#page(polled, scanSelect(polled, { ...scan, after }, timeZone), signal);
-        const { length } = rows.rows;
+        const length = rows.count;
         if (length === 0) return;
         after = placeOf(polled, scan.kind, (indexes) => rows.lastCells(indexes));
-        yield { ...rows.take(), after };
+        yield taken(rows, after);
         if (length < scan.limit) return;
       }
     } catch (error) {
@@ -251,16 +251,16 @@ class MysqlPolling implements PollDialect {
       const rows = this.#reader(polled);
       for await (const chunk of session.rows(select, signal)) {
         rows.push(chunk);
-        if (rows.rows.length >= BLOCK_ROWS) yield { ...rows.take(), after: null };
+        if (rows.count >= BLOCK_ROWS) yield taken(rows, null);
       }
-      if (rows.rows.length > 0) yield { ...rows.take(), after: null };
+      if (rows.count > 0) yield taken(rows, null);
     } finally {
       this.#pool.release(session);
     }
   }
 
   #reader({ schema, decoders }: MysqlPolledTable): TextRowReader<SourceInfo> {
-    return new TextRowReader({ schema, decoders, at: { connector: 'polling' } });
+    return new TextRowReader({ schema, decoders, raw: null, at: { connector: 'polling' } });
   }
 
   async keys(table: PolledTable, page: PollKeyPage, signal: AbortSignal): Promise<PollKeys> {
@@ -271,6 +271,7 @@ class MysqlPolling implements PollDialect {
     const rows = new TextRowReader({
       schema: { ...schema, columns: key.map((index) => schema.columns[index]!), key: [] },
       decoders: key.map((index) => polled.decoders[index]!),
+      raw: null,
       at: { connector: 'polling' },
     });
     await mapping('Comparing keys', () =>
@@ -278,14 +279,14 @@ class MysqlPolling implements PollDialect {
         for await (const chunk of session.rows(keysSelect(polled, key, page), signal)) rows.push(chunk);
       }),
     );
-    const more = rows.rows.length >= page.limit;
+    const more = rows.count >= page.limit;
     let further = columns.length;
     const after = more
       ? columns.map((column, i) =>
           boundText(column, rows.lastCells([boundItem(column) === null ? i : further++])[0]!),
         )
       : null;
-    return { keys: rows.rows.map((row) => valuesOf(row.after!)), after };
+    return { keys: rows.take(null).rows.map((row) => valuesOf(row.after!)), after };
   }
 
   greatest(table: PolledTable, signal: AbortSignal): Promise<string | null> {
@@ -398,4 +399,9 @@ function indexFor({ schema, timestamp, order }: MysqlPolledTable, server: Server
 /** MySQL from 8.0.13 on. */
 function indexesExpressions({ flavour, version }: ServerInfo): boolean {
   return flavour === 'mysql' && version >= 80_013;
+}
+
+function taken(of: TextRowReader<SourceInfo>, after: PollBlock['after']): PollBlock {
+  const { rows, bytes } = of.take(null);
+  return { rows, bytes, after };
 }

@@ -1,6 +1,6 @@
 import type { RowChange, Tx } from '../../model/change.ts';
 import { tableName } from '../../model/table.ts';
-import { valuesOf } from '../../model/text-row.ts';
+import { valuesOf } from '../../model/raw-row.ts';
 import { ABSENT, type Row } from '../../model/value.ts';
 import { keyOf, type PolledTable } from '../poll-dialect.ts';
 import { hashOf, textOfValues, valuesOfText } from './row-text.ts';

@@ -55,7 +55,7 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
   },
   renamed('lob.enabled', ['source', 'oracle', 'lobs'], flag),
   needless(
-    /^log\.mining\.(?:batch\.size\.(?:default|min|increment)|sleep\.time\..*|window\.max\.ms|scn\.gap\.detection\..*)$/,
+    /^log\.mining\.(?:batch\.size\.(?:default|min|increment)|log\.count\.min|sleep\.time\..*|window\.max\.ms|scn\.gap\.detection\..*)$/,
     'is not needed: the window follows what the server takes and what there is to read',
   ),
   needless(
@@ -80,7 +80,7 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
     'is not needed',
   ),
   needless(
-    /^internal\.log\.mining\.(?:log\..*|resume\.position\.interval\.ms|sql\.relaxed\.quote\.detection)$/,
+    /^internal\.log\.mining\.(?:(?:hash|sort)\.area\.size|redo\.thread\.scn\.adjustment|use\.cte\.query|log\..*|resume\.position\.interval\.ms|sql\.relaxed\.quote\.detection)$/,
     'is not needed',
   ),
   needless(
@@ -103,5 +103,17 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
   ),
   needless(/^(?:internal\.)?object\.id\.cache\.size$/, 'is not needed'),
   needless('database.out.server.name', 'is XStream’s, which has no equal: LogMiner is what is read'),
+  needless('xstream.out.server.name', 'is XStream’s, which has no equal: LogMiner is what is read'),
+  {
+    name: 'capture.mode',
+    apply: (draft, { property, value }) => {
+      if (value !== 'primary')
+        draft.note(property, 'has no equal: the database of source.url is what is read');
+    },
+  },
+  needless(
+    /^(?:secondary|log\.mining\.readonly)\..*$/,
+    'has no equal: the database of source.url is what is read',
+  ),
   needless(/^openlogreplicator\..*$/, 'has no equal: LogMiner is what is read'),
 ];
