@@ -27,7 +27,7 @@ export const LONG_STRING_END = 93;
 export const UNSUPPORTED = 255;
 
 /** Operations on LOBs, XML and long strings. */
-export const LOB_CODES = [
+const LOB_CODES = [
   SELECT_LOB_LOCATOR,
   LOB_WRITE,
   LOB_TRIM,
