@@ -43,15 +43,15 @@ it('one of them waits until the settings say where it goes; what they bring toge
   ).rejects.toThrow();
   await admin.disconnect();
   const both = await readUntil(brokers, [`${name}.shards`], (records) => records.length === 2);
-  expect(both.map(({ key }) => key)).toEqual([
-    { id: 1, shard: `${name}.shard_1.t` },
-    { id: 1, shard: `${name}.shard_2.t` },
+  expect(both.map(({ key }) => String(key?.['shard'])).toSorted()).toEqual([
+    `${name}.shard_1.t`,
+    `${name}.shard_2.t`,
   ]);
 
   await using run = new Headwater(['run', await write()]);
   await run.until(({ state }) => state === 'streaming');
   await database.query(`UPDATE "a.b".c SET id = 20; UPDATE a."b.c" SET id = 10;
-    CREATE TABLE "a_b" (); DROP TABLE "a_b"; CREATE SCHEMA a_b; CREATE TABLE a_b.c (id int PRIMARY KEY);
+    CREATE SCHEMA a_b; CREATE TABLE a_b.c (id int PRIMARY KEY);
     INSERT INTO a_b.c VALUES (4)`);
   await run.until(({ tables }) =>
     tables.some(({ table, state }) => table === 'a_b.c' && state === 'quarantined'),
@@ -66,9 +66,9 @@ it('one of them waits until the settings say where it goes; what they bring toge
   expect(ofFirst.map(({ value }) => value?.after?.['id'] ?? value?.op ?? null)).toEqual([1, 'd', null, 10]);
   const owned = names.map((_, i) => `${name}.own${i}`);
   const ofOthers = await readUntil(brokers, owned, (records) => records.length === 3);
-  expect(ofOthers.map(({ topic, value }) => [topic, value?.after?.['id']]).toSorted()).toEqual([
-    [owned[0], 20],
-    [owned[1], 3],
-    [owned[2], 4],
+  expect(ofOthers.map(({ topic, value }) => `${topic} ${String(value?.after?.['id'])}`).toSorted()).toEqual([
+    `${owned[0]} 20`,
+    `${owned[1]} 3`,
+    `${owned[2]} 4`,
   ]);
 });

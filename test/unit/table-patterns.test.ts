@@ -45,7 +45,7 @@ describe('table patterns', () => {
       { schema: 'a', table: 'b.c' },
     ];
     const schemas = (...patterns: string[]): readonly string[] =>
-      ids.filter(compileTablePatterns(patterns).matches).map(({ schema }) => schema);
+      ids.filter((each) => compileTablePatterns(patterns).matches(each)).map(({ schema }) => schema);
     expect(schemas('a.b.c')).toEqual(['a.b', 'a']);
     expect(schemas('"a.b".c')).toEqual(['a.b']);
     expect(schemas('a.*', '!"a.b".*')).toEqual(['a']);
