@@ -123,7 +123,23 @@ export interface TableSchema {
   readonly nameless?: true;
 }
 
-/** `schema.table`, for logs, settings and maps. Not quoted. */
-export function tableName(id: TableId): string {
-  return `${id.schema}.${id.table}`;
+/**
+ * `schema.table`, for logs, settings, maps and the durable state: no two tables have one name. A schema that holds a dot
+ * stands in double quotes (`"a.b".c`), so that it is not taken for the table `b.c` of the schema `a`.
+ */
+export function tableName({ schema, table }: TableId): string {
+  if (!schema.includes('.') && !schema.startsWith('"')) return `${schema}.${table}`;
+  return `"${schema.replaceAll('"', '""')}".${table}`;
+}
+
+/** The table that has this name, as `tableName` writes it; null where it is none. */
+export function tableOfName(name: string): TableId | null {
+  const [, quoted, plain, table] = /^(?:"((?:[^"]|"")+)"|([^".][^.]*))\.(.+)$/su.exec(name) ?? [];
+  if (table === undefined) return null;
+  return { schema: quoted?.replaceAll('""', '"') ?? plain!, table };
+}
+
+/** As Debezium writes it in records, and people do who know of no other table of that name: nothing is quoted. */
+export function plainTableName({ schema, table }: TableId): string {
+  return `${schema}.${table}`;
 }
