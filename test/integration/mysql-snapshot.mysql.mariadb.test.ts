@@ -223,7 +223,7 @@ describe.each(SERVERS)('$product', ({ open }) => {
       ]);
       const other = await windows.plan(ids[1]!, { chunkRows: 10, ...ALL }, never);
       const rows = await windows.chunk(other, { from: null, to: null }, limit, never);
-      expect(rows.rows.map(({ after }) => after)).toEqual([[1, 1]]);
+      expect(rows.rows.map(({ after }) => valuesOf(after))).toEqual([[1, 1]]);
     } finally {
       await windows[Symbol.asyncDispose]();
     }

@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { SourceInfo } from '../../model/change.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
@@ -40,11 +39,6 @@ import { type CatalogueSession, connectRows, type RowSession } from './wire/row-
 import type { ServerInfo } from './wire/server-info.ts';
 
 const BLOCK_ROWS = 1_000;
-/**
- * InnoDB shows its transactions as they were until nobody has looked at them for 100 ms (CACHE_MIN_IDLE_TIME in its
- * trx0i_s.cc): asked more often it would never tell of a new one, and its rows would be passed over.
- */
-const INNODB_REST_MS = 120;
 
 export interface MysqlPollOptions extends PolledNames {
   readonly connect: MysqlConnectOptions;
@@ -72,8 +66,6 @@ class MysqlPolling implements PollDialect {
   /** One connection: statements come one after the other. */
   readonly #pool: SessionPool<RowSession>;
   #facts: ServerFacts | null = null;
-  /** When InnoDB was last asked for its transactions, by our steady clock. */
-  #markedMs = -Infinity;
 
   constructor(options: MysqlPollOptions) {
     this.#options = options;
@@ -145,13 +137,7 @@ class MysqlPolling implements PollDialect {
 
   async mark(signal: AbortSignal): Promise<PollMark> {
     const { told } = await this.#serverFacts(signal);
-    const rest = this.#markedMs + INNODB_REST_MS - performance.now();
-    if (told && rest > 0) await pause(rest);
-    const mark = await this.#asking('Asking for running transactions', signal, (query) =>
-      takeMark(query, told),
-    );
-    this.#markedMs = performance.now();
-    return mark;
+    return this.#asking('Asking for running transactions', signal, (query) => takeMark(query, told));
   }
 
   describe(ids: readonly TableId[], signal: AbortSignal): Promise<readonly MysqlPolledTable[]> {
