@@ -8,5 +8,7 @@ test.each<[NameAdjustment, string, string]>([
   ['avro_unicode', '1-shop.öffentlich.a_b.Value', '_u0031_u002dshop._u00f6ffentlich.a_u005fb.Value'],
   ['avro_unicode', 'a.😀', 'a._ud83d_ude00'],
 ])('%s makes of %s', (mode, name, expected) => {
-  expect(adjustNames({ type: 'struct', name, fields: [] }, mode)).toMatchObject({ name: expected });
+  expect(adjustNames({ type: 'struct', optional: false, name, fields: [] }, mode)).toMatchObject({
+    name: expected,
+  });
 });
