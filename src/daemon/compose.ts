@@ -15,7 +15,7 @@ import { openEncoding } from './encodings.ts';
 import { enrichmentParts } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
-import { withSource } from './sources/source.ts';
+import { polledBefore, withSource } from './sources/source.ts';
 import type { Source } from './sources/source-parts.ts';
 import { idleSettings, misfitsOf } from './table-fit.ts';
 import { topicOf, topicOwners, topicsOf } from './topics.ts';
@@ -48,7 +48,7 @@ export interface RunOptions {
 export function partsOf<P, S extends SourceInfo>(
   settings: Settings,
   run: RunOptions,
-  { openReader, block }: Source<P, S>,
+  { openReader, block, originAt }: Source<P, S>,
 ): AttemptParts<P, S> {
   const { emit, snapshot, source } = settings;
   return {
@@ -57,6 +57,8 @@ export function partsOf<P, S extends SourceInfo>(
     ...(run.turns === undefined ? {} : { turns: run.turns }),
     openReader,
     changeOver: (state) => changeOver(settings, state),
+    deliveredBefore: (state, tables, signal) => polledBefore(settings, { state, tables }, signal),
+    originAt,
     openSink: (signal) => openSink(settings, run, signal),
     misfits: (found, signal) => misfitsOf(settings, { sourceBlock: block.schema, ...found }, signal),
     idleSettings: (tables) => idleSettings(settings, tables),

@@ -52,8 +52,8 @@ function stateFor(
   state: ReadonlyMap<string, string> | null,
 ): ReadonlyMap<string, string> | null {
   if (state === null) return null;
-  const gone = changeOver(settings, state);
-  return new Map([...state].filter(([key]) => !gone.has(key)));
+  const gone = changeOver(settings, state)?.state;
+  return gone === undefined ? state : new Map([...state].filter(([key]) => !gone.has(key)));
 }
 
 function modeFindings({ mode, reason }: Capture): readonly Finding[] {

@@ -25,7 +25,7 @@
  * | timestamp | microseconds since 1970-01-01T00:00 without zone; number where safe, else bigint; ±Infinity; string as with date (`0000-00-00 00:00:00`). With a precision of 7 to 9 nanoseconds, as bigint |
  * | timestamptz | microseconds (nanoseconds) since the epoch, as timestamp |
  * | zonedtimestamp | string: ISO 8601 with the zone the value was written with (`2024-01-31T12:00:00.5+02:00`, UTC is `Z`) |
- * | interval | [months, days, microseconds] |
+ * | interval | [months, days, microseconds], and behind them the nanoseconds (of the microseconds’ sign) where there are any |
  * | point | [x, y] numbers, or [x, y, wkb Uint8Array, srid number or null] |
  * | geometry, geography | [wkb Uint8Array, srid number or null] |
  * | vector | array of numbers; sparsevec: string |

@@ -136,7 +136,8 @@ export interface TableStatus {
   readonly topic: string;
   /** `quarantined`: its snapshot was given up, or its changes are left out until something is mended or asked for. */
   readonly state: 'waiting' | 'snapshotting' | 'streaming' | 'quarantined';
-  /** Why it is quarantined, and what to do. */
+  /** Why it is quarantined, of the catalogue and in words, and what to do. */
+  readonly code: string | null;
   readonly reason: string | null;
   readonly advice: string | null;
   /** How far its snapshot is; null where it has none. */

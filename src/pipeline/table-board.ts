@@ -83,6 +83,7 @@ export class TableBoard {
               : read?.state === 'waiting'
                 ? 'waiting'
                 : 'streaming',
+        code: error?.code ?? null,
         reason: error?.message ?? null,
         advice: error?.advice ?? null,
         snapshot: read?.state ?? null,

@@ -5,7 +5,7 @@ import { tableName } from '../model/table.ts';
 import type { CapturedTable, Reader } from '../readers/reader.ts';
 import { PAUSED_PREFIX } from '../state/checkpoint.ts';
 import { epochOf, readCheckpoint, type Checkpoint } from '../state/durable-state.ts';
-import type { Attempt, Misfit, TableErrorHandler } from './attempt-parts.ts';
+import type { Attempt, ChangeOver, Misfit, TableErrorHandler } from './attempt-parts.ts';
 import { noteRetained } from './head-watch.ts';
 
 /** The pipeline is this process's: nobody else delivers, and what was delivered is known. */
@@ -14,6 +14,7 @@ export interface Owned<P, S extends SourceInfo> {
   readonly sink: Sink;
   /** The durable state as found, with the operator's edits. */
   readonly restored: ReadonlyMap<string, string>;
+  readonly changeOver: ChangeOver | null;
   /** Part of `restored` that is not durable yet: goes into the first commit. */
   readonly edits: ReadonlyMap<string, string | null>;
   readonly checkpoint: Checkpoint<P>;
@@ -43,10 +44,10 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
     },
   });
   monitor.enter('starting');
-  const changes = parts.changeOver(stored);
-  if (changes.size > 0)
+  const changeOver = parts.changeOver(stored);
+  if (changeOver !== null)
     log.info({}, 'changes are found in another way than before: all tables are read again');
-  const edits = new Map([...changes, ...parts.control.edits]);
+  const edits = new Map([...(changeOver?.state ?? []), ...parts.control.edits]);
   const restored = edited(stored, edits);
   const checkpoint = { ...readCheckpoint(restored, reader.codec), epoch: epochOf(stored) };
   const fresh = checkpoint.position === null;
@@ -55,6 +56,10 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   const tables = await reader.tables(signal, fresh ? undefined : (message) => unmatched.push(message));
   const captured = tables.map(({ id }) => id);
   for (const message of monitor.warn([...unmatched, ...parts.idleSettings(captured)])) log.warn({}, message);
+  if (changeOver?.from === 'log' && captured.length > 0) {
+    const message = `Of rows of ${captured.map(tableName).join(', ')} that were deleted after the log had been read last, and before polling began, the topics have no delete.`;
+    if (monitor.note(message)) log.warn({}, message);
+  }
   if (monitor.attempts === 1) {
     for (const { id, limitation } of tables) {
       if (limitation !== null) log.warn({ table: tableName(id) }, limitation);
@@ -67,7 +72,7 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
     if (fatal !== undefined) throw fatal.error;
     await sink.check?.(parts.topicsOf(captured), signal);
   }
-  return { reader, sink, restored, edits, checkpoint, tables, misfits };
+  return { reader, sink, restored, changeOver, edits, checkpoint, tables, misfits };
 }
 
 /** They stop a first start, and tables may wait for them to be mended. */

@@ -1,3 +1,4 @@
+import { createPrivateKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve as resolvePath } from 'node:path';
 import { keyName, type Path } from './document.ts';
@@ -11,6 +12,7 @@ export interface TlsShape {
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
+  readonly key_passphrase?: string | undefined;
 }
 
 export const PLAIN_TEXT: TlsSettings = { mode: 'disable', ca: null, cert: null, key: null };
@@ -48,6 +50,40 @@ export async function resolveTls(
   if ((tls.cert === undefined) !== (tls.key === undefined)) {
     document.problem('settings.invalid', path, `${keyName(path)} needs cert and key together, or neither`);
   }
+  if (tls.key === undefined && tls.key_passphrase !== undefined) {
+    document.problem(
+      'settings.invalid',
+      [...path, 'key_passphrase'],
+      `${keyName([...path, 'key_passphrase'])} has no key to open: set ${keyName([...path, 'key'])} too`,
+    );
+  }
   const [ca, cert, key] = await Promise.all([pem('ca'), pem('cert'), pem('key')]);
-  return { mode: tls.mode, ca, cert, key: key === null ? null : new Secret(key) };
+  return { mode: tls.mode, ca, cert, key: key === null ? null : usableKey(key, tls, path, context) };
 }
+
+/** The key without its passphrase, as every driver takes it; one that nobody could use is a problem of the settings. */
+function usableKey(
+  pem: string,
+  { key_passphrase: passphrase }: TlsShape,
+  path: Path,
+  { document }: ResolveContext,
+): Secret {
+  const at = [...path, 'key'];
+  const kept = passphrase === undefined ? undefined : new Secret(passphrase);
+  try {
+    const key = createPrivateKey({ key: pem, passphrase: kept?.reveal() ?? '' });
+    return new Secret(ENCRYPTED.test(pem) ? key.export({ type: 'pkcs8', format: 'pem' }).toString() : pem);
+  } catch {
+    const encrypted = ENCRYPTED.test(pem);
+    const sentence = !encrypted
+      ? `the file of ${keyName(at)} holds no private key that can be read`
+      : kept === undefined
+        ? `the key in ${keyName(at)} is encrypted, and ${keyName([...path, 'key_passphrase'])} is not set`
+        : `${keyName([...path, 'key_passphrase'])} does not open the key in ${keyName(at)}`;
+    document.problem('settings.invalid', at, sentence);
+    return new Secret(pem);
+  }
+}
+
+/** PKCS#8, or the older form that OpenSSL still writes with `-traditional`. */
+const ENCRYPTED = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m;

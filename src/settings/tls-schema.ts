@@ -1,4 +1,4 @@
-import { block, oneOf, text } from './leaves.ts';
+import { block, oneOf, secret, text } from './leaves.ts';
 
 /** Encryption of a connection, of whatever kind. */
 export const tls = block({
@@ -15,4 +15,7 @@ export const tls = block({
     .describe('File with the CA certificates to trust, instead of the system’s.'),
   cert: text('the path of a PEM file').optional().describe('File with the client certificate.'),
   key: text('the path of a PEM file').optional().describe('File with the key of the client certificate.'),
+  key_passphrase: secret()
+    .optional()
+    .describe('What the key is encrypted with, best as ${file:…} or ${env:…}.'),
 });

@@ -79,6 +79,7 @@ function table(n: number, rest: Partial<TableStatus> = {}): TableStatus {
     table: `public.t${n}`,
     topic: `shop.public.t${n}`,
     state: 'streaming',
+    code: null,
     reason: null,
     snapshot: 'done',
     deadLetters: 0,
@@ -144,6 +145,7 @@ const SHOP: PipelineStatus = {
       topic: 'shop.public.payments',
       state: 'quarantined',
       snapshot: 'failed',
+      code: 'snapshot.table-unreadable',
       reason: 'The role headwater may not read public.payments.',
       advice: 'GRANT SELECT ON public.payments TO headwater',
     }),
@@ -217,6 +219,7 @@ test('shows what there is to know of a pipeline, and what to do about it', async
     '25 GB of 20 GB',
     'The role headwater may not read public.payments.',
     'GRANT SELECT ON public.payments TO headwater',
+    'snapshot.table-unreadable',
     '3 in the dead-letter topic, the last 6 min 0 s ago: A record of public.invoices',
     'Earlier: Nothing answers at db:5432',
     'Look at source.url and source.password.',
@@ -275,6 +278,7 @@ test('takes nothing from the database for markup', async () => {
     table: HOSTILE,
     topic: HOSTILE,
     state: 'quarantined',
+    code: HOSTILE,
     reason: HOSTILE,
     advice: HOSTILE,
     limitation: HOSTILE,
@@ -356,6 +360,44 @@ test('asks the daemon with what the operator confirms, and nothing else', async 
   expect(complaints).toEqual([]);
 });
 
+test('pauses one table and resumes it, when the operator confirms', async () => {
+  const page = await open([SHOP], { token: TOKEN, httpCredentials: { username: 'me', password: TOKEN } });
+  const pause = page.getByRole('button', { name: 'Pause public.orders' });
+  await pause.click();
+  expect(await page.getByRole('dialog').innerText()).toContain('the other tables go on');
+  expect(await page.getByRole('textbox').count()).toBe(0);
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await pause.click();
+  await page.getByRole('button', { name: 'Pause it' }).click();
+  await page.getByText('public.orders is paused.').waitFor();
+  const held: Partial<TableStatus> = {
+    table: 'public.orders',
+    topic: 'shop.public.orders',
+    state: 'quarantined',
+    code: 'request.table-paused',
+    reason: 'The table public.orders was paused by an operator at 2026-01-01T00:00:00Z.',
+    advice: '`headwater resume FILE TABLE` lets it go on.',
+  };
+  status = [{ ...SHOP, tables: [table(1, held), ...SHOP.tables.slice(1)] }];
+  const resume = page.getByRole('button', { name: 'Resume public.orders' });
+  await resume.waitFor();
+  // Another table's row has not become its button, and what is resumed is read again anyway.
+  expect(await page.getByRole('button', { name: /^Resume / }).count()).toBe(1);
+  expect(await page.getByRole('button', { name: 'Read public.orders again' }).count()).toBe(0);
+  await resume.click();
+  await page.getByRole('button', { name: 'Resume it' }).click();
+  await page.getByText('public.orders is read again and goes on.').waitFor();
+  expect(asked).toEqual([
+    { name: 'shop', request: { action: 'pause', tables: ['public.orders'] } },
+    { name: 'shop', request: { action: 'resume', tables: ['public.orders'] } },
+  ]);
+  // Nothing of one table can be asked for while the pipeline does not run.
+  status = [{ ...SHOP, state: 'paused' }];
+  await page.getByRole('button', { name: 'Resume', exact: true }).waitFor();
+  expect(await page.getByRole('button', { name: 'Pause public.orders' }).isDisabled()).toBe(true);
+  expect(complaints).toEqual([]);
+});
+
 test('says what the daemon refuses', async () => {
   refusal = new HeadwaterError('request.not-running', 'The pipeline shop is starting.', {
     fix: 'Wait for it.',
@@ -372,6 +414,7 @@ function attacks(address: string): string {
     const attempt = (init) =>
       fetch(url, { method: 'POST', ...init }).then((answer) => answer.type, () => 'refused');
     const results = [
+      await attempt({ body: '{"tables":["public.orders"]}', headers: { 'content-type': 'application/json' } }),
       await attempt({ body: '{}', headers: { 'content-type': 'application/json' } }),
       await attempt({ body: '{}', mode: 'no-cors' }),
       await attempt({ mode: 'no-cors' }),
@@ -408,7 +451,7 @@ test('a page of another site can ask for nothing and read nothing', async () => 
     await foreign.goto(`http://localhost:${other.port}/evil`);
     const tried = await foreign.evaluate(attacks(target));
     await foreign.waitForURL(`${target}admin/**`);
-    expect(tried).toEqual(Array(5).fill('refused'));
+    expect(tried).toEqual(Array(6).fill('refused'));
     expect(asked).toEqual([]);
     // And it cannot be shown in a frame, to be clicked unseen.
     await foreign.goto(`http://localhost:${other.port}/evil`);

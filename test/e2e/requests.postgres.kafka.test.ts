@@ -143,6 +143,7 @@ it('pauses one table while the others go on, over a restart, and reads it anew',
     (status) => status.state === 'streaming' && of(status, 'public.u')?.state === 'quarantined',
   );
   expect(of(paused, 'public.u')).toMatchObject({
+    code: 'request.table-paused',
     reason: expect.stringContaining('public.u was paused by an operator') as string,
     advice: expect.stringContaining('headwater resume') as string,
   });

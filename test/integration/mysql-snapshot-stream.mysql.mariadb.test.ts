@@ -2,7 +2,7 @@
 import mysql from 'mysql2/promise';
 import { expect, test } from 'vitest';
 import type { HeadwaterError } from '../../src/errors/headwater-error.ts';
-import { valuesOf } from '../../src/model/text-row.ts';
+import { valuesOf } from '../../src/model/raw-row.ts';
 import { ABSENT, type Row } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { MysqlPosition } from '../../src/readers/mysql/position.ts';

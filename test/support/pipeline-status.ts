@@ -62,6 +62,7 @@ export const RUNNING: PipelineStatus = {
       table: 'public."or"ders',
       topic: 'shop.public.orders',
       state: 'quarantined',
+      code: 'snapshot.table-unreadable',
       reason: 'it is <i>gone</i>',
       advice: null,
       snapshot: 'failed',

@@ -375,6 +375,7 @@ test('status for people names what is wrong', () => {
               table: 'public.a',
               topic: 'shop.public.a',
               state: 'streaming',
+              code: null,
               reason: null,
               advice: null,
               snapshot: null,

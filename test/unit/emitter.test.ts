@@ -12,7 +12,7 @@ import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange, TableDescription } from '../../src/model/change.ts';
 import type { Column, ColumnType, TableId, TableSchema } from '../../src/model/table.ts';
-import { type Image, type TextFormat, TextRow } from '../../src/model/text-row.ts';
+import { type Image, type RawFormat, RawRow } from '../../src/model/raw-row.ts';
 import { ABSENT, UNCHANGED } from '../../src/model/value.ts';
 import { postgresSourceBlock } from '../../src/readers/postgres/source-block.ts';
 import type { PostgresSource, PostgresTx } from '../../src/readers/postgres/source-info.ts';
@@ -113,15 +113,15 @@ function row(
   return { kind: 'row', op, table: of, before, after, tx: TX, seq, at: at(600 + seq), snapshot: null };
 }
 
-const TEXT: TextFormat = {
-  decoders: [
-    Number,
-    (text) => text,
-    (text) => {
-      if (/^\d+$/.test(text)) return Number(text);
+const TEXT: RawFormat = {
+  columns: 3,
+  decode(bytes, from, to, column) {
+    const text = bytes.toString('utf8', from, to);
+    if (column === 1) return text;
+    if (column === 2 && !/^\d+$/.test(text))
       throw new HeadwaterError('source.value-unreadable', 'A value is not an int4.');
-    },
-  ],
+    return Number(text);
+  },
   locate(bytes, start, end, into) {
     let from = start;
     for (let i = 0; i < 3; i++) {
@@ -146,9 +146,9 @@ function tablesWith(settings: TableSettings): Partial<EmitterOptions> {
 }
 
 /** `id,note,qty` that nobody has decoded. */
-function textRow(line: string): TextRow {
+function textRow(line: string): RawRow {
   const bytes = Buffer.from(line);
-  return new TextRow(bytes, 0, bytes.length, TEXT);
+  return new RawRow(bytes, 0, bytes.length, TEXT);
 }
 
 async function emit(emitter: Emitter, ...changes: Change<PostgresSource>[]) {

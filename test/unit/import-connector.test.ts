@@ -175,6 +175,54 @@ describe('a connector becomes settings that run', () => {
     });
   });
 
+  test('the router by the name it has since 3.7', async () => {
+    const { emit } = await loaded({
+      transforms: 'route',
+      'transforms.route.type': 'io.debezium.transforms.ToLogicalTopicRouter',
+      'transforms.route.topic.regex': '(.*)_shard',
+      'transforms.route.topic.replacement': '$1',
+    });
+    expect(emit.routes).toMatchObject([
+      { topic: '$1', keyField: { name: '__dbz__sourceIdentifier', value: null } },
+    ]);
+  });
+
+  test('a registry with its login, a producer with its own', async () => {
+    const config = {
+      'value.converter.basic.auth.credentials.source': 'USER_INFO',
+      'value.converter.basic.auth.user.info': 'reg:r3g:password',
+      'value.converter.schema.registry.url': 'https://a:8081,https://b:8081',
+      'value.converter.value.subject.name.strategy':
+        'io.confluent.kafka.serializers.subject.TopicRecordNameStrategy',
+      'value.converter': 'io.confluent.connect.avro.AvroConverter',
+      'producer.override.security.protocol': 'SASL_SSL',
+      'producer.override.sasl.mechanism': 'SCRAM-SHA-512',
+      'producer.override.sasl.jaas.config':
+        'org.apache.kafka.common.security.scram.ScramLoginModule required username="a\\"b" password="pr0ducer";',
+    };
+    expect(imported(config).settings['emit']).toEqual({
+      kafka: {
+        brokers: ['kafka:9092'],
+        tls: { mode: 'verify-full' },
+        sasl: {
+          mechanism: 'SCRAM-SHA-512',
+          username: 'a"b',
+          password: '${env:HEADWATER_KAFKA_PASSWORD}',
+        },
+      },
+      format: 'avro',
+      registry: {
+        auth: { username: 'reg', password: '${env:HEADWATER_REGISTRY_PASSWORD}' },
+        url: ['https://a:8081', 'https://b:8081'],
+        subject: 'topic-record',
+      },
+    });
+    expect(notes(config)).toEqual([
+      'value.converter.basic.auth.user.info',
+      'producer.override.sasl.jaas.config',
+    ]);
+  });
+
   test('a .properties file is read as Java reads it', () => {
     const { name, properties } = readConnectorFile(
       '# comment\nname=inventory\ntopic.prefix : shop\n! more\nlist=a,\\\n    b\nodd\\ key=1\\u00e4\\=\r\nempty\n',
@@ -218,6 +266,18 @@ describe('what has no equal is said', () => {
     ]);
   });
 
+  test('converters and post-processors with what is theirs, wherever it stands', () => {
+    expect(
+      notes({
+        'isbn.type': 'io.debezium.test.IsbnConverter',
+        converters: 'isbn',
+        'post.processors': 'reselector',
+        'reselector.type': 'io.debezium.processors.reselect.ReselectColumnsPostProcessor',
+        'reselector.reselect.columns.include.list': 'public.t:c',
+      }),
+    ).toEqual(['converters', 'post.processors']);
+  });
+
   test('the slot, the publication and the server id of a connector that may still run', () => {
     expect(notes({ 'slot.name': 'dbz', 'publication.name': 'dbz_pub', 'database.server.id': '77' })).toEqual([
       'slot.name',
@@ -247,7 +307,29 @@ describe('what has no equal is said', () => {
       'database.password': 's3cret-pass',
       'column.mask.hash.SHA-256.with.salt.CzQMA0cB5K': 'public.t.c',
     };
-    expect(JSON.stringify(imported(config))).not.toMatch(/s3cret|CzQ/);
+    for (const [property, value] of [
+      ['value.converter.schema.registry.url', 'http://u:s3cret-pass@registry:8081'],
+      ['value.converter.schema.registry.url', 'http://s3cret-pass@registry:8081'],
+      ['value.converter.basic.auth.user.info', 'u:s3cret-pass'],
+      ['value.converter.basic.auth.user.info', 's3cret-pass'],
+      ['value.converter.bearer.auth.token', 's3cret-pass'],
+      ['key.converter.basic.auth.user.info', 'u:s3cret-pass'],
+      ['producer.override.sasl.jaas.config', 'x required username="u" password="s3cret-pass";'],
+      ['producer.override.sasl.jaas.config', 'x required password="s3cret-pass";'],
+      ['producer.override.ssl.key.password', 's3cret-pass'],
+      ['signal.consumer.sasl.jaas.config', 's3cret-pass'],
+      ['database.url', 'jdbc:x:u/s3cret-pass@h'],
+      ['schema.history.internal.producer.sasl.jaas.config', 's3cret-pass'],
+    ] as const) {
+      const all = {
+        'value.converter': 'io.confluent.connect.avro.AvroConverter',
+        ...config,
+        [property]: value,
+      };
+      expect(JSON.stringify(imported(all)), property).not.toMatch(/s3cret|CzQ/);
+    }
+    const { source } = imported({ ...config, 'database.sslpassword': 's3cret-pass' }).settings;
+    expect(source).toMatchObject({ tls: { key_passphrase: '${env:HEADWATER_TLS_KEY_PASSPHRASE}' } });
     expect((await loaded(config)).source.password?.reveal()).toBe('x');
     expect((await loaded({ 'database.password': '${env:PG_PASSWORD}' })).source.password?.reveal()).toBe('y');
     expect(notes({ 'database.password': '${file:/secrets.properties:pw}' })).toEqual(['database.password']);
@@ -311,6 +393,12 @@ describe('every property of Debezium’s connectors is known', () => {
     properties.set('connector.class', connector);
     const { notes: told } = importConnector({ name: 'x', properties }, ['kafka:9092']);
     expect(told.filter(({ message }) => message.startsWith('is unknown'))).toEqual([]);
+    // In whatever order they stand.
+    const reversed = new Map([...properties].toReversed());
+    const again = importConnector({ name: 'x', properties: reversed }, ['kafka:9092']).notes;
+    expect(new Set(again.map(({ property }) => property))).toEqual(
+      new Set(told.map(({ property }) => property)),
+    );
   });
 
   test('and others are listed as unknown', () => {
@@ -326,6 +414,7 @@ test('what only some connectors have is taken along', async () => {
     'rac.nodes': 'n1:1521, n2:1521',
     'archive.destination.name': 'LOG_ARCHIVE_DEST_2',
     'log.mining.session.max.ms': '3600000',
+    'log.mining.restart.connection': 'true',
     'log.mining.batch.size.max': '200000',
   });
   expect(oracle.notes).toEqual([]);
@@ -334,6 +423,7 @@ test('what only some connectors have is taken along', async () => {
       rac_nodes: ['n1:1521', 'n2:1521'],
       archive_destinations: ['LOG_ARCHIVE_DEST_2'],
       session_time: '3600000ms',
+      session_reconnect: true,
       max_window: 200_000,
     },
   });

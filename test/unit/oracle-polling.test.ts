@@ -185,6 +185,23 @@ describe('modes', () => {
     await h.run();
     expect(told(h).slice(2).sort()).toEqual(['c - - 3 3', 'd 2 2 - -', 'u 1 1 1 5']);
   });
+
+  test('updates that leave the time as it is are found by a sweep', async () => {
+    const server = serverWith({ 'Q.ORD': ORD });
+    const early = now(server);
+    commit(server, 0, { 1: row(1, 1, early), 2: row(2, 2, early) });
+    const h = polling(server, {
+      tables: { 'Q.ORD': { mode: 'timestamp', timestamp: ['UPDATED'], remember: 'rows', sweepMs: 0 } },
+      timeZone: 'UTC',
+    });
+    await h.run();
+    pass(server, 7 * 86_400);
+    await h.run();
+    commit(server, 0, { 1: row(1, 7, early), 3: row(3, 3, now(server)) });
+    await h.run();
+    await h.run();
+    expect(told(h).slice(2).sort()).toEqual(['c - - 3 3', 'u 1 1 1 7']);
+  });
 });
 
 describe('rows that come late', () => {

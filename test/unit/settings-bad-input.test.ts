@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,6 +28,17 @@ const change = (from: string, to: string): string => {
   expect(GOOD).toContain(from);
   return GOOD.replace(from, to);
 };
+
+/** GOOD with a client certificate, whose key is locked. */
+function withKey(rest: (key: string) => string): string {
+  const lock = { cipher: 'aes-256-cbc', passphrase: 'open sesame' };
+  const { privateKey } = generateKeyPairSync('ed25519', {
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem', ...lock },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  });
+  const cert = JSON.stringify('-----BEGIN CERTIFICATE-----');
+  return change('emit:', `  tls: { cert: ${cert}, ${rest(JSON.stringify(privateKey))} }\nemit:`);
+}
 
 const BAD: readonly Bad[] = [
   { what: 'an empty file', yaml: '', line: 1, says: 'the file must be a block of keys, not empty' },
@@ -300,6 +312,30 @@ const BAD: readonly Bad[] = [
     yaml: change('emit:', '  tls: { ca: nowhere.pem }\nemit:'),
     line: 5,
     says: 'the file of source.tls.ca cannot be used: there is no such file',
+  },
+  {
+    what: 'a locked key without its passphrase',
+    yaml: withKey((key) => `key: ${key}`),
+    line: 5,
+    says: 'the key in source.tls.key is encrypted, and source.tls.key_passphrase is not set',
+  },
+  {
+    what: 'a passphrase that does not fit',
+    yaml: withKey((key) => `key: ${key}, key_passphrase: pl4nted`),
+    line: 5,
+    says: 'source.tls.key_passphrase does not open the key in source.tls.key',
+  },
+  {
+    what: 'a key that is none',
+    yaml: withKey((key) => `key: ${key.replaceAll('ENCRYPTED ', '')}`),
+    line: 5,
+    says: 'the file of source.tls.key holds no private key that can be read',
+  },
+  {
+    what: 'a passphrase for nothing',
+    yaml: change('emit:', '  tls: { key_passphrase: pl4nted }\nemit:'),
+    line: 5,
+    says: 'source.tls.key_passphrase has no key to open: set source.tls.key too',
   },
   {
     what: 'sslmode and a tls block',

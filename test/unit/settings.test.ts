@@ -1,3 +1,4 @@
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -183,6 +184,30 @@ http: { token: "\${env:C}" }
     expect(JSON.stringify(settings)).not.toContain('planted-secret');
     expect(redact('x planted-secret-b y')).toBe('x [secret] y');
   });
+
+  test.each(['pkcs8', 'pkcs1'] as const)(
+    'a locked key (%s) is opened, and goes by nothing else',
+    async (type) => {
+      const passphrase = 'open: "sesame"';
+      const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+      const locked = privateKey.export({ type, format: 'pem', cipher: 'aes-256-cbc', passphrase });
+      await writeFile(join(directory, 'client.crt'), '-----BEGIN CERTIFICATE-----');
+      await writeFile(join(directory, 'client.key'), locked);
+      const { source } = await load(
+        `name: a
+source:
+  url: postgres://u@h/d
+  tables: [t.t]
+  tls: { cert: client.crt, key: client.key, key_passphrase: '\${env:PASSPHRASE}' }
+emit: { stdout: {} }
+`,
+        { PASSPHRASE: passphrase },
+      );
+      const key = source.tls.key!.reveal();
+      expect(createPrivateKey(key).equals(privateKey)).toBe(true);
+      expect(redact(`no ${passphrase} and no ${key.split('\n')[3]!}`)).toBe('no [secret] and no [secret]');
+    },
+  );
 
   test('no error quotes what stands in the file or behind a reference', async () => {
     const planted = 'planted-s3cret';

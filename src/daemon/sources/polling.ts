@@ -7,6 +7,8 @@ import { createPollingReader, type MakeDialect } from '../../readers/polling/rea
 import type { PolledTableSettings, PollReaderOptions } from '../../readers/polling/settings.ts';
 import { pollSourceBlock } from '../../readers/polling/source-block.ts';
 import type { PollSource } from '../../readers/polling/source-info.ts';
+import { openPolledBefore, type PolledBeforeOptions } from '../../readers/polling/polled-before.ts';
+import type { DeliveredBefore } from '../../readers/delivered-before.ts';
 import { compileTablePatterns } from '../../readers/table-patterns.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
@@ -24,7 +26,20 @@ export async function pollingSource(
     positions: POLL_POSITIONS,
     openReader: () => createPollingReader(readerOptions(settings, logIsReadable), dialect, log),
     block: pollSourceBlock(settings.name, database === '' ? null : database),
+    originAt: ({ batch }) => ({ connector: 'polling', readUs: Date.now() * 1000, batch }),
   };
+}
+
+/** What polling has delivered of tables that are read from the log now. */
+export async function openBefore(
+  settings: Settings,
+  { record, tables }: Pick<PolledBeforeOptions, 'record' | 'tables'>,
+  signal: AbortSignal,
+): Promise<DeliveredBefore> {
+  // Versions are the log's to count.
+  const dialect = (await dialectOf(settings))((schema) => schema);
+  const { settingsOf, statePath, stateLimitBytes } = readerOptions(settings, null);
+  return openPolledBefore({ settingsOf, statePath, stateLimitBytes, dialect, tables, record }, signal);
 }
 
 async function dialectOf(settings: Settings): Promise<MakeDialect> {

@@ -42,9 +42,9 @@ function joinLine({ kind, table, asOf, left, right }: JoinPlan, ofTopic: boolean
 }
 
 function rowsOf({ captured, topic, rows }: TableSource): string {
-  if (topic !== null) return `the rows of topic ${topic.topic} in memory`;
+  if (topic !== null) return `the rows of topic ${topic.topic}, kept`;
   if (captured !== null)
-    return `${captured.used.length} of ${captured.columns.length} columns of ${tableName(captured.id)} in memory`;
+    return `${captured.used.length} of ${captured.columns.length} columns of ${tableName(captured.id)}, kept`;
   return rows instanceof GroupStore
     ? 'groups that the checkpoint holds'
     : 'computed from its tables when asked for, nothing kept';

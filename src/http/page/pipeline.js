@@ -54,7 +54,11 @@ export class PipelineCard {
   /** @param {string} name */
   constructor(name) {
     this.#name = name;
-    this.#tables = new Tables((table) => void this.#read(table));
+    this.#tables = new Tables({
+      read: (table) => void this.#read(table),
+      pause: (table) => void this.#pauseTable(table),
+      resume: (table) => void this.#resumeTable(table),
+    });
     this.#answer.setAttribute('role', 'status');
     this.#pause.addEventListener('click', () => void this.#pauseOrResume());
     this.#hold.addEventListener('click', () => {
@@ -280,6 +284,27 @@ export class PipelineCard {
     const [action, content] =
       where === null ? ['resync', { tables: [table] }] : ['snapshot', { tables: [table], where }];
     await this.#send(action, content, `${table} is read again.`);
+  }
+
+  /** @param {string} table */
+  async #pauseTable(table) {
+    const answer = await ask({
+      title: `Pause ${table}?`,
+      text: 'What changes in it is left out until it is resumed, also over restarts; the other tables go on. The log cannot be kept for one table alone: it is read again then, and rows deleted meanwhile are not told.',
+      yes: 'Pause it',
+    });
+    if (answer !== null) await this.#send('pause', { tables: [table] }, `${table} is paused.`);
+  }
+
+  /** @param {string} table */
+  async #resumeTable(table) {
+    const answer = await ask({
+      title: `Resume ${table}?`,
+      text: 'All its rows are read again and delivered as op r; what changes from now on follows. Rows that were deleted meanwhile are not told.',
+      yes: 'Resume it',
+    });
+    if (answer !== null)
+      await this.#send('resume', { tables: [table] }, `${table} is read again and goes on.`);
   }
 
   /**

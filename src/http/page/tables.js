@@ -3,8 +3,19 @@ import { count, duration, since } from './quantities.js';
 
 /** @typedef {import('../../observability/status.ts').TableStatus} TableStatus */
 
+/**
+ * What can be asked for one table, by its name.
+ * @typedef {object} TableRequests
+ * @property {(table: string) => void} read
+ * @property {(table: string) => void} pause
+ * @property {(table: string) => void} resume
+ */
+
 /** More rows than these are shown when they are asked for. */
 const FIRST = 50;
+
+/** Of a table that an operator holds (emitter/paused-tables.ts). */
+const HELD = 'request.table-paused';
 
 const MOODS = { quarantined: 'bad', waiting: 'wait', snapshotting: 'wait', streaming: '' };
 
@@ -16,11 +27,11 @@ export class Tables {
   /** @type {Map<string, TableRow>} */
   #rows = new Map();
   #all = false;
-  #onRead;
+  #asked;
 
-  /** @param {(table: string) => void} onRead */
-  constructor(onRead) {
-    this.#onRead = onRead;
+  /** @param {TableRequests} asked */
+  constructor(asked) {
+    this.#asked = asked;
     this.#more.type = 'button';
     this.#more.addEventListener('click', () => {
       this.#all = !this.#all;
@@ -57,7 +68,7 @@ export class Tables {
       shown.map((table) => {
         let row = this.#rows.get(table.table);
         if (row === undefined) {
-          row = new TableRow(table.table, this.#onRead);
+          row = new TableRow(table.table, this.#asked);
           this.#rows.set(table.table, row);
         }
         row.update(table, now, enabled);
@@ -81,35 +92,40 @@ function urgency({ state, lastDeadLetter, limitation }) {
 }
 
 class TableRow {
+  #name;
   #topic = element('small');
   #notes = element('div');
   #state = element('td');
   #schema = cell('Schema');
-  #read = cell('Snapshot rows');
+  #rows = cell('Snapshot rows');
   #records = cell('Records');
   #last = cell('Last record');
-  #button = element('button', '', 'Read again…');
+  #read = element('button', '', 'Read again…');
+  #pause = element('button', '', 'Pause…');
+  #held = false;
   /** What the notes were made of. */
   #noted = '';
 
   /**
    * @param {string} name
-   * @param {(table: string) => void} onRead
+   * @param {TableRequests} asked
    */
-  constructor(name, onRead) {
-    this.#button.type = 'button';
-    this.#button.addEventListener('click', () => onRead(name));
-    this.#button.setAttribute('aria-label', `Read ${name} again`);
+  constructor(name, asked) {
+    this.#name = name;
+    for (const each of [this.#read, this.#pause]) each.type = 'button';
+    this.#read.addEventListener('click', () => asked.read(name));
+    this.#read.setAttribute('aria-label', `Read ${name} again`);
+    this.#pause.addEventListener('click', () => (this.#held ? asked.resume : asked.pause)(name));
     this.element = element(
       'tr',
       '',
       element('td', 'name', name, this.#topic, this.#notes),
       this.#state,
       this.#schema,
-      this.#read,
+      this.#rows,
       this.#records,
       this.#last,
-      element('td', '', this.#button),
+      element('td', '', element('div', 'actions', this.#read, this.#pause)),
     );
   }
 
@@ -127,10 +143,15 @@ class TableRow {
       table.state === 'snapshotting' && table.estimatedRows !== null
         ? ` of ~${count(table.estimatedRows)}`
         : '';
-    setText(this.#read, `${count(table.rowsSnapshotted)}${estimate}`);
+    setText(this.#rows, `${count(table.rowsSnapshotted)}${estimate}`);
     setText(this.#records, count(table.events));
     setText(this.#last, table.lastEventAt === null ? '–' : `${since(table.lastEventAt, now)} ago`);
-    this.#button.disabled = !enabled;
+    this.#held = table.code === HELD;
+    setText(this.#pause, this.#held ? 'Resume…' : 'Pause…');
+    this.#pause.setAttribute('aria-label', `${this.#held ? 'Resume' : 'Pause'} ${this.#name}`);
+    // Resuming reads it again.
+    this.#read.hidden = this.#held;
+    for (const each of [this.#read, this.#pause]) each.disabled = !enabled;
     this.#note(table, now);
   }
 
@@ -138,10 +159,10 @@ class TableRow {
    * @param {TableStatus} table
    * @param {number} now
    */
-  #note({ reason, advice, limitation, deadLetters, lastDeadLetter }, now) {
+  #note({ code, reason, advice, limitation, deadLetters, lastDeadLetter }, now) {
     /** @type {Element[]} */
     const notes = [];
-    if (reason !== null) notes.push(alert('bad', '', reason, advice));
+    if (reason !== null) notes.push(alert('bad', code ?? '', reason, advice));
     if (lastDeadLetter !== null) {
       const ago = duration(Math.floor((now - Date.parse(lastDeadLetter.at)) / 60_000) * 60_000);
       const text = `${count(deadLetters)} in the dead-letter topic, the last ${ago === '0 ms' ? 'just now' : `${ago} ago`}: ${lastDeadLetter.message}`;

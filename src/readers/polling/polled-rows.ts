@@ -1,6 +1,6 @@
 import type { RowChange, Tx } from '../../model/change.ts';
 import { tableName } from '../../model/table.ts';
-import { valuesOf } from '../../model/text-row.ts';
+import { valuesOf } from '../../model/raw-row.ts';
 import { ABSENT, type Row } from '../../model/value.ts';
 import { keyOf, type PolledTable } from '../poll-dialect.ts';
 import { hashOf, textOfValues, valuesOfText } from './row-text.ts';
@@ -10,6 +10,7 @@ import type { PollSource } from './source-info.ts';
 
 /** So far local time is behind UTC at most, and an hour more. */
 const EARLIEST_LOCAL_US = 13 * 3_600_000_000;
+const DAY_US = 86_400_000_000;
 
 /** What rows of one read become. */
 export interface RowsContext {
@@ -87,6 +88,21 @@ export class PolledRows {
     return this.#state?.isComplete(this.#name) === true;
   }
 
+  /**
+   * Rows that are in the table, all of which are known. Changes for those that no pass will read, since their time is
+   * before `lowUs`, and which are not as they were delivered; null: passes read all.
+   */
+  passedBy(rows: readonly RowChange[], of: RowsContext, lowUs: number | null): RowChange<PollSource>[] {
+    const passed: RowChange[] = [];
+    for (const row of rows) {
+      if (row.after === null) continue;
+      const values = valuesOf(row.after);
+      if (lowUs !== null && row.unreadable === undefined && this.#isOlder(values, lowUs)) passed.push(row);
+      else this.seen([this.#key.map((index) => values[index]!)], of.stamp);
+    }
+    return this.changes(passed, of, true);
+  }
+
   /** Keys that are in the table. */
   seen(keys: readonly Row[], stamp: number): void {
     for (const key of keys) this.#state?.touch(this.#name, Buffer.from(textOfValues(key)), stamp);
@@ -152,8 +168,11 @@ export class PolledRows {
     const index = timestamp.find((column) => values[column] !== null);
     if (index === undefined) return false;
     const time = values[index];
-    const isInstant = schema.columns[index]!.type.kind === 'timestamptz';
-    return typeof time === 'number' && time < us - (isInstant ? 0 : EARLIEST_LOCAL_US);
+    if (typeof time !== 'number') return false;
+    const { kind } = schema.columns[index]!.type;
+    // A date says no more than that it was before its end.
+    const latest = kind === 'date' ? (time + 1) * DAY_US : time;
+    return latest < us - (kind === 'timestamptz' ? 0 : EARLIEST_LOCAL_US);
   }
 
   /** Without a key a row is recognised by all of it. */

@@ -20,47 +20,24 @@ function skippedOperations(draft: SettingsDraft, value: string): void {
   if (!skipped.includes('t')) draft.set(['emit', 'truncates'], true);
 }
 
-/** Of the two converters the value's decides; Headwater has one format for both. */
-function converter(draft: SettingsDraft, property: string, value: string): void {
-  const side = property.startsWith('key') ? 'key' : 'value';
-  const schemas = draft.take(`${side}.converter.schemas.enable`);
-  const url = draft.take(`${side}.converter.schema.registry.url`);
-  for (const name of draft.withPrefix(`${side}.converter.`)) {
-    if (draft.isTaken(name)) continue;
-    draft.take(name);
-    draft.note(name, 'has no equal; see emit.registry');
-  }
-  if (side === 'key') return;
-  const format = formatOf(value, schemas === null || flag(schemas));
-  if (format === null) {
-    draft.note(property, 'is a converter without an equal; choose emit.format by hand');
-    return;
-  }
-  if (format !== 'json') draft.set(['emit', 'format'], format);
-  if (url !== null) draft.set(['emit', 'registry', 'url'], url.split(',')[0]!.trim());
-}
-
-function formatOf(converterClass: string, schemas: boolean): string | null {
-  const name = converterClass.split('.').at(-1) ?? '';
-  switch (name) {
-    case 'JsonConverter':
-      return schemas ? 'json-with-schema' : 'json';
-    case 'AvroConverter':
-      return 'avro';
-    case 'ProtobufConverter':
-      return 'protobuf';
-    case 'JsonSchemaConverter':
-      return 'json-schema';
-    default:
-      return null;
-  }
-}
-
 function whenNot(name: string, usual: readonly string[], message: string): PropertyRule {
   return {
     name,
     apply: (draft, { property, value }) => {
       if (!usual.includes(value.trim().toLowerCase())) draft.note(property, message);
+    },
+  };
+}
+
+/** A property that lists names which properties of their own begin with: one note is enough. */
+function named(name: string, message: string): PropertyRule {
+  return {
+    name,
+    apply: (draft, { property, value }) => {
+      draft.note(property, message);
+      for (const each of [name, ...listOf(value)]) {
+        for (const part of draft.withPrefix(`${each}.`)) draft.take(part);
+      }
     },
   };
 }
@@ -82,14 +59,6 @@ export const EMIT_RULES: readonly PropertyRule[] = [
     },
   },
   { name: 'skipped.operations', apply: (draft, { value }) => skippedOperations(draft, value) },
-  {
-    name: /^(?:key|value)\.converter$/,
-    apply: (draft, { property, value }) => converter(draft, property, value),
-  },
-  {
-    name: /^producer\.override\.compression\.type$/,
-    apply: (draft, { value }) => draft.set(['emit', 'kafka', 'producer', 'compression'], value),
-  },
   renamed('topic.creation.default.partitions', ['emit', 'kafka', 'topics', 'partitions'], whole),
   {
     name: 'topic.creation.default.replication.factor',
@@ -151,8 +120,12 @@ export const EMIT_RULES: readonly PropertyRule[] = [
   whenNot('include.schema.comments', ['false'], 'has no equal: comments are in no schema'),
   whenNot('enable.time.adjuster', ['false'], 'is off always: a year of two digits stays what it is'),
   needless(
-    /^(?:executor\.shutdown\.timeout\.ms|max\.(?:batch|queue)\.size(?:\.in\.bytes)?|poll\.(?:dispatch\.)?interval\.ms|tasks\.max)$/,
+    /^(?:executor\.shutdown\.timeout\.ms|max\.(?:batch|queue)\.size(?:\.in\.bytes)?|queue\.provider\..*|memory\.management\..*|poll\.(?:dispatch\.)?interval\.ms|tasks\.max|internal\.offset\.activity\.monitor\.interval\.ms)$/,
     'is not needed',
+  ),
+  needless(
+    'custom.sanitize.pattern',
+    'is not needed: what is a secret is known by where it stands, and shown nowhere',
   ),
   needless(
     /^(?:errors\..*|retriable\.restart\.connector\.wait\.ms|internal\.custom\.retriable\.exception)$/,
@@ -170,9 +143,9 @@ export const EMIT_RULES: readonly PropertyRule[] = [
     /^topic\.(?:regex|replacement|key\..*)$/,
     'is of a naming strategy by expression; emit.routes does the same, with match and topic',
   ),
-  needless(/^converters(?:\..*)?$/, 'has no equal'),
-  needless(
-    /^post\.processors(?:\..*)?$/,
+  named('converters', 'has no equal'),
+  named(
+    'post.processors',
     'has no equal; what the log does not hold is read again where source and table allow it',
   ),
   needless(

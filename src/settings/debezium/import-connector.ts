@@ -1,8 +1,10 @@
 /** A Debezium connector's configuration as a Headwater settings file. */
 import type { ConnectorFile } from './connector-file.ts';
+import { CONVERTER_RULES } from './converter-rules.ts';
 import { EMIT_RULES } from './emit-rules.ts';
 import { type Draft, matchRule, type Note, type PropertyRule, SettingsDraft } from './settings-draft.ts';
 import { ORACLE_RULES } from './oracle-rules.ts';
+import { PRODUCER_RULES } from './producer-rules.ts';
 import { SNAPSHOT_RULES } from './snapshot-rules.ts';
 import { importSource, SOURCE_RULES } from './source-rules.ts';
 import { TABLE_RULES } from './table-rules.ts';
@@ -21,6 +23,8 @@ const RULES: readonly PropertyRule[] = [
   ...TABLE_RULES,
   ...SNAPSHOT_RULES,
   ...EMIT_RULES,
+  ...CONVERTER_RULES,
+  ...PRODUCER_RULES,
 ];
 
 /**
@@ -35,14 +39,17 @@ export function importConnector(file: ConnectorFile, brokers: readonly string[] 
   importTransforms(draft);
   noteForeignContainers(draft);
   noteHistory(draft);
+  const unknown = new Map<Note, string>();
   for (const [property, value] of file.properties) {
     if (draft.isTaken(property)) continue;
     const found = matchRule(RULES, property);
-    if (found === null) draft.note(property, 'is unknown: it is left out');
+    if (found === null) unknown.set(draft.note(property, 'is unknown: it is left out'), property);
     else found.rule.apply(draft, { property, value, groups: found.groups });
   }
   draft.finish();
-  return { settings: draft.settings, notes: draft.notes };
+  // Some are taken by a property that stands behind them.
+  const notes = draft.notes.filter((note) => !draft.isTaken(unknown.get(note) ?? ''));
+  return { settings: draft.settings, notes };
 }
 
 /** Every connector has both by inheritance; the other's is without effect there too. */

@@ -44,6 +44,7 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
         'is not needed, unless the instance is so idle that its log is not flushed: source.oracle.flush_table then',
       ),
   },
+  renamed('log.mining.restart.connection', ['source', 'oracle', 'session_reconnect'], flag),
   { name: 'log.mining.session.max.ms', apply: unlessZero(['source', 'oracle', 'session_time'], 60_000) },
   {
     name: 'log.mining.batch.size.max',
@@ -55,7 +56,7 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
   },
   renamed('lob.enabled', ['source', 'oracle', 'lobs'], flag),
   needless(
-    /^log\.mining\.(?:batch\.size\.(?:default|min|increment)|sleep\.time\..*|window\.max\.ms|scn\.gap\.detection\..*)$/,
+    /^log\.mining\.(?:batch\.size\.(?:default|min|increment)|log\.count\.min|sleep\.time\..*|window\.max\.ms|scn\.gap\.detection\..*)$/,
     'is not needed: the window follows what the server takes and what there is to read',
   ),
   needless(
@@ -76,11 +77,11 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
   needless(/^(?:log\.mining\.)?archive\.log\.hours$/, 'is not needed: logs are found by SCN'),
   needless('log.mining.archive.log.only.scn.poll.interval.ms', 'is not needed'),
   needless(
-    /^log\.mining\.(?:continuous\.mine|query\.filter\.mode|restart\.connection|use\.cte\.query|path\.dictionary)$/,
+    /^log\.mining\.(?:continuous\.mine|query\.filter\.mode|use\.cte\.query|path\.dictionary)$/,
     'is not needed',
   ),
   needless(
-    /^internal\.log\.mining\.(?:log\..*|resume\.position\.interval\.ms|sql\.relaxed\.quote\.detection)$/,
+    /^internal\.log\.mining\.(?:(?:hash|sort)\.area\.size|redo\.thread\.scn\.adjustment|use\.cte\.query|log\..*|resume\.position\.interval\.ms|sql\.relaxed\.quote\.detection)$/,
     'is not needed',
   ),
   needless(
@@ -103,5 +104,17 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
   ),
   needless(/^(?:internal\.)?object\.id\.cache\.size$/, 'is not needed'),
   needless('database.out.server.name', 'is XStream’s, which has no equal: LogMiner is what is read'),
+  needless('xstream.out.server.name', 'is XStream’s, which has no equal: LogMiner is what is read'),
+  {
+    name: 'capture.mode',
+    apply: (draft, { property, value }) => {
+      if (value !== 'primary')
+        draft.note(property, 'has no equal: the database of source.url is what is read');
+    },
+  },
+  needless(
+    /^(?:secondary|log\.mining\.readonly)\..*$/,
+    'has no equal: the database of source.url is what is read',
+  ),
   needless(/^openlogreplicator\..*$/, 'has no equal: LogMiner is what is read'),
 ];

@@ -84,8 +84,10 @@ export class SettingsDraft {
     else block[last] = [value];
   }
 
-  note(property: string | null, message: string): void {
-    this.notes.push({ property, message });
+  note(property: string | null, message: string): Note {
+    const note = { property, message };
+    this.notes.push(note);
+    return note;
   }
 
   finish(): void {

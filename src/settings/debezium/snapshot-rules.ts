@@ -99,5 +99,8 @@ export const SNAPSHOT_RULES: readonly PropertyRule[] = [
     'internal.snapshot.scan.all.columns.force',
     'is not needed: the captured tables alone are described',
   ),
-  needless(/^legacy\.snapshot\.max\.threads$/, 'is not needed'),
+  needless(
+    /^(?:(?:internal\.)?legacy\.snapshot\.max\.threads|snapshot\.max\.threads\.multiplier)$/,
+    'is not needed',
+  ),
 ];

@@ -1,5 +1,6 @@
 /** Where the connector reads from. */
 import { HeadwaterError } from '../../errors/headwater-error.ts';
+import { keepSecret } from './kept-secret.ts';
 import {
   flag,
   listOf,
@@ -71,22 +72,11 @@ function importUrl(draft: SettingsDraft, scheme: Scheme): void {
   draft.set(['source', 'url'], `${scheme}://${encodeURIComponent(user)}@${hosts}${path}`);
 }
 
-/** A secret never gets from one file into another: only where it is kept does. */
 function importPassword(draft: SettingsDraft): void {
-  const password = draft.take('database.password');
-  if (password === null || password === '') return;
-  const variable = /^\$\{env:(?:[^:}]*:)?([A-Za-z_][A-Za-z0-9_]*)\}$/.exec(password)?.[1];
-  if (variable !== undefined) {
-    draft.set(['source', 'password'], `\${env:${variable}}`);
-    return;
-  }
-  draft.set(['source', 'password'], '${env:HEADWATER_SOURCE_PASSWORD}');
-  draft.note(
-    'database.password',
-    password.startsWith('${')
-      ? 'comes from a configuration provider of Connect; put it into HEADWATER_SOURCE_PASSWORD, or name a file'
-      : 'is left out; put it into the environment variable HEADWATER_SOURCE_PASSWORD, or name a file',
-  );
+  const property = 'database.password';
+  const value = draft.take(property);
+  if (value === null || value === '') return;
+  keepSecret(draft, { property, value, path: ['source', 'password'], variable: 'HEADWATER_SOURCE_PASSWORD' });
 }
 
 /** Whole names become plain ones, all else a regular expression; Debezium has them match without regard to case. */
@@ -204,6 +194,10 @@ export const SOURCE_RULES: readonly PropertyRule[] = [
     },
   },
   needless(/^slot\.(max\.retries|retry\.delay\.ms)$/, 'is not needed: connections are retried'),
+  needless(
+    'offset.mismatch.strategy',
+    'has no equal: the slot is confirmed after the checkpoint, and one that no longer reaches it is a gap: source.on_gap',
+  ),
   needless('slot.stream.params', 'has no equal: what pgoutput is asked for follows from the settings'),
   needless('internal.create.slot.command.timeout', 'is not needed'),
   needless(
@@ -226,18 +220,28 @@ export const SOURCE_RULES: readonly PropertyRule[] = [
     'heartbeat.action.query',
     'is not needed: the slot moves on an idle database too, and nothing is written',
   ),
+  {
+    name: 'database.sslpassword',
+    apply: (draft, { property, value }) =>
+      keepSecret(draft, {
+        property,
+        value,
+        path: ['source', 'tls', 'key_passphrase'],
+        variable: 'HEADWATER_TLS_KEY_PASSPHRASE',
+      }),
+  },
   needless(
-    /^database\.(tcpKeepAlive|query\.timeout\.ms|initial\.statements|sslfactory|sslpassword)$/,
+    /^database\.(tcpKeepAlive|query\.timeout\.ms|initial\.statements|sslfactory|connection\.(?:factory\.class|timeout\.ms))$/,
     'has no equal',
   ),
   needless(/^connect\.keep\.alive(\.interval\.ms)?$/, 'is not needed'),
   needless(
-    /^signal\..*$/,
+    /^(?:internal\.)?signal\..*$/,
     'is not needed: snapshots are asked for by the command line, without a signal table',
   ),
   renamed('include.query', ['source', 'mysql', 'include_query'], flag),
   needless(
-    /^gtid\.source\.(?:includes|excludes|filter\.dml\.events)$/,
+    /^gtid\.(?:source\.(?:includes|excludes|filter\.dml\.events)|ignore\.on\.recovery)$/,
     'has no equal: the whole GTID set is the position, so that nothing is passed over at another server',
   ),
   needless(
@@ -245,7 +249,7 @@ export const SOURCE_RULES: readonly PropertyRule[] = [
     'has no equal: a table that does not fit its log is described anew, one event that cannot be read stops it',
   ),
   needless(
-    /^(?:binlog\.buffer\.size|use\.nongraceful\.disconnect|database\.server\.id\.offset|database\.protocol|database\.jdbc\.driver)$/,
+    /^(?:binlog\.buffer\.size|binlog\.net\.(?:read|write)\.timeout|ddl\.parser\.type|use\.nongraceful\.disconnect|database\.server\.id\.offset|database\.protocol|database\.jdbc\.driver)$/,
     'is not needed: there is no JDBC driver, and transactions are not held back',
   ),
   needless(

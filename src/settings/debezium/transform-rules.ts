@@ -33,7 +33,9 @@ type Import = (draft: SettingsDraft, transform: Transform) => void;
 
 const IMPORTS: ReadonlyMap<string, Import> = new Map([
   ['io.debezium.transforms.ExtractNewRecordState', importUnwrap],
-  ['io.debezium.transforms.ByLogicalTableRouter', importRouter],
+  ['io.debezium.transforms.ByLogicalTableRouter', importRouter('__dbz__physicalTableIdentifier')],
+  // What 3.7 calls it.
+  ['io.debezium.transforms.ToLogicalTopicRouter', importRouter('__dbz__sourceIdentifier')],
   ['org.apache.kafka.connect.transforms.RegexRouter', importRegexRouter],
   ['io.debezium.transforms.outbox.EventRouter', importOutbox],
 ]);
@@ -118,7 +120,11 @@ function addedField(draft: SettingsDraft, field: string): string {
   return name;
 }
 
-function importRouter(draft: SettingsDraft, transform: Transform): void {
+function importRouter(keyField: string): Import {
+  return (draft, transform) => addRoute(draft, transform, keyField);
+}
+
+function addRoute(draft: SettingsDraft, transform: Transform, keyField: string): void {
   const match = transform.take('topic.regex');
   const topic = transform.take('topic.replacement');
   if (match === null || topic === null) {
@@ -127,7 +133,7 @@ function importRouter(draft: SettingsDraft, transform: Transform): void {
   }
   const route: Draft = { match, topic };
   const enforce = transform.take('key.enforce.uniqueness');
-  const name = transform.take('key.field.name') ?? '__dbz__physicalTableIdentifier';
+  const name = transform.take('key.field.name') ?? keyField;
   const regex = transform.take('key.field.regex');
   const value = transform.take('key.field.replacement');
   if (enforce === null || flag(enforce)) {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Batch } from '../../../src/model/batch.ts';
 import { tableName } from '../../../src/model/table.ts';
-import { valuesOf } from '../../../src/model/text-row.ts';
+import { valuesOf } from '../../../src/model/raw-row.ts';
 import { ABSENT } from '../../../src/model/value.ts';
 import { SILENT } from '../../../src/observability/log.ts';
 import { steadyNow } from '../../../src/observability/steady-clock.ts';
