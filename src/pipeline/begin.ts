@@ -124,7 +124,6 @@ export async function begin<P, S extends SourceInfo>(
     onTableError,
     log,
   });
-  const captured = tables.map(({ id }) => id);
   const before = resources.use(await parts.deliveredBefore(start.known, captured, signal));
   for (const message of before?.untold ?? []) if (monitor.note(message)) log.warn({}, message);
   const board = new TableBoard(tables, {
