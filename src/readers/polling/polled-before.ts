@@ -1,7 +1,7 @@
 import type { Change } from '../../model/change.ts';
 import type { JsonValue } from '../../model/position.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
-import { valuesOf } from '../../model/text-row.ts';
+import { valuesOf } from '../../model/raw-row.ts';
 import type { Row } from '../../model/value.ts';
 import { POLLED_KEY, SCHEMA_PREFIX } from '../../state/checkpoint.ts';
 import type { DeliveredBefore, GoneRows } from '../delivered-before.ts';
