@@ -18,7 +18,7 @@ import { openSink } from './sinks.ts';
 import { polledBefore, withSource } from './sources/source.ts';
 import type { Source } from './sources/source-parts.ts';
 import { idleSettings, misfitsOf } from './table-fit.ts';
-import { topicOf, topicsOf } from './topics.ts';
+import { topicOf, topicOwners, topicsOf } from './topics.ts';
 
 /** One attempt's parts, made by hand from one settings file. */
 export function attemptParts(
@@ -60,9 +60,9 @@ export function partsOf<P, S extends SourceInfo>(
     deliveredBefore: (state, tables, signal) => polledBefore(settings, { state, tables }, signal),
     originAt,
     openSink: (signal) => openSink(settings, run, signal),
-    misfits: (tables, signal) => misfitsOf(settings, { sourceBlock: block.schema, tables }, signal),
+    misfits: (found, signal) => misfitsOf(settings, { sourceBlock: block.schema, ...found }, signal),
     idleSettings: (tables) => idleSettings(settings, tables),
-    openRecords: async (state, misfits, signal) => {
+    openRecords: async ({ state, captured, misfits }, signal) => {
       const { encoding, refusals } = await openEncoding(settings, { state, signal, log: run.log });
       const filters = await rowFilters(settings);
       const { tables: paused, resumed } = await PausedTables.restore(state, { refusals, misfits });
@@ -78,6 +78,7 @@ export function partsOf<P, S extends SourceInfo>(
               sink,
               pausing: {
                 tables: paused,
+                owners: topicOwners(settings, captured, state),
                 state,
                 onPaused,
                 onIncompatible: emit.registry?.onIncompatible === 'new_topic' ? 'new_topic' : 'pause',

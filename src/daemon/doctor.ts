@@ -127,8 +127,9 @@ async function look<P, S extends SourceInfo>(
   )) {
     findings.push({ check: 'settings', level: 'warning', message });
   }
-  const described = { sourceBlock: block.schema, tables: await reader.describe(signal) };
-  for (const { table, error } of await misfitsOf(settings, described, signal)) {
+  const described = await reader.describe(signal);
+  const found = { sourceBlock: block.schema, tables: described, state: state ?? new Map<string, string>() };
+  for (const { table, error } of await misfitsOf(settings, found, signal)) {
     const finding = findingOf('settings', error);
     // A pipeline that has a checkpoint goes on without the table.
     findings.push(known && table !== null ? { ...finding, level: 'warning' } : finding);

@@ -36,13 +36,19 @@ export interface AttemptParts<P, S extends SourceInfo> {
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
   /** Where the settings do not fit the tables, which are as the source has them now. */
-  misfits(tables: readonly TableSchema[], signal: AbortSignal): Promise<readonly Misfit[]>;
+  misfits(
+    found: { readonly tables: readonly TableSchema[]; readonly state: ReadonlyMap<string, string> },
+    signal: AbortSignal,
+  ): Promise<readonly Misfit[]>;
   /** Settings of tables that are not among these, in a sentence each. */
   idleSettings(captured: readonly TableId[]): readonly string[];
   /** Recovers how records are written from the durable state; asks the schema registry where there is one. */
   openRecords(
-    state: ReadonlyMap<string, string>,
-    misfits: readonly Misfit[],
+    found: {
+      readonly state: ReadonlyMap<string, string>;
+      readonly captured: readonly TableId[];
+      readonly misfits: readonly Misfit[];
+    },
     signal: AbortSignal,
   ): Promise<Records>;
   topicOf(id: TableId): string;

@@ -56,7 +56,8 @@ export async function begin<P, S extends SourceInfo>(
   const locked = new Map((opened.locked ?? []).map((id) => [tableName(id), lockedError(id)]));
   // Statements see all of a transaction, or nothing.
   for (const error of parts.enrichment === null ? [] : locked.values()) throw error;
-  const records = await parts.openRecords(restored, misfits, signal);
+  const captured = tables.map(({ id }) => id);
+  const records = await parts.openRecords({ state: restored, captured, misfits }, signal);
   const start = startPoint(opened, checkpoint, restored, {
     name: parts.name,
     resumed: records.resumed,
@@ -93,7 +94,7 @@ export async function begin<P, S extends SourceInfo>(
               sink,
               codec: reader.codec,
               source,
-              captured: tables.map(({ id }) => id),
+              captured,
               topicOf: (id) => parts.topicOf(id),
               partly: parts.snapshot.where,
               known: start.known,
@@ -123,7 +124,6 @@ export async function begin<P, S extends SourceInfo>(
     onTableError,
     log,
   });
-  const captured = tables.map(({ id }) => id);
   const before = resources.use(await parts.deliveredBefore(start.known, captured, signal));
   for (const message of before?.untold ?? []) if (monitor.note(message)) log.warn({}, message);
   const board = new TableBoard(tables, {

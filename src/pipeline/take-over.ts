@@ -98,7 +98,9 @@ async function misfitsNow<P, S extends SourceInfo>(
   { reader, restored, fresh }: Pick<Owned<P, S>, 'reader' | 'restored'> & { readonly fresh: boolean },
 ): Promise<readonly Misfit[]> {
   const waiting = [...restored.keys()].some((key) => key.startsWith(PAUSED_PREFIX));
-  return fresh || waiting ? parts.misfits(await reader.describe(ending.signal), ending.signal) : [];
+  if (!fresh && !waiting) return [];
+  const found = { tables: await reader.describe(ending.signal), state: restored };
+  return await parts.misfits(found, ending.signal);
 }
 
 /** Counts the dead letters of each table, and tells of the first of each kind. */

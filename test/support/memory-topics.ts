@@ -6,7 +6,7 @@ import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { NOTHING_INFERRED } from '../../src/enrichment/plan/inferred-columns.ts';
 import { ProcessingLog } from '../../src/enrichment/run/processing-log.ts';
 import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
-import type { Program } from '../../src/enrichment/plan/program.ts';
+import type { Program, ProgramContext } from '../../src/enrichment/plan/program.ts';
 import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
 import { Timeline } from '../../src/enrichment/state/timeline.ts';
 import {
@@ -167,15 +167,21 @@ export function startTopics(
   topics: MemoryTopics,
   name: string,
   sql: string,
-  { registry = null, schemaRetryMs }: Partial<Pick<TopicQueriesOptions, 'registry' | 'schemaRetryMs'>> = {},
+  {
+    registry = null,
+    schemaRetryMs,
+    stores,
+  }: Partial<Pick<TopicQueriesOptions, 'registry' | 'schemaRetryMs'> & Pick<ProgramContext, 'stores'>> = {},
 ): RunningTopics {
+  const kept = nothingKept();
   const program = compileProgram(
     declareEnrichment({ texts: [{ name: 'a.sql', text: sql }], dialect: 'friendly' }, name),
     {
       pipeline: name,
       describe: () => null,
       shown: () => [],
-      ...nothingKept(),
+      ...kept,
+      stores: stores ?? kept.stores,
       registry: registry !== null,
       inferred: NOTHING_INFERRED,
       tableTopics: new Set(),

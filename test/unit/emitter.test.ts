@@ -5,6 +5,7 @@ import { jsonEncoding } from '../../src/emitter/encoders/json.ts';
 import { PausedTables } from '../../src/emitter/paused-tables.ts';
 import type { Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
 import type { Pausing } from '../../src/emitter/table-routes.ts';
+import { TopicOwners } from '../../src/emitter/topic-owners.ts';
 import type { TableSettings } from '../../src/emitter/table-rules.ts';
 import type { ColumnRules } from '../../src/emitter/transforms/column-rules.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
@@ -436,7 +437,14 @@ describe('a table that its settings no longer fit', () => {
     const paused: string[] = [];
     const { tables } = await PausedTables.restore(state, { refusals: null });
     const onPaused = (id: TableId, { code }: HeadwaterError): void => void paused.push(`${id.table} ${code}`);
-    return { paused, parts: { tables, state, onPaused, onIncompatible: 'pause' } };
+    const { name, topic, routes } = PLAIN_EMITTER;
+    const naming = { name, topic, routes };
+    const owners = new TopicOwners(
+      { naming, ownTopic: () => null, reserved: [], results: [], kafka: true },
+      [],
+      state,
+    );
+    return { paused, parts: { tables, owners, state, onPaused, onIncompatible: 'pause' } };
   }
 
   test.each<[string, string, TableSettings]>([
@@ -473,6 +481,20 @@ describe('a table that its settings no longer fit', () => {
     const first = await pausing(new Map());
     const refused = emit(emitterWith({}, 'json', first.parts), row('c', null, [1, 'x', 2]));
     await expect(refused).rejects.toMatchObject({ code: 'delivery.topic-missing' });
+  });
+
+  test('is left out where its topic is another table’s, at the first start too', async () => {
+    const { paused, parts } = await pausing(new Map());
+    const second = table('or_ders', ORDERS.columns, [0]);
+    const first = table('or ders', ORDERS.columns, [0]);
+    const dotted = table('or.ders', ORDERS.columns, [0]);
+    denied.add('shop.public.or.ders');
+    const rows = [first, second, dotted].map((each, i) => row('c', null, [i, 'x', 2], i, each));
+    const emitter = emitterWith({}, 'json', parts);
+    await emit(emitter, ...rows, row('c', null, [3, 'x', 2], 3, { ...second, version: 2 }));
+    expect(written.map(({ topic, key }) => [topic, key])).toEqual([['shop.public.or_ders', { id: 0 }]]);
+    expect(paused.map((each) => each.split(' settings')[0])).toEqual(['or_ders', 'or.ders', 'or_ders']);
+    expect([...emitter.takeState()!.keys()]).toEqual(['paused/public.or_ders', 'paused/public.or.ders']);
   });
 
   test('is left out after a start that finds it so; the first start of a pipeline is refused', async () => {

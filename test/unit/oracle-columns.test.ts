@@ -66,6 +66,15 @@ test('the log names hidden columns: they are passed over, and doctor tells of us
   ]);
 });
 
+test('a column of an object type: doctor tells what is left out', async () => {
+  const h = run(new RedoScript(), (all) => [...all, fakeColumn('PLACE', 'SDO_GEOMETRY')]);
+  await h.open();
+  const findings = await h.reader!.preflight(new AbortController().signal);
+  expect(findings.filter(({ check }) => check === 'columns').map(({ message }) => message)).toEqual([
+    'Columns of Q.ORD are left out: PLACE (SDO_GEOMETRY).',
+  ]);
+});
+
 test('without a dictionary columns are counted as they lie in the segment, hidden ones too', async () => {
   const h = run(nameless([ONE, '30', TEXT_A, TEXT_B, '3c']).commit(A), ([id, ...others]) => [
     id!,

@@ -494,6 +494,21 @@ describe('errors', () => {
   });
 });
 
+test.each([true, false])(
+  'session_reconnect: %s: a session that is too old ends, with its connection or without',
+  async (sessionReconnect) => {
+    const server = scripted(two());
+    const h = run(server, { sessionReconnect, limits: { sessionMs: -1 } });
+    for (const scn of [2012n, 2020n, 2030n]) await h.poll(scn);
+    const sent = (text: string): number => server.statements.filter((sql) => sql.includes(text)).length;
+    const connections = sent('mining: ALTER SESSION SET TIME_ZONE');
+    if (sessionReconnect) expect(connections).toBe(sent('OPTIONS => DBMS_LOGMNR.NEW'));
+    else expect(connections).toBe(1);
+    expect(sent('OPTIONS => DBMS_LOGMNR.NEW')).toBeGreaterThanOrEqual(3);
+    expect(ids(h)).toEqual(['1', '2']);
+  },
+);
+
 describe('the flush table', () => {
   test('is written to at the log’s end, and nowhere else', async () => {
     const server = scripted(two());

@@ -283,6 +283,31 @@ describe('transactions', () => {
     ]);
   });
 
+  test.each([
+    ['as-null' as const, ['u 2 null', 'd 2 <absent>', 'c 3 null']],
+    ['fail' as const, ['unreadable u', 'unreadable d', 'c 3 null']],
+  ])('columns that supplemental logging leaves out, %s', async (absentColumns, expected) => {
+    const script = new RedoScript()
+      .update(A, 'Q.ORD', { QTY: '2' }, { ID: '1' })
+      .delete(A, 'Q.ORD', { ID: '1', QTY: '2' })
+      .insert(A, 'Q.ORD', { ID: '3', QTY: '3' })
+      .commit(A);
+    const h = run(scripted(script), { absentColumns, onUnreadable: 'dead-letter' });
+    await h.poll(2030n);
+    expect(
+      h.events.map(({ op, before, after }) =>
+        op.startsWith('unreadable') ? op : `${op} ${(after ?? before)!['QTY']} ${(after ?? before)!['NAME']}`,
+      ),
+    ).toEqual(expected);
+    if (absentColumns === 'as-null') return;
+    const strict = new Harness(scripted(script), { absentColumns });
+    await expect(strict.poll(2030n)).rejects.toMatchObject({
+      code: 'source.redo-unreadable',
+      fix: expect.stringContaining('ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS') as string,
+    });
+    await strict.close();
+  });
+
   test('a change without the key of its row is not told of anybody: it stops, or is a dead letter', async () => {
     const script = new RedoScript()
       .update(A, 'Q.ORD', { QTY: '2' }, { QTY: '1' })

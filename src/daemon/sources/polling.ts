@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type TableId, tableName } from '../../model/table.ts';
+import { type TableId, tableName, tableOfName } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import { steadyNow } from '../../observability/steady-clock.ts';
 import { POLL_POSITIONS, type PollPosition } from '../../readers/polling/position.ts';
@@ -50,7 +50,9 @@ async function dialectOf(settings: Settings): Promise<MakeDialect> {
     patterns: compileTablePatterns(tables),
     named: new Set([...tables, ...poll.tables.keys()]),
     optionsOf: settingsOf,
-    queries: [...poll.tables].filter(([, { query }]) => query !== null).map(([name]) => tableId(name)),
+    queries: [...poll.tables]
+      .filter(([, { query }]) => query !== null)
+      .flatMap(([name]) => tableOfName(name) ?? []),
   };
   const { timeZone } = poll;
   switch (connector) {
@@ -118,10 +120,4 @@ function tableSettings({ poll }: Settings['source']): (id: TableId) => PolledTab
     remember: 'overlap',
   };
   return (id) => poll.tables.get(tableName(id)) ?? whole;
-}
-
-/** The name of an entry, which the schema has checked to be `schema.table`. */
-function tableId(name: string): TableId {
-  const dot = name.indexOf('.');
-  return { schema: name.slice(0, dot), table: name.slice(dot + 1) };
 }

@@ -97,6 +97,8 @@ export class Harness {
       lobReselect: false,
       excludeUsers: [],
       onUnreadable: 'fail',
+      absentColumns: 'unavailable',
+      sessionReconnect: false,
       requireAllColumns: false,
       flushTable: null,
       racNodes: [],

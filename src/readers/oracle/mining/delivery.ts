@@ -59,7 +59,7 @@ export class Delivery {
     this.#from = from;
     this.#frontier = frontier;
     const { options, history, warnings, decode } = parts;
-    const { lobs, strategy, onUnreadable } = options;
+    const { lobs, strategy, onUnreadable, absentColumns } = options;
     this.#outbox = new Outbox(options.limits.batchChanges);
     this.#filter = filterOf(options);
     this.#assembler = {
@@ -68,6 +68,7 @@ export class Delivery {
       lobs,
       hybrid: strategy === 'hybrid',
       onUnreadable,
+      absentColumns,
       warnings,
       drifted: async (ref, scn) => this.#drifted(ref, scn),
     };

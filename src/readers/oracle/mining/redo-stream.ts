@@ -88,8 +88,12 @@ export class RedoStream {
       });
     this.#window = new WindowSize(options.limits);
     this.#frontier = new Frontier(from, options.limits.settleMs);
-    const dictionary = options.strategy === 'redo_log_catalog' ? 'redo' : 'online';
-    this.#sessions = new MiningSessions(parts.connectMining, options.limits, dictionary);
+    this.#sessions = new MiningSessions({
+      connect: parts.connectMining,
+      limits: options.limits,
+      dictionary: options.strategy === 'redo_log_catalog' ? 'redo' : 'online',
+      reconnects: options.sessionReconnect,
+    });
     this.#delivery = new Delivery(parts, from, this.#frontier);
   }
 
