@@ -37,7 +37,7 @@ interface Shape {
 export function polledRecord(position: JsonValue, state: ReadonlyMap<string, string>): string {
   const shapes: Record<string, Shape> = {};
   for (const [key, text] of state) {
-    const shape = key.startsWith(SCHEMA_PREFIX) ? shapeOf(JSON.parse(text) as JsonValue) : null;
+    const shape = key.startsWith(SCHEMA_PREFIX) ? shapeOf(parsed(text)) : null;
     if (shape !== null) shapes[key.slice(SCHEMA_PREFIX.length)] = shape;
   }
   return encode({ kept: POLL_POSITIONS.decode(position).kept, shapes });
@@ -49,12 +49,20 @@ function encode({ kept, shapes }: PolledRecord): string {
 
 /** Of what cannot be read nothing is known. */
 function decode(text: string): PolledRecord {
-  const { kept, shapes } = fields(JSON.parse(text) as JsonValue);
+  const { kept, shapes } = fields(parsed(text));
   const known = Object.entries(fields(shapes)).map(([table, json]) => [table, shapeOf(json)] as const);
   return {
     kept: typeof kept === 'string' ? kept : null,
     shapes: Object.fromEntries(known.flatMap(([table, shape]) => (shape === null ? [] : [[table, shape]]))),
   };
+}
+
+function parsed(text: string): JsonValue {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch {
+    return null;
+  }
 }
 
 function shapeOf(json: JsonValue | undefined): Shape | null {
