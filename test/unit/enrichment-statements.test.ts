@@ -377,6 +377,15 @@ describe('errors point to what is wrong and say what was probably meant', () => 
   });
 });
 
+it('a topic that a statement makes is made for the others that name it', () => {
+  const { catalog } = compile(`
+    CREATE TABLE a (id INT PRIMARY KEY, n INT) WITH (KAFKA_TOPIC = 't', VALUE_FORMAT = 'JSON', PARTITIONS = 2);
+    CREATE STREAM b (n INT) WITH (KAFKA_TOPIC = 't', VALUE_FORMAT = 'JSON');
+    CREATE STREAM c (n INT) WITH (KAFKA_TOPIC = 'u', VALUE_FORMAT = 'JSON');`);
+  const made = { partitions: 2, replicas: null };
+  expect(['A', 'B', 'C'].map((name) => catalog.get(name)?.topic?.create)).toEqual([made, made, null]);
+});
+
 describe('EXPLAIN', () => {
   it('shows operators, the join’s mode and what is kept of the table', () => {
     const { queries } = compile(

@@ -24,7 +24,7 @@ import { printStatement } from '../sql/print-statement.ts';
 import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
 import { BIGINT, typeText } from '../sql/sql-type.ts';
 import { statementHash } from '../sql/statement-hash.ts';
-import { topicSource } from '../sources/topic-source.ts';
+import { type TopicSource, topicSource } from '../sources/topic-source.ts';
 import { TopicTable } from '../topics/topic-table.ts';
 
 /** Throws HeadwaterError with the text's name, line and column. */
@@ -46,6 +46,8 @@ class Compiler {
   readonly #topics = new Set<string>();
   /** Topics that are read. */
   readonly #inputs = new Set<string>();
+  /** How those are made that a statement is to make. */
+  readonly #created = new Map<string, NonNullable<TopicSource['create']>>();
   /** Results of queries over topics. */
   readonly #ofTopics = new Set<string>();
   readonly #known: KnownSources;
@@ -234,10 +236,13 @@ class Compiler {
 
   #createOfTopic(declared: Declared, statement: CreateSource): void {
     const { inferred, registry } = this.#context;
-    const topic = topicSource(declared, statement, {
+    const written = topicSource(declared, statement, {
       inferred: (part) => inferredFor(inferred, statement, part),
       registry,
     });
+    // Whichever of them is read first makes the topic.
+    const create = written.create ?? this.#created.get(written.topic) ?? null;
+    const topic = { ...written, create };
     const { source } = declared.parsed;
     if (!this.#isFree(source, statement)) return;
     if (this.#topics.has(topic.topic) && this.#context.shared !== true)
@@ -247,6 +252,7 @@ class Compiler {
         `the topic ${topic.topic} is written by a query above; read that query's stream`,
       );
     this.#inputs.add(topic.topic);
+    if (create !== null) this.#created.set(topic.topic, create);
     const { name } = statement;
     const { columns } = topic;
     this.#ofTopics.add(name);

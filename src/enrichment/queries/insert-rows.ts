@@ -78,7 +78,7 @@ export function valuesRow(
   return { row, timeMs };
 }
 
-/** Of which row of a table is it? Null where that is clear, or nobody asks. */
+/** Why the row of a table is none: a part of its key is missing. Null where there is nothing wrong. */
 function missingKey({ kind, name, columns }: InsertedSource, row: readonly SqlValue[]): string | null {
   if (kind !== 'TABLE') return null;
   const missing = columns.find(({ key }, index) => key && row[index] === null);

@@ -7,12 +7,13 @@ import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
 const FORMATS = ['KAFKA', 'JSON', 'AVRO', 'DELIMITED', 'NONE'] as const;
 const LATER_FORMATS: ReadonlySet<string> = new Set(['JSON_SR', 'PROTOBUF', 'PROTOBUF_NOSR']);
 
+const WINDOWED = 'windowed results are not read back from their topics in this version';
 /** What section 4 of the dialect knows and this version does not follow. */
 const LATER: ReadonlyMap<string, string> = new Map([
   ['RETENTION_MS', 'it is of the topics of results'],
   ['CLEANUP_POLICY', 'it is of the topics of results'],
-  ['WINDOW_TYPE', 'windows are not in this version'],
-  ['WINDOW_SIZE', 'windows are not in this version'],
+  ['WINDOW_TYPE', WINDOWED],
+  ['WINDOW_SIZE', WINDOWED],
   ['HISTORY', 'tables keep no old versions in this version'],
 ]);
 

@@ -40,7 +40,8 @@ export interface FoundTables {
 
 /**
  * All joined tables of a pipeline. Use: `table` and `refilled` at any time, `open` before the first row of a `table`,
- * then the rows of the image, then `restored`. Where rows outlive the process (`durable`) they do so as of a commit, never ahead of it.
+ * then the rows of the image, then `restored`. Where rows outlive the process (`durable`) they do so as of a commit,
+ * never ahead of it.
  */
 export interface TableStores extends AsyncDisposable {
   /** Whether rows are found again by the next run, so that the image need not hold them all. */
