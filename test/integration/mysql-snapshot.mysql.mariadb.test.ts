@@ -10,14 +10,14 @@ import { connectRows, type RowSession } from '../../src/readers/mysql/wire/row-s
 import { keyText, keyValues } from '../../src/snapshot/row-key.ts';
 import type { SnapshotView, TablePlan, WindowReader } from '../../src/snapshot/snapshot-source.ts';
 import { connectOptions } from '../support/mysql-reader.ts';
-import { startMysql, testMariadb, testMysql } from '../support/servers.ts';
+import { oldMysqlVersions, startMysql, testMariadb, testMysql } from '../support/servers.ts';
 
 const never = new AbortController().signal;
 const ALL = { where: null };
 
 const SERVERS = [
   { product: 'MySQL 9', open: () => testMysql('9') },
-  { product: 'MySQL 5.6', open: () => testMysql('5.6') },
+  ...oldMysqlVersions.map((version) => ({ product: `MySQL ${version}`, open: () => testMysql(version) })),
   { product: 'MariaDB 11.8', open: () => testMariadb('11.8') },
 ] as const;
 
