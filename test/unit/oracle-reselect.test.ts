@@ -102,7 +102,7 @@ test('the connection is lost in it: another attempt, and nothing missing', async
 test('what an excluded user changes is left out, in the middle of a stream and over a restart', async () => {
   const extra = { USERNAME: 'BATCH' };
   const script = new RedoScript()
-    .start(A, { extra })
+    .start(A, { extra: { USERNAME: 'UNKNOWN' } })
     .insert(A, 'Q.DOC', { ID: '1', LANG: 'de' }, { extra })
     .insert(B, 'Q.DOC', { ID: '2', LANG: 'de' }, { extra: { USERNAME: 'APP' } })
     .commit(A, { extra })

@@ -181,6 +181,27 @@ const SCENARIOS: readonly Scenario[] = [
     },
     state: new Map([['schema/Q.ORD', FIRST_SHAPE]]),
   },
+  {
+    title: 'a table is dropped and another one takes its name, within a transaction of somebody else',
+    script: () =>
+      new RedoScript()
+        .start(C)
+        .insert(C, 'Q.ORD', { ID: '1', NAME: 'a' })
+        .ddl(B, 'Q.ITEM', 'DROP TABLE Q.ITEM PURGE')
+        .commit(B)
+        .ddl(B, 'Q.ORD', 'ALTER TABLE Q.ORD RENAME TO ITEM')
+        .commit(B)
+        .insert(A, 'Q.ITEM', { ID: '9', NAME: 'z' })
+        .commit(A)
+        .commit(C),
+    events: [
+      'ddl Q.ITEM null',
+      'ddl Q.ORD null',
+      'ddl Q.ITEM {"ID":"NUMBER","NAME":"VARCHAR2"}',
+      'c Q.ITEM {"ID":"9","NAME":"z"}',
+      'c Q.ORD {"ID":"1","NAME":"a"}',
+    ],
+  },
 ];
 
 function opened({ script, server: prepare, state = new Map() }: Scenario, window: bigint): Harness {

@@ -121,9 +121,14 @@ export class TableHistory {
   /** A table takes another name. */
   rename(ref: CapturedRef, to: TableId, scn: bigint): CapturedRef {
     const last = this.#list[ref.number]!.versions.at(-1)!;
-    const known = this.#byName.get(tableName(to)) ?? this.#new(to, [{ ...last, version: 1, from: scn }]);
-    this.#changed.add(known);
-    return known;
+    const known = this.#byName.get(tableName(to));
+    if (known !== undefined) {
+      this.evolve(known, scn, last); // that of a table which is gone by now
+      return known;
+    }
+    const made = this.#new(to, [{ ...last, version: 1, from: scn }]);
+    this.#changed.add(made);
+    return made;
   }
 
   /**

@@ -80,9 +80,12 @@ export class Delivery {
     return this.#outbox.empty;
   }
 
-  /** What belongs to no transaction. */
-  push(change: Change<OracleSource>, bytes: number): void {
-    this.#outbox.push(change, bytes);
+  /** What a DDL statement has changed. It belongs to no transaction, and is told once, also where it is read again. */
+  pushDdl({ scn, thread, xid, sql }: RedoRow, changes: readonly Change<OracleSource>[]): void {
+    if (changes.length === 0 || isDelivered({ ...this.#from, commits: this.#commits }, { scn, thread, xid }))
+      return;
+    for (const change of changes) this.#outbox.push(change, sql?.length ?? 0);
+    this.#commits = withCommit(this.#commits, { scn, thread, xid });
   }
 
   /** A transaction has committed: its changes, in batches; the last ones may stay for the next batch. */

@@ -147,7 +147,7 @@ export function redoRow(row: OracleRow): RedoRow {
     rowId: text(13),
     objectId: text(14),
     dataObjectId: text(15),
-    user: text(16),
+    user: row[16] === 'UNKNOWN' ? null : text(16), // of what began before what is mined
     sql: text(17),
   };
 }

@@ -257,7 +257,7 @@ export class RedoStream {
         const ref = row.owner === null || row.table === null ? null : history.find(row.owner, row.table);
         if (ref === null || row.undo) return;
         const { changes, truncates } = await applyDdl(row, ref, this.#parts, timeMs);
-        for (const change of changes) this.#delivery.push(change, row.sql?.length ?? 0);
+        this.#delivery.pushDdl(row, changes);
         if (truncates) buffer.add(row, ref, timeMs);
       }
     }
