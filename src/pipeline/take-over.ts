@@ -1,8 +1,9 @@
 import type { Sink } from '../emitter/sink.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
-import { tableName } from '../model/table.ts';
+import { type TableId, tableName } from '../model/table.ts';
 import type { CapturedTable, Reader } from '../readers/reader.ts';
+import type { SnapshotMode } from '../snapshot/snapshot.ts';
 import { PAUSED_PREFIX } from '../state/checkpoint.ts';
 import { epochOf, readCheckpoint, type Checkpoint } from '../state/durable-state.ts';
 import type { Attempt, ChangeOver, Misfit, TableErrorHandler } from './attempt-parts.ts';
@@ -45,8 +46,7 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   });
   monitor.enter('starting');
   const changeOver = parts.changeOver(stored);
-  if (changeOver !== null)
-    log.info({}, 'changes are found in another way than before: all tables are read again');
+  if (changeOver !== null) log.info({}, 'changes are found in another way than before');
   const edits = new Map([...(changeOver?.state ?? []), ...parts.control.edits]);
   const restored = edited(stored, edits);
   const checkpoint = { ...readCheckpoint(restored, reader.codec), epoch: epochOf(stored) };
@@ -56,8 +56,7 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   const tables = await reader.tables(signal, fresh ? undefined : (message) => unmatched.push(message));
   const captured = tables.map(({ id }) => id);
   for (const message of monitor.warn([...unmatched, ...parts.idleSettings(captured)])) log.warn({}, message);
-  if (changeOver?.from === 'log' && captured.length > 0) {
-    const message = `Of rows of ${captured.map(tableName).join(', ')} that were deleted after the log had been read last, and before polling began, the topics have no delete.`;
+  for (const message of changeOver === null ? [] : missingAfter(changeOver, captured, parts.snapshot.mode)) {
     if (monitor.note(message)) log.warn({}, message);
   }
   if (monitor.attempts === 1) {
@@ -73,6 +72,24 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
     await sink.check?.(parts.topicsOf(captured), signal);
   }
   return { reader, sink, restored, changeOver, edits, checkpoint, tables, misfits };
+}
+
+/** What no snapshot makes up for. Deletes from before a log are told of where polling remembers rows (begin.ts). */
+function missingAfter(
+  { from }: ChangeOver,
+  captured: readonly TableId[],
+  mode: SnapshotMode,
+): readonly string[] {
+  const names = captured.map(tableName).join(', ');
+  if (mode === 'no_data') {
+    return [
+      `Changes are found in another way than before, and with snapshot.mode: no_data nothing is read again: what was written in between to ${names} is missing.`,
+    ];
+  }
+  if (from === 'poll') return [];
+  return [
+    `Of rows of ${names} that were deleted after the log had been read last, and before polling began, the topics have no delete.`,
+  ];
 }
 
 /** They stop a first start, and tables may wait for them to be mended. */

@@ -115,6 +115,14 @@ const values = (topic: string): readonly unknown[] =>
 const JOINED = `CREATE TABLE CUSTOMERS WITH (CDC_TABLE = 'shop.public.customers');
   CREATE STREAM NAMED AS SELECT O.ID AS ID, C.NAME FROM ORDERS O LEFT JOIN CUSTOMERS C ON O.CUSTOMER_ID = C.ID`;
 
+describe('a format without its registry', () => {
+  it('is refused with a code of its own', async () => {
+    expect(await refusal(`CREATE STREAM A WITH (VALUE_FORMAT = 'AVRO') AS SELECT * FROM BIG;`)).toMatch(
+      /^42801 line 1:\d+: AVRO needs a schema registry/,
+    );
+  });
+});
+
 describe('commandSequenceNumber', () => {
   it('is waited for', async () => {
     const [created] = await ksql('CREATE STREAM A AS SELECT * FROM BIG;');
@@ -228,6 +236,11 @@ describe('what is asked of statements', () => {
       'DESCRIBE CUSTOMERS EXTENDED; DESCRIBE NAMED EXTENDED; SHOW TABLES EXTENDED;',
     );
     const statistics = 'rows: 2, complete';
+    const [byId, asked, scan] = await ksql(
+      'EXPLAIN CSAS_NAMED_3; EXPLAIN CREATE STREAM X AS SELECT O.ID, C.NAME FROM ORDERS O JOIN CUSTOMERS C ON O.ID = C.ID; EXPLAIN SELECT ID FROM CUSTOMERS;',
+    );
+    for (const explained of [byId, asked, scan])
+      expect(JSON.stringify(explained?.['queryDescription'])).toMatch(/kept, 2 rows|all 2 rows/);
     expect(table).toMatchObject({ sourceDescription: { extended: true, statistics } });
     expect(stream).toMatchObject({ sourceDescription: { extended: true, statistics: '', timestamp: '' } });
     expect(tables).toMatchObject({ sourceDescriptions: [{ name: 'CUSTOMERS', statistics }] });

@@ -5,7 +5,7 @@ import type { CapturedSource } from '../sources/captured-source.ts';
 import type { Source, StreamSource, TableSource } from '../sources/catalog.ts';
 import type { TableId } from '../../model/table.ts';
 import type { Program } from '../plan/program.ts';
-import type { GroupStore } from '../state/group-store.ts';
+import { GroupStore } from '../state/group-store.ts';
 import type { ProcessingLog } from '../run/processing-log.ts';
 import { type EventReader, Query } from '../run/query.ts';
 import { QueryProblems } from '../run/query-problems.ts';
@@ -113,6 +113,12 @@ export class LiveQueries {
     if (kept instanceof Replica) return { rows: kept.size, complete: kept.ready };
     if (kept instanceof TopicTable) return { rows: kept.size, complete: kept.timeline !== null };
     return null;
+  }
+
+  /** Of the table as it is now; null where nobody counts its rows. */
+  rowCount(source: Source): number | null {
+    const groups = source.kind === 'TABLE' && source.rows instanceof GroupStore ? source.rows.size : null;
+    return this.keptRows(source)?.rows ?? groups;
   }
 
   /** Clients' queries with EMIT CHANGES. */

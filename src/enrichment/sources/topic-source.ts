@@ -136,6 +136,7 @@ export function checkFormat(
     throw properties.error(
       key,
       'AVRO needs a schema registry, and the settings name none: set emit.registry with its url',
+      'enrich.no-registry',
     );
   const [first] = columns;
   if (first === undefined) return;

@@ -87,7 +87,7 @@ class DiskTables implements TableStores {
   readonly #options: DiskTablesOptions;
   readonly #tables = new Map<number, DiskRows>();
   /** Which know of no commits: all of their rows may go to disk at once. */
-  readonly #refilled: DiskRows[] = [];
+  readonly #refilled = new Map<number, DiskRows>();
   readonly #known: RowDatabase;
   #shapes: readonly string[] = [];
   /** As of which the rows on disk, and what is staged over them, are. */
@@ -107,9 +107,12 @@ class DiskTables implements TableStores {
   }
 
   refilled(index: number): TableStore {
-    const rows = new DiskRows(() => this.#writeIfMany());
-    rows.open(this.#database(`refilled-${index}`));
-    this.#refilled.push(rows);
+    let rows = this.#refilled.get(index);
+    if (rows === undefined) {
+      rows = new DiskRows(() => this.#writeIfMany());
+      rows.open(this.#database(`refilled-${index}`));
+      this.#refilled.set(index, rows);
+    }
     return rows;
   }
 
@@ -173,7 +176,7 @@ class DiskTables implements TableStores {
 
   *#all(): Generator<DiskRows> {
     yield* this.#tables.values();
-    yield* this.#refilled;
+    yield* this.#refilled.values();
   }
 
   #database(name: string): RowDatabase {

@@ -89,7 +89,7 @@ function resultOf(parsed: Parsed, statement: Statement, context: ResultContext):
           at,
           `there is no query ${statement.id}${listText(persistent(desk).map(({ id }) => id))}`,
         );
-      return { '@type': 'queryDescription', queryDescription: queryDescription(plan) };
+      return { '@type': 'queryDescription', queryDescription: queryDescription(plan, desk) };
     }
     case 'explain':
       throw new TypeError('What is explained is compiled first.');
@@ -152,7 +152,10 @@ function show(
     }
     case 'QUERIES':
       return extended
-        ? { '@type': 'query_descriptions', queryDescriptions: persistent(desk).map(queryDescription) }
+        ? {
+            '@type': 'query_descriptions',
+            queryDescriptions: persistent(desk).map((plan) => queryDescription(plan, desk)),
+          }
         : { '@type': 'queries', queries: persistent(desk).map(queryListing) };
     case 'FUNCTIONS':
       return functionNames();
@@ -288,7 +291,18 @@ function queryListing(query: PersistentQuery): object {
   };
 }
 
-function queryDescription(plan: PersistentQuery): object {
+/** As the tables are that run: those of a statement that is only looked at are empty. */
+function rowCountIn({ running }: QueryDesk): (table: Pick<Source, 'name'>) => number | null {
+  return ({ name }) => {
+    for (const queries of running.values()) {
+      const found = queries.program.catalog.get(name);
+      if (found !== undefined) return queries.rowCount(found);
+    }
+    return null;
+  };
+}
+
+function queryDescription(plan: PersistentQuery, desk: QueryDesk): object {
   const { id, statement, columns, target } = plan;
   return {
     id,
@@ -298,7 +312,7 @@ function queryDescription(plan: PersistentQuery): object {
     sources: sourcesOf(plan),
     sinks: [target.name],
     topology: '',
-    executionPlan: explainQuery(plan),
+    executionPlan: explainQuery(plan, rowCountIn(desk)),
     overriddenProperties: {},
     ksqlHostQueryStatus: {},
     queryType: 'PERSISTENT',
@@ -345,7 +359,7 @@ async function explanation(parsed: Parsed, statement: Statement, context: Statem
       const tried = await new StatementChanges(queries, signal).create({ ...parsed, statement }, false);
       if (tried.kind !== 'created' || tried.query === null)
         return { '@type': 'warning_entity', message: 'There is such a one already.' };
-      return { '@type': 'queryDescription', queryDescription: queryDescription(tried.query) };
+      return { '@type': 'queryDescription', queryDescription: queryDescription(tried.query, desk) };
     }
     default:
       throw notSupported(
@@ -367,10 +381,10 @@ function explained(parsed: Parsed, select: Select, { desk, properties }: Stateme
   );
   const over =
     plan.kind === 'pull' && plan.over === 'table'
-      ? pullText(plan)
+      ? pullText(plan, rowCountIn(desk)(plan.table))
       : plan.over === 'table'
         ? `> FOLLOW ${plan.table.name}: each change, once it is durable`
-        : explainQuery(plan.query).split('\n').slice(1).join('\n');
+        : explainQuery(plan.query, rowCountIn(desk)).split('\n').slice(1).join('\n');
   return {
     id: '',
     statementText: source.text.trim(),
@@ -390,10 +404,10 @@ function explained(parsed: Parsed, select: Select, { desk, properties }: Stateme
   };
 }
 
-function pullText({ keys, groups, table }: PullPlan): string {
+function pullText({ keys, groups, table }: PullPlan, rows: number | null): string {
   const read =
     keys === null
-      ? `> SCAN ${table.name}: all rows, as of the last durable commit`
+      ? `> SCAN ${table.name}: all${rows === null ? '' : ` ${rows}`} rows, as of the last durable commit`
       : `> LOOK UP ${keys.length} key(s) of ${table.name}, as of the last durable commit`;
   if (groups === null) return read;
   const { aggregates, keys: by } = groups.plan;

@@ -1,13 +1,14 @@
 import type { Change } from '../../model/change.ts';
 import type { JsonValue } from '../../model/position.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
-import { valuesOf } from '../../model/raw-row.ts';
+import type { Image } from '../../model/raw-row.ts';
 import type { Row } from '../../model/value.ts';
 import { POLLED_KEY, SCHEMA_PREFIX } from '../../state/checkpoint.ts';
 import type { DeliveredBefore, GoneRows } from '../delivered-before.ts';
 import { keyOf, type PollDialect, type PolledTable } from '../poll-dialect.ts';
 import { POLL_POSITIONS } from './position.ts';
 import { RowState } from './row-state.ts';
+import { readableCells } from './readable-values.ts';
 import { textOfValues, valuesOfText } from './row-text.ts';
 import type { PollReaderOptions } from './settings.ts';
 
@@ -154,7 +155,7 @@ class PolledBefore implements DeliveredBefore {
       for (const change of changes) {
         if (change.kind !== 'row' || change.after === null) continue;
         const table = this.#tables.get(tableName(change.table.id));
-        const key = table?.keyOf(change.table, valuesOf(change.after));
+        const key = table?.keyOf(change.table, change.after);
         if (table !== undefined && key != null) state.touch(table.name, key, this.#stamp);
       }
     });
@@ -222,14 +223,15 @@ class KnownTable {
     this.columns = keyOf(polled).map((index) => polled.schema.columns[index]!.name);
   }
 
-  /** Of a row in the log's schema; null where it has not all of the key. */
-  keyOf(schema: TableSchema, row: Row): Uint8Array | null {
+  /** Of a row in the log's schema; null where it has not all of the key, or that cannot be read. */
+  keyOf(schema: TableSchema, row: Image): Uint8Array | null {
     if (schema !== this.#schema) {
       this.#schema = schema;
       this.#indexes = this.columns.map((column) => schema.columns.findIndex(({ name }) => name === column));
     }
     if (this.#indexes.some((index) => index < 0)) return null;
-    return keyBytes(this.#indexes.map((index) => row[index]!));
+    const key = readableCells(row, this.#indexes);
+    return key === null ? null : keyBytes(key);
   }
 }
 
