@@ -3,12 +3,19 @@ import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MysqlPosition } from '../../src/readers/mysql/position.ts';
 import { makeReader, openReader, readToEnd, rowsOf } from '../support/mysql-reader.ts';
-import { type MysqlServer, startMariadb, startMysql } from '../support/servers.ts';
+import { type MysqlServer, oldMysqlVersions, startMariadb, startMysql } from '../support/servers.ts';
 
 const NO_GTIDS = { 'gtid-mode': 'OFF', 'enforce-gtid-consistency': 'OFF' };
 const SERVERS: readonly [string, () => Promise<MysqlServer>][] = [
   ['MySQL by GTIDs', () => startMysql({ version: '9' })],
   ['MySQL by file and offset', () => startMysql({ version: '9', settings: NO_GTIDS })],
+  // From 5.7 on a prepared transaction is in the log.
+  ...oldMysqlVersions
+    .filter((version) => version !== '5.6')
+    .map((version): [string, () => Promise<MysqlServer>] => [
+      `MySQL ${version}`,
+      () => startMysql({ version }),
+    ]),
   ['MariaDB', () => startMariadb({ version: '11.8' })],
 ];
 

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type MysqlChange, makeReader, openReader, readToEnd, rowsOf } from '../support/mysql-reader.ts';
-import { type MysqlServer, startMariadb, startMysql } from '../support/servers.ts';
+import { type MysqlServer, oldMysqlVersions, startMariadb, startMysql } from '../support/servers.ts';
 
 /** Column → type. */
 type Columns = Map<string, string>;
@@ -269,6 +269,14 @@ const never = new AbortController().signal;
 const SERVERS: readonly [string, () => Promise<MysqlServer>][] = [
   ['MySQL, MINIMAL', () => startMysql({ version: '9', settings: { 'binlog-row-metadata': 'MINIMAL' } })],
   ['MySQL, FULL', () => startMysql({ version: '9', settings: { 'binlog-row-metadata': 'FULL' } })],
+  ...oldMysqlVersions
+    .filter((version) => version === '8.0')
+    .flatMap((version) =>
+      ['MINIMAL', 'FULL'].map((metadata): [string, () => Promise<MysqlServer>] => [
+        `MySQL ${version}, ${metadata}`,
+        () => startMysql({ version, settings: { 'binlog-row-metadata': metadata } }),
+      ]),
+    ),
   ['MariaDB, NO_LOG', () => startMariadb({ version: '11.8', settings: { 'binlog-row-metadata': 'NO_LOG' } })],
   ['MariaDB, FULL', () => startMariadb({ version: '11.8', settings: { 'binlog-row-metadata': 'FULL' } })],
 ];

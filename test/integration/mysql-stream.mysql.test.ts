@@ -115,6 +115,35 @@ describe.each(mysqlVersions)('MySQL %s', (version) => {
     ]);
   });
 
+  // Servers before 8.0.28 call utf8 what their collations, and later servers, call utf8mb3.
+  test('text of every character set has the columns that the catalogue tells, before and after a change', async () => {
+    await using db = await testMysql(version);
+    await db.query(`CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(9) CHARACTER SET utf8 DEFAULT 'x', b ENUM('é') CHARACTER SET utf8,
+      c CHAR(4) CHARACTER SET latin1, d TEXT CHARACTER SET utf8mb4) DEFAULT CHARSET utf8`);
+    const { changes } = await changesOf(db, () =>
+      db.query(`SET NAMES utf8mb4; INSERT INTO t VALUES (1, 'ä', 'é', 'ö', '😀'); ALTER TABLE t ADD e VARCHAR(3);
+        INSERT INTO t VALUES (2, 'ü', NULL, NULL, NULL, 'ß')`),
+    );
+    expect(changes.filter(({ kind }) => kind === 'schema')).toMatchObject([
+      { ddl: expect.stringContaining('ADD e') as string },
+    ]);
+    expect(rowsOf(changes).map(({ table, unreadable }) => [table.version, unreadable])).toEqual([
+      [1, undefined],
+      [2, undefined],
+    ]);
+    expect(plainRows(changes)).toEqual([
+      { op: 'c', before: null, after: { id: 1, a: 'ä', b: 'é', c: 'ö', d: '😀' } },
+      { op: 'c', before: null, after: { id: 2, a: 'ü', b: null, c: null, d: null, e: 'ß' } },
+    ]);
+    const shapes = rowsOf(changes).map(({ table }) => table.columns.slice(0, 5));
+    expect(shapes[1]).toEqual(shapes[0]);
+    expect(shapes[0]![1]).toMatchObject({ nativeType: 'varchar', length: 9, default: 'x' });
+    const described = changes.flatMap((change) => (change.kind === 'schema' ? [change.description] : []));
+    expect(described.map((description) => description?.columns.map(({ charset }) => charset))).toEqual([
+      [null, 'utf8mb3', 'utf8mb3', 'latin1', 'utf8mb4', 'utf8mb3'],
+    ]);
+  });
+
   test('reading goes on inside of a transaction that was half delivered', async () => {
     await using db = await testMysql(version);
     await db.query(

@@ -2,6 +2,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { TableId, TableSchema } from '../../model/table.ts';
 import { tableName } from '../../model/table.ts';
+import { charsetName } from './types/collations.ts';
 import { parseColumnType } from './types/column-type.ts';
 import {
   columnOf,
@@ -160,10 +161,14 @@ async function describe(
       id,
       columns: own,
       key: (keys.get(tableName(id)) ?? []).map((name) => own.findIndex((column) => column.name === name)),
-      charset: collation?.split('_')[0] ?? null,
+      charset: namedCharset(collation?.split('_')[0]),
       comment: comment || null,
     };
   });
+}
+
+function namedCharset(name: string | null | undefined): string | null {
+  return name == null ? null : charsetName(name);
 }
 
 type TextRow = TextRows[number];
@@ -193,7 +198,7 @@ function readColumn(row: TextRow, server: ServerInfo): MysqlColumn {
     length: type.length,
     scale: type.scale,
     fraction: type.fraction,
-    charset: charset ?? null,
+    charset: namedCharset(charset),
     collation: collation ?? null,
     values: type.values,
     nullable: nullable === 'YES',

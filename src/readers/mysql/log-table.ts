@@ -4,7 +4,7 @@ import type { LogColumn, LogMetadata, TableMap } from './binlog/table-map.ts';
 import type { SystemVersions } from './binlog/table-state.ts';
 import type { MysqlTable } from './catalogue.ts';
 import { decoderOf } from './types/charsets.ts';
-import { charsetOfCollation } from './types/collations.ts';
+import { charsetName, charsetOfCollation } from './types/collations.ts';
 import { binlogDecoder, type Decode } from './types/decode-binlog.ts';
 import type { MysqlColumn } from './types/mysql-column.ts';
 
@@ -28,7 +28,8 @@ function columnAgrees(column: MysqlColumn, log: LogColumn, metadata: LogMetadata
   const collation = collations?.[i] ?? 0;
   if (collation !== 0) {
     const charset = charsetOfCollation(collation);
-    const known = column.charset ?? 'binary';
+    // One that was stored before has the server's own name, perhaps.
+    const known = charsetName(column.charset ?? 'binary');
     if (charset !== null && charset !== known && isText(column)) return false;
   }
   const labels = values?.[i] ?? null;

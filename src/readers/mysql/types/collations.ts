@@ -55,6 +55,11 @@ for (const [charset, ids] of COLLATIONS) {
   }
 }
 
+/** MySQL before 8.0.28 calls utf8 what it and MariaDB have called utf8mb3 since. */
+export function charsetName(name: string): string {
+  return name === 'utf8' ? 'utf8mb3' : name;
+}
+
 /** Name of the character set, `binary` for bytes; null for an id that is not known. */
 export function charsetOfCollation(id: number): string | null {
   return CHARSETS.get(id) ?? null;
