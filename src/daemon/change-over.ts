@@ -1,9 +1,12 @@
 import type { JsonValue } from '../model/position.ts';
+import type { ChangeOver } from '../pipeline/attempt-parts.ts';
+import { polledRecord } from '../readers/polling/polled-before.ts';
 import { isPollPosition } from '../readers/polling/position.ts';
 import type { Settings } from '../settings/settings.ts';
 import {
   HISTORY_PREFIX,
   LOG_SOURCE_KEY,
+  POLLED_KEY,
   POLL_PREFIX,
   POSITION_KEY,
   SCHEMA_PREFIX,
@@ -21,22 +24,26 @@ function isOwnPosition({ source }: Settings, position: JsonValue): boolean {
 /**
  * What of the durable state is to be forgotten where it was written by the other way of finding changes: the pipeline
  * begins like a new one, with a snapshot, whose rows repeat what was delivered and are marked `r`. So nothing that
- * happened in between is missing. The log's identity is kept beside, so that a slot of our own is known again.
+ * happened in between is missing; and what polling remembers of rows is compared then, so that no delete is missing
+ * either. The log's identity is kept beside, so that a slot of our own is known again.
  */
-export function changeOver(
-  settings: Settings,
-  state: ReadonlyMap<string, string>,
-): ReadonlyMap<string, string | null> {
+export function changeOver(settings: Settings, state: ReadonlyMap<string, string>): ChangeOver | null {
   const text = state.get(POSITION_KEY);
-  if (text === undefined || isOwnPosition(settings, parsePositionRecord(text).position)) return new Map();
+  if (text === undefined) return null;
+  const { position } = parsePositionRecord(text);
+  if (isOwnPosition(settings, position)) return null;
   const changes = new Map<string, string | null>([
     [POSITION_KEY, null],
     [SNAPSHOT_KEY, null],
   ]);
   if (settings.source.mode === 'poll') {
-    changes.set(LOG_SOURCE_KEY, state.get(SOURCE_KEY) ?? null).set(SOURCE_KEY, null);
+    changes
+      .set(LOG_SOURCE_KEY, state.get(SOURCE_KEY) ?? null)
+      .set(SOURCE_KEY, null)
+      .set(POLLED_KEY, null);
   } else {
     changes.set(SOURCE_KEY, state.get(LOG_SOURCE_KEY) ?? null).set(LOG_SOURCE_KEY, null);
+    changes.set(POLLED_KEY, polledRecord(position, state));
   }
   // Shapes of tables are written alike by polling and PostgreSQL's log alone.
   const shapes = settings.source.connector === 'postgresql' ? [] : [SCHEMA_PREFIX, HISTORY_PREFIX];
@@ -44,5 +51,5 @@ export function changeOver(
     if ([TABLE_PREFIX, POLL_PREFIX, ...shapes].some((prefix) => key.startsWith(prefix)))
       changes.set(key, null);
   }
-  return changes;
+  return { state: changes, from: settings.source.mode === 'poll' ? 'log' : 'poll' };
 }

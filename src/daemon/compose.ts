@@ -15,10 +15,10 @@ import { openEncoding } from './encodings.ts';
 import { enrichmentParts } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
-import { withSource } from './sources/source.ts';
+import { polledBefore, withSource } from './sources/source.ts';
 import type { Source } from './sources/source-parts.ts';
 import { idleSettings, misfitsOf } from './table-fit.ts';
-import { topicOf, topicsOf } from './topics.ts';
+import { topicOf, topicOwners, topicsOf } from './topics.ts';
 
 /** One attempt's parts, made by hand from one settings file. */
 export function attemptParts(
@@ -48,7 +48,7 @@ export interface RunOptions {
 export function partsOf<P, S extends SourceInfo>(
   settings: Settings,
   run: RunOptions,
-  { openReader, block }: Source<P, S>,
+  { openReader, block, originAt }: Source<P, S>,
 ): AttemptParts<P, S> {
   const { emit, snapshot, source } = settings;
   return {
@@ -57,10 +57,12 @@ export function partsOf<P, S extends SourceInfo>(
     ...(run.turns === undefined ? {} : { turns: run.turns }),
     openReader,
     changeOver: (state) => changeOver(settings, state),
+    deliveredBefore: (state, tables, signal) => polledBefore(settings, { state, tables }, signal),
+    originAt,
     openSink: (signal) => openSink(settings, run, signal),
-    misfits: (tables, signal) => misfitsOf(settings, { sourceBlock: block.schema, tables }, signal),
+    misfits: (found, signal) => misfitsOf(settings, { sourceBlock: block.schema, ...found }, signal),
     idleSettings: (tables) => idleSettings(settings, tables),
-    openRecords: async (state, misfits, signal) => {
+    openRecords: async ({ state, captured, misfits }, signal) => {
       const { encoding, refusals } = await openEncoding(settings, { state, signal, log: run.log });
       const filters = await rowFilters(settings);
       const { tables: paused, resumed } = await PausedTables.restore(state, { refusals, misfits });
@@ -76,6 +78,7 @@ export function partsOf<P, S extends SourceInfo>(
               sink,
               pausing: {
                 tables: paused,
+                owners: topicOwners(settings, captured, state),
                 state,
                 onPaused,
                 onIncompatible: emit.registry?.onIncompatible === 'new_topic' ? 'new_topic' : 'pause',

@@ -18,6 +18,8 @@ export interface DaemonOptions {
   readonly desk?: QueryDesk | null;
   /** Where commits are traced; left out: nowhere. */
   readonly traces?: BatchTraces | null;
+  /** See `TaskOptions`; left out: nowhere. */
+  readonly http?: string | null;
 }
 
 export interface Daemon {
@@ -115,10 +117,18 @@ class RunningDaemon implements Daemon {
   }
 
   #start(settings: Settings, start: Pick<TaskOptions, 'alone' | 'after'>): PipelineTask {
-    const { log, untilCaughtUp, desk = null, traces = null } = this.#options;
+    const { log, untilCaughtUp, desk = null, traces = null, http = null } = this.#options;
     return new PipelineTask(
       settings,
-      { log, untilCaughtUp, desk, traces, ...start, preferred: () => this.#fleets.prefers(settings.name) },
+      {
+        log,
+        untilCaughtUp,
+        desk,
+        traces,
+        http,
+        ...start,
+        preferred: () => this.#fleets.prefers(settings.name),
+      },
       this.#stop,
     );
   }

@@ -52,8 +52,8 @@ function stateFor(
   state: ReadonlyMap<string, string> | null,
 ): ReadonlyMap<string, string> | null {
   if (state === null) return null;
-  const gone = changeOver(settings, state);
-  return new Map([...state].filter(([key]) => !gone.has(key)));
+  const gone = changeOver(settings, state)?.state;
+  return gone === undefined ? state : new Map([...state].filter(([key]) => !gone.has(key)));
 }
 
 function modeFindings({ mode, reason }: Capture): readonly Finding[] {
@@ -127,8 +127,9 @@ async function look<P, S extends SourceInfo>(
   )) {
     findings.push({ check: 'settings', level: 'warning', message });
   }
-  const described = { sourceBlock: block.schema, tables: await reader.describe(signal) };
-  for (const { table, error } of await misfitsOf(settings, described, signal)) {
+  const described = await reader.describe(signal);
+  const found = { sourceBlock: block.schema, tables: described, state: state ?? new Map<string, string>() };
+  for (const { table, error } of await misfitsOf(settings, found, signal)) {
     const finding = findingOf('settings', error);
     // A pipeline that has a checkpoint goes on without the table.
     findings.push(known && table !== null ? { ...finding, level: 'warning' } : finding);

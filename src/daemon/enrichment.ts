@@ -74,6 +74,11 @@ export async function registryAccess({ emit }: Settings, log: Log): Promise<Regi
   return {
     reader: client,
     writer: (state, signal) => new SchemaRegistrar(client, registry, { state, log, signal }),
+    forget: async ({ topic, part }, signal) => {
+      // Under other names there may be others' records too, and what we do not register we do not delete.
+      if (registry.subject !== 'topic' || registry.register !== 'auto') return;
+      await client.deleteSubject(`${topic}-${part}`, signal);
+    },
   };
 }
 

@@ -25,6 +25,8 @@ export interface TaskOptions {
   readonly untilCaughtUp: boolean;
   readonly desk: QueryDesk | null;
   readonly traces: BatchTraces | null;
+  /** Where the process answers over HTTP, for those who wait for it; null where it does not. */
+  readonly http: string | null;
   /** Whether the process has other pipelines; see SuperviseOptions.retryBeforeFirstProgress. */
   readonly alone: boolean;
   /** What has to end before: a pipeline that may hold what this one needs, as its replication slot. */
@@ -77,7 +79,7 @@ export class PipelineTask {
   }
 
   async #run(
-    { after, alone, untilCaughtUp, desk, traces, preferred }: TaskOptions,
+    { after, alone, untilCaughtUp, desk, traces, http, preferred }: TaskOptions,
     stop: AbortSignal,
   ): Promise<Outcome> {
     await after;
@@ -108,7 +110,7 @@ export class PipelineTask {
             log,
             refusals,
             control: this.control,
-            turns: this.#turns(preferred),
+            turns: this.#turns(http, preferred),
           });
           return runAttempt(parts, this.#monitor, signal, log);
         },
@@ -130,10 +132,10 @@ export class PipelineTask {
     return outcome;
   }
 
-  #turns(preferred: () => boolean): TurnTaking {
+  #turns(http: string | null, preferred: () => boolean): TurnTaking {
     const monitor = this.#monitor;
     return {
-      http: httpAddress(this.#settings),
+      http,
       // Where it failed another may do better; and a snapshot under way is not begun again for evenness' sake.
       preferred: () => (preferred() && !monitor.troubled) || monitor.snapshotProgress()?.running === true,
       onYield: () => {
@@ -142,10 +144,6 @@ export class PipelineTask {
       },
     };
   }
-}
-
-function httpAddress({ http: { listen } }: Settings): string | null {
-  return listen === null || listen.port === 0 ? null : `http://${listen.host}:${listen.port}`;
 }
 
 const CAPTURES = { log: 'changes are read from the log', poll: 'changes are found by polling' } as const;

@@ -3,6 +3,7 @@
  * partition is a unit of its own, with a lease, a transactional id and a state topic as a pipeline has them, and the
  * fleet's advice says which instance had better have it (docs/decisions/0024).
  */
+import { resolve } from 'node:path';
 import type { TurnTaking } from '../emitter/sink.ts';
 import type { Fleet } from '../emitter/sinks/kafka/fleet.ts';
 import type { DeclaredEnrichment } from '../enrichment/plan/declared.ts';
@@ -76,7 +77,10 @@ async function shareCounted(shared: Shared, stop: AbortSignal): Promise<Outcome 
   const either = AbortSignal.any([stop, ending.signal]);
   const outcomes = await Promise.all(
     names.map(async (name, partition) => {
-      const outcome = await shard({ shared, fleet, held, name, partition, onPartitions }, either);
+      const outcome = await shard(
+        { shared, fleet, held, name, partition, counted: count, onPartitions },
+        either,
+      );
       if (outcome.kind === 'failed') ending.abort();
       return outcome;
     }),
@@ -93,17 +97,20 @@ interface Shard {
   readonly held: Set<string>;
   readonly name: string;
   readonly partition: number;
+  /** Of all instances together. */
+  readonly counted: number;
   /** A topic has got more. */
   readonly onPartitions: () => void;
 }
 
 function shard(
-  { shared, fleet, held, name, partition, onPartitions }: Shard,
+  { shared, fleet, held, name, partition, counted, onPartitions }: Shard,
   stop: AbortSignal,
 ): Promise<Outcome> {
   const { settings, options } = shared;
   return attempts(shared, name, stop, async (statements, { signal, control, onCommit }) => {
     const { workOff } = await import('../enrichment/shared/shard.ts');
+    const { openTables } = await import('../enrichment/state/open-tables.ts');
     const turns: TurnTaking = {
       http: null,
       preferred: () => fleet.prefers(name),
@@ -115,9 +122,22 @@ function shard(
     const access = topicAccess(settings, { name, turns, log: statements.log });
     if (access === null) throw new TypeError('Without Kafka nothing is shared.');
     const { untilCaughtUp } = options;
+    const { stateDir, joinedTables } = settings;
+    // What the tables may take is for all that may come to be worked off here.
+    const memoryLimit = Math.ceil(joinedTables.memoryLimit / counted);
+    await using stores = await openTables({
+      dir: resolve(stateDir, 'enrich'),
+      pipeline: name,
+      ...joinedTables,
+      memoryLimit,
+    });
     const onHeld = (): void => void held.add(name);
     try {
-      return await workOff(statements, { partition, access, untilCaughtUp, onHeld, onCommit }, signal);
+      return await workOff(
+        statements,
+        { partition, counted, access, stores, untilCaughtUp, onHeld, onCommit },
+        signal,
+      );
     } catch (error) {
       if (!(error instanceof HeadwaterError) || error.code !== 'enrich.partitions-added') throw error;
       statements.log.info({}, error.message);

@@ -16,12 +16,19 @@ import type { Settings } from '../settings/settings.ts';
 import { ruleSettings } from './emitter-options.ts';
 import { splitOf, registryAccess, shownColumns } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
-import { topicNaming, topicOf } from './topics.ts';
+import { topicNaming, topicOf, topicOwners } from './topics.ts';
 
-/** `sourceBlock`: of the source, since unwrapped records may show fields of it. */
+interface TablesFound {
+  /** Of the source, since unwrapped records may show fields of it. */
+  readonly sourceBlock: ConnectSchema;
+  readonly tables: readonly TableSchema[];
+  /** The durable state: who has a topic keeps it. */
+  readonly state: ReadonlyMap<string, string>;
+}
+
 export async function misfitsOf(
   settings: Settings,
-  { sourceBlock, tables }: { readonly sourceBlock: ConnectSchema; readonly tables: readonly TableSchema[] },
+  { sourceBlock, tables, state }: TablesFound,
   signal: AbortSignal,
 ): Promise<readonly Misfit[]> {
   const { emit, outbox } = settings;
@@ -41,9 +48,16 @@ export async function misfitsOf(
     added: emit.envelope === 'unwrapped' ? new UnwrappedFields(emit.unwrapped, sourceBlock).columns : [],
   };
   const rules = ruleSettings(settings, filters);
+  const { refused } = topicOwners(
+    settings,
+    tables.map(({ id }) => id),
+    state,
+  );
   for (const table of tables) {
     const name = tableName(table.id);
     check(name, () => {
+      const taken = refused.get(name);
+      if (taken !== undefined) throw taken;
       if (outbox?.table === name) new Outbox(outbox, emit.profile).fit(table);
       else checkRecordNames(settings, sourceBlock, tableRules(table, rules.get(name), options).shape);
     });

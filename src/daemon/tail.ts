@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileCheckpointPath, readCheckpoint } from '../emitter/sinks/lines/checkpoint-file.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
+import { tableName } from '../model/table.ts';
 import { SILENT } from '../observability/log.ts';
 import type { Settings } from '../settings/settings.ts';
 import { declaredOf } from './enrichment.ts';
@@ -89,13 +90,13 @@ async function topicsOf(
 ): Promise<readonly string[]> {
   await using reader = await openReader(settings, SILENT);
   const captured = await reader.tables(signal);
-  const wanted = captured.filter(({ id }) => table === null || table === `${id.schema}.${id.table}`);
+  const wanted = captured.filter(({ id }) => table === null || table === tableName(id));
   const joined = table === null ? (declaredOf(settings)?.topics ?? []) : [];
   if (wanted.length > 0) return [...wanted.map(({ id }) => topicOf(settings, id)), ...joined];
   throw new HeadwaterError(
     'settings.no-table-matches',
     `${settings.file}: the pipeline ${settings.name} does not capture a table ${table}`,
-    { fix: `It captures ${captured.map(({ id }) => `${id.schema}.${id.table}`).join(', ')}.` },
+    { fix: `It captures ${captured.map(({ id }) => tableName(id)).join(', ')}.` },
   );
 }
 

@@ -2,7 +2,7 @@
 import { asHeadwaterError, type HeadwaterError } from '../errors/headwater-error.ts';
 import type { RowChange } from '../model/change.ts';
 import type { TableSchema } from '../model/table.ts';
-import { valuesOf } from '../model/text-row.ts';
+import { valuesOf } from '../model/raw-row.ts';
 import { misfitOf } from './paused-tables.ts';
 import { unreadableOf } from './row-images.ts';
 import type { Sink, SinkRecord, TopicHandle } from './sink.ts';

@@ -1,6 +1,6 @@
 /**
  * Tables whose records cannot be written, because the registry refuses their schema, the format has no name for it,
- * or the settings no longer fit their columns, or are not to be, because an operator has paused them. Their changes are left out while the others go on; once the schema is
+ * or the settings no longer fit their columns, or their topic is another's, or are not to be, because an operator has paused them. Their changes are left out while the others go on; once the schema is
  * accepted they are read anew (docs/decisions/0006-incompatible-schemas.md).
  */
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
@@ -193,6 +193,15 @@ export class PausedTables {
     this.#changed ??= new Map();
     this.#changed.set(PAUSED_PREFIX + table, JSON.stringify(record));
   }
+}
+
+/** `schema.table` of the tables that the durable state has paused for this. */
+export function pausedFor(state: ReadonlyMap<string, string>, code: Code): ReadonlySet<string> {
+  const tables = new Set<string>();
+  for (const [key, text] of state)
+    if (key.startsWith(PAUSED_PREFIX) && recordOf(text)?.code === code)
+      tables.add(key.slice(PAUSED_PREFIX.length));
+  return tables;
 }
 
 /** Whether an error is about one table's schema alone. */

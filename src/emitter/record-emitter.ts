@@ -16,7 +16,7 @@ import type {
   TxMarker,
 } from '../model/change.ts';
 import { type TableId, type TableSchema, tableName } from '../model/table.ts';
-import { valuesOf } from '../model/text-row.ts';
+import { valuesOf } from '../model/raw-row.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { DeadLetter } from './dead-letter.ts';
 import type { Encoding } from './encoders/encoder.ts';

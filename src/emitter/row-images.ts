@@ -1,7 +1,7 @@
 /** What the emitter asks of the images of a row before they are encoded. */
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import type { RowChange, SourceInfo } from '../model/change.ts';
-import { type Image, TextRow, valueOf, valuesOf } from '../model/text-row.ts';
+import { type Image, RawRow, valueOf, valuesOf } from '../model/raw-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../model/value.ts';
 import type { TableRoute } from './table-routes.ts';
 import { sameValue } from './transforms/same-row.ts';
@@ -23,9 +23,9 @@ export function refuseUnknownKey<S extends SourceInfo>(
 
 /** Whether the two images of an update have different keys; what the log does not hold counts as unchanged. */
 export function keyChanged(key: readonly number[], before: Image, after: Image): boolean {
-  const texts = before instanceof TextRow && after instanceof TextRow;
+  const raw = before instanceof RawRow && after instanceof RawRow;
   for (const column of key) {
-    if (texts && before.sameText(after, column)) continue;
+    if (raw && before.sameCell(after, column)) continue;
     const was = valueOf(before, column);
     const is = valueOf(after, column);
     if (was !== ABSENT && is !== UNCHANGED && !sameValue(was, is)) return true;

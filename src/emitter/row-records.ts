@@ -1,6 +1,6 @@
 import { asHeadwaterError, type HeadwaterError } from '../errors/headwater-error.ts';
 import type { RowChange, SourceInfo } from '../model/change.ts';
-import { type Image, valuesOf } from '../model/text-row.ts';
+import { type Image, valuesOf } from '../model/raw-row.ts';
 import type { Envelope, Header } from './encoders/encoder.ts';
 import type { EmitterOptions } from './emitter.ts';
 import type { EnvelopeFrame } from './envelope-frame.ts';

@@ -3,6 +3,7 @@
  * (SchemaFactory of 3.2).
  */
 import type { MessageChange, SourceInfo, TxMarker } from '../model/change.ts';
+import { plainTableName, tableOfName } from '../model/table.ts';
 import { type ConnectSchema, INT64, OPTIONAL_INT64, STRING, struct } from '../schema/connect-schema.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import { TRANSACTION_BLOCK } from '../schema/table-form.ts';
@@ -70,7 +71,7 @@ export async function transactionRecords<S extends SourceInfo>(
     const id = JSON.stringify(block.transactionId(marker.at));
     const ended = marker.kind === 'end';
     const collections = [...counts.tables]
-      .map(([table, count]) => `{"data_collection":${JSON.stringify(table)},"event_count":${count}}`)
+      .map(([table, count]) => `{"data_collection":${JSON.stringify(plain(table))},"event_count":${count}}`)
       .join(',');
     const totals = ended
       ? `"event_count":${counts.total},"data_collections":[${collections}]`
@@ -82,6 +83,12 @@ export async function transactionRecords<S extends SourceInfo>(
       ),
     };
   };
+}
+
+/** What is counted: a table, or logical messages. */
+function plain(name: string): string {
+  const id = tableOfName(name);
+  return id === null ? name : plainTableName(id);
 }
 
 /** Debezium names these schemas after the connector. */

@@ -77,7 +77,7 @@ export interface SinkRecord {
   value: string | Uint8Array | null;
   /** Key and value are text as it is; a sink that writes JSON quotes it. */
   plain?: boolean;
-  headers: readonly (readonly [name: string, value: string | Uint8Array])[] | null;
+  headers: readonly (readonly [name: string, value: string | Uint8Array | null])[] | null;
   /** Milliseconds since the epoch. */
   timestamp: number;
   /** The table whose change the record is of; null, or left out, where it is of none. */

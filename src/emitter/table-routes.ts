@@ -11,6 +11,7 @@ import type { Sink, TopicHandle } from './sink.ts';
 import { type TableRules, tableRules, type TableSettings } from './table-rules.ts';
 import { topicFaultOf } from './topic-fault.ts';
 import { type TopicNaming, tableTopic } from './topic-names.ts';
+import type { TopicOwners } from './topic-owners.ts';
 import type { ColumnHeader } from './transforms/added-headers.ts';
 import { unusedRules } from './transforms/column-rules.ts';
 import type { TableShape } from './transforms/table-shape.ts';
@@ -68,6 +69,7 @@ export interface RouteOptions extends TopicNaming {
 /** What becomes of tables whose schemas are refused, and became of them before. */
 export interface Pausing {
   readonly tables: PausedTables;
+  readonly owners: TopicOwners;
   readonly onIncompatible: 'pause' | 'new_topic';
   /** The table's changes are left out from now on. */
   readonly onPaused: (table: TableId, error: HeadwaterError) => void;
@@ -114,7 +116,7 @@ export class TableRoutes<S extends SourceInfo> {
     this.#sink = parts.sink;
     this.#unwrapped = parts.unwrapped;
     this.#pausing = parts.pausing;
-    this.#moved = movedTopics(parts.pausing?.state ?? new Map());
+    this.#moved = new Map(parts.pausing?.owners.moved);
   }
 
   /** Undefined where the table's route is there already. Versions of one table are opened in order. */
@@ -187,13 +189,14 @@ export class TableRoutes<S extends SourceInfo> {
     const source = this.#block.forTable(table.id);
     // No rule can be held against columns without names, and no schema of theirs is anybody's.
     const nameless = table.nameless === true;
-    const rules = nameless ? null : this.#rules(table, settings);
+    const taken = this.#isTaken(table.id);
+    const rules = nameless || taken ? null : this.#rules(table, settings);
     const shown = nameless && settings?.columns === undefined ? table.columns : [];
     const { encoder, topic } =
       rules === null
         ? { encoder: UNWRITABLE, topic: this.#moved.get(name) ?? usual }
         : await this.#encoder(rules.shape, table, usual, source);
-    const handle = await this.#topic(topic, table.id);
+    const handle = taken ? null : await this.#topic(topic, table.id);
     const totals = this.totalsOf(table.id, topic);
     totals.topic = topic;
     totals.version = table.version;
@@ -223,6 +226,15 @@ export class TableRoutes<S extends SourceInfo> {
 
   #isPaused(name: string): boolean {
     return (this.#pausing?.tables.reason(name) ?? null) !== null;
+  }
+
+  /** Whether its topic is another table's: the table is paused. */
+  #isTaken(id: TableId): boolean {
+    const pausing = this.#pausing;
+    const error = pausing?.owners.claim(id, this.#moved.get(tableName(id)) ?? null) ?? null;
+    if (pausing === null || error === null) return false;
+    this.#pause(id, error, pausing);
+    return true;
   }
 
   /** Null where it cannot be had: the table is paused, unless nothing has been delivered of the pipeline yet. */
@@ -305,7 +317,8 @@ export class TableRoutes<S extends SourceInfo> {
         const error = pausesTable(thrown);
         if (error === null || pausing === null) throw thrown;
         if (error.code === 'schema.incompatible' && pausing.onIncompatible === 'new_topic') {
-          topic = nextTopic(usual, topic);
+          do topic = nextTopic(usual, topic);
+          while (pausing.owners.claim(id, topic) !== null);
           this.#move(name, topic);
           continue;
         }
@@ -338,17 +351,6 @@ function textWriter<S extends SourceInfo>(text: TableRoute<S>['source']): WriteB
 function nextTopic(usual: string, current: string): string {
   const version = current === usual ? 1 : Number(current.slice(usual.length + 2));
   return `${usual}.v${version + 1}`;
-}
-
-function movedTopics(state: ReadonlyMap<string, string>): Map<string, string> {
-  const moved = new Map<string, string>();
-  for (const [key, text] of state) {
-    if (!key.startsWith(TOPIC_PREFIX)) continue;
-    const parsed: unknown = JSON.parse(text);
-    const topic = typeof parsed === 'object' && parsed !== null && 'topic' in parsed ? parsed.topic : null;
-    if (typeof topic === 'string') moved.set(key.slice(TOPIC_PREFIX.length), topic);
-  }
-  return moved;
 }
 
 /** Of a paused table: nothing is written with it. */

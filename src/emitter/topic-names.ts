@@ -29,6 +29,8 @@ export interface TableTopic {
   readonly topic: string;
   /** What a route adds to the key: name and value. */
   readonly keyField: { readonly name: string; readonly value: string } | null;
+  /** The settings may bring several tables there on purpose: by a route, by name, or by a template for all of them. */
+  readonly chosen: boolean;
 }
 
 /** Characters a topic may not have become `_`, each on its own, as Debezium does. */
@@ -46,10 +48,10 @@ function topicFor(template: string, name: string, id: TableId): string {
 
 /** `own` is the topic the settings give that table alone; routes are not asked then. */
 export function tableTopic(naming: TopicNaming, id: TableId, own: string | null | undefined): TableTopic {
-  if (own != null) return { topic: sanitizeTopic(own), keyField: null };
+  if (own != null) return { topic: sanitizeTopic(own), keyField: null, chosen: true };
   const topic = topicFor(naming.topic, naming.name, id);
   const route = naming.routes.find(({ match }) => match.test(topic));
-  if (route === undefined) return { topic, keyField: null };
+  if (route === undefined) return { topic, keyField: null, chosen: !naming.topic.includes('{table}') };
   const { match, keyField } = route;
   return {
     topic: sanitizeTopic(topic.replace(match, route.topic)),
@@ -60,6 +62,7 @@ export function tableTopic(naming: TopicNaming, id: TableId, own: string | null 
             name: keyField.name,
             value: keyField.value === null ? topic : topic.replace(match, keyField.value),
           },
+    chosen: true,
   };
 }
 
@@ -68,4 +71,6 @@ export const transactionTopic = (name: string): string => sanitizeTopic(`${name}
 export const messageTopic = (name: string): string => sanitizeTopic(`${name}.message`);
 export const heartbeatTopic = (name: string): string => sanitizeTopic(`__debezium-heartbeat.${name}`);
 export const deadLetterTopic = (name: string): string => sanitizeTopic(`${name}.dead-letter`);
+/** Of Kafka: the durable state. */
+export const stateTopic = (name: string): string => `headwater.${name}.state`;
 export const notificationTopic = (name: string): string => sanitizeTopic(`${name}.notification`);

@@ -29,7 +29,7 @@ import { type JoinedTablesOptions, openTables } from './state/open-tables.ts';
 import { Timeline } from './state/timeline.ts';
 import { type TopicAccess, TopicQueries } from './run/topic-queries.ts';
 import type { JoinWaits } from './topics/topic-task.ts';
-import type { Program, ProgramContext } from './plan/program.ts';
+import type { Program } from './plan/program.ts';
 import type { StreamSource } from './sources/catalog.ts';
 import { offerSchemas, type RefusedSchemas, SchemaOffers } from './run/refused-schemas.ts';
 
@@ -104,7 +104,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const keptColumns = parseInferred(known.get(ENRICH_COLUMNS_KEY));
   const inferred = await inferColumns(declared, { reader, kept: keptColumns, signal });
   const schemas = registry?.writer(known, signal) ?? null;
-  const compile = (kept: Pick<ProgramContext, 'journal' | 'stores' | 'refused'>): Program =>
+  const compile = (refused: RefusedSchemas): Program =>
     compileProgram(declared, {
       pipeline,
       registry: registry !== null,
@@ -115,15 +115,13 @@ export async function openEnrichment<P, S extends SourceInfo>(
       known: followed,
       held: made.held,
       trialFrom: null,
-      ...kept,
+      journal: image,
+      stores,
+      refused: new Map([...refused].map(([{ name }, error]) => [name, error])),
     });
-  const refused: RefusedSchemas =
-    schemas === null ? new Map() : await offerSchemas(ofLog(compile(nothingKept())), schemas);
-  const program = compile({
-    journal: image,
-    stores,
-    refused: new Map([...refused].map(([{ name }, error]) => [name, error])),
-  });
+  const whole = compile(new Map());
+  const refused: RefusedSchemas = schemas === null ? new Map() : await offerSchemas(ofLog(whole), schemas);
+  const program = refused.size === 0 ? whole : compile(refused);
   if (first) {
     for (const query of [...program.queries, ...program.tables]) {
       log.info({ query: query.id, plan: explainQuery(query) }, 'query compiled');

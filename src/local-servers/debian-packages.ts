@@ -42,6 +42,11 @@ export async function debianTree(programs: DebianPrograms, signal?: AbortSignal)
 
 /** The command, with its first arguments, that runs a program of a tree, such as `usr/bin/mysqlbinlog`. */
 export async function commandInTree(tree: string, program: string): Promise<readonly [string, ...string[]]> {
+  return [...(await loaderOf(tree)), join(tree, program)];
+}
+
+/** What runs any program with the libraries of a tree, and those that the program has beside it. */
+export async function loaderOf(tree: string): Promise<readonly [string, string, string]> {
   const { libraries, loader } = machine();
   // Before /usr was merged, in bookworm too, packages had the C library in /lib.
   const directories = [join(tree, 'lib', libraries), join(tree, 'usr/lib', libraries)];
@@ -51,7 +56,7 @@ export async function commandInTree(tree: string, program: string): Promise<read
       () => true,
       () => false,
     );
-    if (found) return [path, '--library-path', directories.join(':'), join(tree, program)];
+    if (found) return [path, '--library-path', directories.join(':')];
   }
   throw new Error(`There is no ${loader} in ${tree}: delete that directory, and it is fetched again.`);
 }
@@ -142,6 +147,8 @@ async function debianMirror(): Promise<string> {
 async function leaveOut(dir: string, commands: readonly string[]): Promise<void> {
   for (const useless of USELESS) await rm(join(dir, useless), { recursive: true, force: true });
   const bin = join(dir, 'usr/bin');
+  // Libraries have none.
+  await mkdir(bin, { recursive: true });
   const all = join(dir, 'all-commands');
   await rename(bin, all);
   await mkdir(bin);

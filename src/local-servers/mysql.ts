@@ -14,8 +14,10 @@ export async function startMysql(
   { version, ...options }: MysqlOptions,
   signal?: AbortSignal,
 ): Promise<MysqlServer> {
-  return startServer(version === '5.6' ? MYSQL_5_6 : MYSQL_9, options, signal);
+  return startServer(FLAVOURS[version], options, signal);
 }
+
+const alterUser = (quoted: string): string => `ALTER USER root@'%' IDENTIFIED BY ${quoted}`;
 
 const GTIDS = { 'gtid-mode': 'ON', 'enforce-gtid-consistency': 'ON' };
 
@@ -30,7 +32,25 @@ const MYSQL_9: Flavour = {
   },
   noTls: { 'tls-version': '', 'auto-generate-certs': 'OFF' },
   setUp: 'initialize',
-  passwordStatement: (quoted) => `ALTER USER root@'%' IDENTIFIED BY ${quoted}`,
+  passwordStatement: alterUser,
+};
+
+const MYSQL_8_0: Flavour = {
+  product: 'MySQL',
+  version: '8.0',
+  defaults: { ...GTIDS, 'binlog-row-metadata': 'FULL', 'innodb-log-file-size': '32M', mysqlx: 'OFF' },
+  noTls: { ssl: 'OFF', 'auto-generate-certs': 'OFF' },
+  setUp: 'initialize',
+  passwordStatement: alterUser,
+};
+
+const MYSQL_5_7: Flavour = {
+  product: 'MySQL',
+  version: '5.7',
+  defaults: { ...GTIDS, 'log-slave-updates': '1', 'innodb-log-file-size': '32M' },
+  noTls: { ssl: 'OFF' },
+  setUp: 'initialize',
+  passwordStatement: alterUser,
 };
 
 const MYSQL_5_6: Flavour = {
@@ -41,3 +61,13 @@ const MYSQL_5_6: Flavour = {
   setUp: { bootstrap: ['mysql_system_tables.sql'] },
   passwordStatement: (quoted) => `SET PASSWORD FOR root@'%' = PASSWORD(${quoted})`,
 };
+
+const FLAVOURS: Readonly<Record<MysqlVersion, Flavour>> = {
+  '5.6': MYSQL_5_6,
+  '5.7': MYSQL_5_7,
+  '8.0': MYSQL_8_0,
+  '9': MYSQL_9,
+};
+
+/** Those that are to be had without a container. */
+export const localMysqlVersions = ['5.6', '5.7', '8.0', '9'] satisfies readonly MysqlVersion[];

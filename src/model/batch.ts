@@ -18,7 +18,7 @@ export interface Batch<P, S extends SourceInfo = SourceInfo> {
   readonly state?: ReadonlyMap<string, string | null>;
   /**
    * For whoever is done with the batch and sure that nobody else refers to its rows any more, as text rows
-   * (model/text-row.ts): their memory is then used again. Who is not sure leaves it, to the garbage collector.
+   * (model/raw-row.ts): their memory is then used again. Who is not sure leaves it, to the garbage collector.
    */
   readonly release?: (() => void) | undefined;
 }

@@ -1,4 +1,4 @@
-import type { Image } from './text-row.ts';
+import type { Image } from './raw-row.ts';
 import type { TableId, TableSchema } from './table.ts';
 
 /** One source transaction. The object is shared by all its changes. */

@@ -25,7 +25,7 @@
  * | timestamp | microseconds since 1970-01-01T00:00 without zone; number where safe, else bigint; ±Infinity; string as with date (`0000-00-00 00:00:00`). With a precision of 7 to 9 nanoseconds, as bigint |
  * | timestamptz | microseconds (nanoseconds) since the epoch, as timestamp |
  * | zonedtimestamp | string: ISO 8601 with the zone the value was written with (`2024-01-31T12:00:00.5+02:00`, UTC is `Z`) |
- * | interval | [months, days, microseconds] |
+ * | interval | [months, days, microseconds], and behind them the nanoseconds (of the microseconds’ sign) where there are any |
  * | point | [x, y] numbers, or [x, y, wkb Uint8Array, srid number or null] |
  * | geometry, geography | [wkb Uint8Array, srid number or null] |
  * | vector | array of numbers; sparsevec: string |
@@ -123,7 +123,23 @@ export interface TableSchema {
   readonly nameless?: true;
 }
 
-/** `schema.table`, for logs, settings and maps. Not quoted. */
-export function tableName(id: TableId): string {
-  return `${id.schema}.${id.table}`;
+/**
+ * `schema.table`, for logs, settings, maps and the durable state: no two tables have one name. A schema that holds a dot
+ * stands in double quotes (`"a.b".c`), so that it is not taken for the table `b.c` of the schema `a`.
+ */
+export function tableName({ schema, table }: TableId): string {
+  if (!schema.includes('.') && !schema.startsWith('"')) return `${schema}.${table}`;
+  return `"${schema.replaceAll('"', '""')}".${table}`;
+}
+
+/** The table that has this name, as `tableName` writes it; null where it is none. */
+export function tableOfName(name: string): TableId | null {
+  const [, quoted, plain, table] = /^(?:"((?:[^"]|"")+)"|([^".][^.]*))\.(.+)$/su.exec(name) ?? [];
+  if (table === undefined) return null;
+  return { schema: quoted?.replaceAll('""', '"') ?? plain!, table };
+}
+
+/** As Debezium writes it in records, and people do who know of no other table of that name: nothing is quoted. */
+export function plainTableName({ schema, table }: TableId): string {
+  return `${schema}.${table}`;
 }

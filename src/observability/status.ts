@@ -19,7 +19,7 @@ export type PipelineState =
 export interface Holder {
   readonly host: string;
   readonly pid: number;
-  /** Where its HTTP interface listens, as its settings say; null where it has none. */
+  /** Where its HTTP interface listens; null where it has none. */
   readonly http: string | null;
 }
 

@@ -6,6 +6,7 @@ import type { SourceInfo } from '../model/change.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
 import type { BatchTraces } from '../observability/batch-traces.ts';
 import type { Log } from '../observability/log.ts';
+import type { DeliveredBefore } from '../readers/delivered-before.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { OpenContext } from '../enrichment/enrichment.ts';
 import type { RunningEnrichment } from '../enrichment/run/stage.ts';
@@ -22,18 +23,32 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly turns?: TurnTaking;
   /** Makes a reader that has done nothing yet. */
   openReader(): Reader<P, S>;
-  /** What of the durable state counts no more, since changes were found in another way when it was written. */
-  changeOver(state: ReadonlyMap<string, string>): ReadonlyMap<string, string | null>;
+  /** Null where changes were found in the same way when the state was written. */
+  changeOver(state: ReadonlyMap<string, string>): ChangeOver | null;
+  /** What is known of rows that were delivered in another way before; null where nothing was, or all has been told. */
+  deliveredBefore(
+    state: ReadonlyMap<string, string>,
+    tables: readonly TableId[],
+    signal: AbortSignal,
+  ): Promise<DeliveredBefore | null>;
+  /** The origin of what is told of at a position, and is no change of the log's. */
+  originAt(position: P): S;
   /** Connects to the sink; changes nothing there before `restore`. */
   openSink(signal: AbortSignal): Promise<Sink>;
   /** Where the settings do not fit the tables, which are as the source has them now. */
-  misfits(tables: readonly TableSchema[], signal: AbortSignal): Promise<readonly Misfit[]>;
+  misfits(
+    found: { readonly tables: readonly TableSchema[]; readonly state: ReadonlyMap<string, string> },
+    signal: AbortSignal,
+  ): Promise<readonly Misfit[]>;
   /** Settings of tables that are not among these, in a sentence each. */
   idleSettings(captured: readonly TableId[]): readonly string[];
   /** Recovers how records are written from the durable state; asks the schema registry where there is one. */
   openRecords(
-    state: ReadonlyMap<string, string>,
-    misfits: readonly Misfit[],
+    found: {
+      readonly state: ReadonlyMap<string, string>;
+      readonly captured: readonly TableId[];
+      readonly misfits: readonly Misfit[];
+    },
     signal: AbortSignal,
   ): Promise<Records>;
   topicOf(id: TableId): string;
@@ -56,6 +71,13 @@ export interface AttemptParts<P, S extends SourceInfo> {
   readonly enrichment: EnrichmentParts<P, S> | null;
   /** End with 'complete' once the snapshot is done and the log is delivered up to where it stood at start. */
   readonly untilCaughtUp: boolean;
+}
+
+/** Changes are found in another way than before. */
+export interface ChangeOver {
+  readonly from: 'log' | 'poll';
+  /** What of the durable state counts no more, or becomes something else. */
+  readonly state: ReadonlyMap<string, string | null>;
 }
 
 /** What the steps of an attempt share. */

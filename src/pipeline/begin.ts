@@ -6,10 +6,11 @@ import type { RunningEnrichment } from '../enrichment/run/stage.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { type TableId, tableName } from '../model/table.ts';
 import { failpoint } from '../observability/failpoint.ts';
+import type { DeliveredBefore } from '../readers/delivered-before.ts';
 import type { CapturedTable, Opened, Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { SOURCE_KEY } from '../state/checkpoint.ts';
+import { LOG_SOURCE_KEY, SOURCE_KEY } from '../state/checkpoint.ts';
 import type { Attempt, TableErrorHandler } from './attempt-parts.ts';
 import { Committer, type DurableCommit } from './committer.ts';
 import { startPoint, type StartPoint } from './start-point.ts';
@@ -32,6 +33,9 @@ export interface Run<P, S extends SourceInfo> {
   readonly emitter: Emitter;
   readonly enrichment: RunningEnrichment<P, S> | null;
   readonly snapshot: Snapshot<P, S>;
+  readonly captured: readonly TableId[];
+  /** Null where there is nothing that could be told. */
+  readonly before: DeliveredBefore | null;
   readonly board: TableBoard;
   readonly committer: Committer<P>;
 }
@@ -52,7 +56,8 @@ export async function begin<P, S extends SourceInfo>(
   const locked = new Map((opened.locked ?? []).map((id) => [tableName(id), lockedError(id)]));
   // Statements see all of a transaction, or nothing.
   for (const error of parts.enrichment === null ? [] : locked.values()) throw error;
-  const records = await parts.openRecords(restored, misfits, signal);
+  const captured = tables.map(({ id }) => id);
+  const records = await parts.openRecords({ state: restored, captured, misfits }, signal);
   const start = startPoint(opened, checkpoint, restored, {
     name: parts.name,
     resumed: records.resumed,
@@ -89,7 +94,7 @@ export async function begin<P, S extends SourceInfo>(
               sink,
               codec: reader.codec,
               source,
-              captured: tables.map(({ id }) => id),
+              captured,
               topicOf: (id) => parts.topicOf(id),
               partly: parts.snapshot.where,
               known: start.known,
@@ -119,6 +124,8 @@ export async function begin<P, S extends SourceInfo>(
     onTableError,
     log,
   });
+  const before = resources.use(await parts.deliveredBefore(start.known, captured, signal));
+  for (const message of before?.untold ?? []) if (monitor.note(message)) log.warn({}, message);
   const board = new TableBoard(tables, {
     topicOf: (id) => parts.topicOf(id),
     progress: () => snapshot.tableProgress(),
@@ -140,7 +147,19 @@ export async function begin<P, S extends SourceInfo>(
     { changes: [], bytes: 0, resume: start.from, state: firstState(owned, start, enrichment) },
     told,
   );
-  return { reader, sink, from: start.from, source, emitter, enrichment, snapshot, board, committer };
+  return {
+    reader,
+    sink,
+    from: start.from,
+    source,
+    emitter,
+    enrichment,
+    snapshot,
+    captured,
+    before,
+    board,
+    committer,
+  };
 }
 
 function lockedError(id: TableId): HeadwaterError {
@@ -188,9 +207,11 @@ async function tryCondition<P, S extends SourceInfo>(
 
 async function openLog<P, S extends SourceInfo>(
   { parts, ending }: Attempt<P, S>,
-  { reader, sink, restored, checkpoint }: Owned<P, S>,
+  { reader, sink, restored, changeOver, checkpoint }: Owned<P, S>,
 ): Promise<Opened<P>> {
   const { position, identity } = checkpoint;
+  // Until the log's position is durable the other is what counts, and the source that it belongs to.
+  const key = changeOver?.from === 'poll' ? LOG_SOURCE_KEY : SOURCE_KEY;
   const opened = await reader.open(
     {
       stored: position === null ? null : { position, identity },
@@ -198,7 +219,7 @@ async function openLog<P, S extends SourceInfo>(
       lost: parts.lost,
       state: restored,
       recordIntent: async (intended) => {
-        await sink.commit(new Map([[SOURCE_KEY, intended]]));
+        await sink.commit(new Map([[key, intended]]));
         failpoint('intent-recorded');
       },
     },

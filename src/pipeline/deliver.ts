@@ -2,10 +2,12 @@ import type { Emitter } from '../emitter/emitter.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { SourceInfo } from '../model/change.ts';
+import type { DeliveredBefore } from '../readers/delivered-before.ts';
 import type { Attempt } from './attempt-parts.ts';
 import type { Run } from './begin.ts';
 import type { Committer } from './committer.ts';
 import type { PipelineControl } from './control.ts';
+import { deletedBefore, noted } from './deleted-before.ts';
 import { watchHead } from './head-watch.ts';
 import { preparedAhead } from './prepare-ahead.ts';
 
@@ -26,7 +28,8 @@ export async function deliver<P, S extends SourceInfo>(
   const snapshotOnly = (): boolean => parts.snapshot.mode === 'initial_only' && snapshot.done;
   if (snapshot.pending) {
     monitor.enter('snapshotting');
-    const view = snapshot.readView(signal);
+    const rows = snapshot.readView(signal);
+    const view = run.before === null ? rows : noted(rows, run.before);
     // What statements join with is to have taken the first tables before the next are read.
     await pump(enrichment === null ? preparedAhead(view, run.emitter, PREPARED_TOGETHER) : view);
   }
@@ -34,6 +37,7 @@ export async function deliver<P, S extends SourceInfo>(
     const loaded = await enrichment.load(run.source, signal);
     if (loaded.size > 0) await committer.amend(loaded);
   }
+  if (run.before !== null && !signal.aborted) await pump(deletes(attempt, run, run.before));
   let complete = snapshotOnly();
   if (!complete && !signal.aborted) {
     monitor.enter('streaming');
@@ -54,6 +58,16 @@ export async function deliver<P, S extends SourceInfo>(
   ending.throwIfFailed();
   if (complete) refuseIncomplete(board.quarantined);
   return complete ? 'complete' : 'stopped';
+}
+
+/** Of rows that were delivered in another way, and were gone before the log began. */
+function deletes<P, S extends SourceInfo>(
+  { parts, ending, log }: Attempt<P, S>,
+  { source, from, captured }: Run<P, S>,
+  before: DeliveredBefore,
+): AsyncIterable<Batch<P, S>> {
+  const at = parts.originAt(from);
+  return deletedBefore({ before, tables: captured, source, from, at, log }, ending.signal);
 }
 
 type Pump<P, S extends SourceInfo> = (

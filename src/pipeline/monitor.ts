@@ -76,6 +76,7 @@ export class PipelineMonitor {
   #capture: PipelineStatus['capture'] = null;
   #lastError: PipelineStatus['lastError'] = null;
   #warnings: readonly string[] = [];
+  readonly #notes = new Set<string>();
   #lastDeliveryAt: number | null = null;
   /** Since when the source has been ahead of us without any delivery; null when it isn't. */
   #behindSince: number | null = null;
@@ -150,6 +151,13 @@ export class PipelineMonitor {
     this.caughtUp = false;
     this.#failedAt = OWNERSHIP_LOST.has(error.code) ? null : this.progress;
     this.#lastError = this.#told(error);
+  }
+
+  /** A warning that stays; answers whether it is news. */
+  note(warning: string): boolean {
+    if (this.#notes.has(warning)) return false;
+    this.#notes.add(warning);
+    return true;
   }
 
   /** Takes the place of the warnings before; answers those that are new. */
@@ -263,7 +271,7 @@ export class PipelineMonitor {
       capture: this.#capture,
       heldBy: this.#heldBy,
       lastError: this.#lastError,
-      warnings: this.#warnings,
+      warnings: [...this.#warnings, ...this.#notes],
       attempts: this.attempts,
       retryInMs: this.retryAt === null ? null : Math.max(0, Math.round(this.retryAt - now)),
       position: this.position,

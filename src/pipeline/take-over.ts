@@ -1,11 +1,12 @@
 import type { Sink } from '../emitter/sink.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
-import { tableName } from '../model/table.ts';
+import { type TableId, tableName } from '../model/table.ts';
 import type { CapturedTable, Reader } from '../readers/reader.ts';
+import type { SnapshotMode } from '../snapshot/snapshot.ts';
 import { PAUSED_PREFIX } from '../state/checkpoint.ts';
 import { epochOf, readCheckpoint, type Checkpoint } from '../state/durable-state.ts';
-import type { Attempt, Misfit, TableErrorHandler } from './attempt-parts.ts';
+import type { Attempt, ChangeOver, Misfit, TableErrorHandler } from './attempt-parts.ts';
 import { noteRetained } from './head-watch.ts';
 
 /** The pipeline is this process's: nobody else delivers, and what was delivered is known. */
@@ -14,6 +15,7 @@ export interface Owned<P, S extends SourceInfo> {
   readonly sink: Sink;
   /** The durable state as found, with the operator's edits. */
   readonly restored: ReadonlyMap<string, string>;
+  readonly changeOver: ChangeOver | null;
   /** Part of `restored` that is not durable yet: goes into the first commit. */
   readonly edits: ReadonlyMap<string, string | null>;
   readonly checkpoint: Checkpoint<P>;
@@ -43,10 +45,9 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
     },
   });
   monitor.enter('starting');
-  const changes = parts.changeOver(stored);
-  if (changes.size > 0)
-    log.info({}, 'changes are found in another way than before: all tables are read again');
-  const edits = new Map([...changes, ...parts.control.edits]);
+  const changeOver = parts.changeOver(stored);
+  if (changeOver !== null) log.info({}, 'changes are found in another way than before');
+  const edits = new Map([...(changeOver?.state ?? []), ...parts.control.edits]);
   const restored = edited(stored, edits);
   const checkpoint = { ...readCheckpoint(restored, reader.codec), epoch: epochOf(stored) };
   const fresh = checkpoint.position === null;
@@ -55,6 +56,9 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   const tables = await reader.tables(signal, fresh ? undefined : (message) => unmatched.push(message));
   const captured = tables.map(({ id }) => id);
   for (const message of monitor.warn([...unmatched, ...parts.idleSettings(captured)])) log.warn({}, message);
+  for (const message of changeOver === null ? [] : missingAfter(changeOver, captured, parts.snapshot.mode)) {
+    if (monitor.note(message)) log.warn({}, message);
+  }
   if (monitor.attempts === 1) {
     for (const { id, limitation } of tables) {
       if (limitation !== null) log.warn({ table: tableName(id) }, limitation);
@@ -67,7 +71,25 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
     if (fatal !== undefined) throw fatal.error;
     await sink.check?.(parts.topicsOf(captured), signal);
   }
-  return { reader, sink, restored, edits, checkpoint, tables, misfits };
+  return { reader, sink, restored, changeOver, edits, checkpoint, tables, misfits };
+}
+
+/** What no snapshot makes up for. Deletes from before a log are told of where polling remembers rows (begin.ts). */
+function missingAfter(
+  { from }: ChangeOver,
+  captured: readonly TableId[],
+  mode: SnapshotMode,
+): readonly string[] {
+  const names = captured.map(tableName).join(', ');
+  if (mode === 'no_data') {
+    return [
+      `Changes are found in another way than before, and with snapshot.mode: no_data nothing is read again: what was written in between to ${names} is missing.`,
+    ];
+  }
+  if (from === 'poll') return [];
+  return [
+    `Of rows of ${names} that were deleted after the log had been read last, and before polling began, the topics have no delete.`,
+  ];
 }
 
 /** They stop a first start, and tables may wait for them to be mended. */
@@ -76,7 +98,9 @@ async function misfitsNow<P, S extends SourceInfo>(
   { reader, restored, fresh }: Pick<Owned<P, S>, 'reader' | 'restored'> & { readonly fresh: boolean },
 ): Promise<readonly Misfit[]> {
   const waiting = [...restored.keys()].some((key) => key.startsWith(PAUSED_PREFIX));
-  return fresh || waiting ? parts.misfits(await reader.describe(ending.signal), ending.signal) : [];
+  if (!fresh && !waiting) return [];
+  const found = { tables: await reader.describe(ending.signal), state: restored };
+  return await parts.misfits(found, ending.signal);
 }
 
 /** Counts the dead letters of each table, and tells of the first of each kind. */

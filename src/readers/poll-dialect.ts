@@ -34,6 +34,8 @@ export interface PollMark {
   readonly startedUs: number | null;
   /** Whether `running` is all there is. Otherwise the overlap alone decides. */
   readonly told: boolean;
+  /** What runs could not be found out this once: the mark says nothing but the time. */
+  readonly hidden: boolean;
   /**
    * Numbers of transactions, where rows tell theirs (`PolledTable.versioned`): all below `oldest` have finished, and
    * all up to here lie below `next`. Null where rows do not.

@@ -1,6 +1,6 @@
 import picomatch from 'picomatch';
 import { HeadwaterError } from '../errors/headwater-error.ts';
-import { type TableId, tableName } from '../model/table.ts';
+import { plainTableName, type TableId, tableName } from '../model/table.ts';
 
 /** `source.tables`, compiled. */
 export interface TablePatterns {
@@ -13,6 +13,7 @@ export interface TablePatterns {
 /**
  * A pattern is a glob (`public.*`, `sales_??.orders`, `{a,b}.x`), a regular expression in slashes that must
  * match `schema.table` whole, or either behind `!`, which excludes. Only excluding patterns: everything else.
+ * A table whose schema holds a dot is matched by both of its names, `a.b.c` and `"a.b".c`.
  */
 export function compileTablePatterns(patterns: readonly string[]): TablePatterns {
   const including: { readonly pattern: string; readonly test: (name: string) => boolean }[] = [];
@@ -24,16 +25,21 @@ export function compileTablePatterns(patterns: readonly string[]): TablePatterns
   const everything = including.length === 0;
   return {
     matches(id) {
-      const name = tableName(id);
-      return (
-        (everything || including.some(({ test }) => test(name))) && !excluding.some((test) => test(name))
-      );
+      const names = namesOf(id);
+      const some = (test: (name: string) => boolean): boolean => names.some(test);
+      return (everything || including.some(({ test }) => some(test))) && !excluding.some(some);
     },
     unmatched(ids) {
-      const names = ids.map(tableName);
+      const names = ids.flatMap(namesOf);
       return including.filter(({ test }) => !names.some((name) => test(name))).map(({ pattern }) => pattern);
     },
   };
+}
+
+function namesOf(id: TableId): readonly string[] {
+  const name = tableName(id);
+  const plain = plainTableName(id);
+  return name === plain ? [name] : [name, plain];
 }
 
 /**
@@ -66,6 +72,12 @@ function compile(pattern: string): (name: string) => boolean {
   }
   // A name without wildcards means itself, whatever characters it has.
   if (!/[*?[\]{}()]/.test(pattern)) return (name) => name === pattern;
-  const glob = picomatch(pattern, { dot: true, bash: true, nonegate: true, noextglob: true });
+  // A double quote is one, and does not quote.
+  const glob = picomatch(pattern.replaceAll('"', '\\"'), {
+    dot: true,
+    bash: true,
+    nonegate: true,
+    noextglob: true,
+  });
   return (name) => name === pattern || glob(name);
 }

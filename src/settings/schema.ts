@@ -104,6 +104,11 @@ const source = block({
     on_unreadable: oneOf(['fail', 'dead-letter'])
       .default('fail')
       .describe('For a change that cannot be read: stop, or write it to the dead-letter topic and go on.'),
+    absent_columns: oneOf(['unavailable', 'as-null', 'fail'])
+      .default('unavailable')
+      .describe(
+        'For columns of a changed row that the log does not have, since supplemental logging leaves them out: marked as unavailable; null where the column may be, as with Debezium; or the change cannot be read (on_unreadable).',
+      ),
     require_all_columns: flag()
       .default(false)
       .describe('Refuse tables without ALL COLUMNS supplemental logging.'),
@@ -122,6 +127,9 @@ const source = block({
     session_time: duration(60_000)
       .default('30m')
       .describe('After this a LogMiner session is begun anew, since its memory at the server grows.'),
+    session_reconnect: flag()
+      .default(false)
+      .describe('Begin it on a new connection, where that alone gives the memory back.'),
     buffer: size(1024 * 1024)
       .default('256MiB')
       .describe('Open transactions in memory; what is more goes to state.dir.'),

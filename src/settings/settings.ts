@@ -147,6 +147,8 @@ export interface OracleSettings {
   /** Changes by these users are left out; names as Oracle has them. */
   readonly excludeUsers: readonly string[];
   readonly onUnreadable: 'fail' | 'dead-letter';
+  /** What a changed row has in a column that the log leaves out. */
+  readonly absentColumns: 'unavailable' | 'as-null' | 'fail';
   readonly requireAllColumns: boolean;
   /** Written to, so that idle instances flush their log; null: nothing is. */
   readonly flushTable: string | null;
@@ -156,6 +158,8 @@ export interface OracleSettings {
   /** SCNs mined at once at most. */
   readonly maxWindow: number;
   readonly sessionMaxMs: number;
+  /** After that on a new connection. */
+  readonly sessionReconnect: boolean;
   /** Open transactions in memory; what is more goes to disk. */
   readonly bufferBytes: number;
 }

@@ -5,8 +5,8 @@ import { block, flag, list, matching, oneOf, secret, text, textBlock, whole } fr
 const COLUMN = 'a column name';
 const ENVELOPE_NAMES = 'a list of names such as [op, source.ts_ms]';
 
-/** `schema.table` */
-export const TABLE_NAME = /^[^.]+\.[^.].*$/;
+/** As `tableName` writes it: `schema.table`, `"sche.ma".table`. */
+export const TABLE_NAME = /^(?:"(?:[^"]|"")+"|[^."][^.]*)\.[^.].*$/;
 
 /** Keys of `emit`. */
 export const EMIT_TRANSFORMS = {

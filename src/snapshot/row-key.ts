@@ -1,7 +1,7 @@
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import type { Column, TableSchema } from '../model/table.ts';
 import type { RowChange } from '../model/change.ts';
-import { type Image, TextRow, valueOf } from '../model/text-row.ts';
+import { type Image, RawRow, valueOf } from '../model/raw-row.ts';
 import { ABSENT, type Row, UNCHANGED, type Value } from '../model/value.ts';
 
 /** Something a Map can be keyed by: the value itself where it is a primitive, else a text made of it. */
@@ -68,7 +68,7 @@ function isRow(values: unknown): values is Row {
  * columns out of the row. Undefined for all other changes.
  */
 export function movedKey({ table, before, after, unreadable }: RowChange): string | undefined {
-  if (before === null || after === null || after instanceof TextRow || unreadable !== undefined)
+  if (before === null || after === null || after instanceof RawRow || unreadable !== undefined)
     return undefined;
   if (!after.some(isLeftOut)) return undefined;
   const was = keyText(before, table.key);

@@ -1,7 +1,7 @@
 import { asHeadwaterError } from '../errors/headwater-error.ts';
 import type { RowChange, SchemaChange, SourceInfo, TruncateChange } from '../model/change.ts';
 import type { TableSchema } from '../model/table.ts';
-import { type Image, TextRow, valueOf } from '../model/text-row.ts';
+import { type Image, RawRow, valueOf } from '../model/raw-row.ts';
 import type { Row, Value } from '../model/value.ts';
 import type { TableSnapshot } from './captured-table.ts';
 import { isLeftOut, keyIn, readableKey, type RowKey, sameShape, UNREADABLE_KEY } from './row-key.ts';
@@ -133,7 +133,7 @@ export class Window<P, S extends SourceInfo> {
     key: readonly number[],
   ): RowKey | typeof UNREADABLE_KEY | undefined {
     const all = readableKey(after, key);
-    if (all !== undefined || before === null || after instanceof TextRow) return all;
+    if (all !== undefined || before === null || after instanceof RawRow) return all;
     return readableKey(
       after.map((value, i) => (isLeftOut(value) ? valueOf(before, i) : value)),
       key,
@@ -141,7 +141,7 @@ export class Window<P, S extends SourceInfo> {
   }
 
   #image(key: RowKey, after: Image): Row | null {
-    if (after instanceof TextRow || !after.some(isLeftOut)) return null;
+    if (after instanceof RawRow || !after.some(isLeftOut)) return null;
     const earlier = this.#touched.get(key);
     if (earlier === undefined) return after;
     if (earlier === null) return null;

@@ -6,7 +6,8 @@
  * | --- | --- |
  * | `position` | PositionRecord: where the log is resumed |
  * | `source` | text of Opened.identity: which log that position belongs to |
- * | `source-log` | `source` of the log that was read before polling took over |
+ * | `source-log` | `source` of the log that was read before polling took over, or is to be read in its place |
+ * | `polled` | PolledRecord: rows that polling had delivered when the log took over (readers/polling/polled-before.ts) |
  * | `snapshot` | SnapshotRecord: what the snapshot as a whole has done |
  * | `table/<schema>.<table>` | TableLedger: the snapshot of one table |
  * | `request/<schema>.<table>` | SnapshotRequest: a snapshot of that table that an operator asked for |
@@ -32,6 +33,7 @@ import type { JsonValue } from '../model/position.ts';
 export const POSITION_KEY = 'position';
 export const SOURCE_KEY = 'source';
 export const LOG_SOURCE_KEY = 'source-log';
+export const POLLED_KEY = 'polled';
 export const SNAPSHOT_KEY = 'snapshot';
 export const TABLE_PREFIX = 'table/';
 export const REQUEST_PREFIX = 'request/';

@@ -6,7 +6,7 @@ export interface SeenRecord {
   readonly topic: string;
   readonly key: string | null;
   readonly value: string | null;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | null>>;
   readonly timestamp: number;
 }
 
@@ -91,6 +91,7 @@ export function describeSink(name: string, create: () => Promise<SinkUnderTest>)
           headers: [
             ['__debezium.newkey', '{"id":"é"}'],
             ['b', 'x'],
+            ['none', null],
           ],
         }),
       );
@@ -104,7 +105,7 @@ export function describeSink(name: string, create: () => Promise<SinkUnderTest>)
           topic: 'kinds',
           key: null,
           value: '{}',
-          headers: { '__debezium.newkey': '{"id":"é"}', b: 'x' },
+          headers: { '__debezium.newkey': '{"id":"é"}', b: 'x', none: null },
           timestamp: 1_700_000_000_000,
         },
       ]);

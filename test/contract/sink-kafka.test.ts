@@ -67,7 +67,7 @@ async function readWithKafkajs(broker: string, topic: string, as: string): Promi
             key: key?.toString() ?? null,
             value: value?.toString() ?? null,
             headers: Object.fromEntries(
-              Object.entries(headers ?? {}).map(([name, each]) => [name, String(each)]),
+              Object.entries(headers ?? {}).map(([name, each]) => [name, each == null ? null : String(each)]),
             ),
             timestamp: Number(timestamp),
           },

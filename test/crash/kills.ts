@@ -146,7 +146,7 @@ function keepWriting(workload: Workload, source: CrashSource): { stop(): Promise
         await session?.close().catch(() => {});
         session = null;
         if (stopping) break;
-        if (!source.isDisconnect(error)) throw error;
+        if (!source.mayBeTriedAgain(error)) throw error;
         await sleep(100);
       }
     }

@@ -22,7 +22,7 @@ export interface CrashSource extends AsyncDisposable {
   readonly bulkUpdate: string;
   connect(): Promise<Session>;
   /** Of the connection, rather than of what was said over it. */
-  isDisconnect(error: unknown): boolean;
+  mayBeTriedAgain(error: unknown): boolean;
   restart(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export async function postgresSource(): Promise<CrashSource> {
         close: () => client.end(),
       };
     },
-    isDisconnect: (error) => {
+    mayBeTriedAgain: (error) => {
       const code = codeOf(error);
       return code.startsWith('ECONN') || code.startsWith('57P') || code === '' || code.startsWith('08');
     },
@@ -107,12 +107,14 @@ async function sourceOn(server: MysqlServer, fill: CrashSource['fill']): Promise
         close: async () => connection.destroy(),
       };
     },
-    isDisconnect: (error) => {
+    mayBeTriedAgain: (error) => {
       const code = codeOf(error);
-      // The unknown one is a statement that the server's shutdown broke off ("… in multi-table update").
+      // The unknown one is a statement that the server's shutdown broke off ("… in multi-table update"). A deadlock
+      // with a snapshot's lock costs a transaction, as one with anybody does (docs/decisions/0014-mysql-snapshot-lock.md).
       return (
-        /^(ECONN|EPIPE|PROTOCOL_CONNECTION_LOST|ER_SERVER_SHUTDOWN|ER_UNKNOWN_ERROR)/.test(code) ||
-        isFatal(error)
+        /^(ECONN|EPIPE|PROTOCOL_CONNECTION_LOST|ER_SERVER_SHUTDOWN|ER_UNKNOWN_ERROR|ER_LOCK_DEADLOCK)/.test(
+          code,
+        ) || isFatal(error)
       );
     },
     restart: () => server.restart(),

@@ -234,6 +234,9 @@ export function pipelineFile(file: PipelineFile): string {
           '    topics: { partitions: 1 }',
           ...(file.kafka ?? []).map((line) => `    ${line}`),
         ];
+  // With statements there is a listener for clients too, whose own port only one process at a time can have.
+  const asked = (file.more ?? []).some((line) => line.startsWith('enrich:'));
+  const listen = JSON.stringify(file.http ?? '127.0.0.1:0');
   return [
     `name: ${file.name}`,
     'source:',
@@ -243,7 +246,7 @@ export function pipelineFile(file: PipelineFile): string {
     'emit:',
     ...sink,
     ...(file.emit ?? []).map((line) => `  ${line}`),
-    `http: { listen: ${JSON.stringify(file.http ?? '127.0.0.1:0')} }`,
+    `http: { listen: ${listen}${asked ? ', sql: "127.0.0.1:0"' : ''} }`,
     ...(file.more ?? []),
     '',
   ].join('\n');

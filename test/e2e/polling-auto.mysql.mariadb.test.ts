@@ -1,9 +1,8 @@
 /** `mode: auto` on MySQL and MariaDB: what keeps it from the log, how it goes over to it, and back. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { MysqlServerOptions } from '../../src/local-servers/mysql-server.ts';
-import { startMariadb, startMysql, testMariadb, testMysql } from '../support/servers.ts';
 import { Headwater, type Workspace, workspace } from './headwater.ts';
-import { followChangeOver } from './polling-auto.ts';
+import { MYSQL_FLAVOURS } from './mysql-flavours.ts';
+import { type AutoSource, followChangeOver, killAtChangeOver } from './polling-auto.ts';
 import { delivered, polledPipeline, polledRows, replayed } from './polling-support.ts';
 
 let files: Workspace;
@@ -13,23 +12,8 @@ afterAll(() => files?.[Symbol.asyncDispose]());
 const TABLE =
   'CREATE TABLE t (id int PRIMARY KEY, v int, updated_at timestamp NOT NULL DEFAULT current_timestamp)';
 
-const SERVERS = [
-  {
-    connector: 'mysql',
-    open: () => testMysql(),
-    start: (options: MysqlServerOptions) => startMysql({ version: '9', ...options }),
-    privileges: 'REPLICATION SLAVE, REPLICATION CLIENT',
-  },
-  {
-    connector: 'mariadb',
-    open: () => testMariadb(),
-    start: (options: MysqlServerOptions) => startMariadb({ version: '11.8', ...options }),
-    privileges: 'REPLICATION SLAVE, BINLOG MONITOR',
-  },
-] as const;
-
-describe.each(SERVERS)('$connector', ({ connector, open, start, privileges }) => {
-  it('goes over to the log while it runs, when its user may read it', async () => {
+describe.each(MYSQL_FLAVOURS)('$connector', ({ connector, open, start, privileges }) => {
+  async function withUser(use: (files: Workspace, source: AutoSource) => Promise<void>): Promise<void> {
     await using database = await open();
     const user = `${database.name}_auto`;
     await database.query(`${TABLE}; CREATE USER ${user}@'%' IDENTIFIED BY 'geheim-genug';
@@ -38,8 +22,7 @@ describe.each(SERVERS)('$connector', ({ connector, open, start, privileges }) =>
     url.username = user;
     url.password = 'geheim-genug';
     try {
-      expect.hasAssertions();
-      await followChangeOver(files, {
+      await use(files, {
         url: url.href,
         table: `${database.name}.t`,
         connector,
@@ -49,6 +32,16 @@ describe.each(SERVERS)('$connector', ({ connector, open, start, privileges }) =>
     } finally {
       await database.query(`DROP USER ${user}@'%'`);
     }
+  }
+
+  it('goes over to the log while it runs, when its user may read it', async () => {
+    expect.hasAssertions();
+    await withUser(followChangeOver);
+  });
+
+  it('goes over to the log without losing a delete, however often it is killed meanwhile', async () => {
+    expect.hasAssertions();
+    await withUser(killAtChangeOver);
   });
 
   it('polls a server without a binary log, reads its log when there is one, and polls again when there is none', async () => {
@@ -60,15 +53,21 @@ describe.each(SERVERS)('$connector', ({ connector, open, start, privileges }) =>
       tables: ['shop.t'],
       poll: '{ every: 100ms, tables: { shop.t: { timestamp: updated_at } } }',
     });
+    const missing = [
+      expect.stringContaining('Polling did not remember all rows of shop.t') as string,
+      expect.stringContaining('deleted after the log had been read last') as string,
+    ];
     const write = (id: number): Promise<unknown> =>
       server.query(`INSERT INTO shop.t (id, v) VALUES (${id}, ${id})`);
     await using daemon = new Headwater(['run', polled.file]);
     for (const [i, mode] of (['poll', 'log', 'poll'] as const).entries()) {
       if (i > 0) await server.restart({ 'skip-log-bin': mode === 'log' ? '0' : '1' });
       await write(10 * i + 10);
-      const { capture } = await daemon.until(
+      const { capture, warnings } = await daemon.until(
         ({ state, capture: now }) => state === 'streaming' && now?.mode === mode,
       );
+      // Rows are not remembered, and what no delete can be told of is said.
+      expect(warnings).toEqual(missing.slice(0, i));
       if (mode === 'poll') expect(capture?.reason).toContain('no binary log');
       await write(10 * i + 11);
       await delivered(polled, (rows) => rows.some(({ after }) => after?.['id'] === 10 * i + 11));

@@ -1,8 +1,8 @@
 /** `mode: auto` on PostgreSQL: what keeps it from the log, and how it goes over to it. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { postgresVersions, startPostgres, testDatabase } from '../support/servers.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { postgresVersions, type PostgresVersion, startPostgres, testDatabase } from '../support/servers.ts';
 import { Headwater, type Workspace, workspace } from './headwater.ts';
-import { followChangeOver } from './polling-auto.ts';
+import { type AutoSource, followChangeOver, killAtChangeOver } from './polling-auto.ts';
 import { delivered, polledPipeline, polledRows, replayed } from './polling-support.ts';
 
 let files: Workspace;
@@ -11,33 +11,42 @@ afterAll(() => files?.[Symbol.asyncDispose]());
 
 const TABLE = 'CREATE TABLE t (id int PRIMARY KEY, v int, updated_at timestamptz NOT NULL DEFAULT now())';
 
-it.each(postgresVersions)(
-  'PostgreSQL %i: goes over to the log while it runs, when its role may read it',
-  async (version) => {
-    await using database = await testDatabase(version);
-    const role = `${database.name}_auto`;
-    await database.query(
-      `${TABLE}; CREATE ROLE ${role} LOGIN PASSWORD 'geheim'; GRANT SELECT ON t TO ${role}`,
-    );
-    const url = new URL(database.url);
-    url.username = role;
-    url.password = 'geheim';
-    try {
-      expect.hasAssertions();
-      await followChangeOver(files, {
-        url: url.href,
-        table: 'public.t',
-        connector: 'postgresql',
-        query: (sql) => database.query(sql),
-        grant: () => database.query(`ALTER ROLE ${role} SUPERUSER`),
-      });
-    } finally {
-      await database.drop();
-      await using other = await testDatabase(version);
-      await other.query(`DROP ROLE ${role}`);
-    }
-  },
-);
+async function withRole(
+  version: PostgresVersion,
+  use: (files: Workspace, source: AutoSource) => Promise<void>,
+): Promise<void> {
+  await using database = await testDatabase(version);
+  const role = `${database.name}_auto`;
+  await database.query(`${TABLE}; CREATE ROLE ${role} LOGIN PASSWORD 'geheim'; GRANT SELECT ON t TO ${role}`);
+  const url = new URL(database.url);
+  url.username = role;
+  url.password = 'geheim';
+  try {
+    await use(files, {
+      url: url.href,
+      table: 'public.t',
+      connector: 'postgresql',
+      query: (sql) => database.query(sql),
+      grant: () => database.query(`ALTER ROLE ${role} SUPERUSER`),
+    });
+  } finally {
+    await database.drop();
+    await using other = await testDatabase(version);
+    await other.query(`DROP ROLE ${role}`);
+  }
+}
+
+describe.each(postgresVersions)('PostgreSQL %i', (version) => {
+  it('goes over to the log while it runs, when its role may read it', async () => {
+    expect.hasAssertions();
+    await withRole(version, followChangeOver);
+  });
+
+  it('goes over to the log without losing a delete, however often it is killed meanwhile', async () => {
+    expect.hasAssertions();
+    await withRole(version, killAtChangeOver);
+  });
+});
 
 it.each(postgresVersions)(
   'PostgreSQL %i: polls where wal_level is below logical, and reads the log of a server that was restarted with it',

@@ -28,12 +28,11 @@ async function sample(daemon: Headwater): Promise<string | undefined> {
 
 /** Rows are inserted, changed and deleted all along; the daemon is never restarted. */
 export async function followChangeOver(files: Workspace, source: AutoSource): Promise<void> {
-  const { query } = source;
   const polled = await polledPipeline(files, {
     url: source.url,
     mode: 'auto',
     tables: [source.table],
-    poll: `{ every: 200ms, tables: { ${source.table}: { timestamp: updated_at, remember: keys, delete_sweep: 1h } } }`,
+    poll: `{ every: 200ms, tables: { ${source.table}: { timestamp: updated_at, remember: keys } } }`,
   });
   await using daemon = new Headwater(['run', polled.file]);
   const before = await daemon.until(
@@ -43,32 +42,16 @@ export async function followChangeOver(files: Workspace, source: AutoSource): Pr
   expect(await sample(daemon)).toBe('1');
   expect((await daemon.get('/readyz')).status).toBe(200);
 
-  let count = 0;
-  // Between the last sweep and the log's beginning is a moment in which a delete is seen by neither.
-  let deleting = true;
-  const stop = new AbortController();
-  const writing = (async (): Promise<void> => {
-    while (!stop.signal.aborted) {
-      const id = ++count;
-      await query(`INSERT INTO t (id, v) VALUES (${id}, ${id})`);
-      if (id % 3 === 0) await query(`UPDATE t SET v = -v, updated_at = now() WHERE id = ${id - 1}`);
-      if (deleting && id % 5 === 0) await query(`DELETE FROM t WHERE id = ${id - 3}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  })();
+  const writer = writeTo(source);
   await delivered(polled, (rows) => rows.length > 20);
-  deleting = false;
   await source.grant();
   const after = await daemon.until(({ state, capture }) => state === 'streaming' && capture?.mode === 'log');
   expect(after.capture?.reason).toContain('the log can be read');
+  expect(after.warnings).toEqual([]);
   expect(await sample(daemon)).toBe('0');
-  const changedOver = count;
-  deleting = true;
+  const changedOver = writer.written();
   await delivered(polled, (rows) => rows.filter(isOf(source.connector)).length > changedOver + 20);
-  stop.abort();
-  await writing;
-  const last = ++count;
-  await query(`INSERT INTO t (id, v) VALUES (${last}, ${last})`);
+  const last = await writer.stop();
   await delivered(polled, (rows) => rows.some(({ after: row }) => row?.['id'] === last));
   await daemon.stop();
 
@@ -78,10 +61,7 @@ export async function followChangeOver(files: Workspace, source: AutoSource): Pr
     ['log', 'changes are read from the log'],
   ]);
   const all = await polledRows(polled);
-  const shown = (row: unknown): string => JSON.stringify(row, ['id', 'v']);
-  expect(replayed(all).map(shown).toSorted()).toEqual(
-    (await query('SELECT id, v FROM t')).map(shown).toSorted(),
-  );
+  await expectTable(all, source);
   // What comes twice is marked as read, and read once by each of both.
   const polling = all.filter(isOf('polling'));
   const log = all.filter(isOf(source.connector));
@@ -91,6 +71,90 @@ export async function followChangeOver(files: Workspace, source: AutoSource): Pr
   expect(repeated(changes.map((text) => text.replace(/^[cu] (?:\S+ ){2}/, 'is ')))).toEqual([]);
   for (const part of [polling, log])
     expect(repeated(part.filter(({ op }) => op === 'r').map(({ key }) => key))).toEqual([]);
+}
+
+/**
+ * The daemon is killed again and again while it goes over, each time at another place. What was deleted before the log
+ * began has its delete, and no row that is there.
+ */
+export async function killAtChangeOver(files: Workspace, source: AutoSource): Promise<void> {
+  const polled = await polledPipeline(files, {
+    url: source.url,
+    mode: 'auto',
+    tables: [source.table],
+    poll: `{ every: 200ms, tables: { ${source.table}: { timestamp: updated_at, remember: rows } } }`,
+  });
+  const writer = writeTo(source);
+  {
+    await using daemon = new Headwater(['run', polled.file]);
+    await delivered(polled, (rows) => rows.length > 20);
+    await daemon.kill();
+  }
+  await source.grant();
+  for (const place of [
+    'slot-created:1',
+    'before-commit:1',
+    'after-commit:1',
+    'before-commit:2',
+    'after-commit:2',
+  ]) {
+    await using daemon = new Headwater(['run', polled.file], { HEADWATER_FAILPOINT: place });
+    expect((await daemon.exited).exit, place).toBe('SIGKILL');
+  }
+  await using daemon = new Headwater(['run', polled.file]);
+  const last = await writer.stop();
+  await daemon.until(({ snapshot }) => snapshot !== null && snapshot.completedAt !== null);
+  await delivered(polled, (rows) => rows.some(({ after: row }) => row?.['id'] === last));
+  await daemon.stop();
+  const all = await polledRows(polled);
+  await expectTable(all, source);
+  // Nothing of the log is told of before what went before it.
+  const log = all.filter(isOf(source.connector));
+  expect(log.length + all.filter(isOf('polling')).length).toBe(all.length);
+  const told = log.filter(({ op }) => op === 'd').map(({ key }) => key);
+  expect(told.length).toBeGreaterThan(0);
+}
+
+interface Writer {
+  /** Rows so far. */
+  readonly written: () => number;
+  /** Answers the id of the last row, which is written behind all else. */
+  readonly stop: () => Promise<number>;
+}
+
+/** Inserts, updates and deletes rows until it is stopped. */
+function writeTo({ query }: AutoSource): Writer {
+  let count = 0;
+  const stop = new AbortController();
+  const insert = (): Promise<unknown> => {
+    count++;
+    return query(`INSERT INTO t (id, v) VALUES (${count}, ${count})`);
+  };
+  const writing = (async (): Promise<void> => {
+    while (!stop.signal.aborted) {
+      await insert();
+      if (count % 3 === 0) await query(`UPDATE t SET v = -v, updated_at = now() WHERE id = ${count - 1}`);
+      if (count % 5 === 0) await query(`DELETE FROM t WHERE id = ${count - 3}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  })();
+  return {
+    written: () => count,
+    stop: async () => {
+      stop.abort();
+      await writing;
+      await insert();
+      return count;
+    },
+  };
+}
+
+/** What a consumer holds is what there is. */
+async function expectTable(all: readonly PolledRow[], { query }: AutoSource): Promise<void> {
+  const shown = (row: unknown): string => JSON.stringify(row, ['id', 'v']);
+  expect(replayed(all).map(shown).toSorted()).toEqual(
+    (await query('SELECT id, v FROM t')).map(shown).toSorted(),
+  );
 }
 
 const isOf =

@@ -1,10 +1,10 @@
 /** Polling of MySQL and MariaDB servers whose clock, or whose clients' clocks, do not simply go forward. */
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import type { MysqlServerOptions } from '../../src/local-servers/mysql-server.ts';
 import { type ServerClock, serverClock } from '../support/server-clock.ts';
-import { type MysqlServer, startMariadb, startMysql } from '../support/servers.ts';
+import type { MysqlServer } from '../support/servers.ts';
 import { type Workspace, workspace } from './headwater.ts';
+import { MYSQL_FLAVOURS } from './mysql-flavours.ts';
 import { type ClockedServer, followLocalTimes, followSteps, type Zone } from './polling-clocks.ts';
 
 let files: Workspace;
@@ -18,11 +18,6 @@ afterAll(async () => {
   await clock?.[Symbol.asyncDispose]();
 });
 
-const SERVERS = [
-  { name: 'MySQL', start: (options: MysqlServerOptions) => startMysql({ version: '9', ...options }) },
-  { name: 'MariaDB', start: (options: MysqlServerOptions) => startMariadb({ version: '11.8', ...options }) },
-];
-
 /** The server's own, whose clock is put back and forward, stands for the first; names of zones need their tables. */
 const ZONES: Readonly<Record<Zone, string>> = {
   'Europe/Berlin': 'SYSTEM',
@@ -30,7 +25,7 @@ const ZONES: Readonly<Record<Zone, string>> = {
   'Pacific/Tongatapu': '+13:00',
 };
 
-describe.each(SERVERS)('$name', ({ start }) => {
+describe.each(MYSQL_FLAVOURS)('$connector', ({ start }) => {
   let started: MysqlServer;
   let server: ClockedServer;
   beforeAll(async () => {

@@ -1,4 +1,5 @@
 /** Two instances that share the partitions of a stream; one is killed, and the other goes on with its state. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestDatabase, testDatabase, type TestKafka, testKafka } from '../support/servers.ts';
 import { TopicClient } from '../support/topic-client.ts';
@@ -62,6 +63,26 @@ async function readUntil(
   return records.map(({ key, value }) => ({ key: key?.toString() ?? '', value: value?.toString() ?? '' }));
 }
 
+/** Settings of an instance. */
+function file(instance: string, name: string, sql: string): Promise<string> {
+  const own = name.replaceAll('-', '_');
+  return files.write(
+    `${instance}-${name}.yaml`,
+    pipelineFile({
+      name,
+      url: database.url,
+      tables: ['public.anything'],
+      brokers: kafka.brokers,
+      source: [`postgres: { slot: ${own}, publication: ${own} }`],
+      kafka: ['session_timeout: 6s'],
+      more: [
+        `state: { dir: ${JSON.stringify(files.path(`state-${instance}-${name}`))} }`,
+        `enrich: { shared: true, sql: [${JSON.stringify(sql)}] }`,
+      ],
+    }),
+  );
+}
+
 const counts = (seen: readonly { readonly key: string; readonly value: string }[]): Map<string, number> =>
   new Map(seen.map(({ key, value }) => [key, (JSON.parse(value) as { readonly n: number }).n]));
 
@@ -82,22 +103,6 @@ describe('queries that instances share', () => {
         SELECT r.customer, r.id AS rating, c.club FROM ratings r LEFT JOIN customers c ON r.customer = c.id;
       CREATE TABLE counted WITH (KAFKA_TOPIC='${name}.counted', FIELD_CASE='LOWER') AS
         SELECT customer, COUNT(*) AS n FROM joined GROUP BY customer;`;
-    const file = (instance: string): Promise<string> =>
-      files.write(
-        `${instance}.yaml`,
-        pipelineFile({
-          name,
-          url: database.url,
-          tables: ['public.anything'],
-          brokers: kafka.brokers,
-          source: [`postgres: { slot: ${database.name}, publication: ${database.name} }`],
-          kafka: ['session_timeout: 6s'],
-          more: [
-            `state: { dir: ${JSON.stringify(files.path(`state-${instance}`))} }`,
-            `enrich: { shared: true, sql: [${JSON.stringify(sql)}] }`,
-          ],
-        }),
-      );
     let sent = 0;
     const rate = async (count: number): Promise<void> => {
       const ids = Array.from({ length: count }, () => sent++);
@@ -106,10 +111,10 @@ describe('queries that instances share', () => {
         ids.map((id) => ({ key: customerOf(id), value: { id } })),
       );
     };
-    await using first = new Headwater(['run', await file('first')]);
+    await using first = new Headwater(['run', await file('first', name, sql)]);
     await first.line(() => held(first).size === PARTITIONS);
     await rate(400);
-    await using second = new Headwater(['run', await file('second')]);
+    await using second = new Headwater(['run', await file('second', name, sql)]);
     // They come to share evenly.
     await second.line(() => held(second).size === PARTITIONS / 2);
     await rate(400);
@@ -142,5 +147,47 @@ describe('queries that instances share', () => {
       runs.set(key, next);
     }
     expect([...counts(counted).values()]).toEqual(Array.from({ length: CUSTOMERS }, () => per));
+  });
+
+  it('are shared anew when their topic gets partitions, with events under way', async () => {
+    const name = `${kafka.prefix}-grown`;
+    const ratings = `${name}.ratings`;
+    await client.createTopics([ratings], 2);
+    const sql = `
+      CREATE STREAM ratings (customer STRING KEY, id INT) WITH (KAFKA_TOPIC='${ratings}', VALUE_FORMAT='JSON');
+      CREATE STREAM passed WITH (KAFKA_TOPIC='${name}.passed', FIELD_CASE='LOWER') AS SELECT customer, id FROM ratings;`;
+    let sent = 0;
+    const rate = (): Promise<void> =>
+      send(
+        ratings,
+        Array.from({ length: 200 }, () => ({ key: customerOf(sent), value: { id: sent++ } })),
+      );
+    await using first = new Headwater(['run', await file('first', name, sql)]);
+    await using second = new Headwater(['run', await file('second', name, sql)]);
+    const units = (): readonly string[] => [...new Set([...held(first), ...held(second)])].toSorted();
+    const expected = (count: number): readonly string[] =>
+      Array.from({ length: count }, (_, partition) => `${name}.enrich.${partition}`);
+    /** Meanwhile events go on. */
+    const until = async (count: number): Promise<void> => {
+      const deadline = performance.now() + 120_000;
+      while (units().length < count) {
+        if (performance.now() > deadline || !first.alive || !second.alive)
+          throw new Error(`only ${units().join(', ')} are worked off`);
+        await rate();
+        await sleep(500);
+      }
+      expect(units()).toEqual(expected(count));
+    };
+    await until(2);
+    await client.addPartitions(ratings, 5);
+    // The producer hears of the new partitions at some time, and the instances at others.
+    await until(5);
+    await rate();
+    const passed = await readUntil(`${name}.passed`, ({ length }) => length >= sent);
+    const ids = passed.map(({ value }) => (JSON.parse(value) as { readonly id: number }).id);
+    expect(ids.toSorted((a, b) => a - b)).toEqual(Array.from({ length: sent }, (_, id) => id));
+    // Both have counted anew, whatever share of them each comes to have: one alone would go on with all.
+    for (const instance of [first, second])
+      await instance.line(({ msg }) => msg.startsWith(`The topic ${ratings} has 5 partitions`));
   });
 });

@@ -58,6 +58,10 @@ describe('a second instance', () => {
     await using _first = first;
     await using _second = second;
     expect((await second.get('/readyz')).status).toBe(200);
+    // Both were given port 0, and have the one that was free.
+    await second.until(({ heldBy }) => heldBy !== null);
+    const [{ heldBy } = { heldBy: null }] = await second.status();
+    expect(heldBy).toMatchObject({ pid: first.pid, http: await first.address() });
     await insert(1);
     await expectAll(1);
     expect((await second.status())[0]).toMatchObject({

@@ -11,13 +11,21 @@ import {
   plainRows,
   rowsOf,
 } from '../support/mysql-reader.ts';
-import { type MysqlServer, startMariadb, startMysql, testMariadb } from '../support/servers.ts';
+import {
+  type MysqlServer,
+  oldMysqlVersions,
+  startMariadb,
+  startMysql,
+  testMariadb,
+} from '../support/servers.ts';
 
 const never = new AbortController().signal;
 const FILES = { 'secure-file-priv': '' };
 const SERVERS = [
   ['MySQL 9', () => startMysql({ version: '9', settings: FILES })],
-  ['MySQL 5.6', () => startMysql({ version: '5.6', settings: FILES })],
+  ...oldMysqlVersions.map(
+    (version) => [`MySQL ${version}`, () => startMysql({ version, settings: FILES })] as const,
+  ),
   ['MariaDB 11.8', () => startMariadb({ version: '11.8', settings: FILES })],
 ] as const;
 
@@ -116,7 +124,13 @@ describe.each(SERVERS)('%s', (product, start) => {
 
 test.each([
   ['MySQL 9', () => startMysql({ version: '9', settings: { 'binlog-row-image': 'MINIMAL' } })],
-  ['MySQL 5.6', () => startMysql({ version: '5.6', settings: { 'binlog-row-image': 'MINIMAL' } })],
+  ...oldMysqlVersions.map(
+    (version) =>
+      [
+        `MySQL ${version}`,
+        () => startMysql({ version, settings: { 'binlog-row-image': 'MINIMAL' } }),
+      ] as const,
+  ),
   ['MariaDB 11.8', () => startMariadb({ version: '11.8', settings: { 'binlog-row-image': 'MINIMAL' } })],
 ] as const)(
   '%s: what an INSERT leaves to the defaults is in the row, whatever the image',

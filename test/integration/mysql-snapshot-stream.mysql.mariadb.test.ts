@@ -2,14 +2,14 @@
 import mysql from 'mysql2/promise';
 import { expect, test } from 'vitest';
 import type { HeadwaterError } from '../../src/errors/headwater-error.ts';
-import { valuesOf } from '../../src/model/text-row.ts';
+import { valuesOf } from '../../src/model/raw-row.ts';
 import { ABSENT, type Row } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { MysqlPosition } from '../../src/readers/mysql/position.ts';
 import type { MysqlSource } from '../../src/readers/mysql/source-info.ts';
 import { createSnapshot } from '../../src/snapshot/snapshot.ts';
 import { type MysqlChange, makeReader, openReader } from '../support/mysql-reader.ts';
-import { startMysql, testMariadb, testMysql, type TestMysql } from '../support/servers.ts';
+import { oldMysqlVersions, startMysql, testMariadb, testMysql, type TestMysql } from '../support/servers.ts';
 
 const never = new AbortController().signal;
 const ROWS = 6_000;
@@ -29,7 +29,11 @@ const CASES = [
     sessions: 0,
     open: () => ownServer({ 'binlog-row-image': 'MINIMAL' }),
   },
-  { product: 'MySQL 5.6', sessions: 0, open: () => testMysql('5.6') },
+  ...oldMysqlVersions.map((version) => ({
+    product: `MySQL ${version}`,
+    sessions: 0,
+    open: () => testMysql(version),
+  })),
   { product: 'MariaDB 11.8', sessions: 2, open: () => testMariadb('11.8') },
   { product: 'MariaDB 11.8', sessions: 0, open: () => testMariadb('11.8') },
 ] satisfies readonly Case[];

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { TableId } from '../../src/model/table.ts';
-import { valuesOf } from '../../src/model/text-row.ts';
+import { valuesOf } from '../../src/model/raw-row.ts';
 import type { Row } from '../../src/model/value.ts';
 import { takeSnapshot } from '../../src/readers/mysql/snapshot-lock.ts';
 import { createMysqlSnapshotSource } from '../../src/readers/mysql/snapshot-source.ts';
@@ -10,14 +10,14 @@ import { connectRows, type RowSession } from '../../src/readers/mysql/wire/row-s
 import { keyText, keyValues } from '../../src/snapshot/row-key.ts';
 import type { SnapshotView, TablePlan, WindowReader } from '../../src/snapshot/snapshot-source.ts';
 import { connectOptions } from '../support/mysql-reader.ts';
-import { startMysql, testMariadb, testMysql } from '../support/servers.ts';
+import { oldMysqlVersions, startMysql, testMariadb, testMysql } from '../support/servers.ts';
 
 const never = new AbortController().signal;
 const ALL = { where: null };
 
 const SERVERS = [
   { product: 'MySQL 9', open: () => testMysql('9') },
-  { product: 'MySQL 5.6', open: () => testMysql('5.6') },
+  ...oldMysqlVersions.map((version) => ({ product: `MySQL ${version}`, open: () => testMysql(version) })),
   { product: 'MariaDB 11.8', open: () => testMariadb('11.8') },
 ] as const;
 
@@ -217,13 +217,13 @@ describe.each(SERVERS)('$product', ({ open }) => {
       const limit = { maxRows: 100, maxBytes: 1_000_000 };
       const chunk = await windows.chunk(plan, { from: null, to: null }, limit, never);
       expect(chunk.plan).not.toBe(plan);
-      expect(chunk.rows.map(({ after }) => after)).toEqual([
+      expect(chunk.rows.map(({ after }) => valuesOf(after))).toEqual([
         [1, 5],
         [2, 5],
       ]);
       const other = await windows.plan(ids[1]!, { chunkRows: 10, ...ALL }, never);
       const rows = await windows.chunk(other, { from: null, to: null }, limit, never);
-      expect(rows.rows.map(({ after }) => after)).toEqual([[1, 1]]);
+      expect(rows.rows.map(({ after }) => valuesOf(after))).toEqual([[1, 1]]);
     } finally {
       await windows[Symbol.asyncDispose]();
     }
@@ -285,7 +285,7 @@ test('without the right to lock, tables are read in windows; without GTIDs too, 
   const locker = connecting(server.urlFor({ user: 'locker' }));
   const windows = await sourceOf(locker).openWindows({ parallelism: 1 }, never);
   const chunk = await windows.chunk(plan, { from: null, to: null }, limit, never);
-  expect(chunk.rows.map(({ after }) => after)).toEqual([[1]]);
+  expect(chunk.rows.map(({ after }) => valuesOf(after))).toEqual([[1]]);
   await windows[Symbol.asyncDispose]();
   await using own = await sourceOf(locker).openOwnView({ parallelism: 1, tables: [id] }, never);
   expect(own.sees(`file=${chunk.high.file},pos=4`)).toBe(true);

@@ -1,6 +1,6 @@
 import mysql from 'mysql2/promise';
 import { describe, expect, test } from 'vitest';
-import { valueOf } from '../../src/model/text-row.ts';
+import { valueOf, valuesOf } from '../../src/model/raw-row.ts';
 import { MYSQL_POSITIONS } from '../../src/readers/mysql/position.ts';
 import { changesOf, makeReader, openReader, plainRows, readToEnd, rowsOf } from '../support/mysql-reader.ts';
 import { mysqlVersions, startMysql, testMysql } from '../support/servers.ts';
@@ -98,7 +98,7 @@ describe.each(mysqlVersions)('MySQL %s', (version) => {
     expect(
       changes.map((change) =>
         change.kind === 'row'
-          ? change.after
+          ? valuesOf(change.after)
           : change.kind === 'schema'
             ? [change.id.table, change.table === null ? null : change.table.columns.map(({ name }) => name)]
             : change.kind,

@@ -3,7 +3,7 @@ import mysql from 'mysql2/promise';
 import { describe, expect, test } from 'vitest';
 import { containsGtid, parseGtidSet } from '../../src/readers/mysql/gtid/gtid-set.ts';
 import { changesOf, rowsOf } from '../support/mysql-reader.ts';
-import { startMariadb, startMysql, testMariadb, testMysql } from '../support/servers.ts';
+import { oldMysqlVersions, startMariadb, startMysql, testMariadb, testMysql } from '../support/servers.ts';
 
 const PRODUCTS = [
   { product: 'mysql', open: () => testMysql('9'), executed: 'gtid_executed' },
@@ -42,7 +42,13 @@ describe.each(PRODUCTS)('$product', ({ product, open, executed }) => {
 
 test.each([
   ['MySQL 9', () => startMysql({ version: '9', settings: { 'binlog-rows-query-log-events': 'ON' } })],
-  ['MySQL 5.6', () => startMysql({ version: '5.6', settings: { 'binlog-rows-query-log-events': 'ON' } })],
+  ...oldMysqlVersions.map(
+    (version) =>
+      [
+        `MySQL ${version}`,
+        () => startMysql({ version, settings: { 'binlog-rows-query-log-events': 'ON' } }),
+      ] as const,
+  ),
   ['MariaDB', () => startMariadb({ version: '11.8' })],
   [
     'MariaDB, compressed',
@@ -52,7 +58,7 @@ test.each([
         settings: { 'log-bin-compress': 'ON', 'log-bin-compress-min-len': '10', 'binlog-checksum': 'NONE' },
       }),
   ],
-])('%s: the statement of each row, where it is asked for', async (_, start) => {
+] as const)('%s: the statement of each row, where it is asked for', async (_, start) => {
   await using server = await start();
   await server.query('CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY, v VARCHAR(300))');
   const long = `INSERT INTO d.t VALUES (1, '${'é'.repeat(200)}')`;

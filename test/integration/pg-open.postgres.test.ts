@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { valueOf } from '../../src/model/text-row.ts';
+import { valueOf } from '../../src/model/raw-row.ts';
 import type { Finding } from '../../src/readers/reader.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { createPostgresReader } from '../../src/readers/postgres/reader.ts';

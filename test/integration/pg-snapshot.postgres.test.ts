@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import pg from 'pg';
 import type { Change, RowChange } from '../../src/model/change.ts';
 import { type TableId, tableName } from '../../src/model/table.ts';
-import { valueOf, valuesOf } from '../../src/model/text-row.ts';
+import { valueOf, valuesOf } from '../../src/model/raw-row.ts';
 import { type Row, UNCHANGED, type Value } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { PostgresPosition } from '../../src/readers/postgres/position.ts';

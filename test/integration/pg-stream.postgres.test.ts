@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { valueOf } from '../../src/model/text-row.ts';
+import { valueOf } from '../../src/model/raw-row.ts';
 import { UNCHANGED } from '../../src/model/value.ts';
 import { connectPg } from '../../src/readers/postgres/wire/connection.ts';
 import type { SchemaChange } from '../../src/model/change.ts';

@@ -2,7 +2,7 @@
 import type { Pgoutput } from 'pg-logical-replication';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Column, tableName, type TableSchema } from '../../src/model/table.ts';
-import { valuesOf } from '../../src/model/text-row.ts';
+import { valuesOf } from '../../src/model/raw-row.ts';
 import { ABSENT, type Row, UNCHANGED, type Value } from '../../src/model/value.ts';
 import { makeReader, openReader, type PostgresChange, readToEnd } from '../support/postgres-reader.ts';
 import { postgresVersions, testDatabase, type TestDatabase } from '../support/servers.ts';

@@ -1,7 +1,13 @@
 /** Streams of topics joined with tables of topics: each event sees the table as of its time, whatever crashes. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDiskTables } from '../../src/enrichment/state/disk-tables.ts';
+import { MemoryTables } from '../../src/enrichment/state/memory-tables.ts';
+import type { TableStores } from '../../src/enrichment/state/table-store.ts';
 import { MemoryTopics, type ReadRecord, startTopics } from '../support/memory-topics.ts';
 
 const SQL = `
@@ -39,11 +45,40 @@ async function until(what: string, holds: () => boolean): Promise<void> {
   }
 }
 
+let dir = '';
+beforeAll(() => (dir = mkdtempSync(join(tmpdir(), 'headwater-topic-tables-'))));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+/** Of one process; on disk it finds what the one before has left there. */
+class Run implements AsyncDisposable {
+  readonly #stores: TableStores;
+  readonly #running: ReturnType<typeof startTopics>;
+
+  constructor(topics: MemoryTopics, stores: TableStores) {
+    this.#stores = stores;
+    this.#running = startTopics(topics, 'shop', SQL, { stores });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#running.queries[Symbol.asyncDispose]();
+    await this.#stores[Symbol.asyncDispose]();
+  }
+}
+
+const inMemory = (): Promise<TableStores> =>
+  Promise.resolve(new MemoryTables({ limit: Infinity, onExceeded: () => {} }));
+/** Next to nothing waits in memory for its transaction. */
+const onDisk = (): Promise<TableStores> => openDiskTables(dir, 'shop', 2);
+
 const shown = ({ key, value }: ReadRecord): string =>
   `${Buffer.from(key ?? '', 'hex').toString()} ${String(value)}`;
 
 describe('a table over a topic', () => {
-  it('is joined as of the time of each event, through crashes', async () => {
+  it.each([
+    ['in memory', inMemory, 200],
+    ['on disk', onDisk, 25],
+  ])('%s is joined as of the time of each event, through crashes', async (_, open, numRuns) => {
+    const start = async (topics: MemoryTopics): Promise<Run> => new Run(topics, await open());
     await fc.assert(
       fc.asyncProperty(steps, fc.nat({ max: 10 }), async (list, before) => {
         const topics = new MemoryTopics();
@@ -51,13 +86,13 @@ describe('a table over a topic', () => {
         topics.create('customers', PARTITIONS);
         const state = new Map<number, string>();
         const expected: string[] = [];
-        let running: ReturnType<typeof startTopics> | null = null;
+        let running: Run | null = null;
         let time = START;
         let rating = 0;
         for (const [i, { kind, customer, club, after }] of list.entries()) {
           // What is in the table's topic when the query is new is all there before its first event.
           if (i >= before && running === null) {
-            running = startTopics(topics, 'shop', SQL);
+            running = await start(topics);
             await until('the table is complete', () => topics.state('shop').size > 0);
           }
           time += after;
@@ -83,16 +118,16 @@ describe('a table over a topic', () => {
               () => topics.results('joined').length >= expected.length - 2,
             );
           } else if (kind === 'crash' && running !== null) {
-            await running.queries[Symbol.asyncDispose]();
-            running = startTopics(topics, 'shop', SQL);
+            await running[Symbol.asyncDispose]();
+            running = await start(topics);
           }
         }
-        running ??= startTopics(topics, 'shop', SQL);
+        running ??= await start(topics);
         await until('all events have been joined', () => topics.results('joined').length >= expected.length);
-        await running.queries[Symbol.asyncDispose]();
+        await running[Symbol.asyncDispose]();
         expect(topics.results('joined').map(shown)).toEqual(expected);
       }),
-      { numRuns: 200 },
+      { numRuns },
     );
   });
 

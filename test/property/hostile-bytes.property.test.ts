@@ -25,7 +25,10 @@ import {
 import { PacketCutter } from '../../src/readers/mysql/wire/packet-cutter.ts';
 import { connectPg } from '../../src/readers/postgres/wire/connection.ts';
 import { modelTable } from './snapshot-model.ts';
+import { openColumn } from '../../src/readers/mysql/log-table.ts';
+import { RawTextRows } from '../../src/readers/mysql/raw-text-rows.ts';
 import { TextRowReader } from '../../src/readers/mysql/snapshot-rows.ts';
+import { valuesOf } from '../../src/model/raw-row.ts';
 import { PgConnectionError, PgError } from '../../src/readers/postgres/wire/pg-error.ts';
 
 const TLS = { mode: 'disable', ca: null, cert: null, key: null } as const;
@@ -189,16 +192,20 @@ test('rows of MySQL of any bytes are as many cells as were asked for, or refused
     bytes(20),
     fc.array(cell, { maxLength: 5 }).map((cells) => Buffer.concat(cells)),
   );
+  const columns = schema.columns.map(({ name }) => ({ ...openColumn(name), charset: 'utf8mb4' }));
+  const as = fc.constantFrom(null, new RawTextRows(schema.id, columns, decoders));
   fc.assert(
-    fc.property(row, (buffer) => {
-      const rows = new TextRowReader({ schema, decoders, at: { connector: 'polling' } as const });
+    fc.property(row, as, (buffer, raw) => {
+      const rows = new TextRowReader({ schema, decoders, raw, at: { connector: 'polling' } as const });
       const found = outcome(() => {
         rows.push({ buffer, frames: [0, buffer.length] });
-        return rows.lastCells([0]);
+        const cells = rows.lastCells([0]);
+        return [cells, valuesOf(rows.take(null).rows[0]!.after!)] as const;
       });
       if (found instanceof HeadwaterError) return;
-      expect(found[0]!.length).toBeLessThanOrEqual(buffer.length);
-      expect(rows.take().rows[0]!.after).toHaveLength(schema.columns.length);
+      const [cells, values] = found;
+      expect(cells[0]!.length).toBeLessThanOrEqual(buffer.length);
+      expect(values).toHaveLength(schema.columns.length);
     }),
     { numRuns: 5_000 },
   );

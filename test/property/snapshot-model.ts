@@ -2,7 +2,7 @@ import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange, SourceInfo } from '../../src/model/change.ts';
 import type { JsonValue, PositionCodec } from '../../src/model/position.ts';
 import { type Column, type TableSchema, tableName } from '../../src/model/table.ts';
-import { valuesOf } from '../../src/model/text-row.ts';
+import { valuesOf } from '../../src/model/raw-row.ts';
 import { type Row, UNCHANGED, type Value } from '../../src/model/value.ts';
 import type {
   ChunkRange,

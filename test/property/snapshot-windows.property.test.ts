@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Change, RowChange } from '../../src/model/change.ts';
 import { tableName } from '../../src/model/table.ts';
-import { valueOf, valuesOf } from '../../src/model/text-row.ts';
+import { valueOf, valuesOf } from '../../src/model/raw-row.ts';
 import { type Row, UNCHANGED } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { createSnapshot, type Snapshot } from '../../src/snapshot/snapshot.ts';

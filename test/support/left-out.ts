@@ -11,37 +11,41 @@ export interface LeftOut {
   readonly reason: string;
 }
 
+/** By name: `sort.mysql.mariadb.kafka.test.ts` needs three, in whatever order. */
+export function filesThatNeed(what: string): string {
+  return `**/*.${what}{.*,}.test.ts`;
+}
+
 export async function leftOut(): Promise<readonly LeftOut[]> {
   const found: LeftOut[] = [];
   // Nothing can start one by itself, in CI neither: its licence and its size are the operator's to accept.
   if (process.env['ORACLE_URL'] === undefined) {
     found.push({
-      pattern: '**/*.oracle.test.ts',
+      pattern: filesThatNeed('oracle'),
       reason:
         'Oracle is tested where ORACLE_URL and ORACLE_TEST_URL name a server: docker/compose.oracle.yaml has one.',
     });
   }
   // A browser is nobody's to fetch for a test of one page; where one is named, it has to be there.
   const browser = await withoutBrowser();
-  if (browser !== null) found.push({ pattern: '**/*.browser.test.ts', reason: browser });
+  if (browser !== null) found.push({ pattern: filesThatNeed('browser'), reason: browser });
   if (process.env['CI'] === 'true') return found;
   if (!(await onPath('systemd-analyze')) || !(await onPath('systemd-notify'))) {
     found.push({
-      pattern: '**/*.systemd{.postgres,}.test.ts',
+      pattern: filesThatNeed('systemd'),
       reason:
         'The unit is judged, and told to, by systemd-analyze and systemd-notify, which come with systemd.',
     });
   }
   const kafka = await withoutKafka();
-  if (kafka !== null) found.push({ pattern: '**/*.kafka{.registry,}.test.ts', reason: kafka });
+  if (kafka !== null) found.push({ pattern: filesThatNeed('kafka'), reason: kafka });
   const registry = await withoutRegistry();
-  if (registry !== null) found.push({ pattern: '**/*.registry.test.ts', reason: registry });
+  if (registry !== null) found.push({ pattern: filesThatNeed('registry'), reason: registry });
   const postgres = await withoutPostgres();
-  if (postgres !== null)
-    found.push({ pattern: '**/*.postgres{.kafka,}{.registry,}.test.ts', reason: postgres });
+  if (postgres !== null) found.push({ pattern: filesThatNeed('postgres'), reason: postgres });
   for (const product of ['mysql', 'mariadb'] as const) {
     const reason = await withoutMysql(product);
-    if (reason !== null) found.push({ pattern: FILES[product], reason });
+    if (reason !== null) found.push({ pattern: filesThatNeed(product), reason });
   }
   return found;
 }
@@ -50,12 +54,6 @@ async function withoutBrowser(): Promise<string | null> {
   if ((await findChromium()) !== null) return null;
   return 'The status page is tested where Chromium is installed (Debian: apt-get install chromium), or TEST_CHROMIUM names one.';
 }
-
-/** A file may need both. */
-const FILES = {
-  mysql: '**/*.mysql{.mariadb,}{.kafka,}.test.ts',
-  mariadb: '**/*.mariadb{.kafka,}.test.ts',
-};
 
 async function withoutMysql(product: 'mysql' | 'mariadb'): Promise<string | null> {
   const address = `TEST_${product.toUpperCase()}_URL`;

@@ -6,7 +6,7 @@ import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { NOTHING_INFERRED } from '../../src/enrichment/plan/inferred-columns.ts';
 import { ProcessingLog } from '../../src/enrichment/run/processing-log.ts';
 import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
-import type { Program } from '../../src/enrichment/plan/program.ts';
+import type { Program, ProgramContext } from '../../src/enrichment/plan/program.ts';
 import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
 import { Timeline } from '../../src/enrichment/state/timeline.ts';
 import {
@@ -21,6 +21,7 @@ export interface SentRecord {
   /** Null for one without value. */
   readonly value: unknown;
   readonly timestamp: number;
+  readonly headers?: TopicRecord['headers'];
 }
 
 export interface ReadRecord {
@@ -28,6 +29,7 @@ export interface ReadRecord {
   readonly value: string | null;
   readonly timestamp: number;
   readonly position: string | null;
+  readonly headers: SinkRecord['headers'];
 }
 
 export class MemoryTopics {
@@ -45,14 +47,14 @@ export class MemoryTopics {
     );
   }
 
-  send(topic: string, partition: number, { key, value, timestamp }: SentRecord): void {
+  send(topic: string, partition: number, { key, value, timestamp, headers = [] }: SentRecord): void {
     const records = this.#topics.get(topic)?.[partition];
     if (records === undefined) throw new Error(`There is no partition ${partition} of ${topic}.`);
     records.push({
       offset: records.length,
       key: key === null ? null : Buffer.from(key),
       value: value === null ? null : Buffer.from(JSON.stringify(value)),
-      headers: [],
+      headers,
       timestamp,
     });
   }
@@ -113,6 +115,7 @@ function told({ key, value, timestamp, headers }: SinkRecord): ReadRecord {
     value: text(value),
     timestamp,
     position: position === undefined ? null : String(position),
+    headers,
   };
 }
 
@@ -164,15 +167,21 @@ export function startTopics(
   topics: MemoryTopics,
   name: string,
   sql: string,
-  { registry = null, schemaRetryMs }: Partial<Pick<TopicQueriesOptions, 'registry' | 'schemaRetryMs'>> = {},
+  {
+    registry = null,
+    schemaRetryMs,
+    stores,
+  }: Partial<Pick<TopicQueriesOptions, 'registry' | 'schemaRetryMs'> & Pick<ProgramContext, 'stores'>> = {},
 ): RunningTopics {
+  const kept = nothingKept();
   const program = compileProgram(
     declareEnrichment({ texts: [{ name: 'a.sql', text: sql }], dialect: 'friendly' }, name),
     {
       pipeline: name,
       describe: () => null,
       shown: () => [],
-      ...nothingKept(),
+      ...kept,
+      stores: stores ?? kept.stores,
       registry: registry !== null,
       inferred: NOTHING_INFERRED,
       tableTopics: new Set(),

@@ -1,6 +1,6 @@
 /** A MySQL or MariaDB reader as a test uses it: act, read until something is seen, stop, assert. */
 import type { Change, RowChange } from '../../src/model/change.ts';
-import { valuesOf } from '../../src/model/text-row.ts';
+import { valuesOf } from '../../src/model/raw-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { MysqlPosition } from '../../src/readers/mysql/position.ts';

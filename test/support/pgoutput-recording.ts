@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Change } from '../../src/model/change.ts';
 import type { TableId } from '../../src/model/table.ts';
-import { valuesOf } from '../../src/model/text-row.ts';
+import { valuesOf } from '../../src/model/raw-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 import { PgoutputDecoder, type DecoderOptions } from '../../src/readers/postgres/pgoutput/decode.ts';
 import { parseLsn } from '../../src/readers/postgres/position.ts';

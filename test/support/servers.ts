@@ -34,18 +34,22 @@ export { freePort } from '../../src/local-servers/processes.ts';
 export const postgresVersions: readonly PostgresVersion[] =
   process.env['HEADWATER_TEST_FULL'] === '1' ? [15, 16, 17, 18] : [15, 18];
 
-/** 5.7, 8.0 and 8.4 come as containers only. */
+/** 8.4 comes as a container only. */
 export type MysqlVersion = '5.6' | '5.7' | '8.0' | '8.4' | '9';
 
 /**
- * The MySQL versions this run is about: 9, or 5.6 too with HEADWATER_TEST_FULL=1, or what HEADWATER_TEST_MYSQL
- * lists, such as `5.7,8.0,8.4` where a container engine runs.
+ * The MySQL versions this run is about: 9, or 5.6, 5.7 and 8.0 too with HEADWATER_TEST_FULL=1, or what
+ * HEADWATER_TEST_MYSQL lists; 8.4 where a container engine runs.
  */
 export const mysqlVersions: readonly MysqlVersion[] = (
-  process.env['HEADWATER_TEST_MYSQL'] ?? (process.env['HEADWATER_TEST_FULL'] === '1' ? '5.6,9' : '9')
+  process.env['HEADWATER_TEST_MYSQL'] ?? (process.env['HEADWATER_TEST_FULL'] === '1' ? '5.6,5.7,8.0,9' : '9')
 )
   .split(',')
   .map(mysqlVersion);
+
+/** Those before 9 that suites of their own are about: 5.6, whose log tells least, and the others with HEADWATER_TEST_FULL=1. */
+export const oldMysqlVersions: readonly ('5.6' | '5.7' | '8.0')[] =
+  process.env['HEADWATER_TEST_FULL'] === '1' ? ['5.6', '5.7', '8.0'] : ['5.6'];
 
 export const mariadbVersions: readonly MariadbVersion[] =
   process.env['HEADWATER_TEST_FULL'] === '1' ? ['10.11', '11.8'] : ['11.8'];

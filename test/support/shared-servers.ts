@@ -5,7 +5,7 @@ import { startContainer } from '../../src/local-servers/containers.ts';
 import { startKafka } from '../../src/local-servers/kafka.ts';
 import { startMariadb } from '../../src/local-servers/mariadb.ts';
 import { ServerUnavailable } from '../../src/local-servers/missing-server.ts';
-import { startMysql } from '../../src/local-servers/mysql.ts';
+import { localMysqlVersions, startMysql } from '../../src/local-servers/mysql.ts';
 import { type PostgresVersion, startPostgres } from '../../src/local-servers/postgres.ts';
 import { startRegistry } from '../../src/local-servers/registry.ts';
 
@@ -85,8 +85,8 @@ async function startLocally(name: string): Promise<Shared> {
     const server = await startPostgres({ version: Number(version) as PostgresVersion });
     return shared(server, ({ url }) => url);
   }
-  if (name === 'mysql/9' || name === 'mysql/5.6')
-    return shared(await startMysql({ version: name === 'mysql/9' ? '9' : '5.6' }), ({ url }) => url);
+  const ofMysql = localMysqlVersions.find((each) => name === `mysql/${each}`);
+  if (ofMysql !== undefined) return shared(await startMysql({ version: ofMysql }), ({ url }) => url);
   if (name === 'mariadb/11.8' || name === 'mariadb/10.11')
     return shared(
       await startMariadb({ version: name === 'mariadb/11.8' ? '11.8' : '10.11' }),

@@ -1,7 +1,7 @@
 import { columnType, valueReader } from '../../src/enrichment/sources/captured-columns.ts';
 import { typeText } from '../../src/enrichment/sql/sql-type.ts';
 import type { RowChange } from '../../src/model/change.ts';
-import { valuesOf } from '../../src/model/text-row.ts';
+import { valuesOf } from '../../src/model/raw-row.ts';
 
 /** Of rows whose column `v` is of the type at that place: the values that SQL of statements has no equal for. */
 export function withoutEqual(

@@ -103,6 +103,20 @@ describe('GROUP BY over a stream', () => {
     });
   });
 
+  it('gives NULL, and 0 of counts, before anything has gone into it', async () => {
+    const sql = `CREATE TABLE t AS SELECT person, COUNT(place) AS c, COUNT_DISTINCT(place) AS cd, SUM(amount) AS s,
+      AVG(amount) AS a, MIN(place) AS lo, MAX(amount) AS hi, TOPK(amount, 2) AS top, TOPKDISTINCT(amount, 2) AS topd,
+      TOPK(amount, place, 2) AS topo, COLLECT_SET(place) AS cs, LATEST_BY_OFFSET(place) AS latest,
+      LATEST_BY_OFFSET(place, 2) AS latest2, EARLIEST_BY_OFFSET(place, 2) AS earliest2 FROM moves GROUP BY person;`;
+    const nothing: LogTransaction = [{ table: MOVES, op: 'c', after: [1, 'a', null, null] }];
+    const { records } = await run(sql, [nothing]);
+    const [[, row] = []] = records;
+    const { C, CD, ...others } = Object(row) as Readonly<Record<string, unknown>>;
+    expect([C, CD]).toEqual([0, 0]);
+    expect(Object.keys(others)).toHaveLength(11);
+    expect(new Set(Object.values(others))).toEqual(new Set([null]));
+  });
+
   it('takes a group back that HAVING no longer lets pass, by name or by alias', async () => {
     for (const having of ['COUNT(*) < 3', 'n < 3']) {
       const { records } = await run(

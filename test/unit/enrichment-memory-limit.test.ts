@@ -1,6 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { MemoryTables } from '../../src/enrichment/state/memory-tables.ts';
+import { MemoryTopics, startTopics } from '../support/memory-topics.ts';
 import { column, EnrichmentRig, type LogTransaction, table } from '../support/enrichment-rig.ts';
 
 const INT = { kind: 'int32' } as const;
@@ -48,4 +50,20 @@ it('keeps joined tables on disk from the attempt after they have become too larg
     '{"ID":10,"NAME":"Ada"}',
     '{"ID":11,"NAME":"Ada L."}',
   ]);
+});
+
+it('counts tables over topics too', async () => {
+  const topics = new MemoryTopics();
+  topics.create('people', 1);
+  topics.create('moves', 1);
+  topics.send('people', 0, { key: 'ada', value: { club: 'gold' }, timestamp: 0 });
+  let exceeded = 0;
+  const stores = new MemoryTables({ limit: 1024, onExceeded: () => exceeded++ });
+  const sql = `
+    CREATE STREAM moves (person STRING KEY, n INT) WITH (KAFKA_TOPIC = 'moves', VALUE_FORMAT = 'JSON');
+    CREATE TABLE people (id STRING PRIMARY KEY, club STRING) WITH (KAFKA_TOPIC = 'people', VALUE_FORMAT = 'JSON');
+    CREATE STREAM named AS SELECT m.person, p.club FROM moves m LEFT JOIN people p ON m.person = p.id;`;
+  await using queries = startTopics(topics, 'shop', sql, { stores }).queries;
+  await expect(queries.failed).rejects.toMatchObject({ code: 'enrich.memory-limit' });
+  expect(exceeded).toBe(1);
 });

@@ -6,6 +6,7 @@ import {
   type LogTransaction,
   table,
 } from '../support/enrichment-rig.ts';
+import { PullQuery } from '../../src/enrichment/queries/pull-query.ts';
 import { ask, pull, rowsOf } from '../support/ask.ts';
 
 const INT = { kind: 'int32' } as const;
@@ -151,8 +152,77 @@ describe('a pull query', () => {
     );
     expect(await refused('SELECT 1 FROM PEOPEL')).toMatch(/line 1:15: there is no .*did you mean PEOPLE/);
     expect(await refused('SELECT * FROM MOVEMENTS')).toMatch(/EMIT CHANGES/);
-    expect(await refused('SELECT CLUB, COUNT(*) FROM PEOPLE GROUP BY CLUB')).toMatch(/not in this version/);
-    await expect(ask(rig.desk, 'SELECT ID FROM PEOPLE', { scans: false })).rejects.toThrow(/scan.enabled/);
+    const grouped = 'SELECT CLUB, COUNT(*) FROM PEOPLE GROUP BY CLUB';
+    expect(await refused(`${grouped} EMIT CHANGES`)).toMatch(/not in this version/);
+    expect(await refused(`SELECT CLUB, COUNT(*) FROM PEOPLE WINDOW SESSION (1 DAY) GROUP BY CLUB`)).toMatch(
+      /line 1:42: WINDOW belongs to events/,
+    );
+  });
+
+  it('looks at all rows only where that is allowed, unless the condition bounds the whole key', async () => {
+    const [rig, attempt] = await begin(ROBIN, 0, SQL);
+    using _rig = rig;
+    await attempt.read(1, () => 10);
+    attempt.commit();
+    const bounded = async (sql: string): Promise<unknown> =>
+      ask(rig.desk, sql, { scans: false }).then(rowsOf, (error: Error) => error.message);
+    const all = expect.stringContaining("set 'ksql.query.pull.table.scan.enabled'") as string;
+    expect(await bounded('SELECT N FROM PER_SECONDS')).toEqual(all);
+    expect(await bounded(`SELECT N FROM PER_SECONDS WHERE WINDOWSTART > 0`)).toEqual(all);
+    expect(await bounded(`SELECT N FROM PER_SECONDS WHERE PERSON = 'robin' AND WINDOWSTART > 0`)).toEqual([
+      [1],
+    ]);
+    expect(await bounded(`SELECT N FROM PER_SECONDS WHERE PERSON = 'robin' AND WINDOWEND < 9`)).toEqual([]);
+    expect(await bounded(`SELECT N FROM PER_SECONDS WHERE PERSON = LCASE(PERSON)`)).toEqual(all);
+    const moved = 'SELECT LOCATION_CHANGES FROM PERSON_MOVEMENTS WHERE';
+    expect(await bounded(`${moved} PERSON >= 'r'`)).toEqual([[1]]);
+    expect(await bounded(`${moved} PERSON BETWEEN 'a' AND 'b'`)).toEqual([]);
+    expect(await bounded(`${moved} PERSON <> 'r'`)).toEqual(all);
+    expect(await bounded(`${moved} PERSON > 'a' OR LOCATION_CHANGES = 1`)).toEqual(all);
+    expect(await bounded(`SELECT N FROM PAIRS WHERE A > 0`)).toEqual(all);
+    expect(await bounded(`SELECT N FROM PAIRS WHERE A > 0 AND B < 'z'`)).toEqual([]);
+  });
+
+  it('groups the rows of a table as they are, with any aggregate', async () => {
+    const log = [person('ada', 'gold'), person('bob', 'tin'), person('cy', 'gold'), person('di', 'gold')];
+    const [rig, attempt] = await begin(log, 3);
+    using _rig = rig;
+    const sql = `SELECT CLUB, COUNT(*) AS N, MAX(ID) AS LAST FROM PEOPLE GROUP BY CLUB`;
+    const groups = [
+      ['gold', 2, 'cy'],
+      ['tin', 1, 'bob'],
+    ];
+    expect(await pull(rig.desk, sql)).toEqual(groups);
+    await attempt.read(4, () => 10);
+    // As the last durable commit left it.
+    expect(await pull(rig.desk, sql)).toEqual(groups);
+    attempt.commit();
+    expect(await pull(rig.desk, `${sql} HAVING N > 1`)).toEqual([['gold', 3, 'di']]);
+    expect(await pull(rig.desk, `${sql} LIMIT 1`)).toEqual([['gold', 3, 'di']]);
+    expect(await pull(rig.desk, `SELECT COUNT(*) FROM PEOPLE WHERE ID IN ('bob', 'cy') GROUP BY 1`)).toEqual([
+      [2],
+    ]);
+    expect(await pull(rig.desk, `SELECT TOPK(ID, 1) FROM PEOPLE WHERE ID = 'no' GROUP BY 1`)).toEqual([]);
+    const { plan } = await ask(rig.desk, sql);
+    expect(plan.warnings).toEqual(['GROUP BY of a table ends with what is there now']);
+  });
+
+  it('ends where it makes too many groups', async () => {
+    const [rig] = await begin([]);
+    using _rig = rig;
+    const { plan } = await ask(rig.desk, 'SELECT A, COUNT(*) FROM PAIRS GROUP BY A');
+    if (plan.kind !== 'pull' || plan.over !== 'table') throw new Error('a pull query over a table');
+    const running = new PullQuery(
+      plan,
+      [
+        [1, 'x', 1],
+        [2, 'x', 1],
+        [3, 'x', 1],
+      ],
+      2,
+    );
+    expect(await rowsOf(running)).toEqual([]);
+    expect(running.end).toMatchObject({ code: 'query.cut-off' });
   });
 
   it('waits for tables that are still being read', async () => {

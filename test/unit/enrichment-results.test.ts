@@ -45,6 +45,7 @@ function fakeRegistry(registered: Registered[]): RegistryAccess {
   const none = (): Promise<null> => Promise.resolve(null);
   return {
     reader: { byId: none, latest: none, version: none },
+    forget: () => Promise.resolve(),
     writer: (known) => {
       let changed: Map<string, string> | undefined;
       const own = new Map(known);
@@ -73,6 +74,7 @@ class Forbidding implements RegistryAccess {
   forbids = true;
   readonly #takesAll = fakeRegistry([]);
   readonly reader = this.#takesAll.reader;
+  readonly forget = (): Promise<void> => Promise.resolve();
   readonly #code: Code;
 
   constructor(code: Code = 'schema.incompatible') {

@@ -1,6 +1,7 @@
 /** Partitions as units of their own, which one instance takes over from another. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
 import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { workOff } from '../../src/enrichment/shared/shard.ts';
 import { SILENT } from '../../src/observability/log.ts';
@@ -46,7 +47,9 @@ it('goes on with groups, offsets and tables of a partition where the instance be
       { pipeline: 'shop', declared, registry: null, join: { skewMs: 0, maxWaitMs: 1_000 }, log: SILENT },
       {
         partition,
+        counted: PARTITIONS,
         access: topics.access(`shop.enrich.${partition}`),
+        ...nothingKept(),
         untilCaughtUp: false,
         onHeld: () => (held = true),
         onCommit: () => {},
@@ -102,4 +105,30 @@ it('goes on with groups, offsets and tables of a partition where the instance be
     counts.set(text(key), next);
   }
   expect([...counts.values()]).toEqual(Array.from({ length: CUSTOMERS }, () => sent / CUSTOMERS));
+});
+
+it('ends where there are partitions that nobody has counted', async () => {
+  const topics = new MemoryTopics();
+  topics.create('ratings', PARTITIONS);
+  topics.create('customers', PARTITIONS);
+  const declared = declareEnrichment({ texts: [{ name: 'a.sql', text: SQL }], dialect: 'friendly' }, 'shop');
+  const running = workOff(
+    { pipeline: 'shop', declared, registry: null, join: { skewMs: 0, maxWaitMs: 1_000 }, log: SILENT },
+    {
+      partition: 0,
+      counted: PARTITIONS - 1,
+      access: topics.access('shop.enrich.0'),
+      ...nothingKept(),
+      untilCaughtUp: false,
+      onHeld: () => {},
+      onCommit: () => {},
+    },
+    new AbortController().signal,
+  );
+  await expect(running).rejects.toMatchObject({
+    code: 'enrich.partitions-added',
+    message: expect.stringContaining(
+      `has ${PARTITIONS} partitions, and ${PARTITIONS - 1} are shared`,
+    ) as string,
+  });
 });

@@ -387,7 +387,7 @@ describe('EXPLAIN', () => {
         '> WRITE A to topic A, keys KAFKA, values JSON',
         ' > PROJECT USER_ID INTEGER KEY, STARS INTEGER, NAME STRING',
         '  > FILTER',
-        '   > LEFT JOIN CUSTOMERS AS OF COMMIT ON R.USER_ID = C.ID: one log, no repartitioning; 2 of 3 columns of public.customers in memory',
+        '   > LEFT JOIN CUSTOMERS AS OF COMMIT ON R.USER_ID = C.ID: one log, no repartitioning; 2 of 3 columns of public.customers, kept',
         '    > READ RATINGS: the changes of public.ratings',
       ].join('\n'),
     );
@@ -412,9 +412,7 @@ describe('tables made by queries', () => {
       ].join('\n'),
     );
     expect(explainQuery(queries[0]!)).toContain('computed from its tables when asked for, nothing kept');
-    expect(explainQuery(tables[0]!)).toContain(
-      '> READ CUSTOMERS: 2 of 3 columns of public.customers in memory',
-    );
+    expect(explainQuery(tables[0]!)).toContain('> READ CUSTOMERS: 2 of 3 columns of public.customers, kept');
   });
 
   it('are not joined by streams where they count a stream, nor read where they have windows', () => {

@@ -414,6 +414,7 @@ test('what only some connectors have is taken along', async () => {
     'rac.nodes': 'n1:1521, n2:1521',
     'archive.destination.name': 'LOG_ARCHIVE_DEST_2',
     'log.mining.session.max.ms': '3600000',
+    'log.mining.restart.connection': 'true',
     'log.mining.batch.size.max': '200000',
   });
   expect(oracle.notes).toEqual([]);
@@ -422,6 +423,7 @@ test('what only some connectors have is taken along', async () => {
       rac_nodes: ['n1:1521', 'n2:1521'],
       archive_destinations: ['LOG_ARCHIVE_DEST_2'],
       session_time: '3600000ms',
+      session_reconnect: true,
       max_window: 200_000,
     },
   });

@@ -14,7 +14,6 @@ const TABLES = {
   'Q.ORD': { columns: { ID: 'NUMBER(9,0)', NAME: 'VARCHAR2(40)', QTY: 'NUMBER(9,0)' }, pk: ['ID'] },
 };
 const [A, B] = [xid(1), xid(2)];
-const NO_ROW = { extra: { ROW_ID: 'AAAAAAAAAAAAAAAAAA' } };
 
 let harness: Harness;
 
@@ -109,18 +108,6 @@ describe('LOBs', () => {
       ['8', '<unchanged>'],
     ]);
     expect(h.warnings).toEqual(['lob-erase']);
-  });
-
-  test('an undo takes the rows of the same statement with it', async () => {
-    const script = new RedoScript()
-      .insert(A, 'Q.DOC', doc({ TITLE: 'keep' }), { row: 1 })
-      .insert(A, 'Q.DOC', doc({ ID: '2', TITLE: 'lost' }), NO_ROW)
-      .update(A, 'Q.DOC', { TITLE: 'gone' }, { ID: '2' }, { row: 2 })
-      .undo(A, 3, 'Q.DOC', { row: 2 })
-      .commit(A);
-    const h = run(scripted(script), { lobs: true });
-    await h.poll(2030n);
-    expect(h.events.map(({ after }) => after?.['TITLE'])).toEqual(['keep']);
   });
 
   test('windows cut a chain: nothing twice', async () => {

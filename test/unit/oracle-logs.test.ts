@@ -139,6 +139,80 @@ describe('log files', () => {
     expect(h.position?.scn).toBe(2101n);
   });
 
+  test.each([false, true])(
+    'lobs: %s: an open transaction is older than what is archived: it is read on, and delivered',
+    async (lobs) => {
+      const half = `${A.slice(0, 8)}ffffffff`;
+      const script = new RedoScript().start(A).insert(A, 'Q.ORD', { ID: '1' }, { row: 1 });
+      const server = scripted(script);
+      const h = run(server, { lobs });
+      script.insert(B, 'Q.ORD', { ID: '2' }).commit(B);
+      await h.poll(2020n);
+      server.switchLog(1, 2025n);
+      script.insert(B, 'Q.ORD', { ID: '5' }, { at: 2027 }).commit(B);
+      await h.poll(2030n);
+      server.logs[0]!.state = 'deleted';
+      // Mined without its beginning, it has half a name.
+      script
+        .insert(half, 'Q.ORD', { ID: '3' }, { at: 2031, row: 3 })
+        .insert(half, 'Q.ORD', { ID: '4' }, { row: 4 });
+      script.undo(half, 2, 'Q.ORD', { row: 4 });
+      await h.poll(2040n);
+      server.switchLog(1, 2041n);
+      script.insert(B, 'Q.ORD', { ID: '6' }, { at: 2042 }).commit(B);
+      await h.poll(2045n);
+      server.logs[1]!.state = 'deleted';
+      script.commit(half, { at: 2046 });
+      await h.poll(2050n);
+      expect(ids(h)).toEqual(['2', '5', '6', '1', '3']);
+      expect(h.warnings).toEqual(['begin-gone', 'incomplete-xid']);
+      expect(h.position?.scn).toBe(2046n);
+    },
+  );
+
+  test('what has not been read yet is gone: that is the end', async () => {
+    const script = new RedoScript().start(A).insert(A, 'Q.ORD', { ID: '1' });
+    const server = scripted(script);
+    const h = run(server);
+    await h.poll(2020n);
+    server.switchLog(1, 2025n);
+    server.switchLog(1, 2030n);
+    server.logs[0]!.state = 'deleted';
+    server.logs[1]!.state = 'deleted';
+    expect((await failure(h, 2040n)).code).toBe('source.position-lost');
+  });
+
+  test('a closed thread whose older logs are gone is a gap; one that was opened behind them is none', async () => {
+    const closed = {
+      thread: 2,
+      open: false,
+      enabled: 'PUBLIC',
+      enabledAt: 1n,
+      disabledAt: 0n,
+      last: 2015n,
+    } as const;
+    const log = { thread: 2, bytes: 100, destination: 'LOG_ARCHIVE_DEST_1' };
+    const withSecond = (from: bigint): FakeOracle => {
+      const server = scripted(two());
+      server.threads.push({ ...closed, checkpoint: 2015n });
+      server.logs.push(
+        { ...log, sequence: 4, first: 1_000n, next: from, state: 'deleted' },
+        { ...log, sequence: 5, first: from, next: null, state: 'current' },
+      );
+      return server;
+    };
+    const gone = withSecond(2010n);
+    const error = await failure(run(gone), 2030n);
+    expect(error.code).toBe('source.position-lost');
+    expect(error.message).toContain('thread 2 sequence 4');
+    expect(await harness.close()).toEqual([]);
+    // Its older log ended before anything that is wanted.
+    const opened = withSecond(1_990n);
+    opened.logs.at(-1)!.first = 2_005n;
+    await run(opened).poll(2030n);
+    expect(ids(harness)).toEqual(['1', '2']);
+  });
+
   test('archived logs alone', async () => {
     const server = scripted(two());
     const h = run(server, { archiveOnly: true });
@@ -419,6 +493,21 @@ describe('errors', () => {
     expect(ids(h)).toEqual(['1', '2']);
   });
 });
+
+test.each([true, false])(
+  'session_reconnect: %s: a session that is too old ends, with its connection or without',
+  async (sessionReconnect) => {
+    const server = scripted(two());
+    const h = run(server, { sessionReconnect, limits: { sessionMs: -1 } });
+    for (const scn of [2012n, 2020n, 2030n]) await h.poll(scn);
+    const sent = (text: string): number => server.statements.filter((sql) => sql.includes(text)).length;
+    const connections = sent('mining: ALTER SESSION SET TIME_ZONE');
+    if (sessionReconnect) expect(connections).toBe(sent('OPTIONS => DBMS_LOGMNR.NEW'));
+    else expect(connections).toBe(1);
+    expect(sent('OPTIONS => DBMS_LOGMNR.NEW')).toBeGreaterThanOrEqual(3);
+    expect(ids(h)).toEqual(['1', '2']);
+  },
+);
 
 describe('the flush table', () => {
   test('is written to at the log’s end, and nowhere else', async () => {

@@ -1,5 +1,7 @@
 /** Polling of Oracle against the scripted server. */
 import { afterEach, describe, expect, test } from 'vitest';
+import { readRow } from '../../src/model/change.ts';
+import type { DeliveredBefore } from '../../src/readers/delivered-before.ts';
 import type { OracleValue } from '../../src/readers/oracle/session/oracle-session.ts';
 import { resultColumn } from '../../src/readers/oracle/session/driver-session.ts';
 import type { FakeOracle } from '../support/oracle/fake-oracle.ts';
@@ -12,6 +14,7 @@ const ORD: TableScript = {
   pk: ['ID'],
 };
 
+const never = new AbortController().signal;
 let harness: PollHarness | null = null;
 
 function polling(server: FakeOracle, tweaks: PollTweaks = {}): PollHarness {
@@ -185,6 +188,34 @@ describe('modes', () => {
     await h.run();
     expect(told(h).slice(2).sort()).toEqual(['c - - 3 3', 'd 2 2 - -', 'u 1 1 1 5']);
   });
+
+  test('updates that leave the time as it is are found by a sweep', async () => {
+    const server = serverWith({ 'Q.ORD': ORD });
+    const early = now(server);
+    commit(server, 0, { 1: row(1, 1, early), 2: row(2, 2, early) });
+    const h = polling(server, {
+      tables: { 'Q.ORD': { mode: 'timestamp', timestamp: ['UPDATED'], remember: 'rows', sweepMs: 0 } },
+      timeZone: 'UTC',
+    });
+    await h.run();
+    pass(server, 7 * 86_400);
+    await h.run();
+    commit(server, 0, { 1: row(1, 7, early), 3: row(3, 3, now(server)) });
+    await h.run();
+    await h.run();
+    expect(told(h).slice(2).sort()).toEqual(['c - - 3 3', 'u 1 1 1 7']);
+    // Another column changes no row; what changes behind it is found again.
+    pass(server, 7 * 86_400);
+    await h.run();
+    const table = server.tables[0]!;
+    table.columns = [...table.columns, fakeColumn('MORE', 'VARCHAR2(10)')];
+    table.lastDdl = server.currentScn;
+    for (let round = 0; round < 3; round++) await h.run();
+    expect(told(h)).toHaveLength(4);
+    commit(server, 0, { 2: { ...row(2, 8, early), MORE: 'x' } });
+    await h.run();
+    expect(told(h).slice(4)).toEqual(['u 2 2 2 8']);
+  });
 });
 
 describe('rows that come late', () => {
@@ -318,6 +349,63 @@ describe('tables that are altered', () => {
     };
     await h.run();
     expect(h.events.slice(1).map(({ after }) => after)).toContainEqual({ ID: '2', UPDATED: null });
+  });
+});
+
+describe('going over to the log', () => {
+  const gone = async (before: DeliveredBefore): Promise<{ rows: string[]; state: string | null }> => {
+    const rows: string[] = [];
+    let state: string | null = null;
+    for await (const { parts, state: now } of before.gone({ schema: 'Q', table: 'ORD' }, never)) {
+      for (const part of parts)
+        for (const row of part.rows)
+          rows.push(part.columns.map((name, i) => `${name}=${String(row[i])}`).join(' '));
+      state = now.get('polled') ?? null;
+    }
+    await before[Symbol.asyncDispose]();
+    return { rows: rows.sort(), state };
+  };
+  const polled = async (remember: 'keys' | 'rows' | 'overlap'): Promise<[FakeOracle, PollHarness]> => {
+    const server = serverWith({ 'Q.ORD': ORD });
+    commit(server, 0, { 1: row(1, 1, null), 2: row(2, 2, null), 3: row(3, 3, null), 4: row(4, 4, null) });
+    const h = polling(server, {
+      tables: { 'Q.ORD': { mode: 'timestamp', timestamp: ['UPDATED'], remember } },
+      timeZone: 'UTC',
+    });
+    await h.run();
+    return [server, h];
+  };
+
+  test.each([
+    ['rows', 'ID=1 V=1 UPDATED=null', 'ID=3 V=3 UPDATED=null'],
+    ['keys', 'ID=1', 'ID=3'],
+  ] as const)('tells once of what is gone, with remembered %s', async (remember, first, third) => {
+    const [server, h] = await polled(remember);
+    commit(server, 0, { 1: null, 2: null, 3: null, 5: row(5, 5, null) });
+    const open = await h.before();
+    expect(open.untold).toEqual([]);
+    // There when the log began: its delete is in the log.
+    const [schema] = await h.describe();
+    open.saw([readRow(schema!, [2, 2, null], { connector: 'oracle' })]);
+    const { rows, state } = await gone(open);
+    expect(rows).toEqual([first, third]);
+    // Killed before that was durable, and behind it.
+    expect((await gone(await h.before())).rows).toEqual([first, third]);
+    expect((await gone(await h.before(state!))).rows).toEqual([]);
+  });
+
+  test('says so where rows are not remembered, or what is remembered of them is another’s', async () => {
+    const [server, h] = await polled('overlap');
+    commit(server, 0, { 1: null });
+    const open = await h.before();
+    expect(open.untold).toEqual([expect.stringContaining('did not remember all rows of Q.ORD')]);
+    expect((await gone(open)).rows).toEqual([]);
+    h.close();
+    const [other, remembering] = await polled('keys');
+    commit(other, 0, { 1: null });
+    const foreign = await remembering.before('{"v":1,"kept":"0123456789abcdef:7","shapes":{}}');
+    expect(foreign.untold).toHaveLength(1);
+    expect((await gone(foreign)).rows).toEqual([]);
   });
 });
 

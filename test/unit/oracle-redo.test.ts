@@ -202,7 +202,7 @@ const EXAMPLES: readonly Example[] = [
     title: 'intervals of both signs',
     types: SPANS,
     sql: `update "HR"."STAFF" set "YM" = TO_YMINTERVAL('-03-06'), "DS" = TO_DSINTERVAL('-001 02:03:04.56') where "ID" = '1' and "YM" = TO_YMINTERVAL('+001-06') and "DS" = TO_DSINTERVAL('+001 02:03:04.567890123');`,
-    before: [1, [18, 0, 0], [0, 1, 7_384_567_890]],
+    before: [1, [18, 0, 0], [0, 1, 7_384_567_890, 123]],
     after: [1, [-42, 0, 0], [0, -1, -7_384_560_000]],
   },
   {
@@ -264,6 +264,12 @@ const EXAMPLES: readonly Example[] = [
     },
     sql: `insert into "UNKNOWN"."OBJ# 90001"("COL 1","COL 2","COL 3","COL 4") values (HEXTORAW('800000023e'),HEXTORAW('800000013d3c3d80000000'),HEXTORAW('bfc00000'),HEXTORAW('400fffffffffffff'));`,
     after: [[26, 0, 0], [0, 1, 3_601_000_000], 1.5, -1],
+  },
+  {
+    title: 'the internal encoding of an interval with nanoseconds, below zero',
+    types: { A: 'INTERVAL DAY TO SECOND(9)' },
+    sql: `insert into "UNKNOWN"."OBJ# 90001"("COL 1") values (HEXTORAW('7fffffff3c3c3b7fffffff'));`,
+    after: [[0, -1, -1_000_000, -1]],
   },
   {
     title: 'the hidden column of row archival',

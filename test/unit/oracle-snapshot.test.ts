@@ -109,6 +109,23 @@ describe('snapshot', () => {
     expect(h.events.every(({ scn }) => scn === '2000')).toBe(true);
   });
 
+  test('rows with LOBs are held a few at a time', async () => {
+    const server = serverWith({
+      ...TABLES,
+      'Q.ITEM': { columns: { ID: 'NUMBER(9,0)', NAME: 'CLOB' }, pk: ['ID'] },
+    });
+    fill(server, 0, 95);
+    fill(server, 1, 95);
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    await readAll(h, snapshotOf(h));
+    expect(sorted(idsOf(h, 'Q.ITEM'))).toEqual(upTo(95));
+    const most = (table: string): number =>
+      Math.max(...server.cursors.flatMap(({ sql, rowsAtOnce }) => (sql.includes(table) ? [rowsAtOnce] : [])));
+    expect(most('"ITEM"')).toBe(20);
+    expect(most('"ORD"')).toBe(250);
+  });
+
   test('mining begins before the oldest open transaction; what committed by the snapshot’s SCN is not delivered', async () => {
     const server = serverWith(TABLES);
     server.redo = new RedoScript(1990)

@@ -218,19 +218,53 @@ describe('transactions', () => {
     expect(h.warnings).toEqual(['incomplete-xid']);
   });
 
-  test('a rollback known by half drops nothing where two could be meant', async () => {
+  test('a commit known by half is its slot’s: the transaction is delivered, under its whole name', async () => {
+    const half = `${A.slice(0, 8)}ffffffff`;
+    const script = new RedoScript()
+      .start(A)
+      .insert(A, 'Q.ORD', { ID: '1' })
+      .insert(half, 'Q.ORD', { ID: '2' })
+      .commit(half)
+      .start(B)
+      .insert(B, 'Q.ORD', { ID: '3' })
+      .rollback(`${B.slice(0, 8)}ffffffff`)
+      .commit(`${C.slice(0, 8)}ffffffff`);
+    const h = run(scripted(script));
+    await h.poll(2030n);
+    expect(h.events.map(({ txId, after }) => [txId, after?.['ID']])).toEqual([
+      [A, '1'],
+      [A, '2'],
+    ]);
+    expect(h.position?.scn).toBeGreaterThan(2015n);
+    expect(h.position?.commits.get(1)?.xids).toEqual([A]);
+    // LogMiner names what it mines from the beginning.
+    await h.restart(0);
+    h.server.redo = script.rows.map((row) => (row.XID === half ? { ...row, XID: A } : row));
+    await h.poll(2030n);
+    expect(short(h)).toEqual(['c Q.ORD 1', 'c Q.ORD 2']);
+  });
+
+  test('another transaction has the slot of one whose end never came: kept, told of, and read again', async () => {
     const [one, two] = ['0001000100000001', '0001000100000002'];
     const script = new RedoScript()
+      .start(one)
       .insert(one, 'Q.ORD', { ID: '1' })
+      .start(two)
       .insert(two, 'Q.ORD', { ID: '2' })
       .rollback('00010001ffffffff')
       .rollback('00070007ffffffff')
-      .commit(one)
+      .start(two)
+      .insert(two, 'Q.ORD', { ID: '3' })
       .commit(two);
     const h = run(scripted(script));
     await h.poll(2030n);
-    expect(short(h)).toEqual(['c Q.ORD 1', 'c Q.ORD 2']);
-    expect(h.warnings).toEqual(['ambiguous-xid', 'rollback-unknown-transaction']);
+    expect(short(h)).toEqual(['c Q.ORD 3']);
+    expect(h.warnings).toEqual(['end-not-seen', 'incomplete-xid', 'rollback-unknown-transaction']);
+    expect(h.position?.scn).toBe(2010n);
+    await h.restart();
+    h.server.redo = [...script.rows.slice(0, 2), { ...script.rows[1]!, SCN: '2013', OPERATION_CODE: 7 }];
+    await h.poll(2031n);
+    expect(short(h)).toEqual(['c Q.ORD 3']);
   });
 
   test('columns that supplemental logging leaves out', async () => {
@@ -247,6 +281,31 @@ describe('transactions', () => {
       ],
       [{ ID: '1', NAME: '<absent>', QTY: '<absent>' }, null],
     ]);
+  });
+
+  test.each([
+    ['as-null' as const, ['u 2 null', 'd 2 <absent>', 'c 3 null']],
+    ['fail' as const, ['unreadable u', 'unreadable d', 'c 3 null']],
+  ])('columns that supplemental logging leaves out, %s', async (absentColumns, expected) => {
+    const script = new RedoScript()
+      .update(A, 'Q.ORD', { QTY: '2' }, { ID: '1' })
+      .delete(A, 'Q.ORD', { ID: '1', QTY: '2' })
+      .insert(A, 'Q.ORD', { ID: '3', QTY: '3' })
+      .commit(A);
+    const h = run(scripted(script), { absentColumns, onUnreadable: 'dead-letter' });
+    await h.poll(2030n);
+    expect(
+      h.events.map(({ op, before, after }) =>
+        op.startsWith('unreadable') ? op : `${op} ${(after ?? before)!['QTY']} ${(after ?? before)!['NAME']}`,
+      ),
+    ).toEqual(expected);
+    if (absentColumns === 'as-null') return;
+    const strict = new Harness(scripted(script), { absentColumns });
+    await expect(strict.poll(2030n)).rejects.toMatchObject({
+      code: 'source.redo-unreadable',
+      fix: expect.stringContaining('ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS') as string,
+    });
+    await strict.close();
   });
 
   test('a change without the key of its row is not told of anybody: it stops, or is a dead letter', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { valueOf } from '../../src/model/text-row.ts';
+import { valueOf } from '../../src/model/raw-row.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Change } from '../../src/model/change.ts';
 import type { PostgresPosition } from '../../src/readers/postgres/position.ts';

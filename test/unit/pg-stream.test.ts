@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../src/model/batch.ts';
-import { valueOf } from '../../src/model/text-row.ts';
+import { valueOf } from '../../src/model/raw-row.ts';
 import { ABSENT } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import type { PostgresPosition } from '../../src/readers/postgres/position.ts';

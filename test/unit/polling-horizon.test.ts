@@ -16,6 +16,7 @@ function mark(
     running,
     startedUs: null,
     told: true,
+    hidden: false,
     versions: versions === null ? null : { oldest: BigInt(versions[0]), next: BigInt(versions[1]) },
   };
 }
@@ -39,6 +40,21 @@ describe('the horizon', () => {
     expect(horizon.waitingUs(15 * S)).toBe(4 * S);
     horizon.add(mark(13, ['b']), at(3_000));
     expect(horizon.settledUs).toBe(11 * S);
+    horizon.add(mark(14), at(4_000));
+    expect(horizon.settledUs).toBe(14 * S);
+  });
+
+  it('stays where it is while nobody says who runs', () => {
+    const horizon = new Horizon();
+    horizon.add(mark(10), at(0));
+    horizon.add({ ...mark(11), hidden: true }, at(1_000));
+    expect(horizon.settledUs).toBe(10 * S);
+    expect(horizon.number).toBe(1);
+    horizon.add({ ...mark(12), hidden: true }, at(2_000));
+    expect(horizon.hiddenUs(15 * S)).toBe(4 * S);
+    horizon.add(mark(13, ['a']), at(3_000));
+    expect(horizon.settledUs).toBe(10 * S);
+    expect(horizon.hiddenUs(15 * S)).toBe(0);
     horizon.add(mark(14), at(4_000));
     expect(horizon.settledUs).toBe(14 * S);
   });

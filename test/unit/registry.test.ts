@@ -52,7 +52,7 @@ function client(options: Partial<RegistryOptions> = {}): RegistryClient {
       urls: [`${base()}/base/path/`],
       auth: { kind: 'none' },
       tls: { mode: 'verify-full' },
-      requestTimeoutMs: 500,
+      requestTimeoutMs: 30_000,
       patienceMs: 300,
       ...options,
     },
@@ -161,6 +161,23 @@ describe('the registry client', () => {
     await expect(client().find('s', SCHEMA, question)).rejects.toMatchObject({
       code: 'registry.answer-malformed',
     });
+  });
+
+  test('deletes a subject, and one that is not there is no error', async () => {
+    script = {
+      'DELETE /base/path/subjects/there-value': [[200, '[1,2]']],
+      'DELETE /base/path/subjects/kept-value': [[405, '{"error_code":405,"message":"Not allowed."}']],
+    };
+    const registry = client();
+    await registry.deleteSubject('there-value', new AbortController().signal);
+    await registry.deleteSubject('gone-value', new AbortController().signal);
+    await expect(registry.deleteSubject('kept-value', new AbortController().signal)).rejects.toMatchObject({
+      code: 'registry.answer-malformed',
+      message: expect.stringContaining('deleting the schemas of kept-value with 405: Not allowed.') as string,
+    });
+    expect(asked.map(({ question }) => question)).toEqual(
+      ['there', 'gone', 'kept'].map((name) => `DELETE /base/path/subjects/${name}-value`),
+    );
   });
 });
 

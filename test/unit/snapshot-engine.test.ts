@@ -3,7 +3,7 @@ import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { RowChange } from '../../src/model/change.ts';
 import type { TableSchema } from '../../src/model/table.ts';
-import { valueOf } from '../../src/model/text-row.ts';
+import { valueOf } from '../../src/model/raw-row.ts';
 import { UNCHANGED } from '../../src/model/value.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { createSnapshot, type Snapshot, type SnapshotOptions } from '../../src/snapshot/snapshot.ts';

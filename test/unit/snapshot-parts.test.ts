@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { asHeadwaterError, HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { RowChange } from '../../src/model/change.ts';
-import { TextRow, valuesOf } from '../../src/model/text-row.ts';
+import { RawRow, valuesOf } from '../../src/model/raw-row.ts';
 import { ABSENT, type Row, UNCHANGED } from '../../src/model/value.ts';
 import { ByteQueue } from '../../src/snapshot/byte-queue.ts';
 import { TableSnapshot } from '../../src/snapshot/captured-table.ts';
@@ -190,15 +190,15 @@ describe('Window', () => {
   });
 
   test('goes on where a key cannot be read: such a row is for the dead-letter topic', () => {
-    const text = (id: string): TextRow => {
+    const text = (id: string): RawRow => {
       const bytes = Buffer.from(id);
-      return new TextRow(bytes, 0, bytes.length, {
-        decoders: [
-          (cell) => {
-            if (!/^\d+$/.test(cell)) throw new HeadwaterError('source.value-unreadable', 'What is this?');
-            return Number(cell);
-          },
-        ],
+      return new RawRow(bytes, 0, bytes.length, {
+        columns: 1,
+        decode: (cells, from, to) => {
+          const cell = cells.toString('utf8', from, to);
+          if (!/^\d+$/.test(cell)) throw new HeadwaterError('source.value-unreadable', 'What is this?');
+          return Number(cell);
+        },
         locate: (_, start, end, into) => into.set([start, end - start]),
       });
     };

@@ -1,4 +1,5 @@
 /** Statements that change what runs, over HTTP, by ksqlDB's clients: over a program that reads a scripted log. */
+import { mkdirSync, rmSync } from 'node:fs';
 import { KsqlDBClient as RxClient } from 'ksqldb-rx-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HttpServer } from '../../src/http/server.ts';
@@ -114,6 +115,38 @@ const values = (topic: string): readonly unknown[] =>
 const JOINED = `CREATE TABLE CUSTOMERS WITH (CDC_TABLE = 'shop.public.customers');
   CREATE STREAM NAMED AS SELECT O.ID AS ID, C.NAME FROM ORDERS O LEFT JOIN CUSTOMERS C ON O.CUSTOMER_ID = C.ID`;
 
+describe('a format without its registry', () => {
+  it('is refused with a code of its own', async () => {
+    expect(await refusal(`CREATE STREAM A WITH (VALUE_FORMAT = 'AVRO') AS SELECT * FROM BIG;`)).toMatch(
+      /^42801 line 1:\d+: AVRO needs a schema registry/,
+    );
+  });
+});
+
+describe('commandSequenceNumber', () => {
+  it('is waited for', async () => {
+    const [created] = await ksql('CREATE STREAM A AS SELECT * FROM BIG;');
+    const number = Number(created?.['commandSequenceNumber']);
+    expect(number).toBeGreaterThan(0);
+    expect(await ksql('SHOW STREAMS;', { commandSequenceNumber: number })).toMatchObject([
+      { '@type': 'streams' },
+    ]);
+    expect(await ksql('SHOW STREAMS;', { commandSequenceNumber: -1 })).toMatchObject([
+      { '@type': 'streams' },
+    ]);
+    const next = ksql('SHOW STREAMS;', { commandSequenceNumber: number + 1 });
+    await ksql('CREATE STREAM B AS SELECT * FROM BIG;');
+    const [streams] = await next;
+    expect(namesIn(streams, 'streams')).toContain('B');
+    expect(await ksql('SHOW STREAMS;', { commandSequenceNumber: 'x' })).toMatchObject([
+      { error_code: 40000 },
+    ]);
+    expect(await ksql('SHOW STREAMS;', { commandSequenceNumber: number + 2 })).toMatchObject([
+      { error_code: 50301 },
+    ]);
+  });
+});
+
 describe('CREATE', () => {
   it('begins where the log stands, and disturbs nothing that runs', async () => {
     await read(8);
@@ -195,6 +228,36 @@ describe('what is asked of statements', () => {
       queryDescription: { id: 'CSAS_A_2', sinks: ['A'] },
     });
     expect((await ksql('SHOW QUERIES;'))[0]).toMatchObject({ queries: [{ id: 'CSAS_BIG_0' }] });
+  });
+
+  it('DESCRIBE EXTENDED and /healthcheck tell how far a table has been read', async () => {
+    await ksql(JOINED);
+    const [table, stream, tables] = await ksql(
+      'DESCRIBE CUSTOMERS EXTENDED; DESCRIBE NAMED EXTENDED; SHOW TABLES EXTENDED;',
+    );
+    const statistics = 'rows: 2, complete';
+    const [byId, asked, scan] = await ksql(
+      'EXPLAIN CSAS_NAMED_3; EXPLAIN CREATE STREAM X AS SELECT O.ID, C.NAME FROM ORDERS O JOIN CUSTOMERS C ON O.ID = C.ID; EXPLAIN SELECT ID FROM CUSTOMERS;',
+    );
+    for (const explained of [byId, asked, scan])
+      expect(JSON.stringify(explained?.['queryDescription'])).toMatch(/kept, 2 rows|all 2 rows/);
+    expect(table).toMatchObject({ sourceDescription: { extended: true, statistics } });
+    expect(stream).toMatchObject({ sourceDescription: { extended: true, statistics: '', timestamp: '' } });
+    expect(tables).toMatchObject({ sourceDescriptions: [{ name: 'CUSTOMERS', statistics }] });
+    const details = async (): Promise<Readonly<Record<string, unknown>>> => {
+      const headers = { authorization: `Bearer ${TOKEN}` };
+      const answer = await fetch(`http://127.0.0.1:${server.port}/healthcheck`, { headers });
+      return ((await answer.json()) as { readonly details: Readonly<Record<string, unknown>> }).details;
+    };
+    expect(Object.keys(await details())).not.toContain('shop.CUSTOMERS');
+    await attempt.end();
+    rmSync(rig.dir, { recursive: true });
+    mkdirSync(rig.dir);
+    attempt = await rig.attempt();
+    expect((await details())['shop.CUSTOMERS']).toEqual({ isHealthy: true, state: 'bootstrapping', rows: 0 });
+    expect((await ksql('DESCRIBE CUSTOMERS EXTENDED;'))[0]).toMatchObject({
+      sourceDescription: { statistics: 'rows: 0, still being read' },
+    });
   });
 
   it('DESCRIBE tells the statement, /status what has become of it, /clusterStatus who runs it', async () => {

@@ -320,6 +320,11 @@ describe('/ksql', () => {
     });
     const [byId] = await entities('EXPLAIN CTAS_PERSON_MOVEMENTS_0;');
     expect(JSON.stringify(byId)).toContain('AGGREGATE 2 by 1 expression');
+    const [grouped] = await entities('EXPLAIN SELECT COUNT(*) FROM PERSON_MOVEMENTS GROUP BY 1;');
+    expect(grouped).toMatchObject({
+      queryDescription: { executionPlan: expect.stringMatching(/^> AGGREGATE 1 by 1 .*\n > SCAN/) as string },
+    });
+    expect(await entities('SHOW TYPES;')).toMatchObject([{ '@type': 'type_list', types: {} }]);
     const [properties] = await entities(`SET 'auto.offset.reset' = 'earliest'; SHOW PROPERTIES;`);
     expect(properties).toMatchObject({ overwrittenProperties: ['auto.offset.reset'] });
   });

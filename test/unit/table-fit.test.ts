@@ -27,6 +27,7 @@ ${emit}
       {
         sourceBlock: postgresSourceBlock('p', 'd').schema,
         tables: [table],
+        state: new Map(),
       },
       new AbortController().signal,
     );

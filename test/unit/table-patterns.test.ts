@@ -39,6 +39,20 @@ describe('table patterns', () => {
     expect(matching(patterns, NAMES)).toEqual(expected);
   });
 
+  it('tells tables apart whose schema holds a dot', () => {
+    const ids = [
+      { schema: 'a.b', table: 'c' },
+      { schema: 'a', table: 'b.c' },
+    ];
+    const schemas = (...patterns: string[]): readonly string[] =>
+      ids.filter((each) => compileTablePatterns(patterns).matches(each)).map(({ schema }) => schema);
+    expect(schemas('a.b.c')).toEqual(['a.b', 'a']);
+    expect(schemas('"a.b".c')).toEqual(['a.b']);
+    expect(schemas('a.*', '!"a.b".*')).toEqual(['a']);
+    expect(compileTablePatterns(['"a.b".c', 'a.b.c']).unmatched(ids)).toEqual([]);
+    expect(compileTablePatterns(['"a.b".c', 'a.b.c']).unmatched([ids[1]!])).toEqual(['"a.b".c']);
+  });
+
   it('says which pattern matches nothing', () => {
     const compiled = compileTablePatterns(['public.*', 'publik.*', '/none/', '!public.x']);
     expect(compiled.unmatched(NAMES.map(id))).toEqual(['publik.*', '/none/']);

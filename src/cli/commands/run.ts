@@ -110,7 +110,7 @@ export const command = defineCommand({
         log,
       );
       daemon = startDaemon(
-        { settings, log, untilCaughtUp, desk: sql === null ? null : desk, traces },
+        { settings, log, untilCaughtUp, desk: sql === null ? null : desk, traces, http: addressOf(http) },
         signals.stop,
       );
       progress.start(() => running().status(), log);
@@ -138,6 +138,12 @@ async function serve(
   return listening('HTTP interface', http, log, () =>
     startHttp({ listen, token, version: VERSION, ...daemon, log }),
   );
+}
+
+function addressOf(server: HttpServer | null): string | null {
+  if (server === null) return null;
+  const { host, port } = server;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** The default address is for those who have statements. */

@@ -2,6 +2,7 @@ import type { Log } from '../../observability/log.ts';
 import { MYSQL_POSITIONS, type MysqlPosition } from '../../readers/mysql/position.ts';
 import { createMysqlReader } from '../../readers/mysql/reader.ts';
 import type { MysqlReaderOptions } from '../../readers/mysql/settings.ts';
+import { snapshotOrigin } from '../../readers/mysql/snapshot-view.ts';
 import { mysqlSourceBlock } from '../../readers/mysql/source-block.ts';
 import type { MysqlSource } from '../../readers/mysql/source-info.ts';
 import type { Settings } from '../../settings/settings.ts';
@@ -17,6 +18,7 @@ export function mysqlSource(
     positions: MYSQL_POSITIONS,
     openReader: () => createMysqlReader(mysqlOptions(settings, connector), log),
     block: mysqlSourceBlock(settings.name, connector),
+    originAt: (position) => snapshotOrigin(connector, position, Date.now() * 1000),
   };
 }
 

@@ -5,6 +5,7 @@ import { createOracleReader, type OracleReaderParts } from '../../readers/oracle
 import { connectByDriver } from '../../readers/oracle/session/driver-session.ts';
 import { FirstConnection } from '../../readers/oracle/session/first-connection.ts';
 import type { ConnectOracle } from '../../readers/oracle/session/oracle-session.ts';
+import { snapshotOrigin } from '../../readers/oracle/snapshot-rows.ts';
 import { DEFAULT_LIMITS, type OracleReaderOptions } from '../../readers/oracle/settings.ts';
 import type { OracleSource } from '../../readers/oracle/source-info.ts';
 import { oracleSourceBlock } from '../../readers/oracle/source-block.ts';
@@ -23,6 +24,7 @@ export function oracleSource(
     positions: ORACLE_POSITIONS,
     openReader: () => createOracleReader(oracleOptions(settings), parts),
     block: oracleSourceBlock(settings.name, oracleDatabase(settings.source)),
+    originAt: ({ read }) => snapshotOrigin(read, Date.now()),
   };
 }
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type TableId, tableName } from '../../model/table.ts';
+import { type TableId, tableName, tableOfName } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import { steadyNow } from '../../observability/steady-clock.ts';
 import { POLL_POSITIONS, type PollPosition } from '../../readers/polling/position.ts';
@@ -7,6 +7,8 @@ import { createPollingReader, type MakeDialect } from '../../readers/polling/rea
 import type { PolledTableSettings, PollReaderOptions } from '../../readers/polling/settings.ts';
 import { pollSourceBlock } from '../../readers/polling/source-block.ts';
 import type { PollSource } from '../../readers/polling/source-info.ts';
+import { openPolledBefore, type PolledBeforeOptions } from '../../readers/polling/polled-before.ts';
+import type { DeliveredBefore } from '../../readers/delivered-before.ts';
 import { compileTablePatterns } from '../../readers/table-patterns.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
@@ -24,7 +26,20 @@ export async function pollingSource(
     positions: POLL_POSITIONS,
     openReader: () => createPollingReader(readerOptions(settings, logIsReadable), dialect, log),
     block: pollSourceBlock(settings.name, database === '' ? null : database),
+    originAt: ({ batch }) => ({ connector: 'polling', readUs: Date.now() * 1000, batch }),
   };
+}
+
+/** What polling has delivered of tables that are read from the log now. */
+export async function openBefore(
+  settings: Settings,
+  { record, tables }: Pick<PolledBeforeOptions, 'record' | 'tables'>,
+  signal: AbortSignal,
+): Promise<DeliveredBefore> {
+  // Versions are the log's to count.
+  const dialect = (await dialectOf(settings))((schema) => schema);
+  const { settingsOf, statePath, stateLimitBytes } = readerOptions(settings, null);
+  return openPolledBefore({ settingsOf, statePath, stateLimitBytes, dialect, tables, record }, signal);
 }
 
 async function dialectOf(settings: Settings): Promise<MakeDialect> {
@@ -35,7 +50,9 @@ async function dialectOf(settings: Settings): Promise<MakeDialect> {
     patterns: compileTablePatterns(tables),
     named: new Set([...tables, ...poll.tables.keys()]),
     optionsOf: settingsOf,
-    queries: [...poll.tables].filter(([, { query }]) => query !== null).map(([name]) => tableId(name)),
+    queries: [...poll.tables]
+      .filter(([, { query }]) => query !== null)
+      .flatMap(([name]) => tableOfName(name) ?? []),
   };
   const { timeZone } = poll;
   switch (connector) {
@@ -103,10 +120,4 @@ function tableSettings({ poll }: Settings['source']): (id: TableId) => PolledTab
     remember: 'overlap',
   };
   return (id) => poll.tables.get(tableName(id)) ?? whole;
-}
-
-/** The name of an entry, which the schema has checked to be `schema.table`. */
-function tableId(name: string): TableId {
-  const dot = name.indexOf('.');
-  return { schema: name.slice(0, dot), table: name.slice(dot + 1) };
 }

@@ -3,7 +3,7 @@ import { POSTGRES_POSITIONS, type PostgresPosition } from '../../readers/postgre
 import { createPostgresReader } from '../../readers/postgres/reader.ts';
 import type { PostgresReaderOptions } from '../../readers/postgres/settings.ts';
 import { postgresSourceBlock } from '../../readers/postgres/source-block.ts';
-import type { PostgresSource } from '../../readers/postgres/source-info.ts';
+import { originAt, type PostgresSource } from '../../readers/postgres/source-info.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
 import type { Source } from './source-parts.ts';
@@ -13,6 +13,7 @@ export function postgresSource(settings: Settings, log: Log): Source<PostgresPos
     positions: POSTGRES_POSITIONS,
     openReader: () => createPostgresReader(postgresOptions(settings), log),
     block: postgresSourceBlock(settings.name, settings.source.database),
+    originAt: ({ lsn }) => originAt(lsn, Date.now()),
   };
 }
 

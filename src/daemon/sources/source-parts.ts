@@ -8,4 +8,6 @@ export interface Source<P, S extends SourceInfo> {
   readonly positions: PositionCodec<P>;
   readonly openReader: () => Reader<P, S>;
   readonly block: SourceBlock<S>;
+  /** The origin of what is told of at a position, and is no change of the log's. */
+  readonly originAt: (position: P) => S;
 }

@@ -3,6 +3,9 @@ import type { JsonValue } from '../../model/position.ts';
 import { type Log, SILENT } from '../../observability/log.ts';
 import type { Reader } from '../../readers/reader.ts';
 import { isPollPosition } from '../../readers/polling/position.ts';
+import type { DeliveredBefore } from '../../readers/delivered-before.ts';
+import type { TableId } from '../../model/table.ts';
+import { POLLED_KEY } from '../../state/checkpoint.ts';
 import type { Settings } from '../../settings/settings.ts';
 import type { Source } from './source-parts.ts';
 
@@ -62,6 +65,18 @@ export async function withSource<T>(
       return use(oracleSource(settings, connectOracle(settings), log));
     }
   }
+}
+
+/** What was found by polling before the log could be read; null where nothing was. */
+export async function polledBefore(
+  settings: Settings,
+  { state, tables }: { readonly state: ReadonlyMap<string, string>; readonly tables: readonly TableId[] },
+  signal: AbortSignal,
+): Promise<DeliveredBefore | null> {
+  const record = state.get(POLLED_KEY);
+  if (record === undefined) return null;
+  const { openBefore } = await import('./polling.ts');
+  return openBefore(settings, { record, tables }, signal);
 }
 
 /** For what needs no source block. */

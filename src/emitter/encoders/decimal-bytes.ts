@@ -46,10 +46,15 @@ function writeTriple(bits: number, buffer: Uint8Array, at: number): number {
 }
 
 /**
- * The unscaled value of decimal text in `bytes` at `scale` fraction digits, where `writeBase64` can take it; NaN
+ * The unscaled value of decimal text, given as character codes, at `scale` fraction digits, where `writeBase64` can take it; NaN
  * otherwise.
  */
-export function shortUnscaled(bytes: Uint8Array, from: number, to: number, scale: number): number {
+export function shortUnscaled(
+  bytes: Uint8Array | Uint16Array,
+  from: number,
+  to: number,
+  scale: number,
+): number {
   const negative = bytes[from] === 45;
   const first = negative ? from + 1 : from;
   const point = scale > 0 ? to - scale - 1 : to;

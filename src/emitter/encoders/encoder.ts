@@ -1,13 +1,14 @@
 import type { TableSchema } from '../../model/table.ts';
 import type { SnapshotMarker, SourceInfo } from '../../model/change.ts';
-import type { Image } from '../../model/text-row.ts';
+import type { Image } from '../../model/raw-row.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { ConnectSchema } from '../../schema/connect-schema.ts';
 import type { SchemaPlace } from '../../schema/registry/named-schema.ts';
 import type { BlockValue, WriteBlock } from '../../schema/source-block.ts';
+import type { SinkRecord } from '../sink.ts';
 
 /** Header of a record: name and value. */
-export type Header = readonly [name: string, value: string | Uint8Array];
+export type Header = NonNullable<SinkRecord['headers']>[number];
 
 /** Where a record stands within its source transaction; Debezium's transaction block. */
 export interface TransactionPlace {

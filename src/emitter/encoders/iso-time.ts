@@ -95,14 +95,18 @@ export function timetzToUtc(text: string): string {
   return `${isoTime(wrapped * 1_000_000 + us, null)}Z`;
 }
 
-/** `P1Y2M3DT4H5M6.78S` of [months, days, µs], as Debezium's io.debezium.time.Interval: all parts, always. */
-export function isoInterval(months: number, days: number, us: number | bigint): string {
-  const negative = us < 0;
-  const total = negative ? -BigInt(us) : BigInt(us);
+/** A Value of `interval`. */
+export type Interval = readonly [months: number, days: number, us: number | bigint, ns?: number];
+
+/** `P1Y2M3DT4H5M6.78S`, as Debezium's io.debezium.time.Interval: all parts, always. */
+export function isoInterval([months, days, us, ns = 0]: Interval): string {
+  const signed = BigInt(us) * 1000n + BigInt(ns);
+  const negative = signed < 0n;
+  const total = negative ? -signed : signed;
   const sign = negative ? '-' : '';
-  const seconds = total / 1_000_000n;
-  const fraction = String(total % 1_000_000n)
-    .padStart(6, '0')
+  const seconds = total / 1_000_000_000n;
+  const fraction = String(total % 1_000_000_000n)
+    .padStart(9, '0')
     .replace(/0+$/, '');
   const hours = seconds / 3600n;
   const s = `${sign}${seconds % 60n}${fraction === '' ? '' : `.${fraction}`}`;

@@ -1,11 +1,11 @@
 /**
  * The same JSON as `json.ts` makes, written as bytes into buffers that are used again: no text is put together
  * per record, which is half of what a record costs. The types that tables mostly consist of are written digit
- * by digit here, from Values or, without making any, from the source's text (model/text-row.ts); all others, and
+ * by digit here, from Values or, without making any, from the source's text (model/raw-row.ts); all others, and
  * null, placeholders and specials of any type, by the functions for text.
  */
 import type { SnapshotMarker, SourceInfo } from '../../model/change.ts';
-import { type Image, TextRow } from '../../model/text-row.ts';
+import { type Image, RawRow } from '../../model/raw-row.ts';
 import type { Row, Value } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { WriteBlock } from '../../schema/source-block.ts';
@@ -141,7 +141,7 @@ function writeImage(fields: readonly Field[], image: Image, out: Utf8Writer): vo
     out.bytes(EMPTY);
     return;
   }
-  if (image instanceof TextRow) writeText(fields, image, out);
+  if (image instanceof RawRow) writeText(fields, image, out);
   else writeValues(fields, image, out);
   out.bytes(CLOSE);
 }
@@ -155,7 +155,7 @@ function writeValues(fields: readonly Field[], row: Row, out: Utf8Writer): void 
   }
 }
 
-function writeText(fields: readonly Field[], row: TextRow, out: Utf8Writer): void {
+function writeText(fields: readonly Field[], row: RawRow, out: Utf8Writer): void {
   const { bytes } = row;
   const cells = row.cells();
   const count = fields.length;
@@ -194,6 +194,13 @@ function valueWriter(type: FieldWriter['type'], text: FieldWriter['write'], prof
     case 'ltree':
     case 'tsvector':
       return (v, out) => (typeof v === 'string' ? out.quoted(v) : out.text(text(v)));
+    case 'decimal': {
+      const { scale } = type;
+      if (profile === 'safe' || scale === null) break;
+      return (v, out) => {
+        if (typeof v !== 'string' || !out.decimal(v, scale)) out.text(text(v));
+      };
+    }
     case 'timestamp':
       if (type.precision !== null && type.precision > 6) break;
       if (profile === 'safe') return instant(type.precision ?? 6, text);

@@ -2,7 +2,7 @@
  * JSON, bare (`json`) or as `{"schema","payload"}` (`json-with-schema`, Connect's JsonConverter). Everything
  * that doesn't change between rows is text made once per table version.
  */
-import { type Image, valuesOf } from '../../model/text-row.ts';
+import { type Image, valuesOf } from '../../model/raw-row.ts';
 import type { Row, Value } from '../../model/value.ts';
 import { type ConnectSchema, renderConnectSchema } from '../../schema/connect-schema.ts';
 import type {

@@ -1,5 +1,5 @@
 /** The records of a table in Protobuf, compiled per table version. Message layout: src/schema/protobuf-schema.ts. */
-import { type Image, valuesOf } from '../../model/text-row.ts';
+import { type Image, valuesOf } from '../../model/raw-row.ts';
 import type { Row } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import { sourceIn } from '../../schema/table-form.ts';

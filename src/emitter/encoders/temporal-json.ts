@@ -3,6 +3,7 @@ import type { ColumnType, ZeroDates } from '../../model/table.ts';
 import type { Value } from '../../model/value.ts';
 import { integerWriter } from '../../schema/integer-text.ts';
 import {
+  type Interval,
   isoDate,
   isoDuration,
   isoInterval,
@@ -54,10 +55,11 @@ function debeziumWriter(type: TemporalType, context: TypeContext): WriteValue {
     case 'interval':
       return (v) => {
         if (!Array.isArray(v)) return other(v);
-        const [months, days, us] = v as unknown as readonly [number, number, number | bigint];
+        const interval = v as unknown as Interval;
+        const [months, days, us] = interval;
         if (!Number.isFinite(months)) return special(infinityText(months));
         const duration = microDuration(months, days, us);
-        return fitsInt64(duration) ? String(duration) : special(isoInterval(months, days, us));
+        return fitsInt64(duration) ? String(duration) : special(isoInterval(interval));
       };
   }
 }
@@ -120,8 +122,8 @@ function isoWriter(type: TemporalType, context: TypeContext): WriteValue {
     case 'interval':
       return (v) => {
         if (!Array.isArray(v)) return other(v);
-        const [months, days, us] = v as unknown as readonly [number, number, number | bigint];
-        return Number.isFinite(months) ? `"${isoInterval(months, days, us)}"` : `"${infinityText(months)}"`;
+        const interval = v as unknown as Interval;
+        return Number.isFinite(interval[0]) ? `"${isoInterval(interval)}"` : `"${infinityText(interval[0])}"`;
       };
   }
 }

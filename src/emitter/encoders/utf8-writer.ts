@@ -23,6 +23,10 @@ const US_PER_DAY = 86_400_000_000;
 /** Views of the buffer are kept by their length, up to this one: most records of a table differ little in it. */
 const KEPT_VIEWS = 8192;
 
+/** Longer ones are not written by `shortUnscaled`. */
+const SHORT_DECIMAL = 16;
+const decimalDigits = new Uint16Array(SHORT_DECIMAL);
+
 /** What stands between the digits of `2016-11-04 11:51:30.123456`; 0 where digits stand. */
 const SEPARATORS = Uint8Array.from('0000-00-00 00:00:00.000000', (char) =>
   char === '0' ? 0 : char.charCodeAt(0),
@@ -164,6 +168,14 @@ export class Utf8Writer implements BytesOut {
     this.#buffer[this.#at++] = 34;
   }
 
+  /** Decimal text of `scale` fraction digits as Connect's Decimal in JSON; false, having written nothing, for any other. */
+  decimal(text: string, scale: number): boolean {
+    const { length } = text;
+    if (length > SHORT_DECIMAL) return false;
+    for (let i = 0; i < length; i++) decimalDigits[i] = text.charCodeAt(i);
+    return this.decimalText(decimalDigits, 0, length, scale);
+  }
+
   /** How much has been written since `begin`. */
   get length(): number {
     return this.#at;
@@ -219,7 +231,7 @@ export class Utf8Writer implements BytesOut {
   }
 
   /** Decimal text as Connect's Decimal in JSON. */
-  decimalText(source: Uint8Array, from: number, to: number, scale: number): boolean {
+  decimalText(source: Uint8Array | Uint16Array, from: number, to: number, scale: number): boolean {
     const n = shortUnscaled(source, from, to, scale);
     if (n !== n) return false;
     if (this.#buffer.length - this.#at < BASE64_ROOM + 2) this.#grow(BASE64_ROOM + 2);

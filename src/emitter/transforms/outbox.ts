@@ -5,7 +5,7 @@
  */
 import type { RowChange } from '../../model/change.ts';
 import { type TableSchema, tableName } from '../../model/table.ts';
-import { valuesOf } from '../../model/text-row.ts';
+import { valuesOf } from '../../model/raw-row.ts';
 import type { Row } from '../../model/value.ts';
 import type { Profile } from '../../schema/column-schema.ts';
 import type { SinkRecord } from '../sink.ts';

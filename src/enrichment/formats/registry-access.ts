@@ -22,6 +22,8 @@ export interface RegistryAccess {
   readonly reader: SchemaReader;
   /** `known`: the durable state of the producer that the records go with. */
   writer(known: ReadonlyMap<string, string>, signal: AbortSignal): SchemaWriter;
+  /** Deletes the schemas of a topic that is gone, where they are registered under its name. Throws `registry.…`. */
+  forget(place: SchemaPlace, signal: AbortSignal): Promise<void>;
 }
 
 /** References to references end somewhere. */

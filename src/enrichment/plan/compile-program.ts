@@ -254,7 +254,7 @@ class Compiler {
       this.#catalog.add({ kind: 'STREAM', name, columns, captured: null, topic, sink: null, kept: false });
       return;
     }
-    const rows = new TopicTable(name, topic);
+    const rows = new TopicTable(name, topic, this.#context.stores.refilled(this.#topicTables.length));
     this.#topicTables.push(rows);
     const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
     this.#catalog.add({ kind: 'TABLE', name, columns, captured: null, result: null, topic, keyOrder, rows });

@@ -1,6 +1,6 @@
 /** What the statements of a settings file name, as far as it can be told without the database. */
 import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
-import { type TableId, tableName } from '../../model/table.ts';
+import { type TableId, tableName, tableOfName } from '../../model/table.ts';
 import type { MadeStatement } from './made-statements.ts';
 import { deadLetterTopic } from '../run/dead-letters.ts';
 import { isTopicName, notATopic, Properties } from '../sources/properties.ts';
@@ -237,9 +237,8 @@ export function capturedTable({ parsed }: Declared, statement: CreateSource, pip
       "expected WITH (CDC_TABLE = 'pipeline.schema.table') or WITH (KAFKA_TOPIC = '…', VALUE_FORMAT = 'JSON') at the end",
     );
   const prefix = `${pipeline}.`;
-  const rest = name.startsWith(prefix) ? name.slice(prefix.length) : '';
-  const dot = rest.indexOf('.');
-  if (dot < 1 || dot === rest.length - 1)
+  const table = name.startsWith(prefix) ? tableOfName(name.slice(prefix.length)) : null;
+  if (table === null)
     throw properties.error(
       'CDC_TABLE',
       `CDC_TABLE is pipeline.schema.table, and the pipeline here is ${pipeline}: write '${prefix}schema.table'`,
@@ -251,5 +250,5 @@ export function capturedTable({ parsed }: Declared, statement: CreateSource, pip
       column.at,
       'a captured table has the columns of the database; leave the list of columns out',
     );
-  return { schema: rest.slice(0, dot), table: rest.slice(dot + 1) };
+  return table;
 }

@@ -8,8 +8,11 @@ import { printExpression } from '../sql/print-expression.ts';
 import { typeText } from '../sql/sql-type.ts';
 import { nameText } from '../sql/words.ts';
 
+/** How many rows a table has, where that is known. */
+type RowCount = (table: TableSource) => number | null;
+
 /** What a query does, one operator a line, innermost last. */
-export function explainQuery(query: QueryPlan | TableQueryPlan): string {
+export function explainQuery(query: QueryPlan | TableQueryPlan, rowCount: RowCount = () => null): string {
   const { columns, target } = query;
   const ofTables = 'rows' in query;
   const group = ofTables ? (query.groups?.plan ?? null) : query.group;
@@ -22,8 +25,11 @@ export function explainQuery(query: QueryPlan | TableQueryPlan): string {
   ];
   if (group !== null) lines.push(aggregateLine(group));
   if (ofTables ? query.filtered : query.where !== null) lines.push('> FILTER');
-  for (const join of query.joins.toReversed()) lines.push(joinLine(join, !ofTables && query.ofTopic));
-  lines.push(ofTables ? `> READ ${query.from.name}: ${rowsOf(query.from)}` : streamLine(query.input));
+  for (const join of query.joins.toReversed())
+    lines.push(joinLine(join, !ofTables && query.ofTopic, rowCount));
+  lines.push(
+    ofTables ? `> READ ${query.from.name}: ${rowsOf(query.from, rowCount)}` : streamLine(query.input),
+  );
   return lines.map((line, depth) => `${' '.repeat(depth)}${line}`).join('\n');
 }
 
@@ -33,18 +39,27 @@ function aggregateLine({ window, aggregates, keys, having }: GroupPlan): string 
   return `> AGGREGATE ${aggregates.length} by ${keys.length} expression(s)${windows}${having === null ? '' : ', HAVING'}: state in the checkpoint`;
 }
 
-function joinLine({ kind, table, asOf, left, right }: JoinPlan, ofTopic: boolean): string {
+function joinLine(
+  { kind, table, asOf, left, right }: JoinPlan,
+  ofTopic: boolean,
+  rowCount: RowCount,
+): string {
   const on = left.map((expr, i) => {
     const own = right[i];
     return `${printExpression(expr)} = ${own === undefined ? '' : printExpression(own)}`;
   });
-  return `> ${kind} JOIN ${table.name} AS OF ${ofTopic ? 'THE TIME' : asOf} ON ${on.join(' AND ')}: ${ofTopic ? 'two logs, merged by time' : 'one log'}, no repartitioning; ${rowsOf(table)}`;
+  return `> ${kind} JOIN ${table.name} AS OF ${ofTopic ? 'THE TIME' : asOf} ON ${on.join(' AND ')}: ${ofTopic ? 'two logs, merged by time' : 'one log'}, no repartitioning; ${rowsOf(table, rowCount)}`;
 }
 
-function rowsOf({ captured, topic, rows }: TableSource): string {
-  if (topic !== null) return `the rows of topic ${topic.topic} in memory`;
+function rowsOf(table: TableSource, rowCount: RowCount): string {
+  const count = rowCount(table);
+  return count === null ? stateOf(table) : `${stateOf(table)}, ${count} rows`;
+}
+
+function stateOf({ captured, topic, rows }: TableSource): string {
+  if (topic !== null) return `the rows of topic ${topic.topic}, kept`;
   if (captured !== null)
-    return `${captured.used.length} of ${captured.columns.length} columns of ${tableName(captured.id)} in memory`;
+    return `${captured.used.length} of ${captured.columns.length} columns of ${tableName(captured.id)}, kept`;
   return rows instanceof GroupStore
     ? 'groups that the checkpoint holds'
     : 'computed from its tables when asked for, nothing kept';

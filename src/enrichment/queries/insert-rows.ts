@@ -1,8 +1,8 @@
-/** Rows that clients insert: into a stream over a topic, whose records they become. */
+/** Rows that clients insert: into a stream or table over a topic, whose records they become. */
 import type { SinkRecord } from '../../emitter/sink.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { nearest } from '../../errors/nearest.ts';
-import type { Catalog, StreamSource } from '../sources/catalog.ts';
+import type { Catalog, Source } from '../sources/catalog.ts';
 import { isObject, type JsonReader, jsonReader } from '../formats/json-values.ts';
 import { SelectScope } from '../plan/select-scope.ts';
 import type { Statement } from '../sql/ast.ts';
@@ -18,7 +18,7 @@ import { defaultSchemaNames } from '../plan/sink-format.ts';
 import type { TopicQueries } from '../run/topic-queries.ts';
 import type { TopicSource } from '../sources/topic-source.ts';
 
-export type InsertedStream = StreamSource & { readonly topic: TopicSource };
+export type InsertedSource = Pick<Source, 'kind' | 'name' | 'columns'> & { readonly topic: TopicSource };
 
 interface InsertedRow {
   readonly row: readonly SqlValue[];
@@ -29,26 +29,29 @@ interface InsertedRow {
 const ROWTIME = 'ROWTIME';
 
 /** Throws `enrich.statement-invalid` where rows of clients cannot go there. */
-export function insertedStream(
+export function insertedSource(
   catalog: Catalog,
   name: string,
   at: { readonly source: SourceText; readonly offset: number },
-): InsertedStream {
+): InsertedSource {
   const found = catalog.find(name, at);
-  if (found.kind === 'STREAM' && found.topic !== null) return { ...found, topic: found.topic };
+  const { topic } = found;
+  if (topic !== null && !topic.readOnly) return { ...found, topic };
   const what =
-    found.captured !== null
-      ? 'is captured from the database: write to that'
-      : found.kind === 'TABLE'
-        ? 'is a table, which its query writes'
-        : 'is the result of a query; INSERT into the topic that it reads';
+    topic !== null
+      ? 'was made by CREATE SOURCE, and is only read'
+      : found.captured !== null
+        ? 'is captured from the database: write to that'
+        : found.kind === 'TABLE'
+          ? 'is a table, which its query writes'
+          : 'is the result of a query; INSERT into the topic that it reads';
   throw sqlError(at.source, at.offset, `${name} ${what}`);
 }
 
 /** The row of `INSERT INTO … VALUES`. */
 export function valuesRow(
   { name, columns, values, at }: Extract<Statement, { readonly kind: 'insertValues' }>,
-  stream: InsertedStream,
+  stream: InsertedSource,
   { source, dialect }: { readonly source: Parsed['source']; readonly dialect: Dialect },
 ): InsertedRow {
   const named = columns ?? stream.columns.map((column) => column.name);
@@ -70,7 +73,18 @@ export function valuesRow(
     if (index >= 0) row[index] = given;
     else timeMs = Number(given);
   }
+  const missing = missingKey(stream, row);
+  if (missing !== null) throw sqlError(source, at, missing);
   return { row, timeMs };
+}
+
+/** Of which row of a table is it? Null where that is clear, or nobody asks. */
+function missingKey({ kind, name, columns }: InsertedSource, row: readonly SqlValue[]): string | null {
+  if (kind !== 'TABLE') return null;
+  const missing = columns.find(({ key }, index) => key && row[index] === null);
+  return missing === undefined
+    ? null
+    : `${name} is a table: each row needs all of its PRIMARY KEY, and ${missing.name} has no value`;
 }
 
 const EMPTY: Omit<Frame, 'note'> = { rows: [], time: 0, change: null };
@@ -83,7 +97,7 @@ function failed(name: string, column: string): never {
 }
 
 function noColumn(
-  stream: StreamSource,
+  stream: InsertedSource,
   column: string,
   { source, at }: { readonly source: SourceText; readonly at: number },
 ): HeadwaterError {
@@ -95,10 +109,10 @@ function noColumn(
 
 /** Rows as JSON objects, for one stream. */
 export class JsonRows {
-  readonly #stream: InsertedStream;
+  readonly #stream: InsertedSource;
   readonly #columns: ReadonlyMap<string, { readonly index: number; readonly read: JsonReader }>;
 
-  constructor(stream: InsertedStream) {
+  constructor(stream: InsertedSource) {
     this.#stream = stream;
     this.#columns = new Map(
       stream.columns.map(({ name, type }, index) => [name, { index, read: jsonReader(type) }]),
@@ -123,6 +137,8 @@ export class JsonRows {
         row[column.index] = read;
       }
     }
+    const missing = missingKey(this.#stream, row);
+    if (missing !== null) throw wrong(`${missing}.`);
     return { row, timeMs };
   }
 }
@@ -133,7 +149,7 @@ function wrong(sentence: string): HeadwaterError {
 
 /** Makes the records of the stream's topic; schemas of theirs are registered. Throws `schema.…`, `registry.…`. */
 export async function recordsOf(
-  { name, columns, topic }: InsertedStream,
+  { name, columns, topic }: InsertedSource,
   topics: TopicQueries,
 ): Promise<(row: InsertedRow) => SinkRecord> {
   const { keyFormat, valueFormat, delimiter, wrapSingleValue } = topic;

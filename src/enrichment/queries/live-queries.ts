@@ -1,23 +1,22 @@
 /** The queries of clients over one running program. What they show is what durable commits hold. */
-import { setImmediate as breathe } from 'node:timers/promises';
 import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.ts';
 import { Aggregation } from '../run/aggregation.ts';
 import type { CapturedSource } from '../sources/captured-source.ts';
 import type { Source, StreamSource, TableSource } from '../sources/catalog.ts';
 import type { TableId } from '../../model/table.ts';
 import type { Program } from '../plan/program.ts';
-import type { GroupStore } from '../state/group-store.ts';
+import { GroupStore } from '../state/group-store.ts';
 import type { ProcessingLog } from '../run/processing-log.ts';
 import { type EventReader, Query } from '../run/query.ts';
 import { QueryProblems } from '../run/query-problems.ts';
-import type { Replica } from '../state/replica.ts';
-import type { Frame } from '../sql/frame.ts';
+import { Replica } from '../state/replica.ts';
 import type { Dialect } from '../sql/token-cursor.ts';
 import { TopicTable } from '../topics/topic-table.ts';
 import type { StoredRow } from '../state/table-store.ts';
 import type { ProgramBasis } from './program-basis.ts';
+import { PullQuery } from './pull-query.ts';
 import { StreamRows, TableRows } from './push-query.ts';
-import { type ResultRow, rowText } from './result-rows.ts';
+import type { ResultRow } from './result-rows.ts';
 import type { ResultTable } from '../state/result-table.ts';
 import { type QueryEnd, RowQueue, tooManyGroups } from './row-queue.ts';
 import { replay } from './stream-replay.ts';
@@ -35,8 +34,6 @@ import type { CommittedRows } from '../state/committed-rows.ts';
 const MAX_PUSH_QUERIES = 100;
 /** Groups that a client's query has in memory. */
 const MAX_GROUPS = 100_000;
-/** Rows that are looked at before others have their turn. */
-const ROWS_A_BREATH = 2_000;
 
 /** Where events come by. */
 export interface Taps {
@@ -107,7 +104,21 @@ export class LiveQueries {
   topicOf(source: Source): string {
     if (source.captured !== null) return this.#options.topicOf(source.captured.id);
     const stream = source.kind === 'STREAM' ? source : source.result;
-    return stream?.topic?.topic ?? stream?.sink?.topic ?? '';
+    return source.topic?.topic ?? stream?.sink?.topic ?? '';
+  }
+
+  /** Rows of the tables that events are joined with, and whether those are all that there are. */
+  keptRows(source: Source): { readonly rows: number; readonly complete: boolean } | null {
+    const kept = source.kind === 'TABLE' ? source.rows : null;
+    if (kept instanceof Replica) return { rows: kept.size, complete: kept.ready };
+    if (kept instanceof TopicTable) return { rows: kept.size, complete: kept.timeline !== null };
+    return null;
+  }
+
+  /** Of the table as it is now; null where nobody counts its rows. */
+  rowCount(source: Source): number | null {
+    const groups = source.kind === 'TABLE' && source.rows instanceof GroupStore ? source.rows.size : null;
+    return this.keptRows(source)?.rows ?? groups;
   }
 
   /** Clients' queries with EMIT CHANGES. */
@@ -178,13 +189,7 @@ export class LiveQueries {
             const row = committed.get(key);
             return row === null ? [] : [row];
           });
-    let closed = false;
-    return {
-      plan,
-      rows: () => matching(plan, rows, () => closed),
-      end: null,
-      close: () => (closed = true),
-    };
+    return new PullQuery(plan, rows, MAX_GROUPS);
   }
 
   async #pushTable(plan: TablePushPlan, signal: AbortSignal): Promise<RunningSelect> {
@@ -302,7 +307,9 @@ export class LiveQueries {
         ? this.#options.results.get(result)?.rows
         : read instanceof TopicTable
           ? read.observe()
-          : [...this.#replicas].find(([replica]) => replica === read)?.[1];
+          : read instanceof Replica
+            ? this.#replicas.get(read)
+            : undefined;
     if (rows === undefined)
       throw new HeadwaterError(
         'enrich.not-supported',
@@ -319,26 +326,4 @@ function ended(): HeadwaterError {
 
 function notReady(table: string): HeadwaterError {
   return new HeadwaterError('query.not-ready', `The table ${table} is still being read.`);
-}
-
-async function* matching(
-  { columns, where, limit }: PullPlan,
-  rows: readonly StoredRow[],
-  closed: () => boolean,
-): AsyncGenerator<readonly ResultRow[]> {
-  const frame: Frame = { rows: [null], time: 0, change: null, note: () => {} };
-  const text = rowText(columns);
-  let left = limit ?? Infinity;
-  for (let from = 0; from < rows.length && left > 0 && !closed(); from += ROWS_A_BREATH) {
-    const found: ResultRow[] = [];
-    for (const row of rows.slice(from, from + ROWS_A_BREATH)) {
-      if (left === 0) break;
-      frame.rows[0] = row;
-      if (where !== null && where(frame) !== true) continue;
-      found.push({ text: text(columns.map(({ run }) => run(frame))), tombstone: false });
-      left--;
-    }
-    if (found.length > 0) yield found;
-    await breathe();
-  }
 }

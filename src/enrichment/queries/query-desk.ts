@@ -7,12 +7,13 @@ import type { LiveQueries } from './live-queries.ts';
 
 export class QueryDesk {
   readonly #running = new Map<string, LiveQueries>();
-  #arrivals: (() => void)[] = [];
+  readonly #arrivals = new Set<() => void>();
 
   /** Answers how to leave again. */
   enter(pipeline: string, queries: LiveQueries): () => void {
     this.#running.set(pipeline, queries);
-    for (const arrived of this.#arrivals.splice(0)) arrived();
+    for (const arrived of this.#arrivals) arrived();
+    this.#arrivals.clear();
     return () => {
       if (this.#running.get(pipeline) === queries) this.#running.delete(pipeline);
     };
@@ -23,8 +24,24 @@ export class QueryDesk {
     for (;;) {
       const now = this.#running.get(pipeline);
       if (now !== undefined && now !== of) return;
-      await new Promise<void>((arrived) => this.#arrivals.push(arrived));
+      await new Promise<void>((arrived) => this.#arrivals.add(arrived));
     }
+  }
+
+  /** Whether a pipeline goes by the statement of a client with that number, or comes to it before the signal. */
+  async follows(number: number, signal: AbortSignal): Promise<boolean> {
+    const does = (): boolean => [...this.#running.values()].some(({ basis }) => basis.made.next > number);
+    while (!does() && !signal.aborted)
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          this.#arrivals.delete(done);
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        this.#arrivals.add(done);
+        signal.addEventListener('abort', done);
+      });
+    return does();
   }
 
   /** By pipeline. */

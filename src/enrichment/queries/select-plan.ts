@@ -1,7 +1,7 @@
 /** What a SELECT that a client sends does: answer from a table once (pull), or go on with what changes (push). */
 import type { CapturedSource } from '../sources/captured-source.ts';
 import type { StreamSource, TableSource } from '../sources/catalog.ts';
-import { planGroups } from '../plan/group-plan.ts';
+import { type GroupPlan, planGroups } from '../plan/group-plan.ts';
 import { GroupStore } from '../state/group-store.ts';
 import { compileJoins } from '../plan/join-plan.ts';
 import type { Program, QueryPlan } from '../plan/program.ts';
@@ -34,6 +34,8 @@ export interface PullPlan {
   readonly where: Evaluate | null;
   /** The keys that WHERE names; null: all rows are looked at. */
   readonly keys: readonly KeyValue[] | null;
+  /** What its rows are put into; null without GROUP BY. */
+  readonly groups: { readonly plan: GroupPlan; readonly store: GroupStore } | null;
   readonly limit: number | null;
   readonly warnings: readonly string[];
 }
@@ -85,9 +87,14 @@ export function planSelect(request: SelectRequest, program: Program, dialect: Di
   if (found.kind === 'STREAM') return overStream(request, found, program, dialect);
   for (const [given, what] of [
     [select.joins.length > 0, 'joins of tables'],
-    [select.groupBy !== null, 'GROUP BY over a table'],
+    [select.groupBy !== null && select.emit !== null, 'GROUP BY over a table and EMIT CHANGES'],
   ] as const)
-    if (given) throw notSupported(source, at, `a SELECT with ${what} is not in this version`);
+    if (given)
+      throw notSupported(
+        source,
+        at,
+        `a SELECT with ${what} is not in this version: CREATE TABLE … AS has it`,
+      );
   return overTable(request, found, dialect);
 }
 
@@ -99,20 +106,49 @@ function overTable(request: SelectRequest, table: TableSource, dialect: Dialect)
   const { from, limit } = select;
   scope.add({ source: table, alias: from.alias ?? from.name }, from.at);
   const where = conditionOf(select, scope);
-  // Which of the fields of a struct are keys: none, and what stands behind them is not told.
-  const flags = select.items.some(({ kind }) => kind === 'fields') ? [] : keyFlags(select, scope);
-  const columns = listed(select, scope).map((column, i) => ({ ...column, key: flags[i] ?? false }));
+  const grouped = select.groupBy === null ? null : groupsOf(select, scope);
+  const columns = grouped === null ? tableColumns(select, scope) : grouped.columns;
   refuseExplode(source, select, columns);
   if (select.emit !== null)
     return { kind: 'push', over: 'table', table, columns, where, limit, fromBeginning, warnings };
   const keys = select.where === null ? null : keysIn(select.where, scope, table);
-  if (keys === null && !(request.scans ?? dialect === 'friendly'))
+  const bounded = keys !== null || (select.where !== null && boundsKeys(select.where, scope, table));
+  if (!bounded && !(request.scans ?? dialect === 'friendly'))
     throw sqlError(
       source,
       select.at,
       "this looks at all rows of the table; name its key in WHERE, or set 'ksql.query.pull.table.scan.enabled' to true",
     );
-  return { kind: 'pull', over: 'table', table, columns, where, keys, limit, warnings };
+  const groups = grouped?.groups ?? null;
+  return { kind: 'pull', over: 'table', table, columns, where, keys, groups, limit, warnings };
+}
+
+function tableColumns(select: Select, scope: SelectScope): readonly OutputColumn[] {
+  // Which of the fields of a struct are keys: none, and what stands behind them is not told.
+  const flags = select.items.some(({ kind }) => kind === 'fields') ? [] : keyFlags(select, scope);
+  return listed(select, scope).map((column, i) => ({ ...column, key: flags[i] ?? false }));
+}
+
+function groupsOf(
+  select: Select,
+  scope: SelectScope,
+): { readonly columns: readonly OutputColumn[] } & Pick<PullPlan, 'groups'> {
+  if (!scope.friendly)
+    throw sqlError(scope.source, select.at, 'a query that ends has no GROUP BY in this dialect');
+  if (select.window !== null)
+    throw sqlError(
+      scope.source,
+      select.window.at,
+      'WINDOW belongs to events; the rows of a table have no time',
+    );
+  scope.warn('GROUP BY of a table ends with what is there now');
+  const { group: plan, columns } = planGroups(select, scope, 'free');
+  return { columns, groups: { plan, store: clientGroups(plan, columns) } };
+}
+
+/** Of a client's query: what it keeps is in no checkpoint. */
+function clientGroups(group: GroupPlan, columns: readonly OutputColumn[]): GroupStore {
+  return new GroupStore({ name: '', lineage: '', group, columns, replicas: [], counted: true });
 }
 
 function overStream(
@@ -161,10 +197,7 @@ function overStream(
     target: { kind: 'STREAM', name: '', columns, captured: null, topic: null, sink: null, kept: false },
     onError: 'LOG',
     group,
-    store:
-      group === null
-        ? null
-        : new GroupStore({ name: '', lineage: '', group, columns, replicas: [], counted: true }),
+    store: group === null ? null : clientGroups(group, columns),
     usesChange: scope.usesChange,
     ofTopic: input.topic !== null,
     made: null,
@@ -227,24 +260,35 @@ function keysIn(where: Expr, scope: SelectScope, table: TableSource): readonly K
   return [...distinct];
 }
 
+/** Whether the condition bounds each key column by constants: a few rows are meant, though all have to be looked at. */
+function boundsKeys(where: Expr, scope: SelectScope, table: TableSource): boolean {
+  const bounded = new Set(conjuncts(where).map((part) => boundsOf(part, scope)?.column));
+  return table.columns.every(({ key }, index) => !key || bounded.has(index));
+}
+
+function boundsOf(expr: Expr, scope: SelectScope): Bounded | null {
+  if (expr.kind === 'between' && !expr.negated) return constants(expr.operand, [expr.low, expr.high], scope);
+  if (expr.kind !== 'comparison' || expr.op === '=' || expr.op === '<>') return constantsOf(expr, scope);
+  return constants(expr.left, [expr.right], scope) ?? constants(expr.right, [expr.left], scope);
+}
+
+/** A column, and the constants that it is compared with. */
+interface Bounded {
+  readonly column: number;
+  readonly values: readonly SqlValue[];
+}
+
 function conjuncts(expr: Expr): readonly Expr[] {
   return expr.kind === 'and' ? [...conjuncts(expr.left), ...conjuncts(expr.right)] : [expr];
 }
 
-function constantsOf(
-  expr: Expr,
-  scope: SelectScope,
-): { readonly column: number; readonly values: readonly SqlValue[] } | null {
+function constantsOf(expr: Expr, scope: SelectScope): Bounded | null {
   if (expr.kind === 'in' && !expr.negated) return constants(expr.operand, expr.items, scope);
   if (expr.kind !== 'comparison' || expr.op !== '=') return null;
   return constants(expr.left, [expr.right], scope) ?? constants(expr.right, [expr.left], scope);
 }
 
-function constants(
-  name: Expr,
-  others: readonly Expr[],
-  scope: SelectScope,
-): { readonly column: number; readonly values: readonly SqlValue[] } | null {
+function constants(name: Expr, others: readonly Expr[], scope: SelectScope): Bounded | null {
   if (name.kind !== 'name') return null;
   const column = scope.resolve(name) ?? scope.rowKey(name);
   const type = column === null ? undefined : scope.inputs[0]?.source.columns[column.column]?.type;

@@ -3,7 +3,6 @@ import { asHeadwaterError } from '../../errors/headwater-error.ts';
 import { Aggregation } from '../run/aggregation.ts';
 import type { StreamSource } from '../sources/catalog.ts';
 import type { GroupPlan } from '../plan/group-plan.ts';
-import type { GroupStore } from '../state/group-store.ts';
 import type { ProcessingLog } from '../run/processing-log.ts';
 import { Query, type RowTarget } from '../run/query.ts';
 import { QueryProblems } from '../run/query-problems.ts';
@@ -43,6 +42,7 @@ function topicBehind({ topic, sink, columns }: StreamSource): TopicSource | null
     timestamp: null,
     create: null,
     partitioned: false,
+    readOnly: true,
   };
 }
 
@@ -102,7 +102,9 @@ export async function replay(options: ReplayOptions, signal: AbortSignal): Promi
   if (bounded) void task.caughtUp.then(() => ended.abort());
   try {
     await task.run(both);
-    if (bounded && store !== null) tellGroups(store, rows);
+    if (bounded && store !== null)
+      for (const { row } of store.shown())
+        rows.emit({ row, hasValue: true, seq: 0, time: 0, change: null, headers: null });
     if (bounded && queue.open) queue.finish('closed');
   } catch (error) {
     queue.finish(asHeadwaterError(error));
@@ -112,12 +114,4 @@ export async function replay(options: ReplayOptions, signal: AbortSignal): Promi
 /** Every window is kept until it is told. */
 function keptWhole(group: GroupPlan): GroupPlan {
   return group.window === null ? group : { ...group, window: { ...group.window, keptMs: Infinity } };
-}
-
-/** The rows that the groups have come to. */
-function tellGroups(store: GroupStore, target: RowTarget): void {
-  for (const group of store.values()) {
-    const { row, passes } = store.row(group);
-    if (passes) target.emit({ row, hasValue: true, seq: 0, time: group.time, change: null }, false);
-  }
 }

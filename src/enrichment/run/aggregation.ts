@@ -133,7 +133,11 @@ export class Aggregation {
     group.shown = hasValue;
     const window =
       group.window === null ? null : { ...group.window, session: plan.window?.kind === 'SESSION' };
-    target.emit({ row, hasValue, seq: event.seq, time: group.time, change: null }, ahead, window);
+    target.emit(
+      { row, hasValue, seq: event.seq, time: group.time, change: null, headers: null },
+      ahead,
+      window,
+    );
   }
 
   /** Forgets windows that no event can reach any more; now and then, since all groups are looked at. */

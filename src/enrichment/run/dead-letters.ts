@@ -39,7 +39,7 @@ export class DeadLetters {
       key,
       value,
       headers: [
-        ...headers.flatMap(([name, own]) => (own === null ? [] : [[name, own] as const])),
+        ...headers,
         ['__headwater.query', query],
         ['__headwater.problem', problem],
         ['__headwater.topic', topic],

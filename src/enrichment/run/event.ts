@@ -1,4 +1,5 @@
 import type { ChangeFacts } from '../sql/frame.ts';
+import type { TopicRecord } from '../../emitter/topic-reader.ts';
 import type { SqlValue } from '../sql/value.ts';
 
 /** One event of a stream on its way through the queries. */
@@ -13,4 +14,6 @@ export interface StreamEvent {
   readonly time: number;
   /** Null where no query of the stream asks for it. */
   readonly change: ChangeFacts | null;
+  /** Of the record that it was, or came of; null where there are none. */
+  readonly headers: TopicRecord['headers'] | null;
 }

@@ -1,7 +1,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { RowChange, SourceInfo, TruncateChange } from '../../model/change.ts';
 import { type TableSchema, tableName } from '../../model/table.ts';
-import type { Image } from '../../model/text-row.ts';
+import type { Image } from '../../model/raw-row.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SourceBlock } from '../../schema/source-block.ts';
 import type { CapturedSource, RowReader } from '../sources/captured-source.ts';
@@ -190,6 +190,7 @@ export class LogIntake<S extends SourceInfo> {
             position: block.transactionId(at),
           }
         : null,
+      headers: null,
     };
   }
 }

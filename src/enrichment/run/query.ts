@@ -73,11 +73,12 @@ export class OutputStream implements RowTarget {
     const { row, hasValue, time } = event;
     const record = this.#record;
     this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
-    record.headers = fromSnapshot
+    const own: SinkRecord['headers'] = fromSnapshot
       ? AS_OF_SNAPSHOT
       : this.tablePosition === null
         ? null
         : [['__table_pos', this.tablePosition]];
+    record.headers = event.headers === null ? own : withHeaders(event.headers, own);
     this.#sink.append(this.#topic, record);
     this.records++;
     if (hasValue) this.#table?.put(row, window);
@@ -92,6 +93,15 @@ export class OutputStream implements RowTarget {
   forget(row: readonly SqlValue[], window: RowWindow | null): void {
     this.#table?.delete(row, window, true);
   }
+}
+
+/** Those of the event, and ours: what an earlier query said of its own tables is replaced. */
+function withHeaders(
+  headers: NonNullable<StreamEvent['headers']>,
+  own: SinkRecord['headers'],
+): SinkRecord['headers'] {
+  if (own === null) return headers;
+  return [...headers.filter(([name]) => own.every(([ours]) => ours !== name)), ...own];
 }
 
 export interface QueryContext {
@@ -161,8 +171,8 @@ export class Query implements EventReader {
   }
 
   #emit(event: StreamEvent, hasValue: boolean, row: readonly SqlValue[], ahead: boolean): void {
-    const { seq, time } = event;
-    this.#target.emit({ row, hasValue, seq, time, change: null }, ahead);
+    const { seq, time, headers } = event;
+    this.#target.emit({ row, hasValue, seq, time, change: null, headers }, ahead);
   }
 
   /** `item`: of the arrays that EXPLODE takes apart. */

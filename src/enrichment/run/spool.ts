@@ -117,6 +117,7 @@ export class EventSpool {
             change.tx,
             change.position,
           ];
+    // Changes of a database have no headers.
     return JSON.stringify([stream, codec.encode(row), hasValue, seq, time, facts]);
   }
 
@@ -137,6 +138,6 @@ export class EventSpool {
       const [op, before, tx, position] = facts;
       change = { op, before: before === null ? null : codec.decode(before), tx, position };
     }
-    return { stream, event: { row: codec.decode(row), hasValue, seq, time, change } };
+    return { stream, event: { row: codec.decode(row), hasValue, seq, time, change, headers: null } };
   }
 }

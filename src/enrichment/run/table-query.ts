@@ -262,6 +262,6 @@ export class TableQuery {
 
   #write(row: readonly SqlValue[], hasValue: boolean, timeMs: number): void {
     const ahead = isAhead(this.plan.rows, this.#ahead);
-    this.#target.emit({ row, hasValue, seq: 0, time: timeMs, change: null }, ahead);
+    this.#target.emit({ row, hasValue, seq: 0, time: timeMs, change: null, headers: null }, ahead);
   }
 }

@@ -6,7 +6,7 @@ import type { RegistryAccess } from '../formats/registry-access.ts';
 import { inferColumns } from '../plan/inferred-columns.ts';
 import { ProcessingLog } from '../run/processing-log.ts';
 import { compileProgram } from '../plan/compile-program.ts';
-import type { Program } from '../plan/program.ts';
+import type { Program, ProgramContext } from '../plan/program.ts';
 import { Timeline } from '../state/timeline.ts';
 import { type TopicAccess, TopicQueries } from '../run/topic-queries.ts';
 import type { JoinWaits } from '../topics/topic-task.ts';
@@ -26,6 +26,7 @@ export interface SharedStatements {
 export async function compileShared(
   { pipeline, declared, registry }: SharedStatements,
   signal: AbortSignal,
+  kept = nothingKept(),
 ): Promise<Program> {
   return compileProgram(declared, {
     pipeline,
@@ -33,7 +34,7 @@ export async function compileShared(
     inferred: await inferColumns(declared, { reader: registry?.reader ?? null, kept: new Map(), signal }),
     describe: () => null,
     shown: () => [],
-    ...nothingKept(),
+    ...kept,
     tableTopics: new Set(),
     shared: true,
     known: new Set(),
@@ -44,7 +45,11 @@ export async function compileShared(
 
 export interface ShardOptions {
   readonly partition: number;
+  /** Partitions that are shared, of the topic with the most. */
+  readonly counted: number;
   readonly access: TopicAccess;
+  /** For the tables of topics. */
+  readonly stores: ProgramContext['stores'];
   readonly untilCaughtUp: boolean;
   /** This instance has got the partition. */
   readonly onHeld: () => void;
@@ -54,10 +59,10 @@ export interface ShardOptions {
 /** Until the signal aborts; with `untilCaughtUp` until the partition is worked off up to where it ended at the start. */
 export async function workOff(
   statements: SharedStatements,
-  { partition, access, untilCaughtUp, onHeld, onCommit }: ShardOptions,
+  { partition, counted, access, stores, untilCaughtUp, onHeld, onCommit }: ShardOptions,
   signal: AbortSignal,
 ): Promise<'stopped' | 'complete'> {
-  const { queries, topicTables } = await compileShared(statements, signal);
+  const { queries, topicTables } = await compileShared(statements, signal, { ...nothingKept(), stores });
   const { registry, join, log } = statements;
   await using topics = new TopicQueries({
     plans: queries,
@@ -66,7 +71,7 @@ export async function workOff(
       ...access,
       openReader: async (whole) => {
         const reader = await access.openReader(whole);
-        return whole ? reader : new OnePartition(reader, partition);
+        return whole ? reader : new OnePartition(reader, partition, counted);
       },
     },
     join,

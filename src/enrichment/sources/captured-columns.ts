@@ -189,11 +189,12 @@ function numbers(value: Value): SqlValue | undefined {
 }
 
 /** ISO 8601, as far as its fields are set. */
-function intervalText([months, days, us]: readonly Value[]): string {
+function intervalText([months, days, us, ns]: readonly Value[]): string {
   if (months === Infinity) return 'infinity';
   if (months === -Infinity) return '-infinity';
   const micros = typeof us === 'number' || typeof us === 'bigint' ? BigInt(us) : 0n;
-  const seconds = canonicalText(new Decimal(micros, 6));
+  const nanos = micros * 1000n + (typeof ns === 'number' ? BigInt(ns) : 0n);
+  const seconds = canonicalText(new Decimal(nanos, 9));
   return `P${String(months ?? 0)}M${String(days ?? 0)}DT${seconds}S`;
 }
 

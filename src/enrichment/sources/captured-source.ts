@@ -1,7 +1,7 @@
 /** A captured table as a statement uses it: only the columns that statements name are read and kept. */
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, type TableSchema, tableName } from '../../model/table.ts';
-import { type Image, valueOf } from '../../model/text-row.ts';
+import { type Image, valueOf } from '../../model/raw-row.ts';
 import { ABSENT, UNCHANGED, type Value } from '../../model/value.ts';
 import {
   columnType,

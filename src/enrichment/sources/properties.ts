@@ -1,4 +1,5 @@
 /** The properties of WITH, as far as this version follows them. */
+import type { Code } from '../../errors/catalogue.ts';
 import { nearest } from '../../errors/nearest.ts';
 import type { Property } from '../sql/ast.ts';
 import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
@@ -109,8 +110,8 @@ export class Properties {
     return this.#values.get(key)?.at ?? this.#at;
   }
 
-  error(key: string, sentence: string): Error {
-    return sqlError(this.#source, this.at(key), sentence);
+  error(key: string, sentence: string, code?: Code): Error {
+    return sqlError(this.#source, this.at(key), sentence, code);
   }
 
   #unknown({ key, at }: Property, known: readonly string[]): Error {

@@ -33,6 +33,8 @@ export interface TopicSource {
   readonly timestamp: TimestampColumn | null;
   /** Of a table: whether an instance that shares it with others has the rows of its partitions only. */
   readonly partitioned: boolean;
+  /** Whether clients may not insert into it. */
+  readonly readOnly: boolean;
   /** How the topic is made where it is missing; null: it has to be there. */
   readonly create: { readonly partitions: number; readonly replicas: number | null } | null;
 }
@@ -112,6 +114,7 @@ export function topicSource(
     wrapSingleValue: properties.flag('WRAP_SINGLE_VALUE') ?? true,
     timestamp: timestampColumn(properties, columns),
     partitioned: replication === 'PARTITIONED',
+    readOnly: statement.readOnly,
     create: partitions === null ? null : { partitions, replicas: properties.count('REPLICAS') },
   };
 }
@@ -133,6 +136,7 @@ export function checkFormat(
     throw properties.error(
       key,
       'AVRO needs a schema registry, and the settings name none: set emit.registry with its url',
+      'enrich.no-registry',
     );
   const [first] = columns;
   if (first === undefined) return;

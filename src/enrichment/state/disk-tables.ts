@@ -8,7 +8,8 @@
  *
  * Only what a durable commit holds goes there, in transactions that are flushed to the disk: so the rows are never
  * ahead of the checkpoint, and what they are behind stands in the image. Rows of a table that is not complete yet go
- * there at once; they are of no use to another run, which reads the table again.
+ * there at once; they are of no use to another run, which reads the table again. So do those of a table over a topic,
+ * which every run reads again.
  */
 import { existsSync } from 'node:fs';
 import { createHash } from 'node:crypto';
@@ -85,6 +86,8 @@ class DiskTables implements TableStores {
   readonly #environment: Environment;
   readonly #options: DiskTablesOptions;
   readonly #tables = new Map<number, DiskRows>();
+  /** Which know of no commits: all of their rows may go to disk at once. */
+  readonly #refilled = new Map<number, DiskRows>();
   readonly #known: RowDatabase;
   #shapes: readonly string[] = [];
   /** As of which the rows on disk, and what is staged over them, are. */
@@ -101,6 +104,16 @@ class DiskTables implements TableStores {
 
   table(index: number): TableStore {
     return this.#rows(index);
+  }
+
+  refilled(index: number): TableStore {
+    let rows = this.#refilled.get(index);
+    if (rows === undefined) {
+      rows = new DiskRows(() => this.#writeIfMany());
+      rows.open(this.#database(`refilled-${index}`));
+      this.#refilled.set(index, rows);
+    }
+    return rows;
   }
 
   open(shapes: readonly string[]): FoundTables | null {
@@ -161,20 +174,25 @@ class DiskTables implements TableStores {
     return rows;
   }
 
+  *#all(): Generator<DiskRows> {
+    yield* this.#tables.values();
+    yield* this.#refilled.values();
+  }
+
   #database(name: string): RowDatabase {
     return this.#environment.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary' });
   }
 
   #writeIfMany(): void {
     let staged = 0;
-    for (const table of this.#tables.values()) staged += table.staged;
+    for (const table of this.#all()) staged += table.staged;
     if (staged >= this.#options.mostStaged) this.#write();
   }
 
   #write(): void {
     try {
       this.#environment.transactionSync(() => {
-        for (const table of this.#tables.values()) table.write();
+        for (const table of this.#all()) table.write();
         if (this.#mark === null) return;
         const complete = Object.fromEntries(this.#states);
         const known: Known = { v: 1, mark: this.#mark, shapes: this.#shapes, complete };

@@ -29,6 +29,10 @@ export class MemoryTables implements TableStores {
     return table;
   }
 
+  refilled(): TableStore {
+    return new MemoryRows((bytes) => this.#spend(bytes));
+  }
+
   open(): null {
     return null;
   }

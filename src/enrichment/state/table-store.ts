@@ -39,13 +39,15 @@ export interface FoundTables {
 }
 
 /**
- * All joined tables of a pipeline. Use: `table` at any time, `open` before the first row, then the rows of the
- * image, then `restored`. Where rows outlive the process (`durable`) they do so as of a commit, never ahead of it.
+ * All joined tables of a pipeline. Use: `table` and `refilled` at any time, `open` before the first row of a `table`,
+ * then the rows of the image, then `restored`. Where rows outlive the process (`durable`) they do so as of a commit, never ahead of it.
  */
 export interface TableStores extends AsyncDisposable {
   /** Whether rows are found again by the next run, so that the image need not hold them all. */
   readonly durable: boolean;
   table(index: number): TableStore;
+  /** One that each run fills anew: `clear` it before its first row. `index`: among those. */
+  refilled(index: number): TableStore;
   /** `shapes`: of each table what its rows depend on. Null where no rows are found. */
   open(shapes: readonly string[]): FoundTables | null;
   /** All rows are as of that mark of the image; `states`: of the tables that are complete. */

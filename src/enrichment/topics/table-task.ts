@@ -69,6 +69,7 @@ export class TableTask {
     this.#applied = ranges.map(({ start }, partition) => Math.min(start, this.#begin[partition] ?? start));
     const pause = (partition: number, paused: boolean): void => reader.pause(partition, paused);
     const merge = new TimeMerge<TopicRecord>(pause, this.#begin);
+    table.begin();
     this.#merge = merge;
     reader.start(ranges.map(({ start }) => start));
     while (!this.#applied.every((offset, i) => offset >= (this.#begin[i] ?? 0))) {

@@ -3,8 +3,7 @@ import { CommittedRows } from '../state/committed-rows.ts';
 import type { Replica } from '../state/replica.ts';
 import type { SqlType } from '../sql/sql-type.ts';
 import type { KeyValue, SqlValue } from '../sql/value.ts';
-import { MemoryRows } from '../state/memory-rows.ts';
-import type { StoredRow } from '../state/table-store.ts';
+import type { StoredRow, TableStore } from '../state/table-store.ts';
 import { type ReadTable, tableKey } from '../sources/table-source.ts';
 import { type LogHead, Timeline } from '../state/timeline.ts';
 import type { TopicSource } from '../sources/topic-source.ts';
@@ -17,15 +16,17 @@ export class TopicTable implements ReadTable {
   readonly source: TopicSource;
   readonly replicas: readonly Replica[] = [];
   readonly counted = false;
-  readonly #rows = new MemoryRows();
+  readonly #rows: TableStore;
   readonly #keys: readonly number[];
   readonly #keyTypes: readonly SqlType[];
   #committed: CommittedRows | null = null;
   #timeline: Timeline<Offsets> | null = null;
 
-  constructor(name: string, source: TopicSource) {
+  /** `rows`: which each run fills anew. */
+  constructor(name: string, source: TopicSource, rows: TableStore) {
     this.name = name;
     this.source = source;
+    this.#rows = rows;
     this.#keys = source.columns.flatMap(({ key }, index) => (key ? [index] : []));
     this.#keyTypes = source.columns.flatMap(({ key, type }) => (key ? [type] : []));
   }
@@ -46,6 +47,11 @@ export class TopicTable implements ReadTable {
       if (this.#timeline !== null) this.#committed.show();
     }
     return this.#committed;
+  }
+
+  /** Before its first row. */
+  begin(): void {
+    this.#rows.clear();
   }
 
   /** The table is complete as of these offsets: from here on events see it as of their time. */

@@ -151,7 +151,8 @@ export class TopicTask {
     const read = this.#records.read(record);
     if (typeof read === 'string') return { problem: read, record };
     const { row, hasValue, time } = read;
-    return { row, hasValue, seq: record.offset, time, change: null };
+    const headers = record.headers.length === 0 ? null : record.headers;
+    return { row, hasValue, seq: record.offset, time, change: null, headers };
   }
 
   /** In its turn, so that what is written of it goes with its offset. */

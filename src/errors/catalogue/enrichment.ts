@@ -14,6 +14,12 @@ export const ENRICHMENT = {
     summary: 'A statement of enrich.sql asks for something this version does not do.',
     advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
   },
+  'enrich.no-registry': {
+    fate: 'halt',
+    exit: 2,
+    summary: 'A statement of enrich.sql needs a schema registry, and the settings name none.',
+    advice: 'Set emit.registry with its url, or write another format.',
+  },
   'enrich.table-changed': {
     fate: 'retry',
     exit: 1,

@@ -56,6 +56,14 @@ export const PROCESS = {
     summary: 'By the settings two columns of a table would have the same name in its records.',
     advice: 'Give one of them another name in tables.….columns.rename, or the added field in emit.',
   },
+  'settings.topic-taken': {
+    fate: 'quarantine',
+    exit: 2,
+    summary:
+      'By the settings two tables would have one topic, though nothing in them says that it is meant so.',
+    advice:
+      'Give the table a topic of its own (tables.….topic), change emit.topic, or leave one of the two out; where both are meant to be in one topic, name it in emit.routes. The table is read then.',
+  },
   'http.port-in-use': {
     fate: 'halt',
     exit: 3,

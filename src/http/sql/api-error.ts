@@ -44,6 +44,8 @@ function codeOf({ code }: HeadwaterError): number {
     case 'enrich.statement-invalid':
     case 'enrich.not-supported':
       return 40001;
+    case 'enrich.no-registry':
+      return 42801;
     case 'query.too-many':
       return 40003;
     case 'query.cut-off':

@@ -4,9 +4,11 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import { type Outcome, StatementChanges } from '../../enrichment/queries/statement-changes.ts';
+import { formatsOf } from '../../enrichment/plan/sink-format.ts';
 import type { Source } from '../../enrichment/sources/catalog.ts';
 import type { Statement } from '../../enrichment/sql/ast.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
+import type { SchemaPlace } from '../../schema/registry/named-schema.ts';
 import { sqlError } from '../../enrichment/sql/sql-error.ts';
 import { SqlApiError } from './api-error.ts';
 import { readOptions } from './select-request.ts';
@@ -40,6 +42,14 @@ interface CommandStatus {
   queryId: string | null;
 }
 
+/** A topic to be deleted, with the schemas that are registered for it. */
+interface Deleted {
+  readonly live: LiveQueries;
+  readonly topic: string;
+  readonly parts: readonly SchemaPlace['part'][];
+  readonly status: CommandStatus | undefined;
+}
+
 /** The statements of one request. They are carried out together, each behind those before it. */
 export class RequestedChanges {
   readonly #desk: QueryDesk;
@@ -48,7 +58,7 @@ export class RequestedChanges {
   readonly #pending = new Map<string, StatementChanges>();
   readonly #statuses: CommandStatus[] = [];
   /** Topics to be deleted when nothing reads them any more. */
-  readonly #deleted: { readonly live: LiveQueries; readonly topic: string }[] = [];
+  readonly #deleted: Deleted[] = [];
 
   constructor(desk: QueryDesk, change: ChangePipeline, signal: AbortSignal) {
     this.#desk = desk;
@@ -89,11 +99,19 @@ export class RequestedChanges {
       if (!late) status.status = 'SUCCESS';
       else status.message = 'Accepted; the pipeline has not come to it yet.';
     }
-    for (const { live, topic } of this.#deleted.splice(0)) {
-      const { access } = live.basis;
-      if (access === null || late) continue;
-      await using admin = await access.openAdmin();
-      await admin.delete(topic);
+    for (const deleted of this.#deleted.splice(0)) if (!late) await this.#delete(deleted);
+  }
+
+  async #delete({ live, topic, parts, status }: Deleted): Promise<void> {
+    const { access, registry } = live.basis;
+    if (access === null) return;
+    await using admin = await access.openAdmin();
+    await admin.delete(topic);
+    try {
+      for (const part of parts) await registry?.forget({ topic, part }, this.#signal);
+    } catch (error) {
+      if (!(error instanceof HeadwaterError) || status === undefined) throw error;
+      status.message += ` Its schemas are still registered: ${error.message}`;
     }
   }
 
@@ -109,6 +127,7 @@ export class RequestedChanges {
     if (pending === undefined)
       this.#pending.set(pipeline, (pending = new StatementChanges(live, this.#signal)));
     const outcome = await outcomeOf(pending, parsed, statement, properties);
+    const entities = this.#entities(outcome);
     if (outcome.kind === 'dropped' && statement.kind === 'drop' && statement.deleteTopic) {
       if (outcome.source.captured !== null)
         throw sqlError(
@@ -116,9 +135,10 @@ export class RequestedChanges {
           statement.at,
           `${outcome.source.name} is a captured table, whose topic is the pipeline's: leave DELETE TOPIC out`,
         );
-      this.#deleted.push({ live, topic: outcome.topic });
+      const { topic, source } = outcome;
+      this.#deleted.push({ live, topic, parts: registeredParts(source), status: this.#statuses.at(-1) });
     }
-    return this.#entities(outcome);
+    return entities;
   }
 
   #entities(outcome: Outcome): readonly object[] {
@@ -226,6 +246,15 @@ export class RequestedChanges {
     const live = this.#desk.running.get(pipeline);
     return live === undefined ? undefined : new StatementChanges(live, this.#signal);
   }
+}
+
+/** Whose schemas the registry has. */
+function registeredParts(source: Source): Deleted['parts'] {
+  const formats = formatsOf(source);
+  const parts: SchemaPlace['part'][] = [];
+  if (formats?.keyFormat === 'AVRO') parts.push('key');
+  if (formats?.valueFormat === 'AVRO') parts.push('value');
+  return parts;
 }
 
 function outcomeOf(

@@ -2,7 +2,7 @@
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import { parseJson } from '../../enrichment/formats/exact-json.ts';
-import { insertedStream, JsonRows, recordsOf, valuesRow } from '../../enrichment/queries/insert-rows.ts';
+import { insertedSource, JsonRows, recordsOf, valuesRow } from '../../enrichment/queries/insert-rows.ts';
 import type { Statement } from '../../enrichment/sql/ast.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
 import type { TopicQueries } from '../../enrichment/run/topic-queries.ts';
@@ -20,7 +20,7 @@ export async function insertValues(
 ): Promise<void> {
   const { source } = parsed;
   const { queries } = desk.programOf(statement.name, source, statement.at);
-  const stream = insertedStream(queries.program.catalog, statement.name, { source, offset: statement.at });
+  const stream = insertedSource(queries.program.catalog, statement.name, { source, offset: statement.at });
   const row = valuesRow(statement, stream, { source, dialect: queries.dialect });
   const topics = topicsOf(queries);
   const recordOf = await recordsOf(stream, topics);
@@ -47,7 +47,7 @@ export async function insertsStream(
   const name = /^`(.+)`$/.exec(target)?.[1] ?? target.toUpperCase();
   const source = { text: target, line: 1, column: 1 };
   const { queries } = desk.programOf(name, source, 0);
-  const stream = insertedStream(queries.program.catalog, name, { source, offset: 0 });
+  const stream = insertedSource(queries.program.catalog, name, { source, offset: 0 });
   const rows = new JsonRows(stream);
   const topics = topicsOf(queries);
   const recordOf = await recordsOf(stream, topics);

@@ -27,6 +27,9 @@ import { answerStatement, entityOf } from './statements.ts';
 /** ksqlDB's version whose interface this is: clients compare it. Our own is in the Server header. */
 const KSQL_VERSION = '0.29.0';
 
+/** How long a statement that a request waits for may take. */
+const COMMAND_MS = 5_000;
+
 /** Statements whose status is kept. */
 const MOST_COMMANDS = 1_000;
 
@@ -161,9 +164,22 @@ class SqlRoutes {
         ...Object.fromEntries(
           pipelines.map((each) => [each.name, { isHealthy: isReady(each), state: each.state }]),
         ),
+        ...Object.fromEntries(this.#bootstrapping()),
       },
       serverState: desk.running.size > 0 ? 'READY' : 'INITIALIZING',
     };
+  }
+
+  /** Tables that are still being read, which is as it should be. */
+  #bootstrapping(): readonly (readonly [string, object])[] {
+    return [...this.#options.desk.running].flatMap(([pipeline, queries]) =>
+      [...queries.program.catalog.all()].flatMap((source) => {
+        const kept = queries.keptRows(source);
+        if (kept === null || kept.complete) return [];
+        const detail = { isHealthy: true, state: 'bootstrapping', rows: kept.rows };
+        return [[`${pipeline}.${source.name}`, detail] as const];
+      }),
+    );
   }
 
   /** This process alone, since each query runs in one. */
@@ -195,7 +211,20 @@ class SqlRoutes {
   async #statements(exchange: SqlExchange): Promise<void> {
     const type = acceptedType(exchange, [V1, JSON_TYPE]);
     const body = await readObject(exchange);
+    await this.#awaitCommand(body);
     return json(exchange, await this.#answerStatements(body), 200, type);
+  }
+
+  /** Throws SqlApiError 50301 where the statement with the number that the request names is not carried out in time. */
+  async #awaitCommand({ commandSequenceNumber: number }: Readonly<Record<string, unknown>>): Promise<void> {
+    if (number === undefined || number === null) return;
+    if (typeof number !== 'number' || !Number.isSafeInteger(number))
+      throw new SqlApiError(40000, 'The field commandSequenceNumber has to be a whole number.');
+    // Of a statement that was none of those.
+    if (number < 0) return;
+    const { desk } = this.#options;
+    if (await desk.follows(number, AbortSignal.any([this.#closing, AbortSignal.timeout(COMMAND_MS)]))) return;
+    throw new SqlApiError(50301, `The statement with the number ${number} has not been carried out yet.`);
   }
 
   async #answerStatements(body: Readonly<Record<string, unknown>>): Promise<readonly object[]> {
@@ -283,6 +312,7 @@ class SqlRoutes {
     const { response } = exchange;
     const accepted = acceptedType(exchange, forms);
     const body = await readObject(exchange);
+    await this.#awaitCommand(body);
     const request: SelectText = {
       sql: requiredText(body, textField),
       properties: textMap(body, propertiesField),

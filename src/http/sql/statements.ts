@@ -1,11 +1,12 @@
 /** `POST /ksql`: what can be asked about the program, one entity a statement. */
+import type { ListedTopic } from '../../emitter/topic-admin.ts';
 import { entryOf } from '../../errors/catalogue.ts';
 import type { SqlColumn } from '../../enrichment/sources/captured-source.ts';
 import type { Source } from '../../enrichment/sources/catalog.ts';
 import { explainQuery } from '../../enrichment/plan/explain.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
-import { planSelect } from '../../enrichment/queries/select-plan.ts';
+import { planSelect, type PullPlan } from '../../enrichment/queries/select-plan.ts';
 import {
   type PersistentQuery,
   sourcesOf,
@@ -46,28 +47,38 @@ export async function answerStatement(parsed: Parsed, context: StatementContext)
   const { statement } = parsed;
   if (statement.kind === 'explain') return explanation(parsed, statement.statement, context);
   if (statement.kind === 'show' && statement.what === 'TOPICS') return topics(context, statement);
-  return resultOf(parsed, parsed.statement, context);
+  const extended = (statement.kind === 'describe' || statement.kind === 'show') && statement.extended;
+  const sizes = extended
+    ? new Map((await listed(context)).map(({ name, replicas }) => [name, replicas]))
+    : null;
+  return resultOf(parsed, parsed.statement, { ...context, sizes });
 }
 
-function resultOf(parsed: Parsed, statement: Statement, context: StatementContext): object | null {
+/** Replicas of each partition, by topic. */
+type TopicSizes = ReadonlyMap<string, readonly number[]>;
+const NO_SIZES: TopicSizes = new Map();
+
+/** `sizes`: null unless EXTENDED. */
+type ResultContext = StatementContext & { readonly sizes: TopicSizes | null };
+
+function resultOf(parsed: Parsed, statement: Statement, context: ResultContext): object | null {
   const { desk, properties } = context;
   const { source } = parsed;
   const { at } = statement;
   switch (statement.kind) {
     case 'show':
-      return show(statement, context, parsed);
+      return show(statement, context);
     case 'describe': {
-      const { queries, found } = desk.programOf(statement.name, source, at);
       return {
         '@type': 'sourceDescription',
-        sourceDescription: describe(queries, found, statement.extended),
+        sourceDescription: describe(desk.programOf(statement.name, source, at), context.sizes),
       };
     }
     case 'describeAll': {
       const wanted = statement.what === 'STREAMS' ? 'STREAM' : 'TABLE';
       const described = everything(desk)
         .filter(({ found }) => found.kind === wanted)
-        .map(({ queries, found }) => describe(queries, found, false));
+        .map((each) => describe(each, null));
       return { '@type': 'source_descriptions', sourceDescriptions: described };
     }
     case 'explainQuery': {
@@ -78,7 +89,7 @@ function resultOf(parsed: Parsed, statement: Statement, context: StatementContex
           at,
           `there is no query ${statement.id}${listText(persistent(desk).map(({ id }) => id))}`,
         );
-      return { '@type': 'queryDescription', queryDescription: queryDescription(plan) };
+      return { '@type': 'queryDescription', queryDescription: queryDescription(plan, desk) };
     }
     case 'explain':
       throw new TypeError('What is explained is compiled first.');
@@ -121,9 +132,8 @@ function resultOf(parsed: Parsed, statement: Statement, context: StatementContex
 type ShowStatement = Extract<Statement, { readonly kind: 'show' }>;
 
 function show(
-  { what, extended, at }: ShowStatement,
-  { desk, properties, variables }: StatementContext,
-  { source }: Parsed,
+  { what, extended }: ShowStatement,
+  { desk, properties, variables, sizes }: ResultContext,
 ): object {
   switch (what) {
     case 'STREAMS':
@@ -133,7 +143,7 @@ function show(
       if (extended)
         return {
           '@type': 'source_descriptions',
-          sourceDescriptions: found.map((each) => describe(each.queries, each.found, true)),
+          sourceDescriptions: found.map((each) => describe(each, sizes ?? NO_SIZES)),
         };
       const list = found.map((each) => listing(each.queries, each.found));
       return wanted === 'STREAM'
@@ -142,7 +152,10 @@ function show(
     }
     case 'QUERIES':
       return extended
-        ? { '@type': 'query_descriptions', queryDescriptions: persistent(desk).map(queryDescription) }
+        ? {
+            '@type': 'query_descriptions',
+            queryDescriptions: persistent(desk).map((plan) => queryDescription(plan, desk)),
+          }
         : { '@type': 'queries', queries: persistent(desk).map(queryListing) };
     case 'FUNCTIONS':
       return functionNames();
@@ -168,8 +181,9 @@ function show(
       };
     case 'TOPICS':
       throw new TypeError('Kafka is asked for its topics.');
+    // CREATE TYPE is not in this version.
     case 'TYPES':
-      throw notSupported(source, at, 'CREATE TYPE is not in this version, so there are none');
+      return { '@type': 'type_list', types: {} };
   }
 }
 
@@ -218,8 +232,11 @@ function listing(queries: LiveQueries, source: Source): object {
   };
 }
 
-function describe(queries: LiveQueries, source: Source, extended: boolean): object {
+/** `sizes`: null unless EXTENDED. */
+function describe({ queries, found: source }: Named, sizes: TopicSizes | null): object {
   const all = persistentOf(queries);
+  const kept = sizes === null ? null : queries.keptRows(source);
+  const replicas = sizes?.get(queries.topicOf(source)) ?? [];
   const reads = all.filter((query) => sourcesOf(query).includes(source.name));
   const writes = all.filter(({ target }) => target.name === source.name);
   return {
@@ -228,18 +245,25 @@ function describe(queries: LiveQueries, source: Source, extended: boolean): obje
     readQueries: reads.map(queryListing),
     writeQueries: writes.map(queryListing),
     fields: fieldsOf(source.columns),
-    timestamp: '',
-    statistics: '',
+    timestamp: timestampOf(source),
+    statistics: kept === null ? '' : `rows: ${kept.rows}, ${kept.complete ? 'complete' : 'still being read'}`,
     errorStats: '',
-    extended,
-    partitions: 0,
-    replication: 0,
+    extended: sizes !== null,
+    partitions: replicas.length,
+    replication: replicas[0] ?? 0,
     statement: declarationOf(queries, source.name),
     queryOffsetSummaries: [],
     sourceConstraints: [],
     clusterStatistics: [],
     clusterErrorStats: [],
   };
+}
+
+/** The column that gives the time of its events. */
+function timestampOf(source: Source): string {
+  const stream = source.kind === 'STREAM' ? source : source.result;
+  const index = (source.topic ?? stream?.sink)?.timestamp?.index;
+  return index === undefined ? '' : (source.columns[index]?.name ?? '');
 }
 
 function stateOf(query: PersistentQuery): 'RUNNING' | 'PAUSED' {
@@ -267,7 +291,18 @@ function queryListing(query: PersistentQuery): object {
   };
 }
 
-function queryDescription(plan: PersistentQuery): object {
+/** As the tables are that run: those of a statement that is only looked at are empty. */
+function rowCountIn({ running }: QueryDesk): (table: Pick<Source, 'name'>) => number | null {
+  return ({ name }) => {
+    for (const queries of running.values()) {
+      const found = queries.program.catalog.get(name);
+      if (found !== undefined) return queries.rowCount(found);
+    }
+    return null;
+  };
+}
+
+function queryDescription(plan: PersistentQuery, desk: QueryDesk): object {
   const { id, statement, columns, target } = plan;
   return {
     id,
@@ -277,7 +312,7 @@ function queryDescription(plan: PersistentQuery): object {
     sources: sourcesOf(plan),
     sinks: [target.name],
     topology: '',
-    executionPlan: explainQuery(plan),
+    executionPlan: explainQuery(plan, rowCountIn(desk)),
     overriddenProperties: {},
     ksqlHostQueryStatus: {},
     queryType: 'PERSISTENT',
@@ -289,14 +324,18 @@ function queryDescription(plan: PersistentQuery): object {
 }
 
 /** All there are; without Kafka those of the statements. */
-async function topics({ desk }: StatementContext, { extended }: ShowStatement): Promise<object> {
-  const named = [...new Set(everything(desk).map((each) => each.queries.topicOf(each.found)))].sort();
+async function listed({ desk }: StatementContext): Promise<readonly ListedTopic[]> {
   const access = [...desk.running.values()].flatMap(({ basis }) => basis.access ?? [])[0];
-  let all = named.map((name) => ({ name, replicaInfo: [] as readonly number[] }));
-  if (access !== undefined) {
-    await using admin = await access.openAdmin();
-    all = (await admin.list()).map(({ name, replicas }) => ({ name, replicaInfo: replicas }));
+  if (access === undefined) {
+    const named = new Set(everything(desk).map((each) => each.queries.topicOf(each.found)));
+    return [...named].sort().map((name) => ({ name, replicas: [] }));
   }
+  await using admin = await access.openAdmin();
+  return await admin.list();
+}
+
+async function topics(context: StatementContext, { extended }: ShowStatement): Promise<object> {
+  const all = (await listed(context)).map(({ name, replicas }) => ({ name, replicaInfo: replicas }));
   if (!extended) return { '@type': 'kafka_topics', topics: all };
   // Who else consumes a topic is not ours to know.
   const counted = all.map((each) => ({ ...each, consumerCount: 0, consumerGroupCount: 0 }));
@@ -320,7 +359,7 @@ async function explanation(parsed: Parsed, statement: Statement, context: Statem
       const tried = await new StatementChanges(queries, signal).create({ ...parsed, statement }, false);
       if (tried.kind !== 'created' || tried.query === null)
         return { '@type': 'warning_entity', message: 'There is such a one already.' };
-      return { '@type': 'queryDescription', queryDescription: queryDescription(tried.query) };
+      return { '@type': 'queryDescription', queryDescription: queryDescription(tried.query, desk) };
     }
     default:
       throw notSupported(
@@ -342,12 +381,10 @@ function explained(parsed: Parsed, select: Select, { desk, properties }: Stateme
   );
   const over =
     plan.kind === 'pull' && plan.over === 'table'
-      ? plan.keys === null
-        ? `> SCAN ${plan.table.name}: all rows, as of the last durable commit`
-        : `> LOOK UP ${plan.keys.length} key(s) of ${plan.table.name}, as of the last durable commit`
+      ? pullText(plan, rowCountIn(desk)(plan.table))
       : plan.over === 'table'
         ? `> FOLLOW ${plan.table.name}: each change, once it is durable`
-        : explainQuery(plan.query).split('\n').slice(1).join('\n');
+        : explainQuery(plan.query, rowCountIn(desk)).split('\n').slice(1).join('\n');
   return {
     id: '',
     statementText: source.text.trim(),
@@ -365,6 +402,16 @@ function explained(parsed: Parsed, select: Select, { desk, properties }: Stateme
     state: null,
     consumerGroupId: '',
   };
+}
+
+function pullText({ keys, groups, table }: PullPlan, rows: number | null): string {
+  const read =
+    keys === null
+      ? `> SCAN ${table.name}: all${rows === null ? '' : ` ${rows}`} rows, as of the last durable commit`
+      : `> LOOK UP ${keys.length} key(s) of ${table.name}, as of the last durable commit`;
+  if (groups === null) return read;
+  const { aggregates, keys: by } = groups.plan;
+  return `> AGGREGATE ${aggregates.length} by ${by.length} expression(s): nothing kept\n ${read}`;
 }
 
 function fieldsOf(columns: readonly SqlColumn[]): readonly object[] {

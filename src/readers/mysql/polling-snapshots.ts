@@ -133,7 +133,8 @@ async function read(
   await begin(session, signal);
   try {
     const at = snapshotOrigin('mysql', NOWHERE, await serverTimeUs(session, signal));
-    const rows = new TextRowReader({ schema: plan.schema, decoders: plan.decoders, at });
+    const { schema, decoders, raw } = plan;
+    const rows = new TextRowReader({ schema, decoders, raw, at });
     const wanted = Math.max(
       1,
       Math.min(limit.maxRows, Math.floor(limit.maxBytes / (plan.rowBytes ?? 1_024))),
@@ -141,9 +142,10 @@ async function read(
     for await (const chunk of session.rows(rowSelect(plan, range, wanted), signal)) rows.push(chunk);
     // The rows read hold the table's definition fast.
     if (!(await isAsDescribed(session, plan.table, optionsOf, signal))) return null;
-    const more = rows.rows.length >= wanted;
+    const more = rows.count >= wanted;
     const lastKey = more ? boundOf(plan.keyColumns, rows.lastCells(plan.boundCells)) : null;
-    return { ...rows.take(), lastKey, high: NOWHERE, sees: () => true, plan };
+    const { rows: found, bytes } = rows.take(lastKey);
+    return { rows: found, bytes, lastKey, high: NOWHERE, sees: () => true, plan };
   } finally {
     if (session.open) await session.query('ROLLBACK', signal).catch(() => undefined);
   }

@@ -1,8 +1,7 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { SourceInfo } from '../../model/change.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
-import { valuesOf } from '../../model/text-row.ts';
+import { valuesOf } from '../../model/raw-row.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import { failed, ok, warning } from '../finding.ts';
 import {
@@ -40,11 +39,6 @@ import { type CatalogueSession, connectRows, type RowSession } from './wire/row-
 import type { ServerInfo } from './wire/server-info.ts';
 
 const BLOCK_ROWS = 1_000;
-/**
- * InnoDB shows its transactions as they were until nobody has looked at them for 100 ms (CACHE_MIN_IDLE_TIME in its
- * trx0i_s.cc): asked more often it would never tell of a new one, and its rows would be passed over.
- */
-const INNODB_REST_MS = 120;
 
 export interface MysqlPollOptions extends PolledNames {
   readonly connect: MysqlConnectOptions;
@@ -72,8 +66,6 @@ class MysqlPolling implements PollDialect {
   /** One connection: statements come one after the other. */
   readonly #pool: SessionPool<RowSession>;
   #facts: ServerFacts | null = null;
-  /** When InnoDB was last asked for its transactions, by our steady clock. */
-  #markedMs = -Infinity;
 
   constructor(options: MysqlPollOptions) {
     this.#options = options;
@@ -145,13 +137,7 @@ class MysqlPolling implements PollDialect {
 
   async mark(signal: AbortSignal): Promise<PollMark> {
     const { told } = await this.#serverFacts(signal);
-    const rest = this.#markedMs + INNODB_REST_MS - performance.now();
-    if (told && rest > 0) await pause(rest);
-    const mark = await this.#asking('Asking for running transactions', signal, (query) =>
-      takeMark(query, told),
-    );
-    this.#markedMs = performance.now();
-    return mark;
+    return this.#asking('Asking for running transactions', signal, (query) => takeMark(query, told));
   }
 
   describe(ids: readonly TableId[], signal: AbortSignal): Promise<readonly MysqlPolledTable[]> {
@@ -212,10 +198,10 @@ class MysqlPolling implements PollDialect {
       }
       for (let { after } = scan; ;) {
         const rows = await this.#page(polled, scanSelect(polled, { ...scan, after }, timeZone), signal);
-        const { length } = rows.rows;
+        const length = rows.count;
         if (length === 0) return;
         after = placeOf(polled, scan.kind, (indexes) => rows.lastCells(indexes));
-        yield { ...rows.take(), after };
+        yield taken(rows, after);
         if (length < scan.limit) return;
       }
     } catch (error) {
@@ -251,16 +237,16 @@ class MysqlPolling implements PollDialect {
       const rows = this.#reader(polled);
       for await (const chunk of session.rows(select, signal)) {
         rows.push(chunk);
-        if (rows.rows.length >= BLOCK_ROWS) yield { ...rows.take(), after: null };
+        if (rows.count >= BLOCK_ROWS) yield taken(rows, null);
       }
-      if (rows.rows.length > 0) yield { ...rows.take(), after: null };
+      if (rows.count > 0) yield taken(rows, null);
     } finally {
       this.#pool.release(session);
     }
   }
 
   #reader({ schema, decoders }: MysqlPolledTable): TextRowReader<SourceInfo> {
-    return new TextRowReader({ schema, decoders, at: { connector: 'polling' } });
+    return new TextRowReader({ schema, decoders, raw: null, at: { connector: 'polling' } });
   }
 
   async keys(table: PolledTable, page: PollKeyPage, signal: AbortSignal): Promise<PollKeys> {
@@ -271,6 +257,7 @@ class MysqlPolling implements PollDialect {
     const rows = new TextRowReader({
       schema: { ...schema, columns: key.map((index) => schema.columns[index]!), key: [] },
       decoders: key.map((index) => polled.decoders[index]!),
+      raw: null,
       at: { connector: 'polling' },
     });
     await mapping('Comparing keys', () =>
@@ -278,14 +265,14 @@ class MysqlPolling implements PollDialect {
         for await (const chunk of session.rows(keysSelect(polled, key, page), signal)) rows.push(chunk);
       }),
     );
-    const more = rows.rows.length >= page.limit;
+    const more = rows.count >= page.limit;
     let further = columns.length;
     const after = more
       ? columns.map((column, i) =>
           boundText(column, rows.lastCells([boundItem(column) === null ? i : further++])[0]!),
         )
       : null;
-    return { keys: rows.rows.map((row) => valuesOf(row.after!)), after };
+    return { keys: rows.take(null).rows.map((row) => valuesOf(row.after!)), after };
   }
 
   greatest(table: PolledTable, signal: AbortSignal): Promise<string | null> {
@@ -398,4 +385,9 @@ function indexFor({ schema, timestamp, order }: MysqlPolledTable, server: Server
 /** MySQL from 8.0.13 on. */
 function indexesExpressions({ flavour, version }: ServerInfo): boolean {
   return flavour === 'mysql' && version >= 80_013;
+}
+
+function taken(of: TextRowReader<SourceInfo>, after: PollBlock['after']): PollBlock {
+  const { rows, bytes } = of.take(null);
+  return { rows, bytes, after };
 }

@@ -8,6 +8,7 @@ import { mapMysqlError } from './errors.ts';
 import { RETENTION_VARIABLES } from './log-gap.ts';
 import { type Grants, queryIfAllowed, readGrants } from './grants.ts';
 import { checkForeignKeys } from './preflight-foreign-keys.ts';
+import { nameCaseFinding } from './preflight-name-case.ts';
 import { checkGtids, checkLog, checkRetention, isOn, type LogSettings } from './preflight-log.ts';
 import type { MysqlReaderOptions } from './settings.ts';
 import { describeHosts, type MysqlConnectOptions } from './wire/connect-options.ts';
@@ -59,6 +60,8 @@ export async function preflight(
       checkSnapshot(checked, tables);
       const cascades = await checkForeignKeys(query, tables);
       if (cascades !== null) findings.push(cascades);
+      const spelled = nameCaseFinding(checked.variables.get('lower_case_table_names'), tables);
+      if (spelled !== null) findings.push(spelled);
     }
   } catch (error) {
     signal.throwIfAborted();
@@ -83,6 +86,7 @@ const VARIABLES = [
   'log_bin',
   'log_replica_updates',
   'log_slave_updates',
+  'lower_case_table_names',
   'server_id',
   ...RETENTION_VARIABLES,
 ];

@@ -3,6 +3,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { tableName } from '../../model/table.ts';
 import { ABSENT } from '../../model/value.ts';
 import { TYPE } from './binlog/event-types.ts';
+import { BinlogRows } from './binlog/raw-rows.ts';
 import type { TableMap } from './binlog/table-map.ts';
 import type { TableState } from './binlog/table-state.ts';
 import type { MysqlTable } from './catalogue.ts';
@@ -36,6 +37,8 @@ export function rowDecoding(
     captured: {
       schema,
       decoders: decoders ?? [],
+      raw:
+        versions === null && decoders !== null ? BinlogRows.of(table.columns, map.columns, decoders) : null,
       versions,
       inserted: table.columns.map((column, i) => {
         const value = insertedDefault(column, schema.columns[i]!.type);

@@ -1,4 +1,5 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
+import type { RawFormat } from '../../model/raw-row.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { Row } from '../../model/value.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
@@ -13,6 +14,7 @@ import {
 } from './catalogue.ts';
 import { boundItem, boundOf, isIntegerKey, isOrderable, rangeConditions } from './key-bounds.ts';
 import { keyCondition } from './key-conditions.ts';
+import { RawTextRows } from './raw-text-rows.ts';
 import { cellDecoder, type DecodeCell, selectItem } from './types/decode-text.ts';
 import type { MysqlColumn, MysqlTypeOptions } from './types/mysql-column.ts';
 import { MysqlError } from './wire/mysql-error.ts';
@@ -29,6 +31,8 @@ export interface MysqlPlan extends TablePlan {
   readonly table: MysqlTable;
   readonly keyColumns: readonly MysqlColumn[];
   readonly decoders: readonly DecodeCell[];
+  /** How rows stay as they came; null where they have to be decoded. */
+  readonly raw: RawFormat | null;
   /** Select list, and where in it the key's bound is found. */
   readonly items: string;
   readonly boundCells: readonly number[];
@@ -104,7 +108,9 @@ export class Planner {
   #planOf(table: MysqlTable, where: string | null, facts: Facts): Omit<MysqlPlan, 'chunks'> {
     const { columns } = table;
     const key = chunkKey(table);
+    const polling = this.#options.describe !== undefined;
     const items = columns.map(selectItem);
+    const decoders = columns.map(cellDecoder);
     const keyColumns = key.map((index) => columns[index]!);
     const boundCells = key.map((index, i) => {
       const item = boundItem(keyColumns[i]!);
@@ -118,12 +124,14 @@ export class Planner {
       estimatedRows: facts.rows,
       table,
       keyColumns,
-      decoders: columns.map(cellDecoder),
+      decoders,
+      // Polling takes values to compare, and does not know of rows that nobody has looked at.
+      raw: polling ? null : new RawTextRows(table.id, columns, decoders),
       items: items.join(', '),
       boundCells,
       where,
       // Polling takes a row as it finds it, whatever the engine.
-      transactional: facts.transactional || this.#options.describe !== undefined,
+      transactional: facts.transactional || polling,
       rowBytes: facts.rowBytes,
     };
   }

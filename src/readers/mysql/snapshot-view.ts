@@ -172,9 +172,9 @@ export class MysqlView implements SnapshotView<MysqlPosition, MysqlSource> {
       const rows = this.#reader(plan);
       for (let chunk = page.shift(); chunk !== undefined; chunk = page.shift()) {
         rows.push(chunk);
-        if (rows.rows.length < BLOCK_ROWS && page.length > 0) continue;
+        if (rows.count < BLOCK_ROWS && page.length > 0) continue;
         from = boundOf(plan.keyColumns, rows.lastCells(plan.boundCells));
-        yield { lastKey: from, ...rows.take() };
+        yield rows.take(from);
       }
       if (count < limit) return;
     }
@@ -189,14 +189,14 @@ export class MysqlView implements SnapshotView<MysqlPosition, MysqlSource> {
     const rows = this.#reader(plan);
     for await (const chunk of session.rows(rowSelect(plan, range, null), signal)) {
       rows.push(chunk);
-      if (rows.rows.length >= BLOCK_ROWS) yield { ...rows.take(), lastKey: null };
+      if (rows.count >= BLOCK_ROWS) yield rows.take(null);
     }
-    if (rows.rows.length > 0) yield { ...rows.take(), lastKey: null };
+    if (rows.count > 0) yield rows.take(null);
     await session.query(RELEASE, signal);
   }
 
-  #reader({ schema, decoders }: MysqlPlan): TextRowReader<MysqlSource> {
-    return new TextRowReader({ schema, decoders, at: this.#at });
+  #reader({ schema, decoders, raw }: MysqlPlan): TextRowReader<MysqlSource> {
+    return new TextRowReader({ schema, decoders, raw, at: this.#at });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

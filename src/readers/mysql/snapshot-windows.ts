@@ -157,13 +157,14 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
       const at = snapshotOrigin(this.#options.connector, begun, takenUs);
       const wanted = part.by === 'range' ? this.#rowsWithin(plan, part.limit) : Infinity;
       const select = part.by === 'range' ? rowSelect(plan, part.range, wanted) : keySelect(plan, part.keys);
-      const rows = new TextRowReader({ schema: plan.schema, decoders: plan.decoders, at });
+      const { schema, decoders, raw } = plan;
+      const rows = new TextRowReader({ schema, decoders, raw, at });
       for await (const chunk of reader.rows(select, signal)) rows.push(chunk);
       // The rows read hold the table's definition fast.
       if (!(await this.#isAsPlanned(reader, plan, signal))) return null;
-      const more = rows.rows.length >= wanted;
+      const more = rows.count >= wanted;
       const lastKey = more ? boundOf(plan.keyColumns, rows.lastCells(plan.boundCells)) : null;
-      const { rows: found, bytes } = rows.take();
+      const { rows: found, bytes } = rows.take(lastKey);
       if (found.length > 0) this.#rowBytes.set(tableName(plan.id), bytes / found.length);
       const high = mark.high ?? (await endOfLog(query, reader));
       return { rows: found, bytes, lastKey, high, sees: mark.sees, plan };

@@ -4,7 +4,7 @@ import { applyChanges, parseDdl } from './ddl.ts';
 import type { RedoRow } from './mining/redo-row.ts';
 import type { OracleSource } from './source-info.ts';
 import type { CapturedRef, Described, TableHistory } from './table-history.ts';
-import type { OracleColumn } from './types/column-metadata.ts';
+import { type OracleColumn, visibleColumns } from './types/column-metadata.ts';
 
 /** The table as the catalogue has it now; null where there is none. */
 export type DescribeTable = (id: TableId) => Promise<Described | null>;
@@ -86,10 +86,9 @@ function shapeAfter(
 ): Described | null {
   if (applied === null) {
     if (described === null) return null;
-    const same = JSON.stringify(described.columns) === JSON.stringify(last.columns);
-    return { ...described, approximate: !same };
+    return { ...described, approximate: !sameColumns(described.columns, last.columns) };
   }
-  if (described !== null && JSON.stringify(described.columns) === JSON.stringify(applied)) {
+  if (described !== null && sameColumns(described.columns, applied)) {
     return { ...described, approximate: false };
   }
   const names = new Set(applied.map(({ name }) => name));
@@ -104,4 +103,9 @@ function shapeAfter(
     key: last.key.map(renamed),
     approximate: false,
   };
+}
+
+/** The hidden ones have names that only the database makes up. */
+function sameColumns(a: readonly OracleColumn[], b: readonly OracleColumn[]): boolean {
+  return JSON.stringify(visibleColumns(a)) === JSON.stringify(visibleColumns(b));
 }

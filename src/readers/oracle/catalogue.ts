@@ -6,7 +6,7 @@ import type { Database } from './database.ts';
 import { quoteTable } from './quoting.ts';
 import type { OracleRow, OracleSession } from './session/oracle-session.ts';
 import type { TableVersion } from './table-model.ts';
-import type { OracleColumn } from './types/column-metadata.ts';
+import { type OracleColumn, visibleColumns } from './types/column-metadata.ts';
 import { columnDecoder } from './types/column-decoder.ts';
 
 /** Schemas that come with the database: never captured. */
@@ -63,7 +63,7 @@ const KEY_GROUPS: ReadonlySet<string> = new Set([
   'USER LOG GROUP',
 ]);
 
-const COLUMNS = `SELECT COLUMN_NAME, DATA_TYPE, TO_CHAR(DATA_LENGTH), TO_CHAR(CHAR_LENGTH), TO_CHAR(DATA_PRECISION), TO_CHAR(DATA_SCALE), NULLABLE, HIDDEN_COLUMN, VIRTUAL_COLUMN, DATA_DEFAULT FROM ALL_TAB_COLS WHERE OWNER = :o AND TABLE_NAME = :t ORDER BY INTERNAL_COLUMN_ID`;
+const COLUMNS = `SELECT COLUMN_NAME, DATA_TYPE, TO_CHAR(DATA_LENGTH), TO_CHAR(CHAR_LENGTH), TO_CHAR(DATA_PRECISION), TO_CHAR(DATA_SCALE), NULLABLE, HIDDEN_COLUMN, VIRTUAL_COLUMN, DATA_TYPE_OWNER, DATA_DEFAULT FROM ALL_TAB_COLS WHERE OWNER = :o AND TABLE_NAME = :t ORDER BY INTERNAL_COLUMN_ID`;
 
 const PRIMARY_KEY = `SELECT CC.COLUMN_NAME FROM ALL_CONSTRAINTS C JOIN ALL_CONS_COLUMNS CC ON CC.OWNER = C.OWNER AND CC.CONSTRAINT_NAME = C.CONSTRAINT_NAME WHERE C.CONSTRAINT_TYPE = 'P' AND C.OWNER = :o AND C.TABLE_NAME = :t ORDER BY CC.POSITION`;
 
@@ -129,7 +129,7 @@ export async function describeTable(
 ): Promise<Omit<TableVersion, 'version' | 'from'> | null> {
   const binds = { o: id.schema, t: id.table };
   const columns = (await session.query(COLUMNS, binds)).flatMap((row) => columnOf(row) ?? []);
-  if (columns.length === 0) return null;
+  if (visibleColumns(columns).length === 0) return null;
   const objects = await session.query(OBJECTS, binds);
   const primary = (await session.query(PRIMARY_KEY, binds)).map(([name]) => String(name));
   return {
@@ -141,12 +141,12 @@ export async function describeTable(
   };
 }
 
-/** Null for hidden and virtual columns, which the redo log does not have. */
+/** Null for columns that are computed, which the redo log does not have. */
 function columnOf(row: OracleRow): OracleColumn | null {
-  const [name, type, bytes, characters, precision, scale, nullable, hidden, virtual, expression] = row.map(
-    (v) => (v == null ? null : String(v)),
-  );
-  if (hidden === 'YES' || virtual === 'YES') return null;
+  const [name, type, bytes, characters, precision, scale, nullable, hidden, virtual, owner, expression] =
+    row.map((v) => (v == null ? null : String(v)));
+  // Columns of object types, XMLTYPE among them, are called virtual too, since hidden ones hold their bytes.
+  if (virtual === 'YES' && owner == null) return null;
   const dataType = type!.replaceAll(/\(\d+\)/g, '');
   const texts = dataType.endsWith('CHAR') || dataType.endsWith('CHAR2');
   const length = texts ? characters : dataType === 'RAW' ? bytes : null;
@@ -159,6 +159,8 @@ function columnOf(row: OracleRow): OracleColumn | null {
     scale: scale == null ? null : Number(scale),
     nullable: nullable !== 'N',
     default: expression == null ? null : expression.trim(),
+    ...(hidden === 'YES' ? { hidden: true } : {}),
+    ...(virtual === 'YES' ? { apart: true } : {}),
   };
 }
 
@@ -168,7 +170,11 @@ async function uniqueKey(
   { schema, table }: TableId,
   columns: readonly OracleColumn[],
 ): Promise<readonly string[]> {
-  const required = new Set(columns.filter(({ nullable }) => !nullable).map(({ name }) => name));
+  const required = new Set(
+    visibleColumns(columns)
+      .filter(({ nullable }) => !nullable)
+      .map(({ name }) => name),
+  );
   const indexes = new Map<string, string[]>();
   for (const [index, column] of await session.query(UNIQUE_INDEXES, { o: schema, t: table })) {
     const names = indexes.get(String(index)) ?? [];
@@ -178,12 +184,17 @@ async function uniqueKey(
   return [...indexes.values()].find((names) => names.every((name) => required.has(name))) ?? [];
 }
 
-/** Names of columns whose types the model leaves out. */
+/** Oracle's own hidden columns: of indexes, of object types, unused ones, the state of row archival. */
+const OWN_COLUMNS = /^(?:SYS_|ORA_ARCHIVE_STATE$)/;
+
+/** Columns of users that the model leaves out, and why. */
 export function leftOutColumns({ version }: SourceTable): readonly string[] {
   const context = { text: () => '', onForeignDate: () => undefined };
-  return version.columns
-    .filter((column) => columnDecoder(column, context) === null)
-    .map(({ name, dataType }) => `${name} (${dataType})`);
+  return version.columns.flatMap((column) => {
+    const { name, dataType, hidden } = column;
+    if (hidden === true) return OWN_COLUMNS.test(name) ? [] : [`${name} (invisible)`];
+    return columnDecoder(column, context) === null ? [`${name} (${dataType})`] : [];
+  });
 }
 
 export type SupplementalLogging = Pick<Database, 'keyLogging' | 'allColumnLogging'>;

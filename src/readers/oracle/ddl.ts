@@ -21,6 +21,8 @@ export type ColumnChange =
       readonly to: Partial<OracleColumn>;
     }
   | { readonly kind: 'drop'; readonly name: string }
+  /** Its bytes stay in the rows. */
+  | { readonly kind: 'set-unused'; readonly name: string }
   | { readonly kind: 'rename'; readonly name: string; readonly to: string };
 
 const REREAD: DdlEffect = { kind: 'reread' };
@@ -58,14 +60,42 @@ export function applyChanges(
     const at = result.findIndex((column) => column.name === name);
     if (change.kind === 'add') {
       if (at >= 0) return null;
-      result.push(change.column);
+      result.push(...added(change.column, result.length));
       continue;
     }
-    if (at < 0) return null;
-    if (change.kind === 'drop') result = result.filter((_, i) => i !== at);
-    else result[at] = { ...result[at]!, ...(change.kind === 'rename' ? { name: change.to } : change.to) };
+    const column = result[at];
+    // What is done to an invisible column the catalogue tells.
+    if (column === undefined || column.hidden === true) return null;
+    if (change.kind === 'drop') result = withoutUnused(withoutColumn(result, at));
+    else if (change.kind === 'set-unused')
+      result[at] = { ...column, name: `SYS_C${at}_UNUSED$`, nullable: true, hidden: true };
+    else result[at] = { ...column, ...(change.kind === 'rename' ? { name: change.to } : change.to) };
   }
   return result;
+}
+
+/** The bytes of XMLTYPE are in a column behind it. */
+function added(column: OracleColumn, at: number): readonly OracleColumn[] {
+  if (column.dataType !== 'XMLTYPE') return [column];
+  const bytes = {
+    ...column,
+    name: `SYS_NC${at + 2}$`,
+    dataType: 'BLOB',
+    nullable: true,
+    hidden: true,
+  } as const;
+  return [{ ...column, apart: true }, bytes];
+}
+
+function withoutColumn(columns: readonly OracleColumn[], at: number): OracleColumn[] {
+  let end = at + 1;
+  if (columns[at]!.apart === true) while (/^SYS_NC\d/.test(columns[end]?.name ?? '')) end++;
+  return columns.filter((_, i) => i < at || i >= end);
+}
+
+/** Whoever drops a column drops those that were set unused before. */
+function withoutUnused(columns: readonly OracleColumn[]): OracleColumn[] {
+  return columns.filter(({ name, hidden }) => hidden !== true || !/^SYS_C\d+_/.test(name));
 }
 
 /** The clauses of ALTER TABLE as far as they concern columns; null for any that is not understood. */
@@ -87,13 +117,14 @@ function alterations(words: Tokens): readonly ColumnChange[] | null {
       if (name === null || to === null) return null;
       changes.push({ kind: 'rename', name, to });
     } else if (words.take('SET', 'UNUSED') || words.take('DROP')) {
+      const kind = words.previous === 'UNUSED' ? 'set-unused' : 'drop';
       const single = words.take('COLUMN');
       const list = single ? [words.rest(1)] : words.parenthesised();
       if (list === null) return null;
       for (const part of list) {
         const name = new Tokens(part).name();
         if (name === null || part.length !== 1) return null;
-        changes.push({ kind: 'drop', name });
+        changes.push({ kind, name });
       }
       while (
         words.take('CASCADE') ||

@@ -36,7 +36,8 @@ export async function hiddenViews(session: OracleSession): Promise<readonly stri
 export async function takeMark(session: OracleSession, told: boolean): Promise<PollMark> {
   const [clock] = await session.query(CLOCK);
   const clockUs = microseconds(String(clock?.[0]));
-  if (!told) return { clockUs, clockRuns: true, running: [], startedUs: null, told, versions: null };
+  if (!told)
+    return { clockUs, clockRuns: true, running: [], startedUs: null, told, hidden: false, versions: null };
   const calls = await session.query(CALLS);
   const transactions = await session.query(TRANSACTIONS);
   const now = Math.floor(clockUs / 1_000_000);
@@ -55,7 +56,7 @@ export async function takeMark(session: OracleSession, told: boolean): Promise<P
     else started = Math.min(started, now - Number(seconds) - 1);
   }
   const startedUs = known ? Math.min(clockUs, started * 1_000_000) : null;
-  return { clockUs, clockRuns: true, running, startedUs, told, versions: null };
+  return { clockUs, clockRuns: true, running, startedUs, told, hidden: false, versions: null };
 }
 
 function microseconds(text: string): number {

@@ -18,7 +18,7 @@ import { encodePlace, type OraclePolledTable, rangeSelect } from './polling-sql.
 import { OracleError, type OracleSession } from './session/oracle-session.ts';
 import { tableError } from './snapshot-plan.ts';
 import { oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
-import { SnapshotRows } from './snapshot-rows.ts';
+import { rowsAtOnce, SnapshotRows } from './snapshot-rows.ts';
 
 const MAX_ATTEMPTS = 10;
 const BLOCK_ROWS = 250;
@@ -93,11 +93,12 @@ class PolledView implements SnapshotView<unknown> {
     let finished = false;
     try {
       const { sql, binds } = rangeSelect(polled, range, { where, limit: null });
-      const cursor = await pooled.session.open(sql, binds);
+      const atOnce = rowsAtOnce(polled.model);
+      const cursor = await pooled.session.open(sql, binds, atOnce);
       try {
         const rows = new SnapshotRows(polled.model, AT);
         for (;;) {
-          const fetched = await cursor.next(BLOCK_ROWS);
+          const fetched = await cursor.next(atOnce);
           for (const row of fetched) {
             rows.push(row);
             if (rows.rows.length >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield block(rows);
@@ -194,11 +195,12 @@ class PolledWindows implements WindowReader<unknown> {
     const { polled, where } = plan;
     const rows = new SnapshotRows(polled.model, AT);
     const { sql, binds } = rangeSelect(polled, range, { where, limit: limit.maxRows });
-    const cursor = await session.open(sql, binds);
+    const atOnce = rowsAtOnce(polled.model);
+    const cursor = await session.open(sql, binds, atOnce);
     let ended = false;
     try {
       while (!ended && rows.bytes < limit.maxBytes) {
-        const fetched = await cursor.next(BLOCK_ROWS);
+        const fetched = await cursor.next(atOnce);
         for (const row of fetched) rows.push(row);
         ended = fetched.length === 0;
       }

@@ -1,5 +1,5 @@
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
-import { valuesOf } from '../../model/text-row.ts';
+import { valuesOf } from '../../model/raw-row.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import {
   keyOf,
@@ -33,10 +33,9 @@ import type { ConnectOracle, OracleSession, SessionUse } from './session/oracle-
 import { POLL_SETTINGS, SESSION_SETTINGS } from './session/session-settings.ts';
 import { tableError } from './snapshot-plan.ts';
 import { oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
-import { SnapshotRows } from './snapshot-rows.ts';
+import { rowsAtOnce, SnapshotRows } from './snapshot-rows.ts';
 import type { Described } from './table-history.ts';
 
-const FETCH_ROWS = 1_000;
 const AT = { connector: 'polling' } as const;
 
 export interface OraclePollOptions {
@@ -243,10 +242,11 @@ class OraclePolling implements PollDialect {
     let finished = false;
     try {
       const rows = new SnapshotRows(polled.model, AT);
-      const cursor = await pooled.session.open(sql, binds);
+      const atOnce = rowsAtOnce(polled.model);
+      const cursor = await pooled.session.open(sql, binds, atOnce);
       try {
         for (;;) {
-          const fetched = await cursor.next(FETCH_ROWS);
+          const fetched = await cursor.next(atOnce);
           if (fetched.length === 0) break;
           for (const row of fetched) rows.push(row);
           yield { ...rows.take(), after: null };

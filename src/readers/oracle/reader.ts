@@ -30,7 +30,7 @@ import {
 import type { OracleReaderOptions } from './settings.ts';
 import { OracleSnapshotSource } from './snapshot-source.ts';
 import type { OracleSource } from './source-info.ts';
-import { type CapturedRef, TableHistory } from './table-history.ts';
+import { type CapturedRef, shapeOf, TableHistory } from './table-history.ts';
 import { type TableModel, tableModel } from './table-model.ts';
 import { Reselect } from './transactions/reselect.ts';
 import { TransactionBuffer } from './transactions/transaction-buffer.ts';
@@ -298,13 +298,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
     const ref = this.#history?.find(id.schema, id.table) ?? null;
     const current = ref === null ? null : this.#history!.current(ref);
     const last = current?.version;
-    if (
-      current !== null &&
-      last !== undefined &&
-      JSON.stringify([last.columns, last.key]) === JSON.stringify([described.columns, described.key])
-    ) {
-      return current;
-    }
+    if (current !== null && last !== undefined && shapeOf(last) === shapeOf(described)) return current;
     // The stream has yet to come to the DDL; it will give the shape this number.
     const version = { ...described, version: (last?.version ?? 0) + 1, from: 0n };
     return tableModel(id, version, { text: this.#decode, onForeignDate: () => undefined });

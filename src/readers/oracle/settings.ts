@@ -29,6 +29,13 @@ export interface OracleReaderOptions {
   readonly excludeUsers: readonly string[];
   /** A change that cannot be read: stop, or send it to the dead-letter topic and go on. */
   readonly onUnreadable: 'fail' | 'dead-letter';
+  /**
+   * A changed row has columns that the log leaves out: they are marked; null where they may be; or the change is one
+   * that cannot be read.
+   */
+  readonly absentColumns: 'unavailable' | 'as-null' | 'fail';
+  /** A LogMiner session that has grown old is followed by one on another connection. */
+  readonly sessionReconnect: boolean;
   /** Refuse tables without ALL COLUMNS supplemental logging. */
   readonly requireAllColumns: boolean;
   /** A table of the user's own that is written to, so that an idle instance flushes its log; null: nothing is. */

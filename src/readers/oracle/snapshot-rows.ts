@@ -7,6 +7,11 @@ import type { OracleSource } from './source-info.ts';
 import type { TableModel } from './table-model.ts';
 import { UnreadableValue } from './types/unreadable-value.ts';
 
+/** Rows that are read at a time: few where LOBs come with them, whole. */
+export function rowsAtOnce({ decoders }: Pick<TableModel, 'decoders'>): number {
+  return decoders.some(({ large }) => large) ? 20 : 250;
+}
+
 /** Rows as `chunkStatement` gives them, decoded. */
 export class SnapshotRows<S extends SourceInfo> {
   readonly #model: Pick<TableModel, 'schema' | 'decoders'>;

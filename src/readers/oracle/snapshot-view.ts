@@ -12,7 +12,7 @@ import { type OraclePosition } from './position.ts';
 import type { OracleSession } from './session/oracle-session.ts';
 import { chunkStatement, type OraclePlan, planTable, tableError } from './snapshot-plan.ts';
 import { oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
-import { SnapshotRows, snapshotOrigin } from './snapshot-rows.ts';
+import { rowsAtOnce, SnapshotRows, snapshotOrigin } from './snapshot-rows.ts';
 import type { OracleSource } from './source-info.ts';
 import type { TableModel } from './table-model.ts';
 
@@ -74,11 +74,13 @@ export class OracleView implements SnapshotView<OraclePosition, OracleSource> {
     const pooled = await this.#pool.acquire(signal);
     let finished = false;
     try {
-      const cursor = await pooled.session.open(chunkStatement(oraclePlan, range, this.position.read, null));
+      const atOnce = rowsAtOnce(oraclePlan.model);
+      const statement = chunkStatement(oraclePlan, range, this.position.read, null);
+      const cursor = await pooled.session.open(statement, {}, atOnce);
       try {
         const rows = new SnapshotRows(oraclePlan.model, this.#at);
         for (;;) {
-          const fetched = await cursor.next(BLOCK_ROWS);
+          const fetched = await cursor.next(atOnce);
           for (const row of fetched) {
             rows.push(row);
             if (rows.rows.length >= BLOCK_ROWS || rows.bytes >= BLOCK_BYTES) yield blockOf(rows);

@@ -14,7 +14,7 @@ import { type OraclePosition, positionAt } from './position.ts';
 import { OracleError, type OracleSession } from './session/oracle-session.ts';
 import { chunkStatement, type OraclePlan, planTable, tableError } from './snapshot-plan.ts';
 import { oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
-import { SnapshotRows, snapshotOrigin } from './snapshot-rows.ts';
+import { rowsAtOnce, SnapshotRows, snapshotOrigin } from './snapshot-rows.ts';
 import type { ViewOptions } from './snapshot-view.ts';
 import type { OracleSource } from './source-info.ts';
 import type { TableModel } from './table-model.ts';
@@ -95,11 +95,12 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
       scn = await currentScn(session);
     }
     const rows = new SnapshotRows(plan.model, snapshotOrigin(scn, Date.now()));
-    const cursor = await session.open(chunkStatement(plan, range, scn, limit.maxRows));
+    const atOnce = rowsAtOnce(plan.model);
+    const cursor = await session.open(chunkStatement(plan, range, scn, limit.maxRows), {}, atOnce);
     let ended = false;
     try {
       while (rows.bytes < limit.maxBytes) {
-        const fetched = await cursor.next(250);
+        const fetched = await cursor.next(atOnce);
         if (fetched.length === 0) {
           ended = rows.rows.length < limit.maxRows;
           break;

@@ -2,6 +2,7 @@ import { type TableId, tableName, type TableSchema } from '../../model/table.ts'
 import { SCHEMA_PREFIX } from '../../state/checkpoint.ts';
 import { type TableModel, tableModel, type TableVersion } from './table-model.ts';
 import type { DecoderContext } from './types/column-decoder.ts';
+import { visibleColumns } from './types/column-metadata.ts';
 
 export type Described = Omit<TableVersion, 'version' | 'from'>;
 
@@ -14,7 +15,9 @@ export interface CapturedRef {
 interface Known extends CapturedRef {
   /** Ascending by `from`. */
   versions: TableVersion[];
-  readonly models: Map<number, TableModel>;
+  readonly models: Map<TableVersion, TableModel>;
+  /** By number: versions that differ in what users do not see share one, so that encoders stay. */
+  readonly schemas: Map<number, TableSchema>;
 }
 
 /**
@@ -38,6 +41,11 @@ export class TableHistory {
 
   get names(): readonly string[] {
     return [...this.#byName.keys()];
+  }
+
+  /** Whether any table has LOBs, XML or long strings. */
+  get hasLargeColumns(): boolean {
+    return this.#list.some((known) => this.current(known).decoders.some(({ large }) => large));
   }
 
   /** A table that is captured, as the catalogue has it now: its first shape where none is stored. */
@@ -130,6 +138,7 @@ export class TableHistory {
       known.versions = versions.filter(
         (_, i) => versions[i + 1] === undefined || versions[i + 1]!.from > scn,
       );
+      for (const version of versions) if (!known.versions.includes(version)) known.models.delete(version);
       state.set(SCHEMA_PREFIX + tableName(known.id), encodeVersions(known.versions));
     }
     this.#changed = new Set();
@@ -137,7 +146,7 @@ export class TableHistory {
   }
 
   #new(id: TableId, versions: TableVersion[]): Known {
-    const known: Known = { number: this.#list.length, id, versions, models: new Map() };
+    const known: Known = { number: this.#list.length, id, versions, models: new Map(), schemas: new Map() };
     this.#list.push(known);
     this.#byName.set(tableName(id), known);
     for (const version of versions) this.#index(known, version);
@@ -149,15 +158,21 @@ export class TableHistory {
   }
 
   #model(known: Known, version: TableVersion): TableModel {
-    let model = known.models.get(version.version);
-    if (model === undefined)
-      known.models.set(version.version, (model = tableModel(known.id, version, this.#context)));
+    let model = known.models.get(version);
+    if (model === undefined) {
+      model = tableModel(known.id, version, this.#context);
+      const schema = known.schemas.get(version.version);
+      if (schema === undefined) known.schemas.set(version.version, model.schema);
+      else model = { ...model, schema };
+      known.models.set(version, model);
+    }
     return model;
   }
 }
 
-function shapeOf({ columns, key }: Described): string {
-  return JSON.stringify([columns, key]);
+/** What users see of a table. */
+export function shapeOf({ columns, key }: Pick<Described, 'columns' | 'key'>): string {
+  return JSON.stringify([visibleColumns(columns), key]);
 }
 
 function encodeVersions(versions: readonly TableVersion[]): string {

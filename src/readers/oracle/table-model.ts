@@ -13,7 +13,7 @@ export interface TableVersion {
   /** What redo without a dictionary calls the table: OBJECT_ID and the DATA_OBJECT_IDs of it and its partitions. */
   readonly objectId: string | null;
   readonly dataObjectIds: readonly string[];
-  /** All visible columns in the order of INTERNAL_COLUMN_ID, also those the model leaves out. */
+  /** All columns but computed ones in the order of INTERNAL_COLUMN_ID, also those the model leaves out. */
   readonly columns: readonly OracleColumn[];
   /** Names of the key's columns; empty without one. */
   readonly key: readonly string[];
@@ -27,8 +27,10 @@ export interface TableModel {
   readonly schema: TableSchema;
   /** One per column of `schema`. */
   readonly decoders: readonly ColumnDecoder[];
-  /** Column name → index in `schema`; LEFT_OUT for columns of types that the model leaves out. */
+  /** Column name → index in `schema`; LEFT_OUT for hidden columns, and those of types that the model leaves out. */
   readonly places: ReadonlyMap<string, number>;
+  /** Names of the columns that have bytes in the segment, in its order. */
+  readonly stored: readonly string[];
   /** The old row of a statement that mentions no column: one value per column of `schema`. */
   readonly unmentioned: readonly Value[];
 }
@@ -40,7 +42,7 @@ export function tableModel(id: TableId, version: TableVersion, context: DecoderC
   const decoders: ColumnDecoder[] = [];
   const places = new Map<string, number>();
   for (const column of version.columns) {
-    const decoder = columnDecoder(column, context);
+    const decoder = column.hidden === true ? null : columnDecoder(column, context);
     if (decoder === null) {
       places.set(column.name, LEFT_OUT);
       continue;
@@ -63,16 +65,17 @@ export function tableModel(id: TableId, version: TableVersion, context: DecoderC
     schema: { id, version: version.version, columns, key: key.includes(LEFT_OUT) ? [] : key },
     decoders,
     places,
+    stored: version.columns.flatMap(({ name, apart }) => (apart === true ? [] : [name])),
     unmentioned: decoders.map(({ large }) => (large ? UNCHANGED : ABSENT)),
   };
 }
 
-/** Where a name of SQL_REDO lies; `COL n` is LogMiner's name where it has no dictionary. */
-export function placeOf({ places, version }: TableModel, name: string): number | undefined {
+/** Where a name of SQL_REDO lies; `COL n` is LogMiner's for the nth column of the segment where it has no dictionary. */
+export function placeOf({ places, stored }: TableModel, name: string): number | undefined {
   const place = places.get(name);
   if (place !== undefined || !name.startsWith('COL ')) return place;
-  const column = version.columns[Number(name.slice(4)) - 1];
-  return column === undefined ? undefined : places.get(column.name);
+  const column = stored[Number(name.slice(4)) - 1];
+  return column === undefined ? undefined : places.get(column);
 }
 
 /** Constants are kept as values; anything else is computed by the database. */

@@ -2,7 +2,8 @@ import type { Log } from '../../observability/log.ts';
 
 export type WarningKind =
   | 'undo-not-matched'
-  | 'ambiguous-xid'
+  | 'end-not-seen'
+  | 'begin-gone'
   | 'incomplete-xid'
   | 'rollback-unknown-transaction'
   | 'missing-scn'
@@ -20,7 +21,10 @@ export type WarningKind =
 const SENTENCES: Readonly<Record<WarningKind, string>> = {
   'undo-not-matched':
     'an undo in the redo log has no change it undoes; it may be of before the capture began',
-  'ambiguous-xid': 'several transactions could be the one that was rolled back; none was dropped',
+  'end-not-seen':
+    'a transaction has ended, since another has its undo slot, and the redo log did not tell how; it is kept, and read again at the next start',
+  'begin-gone':
+    'a transaction is open that began before what is still archived; what it has changed is kept here, but a restart before it ends would need a new snapshot',
   'incomplete-xid': 'a transaction was told by its undo segment and slot alone',
   'rollback-unknown-transaction': 'a transaction was rolled back of which nothing was read',
   'missing-scn': 'LogMiner reports a gap in the redo log',

@@ -34,6 +34,7 @@ export class Horizon {
   /** Settled marks that are younger than somebody's overlap, oldest first. */
   #recent: { readonly number: number; readonly clockUs: number }[] = [];
   #number = 0;
+  #hiddenSinceUs: number | null = null;
   #last: { readonly clockUs: number; readonly asked: Asked } | null = null;
 
   /** Number of the latest mark. */
@@ -50,6 +51,11 @@ export class Horizon {
   waitingUs(clockUs: number): number {
     const [oldest] = this.#waiting;
     return oldest === undefined ? 0 : Math.max(0, clockUs - oldest.clockUs);
+  }
+
+  /** For how long it could not be found out what runs. */
+  hiddenUs(clockUs: number): number {
+    return this.#hiddenSinceUs === null ? 0 : Math.max(0, clockUs - this.#hiddenSinceUs);
   }
 
   /** Number of the latest settled mark that is at least this old; null where there is none. */
@@ -73,10 +79,14 @@ export class Horizon {
     const back = this.#setBack(mark, asked);
     this.#last = { clockUs: mark.clockUs, asked };
     if (back !== null) {
+      this.#hiddenSinceUs = null;
       this.#waiting = [];
       this.#recent = [];
       this.#settled = null;
     }
+    this.#hiddenSinceUs = mark.hidden ? (this.#hiddenSinceUs ?? mark.clockUs) : null;
+    // A row may be missing of whoever runs, and is read with the next mark that says who does.
+    if (mark.hidden) return back;
     const running = new Set(mark.running);
     for (const waiting of this.#waiting) {
       if (waiting.bound !== null) continue;

@@ -1,8 +1,9 @@
 import type { RowChange, Tx } from '../../model/change.ts';
 import { tableName } from '../../model/table.ts';
-import { valuesOf } from '../../model/text-row.ts';
+import type { Image } from '../../model/raw-row.ts';
 import { ABSENT, type Row } from '../../model/value.ts';
 import { keyOf, type PolledTable } from '../poll-dialect.ts';
+import { readableCells, readableValues } from './readable-values.ts';
 import { hashOf, textOfValues, valuesOfText } from './row-text.ts';
 import type { KnownRow, RowState } from './row-state.ts';
 import type { Remember } from './settings.ts';
@@ -10,6 +11,7 @@ import type { PollSource } from './source-info.ts';
 
 /** So far local time is behind UTC at most, and an hour more. */
 const EARLIEST_LOCAL_US = 13 * 3_600_000_000;
+const DAY_US = 86_400_000_000;
 
 /** What rows of one read become. */
 export interface RowsContext {
@@ -50,10 +52,10 @@ export class PolledRows {
     const state = this.#state;
     const changes: RowChange<PollSource>[] = [];
     for (const { after, unreadable } of rows) {
+      const values = state === null ? null : readable(after, unreadable);
       let known: KnownRow | null = null;
       let unknown: 'c' | 'u' = this.#table.options.mode === 'incrementing' ? 'c' : 'u';
-      if (state !== null && after !== null && unreadable === undefined) {
-        const values = valuesOf(after);
+      if (state !== null && values !== null) {
         const text = textOfValues(values);
         const hash = hashOf(text);
         const key = this.#keyBytes(values, hash);
@@ -85,6 +87,36 @@ export class PolledRows {
   /** Whether all of the table's rows are known, so that what is not known is new. */
   get complete(): boolean {
     return this.#state?.isComplete(this.#name) === true;
+  }
+
+  /**
+   * Rows that are in the table, all of which are known. Changes for those that no pass will read, since their time is
+   * before `lowUs`, and which are not as they were delivered; null: passes read all. That the table was altered
+   * since changes no row.
+   */
+  passedBy(rows: readonly RowChange[], of: RowsContext, lowUs: number | null): RowChange<PollSource>[] {
+    const passed: RowChange[] = [];
+    for (const row of rows) {
+      const { after, unreadable } = row;
+      const values = readable(after, unreadable);
+      const key = after === null ? null : readableCells(after, this.#key);
+      if (values !== null && lowUs !== null && this.#isOlder(values, lowUs)) {
+        if (!this.#reshape(values, of.stamp)) passed.push(row);
+      } else if (key !== null) this.seen([key], of.stamp);
+    }
+    return this.changes(passed, of, true);
+  }
+
+  /** Whether the row is known in another shape of its table; it is taken for what was delivered then. */
+  #reshape(values: Row, stamp: number): boolean {
+    const { version } = this.#table.schema;
+    const text = textOfValues(values);
+    const hash = hashOf(text);
+    const key = this.#keyBytes(values, hash);
+    const known = this.#state?.get(this.#name, key) ?? null;
+    if (known === null || known.version === version) return false;
+    this.#state?.put(this.#name, key, { hash, row: text, version, stamp });
+    return true;
   }
 
   /** Keys that are in the table. */
@@ -134,8 +166,8 @@ export class PolledRows {
     if (state === null) return;
     state.together(() => {
       for (const { after, unreadable } of rows) {
-        if (after === null || unreadable !== undefined) continue;
-        const values = valuesOf(after);
+        const values = readable(after, unreadable);
+        if (values === null) continue;
         if (this.#remember === 'overlap' && sinceUs !== null && this.#isOlder(values, sinceUs)) continue;
         const text = textOfValues(values);
         const hash = hashOf(text);
@@ -152,8 +184,11 @@ export class PolledRows {
     const index = timestamp.find((column) => values[column] !== null);
     if (index === undefined) return false;
     const time = values[index];
-    const isInstant = schema.columns[index]!.type.kind === 'timestamptz';
-    return typeof time === 'number' && time < us - (isInstant ? 0 : EARLIEST_LOCAL_US);
+    if (typeof time !== 'number') return false;
+    const { kind } = schema.columns[index]!.type;
+    // A date says no more than that it was before its end.
+    const latest = kind === 'date' ? (time + 1) * DAY_US : time;
+    return latest < us - (kind === 'timestamptz' ? 0 : EARLIEST_LOCAL_US);
   }
 
   /** Without a key a row is recognised by all of it. */
@@ -166,4 +201,8 @@ export class PolledRows {
   #rowOf({ row, version }: KnownRow): Row | null {
     return row === null || version !== this.#table.schema.version ? null : valuesOfText(row);
   }
+}
+
+function readable(after: Image | null, unreadable: Error | undefined): Row | null {
+  return after === null || unreadable !== undefined ? null : readableValues(after);
 }

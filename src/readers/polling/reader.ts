@@ -1,11 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Batch } from '../../model/batch.ts';
 import { tableName, type TableSchema } from '../../model/table.ts';
 import type { Log } from '../../observability/log.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import { POLL_PREFIX, TABLE_PREFIX } from '../../state/checkpoint.ts';
-import { keyOf, type PollDialect, type PolledTable, type PollMark } from '../poll-dialect.ts';
+import { type PollDialect, type PolledTable, type PollMark } from '../poll-dialect.ts';
 import { SchemaVersions } from '../schema-versions.ts';
 import type { CapturedTable, Finding, Head, Opened, OpenRequest, Reader, StoredLog } from '../reader.ts';
 import {
@@ -16,19 +15,17 @@ import {
   encodeBeginning,
   type TableCursor,
 } from './cursor.ts';
-import { Horizon, STEP_US } from './horizon.ts';
+import { beginNumbers } from './begin-numbers.ts';
+import { STEP_US } from './horizon.ts';
+import { Marks } from './marks.ts';
+import { NOTHING, type PolledBlock } from './pass-context.ts';
 import { POLL_POSITIONS, type PollPosition } from './position.ts';
 import { RowState } from './row-state.ts';
 import type { PollReaderOptions } from './settings.ts';
 import { snapshotsBeside } from './snapshot-source.ts';
 import type { PollSource } from './source-info.ts';
-import { type PolledBlock, TablePoll } from './table-poll.ts';
-
-/** How long open transactions are waited for before a snapshot begins, and how often they are asked for. */
-const NUMBERS_WAIT_MS = 10_000;
-const NUMBERS_PAUSE_MS = 100;
-/** A transaction that is open for so long is worth a word. */
-const HELD_BACK_US = 5 * 60_000_000;
+import { limitationOf, refuseKeyless } from './table-limits.ts';
+import { TablePoll } from './table-poll.ts';
 
 /** `number` gives a schema the version number it has in the pipeline. */
 export type MakeDialect = (number: (schema: TableSchema) => TableSchema) => PollDialect;
@@ -47,7 +44,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   readonly #options: PollReaderOptions;
   readonly #dialect: PollDialect;
   readonly #log: Log;
-  readonly #horizon = new Horizon();
+  readonly #marks: Marks;
   #captured: readonly CapturedTable[] = [];
   #polls: readonly TablePoll[] = [];
   #rowState: RowState | null = null;
@@ -55,20 +52,12 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   /** State that leaves with the first batch. */
   #unsaved = new Map<string, string | null>();
   #position: PollPosition = { round: 0, batch: 0, kept: null, from: null };
-  /** How far the source's clock is ahead of ours at least and at most, as of the latest mark; null where it does not run. */
-  #clockAhead: { readonly leastUs: number; readonly mostUs: number } | null = null;
   /** Where `head` is while a round is under way, or none has been since the start. */
   #ahead = 1;
   /** Transactions up to here were there when reading began: a round counts only when they have ended. */
   #startBound: bigint | null = null;
-  /** The log can be read: what is missing until then; `until`: the batch that has to be durable before. */
-  #leaving: { readonly error: HeadwaterError; readonly until: number | null } | null = null;
-  /** Numbers of the last batch that is durable, and of the last that held changes. */
-  #confirmed = 0;
-  #changed = 0;
   #wake: (() => void) | null = null;
   #nudged = false;
-  #toldHeldBack = false;
   #toldFull = false;
   #reading = false;
 
@@ -76,6 +65,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
     this.#options = options;
     this.#dialect = dialect((schema) => this.#versions.number(schema));
     this.#log = log;
+    this.#marks = new Marks(this.#dialect, options.clocks, log);
   }
 
   preflight(signal: AbortSignal): Promise<readonly Finding[]> {
@@ -122,7 +112,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
     this.#versions = new SchemaVersions(request.state ?? new Map());
     this.#dialect.forget();
     const mark = await this.#mark(signal);
-    const now = beginningAt(mark, this.#clockAhead?.leastUs ?? null);
+    const now = beginningAt(mark, this.#marks.ahead?.leastUs ?? null);
     const goesOn = stored !== null && reason === null;
     this.#position = goesOn
       ? stored.position
@@ -140,7 +130,16 @@ class PollingReader implements Reader<PollPosition, PollSource> {
     );
     refuseKeyless(tables, this.#options);
     this.#openRowState(request.state ?? new Map(), { goesOn, tables });
-    await this.#beginNumbers(tables, signal);
+    await beginNumbers(
+      {
+        dialect: this.#dialect,
+        polls: this.#polls,
+        tables,
+        horizon: this.#marks.horizon,
+        mark: () => this.#mark(signal),
+      },
+      signal,
+    );
     const start = this.#position;
     return {
       identity,
@@ -162,17 +161,11 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   }
 
   async checkTables(signal: AbortSignal): Promise<void> {
-    if (this.#leaving !== null) return;
     if ((await this.#options.logIsReadable?.(signal)) === true) {
-      const error = new HeadwaterError(
+      throw new HeadwaterError(
         'source.log-readable',
         'The log, which could not be read before, can be read now: it takes the place of polling.',
       );
-      // The log will not tell of rows that have been deleted until then: a last sweep does.
-      if (this.#polls.every(({ settings }) => settings.sweepMs === null)) throw error;
-      this.#leaving = { error, until: null };
-      this.#wake?.();
-      return;
     }
     // The list alone: what a pattern no longer matches is said at the next start.
     const now = await this.#dialect.tables(signal, () => {});
@@ -193,9 +186,6 @@ class PollingReader implements Reader<PollPosition, PollSource> {
     // Tables of which something may be missing that had been committed when reading began: no round counts before.
     const owed = new Set(this.#polls);
     while (!signal.aborted) {
-      const leaving = this.#leaving;
-      if (leaving?.until === null) for (const poll of this.#polls) poll.sweepNow();
-      else if (leaving !== null && this.#confirmed >= leaving.until) throw leaving.error;
       const due = this.#polls.filter(({ dueAt }) => dueAt <= performance.now());
       if (due.length === 0) {
         await this.#sleep(Math.min(...this.#polls.map(({ dueAt }) => dueAt)) - performance.now(), signal);
@@ -215,8 +205,8 @@ class PollingReader implements Reader<PollPosition, PollSource> {
       const context = {
         dialect: this.#dialect,
         mark,
-        aheadUs: this.#clockAhead?.leastUs ?? null,
-        horizon: this.#horizon,
+        aheadUs: this.#marks.ahead?.leastUs ?? null,
+        horizon: this.#marks.horizon,
         overlapUs: this.#options.overlapMs * 1000,
         batchRows: this.#options.batchRows,
         rowState: this.#rowState,
@@ -232,9 +222,6 @@ class PollingReader implements Reader<PollPosition, PollSource> {
         }
         for await (const block of poll.pass(table, context, signal)) yield this.#batch(block);
         if (signal.aborted) return;
-      }
-      if (leaving?.until === null && whole.length === this.#polls.length) {
-        this.#leaving = { ...leaving, until: this.#changed };
       }
       for (const poll of whole) owed.delete(poll);
       const complete = owed.size === 0;
@@ -257,8 +244,6 @@ class PollingReader implements Reader<PollPosition, PollSource> {
 
   confirm(position: PollPosition): void {
     this.#rowState?.confirm(position.batch);
-    this.#confirmed = position.batch;
-    if (this.#leaving !== null) this.#wake?.();
   }
 
   nudge(): void {
@@ -286,24 +271,9 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   }
 
   async #mark(signal: AbortSignal): Promise<PollMark> {
-    const { wall, steady } = this.#options.clocks;
-    const from = steady();
-    const mostMs = wall();
-    const mark = await this.#dialect.mark(signal);
-    const back = this.#horizon.add(mark, { from, to: steady() });
-    const { clockUs, clockRuns } = mark;
-    this.#clockAhead = clockRuns
-      ? { leastUs: clockUs - wall() * 1000, mostUs: clockUs - mostMs * 1000 }
-      : null;
-    if (back !== null) this.#setBack((poll) => poll.clockSetBack(back, this.#clockAhead?.leastUs ?? null));
-    const heldBack = this.#horizon.waitingUs(clockUs) > HELD_BACK_US;
-    if (heldBack && !this.#toldHeldBack) {
-      this.#log.warn(
-        { minutes: Math.floor(this.#horizon.waitingUs(clockUs) / 60_000_000) },
-        'a transaction has been open at the source for long; until it ends, what was written since is read again and again, or waits',
-      );
-    }
-    this.#toldHeldBack = heldBack;
+    const { mark, backUs } = await this.#marks.take(signal);
+    if (backUs !== null)
+      this.#setBack((poll) => poll.clockSetBack(backUs, this.#marks.ahead?.leastUs ?? null));
     return mark;
   }
 
@@ -314,7 +284,7 @@ class PollingReader implements Reader<PollPosition, PollSource> {
 
   /** Since the checkpoint, which says how the source's clock stood to ours. */
   #noteSetBackMeanwhile(): void {
-    const now = this.#clockAhead;
+    const now = this.#marks.ahead;
     if (now === null) return;
     const behind = ({ aheadUs }: TableCursor): number => (aheadUs === null ? 0 : aheadUs - now.mostUs);
     if (!this.#polls.some(({ cursor }) => behind(cursor) > STEP_US)) return;
@@ -369,34 +339,6 @@ class PollingReader implements Reader<PollPosition, PollSource> {
     this.#position = { ...this.#position, kept: this.#rowState.kept };
   }
 
-  /**
-   * Where rows do not tell who wrote them, a new table's numbers begin at what is greatest now, so that the snapshot's
-   * rows do not come again: from here on, whoever may hold a smaller one has ended before the snapshot begins. Where
-   * that does not come about soon, or cannot be told, or the snapshot has begun before (and may be complete by now), all
-   * are read from the beginning.
-   */
-  async #beginNumbers(tables: readonly PolledTable[], signal: AbortSignal): Promise<void> {
-    const begun = this.#polls.flatMap((poll) => {
-      const table = tables.find(({ schema }) => tableName(schema.id) === tableName(poll.id));
-      const wanted = table !== undefined && !table.versioned && table.options.mode === 'incrementing';
-      return wanted && poll.isNew && poll.cursor.value === null ? [{ poll, table }] : [];
-    });
-    if (begun.length === 0) return;
-    const values: (string | null)[] = [];
-    for (const { table } of begun) values.push(await this.#dialect.greatest(table, signal));
-    const number = this.#horizon.number + 1;
-    for (let waited = 0; waited < NUMBERS_WAIT_MS; waited += NUMBERS_PAUSE_MS) {
-      const mark = await this.#mark(signal);
-      if (!mark.told) return;
-      if ((this.#horizon.settledBefore(mark.clockUs) ?? 0) >= number) {
-        for (const [i, { poll }] of begun.entries())
-          poll.cursor = { ...poll.cursor, value: values[i] ?? null };
-        return;
-      }
-      await sleep(NUMBERS_PAUSE_MS, undefined, { signal });
-    }
-  }
-
   #next({ clockUs }: PollMark): PollSource {
     this.#position = { ...this.#position, batch: this.#position.batch + 1 };
     return { connector: 'polling', readUs: clockUs, batch: this.#position.batch };
@@ -405,7 +347,6 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   #batch({ changes, bytes, state, release }: PolledBlock): Batch<PollPosition, PollSource> {
     // Each has a position of its own: windows of a snapshot close by it.
     if (changes.length === 0) this.#position = { ...this.#position, batch: this.#position.batch + 1 };
-    else this.#changed = this.#position.batch;
     this.#position = { ...this.#position, kept: this.#rowState?.kept ?? null };
     const batch = { changes, bytes, resume: this.#position, release };
     const versions = this.#versions.takeChanged();
@@ -432,36 +373,10 @@ class PollingReader implements Reader<PollPosition, PollSource> {
   }
 }
 
-const NOTHING: PolledBlock = { changes: [], bytes: 0, state: undefined };
-
-function beginningAt({ clockUs, running, startedUs, versions }: PollMark, aheadUs: number | null): Beginning {
-  return { from: versions?.oldest ?? null, us: running.length === 0 ? clockUs : startedUs, aheadUs };
-}
-
-function refuseKeyless(tables: readonly PolledTable[], { settingsOf }: PollReaderOptions): void {
-  for (const table of tables) {
-    const { id } = table.schema;
-    if (settingsOf(id).sweepMs === null || keyOf(table).length > 0) continue;
-    throw new HeadwaterError(
-      'settings.column-missing',
-      `${tableName(id)} has a delete_sweep and no key that could be compared.`,
-      {
-        fix: `Name columns of a unique key as source.poll.tables.${tableName(id)}.key.`,
-        details: { table: tableName(id) },
-      },
-    );
-  }
-}
-
-/** What polling does not see of a table; said once, and in the status. */
-function limitationOf({ id }: CapturedTable, { settingsOf }: PollReaderOptions): string {
-  const { mode, sweepMs } = settingsOf(id);
-  const lost = ['states between two polls'];
-  if (mode === 'incrementing') lost.push('updates');
-  if (sweepMs === null) lost.push('deletes');
-  const without =
-    mode === 'timestamp' || mode === 'timestamp+incrementing'
-      ? ', and updates that leave the timestamp as it is'
-      : '';
-  return `${tableName(id)} is polled: ${lost.join(' and ')} are not seen${without}.`;
+function beginningAt(
+  { clockUs, running, hidden, startedUs, versions }: PollMark,
+  aheadUs: number | null,
+): Beginning {
+  const nobody = running.length === 0 && !hidden;
+  return { from: versions?.oldest ?? null, us: nobody ? clockUs : startedUs, aheadUs };
 }

@@ -155,6 +155,18 @@ export class RowState {
     this.#full = this.#bytes() > this.#limitBytes;
   }
 
+  /** The same for the batch after the last that changed anything. */
+  inNextBatch(work: () => void): void {
+    this.begin(this.#batch + 1);
+    try {
+      work();
+      this.end();
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
+  }
+
   /** Undoes what was done since `begin`. */
   abandon(): void {
     if (this.#inBatch) this.#db.exec('ROLLBACK');
@@ -230,6 +242,16 @@ export class RowState {
   /** A row of the table is not remembered: not all of them are known any more, also when there is room again. */
   #leaveOut(table: string): void {
     if (this.isComplete(table)) this.#forgetMeta.run(`complete/${table}`);
+  }
+
+  /** A stamp that no row has yet, and which is the same until the file begins anew: for what is seen of all that is known. */
+  beginComparison(): number {
+    const begun = this.#meta('comparison');
+    if (begun !== null) return Number(begun);
+    const latest = this.#db.prepare('SELECT max(stamp) AS stamp FROM kept').get();
+    const stamp = Number(latest?.['stamp'] ?? 0) + 1;
+    this.#setMeta('comparison', String(stamp));
+    return stamp;
   }
 
   /** Up to `limit` keys of the table that were not seen since `stamp`. */

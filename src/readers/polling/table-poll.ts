@@ -1,54 +1,26 @@
-import type { RowChange, Tx } from '../../model/change.ts';
 import { type TableId, tableName } from '../../model/table.ts';
 import { POLL_PREFIX } from '../../state/checkpoint.ts';
 import {
   type PollBlock,
-  type PollDialect,
   type PolledTable,
   type PollLow,
-  type PollMark,
   type PollScan,
   PollTableChanged,
 } from '../poll-dialect.ts';
 import { encodeCursor, type TableCursor } from './cursor.ts';
-import { type Horizon, STEP_US } from './horizon.ts';
+import { STEP_US } from './horizon.ts';
+import { madeTogether, type PassContext, type PolledBlock } from './pass-context.ts';
 import { PolledRows } from './polled-rows.ts';
-import type { RowState } from './row-state.ts';
 import type { PolledTableSettings } from './settings.ts';
-import type { PollSource } from './source-info.ts';
+import { sweep } from './sweep.ts';
 
 /** Reading takes up so much of the time at most: a slow table, or a busy server, is left alone for longer. */
 const DUTY = 0.1;
 /** Progress without rows is made durable this often. */
 const IDLE_SAVE_MS = 60_000;
 const MAX_ALTERED = 10;
-/** Keys that are compared at once. */
-const SWEEP_KEYS = 10_000;
-
 /** Rows that are forgotten at once. */
 const FORGET_ROWS = 10_000;
-
-/** What one block of rows has come to. */
-export interface PolledBlock {
-  readonly changes: readonly RowChange<PollSource>[];
-  readonly bytes: number;
-  readonly state: ReadonlyMap<string, string | null> | undefined;
-  readonly release?: PollBlock['release'];
-}
-
-export interface PassContext {
-  readonly dialect: PollDialect;
-  readonly mark: PollMark;
-  /** TableCursor.aheadUs as of the mark. */
-  readonly aheadUs: number | null;
-  /** The mark has been added. */
-  readonly horizon: Horizon;
-  readonly overlapUs: number;
-  readonly batchRows: number;
-  readonly rowState: RowState | null;
-  /** Number and origin of the next batch. */
-  readonly next: () => PollSource;
-}
 
 /** One table while it is polled. */
 export class TablePoll {
@@ -93,12 +65,6 @@ export class TablePoll {
   set cursor(cursor: TableCursor) {
     this.#cursor = cursor;
     this.#dirty = true;
-  }
-
-  /** The next pass is due, and compares the keys too. */
-  sweepNow(): void {
-    this.dueAt = 0;
-    this.#cursor = { ...this.#cursor, sweptAt: 0 };
   }
 
   /** From which time on its rows are read; null: from any. Columns round, and small steps of a clock go unnoticed. */
@@ -209,68 +175,29 @@ export class TablePoll {
     this.#due(startedAt);
   }
 
-  /**
-   * Compares the keys: what was delivered and is gone becomes deletes. Where rows tell who wrote them, those that were
-   * written since the last time and are not as they were delivered are found too. Nothing else of the table is
-   * delivered meanwhile, so that what is not there has been deleted since it was delivered.
-   */
   async *#sweep(table: PolledTable, context: PassContext, signal: AbortSignal): AsyncGenerator<PolledBlock> {
-    const { dialect, rowState, batchRows } = context;
+    const { rowState, overlapUs } = context;
     if (rowState === null) return;
-    const rows = new PolledRows(table, this.settings.remember, rowState);
-    const { from, sweptFrom } = this.#cursor;
+    const { settings } = this;
+    const cursor = this.#cursor;
     const startedAt = Date.now();
-    const stamp = context.next().batch;
-    if (rows.complete && table.versioned && from !== null && sweptFrom !== null && sweptFrom < from) {
-      const versions = { from: sweptFrom, to: from };
-      const scan: PollScan = { kind: 'all', low: null, after: null, versions, limit: batchRows };
-      for await (const block of dialect.read(table, scan, signal)) {
-        const made = this.#made(context, (of) => rows.changes(block.rows, { ...of, stamp }, true));
-        this.#cursor = { ...this.#cursor, missed: this.#cursor.missed + made.length };
-        const state = made.length === 0 ? undefined : this.#save();
-        yield { changes: made, bytes: block.bytes, state, release: block.release };
-        if (signal.aborted) return;
-      }
-    }
-    for (let after: readonly string[] | null = null; ;) {
-      const page = await dialect.keys(table, { after, limit: SWEEP_KEYS }, signal);
-      rowState.together(() => rows.seen(page.keys, stamp));
-      yield { changes: [], bytes: 0, state: undefined };
-      if (signal.aborted) return;
-      after = page.after;
-      if (after === null) break;
-    }
-    for (;;) {
-      const changes = this.#made(context, (of) => rows.gone({ ...of, stamp }, batchRows));
-      if (changes.length === 0) break;
-      yield { changes, bytes: 0, state: undefined };
-      if (signal.aborted) return;
-    }
-    this.cursor = { ...this.#cursor, sweptAt: startedAt, sweptFrom: from };
-  }
-
-  /** Changes of one batch, and with them what is known of their rows. */
-  #made(
-    { next, rowState }: PassContext,
-    make: (of: { readonly at: PollSource; readonly tx: Tx }) => RowChange<PollSource>[],
-  ): RowChange<PollSource>[] {
-    const at = next();
-    rowState?.begin(at.batch);
-    try {
-      const changes = make({ at, tx: { id: String(at.batch), commitTimeUs: at.readUs } });
-      rowState?.end();
-      return changes;
-    } catch (error) {
-      rowState?.abandon();
-      throw error;
-    }
+    const onMissed = (count: number): ReadonlyMap<string, string> => {
+      this.#cursor = { ...this.#cursor, missed: this.#cursor.missed + count };
+      return this.#save();
+    };
+    yield* sweep(
+      { table, settings, rowState, cursor, lowUs: this.lowUs(overlapUs), onMissed },
+      context,
+      signal,
+    );
+    if (!signal.aborted) this.cursor = { ...this.#cursor, sweptAt: startedAt, sweptFrom: cursor.from };
   }
 
   /** Number of the pass's first batch. */
   #stamp = 0;
 
   #block(block: PollBlock, rows: PolledRows, context: PassContext): PolledBlock {
-    const changes = this.#made(context, (of) => {
+    const changes = madeTogether(context, (of) => {
       if (this.#stamp === 0) this.#stamp = of.at.batch;
       return rows.changes(block.rows, { ...of, stamp: this.#stamp });
     });

@@ -83,7 +83,7 @@ export async function describeTables(
   });
 }
 
-type TextRow = readonly (string | null)[];
+type RawRow = readonly (string | null)[];
 
 interface BuildContext {
   readonly registry: TypeRegistry;
@@ -105,9 +105,9 @@ function filterCondition(filter: TableFilter): string | null {
 }
 
 function buildTable(
-  table: TextRow,
-  attributes: readonly TextRow[],
-  indexes: readonly TextRow[],
+  table: RawRow,
+  attributes: readonly RawRow[],
+  indexes: readonly RawRow[],
   context: BuildContext,
 ): PgTable {
   const columns: Column[] = [];
@@ -158,12 +158,12 @@ const UNKNOWN: ColumnTypeInfo = {
   decode: decodeText,
 };
 
-function columnType(attribute: TextRow, registry: TypeRegistry): ColumnTypeInfo {
+function columnType(attribute: RawRow, registry: TypeRegistry): ColumnTypeInfo {
   const dimensions = Math.max(1, Number(attribute[5]));
   return registry.column(Number(attribute[3]), Number(attribute[4]), dimensions) ?? UNKNOWN;
 }
 
-function buildColumn(attribute: TextRow, info: ColumnTypeInfo): Column {
+function buildColumn(attribute: RawRow, info: ColumnTypeInfo): Column {
   const [, , name, , , , notNull, generated, identity, expression] = attribute;
   // Of a generated column pg_attrdef holds the expression, which is no default; nor has an identity one.
   const found = generated === '' && identity === '' ? readDefault(expression ?? null, info) : null;
@@ -189,7 +189,7 @@ function buildColumn(attribute: TextRow, info: ColumnTypeInfo): Column {
  * columns; none where one of them is not captured, since the rest would not identify a row.
  */
 function indexColumns(
-  indexes: readonly TextRow[],
+  indexes: readonly RawRow[],
   positions: ReadonlyMap<number, number>,
   flag: 1 | 2,
 ): readonly number[] {
@@ -200,8 +200,8 @@ function indexColumns(
   return columns.every((column) => column !== undefined) ? columns : [];
 }
 
-function groupByOid(rows: readonly TextRow[]): ReadonlyMap<string, readonly TextRow[]> {
-  const groups = new Map<string, TextRow[]>();
+function groupByOid(rows: readonly RawRow[]): ReadonlyMap<string, readonly RawRow[]> {
+  const groups = new Map<string, RawRow[]>();
   for (const row of rows) {
     const oid = row[0] ?? '';
     const group = groups.get(oid);

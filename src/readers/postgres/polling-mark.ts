@@ -51,6 +51,7 @@ export async function takeMark(query: Query): Promise<PollMark> {
         ? null
         : Math.min(...started.filter((us) => us !== null)),
     told: !standby,
+    hidden: false,
     versions: { next: BigInt(versions?.[0] ?? 0), oldest: BigInt(versions?.[1] ?? 0) },
   };
 }

@@ -6,7 +6,7 @@ import {
   tableName,
   type TableSchema,
 } from '../../model/table.ts';
-import { isTextual } from '../../model/text-row.ts';
+import { isTextual } from './types/textual-kinds.ts';
 import type { PgTable } from './catalogue.ts';
 import type { RelationColumn, RelationMessage } from './pgoutput/messages.ts';
 import { type Decode, isWide, type RelationState } from './pgoutput/relation-state.ts';

@@ -3,7 +3,8 @@ import { isAscii } from 'node:buffer';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { readRow, type RowChange, type SourceInfo } from '../../model/change.ts';
 import type { TableSchema } from '../../model/table.ts';
-import { isTextual, NULL_CELL, OTHER_CELL, type TextFormat, TextRow } from '../../model/text-row.ts';
+import { NULL_CELL, OTHER_CELL, type RawFormat, RawRow } from '../../model/raw-row.ts';
+import { isTextual } from './types/textual-kinds.ts';
 import type { Value } from '../../model/value.ts';
 import type { RowBlock } from '../../snapshot/snapshot-source.ts';
 import type { CopyChunk } from './wire/copy-queue.ts';
@@ -32,7 +33,7 @@ interface Line {
 
 /**
  * Rows out of COPY … TO STDOUT (format text: columns apart by tabs, `\N` for NULL, backslash escapes). They stay
- * text where they may (model/text-row.ts), and are made of the lines only when somebody looks at them, so that
+ * text where they may (model/raw-row.ts), and are made of the lines only when somebody looks at them, so that
  * nothing but bytes waits its turn. Of the others' chunk one latin1 string is made, values are slices of it; only
  * values with bytes past ASCII are read again as UTF-8, and only those with a backslash are unescaped.
  */
@@ -185,7 +186,7 @@ class TextBlock<S extends SourceInfo> implements RowBlock<S> {
     for (const { chunk, from, to } of this.#lines) {
       const { buffer, frames } = chunk;
       for (let frame = from; frame < to; frame++) {
-        const row = new TextRow(buffer, frames[frame * 2]!, frames[frame * 2 + 1]! - 1, this.#text);
+        const row = new RawRow(buffer, frames[frame * 2]!, frames[frame * 2 + 1]! - 1, this.#text);
         rows.push(readRow(this.#format.schema, row, this.#format.at));
       }
     }
@@ -194,17 +195,19 @@ class TextBlock<S extends SourceInfo> implements RowBlock<S> {
 }
 
 /** A line without its line feed. */
-class TextLine implements TextFormat {
-  readonly decoders: RowFormat<SourceInfo>['decoders'];
+class TextLine implements RawFormat {
+  readonly columns: number;
+  readonly #decoders: RowFormat<SourceInfo>['decoders'];
   readonly #schema: TableSchema;
 
   constructor({ schema, decoders }: RowFormat<SourceInfo>) {
     this.#schema = schema;
-    this.decoders = decoders;
+    this.columns = decoders.length;
+    this.#decoders = decoders;
   }
 
   locate(bytes: Buffer, start: number, end: number, into: Int32Array): void {
-    const last = 2 * (this.decoders.length - 1);
+    const last = 2 * (this.columns - 1);
     let cell = 0;
     let from = start;
     let escaped = false;
@@ -214,7 +217,7 @@ class TextLine implements TextFormat {
       else if (c === TAB_BYTE) {
         if ((i === end) !== (cell === last)) throw malformed(this.#schema);
         into[cell] = from;
-        into[cell + 1] = !escaped ? i - from : isNull(bytes, from, i) ? NULL_CELL : OTHER_CELL;
+        into[cell + 1] = !escaped ? i - from : isNull(bytes, from, i) ? NULL_CELL : OTHER_CELL - (i - from);
         from = i + 1;
         cell += 2;
         escaped = false;
@@ -222,11 +225,13 @@ class TextLine implements TextFormat {
     }
   }
 
-  /** Tabs and line feeds in a field are escaped. */
-  decodeOther(bytes: Buffer, from: number, column: number): Value {
-    let end = from;
-    while (bytes[end] !== TAB_BYTE && bytes[end] !== LINE_FEED) end++;
-    return this.decoders[column]!(unescape(bytes.latin1Slice(from, end)));
+  decode(bytes: Buffer, from: number, to: number, column: number): Value {
+    return this.#decoders[column]!(bytes.utf8Slice(from, to));
+  }
+
+  /** With a backslash in it. */
+  decodeOther(bytes: Buffer, from: number, to: number, column: number): Value {
+    return this.#decoders[column]!(unescape(bytes.latin1Slice(from, to)));
   }
 }
 

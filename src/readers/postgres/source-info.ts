@@ -39,3 +39,16 @@ export interface PostgresSource extends SourceInfo {
   readonly lsn: number;
   readonly tx: PostgresTx;
 }
+
+/** Of what is told of at a position of the log without a transaction of its own. */
+export function originAt(lsn: number, timeMs: number): PostgresSource {
+  const tx = {
+    id: '',
+    xid: null,
+    commitTimeUs: timeMs * 1000,
+    commitLsn: 0,
+    beginLsn: lsn,
+    lastCommitLsn: null,
+  };
+  return { connector: 'postgresql', lsn, tx };
+}

@@ -1,6 +1,6 @@
 import type { Change, RowChange } from '../../model/change.ts';
 import { type ColumnType, type TableSchema, tableName } from '../../model/table.ts';
-import { type Image, TextRow, valueOf } from '../../model/text-row.ts';
+import { type Image, RawRow, valueOf } from '../../model/raw-row.ts';
 import { type Row, UNCHANGED, type Value } from '../../model/value.ts';
 import type { PostgresSource } from './source-info.ts';
 import type { Decode } from './pgoutput/relation-state.ts';
@@ -69,7 +69,7 @@ function lacksValues(change: Change<PostgresSource>): change is Missing {
   const { after } = change;
   return (
     after !== null &&
-    !(after instanceof TextRow) &&
+    !(after instanceof RawRow) &&
     after.includes(UNCHANGED) &&
     change.table.key.every((i) => after[i] !== UNCHANGED)
   );

@@ -171,6 +171,16 @@ export class RegistryClient {
     if (answer.status !== 200) throw unexpected(answer, `setting the compatibility of ${subject}`);
   }
 
+  /** Deletes all versions of the subject, as far as the registry lets one; one that is not there is no error. */
+  async deleteSubject(subject: string, signal: AbortSignal): Promise<void> {
+    const answer = await this.#ask(
+      { method: 'DELETE', path: `/subjects/${encodeURIComponent(subject)}` },
+      signal,
+    );
+    if (answer.status === 200 || (answer.status === 404 && isMissing(answer))) return;
+    throw unexpected(answer, `deleting the schemas of ${subject}`);
+  }
+
   /** Throws what is wrong with the address, the login or the server. */
   async check(signal: AbortSignal): Promise<void> {
     const answer = await this.#once({ method: 'GET', path: '/subjects' }, signal);
@@ -259,7 +269,7 @@ export class RegistryClient {
 }
 
 interface Question {
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly body?: unknown;
 }

@@ -44,6 +44,7 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
         'is not needed, unless the instance is so idle that its log is not flushed: source.oracle.flush_table then',
       ),
   },
+  renamed('log.mining.restart.connection', ['source', 'oracle', 'session_reconnect'], flag),
   { name: 'log.mining.session.max.ms', apply: unlessZero(['source', 'oracle', 'session_time'], 60_000) },
   {
     name: 'log.mining.batch.size.max',
@@ -76,7 +77,7 @@ export const ORACLE_RULES: readonly PropertyRule[] = [
   needless(/^(?:log\.mining\.)?archive\.log\.hours$/, 'is not needed: logs are found by SCN'),
   needless('log.mining.archive.log.only.scn.poll.interval.ms', 'is not needed'),
   needless(
-    /^log\.mining\.(?:continuous\.mine|query\.filter\.mode|restart\.connection|use\.cte\.query|path\.dictionary)$/,
+    /^log\.mining\.(?:continuous\.mine|query\.filter\.mode|use\.cte\.query|path\.dictionary)$/,
     'is not needed',
   ),
   needless(

@@ -69,6 +69,8 @@ export interface FakeColumn {
   readonly nullable: boolean;
   readonly expression: string | null;
   readonly hidden?: boolean;
+  /** Computed. */
+  readonly virtual?: boolean;
 }
 
 export interface FakeTable {
@@ -168,6 +170,7 @@ export class FakeOracle {
   /** What went wrong against the rules of this server. */
   readonly violations: string[] = [];
   readonly statements: string[] = [];
+  readonly cursors: { readonly sql: string; readonly rowsAtOnce: number }[] = [];
   openCursors = 0;
   openSessions = 0;
   miningSessions = 0;

@@ -57,12 +57,14 @@ export class FakeSession implements OracleSession {
     return this.run(sql, binds);
   }
 
-  async open(sql: string, binds: Binds = {}): Promise<RowCursor> {
+  async open(sql: string, binds: Binds = {}, rowsAtOnce = 2_000): Promise<RowCursor> {
     await Promise.resolve();
     const rows = this.run(sql, binds);
     this.cursor = true;
     this.server.openCursors++;
-    return new FakeCursor(this, rows, sql.includes('V$LOGMNR_CONTENTS') ? 'FETCH' : 'READ');
+    this.server.cursors.push({ sql, rowsAtOnce });
+    const kind = sql.includes('V$LOGMNR_CONTENTS') ? 'FETCH' : 'READ';
+    return new FakeCursor(this, rows, { kind, rowsAtOnce });
   }
 
   async columns(sql: string): Promise<readonly ResultColumn[]> {
@@ -128,19 +130,26 @@ class FakeCursor implements RowCursor {
   readonly #session: FakeSession;
   readonly #rows: readonly OracleRow[];
   readonly #kind: string;
+  readonly #rowsAtOnce: number;
   #at = 0;
   #closed = false;
 
-  constructor(session: FakeSession, rows: readonly OracleRow[], kind: string) {
+  constructor(
+    session: FakeSession,
+    rows: readonly OracleRow[],
+    { kind, rowsAtOnce }: { readonly kind: string; readonly rowsAtOnce: number },
+  ) {
     this.#session = session;
     this.#rows = rows;
     this.#kind = kind;
+    this.#rowsAtOnce = rowsAtOnce;
   }
 
   async next(max: number): Promise<readonly OracleRow[]> {
     await Promise.resolve();
     const { server } = this.#session;
     if (this.#closed) server.violate('a fetch from a closed cursor');
+    if (max > this.#rowsAtOnce) server.violate(`${max} rows of a cursor that holds ${this.#rowsAtOnce}`);
     const fault = server.laterFault(this.#kind);
     if (fault !== undefined && this.#at >= fault.afterRows!) {
       fault.times--;

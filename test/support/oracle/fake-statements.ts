@@ -166,16 +166,16 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
-    /^SELECT A\.NAME FROM V\$ARCHIVED_LOG A, .* AND A\.THREAD# = (\d+) AND A\.SEQUENCE# = (\d+) AND A\.NEXT_CHANGE# <= (\d+)$/,
+    /^SELECT A\.NAME FROM V\$ARCHIVED_LOG A, V\$DATABASE D WHERE A\.THREAD# = (\d+) AND A\.SEQUENCE# = (\d+) AND A\.NEXT_CHANGE# <= (\d+) AND A\.RESETLOGS_CHANGE# = D\.RESETLOGS_CHANGE# AND A\.RESETLOGS_TIME = D\.RESETLOGS_TIME$/,
     function (match) {
       this.root();
       return this.server.logs
         .filter(
           (log) =>
-            log.state === 'archived' &&
             log.thread === Number(match[1]) &&
             log.sequence === Number(match[2]) &&
-            log.next! <= BigInt(match[3]!),
+            log.next !== null &&
+            log.next <= BigInt(match[3]!),
         )
         .map((log) => [this.server.fileName(log)]);
     },
@@ -363,7 +363,7 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
-    /^SELECT TO_CHAR\(SCN\), TO_CHAR\(THREAD#\), RS_ID, TO_CHAR\(SSN\), RAWTOHEX\(XID\), TO_CHAR\(OPERATION_CODE\), TO_CHAR\(TIMESTAMP,'YYYY-MM-DD HH24:MI:SS'\), TO_CHAR\(ROLLBACK\), TO_CHAR\(CSF\), TO_CHAR\(STATUS\), INFO, SEG_OWNER, TABLE_NAME, ROW_ID, TO_CHAR\(DATA_OBJ#\), TO_CHAR\(DATA_OBJD#\), USERNAME, SQL_REDO FROM V\$LOGMNR_CONTENTS WHERE SCN > TO_NUMBER\(:low\) AND SCN <= TO_NUMBER\(:high\)( AND SRC_CON_NAME = :pdb)? AND \(OPERATION_CODE IN \(6,7,34,36\) OR \(OPERATION_CODE IN \(([0-9,]+)\) AND \(SEG_OWNER IS NULL OR SEG_OWNER NOT IN \([^)]*'SYS'[^)]*\)\) AND \(TABLE_NAME IS NULL OR SEG_OWNER\|\|'\.'\|\|TABLE_NAME IN \((.*?)\)( OR TABLE_NAME LIKE 'OBJ#%' OR TABLE_NAME LIKE 'BIN\$%' OR TABLE_NAME = 'UNKNOWN')?\)\) OR \(OPERATION_CODE = 5 AND \(INFO IS NULL OR INFO NOT LIKE 'INTERNAL DDL%'\) AND .*\)\)$/s,
+    /^SELECT TO_CHAR\(SCN\), TO_CHAR\(THREAD#\), RS_ID, TO_CHAR\(SSN\), RAWTOHEX\(XID\), TO_CHAR\(OPERATION_CODE\), TO_CHAR\(TIMESTAMP,'YYYY-MM-DD HH24:MI:SS'\), TO_CHAR\(ROLLBACK\), TO_CHAR\(CSF\), TO_CHAR\(STATUS\), INFO, SEG_OWNER, TABLE_NAME, ROW_ID, TO_CHAR\(DATA_OBJ#\), TO_CHAR\(DATA_OBJD#\), USERNAME, SQL_REDO FROM V\$LOGMNR_CONTENTS WHERE SCN > TO_NUMBER\(:low\) AND SCN <= TO_NUMBER\(:high\)( AND SRC_CON_NAME = :pdb)? AND \(OPERATION_CODE IN \(6,7,34,36\) OR \(OPERATION_CODE IN \(([0-9,]+)\) AND \(SEG_OWNER IS NULL OR SEG_OWNER NOT IN \([^)]*'SYS'[^)]*\)\) AND \(TABLE_NAME IS NULL OR SEG_OWNER\|\|'\.'\|\|TABLE_NAME IN \((.*?)\)( OR TABLE_NAME LIKE 'OBJ#%' OR TABLE_NAME LIKE 'BIN\$%' OR TABLE_NAME = 'UNKNOWN')?\)\) OR \(OPERATION_CODE = 5 AND \(INFO IS NULL OR INFO NOT LIKE 'INTERNAL DDL%'\) AND .*?\)( OR \(OPERATION_CODE = 0 AND ROLLBACK = 0 AND ROW_ID NOT LIKE '%AAAAAAAAAAAA'\))?\)$/s,
     function (match, binds) {
       this.root();
       const s = this.server;
@@ -376,11 +376,15 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
       if (low < mining.from || high !== mining.to)
         s.violate(`rows of ${low} to ${high} from a session of ${mining.from} to ${mining.to}`);
       const codes = new Set([6, 7, 34, 36, 5, ...match[2]!.split(',').map(Number)]);
+      const ends = match[5] !== undefined;
       const names = new Set(match[3]!.split(',').map((name) => name.slice(1, -1)));
       const rows: OracleRow[] = [];
       for (const row of s.redo) {
         const scn = BigInt(row.SCN);
-        if (scn <= low || scn > high || !codes.has(row.OPERATION_CODE)) continue;
+        if (scn <= low || scn > high) continue;
+        const internal = row.OPERATION_CODE === 0;
+        if (internal ? !ends || row.ROLLBACK === 1 : !codes.has(row.OPERATION_CODE)) continue;
+        if (internal && (row.ROW_ID ?? 'AAAAAAAAAAAA').endsWith('AAAAAAAAAAAA')) continue;
         if (s.pdb !== null && row.container !== undefined && row.container !== s.pdb) continue;
         const thread = row['THREAD#'] ?? 1;
         if (
@@ -429,20 +433,27 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
-    /^SELECT COLUMN_NAME, DATA_TYPE, TO_CHAR\(DATA_LENGTH\), TO_CHAR\(CHAR_LENGTH\), TO_CHAR\(DATA_PRECISION\), TO_CHAR\(DATA_SCALE\), NULLABLE, HIDDEN_COLUMN, VIRTUAL_COLUMN, DATA_DEFAULT FROM ALL_TAB_COLS WHERE OWNER = :o AND TABLE_NAME = :t ORDER BY INTERNAL_COLUMN_ID$/,
+    /^SELECT COLUMN_NAME, DATA_TYPE, TO_CHAR\(DATA_LENGTH\), TO_CHAR\(CHAR_LENGTH\), TO_CHAR\(DATA_PRECISION\), TO_CHAR\(DATA_SCALE\), NULLABLE, HIDDEN_COLUMN, VIRTUAL_COLUMN, DATA_TYPE_OWNER, DATA_DEFAULT FROM ALL_TAB_COLS WHERE OWNER = :o AND TABLE_NAME = :t ORDER BY INTERNAL_COLUMN_ID$/,
     function (_, binds) {
-      return (this.table(binds)?.columns ?? []).map((c) => [
-        c.name,
-        c.type,
-        text(c.length),
-        text(c.length ?? 0),
-        text(c.precision),
-        text(c.scale),
-        c.nullable ? 'Y' : 'N',
-        c.hidden === true ? 'YES' : 'NO',
-        'NO',
-        c.expression,
-      ]);
+      return (this.table(binds)?.columns ?? []).flatMap((c, i) => {
+        // What an object type holds is in a column behind it.
+        const object = OBJECT_TYPES.has(c.type);
+        const row = [
+          c.name,
+          c.type,
+          text(c.length),
+          text(c.length ?? 0),
+          text(c.precision),
+          text(c.scale),
+          c.nullable ? 'Y' : 'N',
+          c.hidden === true ? 'YES' : 'NO',
+          c.virtual === true || object ? 'YES' : 'NO',
+          object ? 'SYS' : null,
+          c.expression,
+        ];
+        const behind = [`SYS_NC0000${i}$`, 'BLOB', '4000', '0', null, null, 'Y', 'YES', 'NO', null, null];
+        return object ? [row, behind] : [row];
+      });
     },
   ],
   [
@@ -601,6 +612,8 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
 ];
+
+const OBJECT_TYPES: ReadonlySet<string> = new Set(['XMLTYPE', 'SDO_GEOMETRY']);
 
 /** The rows of the view for one row of redo: texts over 4,000 characters go on. */
 function printed(row: FakeRedo): OracleRow[] {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Batch } from '../../../src/model/batch.ts';
-import { valuesOf } from '../../../src/model/text-row.ts';
+import { valuesOf } from '../../../src/model/raw-row.ts';
 import { tableName } from '../../../src/model/table.ts';
 import { ABSENT, UNCHANGED, type Row, type Value } from '../../../src/model/value.ts';
 import type { Log } from '../../../src/observability/log.ts';
@@ -97,6 +97,8 @@ export class Harness {
       lobReselect: false,
       excludeUsers: [],
       onUnreadable: 'fail',
+      absentColumns: 'unavailable',
+      sessionReconnect: false,
       requireAllColumns: false,
       flushTable: null,
       racNodes: [],

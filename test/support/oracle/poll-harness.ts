@@ -3,20 +3,22 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Batch } from '../../../src/model/batch.ts';
-import { tableName } from '../../../src/model/table.ts';
-import { valuesOf } from '../../../src/model/text-row.ts';
+import { tableName, type TableSchema } from '../../../src/model/table.ts';
+import { valuesOf } from '../../../src/model/raw-row.ts';
 import { ABSENT } from '../../../src/model/value.ts';
 import { SILENT } from '../../../src/observability/log.ts';
 import { steadyNow } from '../../../src/observability/steady-clock.ts';
 import { createOraclePolling } from '../../../src/readers/oracle/polling.ts';
 import { POLL_POSITIONS, type PollPosition } from '../../../src/readers/polling/position.ts';
-import { createPollingReader } from '../../../src/readers/polling/reader.ts';
+import { openPolledBefore, polledRecord } from '../../../src/readers/polling/polled-before.ts';
+import { createPollingReader, type MakeDialect } from '../../../src/readers/polling/reader.ts';
 import type {
   PollClocks,
   PolledTableSettings,
   PollReaderOptions,
 } from '../../../src/readers/polling/settings.ts';
 import type { PollSource } from '../../../src/readers/polling/source-info.ts';
+import type { DeliveredBefore } from '../../../src/readers/delivered-before.ts';
 import type { Finding, Reader } from '../../../src/readers/reader.ts';
 import { compileTablePatterns } from '../../../src/readers/table-patterns.ts';
 import { createSnapshot } from '../../../src/snapshot/snapshot.ts';
@@ -75,6 +77,13 @@ export class PollHarness {
 
   preflight(): Promise<readonly Finding[]> {
     return this.#using((reader) => reader.preflight(never));
+  }
+
+  describe(): Promise<readonly TableSchema[]> {
+    return this.#using(async (reader) => {
+      await reader.tables(never);
+      return reader.describe(never);
+    });
   }
 
   /** Begins, or goes on, and ends when it has caught up; or, where `batches` is given, after so many of them, as if killed. */
@@ -154,8 +163,34 @@ export class PollHarness {
     return await body(reader);
   }
 
+  /** What has been polled so far, for the log that takes over; `record` is what it has made durable of it. */
+  before(record?: string): Promise<DeliveredBefore> {
+    const { options, dialect } = this.#parts();
+    const { settingsOf, statePath, stateLimitBytes } = options;
+    const tables = [...new Set(this.events.map(({ table }) => table))].map((name) => {
+      const [schema = '', table = ''] = name.split('.');
+      return { schema, table };
+    });
+    return openPolledBefore(
+      {
+        settingsOf,
+        statePath,
+        stateLimitBytes,
+        dialect: dialect((schema) => schema),
+        tables,
+        record: record ?? polledRecord(POLL_POSITIONS.encode(this.position!), this.state),
+      },
+      never,
+    );
+  }
+
   /** For who closes it. */
   reader(): Reader<PollPosition, PollSource> {
+    const { options, dialect } = this.#parts();
+    return createPollingReader(options, dialect, SILENT);
+  }
+
+  #parts(): { readonly options: PollReaderOptions; readonly dialect: MakeDialect } {
     const { patterns = ['Q.*'], tables = {}, timeZone = null, overlapMs = 0, batchRows = 3 } = this.#tweaks;
     const settings = new Map(Object.entries(tables).map(([name, table]) => [name, { ...WHOLE, ...table }]));
     const settingsOf: PollReaderOptions['settingsOf'] = (id) => settings.get(tableName(id)) ?? WHOLE;
@@ -183,11 +218,10 @@ export class PollHarness {
       clocks: this.#server.clocks ?? { wall: Date.now, steady: steadyNow },
     };
     const { connect, pdb } = this.#server;
-    return createPollingReader(
+    return {
       options,
-      (number) => createOraclePolling({ connect, names, pdb, user: 'POLLER', timeZone, number }),
-      SILENT,
-    );
+      dialect: (number) => createOraclePolling({ connect, names, pdb, user: 'POLLER', timeZone, number }),
+    };
   }
 
   #take(batch: Batch<PollPosition, PollSource>, reader: Reader<PollPosition, PollSource>): void {

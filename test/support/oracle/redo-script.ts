@@ -85,6 +85,12 @@ export class RedoScript {
     return this.#change(xid, code, table, sql, options);
   }
 
+  /** A statement ends that has changed the row: names no table, but the number of its object. */
+  end(xid: string, object: number, options: RowOptions = {}): this {
+    const row = { ROW_ID: rowIdOf(73_000, 1, options.row ?? 0), 'DATA_OBJ#': String(object) };
+    return this.#add(xid, 0, row, options);
+  }
+
   /** A row that belongs to no table. */
   plain(xid: string, code: number, options: RowOptions = {}): this {
     return this.#add(xid, code, {}, options);

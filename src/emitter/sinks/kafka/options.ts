@@ -1,6 +1,7 @@
 /** What the Kafka sink wants to know, with plain values: secrets and PEM texts have been read by then. */
 
 import type { TopicRefusals } from '../../topic-refusals.ts';
+import { stateTopic } from '../../topic-names.ts';
 
 export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
 export type Delivery = 'exactly-once' | 'at-least-once';
@@ -132,7 +133,7 @@ export function resolveKafkaOptions(options: KafkaSinkOptions): ResolvedKafkaOpt
     oversize: options.oversize ?? 'fail',
     deadLetterTopic: options.deadLetterTopic ?? `${name}.dead-letter`,
     transactionalId: options.transactionalId ?? `headwater.${name}`,
-    stateTopic: options.stateTopic ?? `headwater.${name}.state`,
+    stateTopic: options.stateTopic ?? stateTopic(name),
     groupId: options.groupId ?? `headwater.${name}`,
     sessionTimeoutMs: options.sessionTimeoutMs ?? 10_000,
   };

@@ -195,9 +195,13 @@ function encodeHeaders(headers: NonNullable<SinkRecord['headers']>): Buffer {
   varint(headers.length);
   for (const [name, value] of headers) {
     const key = Buffer.from(name);
-    const body = typeof value === 'string' ? Buffer.from(value) : value;
     varint(key.length);
     parts.push(key);
+    if (value === null) {
+      varint(-1);
+      continue;
+    }
+    const body = typeof value === 'string' ? Buffer.from(value) : value;
     varint(body.length);
     parts.push(Buffer.from(body.buffer, body.byteOffset, body.byteLength));
   }

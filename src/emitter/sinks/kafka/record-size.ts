@@ -22,7 +22,7 @@ export function exactSize(record: SinkRecord): number {
 function headersSize({ headers }: SinkRecord): number {
   if (headers === null) return 0;
   let size = 0;
-  for (const [name, value] of headers) size += 10 + 3 * name.length + 3 * value.length;
+  for (const [name, value] of headers) size += 10 + 3 * name.length + 3 * (value?.length ?? 0);
   return size;
 }
 

@@ -19,7 +19,7 @@ function headers(record: SinkRecord): string {
   if (record.headers === null || record.headers.length === 0) return '{}';
   const parts = record.headers.map(
     ([name, value]) =>
-      `${JSON.stringify(name)}:${typeof value === 'string' ? JSON.stringify(value) : `"${base64(value)}"`}`,
+      `${JSON.stringify(name)}:${value === null || typeof value === 'string' ? JSON.stringify(value) : `"${base64(value)}"`}`,
   );
   return `{${parts.join(',')}}`;
 }

@@ -287,7 +287,7 @@ function byArrival(call: Call, type: SqlType, argument: Evaluate): Aggregate {
     merge: (state, { items, ordinals }) => {
       for (const [i, item] of items.entries()) insert(state, item, ordinals[i] ?? 0);
     },
-    result: ({ items }) => (counted ? [...items] : (items[0] ?? null)),
+    result: ({ items }) => (counted ? listOf(items) : (items[0] ?? null)),
   };
 }
 
@@ -302,8 +302,13 @@ function collected(type: SqlType, argument: Evaluate, add: Aggregate['add']): Ag
     merge: (state, { items }, arrival) => {
       for (const item of items) add(state, item, arrival);
     },
-    result: ({ items }) => [...items],
+    result: ({ items }) => listOf(items),
   };
+}
+
+/** NULL as long as nothing has gone into it. */
+function listOf(items: readonly SqlValue[]): SqlValue {
+  return items.length === 0 ? null : [...items];
 }
 
 function push(state: AggregateState, value: SqlValue, { note }: Arrival): void {

@@ -126,6 +126,7 @@ export class BinlogDecoder {
     const { soft, hard } = limits;
     const cursor = this.#cursor;
     cursor.buffer = buffer;
+    cursor.textStart = -1;
     this.#textEnd = 0;
     this.#lastByte = frames[frames.length - 1]!;
     for (let frame = from; frame < count; frame++) {
@@ -362,7 +363,8 @@ export class BinlogDecoder {
       this.#rows.note(type, captured, eventStart);
     } else {
       this.#verify();
-      if (cursor === this.#cursor && cursor.end > this.#textEnd) this.#cutText(cursor);
+      if (captured.raw === null && cursor === this.#cursor && cursor.end > this.#textEnd)
+        this.#cutText(cursor);
       if (!this.#rows.read(type, cursor, captured, { eventStart, hard })) return { frame, ...FULL_BATCH };
     }
     return null;

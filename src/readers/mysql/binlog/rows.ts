@@ -1,5 +1,6 @@
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { tableName } from '../../../model/table.ts';
+import { type Image, RawRow } from '../../../model/raw-row.ts';
 import { ABSENT, type Row, type Value } from '../../../model/value.ts';
 import type { Decode } from '../types/decode-binlog.ts';
 import { type ByteCursor, misplaced } from './byte-cursor.ts';
@@ -158,8 +159,8 @@ function readPartialImage(
  */
 export class RowReader {
   op: RowsHead['op'] = 'c';
-  before: Row | null = null;
-  after: Row | null = null;
+  before: Image | null = null;
+  after: Image | null = null;
   unreadable: Error | null = null;
 
   /** False for a row that says nothing about the present. Throws `source.protocol`. */
@@ -167,36 +168,54 @@ export class RowReader {
     const from = cursor.at;
     this.op = head.op;
     this.unreadable = captured.unreadable;
+    if (this.#raw(head, cursor, captured)) return true;
     try {
-      this.#images(head, cursor, captured);
+      return this.#decode(head, cursor, captured);
     } catch {
       cursor.at = from;
       const lenient = lenientDecoders(captured);
-      this.#images(head, cursor, { ...captured, decoders: lenient.decoders });
+      const isChange = this.#decode(head, cursor, { ...captured, decoders: lenient.decoders });
       this.unreadable = captured.unreadable ?? lenient.error();
+      return isChange;
     }
-    return captured.versions === null || this.#present(captured.versions);
   }
 
-  #images(head: RowsHead, cursor: ByteCursor, captured: CapturedState): void {
+  /** Leaves the images as they are; false, with the cursor where it was, where they have to be decoded. */
+  #raw({ op, before, after, partial }: RowsHead, cursor: ByteCursor, { raw }: CapturedState): boolean {
+    if (raw === null || before !== null || after !== null || partial) return false;
+    const { buffer, at, end } = cursor;
+    const middle = op === 'c' ? at : raw.end(buffer, at, end);
+    if (middle < 0) return false;
+    const behind = op === 'd' ? middle : raw.end(buffer, middle, end);
+    if (behind < 0) return false;
+    this.before = op === 'c' ? null : new RawRow(buffer, at, middle, raw);
+    this.after = op === 'd' ? null : new RawRow(buffer, middle, behind, raw);
+    cursor.at = behind;
+    return true;
+  }
+
+  /** The images decoded. False for a row that says nothing about the present. */
+  #decode(head: RowsHead, cursor: ByteCursor, captured: CapturedState): boolean {
     const { op, partial } = head;
-    this.before = op === 'c' ? null : readImage(cursor, captured.decoders, head.before);
-    if (op === 'd') {
-      this.after = null;
-    } else if (partial && this.before !== null) {
-      this.after = readPartialImage(cursor, captured, { present: head.after, before: this.before });
-    } else {
-      this.after = readImage(cursor, captured.decoders, head.after);
-      if (op === 'c' && head.after !== null) this.after = withDefaults(this.after, captured.inserted);
+    const before = op === 'c' ? null : readImage(cursor, captured.decoders, head.before);
+    let after: Row | null = null;
+    if (partial && before !== null) {
+      after = readPartialImage(cursor, captured, { present: head.after, before });
+    } else if (op !== 'd') {
+      after = readImage(cursor, captured.decoders, head.after);
+      if (op === 'c' && head.after !== null) after = withDefaults(after, captured.inserted);
     }
+    if (captured.versions !== null) return this.#present(captured.versions, before, after);
+    this.before = before;
+    this.after = after;
+    return true;
   }
 
   /**
    * What a change of a table WITH SYSTEM VERSIONING is to the rows that are true now: the server keeps the old row
    * by an insert, deletes by closing the row, and forgets history by deletes. False where it is only about old rows.
    */
-  #present({ columns, end }: SystemVersions): boolean {
-    const { before, after } = this;
+  #present({ columns, end }: SystemVersions, before: Row | null, after: Row | null): boolean {
     const isTrue = after !== null && isOpen(after[end]);
     if (!isTrue && (before === null || !isOpen(before[end]))) return false;
     this.before = before?.slice(0, columns) ?? null;

@@ -1,6 +1,7 @@
 import type { TableId, TableSchema } from '../../../model/table.ts';
 import type { Row } from '../../../model/value.ts';
 import type { Decode } from '../types/decode-binlog.ts';
+import type { BinlogRows } from './raw-rows.ts';
 
 /** What rows of one table id are decoded with, until a table map says something else. */
 export interface TableState {
@@ -23,6 +24,8 @@ export interface CapturedState {
   readonly schema: TableSchema;
   /** One a column, in the order of the log, which is that of the schema; those of `versions` come last. */
   readonly decoders: readonly Decode[];
+  /** How whole images stay as they are in the log (model/raw-row.ts); null where they have to be decoded. */
+  readonly raw: BinlogRows | null;
   /** Which columns are JSON: what a partial update may hold differences of. */
   readonly json: readonly number[];
   /** What an INSERT gives a column that it leaves out (binlog_row_image = MINIMAL); ABSENT where that is not known. */

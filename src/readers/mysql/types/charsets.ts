@@ -23,6 +23,12 @@ export function isAsciiSuperset(charset: string): boolean {
   return !OTHERS.has(charset);
 }
 
+/** Whether text of it is UTF-8 as it is. */
+export function isUtf8Charset(charset: string): boolean {
+  return UTF8.has(charset);
+}
+
+const UTF8: ReadonlySet<string> = new Set(['utf8mb4', 'utf8mb3', 'utf8', 'ascii']);
 const OTHERS: ReadonlySet<string> = new Set(['ucs2', 'utf16', 'utf16le', 'utf32', 'swe7']);
 
 function makeDecoder(name: string): DecodeText {

@@ -169,7 +169,7 @@ export class LogCollector {
       const logs = files.filter((file) => file.thread === thread.thread);
       if (!beginsLate(logs, thread, start)) continue;
       const before = { thread: thread.thread, sequence: logs[0]!.sequence - 1 };
-      const rows = await this.#session.query(endedStatement(before, start, await this.destinations()));
+      const rows = await this.#session.query(endedStatement(before, start));
       if (rows.length > 0) resumed.add(thread.thread);
     }
     return resumed;

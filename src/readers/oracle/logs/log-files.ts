@@ -101,11 +101,10 @@ export function dictionariesStatement(scn: bigint, destinations: readonly string
 
 export const LARGEST_ONLINE_LOG = 'SELECT TO_CHAR(MAX(BYTES)) FROM V$LOG';
 
-/** Whether a log is there, and ends at or before `scn`. */
+/** Whether a log ended at or before `scn`; it may be deleted by now. */
 export function endedStatement(
   { thread, sequence }: Pick<LogFile, 'thread' | 'sequence'>,
   scn: bigint,
-  destinations: readonly string[],
 ): string {
-  return `SELECT A.NAME ${archivedLogs(destinations)} AND A.THREAD# = ${thread} AND A.SEQUENCE# = ${sequence} AND A.NEXT_CHANGE# <= ${scn}`;
+  return `SELECT A.NAME FROM V$ARCHIVED_LOG A, V$DATABASE D WHERE A.THREAD# = ${thread} AND A.SEQUENCE# = ${sequence} AND A.NEXT_CHANGE# <= ${scn} AND A.RESETLOGS_CHANGE# = D.RESETLOGS_CHANGE# AND A.RESETLOGS_TIME = D.RESETLOGS_TIME`;
 }

@@ -48,17 +48,10 @@ function threadGap(
   thread: RedoThread,
   { start, resumed }: { readonly start: bigint; readonly resumed: ReadonlySet<number> },
 ): string | null {
-  if (thread.enabled === 'DISABLED') {
-    if (thread.disabledAt === 0n || thread.disabledAt < start) return null;
-    return contiguous(within(logs, thread.disabledAt));
-  }
-  if (!thread.open) {
-    // All it wrote is in logs up to its last checkpoint.
-    if (thread.checkpoint < start) return null;
-    return contiguous(within(logs, thread.checkpoint));
-  }
-  if (logs.length === 0) return 'there is no log of it';
-  const hole = contiguous(logs);
+  const end = endOf(thread);
+  if (end !== null && end < start) return null;
+  if (logs.length === 0) return end === null ? 'there is no log of it' : null;
+  const hole = contiguous(end === null ? logs : logs.filter(({ first }) => first <= end));
   if (hole !== null) return hole;
   if (beginsLate(logs, thread, start) && !resumed.has(thread.thread)) {
     return `the log before sequence ${logs[0]!.sequence} is missing`;
@@ -66,15 +59,18 @@ function threadGap(
   return null;
 }
 
-/** Whether the first of an open thread's logs begins behind where it is needed. */
+/** Whether the first of a thread's logs begins behind where it is needed. */
 export function beginsLate(logs: readonly LogFile[], thread: RedoThread, start: bigint): boolean {
-  if (!thread.open || thread.enabled !== 'PUBLIC') return false;
+  if (thread.enabled === 'PRIVATE' || logs[0] === undefined) return false;
+  const end = endOf(thread);
   const from = thread.enabledAt > start ? thread.enabledAt : start;
-  return logs[0] !== undefined && logs[0].first > from;
+  return logs[0].first > from && (end === null || end >= from);
 }
 
-function within(logs: readonly LogFile[], end: bigint): readonly LogFile[] {
-  return logs.filter(({ first }) => first <= end);
+/** The SCN up to which a thread has written that writes no more; null of one that does. */
+function endOf({ enabled, open, checkpoint, disabledAt }: RedoThread): bigint | null {
+  if (enabled === 'DISABLED') return disabledAt;
+  return open ? null : checkpoint;
 }
 
 function contiguous(logs: readonly LogFile[]): string | null {

@@ -22,7 +22,7 @@ import type { DecodeText } from '../types/character-sets.ts';
 import type { Warnings } from '../warnings.ts';
 import type { Frontier } from './frontier.ts';
 import { Outbox } from './outbox.ts';
-import type { RedoRow } from './redo-row.ts';
+import { isIncomplete, type RedoRow } from './redo-row.ts';
 
 /** A batch without changes at least so often: timers downstream run by them. */
 const PROGRESS_MS = 1_000;
@@ -59,7 +59,7 @@ export class Delivery {
     this.#from = from;
     this.#frontier = frontier;
     const { options, history, warnings, decode } = parts;
-    const { lobs, strategy, onUnreadable } = options;
+    const { lobs, strategy, onUnreadable, absentColumns } = options;
     this.#outbox = new Outbox(options.limits.batchChanges);
     this.#filter = filterOf(options);
     this.#assembler = {
@@ -68,6 +68,7 @@ export class Delivery {
       lobs,
       hybrid: strategy === 'hybrid',
       onUnreadable,
+      absentColumns,
       warnings,
       drifted: async (ref, scn) => this.#drifted(ref, scn),
     };
@@ -87,9 +88,10 @@ export class Delivery {
   /** A transaction has committed: its changes, in batches; the last ones may stay for the next batch. */
   async *commit(row: RedoRow, timeMs: number): AsyncGenerator<Batch<OraclePosition, OracleSource>> {
     const { buffer, options, commitLog, warnings, reselect } = this.#parts;
-    const { xid, scn, thread } = row;
-    const transaction = buffer.take(xid);
+    const { scn, thread } = row;
+    const transaction = buffer.take(row.xid);
     if (transaction === undefined) return;
+    const xid = isIncomplete(row.xid) ? transaction.xid : row.xid;
     const boundary = { ...this.#from, commits: this.#commits };
     if (transaction.count === 0 || isDelivered(boundary, { scn, thread, xid })) {
       await transaction.forget();

@@ -2,24 +2,29 @@ import type { OracleSession } from '../session/oracle-session.ts';
 import type { OracleLimits } from '../settings.ts';
 import { type DictionarySource, MiningSession } from './mining-session.ts';
 
+export interface MiningSessionsOptions {
+  readonly connect: () => Promise<OracleSession>;
+  readonly limits: OracleLimits;
+  readonly dictionary: DictionarySource;
+  /** A session that has grown old ends with its connection. */
+  readonly reconnects: boolean;
+}
+
 /** The one LogMiner session that is in use, made when it is needed. */
 export class MiningSessions implements AsyncDisposable {
-  readonly #connect: () => Promise<OracleSession>;
-  readonly #limits: OracleLimits;
-  readonly #dictionary: DictionarySource;
+  readonly #options: MiningSessionsOptions;
   #session: OracleSession | null = null;
   #mining: MiningSession | null = null;
   #memoryAt = performance.now();
 
-  constructor(connect: () => Promise<OracleSession>, limits: OracleLimits, dictionary: DictionarySource) {
-    this.#connect = connect;
-    this.#limits = limits;
-    this.#dictionary = dictionary;
+  constructor(options: MiningSessionsOptions) {
+    this.#options = options;
   }
 
   async get(): Promise<MiningSession> {
-    this.#session ??= await this.#connect();
-    this.#mining ??= new MiningSession(this.#session, this.#dictionary);
+    const { connect, dictionary } = this.#options;
+    this.#session ??= await connect();
+    this.#mining ??= new MiningSession(this.#session, dictionary);
     return this.#mining;
   }
 
@@ -45,11 +50,18 @@ export class MiningSessions implements AsyncDisposable {
   async rotate(): Promise<void> {
     const mining = this.#mining;
     if (mining === null) return;
+    const { limits, reconnects } = this.#options;
     const now = performance.now();
-    if (mining.since > 0 && now - mining.since > this.#limits.sessionMs) await mining.end();
-    if (now - this.#memoryAt < this.#limits.memoryCheckMs) return;
+    if (mining.since > 0 && now - mining.since > limits.sessionMs) {
+      if (reconnects) {
+        await this.reconnect();
+        return;
+      }
+      await mining.end();
+    }
+    if (now - this.#memoryAt < limits.memoryCheckMs) return;
     this.#memoryAt = now;
-    if ((await mining.memory()) <= this.#limits.sessionMemoryBytes) return;
+    if ((await mining.memory()) <= limits.sessionMemoryBytes) return;
     await this.reconnect();
   }
 

@@ -4,6 +4,7 @@ import { serverScn } from '../scn.ts';
 import type { OracleRow } from '../session/oracle-session.ts';
 
 /** OPERATION_CODE of V$LOGMNR_CONTENTS. */
+export const INTERNAL = 0;
 export const INSERT = 1;
 export const DELETE = 2;
 export const UPDATE = 3;
@@ -26,7 +27,7 @@ export const LONG_STRING_END = 93;
 export const UNSUPPORTED = 255;
 
 /** Operations on LOBs, XML and long strings. */
-export const LOB_CODES = [
+const LOB_CODES = [
   SELECT_LOB_LOCATOR,
   LOB_WRITE,
   LOB_TRIM,
@@ -38,6 +39,10 @@ export const LOB_CODES = [
   LONG_STRING_WRITE,
   LONG_STRING_END,
 ] as const;
+
+export function isLob(code: number): boolean {
+  return (LOB_CODES as readonly number[]).includes(code);
+}
 
 /** One row of V$LOGMNR_CONTENTS; of continued rows, all of them together. */
 export interface RedoRow {
@@ -67,6 +72,9 @@ export interface RedoRow {
 
 const SELECT = `SELECT TO_CHAR(SCN), TO_CHAR(THREAD#), RS_ID, TO_CHAR(SSN), RAWTOHEX(XID), TO_CHAR(OPERATION_CODE), TO_CHAR(TIMESTAMP,'YYYY-MM-DD HH24:MI:SS'), TO_CHAR(ROLLBACK), TO_CHAR(CSF), TO_CHAR(STATUS), INFO, SEG_OWNER, TABLE_NAME, ROW_ID, TO_CHAR(DATA_OBJ#), TO_CHAR(DATA_OBJD#), USERNAME, SQL_REDO FROM V$LOGMNR_CONTENTS`;
 
+/** They name no table; most of what is internal has no ROWID. */
+const STATEMENT_ENDS = ` OR (OPERATION_CODE = ${INTERNAL} AND ROLLBACK = 0 AND ROW_ID NOT LIKE '%AAAAAAAAAAAA')`;
+
 /** More tables than this and the list costs the server more than it saves. */
 const MOST_TABLES = 3_000;
 
@@ -75,6 +83,8 @@ export interface RedoFilter {
   /** `SCHEMA.TABLE`. */
   readonly tables: readonly string[];
   readonly lobs: boolean;
+  /** Rows that tell where statements on tables with LOBs end: undo needs them. */
+  readonly statementEnds: boolean;
   /** Rows that name no table of the dictionary too. */
   readonly unknown: boolean;
 }
@@ -83,7 +93,7 @@ export interface RedoFilter {
  * Binds `low` and `high`, and `pdb` with one. No ORDER BY: rows come in the order of the redo, threads merged by
  * SCN, and sorting would spill at the server. All that the filter does the reader does again.
  */
-export function redoStatement({ pdb, tables, lobs, unknown }: RedoFilter): string {
+export function redoStatement({ pdb, tables, lobs, statementEnds, unknown }: RedoFilter): string {
   const codes = [INSERT, DELETE, UPDATE, REPLICATION_MARKER, UNSUPPORTED, ...(lobs ? LOB_CODES : [])].join(
     ',',
   );
@@ -93,7 +103,8 @@ export function redoStatement({ pdb, tables, lobs, unknown }: RedoFilter): strin
     `${SELECT} WHERE SCN > TO_NUMBER(:low) AND SCN <= TO_NUMBER(:high)${pdb === null ? '' : ' AND SRC_CON_NAME = :pdb'}` +
     ` AND (OPERATION_CODE IN (${START},${COMMIT},${MISSING_SCN},${ROLLBACK})` +
     ` OR (OPERATION_CODE IN (${codes}) AND (SEG_OWNER IS NULL OR SEG_OWNER NOT IN (${owners}))${within})` +
-    ` OR (OPERATION_CODE = ${DDL} AND (INFO IS NULL OR INFO NOT LIKE 'INTERNAL DDL%')${within}))`
+    ` OR (OPERATION_CODE = ${DDL} AND (INFO IS NULL OR INFO NOT LIKE 'INTERNAL DDL%')${within})` +
+    `${statementEnds ? STATEMENT_ENDS : ''})`
   );
 }
 

@@ -5,8 +5,9 @@ import type { Log } from '../../../observability/log.ts';
 import { applyDdl } from '../apply-ddl.ts';
 import { serverOffsetMinutes } from '../database.ts';
 import type { LogCollector } from '../logs/collect-logs.ts';
+import type { LogSelection } from '../logs/select-logs.ts';
 import type { OraclePosition } from '../position.ts';
-import { least } from '../scn.ts';
+import { greatest, least } from '../scn.ts';
 import { ServerClock } from '../server-clock.ts';
 import { OracleError, type OracleSession } from '../session/oracle-session.ts';
 import type { OracleSource } from '../source-info.ts';
@@ -23,7 +24,8 @@ import {
   DDL,
   DELETE,
   INSERT,
-  LOB_CODES,
+  INTERNAL,
+  isLob,
   MISSING_SCN,
   REPLICATION_MARKER,
   type RedoRow,
@@ -67,6 +69,8 @@ export class RedoStream {
   #clockAt = -Infinity;
   #extraLogs = 0;
   #lastStart: bigint | null = null;
+  /** Mining begins no earlier: the log before it is gone, and what has been read of it is kept here. */
+  #floor = 0n;
   #missing: { readonly scn: bigint; readonly count: number } = { scn: 0n, count: 0 };
 
   constructor(parts: RedoStreamParts, from: OraclePosition) {
@@ -74,11 +78,22 @@ export class RedoStream {
     const { options, history } = parts;
     const { pdb, lobs } = options;
     // A new table of another DDL is in the list from the next window on.
-    this.#statement = () => redoStatement({ pdb, tables: history.names, lobs, unknown: true });
+    this.#statement = () =>
+      redoStatement({
+        pdb,
+        tables: history.names,
+        lobs,
+        statementEnds: history.hasLargeColumns,
+        unknown: true,
+      });
     this.#window = new WindowSize(options.limits);
     this.#frontier = new Frontier(from, options.limits.settleMs);
-    const dictionary = options.strategy === 'redo_log_catalog' ? 'redo' : 'online';
-    this.#sessions = new MiningSessions(parts.connectMining, options.limits, dictionary);
+    this.#sessions = new MiningSessions({
+      connect: parts.connectMining,
+      limits: options.limits,
+      dictionary: options.strategy === 'redo_log_catalog' ? 'redo' : 'online',
+      reconnects: options.sessionReconnect,
+    });
     this.#delivery = new Delivery(parts, from, this.#frontier);
   }
 
@@ -91,7 +106,7 @@ export class RedoStream {
         await this.#lookAtClock();
         await collector.dictionaries?.keepUp();
         const edge = await collector.edge(frontier.read);
-        const start = frontier.sessionStart(buffer.oldest());
+        const start = greatest(frontier.sessionStart(buffer.oldest()), this.#floor);
         if (start !== this.#lastStart) this.#extraLogs = 0;
         this.#lastStart = start;
         if (edge === null || edge <= frontier.read) {
@@ -100,7 +115,8 @@ export class RedoStream {
           await sleep(archiveOnly ? limits.archivePollMs : limits.idleMs);
           continue;
         }
-        const { selection } = await collector.collect(start, this.#extraLogs);
+        const selection = await this.#collect(start);
+        if (selection === null) continue;
         const upper = least(edge, frontier.read + this.#window.size, selection.upTo ?? edge);
         if (upper <= frontier.read) {
           this.#extraLogs++; // an old transaction holds the start back: more logs lie in between
@@ -135,6 +151,23 @@ export class RedoStream {
     } finally {
       await this.#sessions[Symbol.asyncDispose]();
       await buffer.close();
+    }
+  }
+
+  /**
+   * The files to mine from there. Null where an open transaction has begun before what is still archived: from now on
+   * mining begins with what has not been read yet.
+   */
+  async #collect(start: bigint): Promise<LogSelection | null> {
+    const { collector, warnings } = this.#parts;
+    try {
+      return (await collector.collect(start, this.#extraLogs)).selection;
+    } catch (error) {
+      const { read } = this.#frontier;
+      if (start >= read || !(error instanceof HeadwaterError) || !isLogGone(error)) throw error;
+      warnings.count('begin-gone', { scn: start });
+      this.#floor = read;
+      return null;
     }
   }
 
@@ -187,12 +220,24 @@ export class RedoStream {
       buffer.start(row, timeMs);
       return true;
     }
+    if (row.code === INTERNAL) {
+      this.#endStatement(row, timeMs);
+      return true;
+    }
     if (!isChange(row.code)) return false;
     const ref = this.#resolve(row);
     if (ref === null) return true;
     if (row.undo) buffer.undo(row, ref);
     else buffer.add(row, ref, timeMs);
     return true;
+  }
+
+  /** What it has done to a LOB alone is in no row that is read without `lobs`, and may be undone. */
+  #endStatement(row: RedoRow, timeMs: number): void {
+    const { buffer, history, options } = this.#parts;
+    const ref = history.findObject(row.objectId, row.dataObjectId);
+    if (buffer.endStatement(row, ref) || options.lobs || ref === null) return;
+    if (history.current(ref).decoders.some(({ large }) => large)) buffer.add(row, ref, timeMs);
   }
 
   async *#process(row: RedoRow, timeMs: number): AsyncGenerator<Batch<OraclePosition, OracleSource>> {
@@ -306,8 +351,8 @@ function isChange(code: number): boolean {
   return code === INSERT || code === UPDATE || code === DELETE || code === UNSUPPORTED || isLob(code);
 }
 
-function isLob(code: number): boolean {
-  return (LOB_CODES as readonly number[]).includes(code);
+function isLogGone({ code }: HeadwaterError): boolean {
+  return code === 'source.position-lost' || code === 'source.log-missing';
 }
 
 /** Names that LogMiner makes up where the dictionary has none, and those of dropped tables. */

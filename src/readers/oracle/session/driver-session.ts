@@ -170,13 +170,13 @@ class DriverSession implements OracleSession {
     }
   }
 
-  async open(sql: string, binds: Binds = {}): Promise<RowCursor> {
+  async open(sql: string, binds: Binds = {}, rowsAtOnce = FETCH_ROWS): Promise<RowCursor> {
     try {
       const { resultSet } = await this.#connection.execute(sql, binds, {
         ...this.#options,
         resultSet: true,
-        fetchArraySize: FETCH_ROWS,
-        prefetchRows: FETCH_ROWS,
+        fetchArraySize: rowsAtOnce,
+        prefetchRows: rowsAtOnce,
       });
       if (resultSet === undefined) throw new Error('NJS-019: the statement has no rows');
       return new DriverCursor(resultSet);

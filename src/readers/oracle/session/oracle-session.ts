@@ -19,8 +19,11 @@ export interface OracleSession extends AsyncDisposable {
   query(sql: string, binds?: Binds): Promise<readonly OracleRow[]>;
   /** What a query would give, without running it. */
   columns(sql: string): Promise<readonly ResultColumn[]>;
-  /** The cursor must be closed before the next call. */
-  open(sql: string, binds?: Binds): Promise<RowCursor>;
+  /**
+   * The cursor must be closed before the next call. So many rows are held at a time: LOBs come whole, and a few of them
+   * may be as much as can be.
+   */
+  open(sql: string, binds?: Binds, rowsAtOnce?: number): Promise<RowCursor>;
   /** Makes a call under way fail soon. Never throws. */
   interrupt(): void;
 }

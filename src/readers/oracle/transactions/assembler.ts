@@ -1,4 +1,4 @@
-import { DDL, DELETE, INSERT, UNSUPPORTED, UPDATE } from '../mining/redo-row.ts';
+import { DDL, DELETE, INSERT, INTERNAL, UNSUPPORTED, UPDATE } from '../mining/redo-row.ts';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { UnknownColumn } from '../redo/row-images.ts';
 import type { CapturedRef, TableHistory } from '../table-history.ts';
@@ -36,6 +36,7 @@ export async function* assemble(
   for await (const items of transaction.items((number) => history.ref(number))) {
     const events: Event[] = [];
     for (const item of items) {
+      if (item.code === INTERNAL) continue; // what could be undone of it was invisible
       const model = history.modelAt(item.ref, item.scn);
       if (item.code === DDL) {
         add(events, { kind: 'truncate', item, model }, lobs);

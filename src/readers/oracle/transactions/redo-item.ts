@@ -17,9 +17,9 @@ export interface RedoItem {
   readonly sql: string | null;
 }
 
-/** Of items of rows without one of their own: parts of another row's statement. */
+/** Of items without a ROWID of their own: parts of a row's statement. File, block and row are 0 there. */
 export function hasNoRowId(rowId: string | null): boolean {
-  return rowId === null || /^A*$/.test(rowId);
+  return rowId === null || rowId === '' || rowId.endsWith('AAAAAAAAAAAA');
 }
 
 export function redoItem(row: RedoRow, ref: CapturedRef, timeMs: number): RedoItem {

@@ -1,10 +1,10 @@
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { tableName } from '../../../model/table.ts';
-import { ABSENT, type Value } from '../../../model/value.ts';
+import { ABSENT, UNCHANGED, type Value } from '../../../model/value.ts';
 import { DELETE, INSERT, UNSUPPORTED, UPDATE } from '../mining/redo-row.ts';
 import { UNSUPPORTED as UNSUPPORTED_TYPE, type RedoStatement } from '../redo/literal.ts';
 import { parseRedo } from '../redo/parse-redo.ts';
-import { rowImages, type UnknownColumn } from '../redo/row-images.ts';
+import { type RowImages, rowImages, type UnknownColumn } from '../redo/row-images.ts';
 import { quoteTable } from '../quoting.ts';
 import { placeOf, type TableModel } from '../table-model.ts';
 import type { Warnings } from '../warnings.ts';
@@ -39,6 +39,7 @@ export interface RowEventOptions {
   /** Rebuild rows that LogMiner has no names for. */
   readonly hybrid: boolean;
   readonly onUnreadable: 'fail' | 'dead-letter';
+  readonly absentColumns: 'unavailable' | 'as-null' | 'fail';
   /** Of the transaction, for messages. */
   readonly xid: string;
   readonly warnings: Warnings;
@@ -69,6 +70,10 @@ export function rowEvent(item: RedoItem, model: TableModel, options: RowEventOpt
     if (codeOf(op) !== code) throw refusal(model, 'has a statement of another kind');
     const images = rowImages(statement, model, options.lobs ? 'empty' : 'unknown');
     if (lacksKey(images.before, model)) throw keyNotLogged(model);
+    if (options.absentColumns !== 'unavailable' && images.before?.includes(ABSENT) === true) {
+      if (options.absentColumns === 'fail') throw notLogged(model, 'without all of its columns');
+      nullForAbsent(images, model);
+    }
     const set =
       op === 'u' && options.lobs
         ? statement.names.map((name) => placeOf(model, name) ?? -1).filter((place) => place >= 0)
@@ -120,10 +125,21 @@ export function lacksKey(before: readonly Value[] | null, { schema }: TableModel
   return before !== null && schema.key.some((place) => before[place] === ABSENT);
 }
 
-export function keyNotLogged({ schema }: TableModel): HeadwaterError {
+export function keyNotLogged(model: TableModel): HeadwaterError {
+  return notLogged(model, 'without the key of its row');
+}
+
+/** A column that may not be null stays unknown. */
+function nullForAbsent({ before, after }: RowImages, { schema }: TableModel): void {
+  if (before === null || after === null) return;
+  for (const [i, { nullable }] of schema.columns.entries())
+    if (nullable && before[i] === ABSENT && after[i] === UNCHANGED) after[i] = null;
+}
+
+function notLogged({ schema }: TableModel, how: string): HeadwaterError {
   return new HeadwaterError(
     'source.redo-unreadable',
-    `A change of ${tableName(schema.id)} is in the redo log without the key of its row.`,
+    `A change of ${tableName(schema.id)} is in the redo log ${how}.`,
     {
       fix: `ALTER TABLE ${quoteTable(schema.id)} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS; then take a new snapshot of the table.`,
     },

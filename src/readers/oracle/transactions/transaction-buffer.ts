@@ -23,6 +23,8 @@ export interface BufferOptions {
 export class TransactionBuffer {
   readonly #options: BufferOptions;
   readonly #open = new Map<string, Transaction>();
+  /** By undo segment and slot, which one transaction has at a time: the latest. */
+  readonly #slots = new Map<string, Transaction>();
   #bytes = 0;
 
   private constructor(options: BufferOptions) {
@@ -46,22 +48,13 @@ export class TransactionBuffer {
   /** A START row. */
   start(row: RedoRow, timeMs: number): void {
     if (this.#open.has(row.xid)) return;
-    this.#open.set(
-      row.xid,
-      new Transaction({
-        xid: row.xid,
-        thread: row.thread,
-        since: row.scn,
-        startScn: row.scn,
-        startTimeMs: timeMs,
-        user: row.user,
-      }),
-    );
+    const { xid, thread, scn, user } = row;
+    this.#begin(new Transaction({ xid, thread, since: scn, startScn: scn, startTimeMs: timeMs, user }), row);
   }
 
   /** A change of a captured table. */
   add(row: RedoRow, ref: CapturedRef, timeMs: number): void {
-    const transaction = this.#find(row.xid) ?? this.#begin(row);
+    const transaction = this.#find(row.xid) ?? this.#unannounced(row);
     transaction.user ??= row.user;
     if (this.#repeats(transaction, row)) return;
     this.#bytes += transaction.add(redoItem(row, ref, timeMs));
@@ -69,21 +62,27 @@ export class TransactionBuffer {
 
   /** The table the transaction has changed last. */
   lastRef(xid: string): CapturedRef | null {
-    return this.#open.get(xid)?.lastRef ?? null;
+    return this.#find(xid)?.lastRef ?? null;
   }
 
   has(xid: string): boolean {
-    return this.#open.has(xid);
+    return this.#find(xid) !== undefined;
   }
 
   /** A row that undoes a change of a captured table. */
   undo(row: RedoRow, ref: CapturedRef): void {
-    const transaction = this.#open.get(row.xid) ?? this.#guess(row.xid);
+    const transaction = this.#find(row.xid);
     if (transaction !== undefined && this.#repeats(transaction, row)) return;
-    if (transaction === undefined || !transaction.undo(ref, row.rowId, row.code)) {
-      if (transaction !== undefined || !isIncomplete(row.xid))
-        this.#options.warnings.count('undo-not-matched', row);
-    }
+    if (transaction === undefined || !transaction.undo(ref, row.rowId, row.code))
+      this.#options.warnings.count('undo-not-matched', row);
+  }
+
+  /**
+   * A row that tells of a row's ROWID when a statement on it has ended. Answers false where nothing of the statement
+   * was seen; `ref` is null where the table is not known by its number.
+   */
+  endStatement(row: RedoRow, ref: CapturedRef | null): boolean {
+    return this.#find(row.xid)?.endStatement(ref, row.rowId ?? '') === true;
   }
 
   /** Takes a transaction out, to be delivered. Undefined where nothing of it is known. */
@@ -91,16 +90,16 @@ export class TransactionBuffer {
     const transaction = this.#find(xid);
     if (transaction === undefined) return undefined;
     this.#open.delete(transaction.xid);
+    const slot = slotOf(transaction.xid);
+    if (this.#slots.get(slot) === transaction) this.#slots.delete(slot);
     this.#bytes -= transaction.bytes;
     return transaction;
   }
 
   async rollback(row: RedoRow): Promise<void> {
-    const transaction = this.#open.get(row.xid) ?? this.#guess(row.xid);
-    if (transaction === undefined) return;
-    this.#open.delete(transaction.xid);
-    this.#bytes -= transaction.bytes;
-    await transaction.forget();
+    const transaction = this.take(row.xid);
+    if (transaction !== undefined) await transaction.forget();
+    else if (isIncomplete(row.xid)) this.#options.warnings.count('rollback-unknown-transaction', row);
   }
 
   get mustSpill(): boolean {
@@ -135,6 +134,7 @@ export class TransactionBuffer {
   async close(): Promise<void> {
     for (const transaction of this.#open.values()) await transaction.forget();
     this.#open.clear();
+    this.#slots.clear();
     this.#bytes = 0;
     await rm(this.#options.directory, { recursive: true, force: true });
   }
@@ -149,30 +149,45 @@ export class TransactionBuffer {
     return false;
   }
 
-  #begin(row: RedoRow): Transaction {
+  /** One whose START was not among what was read. */
+  #unannounced(row: RedoRow): Transaction {
     const { xid, thread, scn, user } = row;
     const transaction = new Transaction({ xid, thread, since: scn, startScn: null, startTimeMs: null, user });
-    this.#open.set(xid, transaction);
+    this.#begin(transaction, row);
     return transaction;
   }
 
-  /** By the whole XID, or as the transaction whose sequence was not known when its changes came. */
-  #find(xid: string): Transaction | undefined {
-    return this.#open.get(xid) ?? this.#open.get(`${xid.slice(0, 8)}ffffffff`);
+  #begin(transaction: Transaction, row: RedoRow): void {
+    const slot = slotOf(transaction.xid);
+    const before = this.#slots.get(slot);
+    if (before !== undefined) this.#ended(before, row);
+    this.#slots.set(slot, transaction);
+    this.#open.set(transaction.xid, transaction);
   }
 
-  /** Undo segment and slot alone are known: the transaction that has them, if it is the only one. */
-  #guess(xid: string): Transaction | undefined {
-    if (!isIncomplete(xid)) return undefined;
-    const found = [...this.#open.values()].filter((transaction) =>
-      transaction.xid.startsWith(xid.slice(0, 8)),
-    );
-    const { warnings } = this.#options;
-    if (found.length === 1) {
-      warnings.count('incomplete-xid', { xid });
-      return found[0];
-    }
-    warnings.count(found.length === 0 ? 'rollback-unknown-transaction' : 'ambiguous-xid', { xid });
-    return undefined;
+  /**
+   * Another has its slot: it has ended, and what was read does not tell how. Its changes are kept, and the position
+   * before them: after a restart they are read again, with the end if the log has it.
+   */
+  #ended({ xid, count }: Transaction, { scn }: RedoRow): void {
+    if (count === 0) this.#open.delete(xid);
+    else this.#options.warnings.count('end-not-seen', { xid, scn });
   }
+
+  /**
+   * By the XID, of which LogMiner may know the undo segment and slot alone where a transaction has begun before what
+   * is mined. A slot is given away when its transaction has ended: the latest that has it is the one.
+   */
+  #find(xid: string): Transaction | undefined {
+    const exact = this.#open.get(xid);
+    if (exact !== undefined) return exact;
+    const holder = this.#slots.get(slotOf(xid));
+    if (holder === undefined || (!isIncomplete(xid) && !isIncomplete(holder.xid))) return undefined;
+    this.#options.warnings.count('incomplete-xid', { xid: holder.xid });
+    return holder;
+  }
+}
+
+function slotOf(xid: string): string {
+  return xid.slice(0, 8);
 }

@@ -328,8 +328,8 @@ function redoMoment(
 
 function intervalDecoder(
   name: 'TO_YMINTERVAL' | 'TO_DSINTERVAL',
-  fromText: (text: string) => readonly [months: number, days: number, micros: number],
-  fromBytes: (bytes: Uint8Array) => readonly [months: number, days: number, micros: number],
+  fromText: (text: string) => readonly number[],
+  fromBytes: (bytes: Uint8Array) => readonly number[],
 ): ColumnDecoder {
   return {
     type: { kind: 'interval' },

@@ -15,6 +15,15 @@ export interface OracleColumn {
   readonly nullable: boolean;
   /** The default's SQL text; null where there is none. */
   readonly default: string | null;
+  /** Stored with the row and no column to users: invisible, unused, or Oracle's own. */
+  readonly hidden?: true;
+  /** Has no bytes of its own: they are in hidden columns behind it (XMLTYPE, object types). */
+  readonly apart?: true;
+}
+
+/** What users see of a table. */
+export function visibleColumns(columns: readonly OracleColumn[]): readonly OracleColumn[] {
+  return columns.filter(({ hidden }) => hidden !== true);
 }
 
 export interface DataType {

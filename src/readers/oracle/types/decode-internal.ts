@@ -3,7 +3,7 @@
  * Call Interface Programmer's Guide, "Data Types": NUMBER, DATE, TIMESTAMP, INTERVAL; IEEE 754 with the order of
  * the bytes made sortable for BINARY_FLOAT and BINARY_DOUBLE.
  */
-import { daysOf, type Moment, secondsOf } from './decode-temporal.ts';
+import { daysOf, type DayTime, dayTime, type Moment, secondsOf } from './decode-temporal.ts';
 import { UnreadableValue } from './unreadable-value.ts';
 
 /** Text as `decimalText` takes it. */
@@ -54,13 +54,12 @@ export function internalMonths(bytes: Uint8Array): number {
   return (view(bytes).getUint32(0) - 0x8000_0000) * 12 + (bytes[4]! - 60);
 }
 
-/** Days, and microseconds of the day; what is finer is cut off. */
-export function internalDayTime(bytes: Uint8Array): readonly [days: number, micros: number] {
+export function internalDayTime(bytes: Uint8Array): DayTime {
   if (bytes.length !== 11) throw new UnreadableValue('an internal interval of days and seconds');
   const days = view(bytes).getUint32(0) - 0x8000_0000;
   const seconds = (bytes[4]! - 60) * 3600 + (bytes[5]! - 60) * 60 + (bytes[6]! - 60);
   const nanos = view(bytes).getUint32(7) - 0x8000_0000;
-  return [days, seconds * 1_000_000 + Math.trunc(nanos / 1000)];
+  return dayTime(days, seconds, nanos);
 }
 
 export function internalFloat(bytes: Uint8Array): number {

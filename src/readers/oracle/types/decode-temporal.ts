@@ -149,14 +149,26 @@ export function monthsOf(text: string): number {
   return signed(match[1], Number(match[2]) * 12 + Number(match[3]));
 }
 
-/** `+01 02:03:04.000000` → whole days, and microseconds of the day; what is finer is cut off. */
-export function dayTimeOf(text: string): readonly [days: number, micros: number] {
+/** Behind the microseconds what is finer, where there is anything. */
+export type DayTime =
+  readonly [days: number, micros: number] | readonly [days: number, micros: number, nanos: number];
+
+export function dayTime(days: number, seconds: number, nanos: number): DayTime {
+  const micros = seconds * 1_000_000 + Math.trunc(nanos / 1000);
+  const finer = nanos % 1000;
+  return finer === 0 ? [days, micros] : [days, micros, finer];
+}
+
+/** `+01 02:03:04.000000` → whole days, and the time of day. */
+export function dayTimeOf(text: string): DayTime {
   const match = DAY_TO_SECOND.exec(text.trim());
   if (match === null) throw new UnreadableValue('an interval of days and seconds');
-  const micros =
-    secondsOf(Number(match[3]), Number(match[4]), Number(match[5])) * 1_000_000 +
-    Math.floor(nanosOf(match[6]) / 1000);
-  return [signed(match[1], Number(match[2])), signed(match[1], micros)];
+  const seconds = secondsOf(Number(match[3]), Number(match[4]), Number(match[5]));
+  return dayTime(
+    signed(match[1], Number(match[2])),
+    signed(match[1], seconds),
+    signed(match[1], nanosOf(match[6])),
+  );
 }
 
 function signed(sign: string | undefined, n: number): number {

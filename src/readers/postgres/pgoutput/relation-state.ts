@@ -1,6 +1,6 @@
 import type { ColumnType, TableSchema } from '../../../model/table.ts';
 import type { Value } from '../../../model/value.ts';
-import type { TextFormat } from '../../../model/text-row.ts';
+import type { RawFormat } from '../../../model/raw-row.ts';
 import type { RelationMessage } from './messages.ts';
 
 export type Decode = (text: string) => Value;
@@ -14,8 +14,8 @@ export interface RelationState {
   readonly decoders: readonly Decode[];
   /** Per column: the text may hold more than ASCII. */
   readonly wide: readonly boolean[];
-  /** How rows stay text (model/text-row.ts): whole and key-only images. Null where they have to be decoded. */
-  readonly text: { readonly whole: TextFormat; readonly key: TextFormat } | null;
+  /** How rows stay text (model/raw-row.ts): whole and key-only images. Null where they have to be decoded. */
+  readonly text: { readonly whole: RawFormat; readonly key: RawFormat } | null;
   /** Columns that are to be decoded all the same. */
   readonly checked: readonly number[];
   /** Per column: part of the replica identity, and so present in key-only before images. */

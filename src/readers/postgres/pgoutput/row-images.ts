@@ -1,5 +1,5 @@
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
-import { type Image, TextRow, valueOf } from '../../../model/text-row.ts';
+import { type Image, RawRow, valueOf } from '../../../model/raw-row.ts';
 import { ABSENT, UNCHANGED, type Value } from '../../../model/value.ts';
 import { isBeyondAscii } from '../../buffer-slices.ts';
 import { misplaced, truncated } from './messages.ts';
@@ -21,7 +21,7 @@ interface Span {
 /**
  * The images of one row at a time, read from the bytes of a message.
  *
- * Rows stay text where they may (model/text-row.ts). Of the others one latin1 string is made per chunk and values
+ * Rows stay text where they may (model/raw-row.ts). Of the others one latin1 string is made per chunk and values
  * are slices of it: a byte is a character, so offsets agree, and only values that hold bytes past ASCII are
  * decoded again, as UTF-8.
  */
@@ -97,7 +97,7 @@ export class RowImages {
     if (part === 0x4f || part === 0x4b) {
       const last = tupleEnd(buffer, at, end, columns);
       if (last < 0) return false;
-      this.before = new TextRow(buffer, at, last, part === 0x4b ? text.key : text.whole);
+      this.before = new RawRow(buffer, at, last, part === 0x4b ? text.key : text.whole);
       part = type === DELETE ? 0 : buffer[last];
       at = last + 1;
     }
@@ -105,7 +105,7 @@ export class RowImages {
     if (part !== 0x4e) return false;
     const last = tupleEnd(buffer, at, end, columns);
     if (last < 0) return false;
-    this.after = new TextRow(buffer, at, last, text.whole);
+    this.after = new RawRow(buffer, at, last, text.whole);
     for (const column of checked) {
       if (this.before !== null) valueOf(this.before, column);
       this.after.value(column);

@@ -1,4 +1,6 @@
-import { ABSENT_CELL, NULL_CELL, type TextFormat } from '../../../model/text-row.ts';
+import { ABSENT_CELL, NULL_CELL, type RawFormat } from '../../../model/raw-row.ts';
+import type { Value } from '../../../model/value.ts';
+import '../../buffer-slices.ts';
 import { misplaced, truncated } from './messages.ts';
 import type { Decode } from './relation-state.ts';
 
@@ -33,18 +35,24 @@ export function tupleEnd(buffer: Buffer, start: number, end: number, columns: nu
 }
 
 /** A tuple that `tupleEnd` has been through. */
-export class TextTuple implements TextFormat {
-  readonly decoders: readonly Decode[];
+export class TextTuple implements RawFormat {
+  readonly columns: number;
+  readonly #decoders: readonly Decode[];
   /** Of a key-only image: whether a column is part of the identity. */
   readonly #identity: readonly boolean[] | null;
 
   constructor(decoders: readonly Decode[], identity: readonly boolean[] | null) {
-    this.decoders = decoders;
+    this.columns = decoders.length;
+    this.#decoders = decoders;
     this.#identity = identity;
   }
 
+  decode(bytes: Buffer, from: number, to: number, column: number): Value {
+    return this.#decoders[column]!(bytes.utf8Slice(from, to));
+  }
+
   locate(bytes: Buffer, start: number, _end: number, into: Int32Array): void {
-    const columns = this.decoders.length;
+    const { columns } = this;
     const identity = this.#identity;
     let at = start + 2;
     for (let i = 0; i < columns; i++) {

@@ -1,0 +1,240 @@
+import type { Change } from '../../model/change.ts';
+import type { JsonValue } from '../../model/position.ts';
+import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
+import type { Image } from '../../model/raw-row.ts';
+import type { Row } from '../../model/value.ts';
+import { POLLED_KEY, SCHEMA_PREFIX } from '../../state/checkpoint.ts';
+import type { DeliveredBefore, GoneRows } from '../delivered-before.ts';
+import { keyOf, type PollDialect, type PolledTable } from '../poll-dialect.ts';
+import { POLL_POSITIONS } from './position.ts';
+import { RowState } from './row-state.ts';
+import { readableCells } from './readable-values.ts';
+import { textOfValues, valuesOfText } from './row-text.ts';
+import type { PollReaderOptions } from './settings.ts';
+
+/** Keys that are compared at once. */
+const PAGE_KEYS = 10_000;
+/** Rows of one batch of deletes. */
+const BATCH_ROWS = 1_000;
+
+/**
+ * What polling leaves to the log: `{"v": 1, "kept": "5f3a…:340", "shapes": {"public.t": {"version": 2, "columns":
+ * ["id", "v"]}}}`.
+ */
+interface PolledRecord {
+  /** As PollPosition has it, and of the deletes that were told of since; null: nothing is known of rows. */
+  readonly kept: string | null;
+  /** Columns of the rows that are kept under this version. */
+  readonly shapes: { readonly [table: string]: Shape | undefined };
+}
+
+interface Shape {
+  readonly version: number;
+  readonly columns: readonly string[];
+}
+
+/** Of the durable state that polling has written; goes under POLLED_KEY. */
+export function polledRecord(position: JsonValue, state: ReadonlyMap<string, string>): string {
+  const shapes: Record<string, Shape> = {};
+  for (const [key, text] of state) {
+    const shape = key.startsWith(SCHEMA_PREFIX) ? shapeOf(JSON.parse(text) as JsonValue) : null;
+    if (shape !== null) shapes[key.slice(SCHEMA_PREFIX.length)] = shape;
+  }
+  return encode({ kept: POLL_POSITIONS.decode(position).kept, shapes });
+}
+
+function encode({ kept, shapes }: PolledRecord): string {
+  return JSON.stringify({ v: 1, kept, shapes });
+}
+
+/** Of what cannot be read nothing is known. */
+function decode(text: string): PolledRecord {
+  const { kept, shapes } = fields(JSON.parse(text) as JsonValue);
+  const known = Object.entries(fields(shapes)).map(([table, json]) => [table, shapeOf(json)] as const);
+  return {
+    kept: typeof kept === 'string' ? kept : null,
+    shapes: Object.fromEntries(known.flatMap(([table, shape]) => (shape === null ? [] : [[table, shape]]))),
+  };
+}
+
+function shapeOf(json: JsonValue | undefined): Shape | null {
+  const { version, columns } = fields(json);
+  if (typeof version !== 'number' || !Array.isArray(columns)) return null;
+  const names = (columns as readonly JsonValue[]).map((column) =>
+    typeof column === 'string' ? column : fields(column)['name'],
+  );
+  const texts = names.filter((name) => typeof name === 'string');
+  return texts.length === names.length ? { version, columns: texts } : null;
+}
+
+function fields(json: JsonValue | undefined): { readonly [key: string]: JsonValue | undefined } {
+  const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
+  return isObject ? (json as { readonly [key: string]: JsonValue }) : {};
+}
+
+export interface PolledBeforeOptions extends Pick<
+  PollReaderOptions,
+  'settingsOf' | 'statePath' | 'stateLimitBytes'
+> {
+  readonly dialect: PollDialect;
+  /** What is captured from the log. */
+  readonly tables: readonly TableId[];
+  /** Text of POLLED_KEY. */
+  readonly record: string;
+}
+
+/**
+ * Holds the rows that polling remembers against those of the log's snapshot, and then against the tables' keys. Rows
+ * found by the former are there at the log's very beginning. The latter alone would call a row gone whose delete the log
+ * is going to tell of; but it stands in where there was no snapshot, or a restart has ended its view, and no row is
+ * called gone that is there.
+ */
+export async function openPolledBefore(
+  options: PolledBeforeOptions,
+  signal: AbortSignal,
+): Promise<DeliveredBefore> {
+  const { dialect, tables, settingsOf, statePath: path, stateLimitBytes: limitBytes } = options;
+  const record = decode(options.record);
+  const remembered = tables.filter((id) => settingsOf(id).remember !== 'overlap');
+  const state =
+    record.kept === null || remembered.length === 0 ? null : new RowState({ path, limitBytes }, record.kept);
+  try {
+    const known = state === null || state.fresh ? [] : await dialect.describe(remembered, signal);
+    const polled = known.filter((table) => keyOf(table).length > 0);
+    const names = new Set(polled.map(({ schema }) => tableName(schema.id)));
+    const whole = (id: TableId): boolean =>
+      names.has(tableName(id)) && state?.isComplete(tableName(id)) === true;
+    return new PolledBefore(options, { state, record, polled, untold: untoldOf(tables, whole) });
+  } catch (error) {
+    state?.close();
+    await dialect[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function untoldOf(tables: readonly TableId[], whole: (id: TableId) => boolean): readonly string[] {
+  const names = tables.filter((id) => !whole(id)).map(tableName);
+  if (names.length === 0) return [];
+  return [
+    `Polling did not remember all rows of ${names.join(', ')}: of those that were deleted before the log began, the topics have no delete where no sweep has found it.`,
+  ];
+}
+
+class PolledBefore implements DeliveredBefore {
+  readonly untold: readonly string[];
+  readonly finished = new Map([[POLLED_KEY, null]]);
+  readonly #options: PolledBeforeOptions;
+  readonly #state: RowState | null;
+  readonly #tables: ReadonlyMap<string, KnownTable>;
+  readonly #stamp: number;
+  #record: PolledRecord;
+
+  constructor(
+    options: PolledBeforeOptions,
+    of: {
+      readonly state: RowState | null;
+      readonly record: PolledRecord;
+      readonly polled: readonly PolledTable[];
+      readonly untold: readonly string[];
+    },
+  ) {
+    this.#options = options;
+    this.#state = of.state;
+    this.#record = of.record;
+    this.untold = of.untold;
+    this.#stamp = of.state?.beginComparison() ?? 0;
+    this.#tables = new Map(
+      of.polled.map((table) => [tableName(table.schema.id), new KnownTable(table)] as const),
+    );
+  }
+
+  saw(changes: readonly Change[]): void {
+    const state = this.#state;
+    if (state === null || this.#tables.size === 0) return;
+    state.together(() => {
+      for (const change of changes) {
+        if (change.kind !== 'row' || change.after === null) continue;
+        const table = this.#tables.get(tableName(change.table.id));
+        const key = table?.keyOf(change.table, change.after);
+        if (table !== undefined && key != null) state.touch(table.name, key, this.#stamp);
+      }
+    });
+  }
+
+  async *gone(id: TableId, signal: AbortSignal): AsyncGenerator<GoneRows> {
+    const table = this.#tables.get(tableName(id));
+    const state = this.#state;
+    if (table === undefined || state === null) return;
+    const { dialect } = this.#options;
+    for (let after: readonly string[] | null = null; ;) {
+      const page = await dialect.keys(table.polled, { after, limit: PAGE_KEYS }, signal);
+      state.together(() => {
+        for (const key of page.keys) state.touch(table.name, keyBytes(key), this.#stamp);
+      });
+      if (signal.aborted) return;
+      after = page.after;
+      if (after === null) break;
+    }
+    const shape = this.#record.shapes[table.name];
+    for (;;) {
+      const keys = state.unseen(table.name, this.#stamp, BATCH_ROWS);
+      if (keys.length === 0) return;
+      const whole: Row[] = [];
+      const keyed: Row[] = [];
+      state.inNextBatch(() => {
+        for (const key of keys) {
+          const known = state.get(table.name, key);
+          state.remove(table.name, key);
+          const isWhole = known?.row != null && known.version === shape?.version;
+          if (isWhole) whole.push(valuesOfText(known.row));
+          else keyed.push(valuesOfText(Buffer.from(key).toString()));
+        }
+      });
+      this.#record = { ...this.#record, kept: state.kept };
+      yield {
+        parts: [
+          { columns: shape?.columns ?? [], rows: whole },
+          { columns: table.columns, rows: keyed },
+        ],
+        state: new Map([[POLLED_KEY, encode(this.#record)]]),
+      };
+      if (signal.aborted) return;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#state?.close();
+    await this.#options.dialect[Symbol.asyncDispose]();
+  }
+}
+
+/** A table with a key by which polling has recognised its rows. */
+class KnownTable {
+  readonly polled: PolledTable;
+  readonly name: string;
+  /** Names of the key's. */
+  readonly columns: readonly string[];
+  #schema: TableSchema | null = null;
+  #indexes: readonly number[] = [];
+
+  constructor(polled: PolledTable) {
+    this.polled = polled;
+    this.name = tableName(polled.schema.id);
+    this.columns = keyOf(polled).map((index) => polled.schema.columns[index]!.name);
+  }
+
+  /** Of a row in the log's schema; null where it has not all of the key, or that cannot be read. */
+  keyOf(schema: TableSchema, row: Image): Uint8Array | null {
+    if (schema !== this.#schema) {
+      this.#schema = schema;
+      this.#indexes = this.columns.map((column) => schema.columns.findIndex(({ name }) => name === column));
+    }
+    if (this.#indexes.some((index) => index < 0)) return null;
+    const key = readableCells(row, this.#indexes);
+    return key === null ? null : keyBytes(key);
+  }
+}
+
+function keyBytes(values: Row): Uint8Array {
+  return Buffer.from(textOfValues(values));
+}
