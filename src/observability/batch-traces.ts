@@ -62,3 +62,25 @@ function tracedShare(env: NodeJS.ProcessEnv): number | null {
   const share = Number(env['OTEL_TRACES_SAMPLER_ARG'] || '1');
   return share >= 0 && share <= 1 ? share : null;
 }
+
+/** What the environment tells of a login at the collector: nothing that may be shown. */
+export function collectorSecrets(env: NodeJS.ProcessEnv): readonly string[] {
+  const headers = ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_EXPORTER_OTLP_TRACES_HEADERS']
+    .flatMap((name) => (env[name] ?? '').split(','))
+    .map((header) => decoded(header.slice(header.indexOf('=') + 1).trim()));
+  const passwords = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'].map((name) => {
+    const address = env[name] ?? '';
+    return URL.canParse(address) ? decoded(new URL(address).password) : '';
+  });
+  // `Bearer …` too: what follows the scheme.
+  const values = headers.flatMap((value) => [value, value.replace(/^\S+ +/, '')]);
+  return [...values, ...passwords].filter((each) => each !== '');
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

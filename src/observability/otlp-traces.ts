@@ -22,7 +22,8 @@ export class OtlpTraces implements BatchTraces {
   readonly #warn: (reason: string) => void;
 
   constructor({ share, version, log }: OtlpOptions) {
-    const warn = (reason: string): void => log.warn({ reason }, 'traces could not be delivered');
+    const warn = (text: string): void =>
+      log.warn({ reason: reasonOf(text) }, 'traces could not be delivered');
     this.#warn = warn;
     const quiet = (): void => {};
     diag.setLogger(
@@ -67,4 +68,18 @@ export class OtlpTraces implements BatchTraces {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#provider.shutdown().catch((error: unknown) => this.#warn(String(error)));
   }
+}
+
+/**
+ * The exporter gives errors as JSON, with all that the collector has answered: it may repeat what it was sent, the login
+ * too. Their message is enough.
+ */
+function reasonOf(text: string): string {
+  try {
+    const { message } = JSON.parse(text) as { readonly message?: unknown };
+    if (typeof message === 'string') return message;
+  } catch {
+    // Words of its own, then.
+  }
+  return text.split('\n', 1)[0]!;
 }

@@ -16,7 +16,7 @@ export class Secret {
 
   constructor(value: string) {
     this.#value = value;
-    remember(value);
+    rememberSecret(value);
   }
 
   reveal(): string {
@@ -49,7 +49,8 @@ export function redact(text: string): string {
   return text.replace(pattern, MASK);
 }
 
-function remember(value: string): void {
+/** Masks it from now on, though nothing here holds it. */
+export function rememberSecret(value: string): void {
   if (value.trim().length < SHORTEST || /^\d{1,7}$/.test(value)) return;
   const forms = [value, encodeURIComponent(value), JSON.stringify(value).slice(1, -1)];
   // A library that complains about a key in PEM form prints at most a line of it.

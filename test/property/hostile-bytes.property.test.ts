@@ -250,13 +250,16 @@ const askPg = (answer: Buffer): Promise<unknown> =>
   });
 
 /** As `askPg`; `serve` is called with the client's first words. */
-async function askPgServer(serve: (socket: Socket) => void): Promise<unknown> {
+async function askPgServer(
+  serve: (socket: Socket) => void,
+  password: string | null = null,
+): Promise<unknown> {
   await using hostile = await server((socket) => void socket.once('data', () => serve(socket)));
   const options = {
     hosts: [{ host: '127.0.0.1', port: hostile.port }],
     database: 'd',
     user: 'u',
-    password: null,
+    password,
     tls: TLS,
     connectTimeoutMs: 5_000,
   };
@@ -306,6 +309,29 @@ describe('a server of PostgreSQL', () => {
       ),
       { numRuns: 200 },
     );
+  });
+
+  test.each([
+    ['nothing', () => ''],
+    ['no parameters', () => 'hello'],
+    ['no salt', (nonce: string) => `r=${nonce}x,i=4096`],
+    ['a nonce of its own', () => 'r=other,s=AAAA,i=4096'],
+    ['iterations for hours', (nonce: string) => `r=${nonce}x,s=AAAA,i=2147483647`],
+    ['iterations past every number', (nonce: string) => `r=${nonce}x,s=AAAA,i=99999999999999999999`],
+  ])('that answers a login by SCRAM with %s is left at once', async (_what, answer) => {
+    const heard: string[] = [];
+    const authentication = (kind: number, text: string): Buffer =>
+      pgMessage('R', Buffer.concat([Buffer.from([0, 0, 0, kind]), Buffer.from(text)]));
+    const found = await askPgServer((socket) => {
+      socket.write(authentication(10, 'SCRAM-SHA-256\0\0'));
+      socket.on('data', (part) => {
+        heard.push(part.toString('latin1'));
+        socket.write(authentication(11, answer(/r=(.*)$/.exec(heard[0]!)?.[1] ?? '')));
+      });
+    }, 'secret');
+    expect(found).toSatisfy(isPgAnswer);
+    // Whoever works with the password answers with a proof.
+    expect(heard).toHaveLength(1);
   });
 
   test.each([

@@ -146,3 +146,13 @@ test('tests that the documentation names are there', () => {
   expect(named.length).toBeGreaterThan(10);
   for (const [page, path] of named) expect(existsSync(join(ROOT, path)), `${page}: ${path}`).toBe(true);
 });
+
+test('files of docker/ and config/ that the documentation names are there', () => {
+  const named = CURRENT.flatMap(([page, text]) =>
+    [...text.matchAll(/(?<![\w./-])((?:docker|config)\/[\w/.-]*\w)/g)].map(
+      ([, path]) => [page, path!] as const,
+    ),
+  );
+  expect(named.length).toBeGreaterThan(10);
+  for (const [page, path] of named) expect(existsSync(join(ROOT, path)), `${page}: ${path}`).toBe(true);
+});

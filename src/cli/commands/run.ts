@@ -6,10 +6,10 @@ import { asHeadwaterError, HeadwaterError } from '../../errors/headwater-error.t
 import type { ReloadAnswer } from '../../http/admin.ts';
 import { type HttpServer, type HttpServerOptions, startHttp } from '../../http/server.ts';
 import { type SqlServerOptions, startSqlServer } from '../../http/sql/sql-server.ts';
-import { openBatchTraces } from '../../observability/batch-traces.ts';
+import { collectorSecrets, openBatchTraces } from '../../observability/batch-traces.ts';
 import type { Log } from '../../observability/log.ts';
 import { createPinoLog } from '../../observability/pino-log.ts';
-import { redact } from '../../settings/secret.ts';
+import { redact, rememberSecret } from '../../settings/secret.ts';
 import type { HttpSettings, ListenSettings, Settings } from '../../settings/settings.ts';
 import { defineCommand } from '../command.ts';
 import { loadFiles, loadWithStatements } from '../load-files.ts';
@@ -79,6 +79,7 @@ export const command = defineCommand({
       onTimeout: () =>
         log.error({ timeoutMs }, 'shutdown.timeout is over; the next start resumes at the last commit'),
     });
+    for (const secret of collectorSecrets(process.env)) rememberSecret(secret);
     await using traces = await openBatchTraces(process.env, VERSION, log);
     const desk = new QueryDesk();
     const running = (): Daemon => {

@@ -13,6 +13,7 @@ import {
 import { FIND_COORDINATOR, METADATA, type Versioned } from './apis.ts';
 import { asFault, KAFKA, KafkaFault } from './errors.ts';
 import type { ResolvedKafkaOptions } from './options.ts';
+import { scramLogin } from './scram.ts';
 
 export type MetadataResponse = Awaited<ReturnType<typeof metadataV12.api.async>>;
 
@@ -344,6 +345,7 @@ function connectionOptions(options: ResolvedKafkaOptions): ConnectionOptions {
       ...(sasl.username === undefined ? {} : { username: sasl.username }),
       ...(sasl.password === undefined ? {} : { password: sasl.password }),
       ...(sasl.token === undefined ? {} : { token: sasl.token }),
+      ...(sasl.mechanism.startsWith('SCRAM-') ? { authenticate: scramLogin } : {}),
     };
   }
   return result;
