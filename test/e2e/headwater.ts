@@ -234,8 +234,6 @@ export function pipelineFile(file: PipelineFile): string {
           '    topics: { partitions: 1 }',
           ...(file.kafka ?? []).map((line) => `    ${line}`),
         ];
-  // With statements there is a listener for clients too, whose own port only one process at a time can have.
-  const asked = (file.more ?? []).some((line) => line.startsWith('enrich:'));
   const listen = JSON.stringify(file.http ?? '127.0.0.1:0');
   return [
     `name: ${file.name}`,
@@ -246,7 +244,8 @@ export function pipelineFile(file: PipelineFile): string {
     'emit:',
     ...sink,
     ...(file.emit ?? []).map((line) => `  ${line}`),
-    `http: { listen: ${listen}${asked ? ', sql: "127.0.0.1:0"' : ''} }`,
+    // Where there are statements clients are listened to, on a port that only one process at a time could have.
+    `http: { listen: ${listen}, sql: "127.0.0.1:0" }`,
     ...(file.more ?? []),
     '',
   ].join('\n');
