@@ -171,7 +171,10 @@ describe.each(SOURCES)('a daemon that runs, the password %s', (place, source) =>
       '      CREATE TABLE many AS SELECT id, COUNT(*) AS n FROM given GROUP BY id;',
     ];
     const text = settings(name, { ...source(), emit: fileSink(name), http: `127.0.0.1:${http}`, more });
-    const file = await files.write(`${name}.yaml`, text.replace(/sql: "[^"]*"/, `sql: "127.0.0.1:${sql}"`));
+    const file = await files.write(
+      `${name}.yaml`,
+      text.replace(/^http: \{/m, `http: { sql: "127.0.0.1:${sql}",`),
+    );
     const environment = {
       ...(place === 'in the environment' ? ENVIRONMENT : {}),
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${echoPort()}`,
