@@ -90,11 +90,12 @@ describe('a captured table as events of another log see it', () => {
   it('has a horizon that moves on an idle database too', async () => {
     const { timeline } = new Table();
     timeline.committed(1_000, 'a');
-    expect([timeline.horizon, timeline.live]).toEqual([1_000, false]);
+    // Another transaction may be of the same millisecond.
+    expect([timeline.horizon, timeline.live]).toEqual([999, false]);
     const before = Date.now();
     timeline.ask();
     await Promise.resolve();
-    expect(timeline.horizon).toBe(1_000);
+    expect(timeline.horizon).toBe(999);
     timeline.passed(0);
     expect(timeline.horizon).toBeGreaterThanOrEqual(before);
     expect(timeline.live).toBe(true);

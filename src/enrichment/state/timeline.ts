@@ -106,7 +106,8 @@ export class Timeline<P> {
 
   /** The transaction has been read whole. */
   committed(timeMs: number, position: string): void {
-    this.#time = Math.max(this.#time, timeMs);
+    // Of the same millisecond more may come.
+    this.#time = Math.max(this.#time, timeMs - 1);
     if (!this.#changed) return;
     this.#changed = false;
     const last = this.#last;
