@@ -116,7 +116,7 @@ async function resolveSource({ name, source }: FileShape, context: ResolveContex
     mysql: {
       serverId: mysql.server_id ?? derivedServerId(name),
       includeQuery: mysql.include_query,
-      zeroDates: mysql.zero_dates,
+      zeroDates: mysql.zero_dates ?? 'null',
       unsignedOverflow: mysql.unsigned_overflow,
     },
     oracle: {

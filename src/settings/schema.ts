@@ -60,10 +60,12 @@ const source = block({
     include_query: flag()
       .default(false)
       .describe('The statement in source.query, where the server logs it (binlog_rows_query_log_events).'),
-    zero_dates: oneOf(['null', 'epoch', 'string'])
+    // YAML's null is what people write.
+    zero_dates: z
+      .union([z.enum(['null', 'epoch', 'string']), z.null()], { error: 'must be null, epoch or string' })
       .default('null')
       .describe(
-        'For dates such as 0000-00-00: null (the epoch where the column is NOT NULL), always the epoch, or text where the form of dates is text.',
+        'For dates such as 0000-00-00: null (the epoch where the column is NOT NULL), epoch for all, or string where the form of dates is text.',
       ),
     unsigned_overflow: oneOf(['quarantine', 'string', 'wrap'])
       .default('quarantine')

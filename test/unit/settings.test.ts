@@ -76,6 +76,12 @@ emit:
   });
 });
 
+test.each(['null', '"null"', '~'])('zero_dates: %s is what it says', async (written) => {
+  const source = `source: { url: mysql://u@db, tables: [shop.t], mysql: { zero_dates: ${written} } }`;
+  const { source: read } = await load(`name: shop\n${source}\nemit: { stdout: {} }\n`);
+  expect(read.mysql.zeroDates).toBe('null');
+});
+
 describe('transforms', () => {
   const file = (rest: string): string =>
     `name: a\nsource: { url: "postgres://u@h/d", tables: ["s.*"] }\n${rest}`;
