@@ -12,6 +12,8 @@ import type { PollSource } from './source-info.ts';
 /** So far local time is behind UTC at most, and an hour more. */
 const EARLIEST_LOCAL_US = 13 * 3_600_000_000;
 const DAY_US = 86_400_000_000;
+/** Passes begin at a whole second. */
+const ROUNDED_US = 1_000_000;
 
 /** What rows of one read become. */
 export interface RowsContext {
@@ -188,7 +190,7 @@ export class PolledRows {
     const { kind } = schema.columns[index]!.type;
     // A date says no more than that it was before its end.
     const latest = kind === 'date' ? (time + 1) * DAY_US : time;
-    return latest < us - (kind === 'timestamptz' ? 0 : EARLIEST_LOCAL_US);
+    return latest < us - ROUNDED_US - (kind === 'timestamptz' ? 0 : EARLIEST_LOCAL_US);
   }
 
   /** Without a key a row is recognised by all of it. */

@@ -144,11 +144,16 @@ export class TablePoll {
     if (resumed !== null) this.dueAt = 0;
   }
 
-  /** Rows that have left the overlap, such as most of what a snapshot has read. */
+  /**
+   * Rows that have left the overlap, such as most of what a snapshot has read. The place from which the next pass reads
+   * is kept with that: whoever went on from an earlier one would read them again, and not know them.
+   */
   *#forget({ rowState, next }: PassContext, notSeenSince: number): Generator<PolledBlock> {
     const of = { notSeenSince, limit: FORGET_ROWS };
-    while (rowState?.forget(this.#name, { ...of, batch: next().batch }) === FORGET_ROWS) {
-      yield { changes: [], bytes: 0, state: undefined };
+    for (;;) {
+      const forgotten = rowState?.forget(this.#name, { ...of, batch: next().batch }) ?? 0;
+      if (forgotten > 0) yield { changes: [], bytes: 0, state: this.#save() };
+      if (forgotten < FORGET_ROWS) return;
     }
   }
 
