@@ -122,6 +122,23 @@ describe('a broker', () => {
     );
   });
 
+  test.each([0, 1, 2, 3, -1, 0x7fff_ffff])('that sends a frame of %i bytes is left', async (size) => {
+    const listening = createServer((socket) => {
+      socket.on('error', () => {});
+      const frame = Buffer.alloc(16);
+      frame.writeInt32BE(size, 0);
+      socket.once('data', () => socket.end(frame.subarray(0, 4 + Math.min(12, Math.max(1, size)))));
+    });
+    listening.listen(0, '127.0.0.1');
+    await once(listening, 'listening');
+    const { port } = listening.address() as AddressInfo;
+    await using cluster = new Cluster(
+      resolveKafkaOptions({ name: 'p', brokers: [`127.0.0.1:${port}`], requestTimeoutMs: 5_000 }),
+    );
+    await expect(cluster.metadata(['t'])).rejects.toBeInstanceOf(KafkaFault);
+    listening.close();
+  });
+
   test('what members of a group say of themselves is JSON or nothing', () => {
     fc.assert(
       fc.property(

@@ -23,7 +23,11 @@ export default class HeadwaterReporter implements Reporter {
     counts.failed += unhandled.length;
     if (reason === 'interrupted') counts.failed += 1;
     // Once more, briefly: the end of a log is what people are shown, and one long difference pushes the rest out of it.
-    for (const failure of modules.flatMap((module) => [...failuresOf(module)]))
+    const failures = modules.flatMap((module) => [...failuresOf(module)]);
+    for (const failure of [
+      ...failures,
+      ...unhandled.map((error) => `outside of a test: ${firstLines(error)}`),
+    ])
       process.stderr.write(`\nFAILED: ${failure}\n`);
     for (const { pattern, reason: why } of await leftOut())
       process.stderr.write(`\nNOT TESTED: ${pattern} was left out. ${why}\n`);

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   apiVersionsV0,
@@ -283,7 +283,9 @@ export class Cluster implements AsyncDisposable {
     connection.on('close', () => this.#open.delete(connection));
     this.#open.add(connection);
     try {
-      await connection.connect(address.host, address.port);
+      const connecting = connection.connect(address.host, address.port);
+      endWhereItThrows(connection.socket);
+      await connecting;
       const { versions, features } = await apiVersions(connection);
       if (this.#closed) throw new KafkaFault('network', 0, 'the sink is closed');
       return { connection, where, versions, features, trouble: () => trouble };
@@ -307,6 +309,23 @@ export class Cluster implements AsyncDisposable {
     timer.abort();
     for (const connection of this.#open) connection.socket?.destroy();
   }
+}
+
+/**
+ * The client library throws at a frame that is too short to be one, out of the socket's event, where nobody catches it.
+ * It shall cost the connection, and not the process.
+ */
+function endWhereItThrows(socket: Socket): void {
+  const emit = socket.emit.bind(socket) as (event: string | symbol, ...args: unknown[]) => boolean;
+  socket.emit = (event: string | symbol, ...args: unknown[]): boolean => {
+    if (event !== 'data') return emit(event, ...args);
+    try {
+      return emit(event, ...args);
+    } catch (error) {
+      socket.destroy(error instanceof Error ? error : new Error('What the broker sent cannot be read'));
+      return true;
+    }
+  };
 }
 
 async function apiVersions(connection: Connection): Promise<Pick<Link, 'versions' | 'features'>> {
