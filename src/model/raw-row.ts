@@ -30,6 +30,7 @@ export class RawRow {
     if (located !== this) {
       const room = 2 * this.#format.columns;
       if (cells.length < room) cells = new Int32Array(room);
+      located = null;
       this.#format.locate(this.bytes, this.start, this.end, cells);
       // oxlint-disable-next-line typescript/no-this-alias -- to know whose cells they are
       located = this;
@@ -45,7 +46,10 @@ export class RawRow {
     if (length >= 0) return this.#format.decode(this.bytes, from, from + length, column);
     if (length === NULL_CELL) return null;
     if (length === ABSENT_CELL) return ABSENT;
-    return this.#format.decodeOther!(this.bytes, from, from + otherLength(length), column);
+    const to = from + otherLength(length);
+    return this.#format.decodeOther === undefined
+      ? this.#format.decode(this.bytes, from, to, column)
+      : this.#format.decodeOther(this.bytes, from, to, column);
   }
 
   /** All of them, made once; throws as `value` does. */
@@ -87,9 +91,9 @@ export interface RawFormat {
   readonly columns: number;
   /** Fills `into` as `RawRow.cells` says. Text is ASCII or UTF-8. */
   locate(bytes: Buffer, start: number, end: number, into: Int32Array): void;
-  /** A cell of text → Value, as the column's type has it. */
+  /** A cell → Value, as the column's type has it. */
   decode(bytes: Buffer, from: number, to: number, column: number): Value;
-  /** A cell that `locate` has not called text; for formats that have such. */
+  /** A cell that `locate` has not called text, where that takes something else. */
   decodeOther?(bytes: Buffer, from: number, to: number, column: number): Value;
 }
 

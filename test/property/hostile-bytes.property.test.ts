@@ -26,6 +26,7 @@ import { PacketCutter } from '../../src/readers/mysql/wire/packet-cutter.ts';
 import { connectPg } from '../../src/readers/postgres/wire/connection.ts';
 import { modelTable } from './snapshot-model.ts';
 import { openColumn } from '../../src/readers/mysql/log-table.ts';
+import type { MysqlColumn } from '../../src/readers/mysql/types/mysql-column.ts';
 import { RawTextRows } from '../../src/readers/mysql/raw-text-rows.ts';
 import { TextRowReader } from '../../src/readers/mysql/snapshot-rows.ts';
 import { valuesOf } from '../../src/model/raw-row.ts';
@@ -179,9 +180,12 @@ test('packets of MySQL are cut anywhere alike, and none is larger than what came
 
 test('rows of MySQL of any bytes are as many cells as were asked for, or refused', () => {
   const schema = modelTable('a', true);
-  const decoders = schema.columns.map(
-    () => (buffer: Buffer, start: number, end: number) => buffer.latin1Slice(start, end),
-  );
+  const columns = schema.columns.map(({ name }): MysqlColumn => ({
+    ...openColumn(name),
+    dataType: 'varchar',
+    charset: 'latin1',
+  }));
+  const rowsOf = new RawTextRows(schema.id, columns);
   const cell = fc.oneof(
     bytes(4).map((text) => Buffer.from([text.length, ...text])),
     fc.constantFrom(Buffer.from([0xfb]), Buffer.from([0xfc, 1, 0, 65]), Buffer.from([0xfd, 1, 0, 0, 65])),
@@ -192,11 +196,9 @@ test('rows of MySQL of any bytes are as many cells as were asked for, or refused
     bytes(20),
     fc.array(cell, { maxLength: 5 }).map((cells) => Buffer.concat(cells)),
   );
-  const columns = schema.columns.map(({ name }) => ({ ...openColumn(name), charset: 'utf8mb4' }));
-  const as = fc.constantFrom(null, new RawTextRows(schema.id, columns, decoders));
   fc.assert(
-    fc.property(row, as, (buffer, raw) => {
-      const rows = new TextRowReader({ schema, decoders, raw, at: { connector: 'polling' } as const });
+    fc.property(row, (buffer) => {
+      const rows = new TextRowReader({ schema, rows: rowsOf, at: { connector: 'polling' } as const });
       const found = outcome(() => {
         rows.push({ buffer, frames: [0, buffer.length] });
         const cells = rows.lastCells([0]);

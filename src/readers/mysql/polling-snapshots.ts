@@ -133,8 +133,7 @@ async function read(
   await begin(session, signal);
   try {
     const at = snapshotOrigin('mysql', NOWHERE, await serverTimeUs(session, signal));
-    const { schema, decoders, raw } = plan;
-    const rows = new TextRowReader({ schema, decoders, raw, at });
+    const rows = new TextRowReader({ schema: plan.schema, rows: plan.rows, at });
     const wanted = Math.max(
       1,
       Math.min(limit.maxRows, Math.floor(limit.maxBytes / (plan.rowBytes ?? 1_024))),

@@ -2,13 +2,14 @@ import type { PolledTable, PollKeyPage, PollLow, PollScan } from '../poll-dialec
 import { localTime } from '../local-time.ts';
 import { fromItem, type MysqlTable } from './catalogue.ts';
 import { boundItem, boundLiteral, boundText, tupleComparison } from './key-bounds.ts';
-import { type DecodeCell, selectItem } from './types/decode-text.ts';
+import type { RawTextRows } from './raw-text-rows.ts';
+import { selectItem } from './types/decode-text.ts';
 import type { MysqlColumn } from './types/mysql-column.ts';
 import { quoteIdent, quoteLiteral } from './wire/quoting.ts';
 
 export interface MysqlPolledTable extends PolledTable {
   readonly table: MysqlTable;
-  readonly decoders: readonly DecodeCell[];
+  readonly rows: RawTextRows;
 }
 
 /** One statement of a scan; rows hold the columns, and behind them what of `order` has no order as it is printed. */

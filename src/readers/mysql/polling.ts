@@ -31,7 +31,7 @@ import { greatestSelect, keysSelect, type MysqlPolledTable, placeOf, scanSelect 
 import { isChanged, tableError } from './snapshot-errors.ts';
 import { Planner, queryOf } from './snapshot-plan.ts';
 import { TextRowReader } from './snapshot-rows.ts';
-import { cellDecoder } from './types/decode-text.ts';
+import { RawTextRows } from './raw-text-rows.ts';
 import type { MysqlTypeOptions } from './types/mysql-column.ts';
 import { describeHosts, type MysqlConnectOptions } from './wire/connect-options.ts';
 import { quoteIdent, quoteTable } from './wire/quoting.ts';
@@ -184,7 +184,7 @@ class MysqlPolling implements PollDialect {
       order: ordered,
       nullable: timestamp.length > 0 && timestamp.every((index) => table.columns[index]!.nullable),
       table,
-      decoders: table.columns.map(cellDecoder),
+      rows: new RawTextRows(table.id, table.columns),
     };
   }
 
@@ -245,8 +245,8 @@ class MysqlPolling implements PollDialect {
     }
   }
 
-  #reader({ schema, decoders }: MysqlPolledTable): TextRowReader<SourceInfo> {
-    return new TextRowReader({ schema, decoders, raw: null, at: { connector: 'polling' } });
+  #reader({ schema, rows }: MysqlPolledTable): TextRowReader<SourceInfo> {
+    return new TextRowReader({ schema, rows, at: { connector: 'polling' } });
   }
 
   async keys(table: PolledTable, page: PollKeyPage, signal: AbortSignal): Promise<PollKeys> {
@@ -256,8 +256,7 @@ class MysqlPolling implements PollDialect {
     const { schema } = polled;
     const rows = new TextRowReader({
       schema: { ...schema, columns: key.map((index) => schema.columns[index]!), key: [] },
-      decoders: key.map((index) => polled.decoders[index]!),
-      raw: null,
+      rows: new RawTextRows(polled.table.id, columns),
       at: { connector: 'polling' },
     });
     await mapping('Comparing keys', () =>

@@ -1,5 +1,4 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
-import type { RawFormat } from '../../model/raw-row.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { Row } from '../../model/value.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
@@ -15,7 +14,7 @@ import {
 import { boundItem, boundOf, isIntegerKey, isOrderable, rangeConditions } from './key-bounds.ts';
 import { keyCondition } from './key-conditions.ts';
 import { RawTextRows } from './raw-text-rows.ts';
-import { cellDecoder, type DecodeCell, selectItem } from './types/decode-text.ts';
+import { selectItem } from './types/decode-text.ts';
 import type { MysqlColumn, MysqlTypeOptions } from './types/mysql-column.ts';
 import { MysqlError } from './wire/mysql-error.ts';
 import { quoteIdent, quoteLiteral } from './wire/quoting.ts';
@@ -30,9 +29,7 @@ const CONDITION_ERRORS: ReadonlySet<number> = new Set([1054, 1064, 1111, 1241, 1
 export interface MysqlPlan extends TablePlan {
   readonly table: MysqlTable;
   readonly keyColumns: readonly MysqlColumn[];
-  readonly decoders: readonly DecodeCell[];
-  /** How rows stay as they came; null where they have to be decoded. */
-  readonly raw: RawFormat | null;
+  readonly rows: RawTextRows;
   /** Select list, and where in it the key's bound is found. */
   readonly items: string;
   readonly boundCells: readonly number[];
@@ -108,9 +105,7 @@ export class Planner {
   #planOf(table: MysqlTable, where: string | null, facts: Facts): Omit<MysqlPlan, 'chunks'> {
     const { columns } = table;
     const key = chunkKey(table);
-    const polling = this.#options.describe !== undefined;
     const items = columns.map(selectItem);
-    const decoders = columns.map(cellDecoder);
     const keyColumns = key.map((index) => columns[index]!);
     const boundCells = key.map((index, i) => {
       const item = boundItem(keyColumns[i]!);
@@ -124,14 +119,12 @@ export class Planner {
       estimatedRows: facts.rows,
       table,
       keyColumns,
-      decoders,
-      // Polling takes values to compare, and does not know of rows that nobody has looked at.
-      raw: polling ? null : new RawTextRows(table.id, columns, decoders),
+      rows: new RawTextRows(table.id, columns),
       items: items.join(', '),
       boundCells,
       where,
       // Polling takes a row as it finds it, whatever the engine.
-      transactional: facts.transactional || polling,
+      transactional: facts.transactional || this.#options.describe !== undefined,
       rowBytes: facts.rowBytes,
     };
   }

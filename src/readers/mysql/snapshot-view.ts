@@ -195,8 +195,8 @@ export class MysqlView implements SnapshotView<MysqlPosition, MysqlSource> {
     await session.query(RELEASE, signal);
   }
 
-  #reader({ schema, decoders, raw }: MysqlPlan): TextRowReader<MysqlSource> {
-    return new TextRowReader({ schema, decoders, raw, at: this.#at });
+  #reader({ schema, rows }: MysqlPlan): TextRowReader<MysqlSource> {
+    return new TextRowReader({ schema, rows, at: this.#at });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

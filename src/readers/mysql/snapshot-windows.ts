@@ -157,8 +157,7 @@ export class MysqlWindows implements WindowReader<MysqlPosition, MysqlSource> {
       const at = snapshotOrigin(this.#options.connector, begun, takenUs);
       const wanted = part.by === 'range' ? this.#rowsWithin(plan, part.limit) : Infinity;
       const select = part.by === 'range' ? rowSelect(plan, part.range, wanted) : keySelect(plan, part.keys);
-      const { schema, decoders, raw } = plan;
-      const rows = new TextRowReader({ schema, decoders, raw, at });
+      const rows = new TextRowReader({ schema: plan.schema, rows: plan.rows, at });
       for await (const chunk of reader.rows(select, signal)) rows.push(chunk);
       // The rows read hold the table's definition fast.
       if (!(await this.#isAsPlanned(reader, plan, signal))) return null;

@@ -18,13 +18,14 @@ const MAX_ITERATIONS = 1_000_000;
 /** `n,,` in base64: no channel binding. */
 const HEADER = 'n,,';
 
-/** What a server answers first. Throws an AuthenticationError, which quotes nothing of it. */
+/** What a server answers first. */
 interface ServerFirst {
   readonly nonce: string;
   readonly salt: Buffer;
   readonly iterations: number;
 }
 
+/** Throws an AuthenticationError, which quotes nothing of the message. */
 function parseServerFirst(message: string, clientNonce: string): ServerFirst {
   const match = /^r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/]+={0,2}),i=([1-9][0-9]{0,8})(?:,|$)/.exec(
     message,

@@ -1,7 +1,7 @@
 import { NULL_CELL, OTHER_CELL, type RawFormat } from '../../../model/raw-row.ts';
 import type { Value } from '../../../model/value.ts';
 import { isBeyondAscii } from '../../buffer-slices.ts';
-import { decoderOf, isAsciiSuperset, isUtf8Charset } from '../types/charsets.ts';
+import { decoderOf, type Utf8ness, utf8ness } from '../types/charsets.ts';
 import type { Decode } from '../types/decode-binlog.ts';
 import type { MysqlColumn } from '../types/mysql-column.ts';
 import { ByteCursor, truncated } from './byte-cursor.ts';
@@ -13,7 +13,7 @@ import type { LogColumn } from './table-map.ts';
 interface CellForm {
   /** Bytes of the value; below zero: of the length before it, negative. */
   readonly size: number;
-  readonly text: 'utf8' | 'where-ascii' | 'never';
+  readonly text: Utf8ness;
   /** Labels of an ENUM: a higher number cannot be read. */
   readonly labels?: number;
 }
@@ -55,20 +55,15 @@ function cellForm(column: MysqlColumn, { type, meta }: LogColumn): CellForm | nu
     case TYPE.string:
     case TYPE.varchar:
     case TYPE.varString:
-      return { size: meta > 255 ? -2 : -1, text: textOf(column) };
+      return { size: meta > 255 ? -2 : -1, text: utf8ness(column.charset) };
     case TYPE.tinyBlob:
     case TYPE.blob:
     case TYPE.mediumBlob:
     case TYPE.longBlob:
-      return { size: -meta, text: textOf(column) };
+      return { size: -meta, text: utf8ness(column.charset) };
     default:
       return null;
   }
-}
-
-function textOf({ charset }: MysqlColumn): CellForm['text'] {
-  if (charset === null) return 'never';
-  return isUtf8Charset(charset) ? 'utf8' : isAsciiSuperset(charset) ? 'where-ascii' : 'never';
 }
 
 /** One row at a time is looked at in the process. */
@@ -144,7 +139,7 @@ export class BinlogRows implements RawFormat {
         at -= size;
       }
       into[2 * i] = at;
-      const isText = text === 'utf8' || (text === 'where-ascii' && !isBeyondAscii(bytes, at, at + length));
+      const isText = text === 'always' || (text === 'where-ascii' && !isBeyondAscii(bytes, at, at + length));
       into[2 * i + 1] = isText ? length : OTHER_CELL - length;
       at += length;
     }

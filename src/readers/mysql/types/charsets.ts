@@ -23,10 +23,13 @@ export function isAsciiSuperset(charset: string): boolean {
   return !OTHERS.has(charset);
 }
 
-/** Whether text of it is UTF-8 as it is. */
-export function isUtf8Charset(charset: string): boolean {
-  return UTF8.has(charset);
+/** Whether bytes are UTF-8 as they are: always, where all of them are ASCII, or never. Null: they are no text. */
+export function utf8ness(charset: string | null): Utf8ness {
+  if (charset === null) return 'never';
+  return UTF8.has(charset) ? 'always' : isAsciiSuperset(charset) ? 'where-ascii' : 'never';
 }
+
+export type Utf8ness = 'always' | 'where-ascii' | 'never';
 
 const UTF8: ReadonlySet<string> = new Set(['utf8mb4', 'utf8mb3', 'utf8', 'ascii']);
 const OTHERS: ReadonlySet<string> = new Set(['ucs2', 'utf16', 'utf16le', 'utf32', 'swe7']);
