@@ -10,7 +10,7 @@ import {
   testRegistry,
 } from '../support/servers.ts';
 import { TopicClient } from '../support/topic-client.ts';
-import { type Plain, registeredReader } from '../support/registered-records.ts';
+import { plainReader } from '../support/registered-records.ts';
 import { headwater, pipelineFile, runToEnd, type Workspace, workspace } from './headwater.ts';
 
 let files: Workspace;
@@ -39,9 +39,7 @@ afterEach(() => database.drop());
 
 /** The first committed records of a topic, read with the schemas in the registry. */
 async function read(topic: string, count: number): Promise<readonly { key: unknown; value: unknown }[]> {
-  const readBytes = registeredReader(registry);
-  const decode = async (bytes: Buffer | null): Promise<Plain | null> =>
-    bytes === null ? null : plain(await readBytes(bytes));
+  const decode = plainReader(registry);
   const records: { key: unknown; value: unknown }[] = [];
   for (const { key, value } of await topics.first(topic, count))
     records.push({ key: await decode(key), value: await decode(value) });
@@ -51,11 +49,6 @@ async function read(topic: string, count: number): Promise<readonly { key: unkno
 /** Of several partitions: no order is promised between them. */
 async function readByKey(topic: string, count: number): ReturnType<typeof read> {
   return (await read(topic, count)).toSorted((a, b) => Number(a.key) - Number(b.key));
-}
-
-/** Without the classes of who read it. */
-function plain(value: Plain): Plain {
-  return JSON.parse(JSON.stringify(value)) as Plain;
 }
 
 async function register(subject: string, schema: unknown): Promise<number> {

@@ -16,6 +16,7 @@ import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { type HttpServer, startHttp } from '../../src/http/server.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { RegistryClient } from '../../src/schema/registry/registry-client.ts';
+import { framed, onRequests } from '../support/kafka-frames.ts';
 
 const SIGNAL = new AbortController().signal;
 const bytes = (maxLength: number): fc.Arbitrary<Buffer> =>
@@ -61,25 +62,15 @@ describe('a broker', () => {
   });
 
   function answerLike({ bodies, honestFirst, noise }: Said, socket: Socket): void {
-    let pending = Buffer.alloc(0);
     let at = 0;
-    socket.on('error', () => {});
-    socket.on('data', (part) => {
-      pending = Buffer.concat([pending, part]);
-      while (pending.length >= 4 && pending.length >= 4 + pending.readInt32BE(0)) {
-        const request = pending.subarray(4, 4 + pending.readInt32BE(0));
-        pending = pending.subarray(4 + request.length);
-        const body =
-          honestFirst && request.readInt16BE(0) === API_VERSIONS
-            ? honest
-            : bodies[Math.min(at++, bodies.length - 1)]!;
-        const head = Buffer.alloc(8);
-        head.writeInt32BE(4 + body.length, 0);
-        request.copy(head, 4, 4, 8);
-        socket.write(noise !== null && at > 1 ? noise : Buffer.concat([head, body]));
-        // What is not understood, and asks for more than there is, waits for this.
-        if (at >= bodies.length) socket.end();
-      }
+    onRequests(socket, (request) => {
+      const body =
+        honestFirst && request.readInt16BE(0) === API_VERSIONS
+          ? honest
+          : bodies[Math.min(at++, bodies.length - 1)]!;
+      socket.write(noise !== null && at > 1 ? noise : framed(request, body));
+      // What is not understood, and asks for more than there is, waits for this.
+      if (at >= bodies.length) socket.end();
     });
   }
 

@@ -1,4 +1,4 @@
-/** Reads what the file sink has written in the formats of a registry, with schemas asked from it. */
+/** Reads what was written in the formats of a registry, to files or topics, with schemas asked from it. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import avsc from 'avsc';
@@ -60,7 +60,7 @@ export async function registeredRecords(
 }
 
 /** Reads keys and values with magic byte and id in front. */
-export function registeredReader(registry: Pick<TestRegistry, 'ask'>): (bytes: Buffer) => Promise<Plain> {
+function registeredReader(registry: Pick<TestRegistry, 'ask'>): (bytes: Buffer) => Promise<Plain> {
   const readers = new Map<number, (bytes: Buffer) => Plain>();
   return async (bytes) => {
     const id = bytes.readUInt32BE(1);
@@ -68,6 +68,14 @@ export function registeredReader(registry: Pick<TestRegistry, 'ask'>): (bytes: B
     if (reader === undefined) readers.set(id, (reader = await readerFor(id, registry)));
     return reader(bytes.subarray(5));
   };
+}
+
+/** The same, without the classes of who read it. */
+export function plainReader(
+  registry: Pick<TestRegistry, 'ask'>,
+): (bytes: Buffer | null) => Promise<Plain | null> {
+  const read = registeredReader(registry);
+  return async (bytes) => (bytes === null ? null : (JSON.parse(JSON.stringify(await read(bytes))) as Plain));
 }
 
 async function readerFor(id: number, registry: Pick<TestRegistry, 'ask'>): Promise<(bytes: Buffer) => Plain> {

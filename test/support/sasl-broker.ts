@@ -1,6 +1,7 @@
 /** A broker that does nothing but ask for a login: it takes any, and answers what a test wants it to. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import { framed, onRequests } from './kafka-frames.ts';
 
 const SASL_HANDSHAKE = 17;
 const API_VERSIONS = 18;
@@ -26,22 +27,15 @@ export async function startSaslBroker(
 ): Promise<SaslBroker> {
   const heard: string[] = [];
   const listening = createServer((socket) => {
-    let pending = Buffer.alloc(0);
     let step = 0;
-    socket.on('error', () => {});
-    socket.on('data', (part) => {
-      pending = Buffer.concat([pending, part]);
-      while (pending.length >= 4 && pending.length >= 4 + pending.readInt32BE(0)) {
-        const request = pending.subarray(4, 4 + pending.readInt32BE(0));
-        pending = pending.subarray(4 + request.length);
-        const body = answerTo(request, (said) => {
-          heard.push(said);
-          return answer(said, step++);
-        });
-        // What comes after a login is not its business.
-        if (body === null) socket.end();
-        else socket.write(framed(request, body));
-      }
+    onRequests(socket, (request) => {
+      const body = answerTo(request, (said) => {
+        heard.push(said);
+        return answer(said, step++);
+      });
+      // What comes after a login is not its business.
+      if (body === null) socket.end();
+      else socket.write(framed(request, body));
     });
   });
   listening.listen(0, '127.0.0.1');
@@ -51,14 +45,6 @@ export async function startSaslBroker(
     heard,
     [Symbol.asyncDispose]: () => new Promise<void>((closed) => listening.close(() => closed())),
   };
-}
-
-/** Size and correlation id. */
-function framed(request: Buffer, body: Buffer): Buffer {
-  const head = Buffer.alloc(8);
-  head.writeInt32BE(4 + body.length, 0);
-  request.copy(head, 4, 4, 8);
-  return Buffer.concat([head, body]);
 }
 
 function answerTo(request: Buffer, answer: (said: string) => SaslAnswer): Buffer | null {
