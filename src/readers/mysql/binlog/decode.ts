@@ -82,6 +82,11 @@ export class BinlogDecoder {
     return this.#tx.inside && !this.#tx.began;
   }
 
+  /** Whether rows were read, since it was asked last, that are kept for another batch. */
+  takeKept(): boolean {
+    return this.#tx.takeKept();
+  }
+
   reset(): void {
     this.#tx.reset();
     this.bytes = 0;
