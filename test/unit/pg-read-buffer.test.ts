@@ -63,6 +63,27 @@ test('what follows the last frame moves along, and a large frame gets its room i
   expect(input.memory === large).toBe(false);
 });
 
+test('what is only announced takes no memory, and comes whole when it does come', () => {
+  const MB = KB * KB;
+  const input = new ReadBuffer();
+  input.append(Buffer.from('tail'));
+  input.expect(1000 * MB);
+  expect(input.buffer.length).toBeLessThan(17 * MB);
+  let largest = 0;
+  while (input.end - input.start < 50 * MB) {
+    const room = input.room().subarray(0, 3 * MB);
+    expect(room.length).toBeGreaterThan(0);
+    room.fill((input.end - input.start) % 251);
+    input.filled(room.length);
+    input.expect(1000 * MB);
+    largest = Math.max(largest, input.buffer.length / (input.end - input.start));
+  }
+  expect(largest).toBeLessThan(6);
+  expect(input.buffer.length).toBeLessThan(110 * MB);
+  expect(input.buffer.subarray(input.start, input.start + 5).toString('latin1')).toBe('tail\u0004');
+  expect(input.buffer[input.start + 3 * MB + 4]).toBe((3 * MB + 4) % 251);
+});
+
 test('frames are noted one behind the other, however many', () => {
   const { memory } = new ReadBuffer();
   for (let i = 0; i < 10; i++) memory.frame(i, i + 1);

@@ -2,6 +2,9 @@ const CAPACITY = 256 * 1024;
 /** Less room than this behind the data, and the tail moves to a new buffer. */
 const MIN_ROOM = 16 * 1024;
 
+/** Bytes of a frame that are made room for before they have come. */
+const AT_ONCE = 16 * 1024 * 1024;
+
 /** Two numbers for each frame; of rows of a hundred bytes a buffer holds some 2,500. */
 const FRAMES = 4096;
 /** Buffers kept for the next need. */
@@ -81,7 +84,7 @@ export class ReadBuffer {
 
   /** Where the socket may write next; call `filled` with what it wrote. */
   room(): Buffer {
-    // Inside a large frame there is always room: `expect` has seen to that.
+    // Inside a large frame there is always room: `expect`, called after each read, has seen to that.
     if (this.#end >= this.#expected && this.#memory.buffer.length - this.#end < MIN_ROOM)
       this.#grow(MIN_ROOM);
     return this.#memory.buffer.subarray(this.#end);
@@ -102,10 +105,16 @@ export class ReadBuffer {
     this.#start = position;
   }
 
-  /** A frame of this many bytes is coming: makes room for it in one piece, once. */
+  /**
+   * A frame of this many bytes is coming, and has not come to its end: makes room for it, in one piece where it is not
+   * large. Of a large one there is room for as much again as has come: what is only announced takes no memory.
+   */
   expect(bytes: number): void {
-    if (this.#start + bytes > this.#memory.buffer.length)
-      this.#grow(bytes - (this.#end - this.#start) + MIN_ROOM);
+    const { length } = this.#memory.buffer;
+    const here = this.#end - this.#start;
+    const atOnce = Math.min(bytes, AT_ONCE);
+    if (this.#start + atOnce > length || (this.#start + bytes > length && length - this.#end < MIN_ROOM))
+      this.#grow(Math.min(bytes, Math.max(atOnce, 2 * here)) - here + MIN_ROOM);
     this.#expected = this.#start + bytes;
   }
 
