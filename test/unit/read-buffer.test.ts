@@ -69,6 +69,30 @@ test('what follows the last frame moves along, and a large frame gets its room i
   expect(input.memory === large).toBe(false);
 });
 
+test('what is only announced takes no memory, and comes whole when it does come', () => {
+  const MB = KB * KB;
+  const input = new ReadBuffer();
+  input.append(Buffer.from('tail'));
+  input.expect(1000 * MB);
+  expect(input.buffer.length).toBeLessThan(17 * MB);
+  let largest = 0;
+  const written: [at: number, byte: number][] = [];
+  while (input.end - input.start < 50 * MB) {
+    const room = input.room().subarray(0, 3 * MB);
+    expect(room.length).toBeGreaterThan(0);
+    const here = input.end - input.start;
+    room.fill(here % 251);
+    written.push([here, here % 251], [here + room.length - 1, here % 251]);
+    input.filled(room.length);
+    input.expect(1000 * MB);
+    largest = Math.max(largest, input.buffer.length / (input.end - input.start));
+  }
+  expect(largest).toBeLessThan(6);
+  expect(input.buffer.length).toBeLessThan(110 * MB);
+  expect(input.buffer.subarray(input.start, input.start + 4).toString()).toBe('tail');
+  expect(written.map(([at]) => [at, input.buffer[input.start + at]])).toEqual(written);
+});
+
 test('frames are noted one behind the other, however many', () => {
   const { memory } = new ReadBuffer();
   for (let i = 0; i < 10; i++) memory.frame(i, i + 1);
