@@ -16,16 +16,20 @@ export interface GoneRows {
 
 /**
  * What is known of rows that were delivered in another way before the log began. The snapshot at the log's beginning
- * does not tell of what is gone, and neither does the log of what went before: whatever was delivered, and is found
- * neither by the snapshot nor in the table, was deleted in between.
+ * does not tell of what is gone, and neither does the log of what went before: whatever was delivered, is not in the
+ * table, and is not told of by the log up to where it stood when the table was looked at, was deleted before the log began.
  */
 export interface DeliveredBefore extends AsyncDisposable {
   /** What cannot be told of, a sentence each. */
   readonly untold: readonly string[];
-  /** Rows that are there at the log's beginning: their deletes are in the log. */
+  /** Tables of which rows are known. */
+  readonly tables: readonly TableId[];
+  /** Notes what is in the table now. */
+  compare(table: TableId, signal: AbortSignal): Promise<void>;
+  /** The log tells of these rows by itself. */
   saw(changes: readonly Change[]): void;
-  /** Asked when no more rows will be seen, before anything is read of the log. */
-  gone(table: TableId, signal: AbortSignal): AsyncIterable<GoneRows>;
-  /** To become durable when all tables have been asked for. */
+  /** Of a table that was compared, when the log has been seen up to where it stood then. */
+  gone(table: TableId): Iterable<GoneRows>;
+  /** To become durable when all of them have been told of. */
   readonly finished: ReadonlyMap<string, string | null>;
 }

@@ -92,10 +92,9 @@ export interface PolledBeforeOptions extends Pick<
 }
 
 /**
- * Holds the rows that polling remembers against those of the log's snapshot, and then against the tables' keys. Rows
- * found by the former are there at the log's very beginning. The latter alone would call a row gone whose delete the log
- * is going to tell of; but it stands in where there was no snapshot, or a restart has ended its view, and no row is
- * called gone that is there.
+ * Holds the rows that polling remembers against the tables' keys, and against what the log tells of while it is read up to
+ * where it stood behind that. What is marked so is on disk before the position that is behind it is durable: a restart
+ * goes on with it, whatever has been deleted meanwhile.
  */
 export async function openPolledBefore(
   options: PolledBeforeOptions,
@@ -156,33 +155,48 @@ class PolledBefore implements DeliveredBefore {
     );
   }
 
+  get tables(): readonly TableId[] {
+    return Array.from(this.#tables.values(), ({ polled }) => polled.schema.id);
+  }
+
+  async compare(id: TableId, signal: AbortSignal): Promise<void> {
+    const table = this.#tables.get(tableName(id));
+    const state = this.#state;
+    if (table === undefined || state === null) return;
+    for (let after: readonly string[] | null = null; ;) {
+      const page = await this.#options.dialect.keys(table.polled, { after, limit: PAGE_KEYS }, signal);
+      state.together(() => {
+        for (const key of page.keys) state.touch(table.name, keyBytes(key), this.#stamp);
+      });
+      after = page.after;
+      if (after === null || signal.aborted) return;
+    }
+  }
+
   saw(changes: readonly Change[]): void {
     const state = this.#state;
-    if (state === null || this.#tables.size === 0) return;
+    if (state === null || this.#tables.size === 0 || changes.length === 0) return;
     state.together(() => {
       for (const change of changes) {
-        if (change.kind !== 'row' || change.after === null) continue;
+        if (change.kind !== 'row' && change.kind !== 'truncate') continue;
         const table = this.#tables.get(tableName(change.table.id));
-        const key = table?.keyOf(change.table, change.after);
-        if (table !== undefined && key != null) state.touch(table.name, key, this.#stamp);
+        if (table === undefined) continue;
+        if (change.kind === 'truncate') {
+          state.touchAll(table.name, this.#stamp);
+          continue;
+        }
+        for (const image of [change.before, change.after]) {
+          const key = image === null ? null : table.keyOf(change.table, image);
+          if (key !== null) state.touch(table.name, key, this.#stamp);
+        }
       }
     });
   }
 
-  async *gone(id: TableId, signal: AbortSignal): AsyncGenerator<GoneRows> {
+  *gone(id: TableId): Generator<GoneRows> {
     const table = this.#tables.get(tableName(id));
     const state = this.#state;
     if (table === undefined || state === null) return;
-    const { dialect } = this.#options;
-    for (let after: readonly string[] | null = null; ;) {
-      const page = await dialect.keys(table.polled, { after, limit: PAGE_KEYS }, signal);
-      state.together(() => {
-        for (const key of page.keys) state.touch(table.name, keyBytes(key), this.#stamp);
-      });
-      if (signal.aborted) return;
-      after = page.after;
-      if (after === null) break;
-    }
     const shape = this.#record.shapes[table.name];
     for (;;) {
       const keys = state.unseen(table.name, this.#stamp, BATCH_ROWS);
@@ -206,7 +220,6 @@ class PolledBefore implements DeliveredBefore {
         ],
         state: new Map([[POLLED_KEY, encode(this.#record)]]),
       };
-      if (signal.aborted) return;
     }
   }
 

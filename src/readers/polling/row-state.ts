@@ -55,6 +55,7 @@ export class RowState {
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
   readonly #touch: StatementSync;
+  readonly #touchAll: StatementSync;
   readonly #undo: StatementSync;
   readonly #forgetMeta: StatementSync;
 
@@ -75,6 +76,7 @@ export class RowState {
     this.#put = this.#db.prepare('INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?)');
     this.#delete = this.#db.prepare('DELETE FROM kept WHERE tbl = ? AND key = ?');
     this.#touch = this.#db.prepare('UPDATE kept SET stamp = ? WHERE tbl = ? AND key = ?');
+    this.#touchAll = this.#db.prepare('UPDATE kept SET stamp = ? WHERE tbl = ?');
     this.#undo = this.#db.prepare('INSERT INTO undo VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
     this.#forgetMeta = this.#db.prepare('DELETE FROM meta WHERE name = ?');
     this.#restore(kept);
@@ -199,6 +201,11 @@ export class RowState {
     this.#touch.run(stamp, table, key);
   }
 
+  /** None of the table's rows is there any more, and that has been told. */
+  touchAll(table: string, stamp: number): void {
+    this.#touchAll.run(stamp, table);
+  }
+
   /**
    * A snapshot has read the row and will deliver it, or something newer, now or after a restart. What is known already
    * may be newer, so it stays; but it does not suppress anything if it differs.
@@ -244,8 +251,12 @@ export class RowState {
     if (this.isComplete(table)) this.#forgetMeta.run(`complete/${table}`);
   }
 
-  /** A stamp that no row has yet, and which is the same until the file begins anew: for what is seen of all that is known. */
+  /**
+   * A stamp that no row has yet, and which is the same until the file begins anew: for what is seen of all that is known.
+   * That is not journalled, and from here on it outlives a power cut: a later checkpoint relies on it.
+   */
   beginComparison(): number {
+    this.#db.exec('PRAGMA synchronous = FULL');
     const begun = this.#meta('comparison');
     if (begun !== null) return Number(begun);
     const latest = this.#db.prepare('SELECT max(stamp) AS stamp FROM kept').get();
