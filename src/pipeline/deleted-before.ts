@@ -26,6 +26,17 @@ export interface DeletedBeforeOptions<P, S extends SourceInfo> {
   readonly log: Log;
 }
 
+/** A snapshot's batches, whose rows are noted: who has read them tells of their deletes. */
+export async function* noted<P, S extends SourceInfo>(
+  batches: AsyncIterable<Batch<P, S>>,
+  before: DeliveredBefore,
+): AsyncGenerator<Batch<P, S>> {
+  for await (const batch of batches) {
+    before.saw(batch.changes);
+    yield batch;
+  }
+}
+
 /**
  * The log's changes, with deletes put among them: of rows that were delivered before the log began, and were gone by then.
  * First the tables' keys are looked at; then the log is read to where it stood behind that. What is neither in the table

@@ -6,7 +6,7 @@ import type { Attempt } from './attempt-parts.ts';
 import type { Run } from './begin.ts';
 import type { Committer } from './committer.ts';
 import type { PipelineControl } from './control.ts';
-import { withDeletedBefore } from './deleted-before.ts';
+import { noted, withDeletedBefore } from './deleted-before.ts';
 import { watchHead } from './head-watch.ts';
 import { preparedAhead } from './prepare-ahead.ts';
 
@@ -28,7 +28,8 @@ export async function deliver<P, S extends SourceInfo>(
   const snapshotOnly = (): boolean => parts.snapshot.mode === 'initial_only' && snapshot.done;
   if (snapshot.pending) {
     monitor.enter('snapshotting');
-    const view = snapshot.readView(signal);
+    const rows = snapshot.readView(signal);
+    const view = run.before === null ? rows : noted(rows, run.before);
     // What statements join with is to have taken the first tables before the next are read.
     await pump(enrichment === null ? preparedAhead(view, run.emitter, PREPARED_TOGETHER) : view);
   }
@@ -53,7 +54,7 @@ export async function deliver<P, S extends SourceInfo>(
               ...run,
               before: run.before,
               codec: reader.codec,
-              originAt: parts.originAt,
+              originAt: (position) => parts.originAt(position),
               nudge,
               onTold: awaitTarget,
               log,
@@ -85,7 +86,7 @@ type Pump<P, S extends SourceInfo> = (
 /** Encodes and appends each batch, lets the committer decide, and waits where the sink is full. */
 function createPump<P, S extends SourceInfo>(
   { parts, monitor, ending }: Attempt<P, S>,
-  { emitter, enrichment, committer, sink }: Run<P, S>,
+  { emitter, enrichment, committer, sink, keys }: Run<P, S>,
 ): Pump<P, S> {
   const heartbeat = heartbeats(emitter, parts.heartbeatMs);
   return async (batches, passed) => {
@@ -94,6 +95,8 @@ function createPump<P, S extends SourceInfo>(
       if (preparing !== undefined) await preparing;
       committer.begin();
       const counts = emitter.emit(read);
+      const known = keys?.note(read) ?? null;
+      if (known !== null) committer.note(known);
       let batch = read;
       if (enrichment !== null) {
         const absorbed = await enrichment.absorb(read);

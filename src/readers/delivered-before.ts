@@ -1,3 +1,4 @@
+import type { Batch } from '../model/batch.ts';
 import type { Change } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
 import type { Row } from '../model/value.ts';
@@ -32,4 +33,17 @@ export interface DeliveredBefore extends AsyncDisposable {
   gone(table: TableId): Iterable<GoneRows>;
   /** To become durable when all of them have been told of. */
   readonly finished: ReadonlyMap<string, string | null>;
+}
+
+/** Keys of the rows that the log has delivered, for the day on which it cannot be read any more. */
+export interface DeliveredKeys<P> extends AsyncDisposable {
+  /** Asked before the batch is handed over. Answers what is to become durable with it; null: nothing has changed. */
+  note(batch: Batch<P>): ReadonlyMap<string, string> | null;
+  /** The position is durable. */
+  confirm(position: P): void;
+}
+
+/** Of tables (`schema.table`) whose delivered rows nobody knows, where polling takes the log's place. */
+export function missingDeletes(tables: readonly string[]): string {
+  return `Of rows of ${tables.join(', ')} that were deleted after the log had been read last, and before polling began, the topics have no delete.`;
 }

@@ -1,10 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Change } from '../../model/change.ts';
 import type { JsonValue } from '../../model/position.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { Image } from '../../model/raw-row.ts';
 import type { Row } from '../../model/value.ts';
-import { POLLED_KEY, SCHEMA_PREFIX } from '../../state/checkpoint.ts';
-import type { DeliveredBefore, GoneRows } from '../delivered-before.ts';
+import { LOGGED_KEY, POLLED_KEY, SCHEMA_PREFIX } from '../../state/checkpoint.ts';
+import { missingDeletes, type DeliveredBefore, type GoneRows } from '../delivered-before.ts';
 import { keyOf, type PollDialect, type PolledTable } from '../poll-dialect.ts';
 import { POLL_POSITIONS } from './position.ts';
 import { RowState } from './row-state.ts';
@@ -21,7 +22,7 @@ const BATCH_ROWS = 1_000;
  * What polling leaves to the log: `{"v": 1, "kept": "5f3a…:340", "shapes": {"public.t": {"version": 2, "columns":
  * ["id", "v"]}}}`.
  */
-interface PolledRecord {
+export interface PolledRecord {
   /** As PollPosition has it, and of the deletes that were told of since; null: nothing is known of rows. */
   readonly kept: string | null;
   /** Columns of the rows that are kept under this version. */
@@ -40,11 +41,16 @@ export function polledRecord(position: JsonValue, state: ReadonlyMap<string, str
     const shape = key.startsWith(SCHEMA_PREFIX) ? shapeOf(parsed(text)) : null;
     if (shape !== null) shapes[key.slice(SCHEMA_PREFIX.length)] = shape;
   }
-  return encode({ kept: POLL_POSITIONS.decode(position).kept, shapes });
+  return encodePolledRecord({ kept: POLL_POSITIONS.decode(position).kept, shapes });
 }
 
-function encode({ kept, shapes }: PolledRecord): string {
+export function encodePolledRecord({ kept, shapes }: PolledRecord): string {
   return JSON.stringify({ v: 1, kept, shapes });
+}
+
+/** Names the state of the local file that belongs to the record; null: none does. */
+export function keptOf(text: string): string | null {
+  return decode(text).kept;
 }
 
 /** Of what cannot be read nothing is known. */
@@ -85,9 +91,11 @@ export interface PolledBeforeOptions extends Pick<
   'settingsOf' | 'statePath' | 'stateLimitBytes'
 > {
   readonly dialect: PollDialect;
-  /** What is captured from the log. */
+  /** What is captured. */
   readonly tables: readonly TableId[];
-  /** Text of POLLED_KEY. */
+  /** Whose rows are known: polling's (POLLED_KEY), or those that the log has delivered (LOGGED_KEY). */
+  readonly of: typeof POLLED_KEY | typeof LOGGED_KEY;
+  /** Text of that key. */
   readonly record: string;
 }
 
@@ -107,11 +115,11 @@ export async function openPolledBefore(
     record.kept === null || remembered.length === 0 ? null : new RowState({ path, limitBytes }, record.kept);
   try {
     const known = state === null || state.fresh ? [] : await dialect.describe(remembered, signal);
-    const polled = known.filter((table) => keyOf(table).length > 0);
+    const polled = known.filter((table) => hasKeysIn(state, table));
     const names = new Set(polled.map(({ schema }) => tableName(schema.id)));
     const whole = (id: TableId): boolean =>
       names.has(tableName(id)) && state?.isComplete(tableName(id)) === true;
-    return new PolledBefore(options, { state, record, polled, untold: untoldOf(tables, whole) });
+    return new PolledBefore(options, { state, record, polled, untold: untoldOf(tables, options.of, whole) });
   } catch (error) {
     state?.close();
     await dialect[Symbol.asyncDispose]();
@@ -119,9 +127,20 @@ export async function openPolledBefore(
   }
 }
 
-function untoldOf(tables: readonly TableId[], whole: (id: TableId) => boolean): readonly string[] {
+/** Whether the keys that are known are those that can be asked for. */
+function hasKeysIn(state: RowState | null, table: PolledTable): boolean {
+  const { name, columns } = new KnownTable(table);
+  return columns.length > 0 && isDeepStrictEqual(state?.columnsOf(name) ?? columns, columns);
+}
+
+function untoldOf(
+  tables: readonly TableId[],
+  of: PolledBeforeOptions['of'],
+  whole: (id: TableId) => boolean,
+): readonly string[] {
   const names = tables.filter((id) => !whole(id)).map(tableName);
   if (names.length === 0) return [];
+  if (of === LOGGED_KEY) return [missingDeletes(names)];
   return [
     `Polling did not remember all rows of ${names.join(', ')}: of those that were deleted before the log began, the topics have no delete where no sweep has found it.`,
   ];
@@ -129,7 +148,7 @@ function untoldOf(tables: readonly TableId[], whole: (id: TableId) => boolean): 
 
 class PolledBefore implements DeliveredBefore {
   readonly untold: readonly string[];
-  readonly finished = new Map([[POLLED_KEY, null]]);
+  readonly finished: ReadonlyMap<string, null>;
   readonly #options: PolledBeforeOptions;
   readonly #state: RowState | null;
   readonly #tables: ReadonlyMap<string, KnownTable>;
@@ -146,6 +165,7 @@ class PolledBefore implements DeliveredBefore {
     },
   ) {
     this.#options = options;
+    this.finished = new Map([[options.of, null]]);
     this.#state = of.state;
     this.#record = of.record;
     this.untold = of.untold;
@@ -218,7 +238,7 @@ class PolledBefore implements DeliveredBefore {
           { columns: shape?.columns ?? [], rows: whole },
           { columns: table.columns, rows: keyed },
         ],
-        state: new Map([[POLLED_KEY, encode(this.#record)]]),
+        state: new Map([[this.#options.of, encodePolledRecord(this.#record)]]),
       };
     }
   }

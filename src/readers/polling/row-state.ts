@@ -87,6 +87,11 @@ export class RowState {
     return this.#full;
   }
 
+  /** Number of the last batch that changed anything. */
+  get batch(): number {
+    return this.#batch;
+  }
+
   /** Names the state as it is now; for the position. */
   get kept(): string {
     return `${this.#run}:${this.#batch}`;
@@ -199,6 +204,47 @@ export class RowState {
   /** The row has been seen again as it is known. */
   touch(table: string, key: Uint8Array, stamp: number): void {
     this.#touch.run(stamp, table, key);
+  }
+
+  /** What the table's keys are made of; null: of what polling recognises its rows by. */
+  columnsOf(table: string): readonly string[] | null {
+    const text = this.#meta(`columns/${table}`);
+    return text === null ? null : (JSON.parse(text) as readonly string[]);
+  }
+
+  /** Keys that are made of other columns are forgotten, and with them that all are known. In a batch. */
+  useColumns(table: string, columns: readonly string[]): void {
+    const text = JSON.stringify(columns);
+    const was = this.#meta(`columns/${table}`);
+    if (was === text) return;
+    if (was !== null) this.forgetTable(table);
+    this.#setMeta(`columns/${table}`, text);
+  }
+
+  /** Nothing of the table is known any more. In a batch. */
+  forgetTable(table: string): void {
+    this.removeAll(table);
+    this.#leaveOut(table);
+  }
+
+  /** Tables that have been read from their beginning. */
+  get completeTables(): readonly string[] {
+    return this.#db
+      .prepare("SELECT substr(name, 10) AS tbl FROM meta WHERE name GLOB 'complete/*'")
+      .all()
+      .map(({ tbl }) => String(tbl));
+  }
+
+  /** In a batch. */
+  removeAll(table: string): void {
+    const { changes } = this.#db
+      .prepare(
+        `INSERT INTO undo SELECT ?, ? + row_number() OVER (), tbl, key, hash, row, version, stamp
+         FROM kept WHERE tbl = ?`,
+      )
+      .run(this.#pending, this.#writes - 1, table);
+    this.#writes += Number(changes);
+    this.#db.prepare('DELETE FROM kept WHERE tbl = ?').run(table);
   }
 
   /** None of the table's rows is there any more, and that has been told. */

@@ -178,6 +178,7 @@ export class PollHarness {
         stateLimitBytes,
         dialect: dialect((schema) => schema),
         tables,
+        of: 'polled',
         record: record ?? polledRecord(POLL_POSITIONS.encode(this.position!), this.state),
       },
       never,
