@@ -7,6 +7,7 @@ import { tableName, type TableId, type TableSchema } from '../model/table.ts';
 import { ABSENT, type Row } from '../model/value.ts';
 import type { Log } from '../observability/log.ts';
 import type { DeliveredBefore, GoneRows } from '../readers/delivered-before.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
 
 /** How often an idle source is asked for its position, and whether a comparison has settled. */
@@ -16,6 +17,7 @@ export interface DeletedBeforeOptions<P, S extends SourceInfo> {
   readonly before: DeliveredBefore;
   readonly source: SnapshotSource<P, S>;
   readonly codec: PositionCodec<P>;
+  readonly snapshot: Pick<Snapshot<P, S>, 'done'>;
   /** Where the log begins, or goes on. */
   readonly from: P;
   /** What changes say of their origin that are none of the log's. */
@@ -26,65 +28,61 @@ export interface DeletedBeforeOptions<P, S extends SourceInfo> {
   readonly log: Log;
 }
 
-/** A snapshot's batches, whose rows are noted: who has read them tells of their deletes. */
-export async function* noted<P, S extends SourceInfo>(
-  batches: AsyncIterable<Batch<P, S>>,
-  before: DeliveredBefore,
-): AsyncGenerator<Batch<P, S>> {
-  for await (const batch of batches) {
-    before.saw(batch.changes);
-    yield batch;
-  }
-}
-
 /**
- * The log's changes, with deletes put among them: of rows that were delivered before the log began, and were gone by then.
- * First the tables' keys are looked at; then the log is read to where it stood behind that. What is neither in the table
- * nor told of by the log was deleted before it. The deletes come at the end of a transaction, and of no row of
- * which the log has told by then: so whether a snapshot had seen the row, and how often this was broken off, is of no matter.
+ * The changes, with deletes put among them: of rows that were delivered before changes were found in this way, and were gone
+ * by then. When the snapshot has been read the tables' keys are looked at; then the changes are read to where the source stood
+ * behind that. What is neither in the table nor told of by then was deleted before, whatever the snapshot had seen of
+ * it, and however often this was broken off. The deletes come at the end of a transaction.
  */
 export async function* withDeletedBefore<P, S extends SourceInfo>(
   changes: AsyncIterable<Batch<P, S>>,
   options: DeletedBeforeOptions<P, S>,
   signal: AbortSignal,
 ): AsyncGenerator<Batch<P, S>> {
-  const { before, source, codec, from, nudge, onTold, log } = options;
-  const compared = await compareTables({ before, source, log }, signal);
-  if (signal.aborted) return;
-  const isBehind = (position: P): boolean =>
-    !codec.insideTransaction(position) &&
-    (compared.high === null || (codec.compare(position, compared.high) ?? -1) >= 0);
-  let last = from;
+  const { before, codec, from, snapshot, nudge, onTold } = options;
+  let compared: Compared<P> | null = null;
   let told = false;
-  const tell = async function* (): AsyncGenerator<Batch<P, S>> {
-    yield* deletes(options, { tables: compared.tables, at: last }, signal);
-    told = !signal.aborted;
-    if (told) onTold();
+  const tell = async function* (at: P, last: boolean): AsyncGenerator<Batch<P, S>> {
+    if (!snapshot.done && !last) return;
+    compared ??= await compareTables(options, signal);
+    if (signal.aborted) return;
+    const { high, tables } = compared;
+    if (!last && high !== null && (codec.compare(at, high) ?? -1) < 0) return;
+    yield* deletes(options, { tables, position: at }, signal);
+    if (signal.aborted) return;
+    told = true;
+    onTold();
   };
-  if (isBehind(from)) yield* tell();
-  const nudging = setInterval(() => {
-    if (!told) nudge();
-  }, PAUSE_MS);
+  const nudging = setInterval(nudge, PAUSE_MS);
+  let last = from;
   try {
+    if (!codec.insideTransaction(from)) yield* tell(from, false);
     for await (const batch of changes) {
-      if (!told) before.saw(batch.changes);
-      yield batch;
-      if (batch.resume !== null) last = batch.resume;
-      if (!told && batch.resume !== null && isBehind(batch.resume)) yield* tell();
+      const state = told ? null : before.saw(batch.changes);
+      yield state === null ? batch : { ...batch, state: new Map([...(batch.state ?? []), ...state]) };
+      if (batch.resume === null) continue;
+      last = batch.resume;
+      if (!told && !codec.insideTransaction(last)) yield* tell(last, false);
       if (told) clearInterval(nudging);
     }
+    // Nothing more is read of the log: a snapshot was all that was wanted.
+    if (!told && !signal.aborted) yield* tell(last, true);
   } finally {
     clearInterval(nudging);
   }
-  // Nothing more is read of the log: a snapshot was all that was wanted.
-  if (!told && !signal.aborted) yield* tell();
 }
 
-/** Which tables could be looked at, and where the log stood behind that; null: nothing had to be looked at. */
+interface Compared<P> {
+  /** That could be looked at. */
+  readonly tables: readonly TableId[];
+  /** Where the source stood behind that; null: nothing had to be looked at. */
+  readonly high: P | null;
+}
+
 async function compareTables<P, S extends SourceInfo>(
   { before, source, log }: Pick<DeletedBeforeOptions<P, S>, 'before' | 'source' | 'log'>,
   signal: AbortSignal,
-): Promise<{ readonly tables: readonly TableId[]; readonly high: P | null }> {
+): Promise<Compared<P>> {
   const tables: TableId[] = [];
   for (const id of before.tables) {
     const compare = async (): Promise<true> => {
@@ -105,7 +103,7 @@ async function compareTables<P, S extends SourceInfo>(
 
 async function* deletes<P, S extends SourceInfo>(
   { before, source, originAt, log }: DeletedBeforeOptions<P, S>,
-  { tables, at: position }: { readonly tables: readonly TableId[]; readonly at: P },
+  { tables, position }: { readonly tables: readonly TableId[]; readonly position: P },
   signal: AbortSignal,
 ): AsyncGenerator<Batch<P, S>> {
   await using windows = await source.openWindows({ parallelism: 1 }, signal);

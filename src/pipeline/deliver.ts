@@ -6,7 +6,7 @@ import type { Attempt } from './attempt-parts.ts';
 import type { Run } from './begin.ts';
 import type { Committer } from './committer.ts';
 import type { PipelineControl } from './control.ts';
-import { noted, withDeletedBefore } from './deleted-before.ts';
+import { withDeletedBefore } from './deleted-before.ts';
 import { watchHead } from './head-watch.ts';
 import { preparedAhead } from './prepare-ahead.ts';
 
@@ -28,8 +28,7 @@ export async function deliver<P, S extends SourceInfo>(
   const snapshotOnly = (): boolean => parts.snapshot.mode === 'initial_only' && snapshot.done;
   if (snapshot.pending) {
     monitor.enter('snapshotting');
-    const rows = snapshot.readView(signal);
-    const view = run.before === null ? rows : noted(rows, run.before);
+    const view = snapshot.readView(signal);
     // What statements join with is to have taken the first tables before the next are read.
     await pump(enrichment === null ? preparedAhead(view, run.emitter, PREPARED_TOGETHER) : view);
   }

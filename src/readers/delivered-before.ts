@@ -3,7 +3,7 @@ import type { Change } from '../model/change.ts';
 import type { TableId } from '../model/table.ts';
 import type { Row } from '../model/value.ts';
 
-/** Rows that were delivered in another way before the log began, and are gone. */
+/** Rows that were delivered before changes were found in another way, and were gone by then. */
 export interface GoneRows {
   readonly parts: readonly {
     /** Names of what is known of them: the key at least. */
@@ -16,9 +16,9 @@ export interface GoneRows {
 }
 
 /**
- * What is known of rows that were delivered in another way before the log began. The snapshot at the log's beginning
- * does not tell of what is gone, and neither does the log of what went before: whatever was delivered, is not in the
- * table, and is not told of by the log up to where it stood when the table was looked at, was deleted before the log began.
+ * What is known of rows that were delivered before changes were found in another way. The snapshot that this begins with does
+ * not tell of what is gone, and nothing that is read afterwards tells of what went before: whatever was delivered, is
+ * not in the table, and has not been told of up to where the source stood when the table was looked at, was deleted before.
  */
 export interface DeliveredBefore extends AsyncDisposable {
   /** What cannot be told of, a sentence each. */
@@ -27,9 +27,9 @@ export interface DeliveredBefore extends AsyncDisposable {
   readonly tables: readonly TableId[];
   /** Notes what is in the table now. */
   compare(table: TableId, signal: AbortSignal): Promise<void>;
-  /** The log tells of these rows by itself. */
-  saw(changes: readonly Change[]): void;
-  /** Of a table that was compared, when the log has been seen up to where it stood then. */
+  /** These rows are told of anyway. Answers what is to become durable with them; null: none was known. */
+  saw(changes: readonly Change[]): ReadonlyMap<string, string> | null;
+  /** Of a table that was compared, when all has been seen up to where the source stood then. */
   gone(table: TableId): Iterable<GoneRows>;
   /** To become durable when all of them have been told of. */
   readonly finished: ReadonlyMap<string, string | null>;

@@ -116,6 +116,9 @@ export async function killAtChangeOver(files: Workspace, source: AutoSource): Pr
   const last = await writer.stop();
   await daemon.until(({ snapshot }) => snapshot !== null && snapshot.completedAt !== null);
   await delivered(polled, (rows) => rows.some(({ after: row }) => row?.['id'] === last));
+  const [left] = await source.query('SELECT count(*) AS n FROM t');
+  const count = Number((left as Readonly<Record<string, unknown>>)['n']);
+  await delivered(polled, (rows) => replayed(rows).length === count);
   await daemon.stop();
   const all = await polledRows(polled);
   await expectTable(all, source);

@@ -41,8 +41,9 @@ export async function openBefore(
   // Versions are the log's to count.
   const dialect = (await dialectOf(settings))((schema) => schema);
   const { settingsOf, statePath: polled, stateLimitBytes } = readerOptions(settings, null);
-  const statePath = of === LOGGED_KEY ? loggedPath(settings) : polled;
-  return openPolledBefore({ settingsOf, statePath, stateLimitBytes, dialect, tables, of, record }, signal);
+  const logged = of === LOGGED_KEY;
+  const files = { statePath: logged ? loggedPath(settings) : polled, polledNow: logged ? polled : null };
+  return openPolledBefore({ ...files, settingsOf, stateLimitBytes, dialect, tables, of, record }, signal);
 }
 
 /** What the log delivers, kept for polling that takes over from it. */

@@ -4,11 +4,11 @@ import type { JsonValue } from '../../model/position.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { Image } from '../../model/raw-row.ts';
 import type { Row } from '../../model/value.ts';
-import { LOGGED_KEY, POLLED_KEY, SCHEMA_PREFIX } from '../../state/checkpoint.ts';
+import { LOGGED_KEY, type POLLED_KEY, SCHEMA_PREFIX } from '../../state/checkpoint.ts';
 import { missingDeletes, type DeliveredBefore, type GoneRows } from '../delivered-before.ts';
 import { keyOf, type PollDialect, type PolledTable } from '../poll-dialect.ts';
 import { POLL_POSITIONS } from './position.ts';
-import { RowState } from './row-state.ts';
+import { KnownKeys, RowState } from './row-state.ts';
 import { readableCells } from './readable-values.ts';
 import { textOfValues, valuesOfText } from './row-text.ts';
 import type { PollReaderOptions } from './settings.ts';
@@ -95,14 +95,16 @@ export interface PolledBeforeOptions extends Pick<
   readonly tables: readonly TableId[];
   /** Whose rows are known: polling's (POLLED_KEY), or those that the log has delivered (LOGGED_KEY). */
   readonly of: typeof POLLED_KEY | typeof LOGGED_KEY;
+  /** File of the row state of polling that has taken over; null: the log has. */
+  readonly polledNow: string | null;
   /** Text of that key. */
   readonly record: string;
 }
 
 /**
- * Holds the rows that polling remembers against the tables' keys, and against what the log tells of while it is read up to
- * where it stood behind that. What is marked so is on disk before the position that is behind it is durable: a restart
- * goes on with it, whatever has been deleted meanwhile.
+ * Holds the rows that are known against the tables' keys, and against what is told of until all has been seen up to where the
+ * source stood behind that. A row that was told of is forgotten together with the checkpoint that holds it, so that a
+ * restart goes on with it. What is in a table now counts for this process alone.
  */
 export async function openPolledBefore(
   options: PolledBeforeOptions,
@@ -153,6 +155,8 @@ class PolledBefore implements DeliveredBefore {
   readonly #state: RowState | null;
   readonly #tables: ReadonlyMap<string, KnownTable>;
   readonly #stamp: number;
+  /** What polling, which has taken over, has read by itself: its sweeps tell of that. */
+  readonly #polledNow: KnownKeys | null;
   #record: PolledRecord;
 
   constructor(
@@ -169,6 +173,8 @@ class PolledBefore implements DeliveredBefore {
     this.#state = of.state;
     this.#record = of.record;
     this.untold = of.untold;
+    this.#polledNow =
+      options.polledNow === null || of.state === null ? null : new KnownKeys(options.polledNow);
     this.#stamp = of.state?.beginComparison() ?? 0;
     this.#tables = new Map(
       of.polled.map((table) => [tableName(table.schema.id), new KnownTable(table)] as const),
@@ -193,24 +199,28 @@ class PolledBefore implements DeliveredBefore {
     }
   }
 
-  saw(changes: readonly Change[]): void {
+  saw(changes: readonly Change[]): ReadonlyMap<string, string> | null {
     const state = this.#state;
-    if (state === null || this.#tables.size === 0 || changes.length === 0) return;
-    state.together(() => {
-      for (const change of changes) {
-        if (change.kind !== 'row' && change.kind !== 'truncate') continue;
-        const table = this.#tables.get(tableName(change.table.id));
-        if (table === undefined) continue;
+    const concerned = changes.flatMap((change) => {
+      if (change.kind !== 'row' && change.kind !== 'truncate') return [];
+      const table = this.#tables.get(tableName(change.table.id));
+      return table === undefined ? [] : [{ change, table }];
+    });
+    if (state === null || concerned.length === 0) return null;
+    const { kept } = state;
+    state.inNextBatch(() => {
+      for (const { change, table } of concerned) {
         if (change.kind === 'truncate') {
-          state.touchAll(table.name, this.#stamp);
+          state.removeAll(table.name);
           continue;
         }
         for (const image of [change.before, change.after]) {
           const key = image === null ? null : table.keyOf(change.table, image);
-          if (key !== null) state.touch(table.name, key, this.#stamp);
+          if (key !== null) state.remove(table.name, key);
         }
       }
     });
+    return state.kept === kept ? null : this.#durable(state);
   }
 
   *gone(id: TableId): Generator<GoneRows> {
@@ -218,6 +228,7 @@ class PolledBefore implements DeliveredBefore {
     const state = this.#state;
     if (table === undefined || state === null) return;
     const shape = this.#record.shapes[table.name];
+    const swept = this.#options.settingsOf(id).sweepMs === null ? null : this.#polledNow;
     for (;;) {
       const keys = state.unseen(table.name, this.#stamp, BATCH_ROWS);
       if (keys.length === 0) return;
@@ -227,23 +238,29 @@ class PolledBefore implements DeliveredBefore {
         for (const key of keys) {
           const known = state.get(table.name, key);
           state.remove(table.name, key);
+          if (swept?.has(table.name, key) === true) continue;
           const isWhole = known?.row != null && known.version === shape?.version;
           if (isWhole) whole.push(valuesOfText(known.row));
           else keyed.push(valuesOfText(Buffer.from(key).toString()));
         }
       });
-      this.#record = { ...this.#record, kept: state.kept };
       yield {
         parts: [
           { columns: shape?.columns ?? [], rows: whole },
           { columns: table.columns, rows: keyed },
         ],
-        state: new Map([[this.#options.of, encodePolledRecord(this.#record)]]),
+        state: this.#durable(state),
       };
     }
   }
 
+  #durable({ kept }: RowState): ReadonlyMap<string, string> {
+    this.#record = { ...this.#record, kept };
+    return new Map([[this.#options.of, encodePolledRecord(this.#record)]]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#polledNow?.close();
     this.#state?.close();
     await this.#options.dialect[Symbol.asyncDispose]();
   }

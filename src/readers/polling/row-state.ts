@@ -55,7 +55,6 @@ export class RowState {
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
   readonly #touch: StatementSync;
-  readonly #touchAll: StatementSync;
   readonly #undo: StatementSync;
   readonly #forgetMeta: StatementSync;
 
@@ -76,7 +75,6 @@ export class RowState {
     this.#put = this.#db.prepare('INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?)');
     this.#delete = this.#db.prepare('DELETE FROM kept WHERE tbl = ? AND key = ?');
     this.#touch = this.#db.prepare('UPDATE kept SET stamp = ? WHERE tbl = ? AND key = ?');
-    this.#touchAll = this.#db.prepare('UPDATE kept SET stamp = ? WHERE tbl = ?');
     this.#undo = this.#db.prepare('INSERT INTO undo VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
     this.#forgetMeta = this.#db.prepare('DELETE FROM meta WHERE name = ?');
     this.#restore(kept);
@@ -247,11 +245,6 @@ export class RowState {
     this.#db.prepare('DELETE FROM kept WHERE tbl = ?').run(table);
   }
 
-  /** None of the table's rows is there any more, and that has been told. */
-  touchAll(table: string, stamp: number): void {
-    this.#touchAll.run(stamp, table);
-  }
-
   /**
    * A snapshot has read the row and will deliver it, or something newer, now or after a restart. What is known already
    * may be newer, so it stays; but it does not suppress anything if it differs.
@@ -297,17 +290,11 @@ export class RowState {
     if (this.isComplete(table)) this.#forgetMeta.run(`complete/${table}`);
   }
 
-  /**
-   * A stamp that no row has yet, and which is the same until the file begins anew: for what is seen of all that is known.
-   * That is not journalled, and from here on it outlives a power cut: a later checkpoint relies on it.
-   */
+  /** A stamp that no row has yet: for what is seen of all that is known. */
   beginComparison(): number {
-    this.#db.exec('PRAGMA synchronous = FULL');
-    const begun = this.#meta('comparison');
-    if (begun !== null) return Number(begun);
     const latest = this.#db.prepare('SELECT max(stamp) AS stamp FROM kept').get();
     const stamp = Number(latest?.['stamp'] ?? 0) + 1;
-    this.#setMeta('comparison', String(stamp));
+    if (this.#meta('comparison') === null) this.#setMeta('comparison', String(stamp));
     return stamp;
   }
 
@@ -374,5 +361,24 @@ export class RowState {
 
   #setMeta(name: string, value: string): void {
     this.#db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(name, value);
+  }
+}
+
+/** Looks at another's row state. */
+export class KnownKeys {
+  readonly #db: DatabaseSync;
+  readonly #find: StatementSync;
+
+  constructor(path: string) {
+    this.#db = new DatabaseSync(path, { readOnly: true });
+    this.#find = this.#db.prepare('SELECT 1 FROM kept WHERE tbl = ? AND key = ?');
+  }
+
+  has(table: string, key: Uint8Array): boolean {
+    return this.#find.get(table, key) !== undefined;
+  }
+
+  close(): void {
+    this.#db.close();
   }
 }

@@ -179,6 +179,7 @@ export class PollHarness {
         dialect: dialect((schema) => schema),
         tables,
         of: 'polled',
+        polledNow: null,
         record: record ?? polledRecord(POLL_POSITIONS.encode(this.position!), this.state),
       },
       never,
