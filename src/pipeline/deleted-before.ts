@@ -118,7 +118,7 @@ async function* deletes<P, S extends SourceInfo>(
       if (changes.length < known) {
         log.warn(
           { table: tableName(id), rows: known - changes.length },
-          'rows were deleted before the log began that are known by other columns than those of the key: the topic has no delete of them',
+          'rows were deleted before changes were found in this way that are known by other columns than those of the key: the topic has no delete of them',
         );
       }
       yield { changes, bytes: 0, resume: position, state: gone.state };
@@ -143,7 +143,7 @@ async function readable<T>(
     if (signal.aborted || entry.fate !== 'quarantine') throw error;
     log.warn(
       { table: tableName(id), code },
-      'rows that were deleted before the log began cannot be told of, since the table cannot be read',
+      'rows that were deleted before changes were found in this way cannot be told of, since the table cannot be read',
     );
     return null;
   }

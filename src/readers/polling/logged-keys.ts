@@ -108,7 +108,7 @@ export class LoggedKeys<P> implements DeliveredKeys<P> {
     const is = after === null ? null : keyOf(table, after);
     if (was !== null && (op === 'd' || (is !== null && Buffer.compare(was, is) !== 0)))
       state.remove(name, was);
-    if (is !== null && state.get(name, is) === null) state.put(name, is, KEY_ALONE);
+    if (is !== null && !state.has(name, is)) state.put(name, is, KEY_ALONE);
   }
 }
 

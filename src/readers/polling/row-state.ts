@@ -33,6 +33,8 @@ CREATE TABLE IF NOT EXISTS kept (tbl TEXT NOT NULL, key BLOB NOT NULL, hash BLOB
 CREATE TABLE IF NOT EXISTS undo (batch INTEGER NOT NULL, n INTEGER NOT NULL, tbl TEXT NOT NULL, key BLOB NOT NULL,
   hash BLOB, row TEXT, version INTEGER, stamp INTEGER, PRIMARY KEY (batch, n)) WITHOUT ROWID;`;
 
+const HAS = 'SELECT 1 FROM kept WHERE tbl = ? AND key = ?';
+
 /**
  * What has been delivered of the rows of polled tables, on local disk: decides whether a row that was read again is
  * emitted, and what its record says of before. It must never be ahead of the checkpoint, nor behind: each change is
@@ -52,6 +54,7 @@ export class RowState {
   #inBatch = false;
   #full = false;
   readonly #get: StatementSync;
+  readonly #has: StatementSync;
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
   readonly #touch: StatementSync;
@@ -72,6 +75,7 @@ export class RowState {
       });
     }
     this.#get = this.#db.prepare('SELECT hash, row, version, stamp FROM kept WHERE tbl = ? AND key = ?');
+    this.#has = this.#db.prepare(HAS);
     this.#put = this.#db.prepare('INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?)');
     this.#delete = this.#db.prepare('DELETE FROM kept WHERE tbl = ? AND key = ?');
     this.#touch = this.#db.prepare('UPDATE kept SET stamp = ? WHERE tbl = ? AND key = ?');
@@ -180,6 +184,10 @@ export class RowState {
 
   get(table: string, key: Uint8Array): KnownRow | null {
     return this.#row(table, key);
+  }
+
+  has(table: string, key: Uint8Array): boolean {
+    return this.#has.get(table, key) !== undefined;
   }
 
   put(table: string, key: Uint8Array, row: StoredRow): void {
@@ -371,7 +379,7 @@ export class KnownKeys {
 
   constructor(path: string) {
     this.#db = new DatabaseSync(path, { readOnly: true });
-    this.#find = this.#db.prepare('SELECT 1 FROM kept WHERE tbl = ? AND key = ?');
+    this.#find = this.#db.prepare(HAS);
   }
 
   has(table: string, key: Uint8Array): boolean {
