@@ -20,8 +20,7 @@ export interface Sql {
 }
 
 /** Blanks, comments, words, and any one character. Literals are not among them: they may be many megabytes long. */
-const PIECE =
-  /\s+|--(?=[\s])[^\n]*|--$|#[^\n]*|\/\*M?!\d*|\*\/|\/\*[^]*?(?:\*\/|$)|[\p{L}\p{N}_$@]+|[^]/uy;
+const PIECE = /\s+|--(?=[\s])[^\n]*|--$|#[^\n]*|\/\*M?!\d*|\*\/|\/\*[^]*?(?:\*\/|$)|[\p{L}\p{N}_$@]+|[^]/uy;
 const APOSTROPHE = 39;
 const QUOTE = 34;
 const BACKTICK = 96;
