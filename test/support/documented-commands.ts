@@ -33,7 +33,7 @@ export function currentPages(texts: ReadonlyMap<string, string>): readonly (read
 }
 
 /** Each line of the blocks for a shell, without its comment; what a backslash or a quotation continues is one. */
-export function shellLines(pages: readonly (readonly [string, string])[]): readonly Typed[] {
+function shellLines(pages: readonly (readonly [string, string])[]): readonly Typed[] {
   return pages.flatMap(([page, text]) =>
     codeBlocks(text)
       .filter(({ language }) => language === 'sh')

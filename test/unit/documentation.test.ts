@@ -88,6 +88,7 @@ test('npm scripts are there', async () => {
 
 /** What runs a command that is shown; or why nothing does here, and what holds of it all the same. */
 const OTHERS: readonly (readonly [RegExp, { readonly by: string; readonly notRun?: string }])[] = [
+  [/^npm .*npm pack/, { by: 'test/e2e/package.test.ts' }],
   [/^npm (?:ci|test|run check|run test[\w:]*)\b/, { by: '.ci/run' }],
   [/^npm run demo$/, { by: 'test/e2e/demo.postgres.kafka.test.ts' }],
   [/^npm run audit$/, { by: 'test/unit/audit.test.ts' }],
@@ -97,7 +98,6 @@ const OTHERS: readonly (readonly [RegExp, { readonly by: string; readonly notRun
   [/^npm run (?:docs|format|headwater)\b/, { by: 'test/unit/documentation.test.ts' }],
   [/^npm run bench\b/, { by: 'bench/main.ts', notRun: 'takes an hour, and Debezium' }],
   [/^npm run record-goldens\b/, { by: 'scripts/record-goldens.ts', notRun: 'downloads Debezium' }],
-  [/^npm (?:pack|i|install)\b.*headwater/, { by: 'test/e2e/package.test.ts' }],
   [/^export ORACLE_/, { by: 'test/support/oracle/live.ts', notRun: 'needs a live Oracle' }],
   [/^docker .*oracle/, { by: 'test/unit/oracle-scripts.test.ts', notRun: 'no container engine' }],
   [/^docker /, { by: 'test/unit/deployment.test.ts', notRun: 'no container engine' }],
