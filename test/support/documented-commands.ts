@@ -43,6 +43,20 @@ export function shellLines(pages: readonly (readonly [string, string])[]): reado
   );
 }
 
+/** Commands of other programs, in blocks for a shell and within sentences. */
+export function otherCommands(pages: readonly (readonly [string, string])[]): readonly Typed[] {
+  const inline = pages.flatMap(([page, text]) =>
+    [
+      ...text
+        .replaceAll(/^```[\s\S]*?^```/gm, '')
+        .matchAll(/`((?:curl|docker|kubectl|npm|openssl|sql-client\.sh|systemctl|systemd-\w+) [^`]+)`/g),
+    ].map(([, line]) => ({ page, line: line!.replaceAll(/\s+/g, ' ') })),
+  );
+  return [...shellLines(pages), ...inline].filter(
+    ({ line }) => !/^(?:[A-Z_]+=\S+ )*(?:headwater|npm run headwater) /.test(line),
+  );
+}
+
 function wholeLines(text: string): readonly string[] {
   const lines: string[] = [];
   let open = '';
