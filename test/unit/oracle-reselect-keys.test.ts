@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { UNCHANGED, type Value } from '../../src/model/value.ts';
 import type { Binds } from '../../src/readers/oracle/session/oracle-session.ts';
-import { tableModel } from '../../src/readers/oracle/table-model.ts';
+import { type TableModel, tableModel } from '../../src/readers/oracle/table-model.ts';
 import { Reselect } from '../../src/readers/oracle/transactions/reselect.ts';
 import type { RowEvent } from '../../src/readers/oracle/transactions/row-event.ts';
 import { parseDataType } from '../../src/readers/oracle/types/column-metadata.ts';
@@ -11,6 +11,11 @@ const context = {
   text: (bytes: Uint8Array) => Buffer.from(bytes).toString(),
   onForeignDate: () => undefined,
 };
+
+function changed(model: TableModel, after: Value[]): RowEvent {
+  const item = {} as RowEvent['item']; // not asked for
+  return { kind: 'row', item, model, op: 'u', before: null, after, lobs: null, set: [], unreadable: null };
+}
 
 /** The statement for a row with that key, as the snapshot reads it, and a CLOB that is not known. */
 async function asked(
@@ -32,23 +37,12 @@ async function asked(
   };
   const model = tableModel({ schema: 'Q', table: 'DOC' }, version, context);
   const after: Value[] = [key === null ? null : model.decoders[0]!.fromRow(key), UNCHANGED];
-  const event: RowEvent = {
-    kind: 'row',
-    item: {} as RowEvent['item'],
-    model,
-    op: 'u',
-    before: null,
-    after,
-    lobs: null,
-    set: [],
-    unreadable: null,
-  };
   let statement: { readonly sql: string; readonly binds: Binds } | null = null;
   const reselect = new Reselect((sql, binds) => {
     statement = { sql, binds };
     return Promise.resolve([['text']]);
   });
-  await reselect.fill(event, 7n);
+  await reselect.fill(changed(model, after), 7n);
   if (statement === null) return null;
   const { sql, binds } = statement as { readonly sql: string; readonly binds: Binds };
   expect(sql).toContain('FROM "Q"."DOC" AS OF SCN 7 T');
