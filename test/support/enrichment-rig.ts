@@ -262,6 +262,12 @@ export class Attempt {
   #state: Map<string, string | null>;
   readonly #epoch: number;
   readonly #groups: BulkGroups;
+  /** Commits under way, the oldest first. */
+  readonly #sealed: {
+    readonly position: At;
+    readonly state: ReadonlyMap<string, string | null>;
+    readonly records: readonly WrittenRecord[];
+  }[] = [];
   #resume: At | null = null;
   #next: number;
 
@@ -355,23 +361,25 @@ export class Attempt {
   seal(): boolean {
     if (this.#resume === null) return false;
     this.stage.committing();
+    const groups = this.#groups;
+    for (const [key, value] of this.#state) if (key.startsWith(groups.prefix)) groups.set(key, value);
+    this.#sealed.push({ position: this.#resume, state: this.#state, records: this.#pending.splice(0) });
+    this.#state = new Map();
     return true;
   }
 
-  /** The commit is durable. */
+  /** The oldest commit under way is durable. */
   settle(): void {
-    if (this.#resume === null) throw new Error('no commit has begun');
-    for (const [key, value] of this.#state)
-      if (key.startsWith(this.#groups.prefix)) this.#groups.set(key, value);
+    const commit = this.#sealed.shift();
+    if (commit === undefined) throw new Error('no commit has begun');
     this.stage.committed();
-    this.#rig.position = this.#resume;
+    this.#rig.position = commit.position;
     this.#rig.epoch = this.#epoch;
-    for (const [key, value] of this.#state) {
+    for (const [key, value] of commit.state) {
       if (value === null) this.#rig.state.delete(key);
       else this.#rig.state.set(key, value);
     }
-    this.#state = new Map();
-    this.#rig.committed.push(...this.#pending.splice(0));
+    this.#rig.committed.push(...commit.records);
   }
 
   /** Whatever is not committed is lost. */

@@ -129,7 +129,7 @@ export class DiskGroupTexts implements BulkGroups {
       const page = [...(this.#texts?.getRange({ start, limit: PAGE }) ?? [])];
       more = page.length === PAGE;
       for (const { key: name, value } of page) {
-        if (first.compare(name, 0, first.length) !== 0) return;
+        if (!name.subarray(0, first.length).equals(first)) return;
         const entry = entryOf(name, value);
         if (entry[0].startsWith(prefix)) yield entry;
         start = Buffer.concat([name, Buffer.of(0)]);
