@@ -3,7 +3,7 @@ import type { Group, GroupCodec, GroupWindow, KeptGroups } from './group.ts';
 import type { SpendBytes } from './memory-rows.ts';
 
 /** What a group takes besides its states and its name, about, its text in the sink's state included. */
-const GROUP_BYTES = 600;
+const GROUP_BYTES = 900;
 const STATE_BYTES = 150;
 /** Of each character of its id. */
 const ID_BYTES = 3;
