@@ -25,8 +25,6 @@ export interface CrashRun {
 
 export const SEED = Number(process.env['HEADWATER_TEST_SEED'] ?? Date.now() % 1_000_000);
 const ROWS = 8_000;
-/** Whether the broker is killed too, and not only stopped. */
-const HARD = process.env['HEADWATER_TEST_FULL'] === '1';
 
 export async function survivesKills({ source, kills, failpoints, positionKept }: CrashRun): Promise<void> {
   const random = randomFrom(SEED);
@@ -61,10 +59,7 @@ export async function survivesKills({ source, kills, failpoints, positionKept }:
       if (kill === positionKept) streamedFrom = workload.committed.length;
       if (kill % 4 === 3) {
         if (kill % 8 === 3) {
-          // Killed hard, a cluster of one broker has lost the end of a transaction that it had confirmed (docs/decisions/
-          // 0001-kafka-client.md): that is for the long run to show, in which it is looked into.
-          if (HARD) await kafka.kill();
-          else await kafka.stop();
+          await kafka.kill();
           await sleep(1_000);
           await kafka.start();
         } else {

@@ -22,6 +22,8 @@ import {
   describeGroupsV3,
   describeGroupsV4,
   describeGroupsV5,
+  describeProducersV0,
+  describeTransactionsV0,
   fetchV10,
   fetchV11,
   fetchV12,
@@ -105,4 +107,7 @@ export const JOIN_GROUP = versioned(joinGroupV9, [joinGroupV5, joinGroupV6, join
 export const SYNC_GROUP = versioned(syncGroupV5, [syncGroupV3, syncGroupV4]);
 export const HEARTBEAT = versioned(heartbeatV4, [heartbeatV3]);
 export const LEAVE_GROUP = versioned(leaveGroupV5, [leaveGroupV3, leaveGroupV4]);
+/** Since Kafka 3.0 (KIP-664). */
+export const DESCRIBE_PRODUCERS = versioned(describeProducersV0, []);
+export const DESCRIBE_TRANSACTIONS = versioned(describeTransactionsV0, []);
 export const DESCRIBE_GROUPS = versioned(describeGroupsV5, [describeGroupsV3, describeGroupsV4]);

@@ -58,6 +58,7 @@ export class Cluster implements AsyncDisposable {
   #brokers = new Map<number, Address>();
   readonly #leaders = new Map<string, readonly number[]>();
   #closed = false;
+  #losses = 0;
 
   constructor(options: ResolvedKafkaOptions) {
     this.options = options;
@@ -66,6 +67,14 @@ export class Cluster implements AsyncDisposable {
 
   get brokerIds(): readonly number[] {
     return [...this.#brokers.keys()];
+  }
+
+  /**
+   * How many connections have been lost so far. As long as it stays the same, no broker that we had to do with has
+   * gone away and come back.
+   */
+  get losses(): number {
+    return this.#losses;
   }
 
   /** Leader of a partition as of the last metadata, or ANY_BROKER where unknown. */
@@ -208,6 +217,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   #dropped(link: Link, error: unknown): KafkaFault {
+    this.#losses++;
     // After a time-out or a protocol error nothing on this connection can be trusted.
     void link.connection.close().catch(() => {});
     for (const [key, promise] of this.#links) {
@@ -232,7 +242,10 @@ export class Cluster implements AsyncDisposable {
       if (this.#links.get(key) === opening) this.#links.delete(key);
     };
     opening.then((link) => {
-      link.connection.once('close', forget);
+      link.connection.once('close', () => {
+        this.#losses++;
+        forget();
+      });
     }, forget);
     return opening;
   }

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
-import { ADD_PARTITIONS, INIT_PRODUCER_ID } from './apis.ts';
+import { ADD_PARTITIONS, DESCRIBE_TRANSACTIONS, INIT_PRODUCER_ID } from './apis.ts';
 import type { Cluster } from './cluster.ts';
 import { asFault, checkCode, faultToError, KAFKA, KafkaFault } from './errors.ts';
+import type { TopicPartitions } from './open-partitions.ts';
 import { GONE_MS, partitionsIn, refusedTopic } from './refused-topic.ts';
 import { END_TXN_KEY, END_TXN_VERSION, endTxnRequest } from './txn-requests.ts';
 
@@ -15,6 +16,19 @@ export interface ProducerIdentity {
   readonly producerId: bigint;
   readonly producerEpoch: number;
 }
+
+/** What the coordinator remembers of the transactional id's last transaction. */
+export interface LastTransaction extends ProducerIdentity {
+  /** `Empty`, `Ongoing`, `PrepareCommit`, `PrepareAbort`, `CompleteCommit`, `CompleteAbort` and the like. */
+  readonly state: string;
+}
+
+/** A coordinator that cannot tell, does not know the id, or does not let us know. */
+const UNDESCRIBED: ReadonlySet<number> = new Set([
+  KAFKA.UNSUPPORTED_VERSION,
+  KAFKA.TRANSACTIONAL_ID_NOT_FOUND,
+  KAFKA.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+]);
 
 /**
  * The transaction coordinator's side of a producer: finds it, follows it when it moves, and tries again while
@@ -30,10 +44,20 @@ export class TransactionCoordinator {
     this.#signal = signal;
   }
 
-  /** A new epoch for the transactional id: fences its predecessor and ends the transaction that left open. */
-  async init(patienceMs = this.#cluster.options.deliveryTimeoutMs): Promise<ProducerIdentity> {
+  /**
+   * A new epoch for the transactional id: fences its predecessor and ends the transaction that left open.
+   * `before` is called ahead of each try.
+   */
+  async init({
+    patienceMs = this.#cluster.options.deliveryTimeoutMs,
+    before,
+  }: {
+    readonly patienceMs?: number;
+    readonly before?: () => Promise<void>;
+  } = {}): Promise<ProducerIdentity> {
     const { transactionalId, transactionTimeoutMs } = this.#cluster.options;
     const attempt = async (broker: number): Promise<ProducerIdentity> => {
+      await before?.();
       const response = await this.#cluster.request(
         { broker, purpose: 'control' },
         INIT_PRODUCER_ID,
@@ -48,10 +72,29 @@ export class TransactionCoordinator {
     return this.#retrying('Becoming the producer of this pipeline', attempt, patienceMs);
   }
 
-  async addPartitions(
-    who: ProducerIdentity,
-    topics: readonly { readonly name: string; readonly partitions: number[] }[],
-  ): Promise<void> {
+  /** Null where there is nothing to be known. */
+  async describe(): Promise<LastTransaction | null> {
+    const { transactionalId } = this.#cluster.options;
+    return this.#retrying('Looking at the last transaction', async (broker) => {
+      const to = { broker, purpose: 'control' } as const;
+      try {
+        const response = await this.#cluster.request(to, DESCRIBE_TRANSACTIONS, [transactionalId]);
+        const last = response.transactionStates[0];
+        if (last === undefined) return null;
+        checkCode(last.errorCode, 'DescribeTransactions');
+        return {
+          state: last.transactionState,
+          producerId: last.producerId,
+          producerEpoch: last.producerEpoch,
+        };
+      } catch (error) {
+        if (error instanceof KafkaFault && UNDESCRIBED.has(error.code)) return null;
+        throw error;
+      }
+    });
+  }
+
+  async addPartitions(who: ProducerIdentity, topics: readonly TopicPartitions[]): Promise<void> {
     const { transactionalId } = this.#cluster.options;
     const doing = 'Opening a transaction';
     const began = performance.now();

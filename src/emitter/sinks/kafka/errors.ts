@@ -50,6 +50,7 @@ export const KAFKA = {
   FENCED_INSTANCE_ID: 82,
   THROTTLING_QUOTA_EXCEEDED: 89,
   PRODUCER_FENCED: 90,
+  TRANSACTIONAL_ID_NOT_FOUND: 105,
 } as const;
 
 const RETRIABLE: ReadonlySet<number> = new Set([

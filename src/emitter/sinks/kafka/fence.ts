@@ -29,7 +29,7 @@ export class Fence {
 
   /** The identity to write with. Throws HeadwaterError where there is none to be had. */
   async init(): Promise<ProducerIdentity> {
-    return (this.#who = await this.#coordinator.init(PATIENCE_MS));
+    return (this.#who = await this.#coordinator.init({ patienceMs: PATIENCE_MS }));
   }
 
   /** Resolves when no predecessor can write to the topic any more; topics asked for meanwhile share a marker. */

@@ -98,6 +98,11 @@ class KafkaSink implements Sink {
           { reason: reason.message },
           'at-least-once without a transactional id: a predecessor that was cut off from Kafka is kept from writing by its own clock alone',
         ),
+      onFinished: (partitions, committed) =>
+        log.warn(
+          { partitions, committed },
+          'the last transaction was still open in partitions although Kafka took it for ended (a broker came back from being killed, KAFKA-20734); it has been ended there too',
+        ),
       onFailure: (error) => {
         this.#noteRefusal(error);
         this.#failure.report(error);

@@ -17,9 +17,10 @@ import { partitionOf } from './murmur2.ts';
 import { BatchBuilder, BufferPool } from './record-batch.ts';
 import { exactSize, roughSize } from './record-size.ts';
 import { Sender } from './sender.ts';
+import { type TransactionEvents, Transactions } from './transactions.ts';
 import { PRODUCE_KEY, PRODUCE_VERSION } from './txn-requests.ts';
 
-export interface ProducerEvents {
+export interface ProducerEvents extends TransactionEvents {
   /** At least once: whether the lease is certain to be ours just now. Call `resume` when it is again. */
   readonly mayWrite: () => boolean;
   /** At least once: the broker has no transactional id for us, so predecessors are not fenced. */
@@ -45,6 +46,7 @@ export class Producer {
   readonly #coordinator: TransactionCoordinator;
   readonly #events: ProducerEvents;
   readonly #exactlyOnce: boolean;
+  readonly #transactions: Transactions;
   readonly #sender: Sender;
   /** Null with exactly once, and where the broker does not let us. */
   #fence: Fence | null = null;
@@ -53,7 +55,6 @@ export class Producer {
   readonly #closing = new AbortController();
   /** Aborts with the first failure, before the transaction is ended. */
   readonly #stopped = new AbortController();
-  #who: ProducerIdentity = { producerId: -1n, producerEpoch: -1 };
   /** The last one takes what is appended; the first is the one under way. */
   #groups: CommitGroup[] = [newGroup()];
   readonly #open = new Set<PartitionQueue>();
@@ -69,6 +70,7 @@ export class Producer {
     this.#events = events;
     this.#exactlyOnce = cluster.options.delivery === 'exactly-once';
     this.#coordinator = new TransactionCoordinator(cluster, this.#closing.signal);
+    this.#transactions = new Transactions(cluster, this.#coordinator, events);
     this.#sender = new Sender(
       cluster,
       {
@@ -96,14 +98,7 @@ export class Producer {
 
   /** Gets a producer id. Exactly once, this fences the predecessor and ends its open transaction. */
   async init(): Promise<void> {
-    if (this.#exactlyOnce) this.#who = await this.#coordinator.init();
-    else {
-      const signal = this.#closing.signal;
-      const begun = await beginFenced(this.#cluster, this.#coordinator, signal);
-      this.#who = begun.who;
-      this.#fence = begun.fence;
-      if (begun.unfenced !== null) this.#events.onUnfenced(begun.unfenced);
-    }
+    const who = this.#exactlyOnce ? await this.#transactions.init() : await this.#beginFenced();
     const version = await this.#cluster
       .version({ broker: ANY_BROKER, purpose: 'control' }, PRODUCE_KEY, PRODUCE_VERSION - 1)
       .catch((error: unknown) => {
@@ -112,7 +107,14 @@ export class Producer {
           this.#coordinator.context('Asking for API versions'),
         );
       });
-    this.#sender.begin(this.#who, version);
+    this.#sender.begin(who, version);
+  }
+
+  async #beginFenced(): Promise<ProducerIdentity> {
+    const begun = await beginFenced(this.#cluster, this.#coordinator, this.#closing.signal);
+    this.#fence = begun.fence;
+    if (begun.unfenced !== null) this.#events.onUnfenced(begun.unfenced);
+    return begun.who;
   }
 
   /** Before the first record of a topic: from then on nobody before us writes to it. */
@@ -279,19 +281,14 @@ export class Producer {
       if (list === undefined) topics.set(topic, [index]);
       else list.push(index);
     }
-    this.#coordinator
-      .addPartitions(
-        this.#who,
-        [...topics].map(([name, partitions]) => ({ name, partitions })),
-      )
-      .then(
-        () => {
-          group.adding = false;
-          for (const each of adding) group.added.add(each);
-          this.#pump();
-        },
-        (error: unknown) => this.#fail(error),
-      );
+    this.#transactions.add([...topics].map(([name, partitions]) => ({ name, partitions }))).then(
+      () => {
+        group.adding = false;
+        for (const each of adding) group.added.add(each);
+        this.#pump();
+      },
+      (error: unknown) => this.#fail(error),
+    );
   }
 
   #acknowledge(batch: SealedBatch, offset: number | null): void {
@@ -314,7 +311,7 @@ export class Producer {
       return;
     }
     failpoint('before-end-transaction');
-    this.#coordinator.end(this.#who, true).then(
+    this.#transactions.commit().then(
       () => {
         this.#finish(group);
         this.#pump();
@@ -373,7 +370,7 @@ export class Producer {
     if (open && usable) {
       const timeout = AbortSignal.timeout(2000);
       await Promise.race([
-        this.#coordinator.end(this.#who, false).catch(() => {}),
+        this.#transactions.abort().catch(() => {}),
         new Promise<void>((resolve) => timeout.addEventListener('abort', () => resolve(), { once: true })),
       ]);
     }
