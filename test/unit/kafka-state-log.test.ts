@@ -108,7 +108,8 @@ describe('state log', () => {
         for (const [key, value] of topic.slice(Number(base)))
           if (value === null) state.delete(key);
           else state.set(key, value);
-        expect(state).toEqual(expected);
+        const wrong = [...expected].filter(([key, value]) => state.get(key) !== value);
+        expect([state.size, wrong]).toEqual([expected.size, []]);
       }
       // The former run's, until the whole bulk has been written.
       expect([...found]).toEqual(['0', '5001']);
