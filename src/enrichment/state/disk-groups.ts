@@ -60,6 +60,8 @@ export class DiskGroups implements KeptGroups {
     this.#hasSessions = sessions;
     this.#coveredUntil = known ? null : Infinity;
     if (known) for (const _ of texts.entries(prefix)) this.#size++;
+    // When they were last looked at nobody knows.
+    this.#addedSinceSweep = this.#size;
   }
 
   get size(): number {
