@@ -40,6 +40,8 @@ import type { TopicTable } from '../topics/topic-table.ts';
 const TOPICS_KEY = 'enrich-topics';
 /** Under load, what arrives meanwhile is committed together. */
 const COMMIT_MS = 50;
+/** Groups on disk that may be in memory since no commit has brought them there yet. */
+const MOST_PENDING = 20_000;
 
 /** Kafka, as queries over topics need it. */
 export interface TopicAccess {
@@ -247,7 +249,7 @@ export class TopicQueries implements AsyncDisposable {
           schemas: schemaReader,
           query,
           reader,
-          sink,
+          sink: { ready: () => this.#ready(sink) },
           processing,
           deadLetters: outputs.get(plan.target)?.deadLetters ?? null,
           times: this.#timesOf(reached, tables),
@@ -359,6 +361,17 @@ export class TopicQueries implements AsyncDisposable {
         if (!this.#closing.signal.aborted) this.#fail(error);
       },
     );
+  }
+
+  /** Back-pressure: of the sink, and of groups. */
+  #ready(sink: Sink): Promise<void> | undefined {
+    const ready = sink.ready();
+    if (ready !== undefined) return ready;
+    let pending = 0;
+    for (const store of this.#queries?.stores ?? []) pending += store.pending;
+    if (pending < MOST_PENDING) return undefined;
+    this.#commit();
+    return this.#committing ?? undefined;
   }
 
   /** Everything up to the results that have been appended. */

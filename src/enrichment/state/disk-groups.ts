@@ -68,6 +68,10 @@ export class DiskGroups implements KeptGroups {
     return this.#size;
   }
 
+  get pending(): number {
+    return this.#layers.reduce((sum, { size }) => sum + size, this.#live.size);
+  }
+
   get(id: string, keyText: string): Group | undefined {
     if (this.#hasSessions) return this.sessions(keyText).find((each) => each.id === id);
     const live = this.#live.get(id);

@@ -127,6 +127,11 @@ export class GroupStore implements ReadTable {
     return this.#groups.size;
   }
 
+  /** Groups that are in memory only until the commit that holds them is durable. */
+  get pending(): number {
+    return this.#groups.pending;
+  }
+
   /** The rows that the table shows. */
   *shown(): Generator<ShownRow> {
     for (const group of this.#groups.values())

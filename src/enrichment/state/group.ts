@@ -102,6 +102,8 @@ export class GroupCodec {
 /** The groups of one table, in memory (memory-groups.ts) or on disk (disk-groups.ts). */
 export interface KeptGroups {
   readonly size: number;
+  /** Of those that are elsewhere: in memory until the commit that holds them is durable. */
+  readonly pending: number;
   /** To be looked at; `touch` it before it changes. `keyText`: of its keys. */
   get(id: string, keyText: string): Group | undefined;
   /** That of a key of the table, where there are no windows. */

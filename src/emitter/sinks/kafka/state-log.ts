@@ -126,7 +126,7 @@ class Rewrite {
   /** Those that go with a commit of so many changes: more than it can have added. */
   some(changes: number): (readonly [string, string])[] {
     const some: (readonly [string, string])[] = [];
-    while (!this.#done && some.length < REWRITE_PART + 2 * changes) {
+    while (!this.#done && some.length < REWRITE_PART + changes) {
       const next = this.#entries?.next();
       if (next === undefined || next.done === true) this.#done = true;
       else {
