@@ -160,9 +160,12 @@ await yargs(process.argv.slice(2))
   )
   .command(
     'state',
-    'what a joined table costs in memory and on disk',
-    (command) => command.option('rows', { type: 'number', default: 5_000_000 }),
-    ({ rows }) => benchState({ rows }),
+    'what joined tables and groups cost in memory and on disk',
+    (command) =>
+      command
+        .option('rows', { type: 'number', default: 5_000_000 })
+        .option('groups', { type: 'number', default: 1_000_000 }),
+    ({ rows, groups }) => benchState({ rows, groups }),
   )
   .command(
     'tables',

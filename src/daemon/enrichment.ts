@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { TurnTaking } from '../emitter/sink.ts';
 import { isIncluded, ruledColumn } from '../emitter/transforms/column-rules.ts';
 import type { ShownColumns } from '../enrichment/sources/captured-columns.ts';
@@ -90,10 +91,16 @@ export function enrichmentParts<P, S extends SourceInfo>(
 ): EnrichmentParts<P, S> | null {
   const declared = splitOf(settings)?.own ?? null;
   if (declared === null || settings.enrich === null) return null;
-  const { join } = settings.enrich;
+  const { join: waits } = settings.enrich;
   return {
     replicas: (state) =>
       withMade(declared, { made: madeStatements(state).all, fresh: new Map() }, settings.name).replicas,
+    openGroups: async () => {
+      const { keepsOnDisk, openGroups } = await import('../enrichment/state/open-tables.ts');
+      const { name, stateDir, joinedTables } = settings;
+      const dir = join(stateDir, 'enrich');
+      return openGroups({ dir, name }, keepsOnDisk({ dir, pipeline: name, durable: joinedTables.durable }));
+    },
     open: async (context, signal) => {
       const { openEnrichment } = await import('../enrichment/enrichment.ts');
       const { name, stateDir, joinedTables } = settings;
@@ -105,7 +112,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
           block,
           stateDir,
           joinedTables,
-          join,
+          join: waits,
           desk,
           topics: topicAccess(settings, { name: `${name}.enrich`, log }),
           registry: await registryAccess(settings, log),

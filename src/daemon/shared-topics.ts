@@ -110,7 +110,7 @@ function shard(
   const { settings, options } = shared;
   return attempts(shared, name, stop, async (statements, { signal, control, onCommit }) => {
     const { workOff } = await import('../enrichment/shared/shard.ts');
-    const { openTables } = await import('../enrichment/state/open-tables.ts');
+    const { openGroups, openTables } = await import('../enrichment/state/open-tables.ts');
     const turns: TurnTaking = {
       http: null,
       preferred: () => fleet.prefers(name),
@@ -125,8 +125,9 @@ function shard(
     const { stateDir, joinedTables } = settings;
     // What the tables may take is for all that may come to be worked off here.
     const memoryLimit = Math.ceil(joinedTables.memoryLimit / counted);
+    const dir = resolve(stateDir, 'enrich');
     await using stores = await openTables({
-      dir: resolve(stateDir, 'enrich'),
+      dir,
       pipeline: name,
       ...joinedTables,
       memoryLimit,
@@ -135,7 +136,16 @@ function shard(
     try {
       return await workOff(
         statements,
-        { partition, counted, access, stores, untilCaughtUp, onHeld, onCommit },
+        {
+          partition,
+          counted,
+          access,
+          stores,
+          openGroups: () => openGroups({ dir, name }, stores.durable),
+          untilCaughtUp,
+          onHeld,
+          onCommit,
+        },
         signal,
       );
     } catch (error) {

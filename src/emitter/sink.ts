@@ -36,7 +36,25 @@ export interface Sink extends AsyncDisposable {
   stats(): SinkStats;
 }
 
+/**
+ * Entries of the durable state of which there may be more than memory has room for: all whose keys begin with `prefix`.
+ * A sink that is given one fills it at `restore`, changes it with each commit, and leaves them out of what it answers.
+ */
+export interface BulkState {
+  readonly prefix: string;
+  /** Call before the first entry. */
+  clear(): void;
+  get(key: string): string | undefined;
+  /** Null forgets the entry. */
+  set(key: string, value: string | null): void;
+  readonly size: number;
+  /** Those whose keys begin so; what changes meanwhile comes as it was or as it is, or not at all if it is new. */
+  entries(prefix: string): IterableIterator<readonly [string, string]>;
+}
+
 export interface RestoreOptions {
+  /** Left out where all entries are to be in what is answered. */
+  readonly bulk?: BulkState;
   /** Another instance holds the pipeline; called again when that may have changed. Null where nobody knows who. */
   readonly onWaiting: (holder: Holder | null) => void;
   /** A record of this table was too large: a note of it lies in the dead-letter topic. */

@@ -25,7 +25,8 @@ import type { ProgramBasis } from './queries/program-basis.ts';
 import type { QueryDesk } from './queries/query-desk.ts';
 import { ResultTable } from './state/result-table.ts';
 import { EnrichmentStage } from './run/stage.ts';
-import { type JoinedTablesOptions, openTables } from './state/open-tables.ts';
+import type { BulkGroups } from './state/bulk-groups.ts';
+import { type JoinedTablesOptions, openGroups, openTables } from './state/open-tables.ts';
 import { Timeline } from './state/timeline.ts';
 import { type TopicAccess, TopicQueries } from './run/topic-queries.ts';
 import type { JoinWaits } from './topics/topic-task.ts';
@@ -68,6 +69,8 @@ export interface OpenContext<P, S extends SourceInfo> {
   readonly partly: ReadonlyMap<string, string>;
   /** The durable state, with what no longer holds of it taken out. */
   readonly known: ReadonlyMap<string, string>;
+  /** The groups that state holds. */
+  readonly groups: BulkGroups;
   /** Of this run: the checkpoint's, and one more. */
   readonly epoch: number;
   /** Whether the log goes on where the checkpoint stands. */
@@ -89,7 +92,8 @@ export async function openEnrichment<P, S extends SourceInfo>(
   signal: AbortSignal,
 ): Promise<EnrichmentStage<P, S>> {
   const { pipeline, shown, block, stateDir, joinedTables, registry, desk } = options;
-  const { sink, codec, source, captured, known, epoch, continuous, interrupted, log, first } = context;
+  const { sink, codec, source, captured, known, groups, epoch, continuous, interrupted, log, first } =
+    context;
   const made = madeStatements(known);
   const declared = withMade(options.declared, { made: made.all, fresh: new Map() }, pipeline);
   const tables = await describe(declared, source, captured, signal);
@@ -152,8 +156,12 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const timeline = declared.readsTopics && access !== null ? timelineOf(context) : null;
   for (const replica of program.replicas) replica.timeline = timeline;
   const kept = [...program.queries, ...program.tables].filter(({ target }) => target.kept);
+  // Behind those of topics.
+  const refilled = program.topicTables.length;
   const results = new Map(
-    desk === null ? [] : kept.map(({ target }) => [target, new ResultTable(target.columns)]),
+    desk === null
+      ? []
+      : kept.map(({ target }, i) => [target, new ResultTable(target.columns, stores.refilled(refilled + i))]),
   );
   const topics =
     timeline === null || access === null
@@ -168,6 +176,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
           processing,
           schemaRetryMs: options.schemaRetryMs,
           timeline,
+          openGroups: () => openGroups({ dir, name: `${pipeline}.enrich` }, stores.durable),
           log,
         });
   const basis: ProgramBasis = {
@@ -212,7 +221,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
     codec,
     block,
     partly: context.partly,
-    checkpoint: { known, continuous, epoch },
+    checkpoint: { known, groups, continuous, epoch },
     desk:
       desk === null
         ? null

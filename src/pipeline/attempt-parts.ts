@@ -10,6 +10,7 @@ import type { Log } from '../observability/log.ts';
 import type { DeliveredBefore, DeliveredKeys } from '../readers/delivered-before.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { OpenContext } from '../enrichment/enrichment.ts';
+import type { BulkGroups } from '../enrichment/state/bulk-groups.ts';
 import type { RunningEnrichment } from '../enrichment/run/stage.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
 import type { PipelineControl } from './control.ts';
@@ -125,6 +126,8 @@ export interface EmitterContext {
 export interface EnrichmentParts<P, S extends SourceInfo> {
   /** Tables (`schema.table`) that are joined, by the settings and the durable state: the snapshot reads them first. */
   replicas(state: ReadonlyMap<string, string>): ReadonlySet<string>;
+  /** Where the groups of the state are to be; empty. */
+  openGroups(): Promise<BulkGroups>;
   open(context: OpenContext<P, S>, signal: AbortSignal): Promise<RunningEnrichment<P, S>>;
 }
 

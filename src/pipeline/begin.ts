@@ -52,7 +52,7 @@ export async function begin<P, S extends SourceInfo>(
   owned: Owned<P, S>,
 ): Promise<Run<P, S>> {
   const { parts, monitor, log, resources, ending } = attempt;
-  const { reader, sink, restored, checkpoint, tables, misfits } = owned;
+  const { reader, sink, restored, groups, checkpoint, tables, misfits } = owned;
   const { signal } = ending;
   const opened = await openLog(attempt, owned);
   const locked = new Map((opened.locked ?? []).map((id) => [tableName(id), lockedError(id)]));
@@ -88,7 +88,7 @@ export async function begin<P, S extends SourceInfo>(
   const epoch = checkpoint.epoch + 1;
   const continuous = opened.continuity.kind === 'continuous';
   const enrichment =
-    parts.enrichment === null
+    parts.enrichment === null || groups === null
       ? null
       : resources.use(
           await parts.enrichment.open(
@@ -100,6 +100,7 @@ export async function begin<P, S extends SourceInfo>(
               topicOf: (id) => parts.topicOf(id),
               partly: parts.snapshot.where,
               known: start.known,
+              groups,
               epoch,
               continuous,
               interrupted: opened.interrupted ?? [],

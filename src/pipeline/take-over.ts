@@ -1,4 +1,5 @@
 import type { Sink } from '../emitter/sink.ts';
+import type { BulkGroups } from '../enrichment/state/bulk-groups.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { type TableId, tableName } from '../model/table.ts';
@@ -16,6 +17,8 @@ export interface Owned<P, S extends SourceInfo> {
   readonly sink: Sink;
   /** The durable state as found, with the operator's edits. */
   readonly restored: ReadonlyMap<string, string>;
+  /** What the state holds of the groups of statements; null where there are none. */
+  readonly groups: BulkGroups | null;
   readonly changeOver: ChangeOver | null;
   /** Part of `restored` that is not durable yet: goes into the first commit. */
   readonly edits: ReadonlyMap<string, string | null>;
@@ -33,10 +36,13 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   await refuseOnErrors(reader, signal);
   // Here too: the log piles up while the sink is away and no attempt gets any further.
   noteRetained((await reader.head(signal)).retainedBytes, monitor, log);
+  // Closed behind the sink, which goes on writing to it.
+  const groups = parts.enrichment === null ? null : resources.use(await parts.enrichment.openGroups());
   const sink = resources.use(await parts.openSink(signal));
   sink.failed.catch(ending.fail);
   const stored = await sink.restore({
     signal,
+    ...(groups === null ? {} : { bulk: groups }),
     onDeadLetter: noteDeadLetter(attempt),
     ...(parts.turns === undefined ? {} : { turns: parts.turns }),
     onWaiting: (holder) => {
@@ -74,7 +80,7 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
     if (fatal !== undefined) throw fatal.error;
     await sink.check?.(parts.topicsOf(captured), signal);
   }
-  return { reader, sink, restored, changeOver, edits, checkpoint, tables, misfits };
+  return { reader, sink, restored, groups, changeOver, edits, checkpoint, tables, misfits };
 }
 
 /** What no snapshot makes up for, and nobody's knowledge of delivered rows (begin.ts). */

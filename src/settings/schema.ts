@@ -397,14 +397,18 @@ export const FILE_SCHEMA = block({
       .describe('Local state, relative to this file; $STATE_DIRECTORY, else .headwater beside this file.'),
     memory_limit: size(1024 * 1024)
       .default('512MiB')
-      .describe('Joined tables that take more memory than this are kept on disk from then on.'),
+      .describe(
+        'Joined tables, groups of aggregates and results that clients can ask for are kept on disk from then on where they take more memory than this.',
+      ),
     durable: flag()
       .default(false)
-      .describe('Joined tables are on disk from the beginning, and a start need not read all of their rows.'),
+      .describe(
+        'Joined tables, groups and results are on disk from the beginning, and a start need not read all rows of the tables.',
+      ),
   })
     .prefault({})
     .describe(
-      'Local state: joined tables, and the checkpoint of the stdout sink. With Kafka and files that lives there.',
+      'Local state: joined tables, what is read of groups, and the checkpoint of the stdout sink. With Kafka and files that lives there.',
     ),
   shutdown: block({
     timeout: duration(100).default('30s').describe('How long draining may take after the first signal.'),

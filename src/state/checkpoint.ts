@@ -25,7 +25,7 @@
  * | `enrich-made-next` | the number of the next one |
  * | `enrich-held` | hashes of the statements whose queries PAUSE holds |
  * | `poll/<schema>.<table>` | TableCursor: how far the table has been polled (readers/polling/cursor.ts) |
- * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/aggregation.ts) |
+ * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/state/group-store.ts); the latter are a sink's bulk |
  *
  * Queries over topics have a state of their own beside it (enrichment/topic-queries.ts).
  */

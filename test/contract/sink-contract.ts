@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
+import type { BulkState, Sink, SinkRecord } from '../../src/emitter/sink.ts';
+import { MemoryGroupTexts } from '../../src/enrichment/state/bulk-groups.ts';
 
 /** One record as an independent reader finds it. */
 export interface SeenRecord {
@@ -42,9 +43,11 @@ export function describeSink(name: string, create: () => Promise<SinkUnderTest>)
     };
     const started = async (
       place: SinkUnderTest,
+      bulk?: BulkState,
     ): Promise<{ sink: Sink; state: ReadonlyMap<string, string> }> => {
       const sink = await open(place);
-      return { sink, state: await sink.restore({ onWaiting: () => {}, signal: never }) };
+      const more = bulk === undefined ? {} : { bulk };
+      return { sink, state: await sink.restore({ onWaiting: () => {}, signal: never, ...more }) };
     };
     afterEach(async () => {
       for (const sink of opened.splice(0)) await sink[Symbol.asyncDispose]();
@@ -136,6 +139,36 @@ export function describeSink(name: string, create: () => Promise<SinkUnderTest>)
           ['c', '{"x":"é"}'],
         ]),
       );
+    });
+
+    it('keeps a bulk where it is told to, over many commits and starts, and finds it without one', async () => {
+      const place = await create();
+      const bulk = new MemoryGroupTexts();
+      // What is there before belongs to nobody.
+      bulk.set(`${bulk.prefix}t/old`, 'x');
+      const expected = new Map<string, string>();
+      const change = (from: number, to: number, value: string | null): Map<string, string | null> => {
+        const changes = new Map<string, string | null>([['position', `${from}`]]);
+        for (let i = from; i < to; i++) {
+          const key = `${bulk.prefix}t/[[${i}],null,null]`;
+          changes.set(key, value);
+          if (value === null) expected.delete(key);
+          else expected.set(key, value);
+        }
+        return changes;
+      };
+      for (let run = 0; run < 3; run++) {
+        const { sink, state } = await started(place, bulk);
+        expect(new Map(bulk.entries(bulk.prefix))).toEqual(expected);
+        expect([...state.keys()]).toEqual(run === 0 ? [] : ['position']);
+        for (let i = 0; i < 4; i++)
+          await sink.commit(change(i * 700, (i + 1) * 700, `["\u2028", "é", ${run * 10 + i}]`));
+        await sink.commit(change(run * 100, run * 100 + 50, null));
+        await sink.commit(change(5_000 + run, 5_001 + run, 'more'));
+        await sink[Symbol.asyncDispose]();
+      }
+      const { state } = await started(place);
+      expect(state).toEqual(new Map([...expected, ['position', '5002']]));
     });
 
     it('takes records and commits while a commit is under way, and completes them in order', async () => {

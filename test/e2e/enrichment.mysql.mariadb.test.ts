@@ -15,6 +15,7 @@ const TOPICS = [
   ['joined', 1],
   ['seen', 1],
   ['clubs', 2],
+  ['spent', 1],
   ['gold', 1],
 ] as const;
 
@@ -30,6 +31,8 @@ function statements(pipeline: string, database: string): string {
     FROM orders o LEFT JOIN customers c FOR SYSTEM_TIME AS OF STATEMENT ON o.customer = c.id PARTITION BY o.id;
   CREATE TABLE clubs WITH (KAFKA_TOPIC = 'clubs', FIELD_CASE = 'LOWER') AS
     SELECT club, COUNT(*) AS n, SUM(limits) AS total FROM customers GROUP BY club;
+  CREATE TABLE spent WITH (KAFKA_TOPIC = 'spent', FIELD_CASE = 'LOWER') AS
+    SELECT customer, COUNT(*) AS n, SUM(amount) AS amount FROM orders GROUP BY customer;
   CREATE TABLE gold WITH (KAFKA_TOPIC = 'gold', FIELD_CASE = 'LOWER') AS
     SELECT id, name FROM customers WHERE club = 'gold';`;
 }
@@ -45,7 +48,8 @@ describe.each<[string, () => Promise<TestMysql>]>([
       tables: [`${db.name}.customers`, `${db.name}.orders`],
       path: files.path(`${product}-${name}-records`),
       more: [
-        `state: { dir: ${JSON.stringify(files.path(`${product}-${name}-state`))} }`,
+        // One keeps tables and groups in memory, the other on disk.
+        `state: { dir: ${JSON.stringify(files.path(`${product}-${name}-state`))}, durable: ${name === 'killed'} }`,
         `enrich: { sql: [${JSON.stringify(statements(name, db.name))}] }`,
       ],
     });
@@ -95,7 +99,10 @@ describe.each<[string, () => Promise<TestMysql>]>([
     for (const file of [calm, killed]) expect((await runToEnd(file)).exit).toBe(0);
     const expected = await results('calm');
     expect(await results('killed')).toEqual(expected);
-    const [joined, seen, clubs, gold] = expected as readonly (readonly { key: unknown; value: unknown }[])[];
+    const [joined, seen, clubs, spent, gold] = expected as readonly (readonly {
+      key: unknown;
+      value: unknown;
+    }[])[];
     expect(joined?.slice(0, 3).map(({ value }) => value)).toEqual([
       { id: 1, name: 'Ada', twice: 0.7 },
       { id: 2, name: 'Eve', twice: 2.2 },
@@ -110,6 +117,11 @@ describe.each<[string, () => Promise<TestMysql>]>([
       { n: 1, total: 10.5 },
       { n: 1, total: 1 },
       { n: 2, total: 15.75 },
+    ]);
+    expect(spent?.slice(0, 3).map(({ value }) => value)).toEqual([
+      { n: 1, amount: 0.35 },
+      { n: 1, amount: 1.1 },
+      { n: 2, amount: 3.1 },
     ]);
     // In the end nobody is in the club of gold, and the group is gone.
     expect(clubs?.findLast(({ key }) => key === clubs[0]?.key)?.value).toBeNull();

@@ -53,7 +53,12 @@ async function send(topic: string, values: readonly unknown[], timestamp?: numbe
   }
 }
 
-async function pipeline(name: string, tables: readonly string[], sql: string): Promise<string> {
+async function pipeline(
+  name: string,
+  tables: readonly string[],
+  sql: string,
+  durable = false,
+): Promise<string> {
   return files.write(
     `${name}.yaml`,
     pipelineFile({
@@ -64,7 +69,7 @@ async function pipeline(name: string, tables: readonly string[], sql: string): P
       source: [`postgres: { slot: ${name.replaceAll('-', '_')}, publication: ${name.replaceAll('-', '_')} }`],
       kafka: ['session_timeout: 6s'],
       more: [
-        `state: { dir: ${JSON.stringify(files.path(`state-${name}`))} }`,
+        `state: { dir: ${JSON.stringify(files.path(`state-${name}`))}, durable: ${durable} }`,
         `enrich: { sql: [${JSON.stringify(sql)}] }`,
       ],
     }),
@@ -148,10 +153,14 @@ describe('the statements of the talks, over a topic of another producer', () => 
 });
 
 describe('a process that is killed', () => {
-  it('leaves what an undisturbed run gives, byte for byte, whenever it dies', async () => {
+  it.each([
+    { where: 'in memory', durable: false },
+    { where: 'on disk', durable: true },
+  ])('leaves what an undisturbed run gives, byte for byte, with groups $where', async ({ durable }) => {
     const rows = 4_800;
     await database.query(CUSTOMERS);
-    const ratings = `${kafka.prefix}-killed.ratings`;
+    const store = durable ? 'disk' : 'memory';
+    const ratings = `${kafka.prefix}-killed-${store}.ratings`;
     await topics.createTopics([ratings]);
     const records = Array.from({ length: rows }, (_, i) => ({
       user_id: 1 + (i % 4),
@@ -175,8 +184,8 @@ describe('a process that is killed', () => {
         (await read(`${name}.counted`, counted)).map(plain),
       ];
     };
-    const killed = `${kafka.prefix}-killed`;
-    const path = await pipeline(killed, ['public.customers'], statements(killed));
+    const killed = `${kafka.prefix}-killed-${store}`;
+    const path = await pipeline(killed, ['public.customers'], statements(killed), durable);
     let kills = 0;
     const places = ['before-commit', 'before-end-transaction', 'after-commit'];
     const runs = [2, 3, 4, 5].flatMap((count) => places.map((place) => `${place}:${count}`));
@@ -194,7 +203,7 @@ describe('a process that is killed', () => {
     await caughtUp(path);
     const last = await read(`${killed}.joined`, rows + 1);
     expect(last).toHaveLength(rows + 1);
-    const calm = `${kafka.prefix}-calm`;
+    const calm = `${kafka.prefix}-calm-${store}`;
     await caughtUp(await pipeline(calm, ['public.customers'], statements(calm)));
     expect(await results(killed)).toEqual(await results(calm));
   });

@@ -2,12 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
+import type { BulkState, Sink, SinkRecord } from '../../src/emitter/sink.ts';
 import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { openEnrichment } from '../../src/enrichment/enrichment.ts';
 import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
 import { QueryDesk } from '../../src/enrichment/queries/query-desk.ts';
 import type { TopicAccess } from '../../src/enrichment/run/topic-queries.ts';
+import type { BulkGroups } from '../../src/enrichment/state/bulk-groups.ts';
+import { keepsOnDisk, openGroups } from '../../src/enrichment/state/open-tables.ts';
 import type { EnrichmentStage } from '../../src/enrichment/run/stage.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange, SourceInfo, Tx } from '../../src/model/change.ts';
@@ -150,6 +152,11 @@ export class EnrichmentRig implements Disposable {
       warn: (fields, msg) => this.warnings.push(`${msg} ${JSON.stringify(fields)}`),
       error: (fields) => this.errors.push(fields),
     };
+    const durable = this.options.durable ?? false;
+    const enrichDir = join(this.dir, 'enrich');
+    const onDisk = keepsOnDisk({ dir: enrichDir, pipeline: 'shop', durable });
+    const groups = await openGroups({ dir: enrichDir, name: 'shop' }, onDisk);
+    const known = restoredState(this.state, groups);
     const fresh = this.position === null;
     const epoch = this.epoch + 1;
     const stage = await openEnrichment<At, Source>(
@@ -164,7 +171,7 @@ export class EnrichmentRig implements Disposable {
         stateDir: this.dir,
         joinedTables: {
           memoryLimit: this.options.memoryLimit ?? Infinity,
-          durable: this.options.durable ?? false,
+          durable,
           mostStaged: 4,
         },
         topics: this.options.topics ?? null,
@@ -181,7 +188,8 @@ export class EnrichmentRig implements Disposable {
         captured: tables.map(({ id }) => id),
         partly: new Map(),
         topicOf: (id) => `shop.${tableName(id)}`,
-        known: this.state,
+        known,
+        groups,
         epoch,
         continuous: !fresh,
         interrupted: [],
@@ -192,7 +200,7 @@ export class EnrichmentRig implements Disposable {
       },
       new AbortController().signal,
     );
-    const attempt = new Attempt(this, stage, { pending, epoch });
+    const attempt = new Attempt(this, stage, { pending, epoch, groups });
     if (fresh) {
       attempt.begin({ tx: this.options.snapshotAt, mid: 0 });
       attempt.commit();
@@ -253,18 +261,26 @@ export class Attempt {
   readonly #pending: WrittenRecord[];
   #state: Map<string, string | null>;
   readonly #epoch: number;
+  readonly #groups: BulkGroups;
+  /** Commits under way, the oldest first. */
+  readonly #sealed: {
+    readonly position: At;
+    readonly state: ReadonlyMap<string, string | null>;
+    readonly records: readonly WrittenRecord[];
+  }[] = [];
   #resume: At | null = null;
   #next: number;
 
   constructor(
     rig: EnrichmentRig,
     stage: EnrichmentStage<At, Source>,
-    { pending, epoch }: { pending: WrittenRecord[]; epoch: number },
+    { pending, epoch, groups }: { pending: WrittenRecord[]; epoch: number; groups: BulkGroups },
   ) {
     this.#rig = rig;
     this.stage = stage;
     this.#pending = pending;
     this.#epoch = epoch;
+    this.#groups = groups;
     this.#state = new Map(stage.state);
     this.#next = rig.position?.tx ?? rig.options.snapshotAt;
   }
@@ -345,27 +361,42 @@ export class Attempt {
   seal(): boolean {
     if (this.#resume === null) return false;
     this.stage.committing();
+    const groups = this.#groups;
+    for (const [key, value] of this.#state) if (key.startsWith(groups.prefix)) groups.set(key, value);
+    this.#sealed.push({ position: this.#resume, state: this.#state, records: this.#pending.splice(0) });
+    this.#state = new Map();
     return true;
   }
 
-  /** The commit is durable. */
+  /** The oldest commit under way is durable. */
   settle(): void {
-    if (this.#resume === null) throw new Error('no commit has begun');
+    const commit = this.#sealed.shift();
+    if (commit === undefined) throw new Error('no commit has begun');
     this.stage.committed();
-    this.#rig.position = this.#resume;
+    this.#rig.position = commit.position;
     this.#rig.epoch = this.#epoch;
-    for (const [key, value] of this.#state) {
+    for (const [key, value] of commit.state) {
       if (value === null) this.#rig.state.delete(key);
       else this.#rig.state.set(key, value);
     }
-    this.#state = new Map();
-    this.#rig.committed.push(...this.#pending.splice(0));
+    this.#rig.committed.push(...commit.records);
   }
 
   /** Whatever is not committed is lost. */
   async end(): Promise<void> {
     await this.stage[Symbol.asyncDispose]();
+    await this.#groups[Symbol.asyncDispose]();
   }
+}
+
+/** As a sink restores it: groups where they belong, the rest in the answer. */
+export function restoredState(state: ReadonlyMap<string, string>, bulk: BulkState): Map<string, string> {
+  const known = new Map<string, string>();
+  bulk.clear();
+  for (const [key, value] of state)
+    if (key.startsWith(bulk.prefix)) bulk.set(key, value);
+    else known.set(key, value);
+  return known;
 }
 
 function timeOf(tx: number): number {

@@ -1,6 +1,6 @@
 /** A Kafka of topics in memory, as statements over topics need it: readers, and a sink whose commits are whole. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Sink, SinkRecord } from '../../src/emitter/sink.ts';
+import type { BulkState, RestoreOptions, Sink, SinkRecord } from '../../src/emitter/sink.ts';
 import type { Fetched, TopicReader, TopicRecord } from '../../src/emitter/topic-reader.ts';
 import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { NOTHING_INFERRED } from '../../src/enrichment/plan/inferred-columns.ts';
@@ -8,6 +8,7 @@ import { ProcessingLog } from '../../src/enrichment/run/processing-log.ts';
 import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
 import type { Program, ProgramContext } from '../../src/enrichment/plan/program.ts';
 import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
+import { MemoryGroupTexts } from '../../src/enrichment/state/bulk-groups.ts';
 import { Timeline } from '../../src/enrichment/state/timeline.ts';
 import {
   type TopicAccess,
@@ -15,6 +16,7 @@ import {
   type TopicQueriesOptions,
 } from '../../src/enrichment/run/topic-queries.ts';
 import { SILENT } from '../../src/observability/log.ts';
+import { restoredState } from './enrichment-rig.ts';
 
 export interface SentRecord {
   readonly key: string | null;
@@ -83,14 +85,20 @@ export class MemoryTopics {
     let pending: (readonly [string, ReadRecord])[] = [];
     const state = this.#states.get(name) ?? new Map<string, string>();
     this.#states.set(name, state);
+    let bulk: BulkState | null = null;
     return {
-      restore: () => Promise.resolve(new Map(state)),
+      restore: ({ bulk: given }: RestoreOptions) => {
+        bulk = given ?? null;
+        return Promise.resolve(bulk === null ? new Map(state) : restoredState(state, bulk));
+      },
       topic: (topic: string) => Promise.resolve({ name: topic }),
       append: ({ name: topic }: { name: string }, record: SinkRecord) => pending.push([topic, told(record)]),
       ready: () => undefined,
       commit: async (changes: ReadonlyMap<string, string | null>) => {
         const records = pending;
         pending = [];
+        for (const [key, value] of changes)
+          if (bulk !== null && key.startsWith(bulk.prefix)) bulk.set(key, value);
         await sleep(0);
         if (number !== this.#sinks.get(name)) throw new Error('fenced');
         for (const [topic, record] of records)
@@ -171,7 +179,10 @@ export function startTopics(
     registry = null,
     schemaRetryMs,
     stores,
-  }: Partial<Pick<TopicQueriesOptions, 'registry' | 'schemaRetryMs'> & Pick<ProgramContext, 'stores'>> = {},
+    openGroups = () => Promise.resolve(new MemoryGroupTexts()),
+  }: Partial<
+    Pick<TopicQueriesOptions, 'registry' | 'schemaRetryMs' | 'openGroups'> & Pick<ProgramContext, 'stores'>
+  > = {},
 ): RunningTopics {
   const kept = nothingKept();
   const program = compileProgram(
@@ -201,6 +212,7 @@ export function startTopics(
     results: new Map(),
     processing: new ProcessingLog(SILENT),
     timeline: new Timeline(log, 'start'),
+    openGroups,
     log: SILENT,
   });
   queries.start();

@@ -103,6 +103,21 @@ describe('GROUP BY over a stream', () => {
     });
   });
 
+  it('sums DECIMALs to 38 digits, and leaves out what would be more', async () => {
+    const sql = `CREATE TABLE t AS SELECT person, COUNT(*) AS n, CAST(SUM(CAST(place AS DECIMAL(37, 2))) AS STRING) AS s
+      FROM moves GROUP BY person;`;
+    const most = '9'.repeat(35);
+    const log = Array.from({ length: 12 }, (_, i) => move(i, 'a', i === 11 ? '-1' : most));
+    const { records, warnings } = await run(sql, log);
+    expect(records.slice(9).map(([, row]) => row)).toEqual([
+      { N: 10, S: `9${'9'.repeat(34)}0.00` },
+      // The eleventh would make it 1.09… · 10^36, which is 39 digits with the two behind the point.
+      { N: 11, S: `9${'9'.repeat(34)}0.00` },
+      { N: 12, S: `${'9'.repeat(34)}89.00` },
+    ]);
+    expect(warnings.filter((line) => line.includes('"problem":"overflow"'))).toHaveLength(1);
+  });
+
   it('gives NULL, and 0 of counts, before anything has gone into it', async () => {
     const sql = `CREATE TABLE t AS SELECT person, COUNT(place) AS c, COUNT_DISTINCT(place) AS cd, SUM(amount) AS s,
       AVG(amount) AS a, MIN(place) AS lo, MAX(amount) AS hi, TOPK(amount, 2) AS top, TOPKDISTINCT(amount, 2) AS topd,

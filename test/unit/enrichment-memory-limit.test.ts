@@ -52,6 +52,42 @@ it('keeps joined tables on disk from the attempt after they have become too larg
   ]);
 });
 
+it('keeps groups on disk from then on where there have come to be too many, and what clients ask for', async () => {
+  const customers = 100;
+  const log = Array.from({ length: 3 * customers }, (_, i): LogTransaction => [
+    { table: ORDERS, op: 'c', after: [i, i % customers] },
+  ]);
+  const sql = `
+    CREATE STREAM orders WITH (CDC_TABLE = 'shop.public.orders');
+    CREATE TABLE counted AS SELECT customer, COUNT(*) AS n, MAX(id) AS last FROM orders GROUP BY customer;`;
+  // Room for some of the groups.
+  using rig = new EnrichmentRig({
+    sql,
+    tables: [ORDERS],
+    log,
+    snapshotAt: 0,
+    memoryLimit: 1024 * 1024 + 60_000,
+  });
+  const first = await rig.attempt();
+  await first.snapshot([]);
+  await first.read(30, () => 10);
+  first.commit();
+  await expect(first.read(log.length, () => 10)).rejects.toMatchObject({ code: 'enrich.memory-limit' });
+  await first.end();
+  for (const until of [150, 290, log.length]) {
+    const next = await rig.attempt();
+    await next.read(until, () => 7);
+    next.commit();
+    await next.end();
+  }
+  expect(readdirSync(join(rig.dir, 'enrich'))).toEqual(
+    expect.arrayContaining(['shop.lmdb', 'shop.groups.lmdb']),
+  );
+  expect(rig.committed.map(({ value }) => value)).toEqual(
+    log.map((_, i) => JSON.stringify({ N: Math.floor(i / customers) + 1, LAST: i })),
+  );
+});
+
 it('counts tables over topics too', async () => {
   const topics = new MemoryTopics();
   topics.create('people', 1);

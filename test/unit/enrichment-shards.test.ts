@@ -1,6 +1,7 @@
 /** Partitions as units of their own, which one instance takes over from another. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { MemoryGroupTexts } from '../../src/enrichment/state/bulk-groups.ts';
 import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
 import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { workOff } from '../../src/enrichment/shared/shard.ts';
@@ -50,6 +51,7 @@ it('goes on with groups, offsets and tables of a partition where the instance be
         counted: PARTITIONS,
         access: topics.access(`shop.enrich.${partition}`),
         ...nothingKept(),
+        openGroups: () => Promise.resolve(new MemoryGroupTexts()),
         untilCaughtUp: false,
         onHeld: () => (held = true),
         onCommit: () => {},
@@ -119,6 +121,7 @@ it('ends where there are partitions that nobody has counted', async () => {
       counted: PARTITIONS - 1,
       access: topics.access('shop.enrich.0'),
       ...nothingKept(),
+      openGroups: () => Promise.resolve(new MemoryGroupTexts()),
       untilCaughtUp: false,
       onHeld: () => {},
       onCommit: () => {},

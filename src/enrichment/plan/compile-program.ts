@@ -342,6 +342,7 @@ class Compiler {
             columns,
             replicas: tables,
             counted: query.kind === 'STREAM' || query.rows.counted,
+            spend: (bytes) => this.#context.stores.spend(bytes),
           });
     const view = query.kind === 'TABLE' ? query.rows : null;
     const rows = group?.window == null ? (store ?? view) : null;

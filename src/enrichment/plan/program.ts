@@ -98,7 +98,7 @@ export interface ProgramContext {
   readonly shown: ShownColumns;
   readonly journal: ReplicaJournal;
   /** Where the rows of captured tables are. */
-  readonly stores: Pick<TableStores, 'table' | 'refilled'>;
+  readonly stores: Pick<TableStores, 'table' | 'refilled' | 'spend'>;
   /** Topics of the captured tables' own records. */
   readonly tableTopics: ReadonlySet<string>;
   /** Whether the settings name a schema registry. */

@@ -5,7 +5,7 @@ import type { CapturedSource } from '../sources/captured-source.ts';
 import type { Source, StreamSource, TableSource } from '../sources/catalog.ts';
 import type { TableId } from '../../model/table.ts';
 import type { Program } from '../plan/program.ts';
-import { GroupStore } from '../state/group-store.ts';
+import { GroupStore, ofNoRun } from '../state/group-store.ts';
 import type { ProcessingLog } from '../run/processing-log.ts';
 import { type EventReader, Query } from '../run/query.ts';
 import { QueryProblems } from '../run/query-problems.ts';
@@ -235,7 +235,7 @@ export class LiveQueries {
     const target = new StreamRows(plan, queue);
     const { group, store: groups } = plan.query;
     const note = (): void => {};
-    groups?.restore({ known: new Map(), continuous: false, epoch: 0, note });
+    groups?.restore(ofNoRun(note));
     const aggregation =
       group === null || groups === null ? null : new Aggregation({ group, store: groups, target, note });
     const problems = new QueryProblems(plan.query, processing, null);

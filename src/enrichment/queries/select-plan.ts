@@ -148,7 +148,8 @@ function groupsOf(
 
 /** Of a client's query: what it keeps is in no checkpoint. */
 function clientGroups(group: GroupPlan, columns: readonly OutputColumn[]): GroupStore {
-  return new GroupStore({ name: '', lineage: '', group, columns, replicas: [], counted: true });
+  const spend = (): void => {};
+  return new GroupStore({ name: '', lineage: '', group, columns, replicas: [], counted: true, spend });
 }
 
 function overStream(

@@ -1,4 +1,5 @@
 /** A client's SELECT over what a stream's topic holds already: from its beginning, up to its end now or further on. */
+import { ofNoRun } from '../state/group-store.ts';
 import { asHeadwaterError } from '../../errors/headwater-error.ts';
 import { Aggregation } from '../run/aggregation.ts';
 import type { StreamSource } from '../sources/catalog.ts';
@@ -62,7 +63,7 @@ export async function replay(options: ReplayOptions, signal: AbortSignal): Promi
   // Of groups a query that ends tells what they have come to, and one that goes on each change.
   const target: RowTarget = bounded && group !== null ? { emit: () => {} } : rows;
   const note = (): void => {};
-  store?.restore({ known: new Map(), continuous: false, epoch: 0, note });
+  store?.restore(ofNoRun(note));
   const aggregation =
     group === null || store === null
       ? null

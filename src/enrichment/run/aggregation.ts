@@ -2,7 +2,8 @@
 import type { Arrival } from '../sql/functions/aggregates.ts';
 import type { StreamEvent } from './event.ts';
 import type { GroupPlan, SessionPlan, SpanPlan } from '../plan/group-plan.ts';
-import type { Group, GroupStore, GroupWindow } from '../state/group-store.ts';
+import type { Group, GroupWindow } from '../state/group.ts';
+import type { GroupStore } from '../state/group-store.ts';
 import type { RowTarget } from './query.ts';
 import type { Frame, Problem } from '../sql/frame.ts';
 import type { SqlValue } from '../sql/value.ts';
@@ -27,18 +28,11 @@ interface Contribution {
 export class Aggregation {
   readonly #options: AggregationOptions;
   readonly #store: GroupStore;
-  /** Sessions by the group's key, in the order of time. */
-  readonly #sessions = new Map<string, Group[]>();
   #sweptAt = -Infinity;
 
   constructor(options: AggregationOptions) {
     this.#options = options;
-    const { store, group } = options;
-    this.#store = store;
-    if (group.window?.kind !== 'SESSION') return;
-    for (const each of store.values()) this.#sessionsOf(each.keys).push(each);
-    for (const sessions of this.#sessions.values())
-      sessions.sort((a, b) => (a.window?.start ?? 0) - (b.window?.start ?? 0));
+    this.#store = options.store;
   }
 
   add(frame: Frame, event: StreamEvent, ahead: boolean): void {
@@ -71,13 +65,20 @@ export class Aggregation {
   }
 
   /** Sessions that the event reaches become one with it. Rows whose session is another one now are taken back first. */
-  #addToSession({ gapMs, graceMs }: SessionPlan, contribution: Contribution): void {
+  #addToSession(plan: SessionPlan, contribution: Contribution): void {
+    const { gapMs, graceMs } = plan;
     const { keys, event, arrival } = contribution;
     const { time } = event;
-    const sessions = this.#sessionsOf(keys);
-    const reached = sessions.filter(
-      ({ window }) => window !== null && window.start - gapMs <= time && time <= window.end + gapMs,
-    );
+    // One that is no longer kept may be there still: it depends on when it was last looked for.
+    const reached = this.#store
+      .sessions(keys)
+      .filter(
+        ({ window }) =>
+          window !== null &&
+          window.start - gapMs <= time &&
+          time <= window.end + gapMs &&
+          this.#isKept(plan, window),
+      );
     const start = Math.min(time, ...reached.map(({ window }) => window?.start ?? time));
     const end = Math.max(time, ...reached.map(({ window }) => window?.end ?? time));
     if (end + gapMs + graceMs < this.#store.streamTime) {
@@ -101,17 +102,7 @@ export class Aggregation {
       for (const [i, aggregate] of this.#options.group.aggregates.entries())
         aggregate.merge(merged.states[i]!, absorbed.states[i]!, arrival);
     }
-    const at = sessions.findIndex((each) => (each.window?.start ?? 0) > end);
-    sessions.splice(at < 0 ? sessions.length : at, 0, merged);
-    for (const absorbed of reached) sessions.splice(sessions.indexOf(absorbed), 1);
     this.#update(merged, contribution);
-  }
-
-  #sessionsOf(keys: readonly SqlValue[]): Group[] {
-    const text = this.#store.keyText(keys);
-    let sessions = this.#sessions.get(text);
-    if (sessions === undefined) this.#sessions.set(text, (sessions = []));
-    return sessions;
   }
 
   #update(group: Group, contribution: Contribution): void {
@@ -146,18 +137,15 @@ export class Aggregation {
     const span = window.kind === 'SESSION' ? window.gapMs : window.sizeMs;
     if (streamTime < this.#sweptAt + span) return;
     this.#sweptAt = streamTime;
-    for (const group of this.#store.values()) {
-      const end = group.window?.end ?? 0;
-      const kept =
-        window.kind === 'SESSION' ? end + window.keptMs >= streamTime : end + window.keptMs > streamTime;
-      if (kept) continue;
+    for (const group of this.#store.stale((each) => this.#isKept(window, each))) {
       this.#options.target.forget?.(this.#store.row(group).row, group.window);
       this.#store.delete(group);
-      if (window.kind !== 'SESSION') continue;
-      const text = this.#store.keyText(group.keys);
-      const left = (this.#sessions.get(text) ?? []).filter((each) => each !== group);
-      if (left.length === 0) this.#sessions.delete(text);
-      else this.#sessions.set(text, left);
     }
+  }
+
+  /** Whether an event can still reach it, or somebody may ask for it. */
+  #isKept(plan: SpanPlan | SessionPlan, { end }: GroupWindow): boolean {
+    const { streamTime } = this.#store;
+    return plan.kind === 'SESSION' ? end + plan.keptMs >= streamTime : end + plan.keptMs > streamTime;
   }
 }

@@ -15,7 +15,7 @@ import type { SourceBlock } from '../../schema/source-block.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import { ENRICH_COLUMNS_KEY, ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../../state/checkpoint.ts';
 import { CapturedSource, unreadable } from '../sources/captured-source.ts';
-import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from '../state/group-store.ts';
+import { checkpointName } from '../state/group-store.ts';
 import type { SchemaWriter } from '../formats/registry-access.ts';
 import type { ReplicaImage } from '../state/image.ts';
 import { type InferredColumns, inferredText } from '../plan/inferred-columns.ts';
@@ -35,6 +35,7 @@ import {
   openOutputs,
   outputOf,
   type Outputs,
+  type RunCheckpoint,
   statusOf,
   StreamQueries,
 } from './stream-queries.ts';
@@ -65,11 +66,7 @@ export interface StageOptions<P, S extends SourceInfo> {
   readonly block: SourceBlock<S>;
   readonly processing: ProcessingLog;
   /** What the checkpoint holds, whether the log goes on from it, and which run this is. */
-  readonly checkpoint: {
-    readonly known: ReadonlyMap<string, string>;
-    readonly continuous: boolean;
-    readonly epoch: number;
-  };
+  readonly checkpoint: RunCheckpoint;
   /** Whether a captured table is still as it was when the statements were compiled. */
   readonly unchanged: (table: string) => Promise<boolean>;
   readonly log: Log;
@@ -301,11 +298,15 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   committing(): void {
     this.#options.image.committing();
+    for (const store of this.#queries.stores) store.committing();
+    this.#tables.committing();
     this.#live?.committing('log');
   }
 
   committed(): void {
     this.#options.image.committed();
+    for (const store of this.#queries.stores) store.committed();
+    this.#tables.committed();
     this.#live?.committed('log');
   }
 
@@ -416,8 +417,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     for (const [key, value] of this.#options.schemas?.takeChanged() ?? []) state.set(key, value);
     state.set(ENRICH_COLUMNS_KEY, inferredText(this.#options.inferred));
     state.set(ENRICH_STATEMENTS_KEY, JSON.stringify({ compiled, paused: paused.map(({ hash }) => hash) }));
-    const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
-    for (const key of forgottenTables(checkpoint.known, prefixes, restored)) state.set(key, null);
+    for (const key of forgottenTables(checkpoint, restored)) state.set(key, null);
     for (const [key, value] of this.#flushed()) state.set(key, value);
     return state.set(ENRICH_KEY, JSON.stringify(image.tell()));
   }

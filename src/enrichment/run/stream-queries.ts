@@ -3,9 +3,10 @@ import type { Sink } from '../../emitter/sink.ts';
 import type { Log } from '../../observability/log.ts';
 import type { QueryStatus } from '../../observability/status.ts';
 import { Aggregation } from './aggregation.ts';
+import { AGGREGATE_GROUP_PREFIX, type BulkGroups } from '../state/bulk-groups.ts';
 import type { StreamSource } from '../sources/catalog.ts';
 import { DeadLetters, deadLetterTopic } from './dead-letters.ts';
-import { checkpointName, type GroupStore } from '../state/group-store.ts';
+import { AGGREGATE_TABLE_PREFIX, checkpointName, type GroupStore } from '../state/group-store.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { SchemaWriter } from '../formats/registry-access.ts';
 import type { QueryPlan } from '../plan/program.ts';
@@ -71,6 +72,7 @@ export function statusOf(
 /** What the checkpoint holds, whether the inputs go on from it, and which run this is. */
 export interface RunCheckpoint {
   readonly known: ReadonlyMap<string, string>;
+  readonly groups: BulkGroups;
   readonly continuous: boolean;
   readonly epoch: number;
 }
@@ -144,14 +146,17 @@ export class StreamQueries {
 }
 
 /** Keys of the checkpoint that belong to tables which do not go on. */
-export function forgottenTables(
-  known: ReadonlyMap<string, string>,
-  prefixes: readonly string[],
+export function* forgottenTables(
+  { known, groups }: Pick<RunCheckpoint, 'known' | 'groups'>,
   restored: ReadonlySet<string>,
-): readonly string[] {
-  return [...known.keys()].filter((key) => {
-    const prefix = prefixes.find((each) => key.startsWith(each));
-    const table = prefix === undefined ? undefined : key.slice(prefix.length).split('/')[0];
-    return table !== undefined && !restored.has(table);
-  });
+): Generator<string> {
+  for (const key of known.keys()) if (isForgotten(key, AGGREGATE_TABLE_PREFIX, restored)) yield key;
+  for (const [key] of groups.entries(AGGREGATE_GROUP_PREFIX))
+    if (isForgotten(key, AGGREGATE_GROUP_PREFIX, restored)) yield key;
+}
+
+function isForgotten(key: string, prefix: string, restored: ReadonlySet<string>): boolean {
+  if (!key.startsWith(prefix)) return false;
+  const end = key.indexOf('/', prefix.length);
+  return !restored.has(key.slice(prefix.length, end < 0 ? undefined : end));
 }

@@ -51,6 +51,16 @@ export class TableQueries {
     for (const query of this.#all) query.endTransaction();
   }
 
+  /** A commit begins that makes durable what has been flushed. */
+  committing(): void {
+    for (const query of this.#all) query.committing();
+  }
+
+  /** The oldest commit under way is durable. */
+  committed(): void {
+    for (const query of this.#all) query.committed();
+  }
+
   flush(): readonly (readonly [string, string | null])[] {
     return this.#all.flatMap((query) => query.flush());
   }

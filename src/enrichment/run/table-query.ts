@@ -3,7 +3,8 @@
  * for a key, computed from the tables as they were before the transaction and as they are behind it.
  */
 import type { Arrival } from '../sql/functions/aggregates.ts';
-import { checkpointName, type Group, type GroupRun, AGGREGATE_TABLE_PREFIX } from '../state/group-store.ts';
+import type { Group } from '../state/group.ts';
+import { checkpointName, type GroupRun, AGGREGATE_TABLE_PREFIX } from '../state/group-store.ts';
 import type { TableQueryPlan } from '../plan/program.ts';
 import { isAhead, type OutputStream } from './query.ts';
 import { stopped } from './query-problems.ts';
@@ -63,7 +64,7 @@ export class TableQuery {
     else {
       const continuous = run.continuous && follows;
       this.#filled = groups.store.restore({ ...run, continuous, note: this.#note }) === 'restored';
-      if (!this.#filled) this.#former = groups.store.former(run.known);
+      if (!this.#filled) this.#former = groups.store.former(run);
     }
     this.#marked = false;
   }
@@ -141,6 +142,14 @@ export class TableQuery {
     this.#marked = true;
     const mark = { v: 2, statement: this.#statementHash, epoch: this.#epoch };
     return [[AGGREGATE_TABLE_PREFIX + checkpointName(target.name), JSON.stringify(mark)]];
+  }
+
+  committing(): void {
+    this.plan.groups?.store.committing();
+  }
+
+  committed(): void {
+    this.plan.groups?.store.committed();
   }
 
   endTransaction(): void {

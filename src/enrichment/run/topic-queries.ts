@@ -15,7 +15,8 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { failpoint } from '../../observability/failpoint.ts';
 import type { Log } from '../../observability/log.ts';
 import type { QueryStatus } from '../../observability/status.ts';
-import { AGGREGATE_GROUP_PREFIX, AGGREGATE_TABLE_PREFIX, checkpointName } from '../state/group-store.ts';
+import type { BulkGroups } from '../state/bulk-groups.ts';
+import { checkpointName } from '../state/group-store.ts';
 import type { ReadSchemas } from '../formats/format.ts';
 import type { RegistryAccess, SchemaWriter } from '../formats/registry-access.ts';
 import type { SqlColumn } from '../sources/captured-source.ts';
@@ -39,6 +40,8 @@ import type { TopicTable } from '../topics/topic-table.ts';
 const TOPICS_KEY = 'enrich-topics';
 /** Under load, what arrives meanwhile is committed together. */
 const COMMIT_MS = 50;
+/** Groups on disk that may be in memory since no commit has brought them there yet. */
+const MOST_PENDING = 20_000;
 
 /** Kafka, as queries over topics need it. */
 export interface TopicAccess {
@@ -64,6 +67,8 @@ export interface TopicQueriesOptions {
   /** How often a refused schema is offered again; for tests. */
   readonly schemaRetryMs?: number | undefined;
   readonly timeline: TableTimes;
+  /** Where the groups of the state are to be. */
+  readonly openGroups: () => Promise<BulkGroups>;
   /** The topics are ours to work off. */
   readonly onOpen?: () => void;
   readonly onCommit?: () => void;
@@ -179,12 +184,14 @@ export class TopicQueries implements AsyncDisposable {
     const { signal } = this.#closing;
     const { access, join, plans: declared, results, processing, registry, log } = this.#options;
     await using resources = new AsyncDisposableStack();
+    const groups = resources.use(await this.#options.openGroups());
     const sink = resources.use(await access.openSink(signal));
     sink.failed.catch((error: unknown) => {
       if (!signal.aborted) this.#fail(error);
     });
     const known = await sink.restore({
       signal,
+      bulk: groups,
       ...(access.turns === undefined ? {} : { turns: access.turns }),
       onWaiting: () => log.info({}, 'another instance works off the topics of the statements; waiting'),
     });
@@ -213,7 +220,7 @@ export class TopicQueries implements AsyncDisposable {
       offers.accepted.catch((error: unknown) => this.#fail(error));
     }
     const outputs = await openOutputs(plans, { sink, results, schemas });
-    const checkpoint = { known, continuous: true, epoch };
+    const checkpoint = { known, groups, continuous: true, epoch };
     const queries = new StreamQueries(plans, { outputs, processing, ahead: new Set(), checkpoint, log });
     for (const { target, store } of plans) results.get(target)?.restore(store?.shown() ?? []);
     for (const [of, reader] of this.#readers) outputs.get(of)?.addReader(reader);
@@ -242,7 +249,7 @@ export class TopicQueries implements AsyncDisposable {
           schemas: schemaReader,
           query,
           reader,
-          sink,
+          sink: { ready: () => this.#ready(sink) },
           processing,
           deadLetters: outputs.get(plan.target)?.deadLetters ?? null,
           times: this.#timesOf(reached, tables),
@@ -263,12 +270,14 @@ export class TopicQueries implements AsyncDisposable {
     this.#queries = queries;
     this.#sink = sink;
     const first = new Map<string, string | null>([[TOPICS_KEY, JSON.stringify({ v: 1, epoch })]]);
-    const prefixes = [AGGREGATE_TABLE_PREFIX, AGGREGATE_GROUP_PREFIX];
     const kept = new Set([...queries.restored, ...[...this.#waiting.keys()].map(tableOf)]);
-    for (const key of forgottenTables(known, prefixes, kept)) first.set(key, null);
+    for (const key of forgottenTables(checkpoint, kept)) first.set(key, null);
     for (const { table } of tables) places.add(tablePlace(table.name));
     for (const key of forgottenPlaces(known, places)) first.set(key, null);
-    await sink.commit(this.#state(first));
+    const state = this.#state(first);
+    for (const store of queries.stores) store.committing();
+    await sink.commit(state);
+    for (const store of queries.stores) store.committed();
     log.info({ queries: inputs.length }, 'topics of the statements are read');
     this.#opened();
     // One that fails ends the others, which hold what is to be closed.
@@ -333,9 +342,13 @@ export class TopicQueries implements AsyncDisposable {
     failpoint('before-commit');
     const inserting = this.#inserting;
     this.#inserting = [];
-    this.#committing = this.#sink.commit(this.#state(new Map())).then(
+    const state = this.#state(new Map());
+    const stores = this.#queries?.stores ?? [];
+    for (const store of stores) store.committing();
+    this.#committing = this.#sink.commit(state).then(
       () => {
         this.#committing = null;
+        for (const store of stores) store.committed();
         this.live?.committed('topics');
         this.#options.onCommit?.();
         for (const { done } of inserting) done();
@@ -348,6 +361,17 @@ export class TopicQueries implements AsyncDisposable {
         if (!this.#closing.signal.aborted) this.#fail(error);
       },
     );
+  }
+
+  /** Back-pressure: of the sink, and of groups. */
+  #ready(sink: Sink): Promise<void> | undefined {
+    const ready = sink.ready();
+    if (ready !== undefined) return ready;
+    let pending = 0;
+    for (const store of this.#queries?.stores ?? []) pending += store.pending;
+    if (pending < MOST_PENDING) return undefined;
+    this.#commit();
+    return this.#committing ?? undefined;
   }
 
   /** Everything up to the results that have been appended. */

@@ -8,7 +8,7 @@ import { ProcessingLog } from '../run/processing-log.ts';
 import { compileProgram } from '../plan/compile-program.ts';
 import type { Program, ProgramContext } from '../plan/program.ts';
 import { Timeline } from '../state/timeline.ts';
-import { type TopicAccess, TopicQueries } from '../run/topic-queries.ts';
+import { type TopicAccess, TopicQueries, type TopicQueriesOptions } from '../run/topic-queries.ts';
 import type { JoinWaits } from '../topics/topic-task.ts';
 import { OnePartition } from './one-partition.ts';
 
@@ -50,6 +50,7 @@ export interface ShardOptions {
   readonly access: TopicAccess;
   /** For the tables of topics. */
   readonly stores: ProgramContext['stores'];
+  readonly openGroups: TopicQueriesOptions['openGroups'];
   readonly untilCaughtUp: boolean;
   /** This instance has got the partition. */
   readonly onHeld: () => void;
@@ -59,7 +60,7 @@ export interface ShardOptions {
 /** Until the signal aborts; with `untilCaughtUp` until the partition is worked off up to where it ended at the start. */
 export async function workOff(
   statements: SharedStatements,
-  { partition, counted, access, stores, untilCaughtUp, onHeld, onCommit }: ShardOptions,
+  { partition, counted, access, stores, openGroups, untilCaughtUp, onHeld, onCommit }: ShardOptions,
   signal: AbortSignal,
 ): Promise<'stopped' | 'complete'> {
   const { queries, topicTables } = await compileShared(statements, signal, { ...nothingKept(), stores });
@@ -80,6 +81,7 @@ export async function workOff(
     processing: new ProcessingLog(log),
     // No captured table is joined.
     timeline: new Timeline({ head: () => Promise.resolve(0), nudge: () => {}, compare: () => 0 }, ''),
+    openGroups,
     onOpen: onHeld,
     onCommit,
     log,

@@ -116,6 +116,9 @@ class DiskTables implements TableStores {
     return rows;
   }
 
+  /** Little is in memory, and for a time. */
+  spend(): void {}
+
   open(shapes: readonly string[]): FoundTables | null {
     const text = this.#known.get(Buffer.from('tables'))?.toString('utf8');
     const known = text === undefined ? null : (JSON.parse(text) as Known);

@@ -6,44 +6,25 @@
  * | `enrich-table/<table>` | `{v, statement, epoch, time, arrivals}`: hash of the statement, run that wrote it, stream time, events grouped |
  * | `enrich-group/<table>/<group>` | `[time, shown, rows, counts, ordinals, values]` of the group, whose name is its keys and window as JSON |
  */
-import { type Aggregate, type AggregateState, newState } from '../sql/functions/aggregates.ts';
 import type { GroupPlan } from '../plan/group-plan.ts';
 import type { ShownRow } from './result-table.ts';
 import type { Replica } from './replica.ts';
-import { type RowCodec, rowCodec } from './row-text.ts';
+import { type Aggregate, type AggregateState, newState } from '../sql/functions/aggregates.ts';
 import type { Evaluate, Frame, Problem } from '../sql/frame.ts';
-import { type SqlType, typeText } from '../sql/sql-type.ts';
+import { typeText } from '../sql/sql-type.ts';
 import type { KeyValue, SqlValue } from '../sql/value.ts';
 import { statementHash } from '../sql/statement-hash.ts';
+import { AGGREGATE_GROUP_PREFIX, type BulkGroups, MemoryGroupTexts } from './bulk-groups.ts';
+import { DiskGroups } from './disk-groups.ts';
+import { type Group, GroupCodec, type GroupWindow, type KeptGroups } from './group.ts';
+import { MemoryGroups } from './memory-groups.ts';
+import type { SpendBytes } from './memory-rows.ts';
 import type { StoredRow } from './table-store.ts';
 import { type JoinAsOf, type ReadTable, tableKey } from '../sources/table-source.ts';
 
 export const AGGREGATE_TABLE_PREFIX = 'enrich-table/';
-export const AGGREGATE_GROUP_PREFIX = 'enrich-group/';
 /** Of what the checkpoint holds. */
 const VERSION = 2;
-
-export interface GroupWindow {
-  readonly start: number;
-  /** Behind the window's last millisecond; of a session the time of its last event. */
-  readonly end: number;
-}
-
-export interface Group {
-  readonly id: string;
-  readonly keys: readonly SqlValue[];
-  /** Its key in the table, whatever its window. */
-  readonly key: KeyValue;
-  /** Null without a window. */
-  readonly window: GroupWindow | null;
-  readonly states: readonly AggregateState[];
-  /** The highest time of an event that went into it. */
-  time: number;
-  /** Whether the table shows a row for it. */
-  shown: boolean;
-  /** Events, or rows of a table, that are in it. */
-  rows: number;
-}
 
 export interface GroupStoreOptions {
   /** Name of the table that the groups make. */
@@ -56,15 +37,24 @@ export interface GroupStoreOptions {
   readonly replicas: readonly Replica[];
   /** Whether they are events of a stream. */
   readonly counted: boolean;
+  /** Hears what groups in memory take. */
+  readonly spend: SpendBytes;
 }
 
 /** Of the run that the groups are part of. */
 export interface GroupRun {
   readonly known: ReadonlyMap<string, string>;
+  /** The groups of that checkpoint. */
+  readonly groups: BulkGroups;
   /** Whether the log goes on where that stands. */
   readonly continuous: boolean;
   readonly epoch: number;
   readonly note: (problem: Problem) => void;
+}
+
+/** For groups of which nobody keeps anything. */
+export function ofNoRun(note: GroupRun['note']): GroupRun {
+  return { known: new Map(), groups: new MemoryGroupTexts(), continuous: false, epoch: 0, note };
 }
 
 /** A table's name as keys of the checkpoint have it: without a slash. */
@@ -74,14 +64,9 @@ export function checkpointName(table: string): string {
 
 export class GroupStore implements ReadTable {
   readonly #options: GroupStoreOptions;
-  readonly #groups = new Map<string, Group>();
-  readonly #dirty = new Set<string>();
-  readonly #keyCodec: RowCodec;
-  readonly #stateCodec: RowCodec;
-  readonly #keyTypes: readonly SqlType[];
+  readonly #codec: GroupCodec;
   readonly #frame: Frame;
-  /** Groups without windows by the table's key. */
-  readonly #byKey = new Map<KeyValue, Group>();
+  #groups: KeptGroups;
   /** Rows of groups as they were before the transaction under way; kept where somebody asks. */
   readonly #before = new Map<KeyValue, StoredRow | null>();
   #remembers = false;
@@ -93,14 +78,11 @@ export class GroupStore implements ReadTable {
   constructor(options: GroupStoreOptions) {
     this.#options = options;
     const { group } = options;
-    this.#keyTypes = group.keys.map(({ type }) => type);
-    this.#keyCodec = rowCodec(this.#keyTypes);
-    this.#stateCodec = rowCodec(
-      group.aggregates.flatMap(({ valueType, itemType }) => [
-        valueType,
-        { kind: 'ARRAY' as const, element: itemType },
-      ]),
+    this.#codec = new GroupCodec(
+      group.keys.map(({ type }) => type),
+      group.aggregates,
     );
+    this.#groups = this.#inMemory();
     this.#frame = { rows: [null], time: 0, change: null, note: () => undefined };
   }
 
@@ -114,6 +96,19 @@ export class GroupStore implements ReadTable {
 
   get #name(): string {
     return checkpointName(this.#options.name);
+  }
+
+  /** Of keys of the checkpoint, in front of a group's id. */
+  get #prefix(): string {
+    return `${AGGREGATE_GROUP_PREFIX}${this.#name}/`;
+  }
+
+  get #hasSessions(): boolean {
+    return this.#options.group.window?.kind === 'SESSION';
+  }
+
+  #inMemory(): MemoryGroups {
+    return new MemoryGroups(this.#codec, { sessions: this.#hasSessions, spend: this.#options.spend });
   }
 
   /** The highest time of an event so far. */
@@ -132,6 +127,11 @@ export class GroupStore implements ReadTable {
     return this.#groups.size;
   }
 
+  /** Groups that are in memory only until the commit that holds them is durable. */
+  get pending(): number {
+    return this.#groups.pending;
+  }
+
   /** The rows that the table shows. */
   *shown(): Generator<ShownRow> {
     for (const group of this.#groups.values())
@@ -146,9 +146,24 @@ export class GroupStore implements ReadTable {
    * Takes what the checkpoint holds of it, if it is of this very statement and of the run before. Answers whether there
    * was something that could not be taken: then the table begins anew, and its keys are to be forgotten.
    */
-  restore({ known, continuous, epoch: run, note }: GroupRun): 'restored' | 'new' | 'lost' {
-    this.#epoch = run;
-    this.#frame.note = note;
+  restore(run: GroupRun): 'restored' | 'new' | 'lost' {
+    const { groups: texts } = run;
+    this.#epoch = run.epoch;
+    this.#frame.note = run.note;
+    const found = this.#restoreMeta(run);
+    const known = found === 'restored';
+    if (texts.onDisk) {
+      const prefix = this.#prefix;
+      this.#groups = new DiskGroups(this.#codec, { texts, prefix, known, sessions: this.#hasSessions });
+    } else {
+      const groups = this.#inMemory();
+      if (known) for (const group of this.#stored(texts)) groups.restore(group);
+      this.#groups = groups;
+    }
+    return found;
+  }
+
+  #restoreMeta({ known, continuous, epoch: run }: GroupRun): 'restored' | 'new' | 'lost' {
     const text = known.get(AGGREGATE_TABLE_PREFIX + this.#name);
     if (text === undefined) return 'new';
     const { v, statement, epoch, time, arrivals } = JSON.parse(text) as {
@@ -162,16 +177,15 @@ export class GroupStore implements ReadTable {
     if (!continuous || !follows) return 'lost';
     this.#streamTime = time ?? -Infinity;
     this.#arrivals = arrivals;
-    for (const group of this.#stored(known)) this.#add(group);
     return 'restored';
   }
 
   /** Groups that the checkpoint has of this statement, whichever run has written them. */
-  former(known: ReadonlyMap<string, string>): readonly Group[] {
+  former({ known, groups }: Pick<GroupRun, 'known' | 'groups'>): readonly Group[] {
     const text = known.get(AGGREGATE_TABLE_PREFIX + this.#name);
     if (text === undefined) return [];
     const { v, statement } = JSON.parse(text) as { readonly v: number; readonly statement: string };
-    return v === VERSION && statement === this.#statementHash ? [...this.#stored(known)] : [];
+    return v === VERSION && statement === this.#statementHash ? [...this.#stored(groups)] : [];
   }
 
   /** What has changed since the last call, for the checkpoint. */
@@ -184,43 +198,50 @@ export class GroupStore implements ReadTable {
       const meta = { v: VERSION, statement: this.#statementHash, epoch, time, arrivals };
       changed.push([AGGREGATE_TABLE_PREFIX + this.#name, JSON.stringify(meta)]);
     }
-    for (const id of this.#dirty) {
-      const group = this.#groups.get(id);
-      changed.push([
-        `${AGGREGATE_GROUP_PREFIX}${this.#name}/${id}`,
-        group === undefined ? null : this.#encode(group),
-      ]);
-    }
+    const prefix = this.#prefix;
+    for (const [id, text] of this.#groups.flush()) changed.push([prefix + id, text]);
     this.#touched = false;
-    this.#dirty.clear();
     return changed;
   }
 
-  /** Equal for equal values of the grouping expressions. */
-  keyText(keys: readonly SqlValue[]): string {
-    return JSON.stringify(this.#keyCodec.encode(keys));
+  /** A commit begins that makes durable what has been flushed. */
+  committing(): void {
+    this.#groups.committing();
+  }
+
+  /** The oldest commit under way is durable. */
+  committed(): void {
+    this.#groups.committed();
   }
 
   /** The group, made where there is none; it is about to change. */
   open(keys: readonly SqlValue[], window: GroupWindow | null): Group {
-    const id = this.#idOf(keys, window);
-    this.#dirty.add(id);
-    let group = this.#groups.get(id);
+    const keyText = this.#codec.keyText(keys);
+    const id = this.#codec.idOf(keyText, window);
+    let group = this.#groups.get(id, keyText);
     if (group === undefined) {
       const states = this.#options.group.aggregates.map(newState);
-      const key = tableKey(this.#keyTypes, keys);
+      const key = tableKey(this.#codec.keyTypes, keys);
       group = { id, keys, key, window, states, time: -Infinity, shown: false, rows: 0 };
-      this.#add(group);
-    }
+      this.#groups.add(group, keyText);
+    } else this.#groups.touch(group);
     if (this.#remembers && !this.#before.has(group.key))
       this.#before.set(group.key, group.shown ? this.row(group).row : null);
     return group;
   }
 
-  delete({ id, key, window }: Group): void {
-    this.#groups.delete(id);
-    if (window === null) this.#byKey.delete(key);
-    this.#dirty.add(id);
+  delete(group: Group): void {
+    this.#groups.delete(group);
+  }
+
+  /** Those of one key, where windows are sessions, in the order of time. */
+  sessions(keys: readonly SqlValue[]): readonly Group[] {
+    return this.#groups.sessions(this.#codec.keyText(keys));
+  }
+
+  /** Groups that are not to be kept any longer; they may be deleted as they come. Some may wait for a later call. */
+  stale(isKept: (window: GroupWindow) => boolean): Iterable<Group> {
+    return this.#groups.stale(isKept);
   }
 
   remember(): void {
@@ -231,12 +252,12 @@ export class GroupStore implements ReadTable {
   lookUp(key: KeyValue, asOf: JoinAsOf): StoredRow | null {
     const before = asOf === 'COMMIT' ? undefined : this.#before.get(key);
     if (before !== undefined) return before;
-    const group = this.#byKey.get(key);
+    const group = this.#groups.ofKey(key);
     return group?.shown === true ? this.row(group).row : null;
   }
 
   keys(): Iterable<KeyValue> {
-    return this.#byKey.keys();
+    return this.#groups.keys();
   }
 
   changedKeys(): Iterable<KeyValue> {
@@ -272,58 +293,14 @@ export class GroupStore implements ReadTable {
   get #statementHash(): string {
     const { lineage, group } = this.#options;
     const kept = group.aggregates.flatMap(({ valueType, itemType }) => [valueType, itemType]);
-    return statementHash([lineage, ...[...this.#keyTypes, ...kept].map((type) => typeText(type))].join('\n'));
+    return statementHash(
+      [lineage, ...[...this.#codec.keyTypes, ...kept].map((type) => typeText(type))].join('\n'),
+    );
   }
 
-  *#stored(known: ReadonlyMap<string, string>): Generator<Group> {
-    const prefix = `${AGGREGATE_GROUP_PREFIX}${this.#name}/`;
-    for (const [key, value] of known) {
-      if (key.startsWith(prefix)) yield this.#decode(key.slice(prefix.length), value);
-    }
-  }
-
-  #add(group: Group): void {
-    this.#groups.set(group.id, group);
-    if (group.window === null) this.#byKey.set(group.key, group);
-  }
-
-  #idOf(keys: readonly SqlValue[], window: GroupWindow | null): string {
-    return JSON.stringify([this.#keyCodec.encode(keys), window?.start ?? null, window?.end ?? null]);
-  }
-
-  #encode({ states, time, shown, rows }: Group): string {
-    const values = states.flatMap(({ value, items }): SqlValue[] => [value, items]);
-    const counts = states.map(({ count }) => count);
-    const ordinals = states.map(({ ordinals }) => ordinals);
-    return JSON.stringify([time, shown, rows, counts, ordinals, this.#stateCodec.encode(values)]);
-  }
-
-  /** Of what `#encode` wrote. */
-  #decode(id: string, text: string): Group {
-    const [keys, start, end] = JSON.parse(id) as [unknown, number | null, number | null];
-    const [time, shown, rows, counts, ordinals, values] = JSON.parse(text) as [
-      number,
-      boolean,
-      number,
-      number[],
-      number[][],
-      unknown,
-    ];
-    const decoded = this.#stateCodec.decode(values);
-    const states = counts.map((count, i): AggregateState => {
-      const items = decoded[2 * i + 1] as readonly SqlValue[] | null;
-      return {
-        count,
-        value: decoded[2 * i] ?? null,
-        items: [...(items ?? [])],
-        ordinals: ordinals[i] ?? [],
-        seen: null,
-      };
-    });
-    const window = start === null || end === null ? null : { start, end };
-    const decodedKeys = this.#keyCodec.decode(keys);
-    const key = tableKey(this.#keyTypes, decodedKeys);
-    return { id, keys: decodedKeys, key, window, states, time, shown, rows };
+  *#stored(texts: BulkGroups): Generator<Group> {
+    const prefix = this.#prefix;
+    for (const [key, text] of texts.entries(prefix)) yield this.#codec.decode(key.slice(prefix.length), text);
   }
 }
 

@@ -23,14 +23,14 @@ export class MemoryTables implements TableStores {
   table(index: number): TableStore {
     let table = this.#tables.get(index);
     if (table === undefined) {
-      table = new MemoryRows((bytes) => this.#spend(bytes));
+      table = new MemoryRows((bytes) => this.spend(bytes));
       this.#tables.set(index, table);
     }
     return table;
   }
 
   refilled(): TableStore {
-    return new MemoryRows((bytes) => this.#spend(bytes));
+    return new MemoryRows((bytes) => this.spend(bytes));
   }
 
   open(): null {
@@ -49,14 +49,14 @@ export class MemoryTables implements TableStores {
 
   committed(): void {}
 
-  #spend(bytes: number): void {
+  spend(bytes: number): void {
     this.#bytes += bytes;
     const { limit, onExceeded } = this.#options;
     if (bytes <= 0 || this.#bytes <= limit) return;
     onExceeded();
     throw new HeadwaterError(
       'enrich.memory-limit',
-      `The tables that enrich.sql joins with take more than ${Math.round(limit / 2 ** 20)} MiB of memory.`,
+      `The tables and groups of enrich.sql take more than ${Math.round(limit / 2 ** 20)} MiB of memory.`,
       { details: { limit } },
     );
   }

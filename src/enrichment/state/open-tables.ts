@@ -1,5 +1,6 @@
 import { MemoryTables } from './memory-tables.ts';
 import { hasDiskTables, openDiskTables, preferDiskTables } from './disk-tables.ts';
+import { type BulkGroups, DiskGroupTexts, MemoryGroupTexts } from './bulk-groups.ts';
 import type { TableStores } from './table-store.ts';
 
 export interface JoinedTablesOptions {
@@ -24,6 +25,23 @@ export async function openTables({
   durable,
   mostStaged,
 }: TablesPlace & JoinedTablesOptions): Promise<TableStores> {
-  if (durable || hasDiskTables(dir, pipeline)) return openDiskTables(dir, pipeline, mostStaged);
+  if (keepsOnDisk({ dir, pipeline, durable })) return openDiskTables(dir, pipeline, mostStaged);
   return new MemoryTables({ limit: memoryLimit, onExceeded: () => preferDiskTables(dir, pipeline) });
+}
+
+/** Whether tables and groups are kept on disk. */
+export function keepsOnDisk({
+  dir,
+  pipeline,
+  durable,
+}: TablesPlace & Pick<JoinedTablesOptions, 'durable'>): boolean {
+  return durable || hasDiskTables(dir, pipeline);
+}
+
+/** `name`: of the state that holds the groups. */
+export async function openGroups(
+  { dir, name }: { readonly dir: string; readonly name: string },
+  onDisk: boolean,
+): Promise<BulkGroups> {
+  return onDisk ? await DiskGroupTexts.in(dir, name) : new MemoryGroupTexts();
 }

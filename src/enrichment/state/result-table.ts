@@ -5,8 +5,7 @@
 import type { SqlColumn } from '../sources/captured-source.ts';
 import type { RowWindow } from '../run/query.ts';
 import { keyOf, type KeyValue, type SqlValue } from '../sql/value.ts';
-import { MemoryRows } from './memory-rows.ts';
-import type { StoredRow } from './table-store.ts';
+import type { StoredRow, TableStore } from './table-store.ts';
 import { CommittedRows } from './committed-rows.ts';
 
 export interface ShownRow {
@@ -17,11 +16,13 @@ export interface ShownRow {
 export class ResultTable {
   readonly #types: readonly SqlColumn[];
   readonly #keys: readonly number[];
-  readonly #store = new MemoryRows();
+  readonly #store: TableStore;
   readonly rows: CommittedRows;
 
-  /** `columns`: of the query's rows, without those of the window. */
-  constructor(columns: readonly SqlColumn[]) {
+  /** `columns`: of the query's rows, without those of the window; `store`: whose rows are of no use any more. */
+  constructor(columns: readonly SqlColumn[], store: TableStore) {
+    store.clear();
+    this.#store = store;
     this.#types = columns;
     this.#keys = columns.flatMap(({ key }, index) => (key ? [index] : []));
     this.rows = new CommittedRows(this.#store);

@@ -49,6 +49,8 @@ export interface TableStores extends AsyncDisposable {
   table(index: number): TableStore;
   /** One that each run fills anew: `clear` it before its first row. `index`: among those. */
   refilled(index: number): TableStore;
+  /** So many bytes more are in memory that belong to no table, as groups are; throws where that is too much. */
+  spend(bytes: number): void;
   /** `shapes`: of each table what its rows depend on. Null where no rows are found. */
   open(shapes: readonly string[]): FoundTables | null;
   /** All rows are as of that mark of the image; `states`: of the tables that are complete. */

@@ -37,7 +37,7 @@ export const ENRICHMENT = {
   'enrich.memory-limit': {
     fate: 'retry',
     exit: 1,
-    summary: 'The tables that enrich.sql joins with take more memory than state.memory_limit.',
+    summary: 'The tables and groups of enrich.sql take more memory than state.memory_limit.',
     advice:
       'Nothing to do: the next attempt keeps them on disk. Set state.durable where that is known beforehand, or raise state.memory_limit, and remove <pipeline>.lmdb in state.dir/enrich, where memory is to be had.',
   },

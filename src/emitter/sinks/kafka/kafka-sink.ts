@@ -20,7 +20,7 @@ import { type KafkaSinkOptions, type ResolvedKafkaOptions, resolveKafkaOptions }
 import { deadLetter, tooLarge } from './oversize.ts';
 import type { KafkaTopic, SealedBatch } from './partition-queue.ts';
 import { Producer } from './producer.ts';
-import { readStateLog, StateLog } from './state-log.ts';
+import { nothingFound, readStateLog, StateLog } from './state-log.ts';
 import {
   checkStateTopic,
   checkTopic,
@@ -141,9 +141,10 @@ class KafkaSink implements Sink {
     if (this.#options.oversize === 'dead-letter') {
       this.#deadLetterTopic = await this.#openTopic(this.#options.deadLetterTopic);
     }
-    const values = existed ? await readStateLog(this.#cluster, signal) : new Map<string, string>();
-    this.#state = new StateLog(values);
-    return values;
+    const bulk = options.bulk ?? null;
+    const found = existed ? await readStateLog(this.#cluster, signal, bulk) : nothingFound(bulk);
+    this.#state = new StateLog(found);
+    return found.values;
   }
 
   #noteRefusal(thrown: unknown): void {
@@ -213,10 +214,9 @@ class KafkaSink implements Sink {
       this.#newStateTopic ??= this.#open(stateTopicPlan(this.#cluster));
       this.#stateTopic = await this.#newStateTopic;
     }
-    const log = this.#state;
-    const { records, rewrite } = log.records(state);
+    const { records, written } = this.#state.records(state);
     const offset = await this.#producer.commit(this.#stateTopic.keyless, records);
-    if (rewrite) log.rewritten(offset);
+    written?.(offset);
     this.#commits++;
   }
 

@@ -17,7 +17,7 @@ export async function readState(
   try {
     const response = await cluster.metadata([topic]);
     if (response.topics[0]?.errorCode === KAFKA.UNKNOWN_TOPIC_OR_PARTITION) return new Map();
-    return await readStateLog(cluster, signal);
+    return (await readStateLog(cluster, signal)).values;
   } catch (error) {
     if (error instanceof HeadwaterError || signal.aborted) throw error;
     throw faultToError(

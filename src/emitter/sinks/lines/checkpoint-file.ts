@@ -1,6 +1,8 @@
-import { open, readFile, rename } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { open, readFile, rename, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
+import type { BulkState } from '../../sink.ts';
 
 /** The state of a pipeline whose records are not in Kafka, and how far they are durable. */
 export interface FileCheckpoint {
@@ -31,49 +33,112 @@ export function stdoutCheckpointPath(stateDir: string, name: string): string {
   return join(stateDir, `${name}.checkpoint.json`);
 }
 
-/** Null where there is none. Throws `delivery.state-invalid`. */
-export async function readCheckpoint(path: string, name: string): Promise<FileCheckpoint | null> {
+/** Fills `entries` with the state, too. Null where there is none. Throws `delivery.state-invalid`. */
+export async function readCheckpoint(
+  path: string,
+  name: string,
+  entries = new StateEntries(null),
+): Promise<FileCheckpoint | null> {
   for (let tries = 1; ; tries++) {
+    entries.clear();
     const found = await readAlone(path, name);
-    if (found?.journal === undefined) return found;
-    const entries = await readJournal(
-      join(dirname(path), basename(found.journal.file)),
-      found.journal.length,
-    );
-    if (entries !== null) {
+    if (found === null) return null;
+    const { journal } = found;
+    const whole =
+      journal === undefined ||
+      (await readJournal(join(dirname(path), basename(journal.file)), journal.length, entries));
+    if (whole) {
       for (const [key, value] of Object.entries(found.state)) entries.set(key, value);
-      return { ...found, state: Object.fromEntries(entries) };
+      return { ...found, state: Object.fromEntries(entries.values) };
     }
     if (tries === TRIES) {
       throw new HeadwaterError(
         'delivery.state-invalid',
-        `${found.journal.file}, which holds a part of the state of ${path}, is missing or cut short.`,
+        `${journal.file}, which holds a part of the state of ${path}, is missing or cut short.`,
         { details: { path }, fix: 'Restore the file, or move the whole directory away to begin anew.' },
       );
     }
   }
 }
 
-/** Null where it is not whole. */
-async function readJournal(path: string, length: number): Promise<Map<string, string> | null> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return Buffer.alloc(0);
-    throw new HeadwaterError('delivery.disk', `${path} cannot be read: ${error.message}.`, { cause: error });
+/** The entries of a state, those of the bulk kept where they belong. */
+export class StateEntries {
+  readonly values = new Map<string, string>();
+  readonly bulk: BulkState | null;
+
+  constructor(bulk: BulkState | null) {
+    this.bulk = bulk;
+  }
+
+  clear(): void {
+    this.values.clear();
+    this.bulk?.clear();
+  }
+
+  get(key: string): string | undefined {
+    return this.#bulkOf(key)?.get(key) ?? this.values.get(key);
+  }
+
+  set(key: string, value: string | null): void {
+    const bulk = this.#bulkOf(key);
+    if (bulk !== null) bulk.set(key, value);
+    else if (value === null) this.values.delete(key);
+    else this.values.set(key, value);
+  }
+
+  *[Symbol.iterator](): Generator<readonly [string, string]> {
+    yield* this.values;
+    if (this.bulk !== null) yield* this.bulk.entries(this.bulk.prefix);
+  }
+
+  #bulkOf(key: string): BulkState | null {
+    return this.bulk !== null && key.startsWith(this.bulk.prefix) ? this.bulk : null;
+  }
+}
+
+/** Answers whether so much of it is there, and is lines of entries. */
+async function readJournal(path: string, length: number, into: StateEntries): Promise<boolean> {
+  const { size } = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return { size: -1 };
+    throw unreadable(path, error);
   });
-  if (bytes.length < length) return null;
-  const entries = new Map<string, string>();
+  if (size < length) return false;
+  if (length === 0) return true;
+  const input = createReadStream(path, { end: length - 1, highWaterMark: 1024 * 1024, encoding: 'utf8' });
+  let rest = '';
   try {
-    for (const line of bytes.toString('utf8', 0, length).split('\n').slice(0, -1)) {
-      const [key, value] = JSON.parse(line) as readonly [unknown, unknown];
-      if (typeof key !== 'string') return null;
-      if (value === null) entries.delete(key);
-      else if (typeof value === 'string') entries.set(key, value);
-      else return null;
+    for await (const text of input as AsyncIterable<string>) {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const entry = entryOf(line);
+        if (entry === null) return false;
+        into.set(entry[0], entry[1]);
+      }
     }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if (error instanceof HeadwaterError) throw error;
+    throw unreadable(path, error as Error);
+  }
+  return true;
+}
+
+/** Null where it is none. */
+function entryOf(line: string): readonly [string, string | null] | null {
+  let entry: unknown;
+  try {
+    entry = JSON.parse(line);
   } catch {
     return null;
   }
-  return entries;
+  if (!Array.isArray(entry)) return null;
+  const [key, value] = entry as readonly unknown[];
+  return typeof key === 'string' && (value === null || typeof value === 'string') ? [key, value] : null;
+}
+
+function unreadable(path: string, cause: Error): HeadwaterError {
+  return new HeadwaterError('delivery.disk', `${path} cannot be read: ${cause.message}.`, { cause });
 }
 
 async function readAlone(path: string, name: string): Promise<FileCheckpoint | null> {
@@ -82,9 +147,7 @@ async function readAlone(path: string, name: string): Promise<FileCheckpoint | n
     text = await readFile(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new HeadwaterError('delivery.disk', `${path} cannot be read: ${(error as Error).message}.`, {
-      cause: error,
-    });
+    throw unreadable(path, error as Error);
   }
   const found = parse(text);
   if (found === null)

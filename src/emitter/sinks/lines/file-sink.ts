@@ -2,7 +2,7 @@ import { type FileHandle, open, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
-import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
+import type { RestoreOptions, Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
 import { type FileCheckpoint, fileCheckpointPath, syncDirectory } from './checkpoint-file.ts';
 import { diskError } from './disk-error.ts';
 import { type LockFile, takeLock } from './lock-file.ts';
@@ -75,10 +75,10 @@ class FileSink implements Sink {
     return this.#lines.failure.promise;
   }
 
-  async restore(): Promise<ReadonlyMap<string, string>> {
+  async restore({ bulk }: Pick<RestoreOptions, 'bulk'>): Promise<ReadonlyMap<string, string>> {
     const { dir, name } = this.#options;
     try {
-      const { file, checkpoint } = await StateFile.open(fileCheckpointPath(dir), name);
+      const { file, checkpoint } = await StateFile.open(fileCheckpointPath(dir), name, bulk);
       this.#state = file;
       await this.#cutBack(checkpoint);
       this.#segment = checkpoint?.segment ?? 1;

@@ -6,18 +6,27 @@
  */
 import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { type FileCheckpoint, readCheckpoint, syncDirectory, writeCheckpoint } from './checkpoint-file.ts';
+import type { BulkState } from '../../sink.ts';
+import {
+  type FileCheckpoint,
+  readCheckpoint,
+  StateEntries,
+  syncDirectory,
+  writeCheckpoint,
+} from './checkpoint-file.ts';
 
 /** Characters of keys and values that still stand in the checkpoint. */
 const INLINE = 32 * 1024;
 /** A journal may be twice as long as what it holds, and this much besides. */
 const SLACK = 256 * 1024;
+/** Characters that are written at once. */
+const PIECE = 1024 * 1024;
 
 /** One writer at a time: whoever opens it holds the lock of its directory. */
 export class StateFile {
   readonly #path: string;
   readonly #name: string;
-  readonly #entries: Map<string, string>;
+  readonly #entries: StateEntries;
   #size: number;
   #journal: { readonly file: string; readonly handle: FileHandle; length: number } | null = null;
   /** Of the journal that was last begun, by this process or by one before. */
@@ -29,7 +38,7 @@ export class StateFile {
     path: string,
     name: string,
     found: {
-      readonly entries: Map<string, string>;
+      readonly entries: StateEntries;
       readonly number: number;
       readonly outdated: readonly string[];
     },
@@ -47,17 +56,18 @@ export class StateFile {
   static async open(
     path: string,
     name: string,
+    bulk: BulkState | null = null,
   ): Promise<{ readonly file: StateFile; readonly checkpoint: FileCheckpoint | null }> {
-    const checkpoint = await readCheckpoint(path, name);
+    const entries = new StateEntries(bulk);
+    const checkpoint = await readCheckpoint(path, name, entries);
     const journals = (await readdir(dirname(path))).filter((entry) => numberOf(path, entry) !== null);
     const number = Math.max(0, ...journals.map((entry) => numberOf(path, entry)!));
-    const entries = new Map(Object.entries(checkpoint?.state ?? {}));
     // The first write begins another journal, so what an interrupted one left behind the end does not matter.
     return { file: new StateFile(path, name, { entries, number, outdated: journals }), checkpoint };
   }
 
   entries(): ReadonlyMap<string, string> {
-    return new Map(this.#entries);
+    return new Map(this.#entries.values);
   }
 
   /** Makes the changed entries and how far the records count durable together; null forgets an entry. */
@@ -77,7 +87,7 @@ export class StateFile {
         : {
             v: 2,
             ...place,
-            state: Object.fromEntries([...this.#entries].filter(([key]) => !isOfTable(key))),
+            state: Object.fromEntries([...this.#entries.values].filter(([key]) => !isOfTable(key))),
             journal: { file: journal.file, length: journal.length },
           },
     );
@@ -89,11 +99,8 @@ export class StateFile {
   #set(key: string, value: string | null): void {
     const before = this.#entries.get(key);
     if (before !== undefined) this.#size -= key.length + before.length;
-    if (value === null) this.#entries.delete(key);
-    else {
-      this.#entries.set(key, value);
-      this.#size += key.length + value.length;
-    }
+    this.#entries.set(key, value);
+    if (value !== null) this.#size += key.length + value.length;
   }
 
   async #append(changed: ReadonlyMap<string, string | null>): Promise<void> {
@@ -112,9 +119,20 @@ export class StateFile {
     await this.#leaveJournal();
     const file = journalName(this.#path, ++this.#number);
     const handle = await open(join(dirname(this.#path), file), 'w');
-    const bytes = Buffer.from(linesOf(this.#entries));
-    this.#journal = { file, handle, length: bytes.length };
-    await handle.appendFile(bytes);
+    const journal = { file, handle, length: 0 };
+    this.#journal = journal;
+    let lines = '';
+    const append = async (): Promise<void> => {
+      const bytes = Buffer.from(lines);
+      lines = '';
+      await handle.appendFile(bytes);
+      journal.length += bytes.length;
+    };
+    for (const [key, value] of this.#entries) {
+      lines += lineOf(key, value);
+      if (lines.length >= PIECE) await append();
+    }
+    await append();
     await handle.sync();
     await syncDirectory(dirname(this.#path));
   }
@@ -139,8 +157,13 @@ function isOfTable(key: string): boolean {
 
 function linesOf(entries: ReadonlyMap<string, string | null>): string {
   let text = '';
-  for (const entry of entries) if (isOfTable(entry[0])) text += `${JSON.stringify(entry)}\n`;
+  for (const [key, value] of entries) text += lineOf(key, value);
   return text;
+}
+
+/** Empty for one that stands in the checkpoint. */
+function lineOf(key: string, value: string | null): string {
+  return isOfTable(key) ? `${JSON.stringify([key, value])}\n` : '';
 }
 
 /** `checkpoint.state-7` beside `checkpoint.json`. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
-import type { Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
+import type { RestoreOptions, Sink, SinkRecord, SinkStats, TopicHandle } from '../../sink.ts';
 import { stdoutCheckpointPath } from './checkpoint-file.ts';
 import { diskError } from './disk-error.ts';
 import { type LockFile, takeLock } from './lock-file.ts';
@@ -62,9 +62,9 @@ class StdoutSink implements Sink {
     return this.#lines.failure.promise;
   }
 
-  async restore(): Promise<ReadonlyMap<string, string>> {
+  async restore({ bulk }: Pick<RestoreOptions, 'bulk'>): Promise<ReadonlyMap<string, string>> {
     const { name, stateDir } = this.#options;
-    const { file } = await StateFile.open(stdoutCheckpointPath(stateDir, name), name);
+    const { file } = await StateFile.open(stdoutCheckpointPath(stateDir, name), name, bulk);
     this.#state = file;
     return file.entries();
   }

@@ -1,10 +1,10 @@
 /** The aggregate functions. Static types make the casts in here sound. */
 import { argument, type Call, callError, wrongCount } from './definition.ts';
 import { evaluateAll } from '../coerce.ts';
-import { add, Decimal, subtract } from '../decimal.ts';
+import { add, Decimal, fits, subtract } from '../decimal.ts';
 import type { Evaluate, Problem, Typed } from '../frame.ts';
 import { isOrdered } from '../logic.ts';
-import { BIGINT, DOUBLE, INTEGER, isNumeric, type SqlType } from '../sql-type.ts';
+import { BIGINT, decimal, DOUBLE, INTEGER, isNumeric, type SqlType } from '../sql-type.ts';
 import { bigintValue, compareValues, equalValues, keyOf, type KeyValue, type SqlValue } from '../value.ts';
 
 /** What one aggregate of one group remembers. */
@@ -147,18 +147,27 @@ function count(argument: Evaluate | null): Aggregate {
   };
 }
 
-/** Of the argument's own type; what does not fit it is left out with a note. `count`: of the values in it. */
+/** Digits of a sum of DECIMALs, which grow with the rows, whatever one row's type says; as Flink's. */
+const SUM_DIGITS = 38;
+
+function sumType(type: SqlType): SqlType {
+  if (type.kind !== 'DECIMAL' || type.precision === null) return type;
+  return decimal(Math.max(type.precision, SUM_DIGITS), type.scale);
+}
+
+/** What does not fit the type of the sum is left out with a note. `count`: of the values in it. */
 function sum(call: Call, { run }: Typed, type: SqlType): Aggregate {
   if (!isNumeric(type)) throw callError(call, 'SUM needs a number', 0);
+  const result = sumType(type);
   const into = (state: AggregateState, value: SqlValue, { note }: Arrival): boolean => {
     if (value === null) return false;
-    const total = state.value === null ? value : plus(type, state.value, value);
+    const total = state.value === null ? value : plus(result, state.value, value);
     if (total === null) note('overflow');
     else state.value = total;
     return total !== null;
   };
   return {
-    type,
+    type: result,
     valueType: type,
     itemType: type,
     argument: run,
@@ -184,9 +193,10 @@ function plus(type: SqlType, a: SqlValue, b: SqlValue): SqlValue {
   switch (type.kind) {
     case 'DOUBLE':
       return (a as number) + (b as number);
-    case 'DECIMAL':
-      // The number of digits of a sum grows with the rows, whatever one row's type says.
-      return add(a as Decimal, b as Decimal);
+    case 'DECIMAL': {
+      const total = add(a as Decimal, b as Decimal);
+      return type.precision === null || fits(total, type.precision) ? total : null;
+    }
     case 'INTEGER': {
       const total = (a as number) + (b as number);
       return total > 2 ** 31 - 1 || total < -(2 ** 31) ? null : total;
