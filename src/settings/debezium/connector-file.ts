@@ -9,7 +9,8 @@ export interface ConnectorFile {
 
 /**
  * Reads what people keep of a connector: the JSON that is posted to Kafka Connect (`{"name", "config"}`), the bare
- * configuration as JSON, or a `.properties` file, also that of Debezium Server. `file` is for messages alone. Throws `settings.invalid`.
+ * configuration as JSON, or a `.properties` file, also that of Debezium Server. `file` is for messages alone. Throws
+ * `settings.invalid`.
  */
 export function readConnectorFile(text: string, file: string): ConnectorFile {
   const json = text.trimStart().startsWith('{') ? parseObject(text, file) : null;
