@@ -142,6 +142,8 @@ function batchAt(bytes: Buffer, start: number): Batch | null {
     throw new Malformed(`it is said to be of ${length} bytes`);
   const end = start + AT_LEADER_EPOCH + length;
   if (end > bytes.length) return null;
+  if (crc32c(bytes.subarray(start + AT_ATTRIBUTES, end)) !== bytes.readUInt32BE(start + AT_CRC))
+    throw new Malformed('its checksum does not match');
   const first = Number(bytes.readBigInt64BE(start));
   const delta = bytes.readInt32BE(start + AT_LAST_OFFSET);
   if (first < 0 || delta < 0) throw new Malformed('it has offsets below nothing');
@@ -161,8 +163,6 @@ function readRecords(
   { bytes, start, end, first, last, attributes }: Batch,
   { position, room, into }: { readonly position: number; readonly room: Room; readonly into: KafkaRecord[] },
 ): number {
-  if (crc32c(bytes.subarray(start + AT_ATTRIBUTES, end)) !== bytes.readUInt32BE(start + AT_CRC))
-    throw new Malformed('its checksum does not match');
   const count = bytes.readInt32BE(start + AT_COUNT);
   // Compaction leaves the offsets of a batch without any of its records.
   if (count === 0 && end - start === BATCH_HEADER_BYTES) return last + 1;
