@@ -247,7 +247,7 @@ describe('Kafka', () => {
 
   /** What unpacks to that many MiB, by the bits that say how it is compressed. */
   const bombs: readonly (readonly [string, number, (size: number) => Buffer])[] = [
-    ['gzip', 1, (size) => gzipSync(Buffer.alloc(size))],
+    ['gzip', 1, (size) => gzipSync(Buffer.alloc(size), { level: 1 })],
     ['snappy', 2, (size) => compressSync(Buffer.alloc(size))],
     ['lz4', 3, (size) => compressFrameSync(Buffer.alloc(size))],
     ['zstd', 4, (size) => zstdCompressSync(Buffer.alloc(size))],

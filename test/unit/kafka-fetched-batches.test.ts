@@ -166,7 +166,7 @@ describe('what is fetched of a partition', () => {
   });
 
   test.each([
-    [{ magic: 1 }, /format of before Kafka 0\.11 \(1\)/],
+    [{ magic: 1 }, /format of before Kafka 0\.11 \(magic 1\), which is not read/],
     [{ magic: 3 }, /in a format \(3\)/],
     [{ length: -1 }, /of -1 bytes/],
     [{ length: 48 }, /of 48 bytes/],
@@ -188,6 +188,35 @@ describe('what is fetched of a partition', () => {
     const fault = faultOf(() => take(restamped(batch, fields)));
     expect(fault.kind).toBe('records');
     expect(fault.message).toMatch(sentence);
+  });
+
+  it('counts headers as records, and takes up to 100,000 of one', () => {
+    const record = (delta: number, count: number): Buffer => {
+      const inner = Buffer.alloc(9 + 2 * count);
+      // Attributes and time; no key and no value; names of no length, and no values.
+      inner.set([0, 0, 2 * delta, 1, 1]);
+      const at = writeVarint(inner, 5, count);
+      for (let i = 0; i < count; i++) inner[at + 2 * i + 1] = 1;
+      const end = at + 2 * count;
+      const outer = Buffer.alloc(5);
+      const start = writeVarint(outer, 0, end);
+      return Buffer.concat([outer.subarray(0, start), inner.subarray(0, end)]);
+    };
+    const records = Array.from({ length: 7 }, (_, delta) => record(delta, 100_000));
+    const many = batchAround(Buffer.concat(records), { count: 7, lastOffsetDelta: 6 });
+    expect(take(many).records).toHaveLength(5);
+    expect(take(many, { position: 5 }).records.map(({ offset }) => offset)).toEqual([5, 6]);
+    const more = batchAround(record(0, 100_001));
+    expect(faultOf(() => take(more)).message).toMatch('more than 100000 headers');
+  });
+
+  it('is in the order of its offsets, and comes once', async () => {
+    const batch = await seal(RECORDS, 'none');
+    expect(take(Buffer.concat([batch, batch])).records).toHaveLength(3);
+    const twice = Buffer.from([12, 0, 0, 0, 1, 1, 0, 12, 0, 0, 0, 1, 1, 0]);
+    expect(faultOf(() => take(batchAround(twice, { count: 2, lastOffsetDelta: 1 }))).message).toMatch(
+      'their order',
+    );
   });
 
   it('is handed over in portions where its records are too many, none of them twice', () => {

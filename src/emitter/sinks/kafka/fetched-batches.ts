@@ -25,6 +25,8 @@ const CONTROL = 1 << 5;
 /** Length, attributes, time, offset, key, value, headers: a byte each. */
 const LEAST_RECORD_BYTES = 7;
 const NO_HEADERS: KafkaRecord['headers'] = [];
+/** Of a record, which is read whole: Kafka has no limit of its own. */
+const MOST_HEADERS = 100_000;
 
 export interface KafkaRecord {
   /** Exact up to 2^53. */
@@ -38,23 +40,24 @@ export interface KafkaRecord {
 
 /**
  * How much is taken of one answer; the rest is left for the next. What a few bytes hold can be a thousand times as
- * much, and a record takes some two hundred bytes here however small it is.
+ * much, and a record or a header takes some two hundred bytes here however small it is.
  */
 export class Room {
   #bytes = 128 * 1024 * 1024;
-  #records = 500_000;
+  /** Records and headers. */
+  #items = 500_000;
 
-  get records(): number {
-    return this.#records;
+  get items(): number {
+    return this.#items;
   }
 
   get full(): boolean {
-    return this.#bytes <= 0 || this.#records <= 0;
+    return this.#bytes <= 0 || this.#items <= 0;
   }
 
-  use(bytes: number, records: number): void {
+  use(bytes: number, items: number): void {
     this.#bytes -= bytes;
-    this.#records -= records;
+    this.#items -= items;
   }
 }
 
@@ -92,9 +95,9 @@ export function takeRecords(
       if ((attributes & CONTROL) !== 0) aborting.delete(producerId);
       else if (
         !(committed && (attributes & TRANSACTIONAL) !== 0 && aborting.has(producerId)) &&
-        last >= position
+        last >= behind
       )
-        upTo = readRecords(batch, { position, room, into: records });
+        upTo = readRecords(batch, { position: behind, room, into: records });
       if (upTo > behind) behind = upTo;
       if (upTo <= last) break;
       taken = records.length;
@@ -134,7 +137,7 @@ function batchAt(bytes: Buffer, start: number): Batch | null {
   const magic = bytes[start + AT_MAGIC]!;
   if (magic < 2)
     throw new Malformed(
-      `it is in the format of before Kafka 0.11 (${magic}); let its producer write the present one (message.format.version of the topic, where the broker has it)`,
+      `it is in the format of before Kafka 0.11 (magic ${magic}), which is not read; have its records written anew by a client of today`,
     );
   if (magic > 2) throw new Malformed(`it is in a format (${magic}) that is not known`);
   const length = bytes.readInt32BE(start + AT_LENGTH);
@@ -171,9 +174,9 @@ function readRecords(
     throw new Malformed(`${count} records are announced in ${body.length} bytes`);
   const appended = (attributes & LOG_APPEND_TIME) === 0 ? null : int64(bytes, start + AT_MAX_TIMESTAMP);
   const baseTimestamp = int64(bytes, start + AT_BASE_TIMESTAMP);
-  const most = into.length + room.records;
-  const before = into.length;
   const cursor = new ByteCursor(body);
+  let previous = first - 1;
+  let items = 0;
   let behind = last + 1;
   for (let i = 0; i < count; i++) {
     const length = cursor.varint();
@@ -184,11 +187,12 @@ function readRecords(
     cursor.at++; // attributes, of which there are none
     const timestampDelta = cursor.varlong();
     const offset = first + cursor.varint();
-    if (offset < first || offset > last)
-      throw new Malformed('a record lies outside of the offsets of its batch');
+    if (offset <= previous || offset > last)
+      throw new Malformed('a record lies outside of the offsets of its batch, or of their order');
+    previous = offset;
     if (offset < position) cursor.at = recordEnd;
     else {
-      if (into.length === most) {
+      if (items >= room.items) {
         behind = offset;
         break;
       }
@@ -197,17 +201,19 @@ function readRecords(
       const headers = readHeaders(cursor);
       if (cursor.at !== recordEnd) throw new Malformed('a record is shorter than it says');
       into.push({ offset, key, value, headers, timestamp: appended ?? baseTimestamp + timestampDelta });
+      items += 1 + headers.length;
     }
     cursor.end = body.length;
   }
   if (behind > last && cursor.at !== body.length) throw new Malformed('it holds more than its records');
-  room.use(body.length, into.length - before);
+  room.use(body.length, items);
   return behind;
 }
 
 function readHeaders(cursor: ByteCursor): KafkaRecord['headers'] {
   const count = cursor.varint();
   if (count === 0) return NO_HEADERS;
+  if (count > MOST_HEADERS) throw new Malformed(`a record has more than ${MOST_HEADERS} headers`);
   if (count < 0 || count > cursor.left / 2)
     throw new Malformed(`${count} headers are announced in ${cursor.left} bytes`);
   const headers: (readonly [string, Buffer | null])[] = [];
