@@ -6,6 +6,7 @@ import type { Settings } from '../settings/settings.ts';
 import {
   HISTORY_PREFIX,
   LOG_SOURCE_KEY,
+  LOGGED_KEY,
   POLLED_KEY,
   POLL_PREFIX,
   POSITION_KEY,
@@ -43,7 +44,7 @@ export function changeOver(settings: Settings, state: ReadonlyMap<string, string
       .set(POLLED_KEY, null);
   } else {
     changes.set(SOURCE_KEY, state.get(LOG_SOURCE_KEY) ?? null).set(LOG_SOURCE_KEY, null);
-    changes.set(POLLED_KEY, polledRecord(position, state));
+    changes.set(POLLED_KEY, polledRecord(position, state)).set(LOGGED_KEY, null);
   }
   // Shapes of tables are written alike by polling and PostgreSQL's log alone.
   const shapes = settings.source.connector === 'postgresql' ? [] : [SCHEMA_PREFIX, HISTORY_PREFIX];

@@ -15,7 +15,7 @@ import { openEncoding } from './encodings.ts';
 import { enrichmentParts } from './enrichment.ts';
 import { rowFilters } from './row-filters.ts';
 import { openSink } from './sinks.ts';
-import { polledBefore, withSource } from './sources/source.ts';
+import { deliveredBefore, deliveredKeys, withSource } from './sources/source.ts';
 import type { Source } from './sources/source-parts.ts';
 import { idleSettings, misfitsOf } from './table-fit.ts';
 import { topicOf, topicOwners, topicsOf } from './topics.ts';
@@ -57,7 +57,8 @@ export function partsOf<P, S extends SourceInfo>(
     ...(run.turns === undefined ? {} : { turns: run.turns }),
     openReader,
     changeOver: (state) => changeOver(settings, state),
-    deliveredBefore: (state, tables, signal) => polledBefore(settings, { state, tables }, signal),
+    deliveredBefore: (state, tables, signal) => deliveredBefore(settings, { state, tables }, signal),
+    deliveredKeys: (found) => deliveredKeys(settings, found),
     originAt,
     openSink: (signal) => openSink(settings, run, signal),
     misfits: (found, signal) => misfitsOf(settings, { sourceBlock: block.schema, ...found }, signal),

@@ -3,10 +3,11 @@ import type { Sink, TurnTaking } from '../emitter/sink.ts';
 import type { TableTotals } from '../emitter/table-routes.ts';
 import type { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
+import type { PositionCodec } from '../model/position.ts';
 import type { TableId, TableSchema } from '../model/table.ts';
 import type { BatchTraces } from '../observability/batch-traces.ts';
 import type { Log } from '../observability/log.ts';
-import type { DeliveredBefore } from '../readers/delivered-before.ts';
+import type { DeliveredBefore, DeliveredKeys } from '../readers/delivered-before.ts';
 import type { Reader } from '../readers/reader.ts';
 import type { OpenContext } from '../enrichment/enrichment.ts';
 import type { BulkGroups } from '../enrichment/state/bulk-groups.ts';
@@ -32,6 +33,12 @@ export interface AttemptParts<P, S extends SourceInfo> {
     tables: readonly TableId[],
     signal: AbortSignal,
   ): Promise<DeliveredBefore | null>;
+  /** Where polling may take over from the log and is to know what had been delivered; null elsewhere. */
+  deliveredKeys(found: {
+    readonly codec: PositionCodec<P>;
+    readonly state: ReadonlyMap<string, string>;
+    readonly tables: readonly TableId[];
+  }): Promise<DeliveredKeys<P> | null>;
   /** The origin of what is told of at a position, and is no change of the log's. */
   originAt(position: P): S;
   /** Connects to the sink; changes nothing there before `restore`. */

@@ -6,11 +6,11 @@ import type { RunningEnrichment } from '../enrichment/run/stage.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { type TableId, tableName } from '../model/table.ts';
 import { failpoint } from '../observability/failpoint.ts';
-import type { DeliveredBefore } from '../readers/delivered-before.ts';
+import type { DeliveredBefore, DeliveredKeys } from '../readers/delivered-before.ts';
 import type { CapturedTable, Opened, Reader } from '../readers/reader.ts';
 import { createSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
 import type { SnapshotSource } from '../snapshot/snapshot-source.ts';
-import { LOG_SOURCE_KEY, SOURCE_KEY } from '../state/checkpoint.ts';
+import { LOG_SOURCE_KEY, LOGGED_KEY, SOURCE_KEY } from '../state/checkpoint.ts';
 import type { Attempt, TableErrorHandler } from './attempt-parts.ts';
 import { Committer, type DurableCommit } from './committer.ts';
 import { startPoint, type StartPoint } from './start-point.ts';
@@ -36,6 +36,8 @@ export interface Run<P, S extends SourceInfo> {
   readonly captured: readonly TableId[];
   /** Null where there is nothing that could be told. */
   readonly before: DeliveredBefore | null;
+  /** Null where they are not kept. */
+  readonly keys: DeliveredKeys<P> | null;
   readonly board: TableBoard;
   readonly committer: Committer<P>;
 }
@@ -127,6 +129,9 @@ export async function begin<P, S extends SourceInfo>(
   });
   const before = resources.use(await parts.deliveredBefore(start.known, captured, signal));
   for (const message of before?.untold ?? []) if (monitor.note(message)) log.warn({}, message);
+  const keys = resources.use(
+    await parts.deliveredKeys({ codec: reader.codec, state: start.known, tables: captured }),
+  );
   const board = new TableBoard(tables, {
     topicOf: (id) => parts.topicOf(id),
     progress: () => snapshot.tableProgress(),
@@ -141,11 +146,16 @@ export async function begin<P, S extends SourceInfo>(
   monitor.tableStatus = () => board.status();
   monitor.queryStatus = () => enrichment?.queries() ?? [];
 
-  const committer = createCommitter(attempt, owned, { epoch, from: start.from, emitter, enrichment });
+  const committer = createCommitter(attempt, owned, { epoch, from: start.from, emitter, enrichment, keys });
   const told = await notify(attempt, emitter, start.notices);
   // The position of a new or broken-off log is durable before anything is read from it.
   committer.add(
-    { changes: [], bytes: 0, resume: start.from, state: firstState(owned, start, enrichment) },
+    {
+      changes: [],
+      bytes: 0,
+      resume: start.from,
+      state: firstState(owned, start, { enrichment, before, keys }),
+    },
     told,
   );
   return {
@@ -158,6 +168,7 @@ export async function begin<P, S extends SourceInfo>(
     snapshot,
     captured,
     before,
+    keys,
     board,
     committer,
   };
@@ -238,7 +249,8 @@ function createCommitter<P, S extends SourceInfo>(
     from,
     emitter,
     enrichment,
-  }: Pick<Run<P, S>, 'from' | 'emitter' | 'enrichment'> & {
+    keys,
+  }: Pick<Run<P, S>, 'from' | 'emitter' | 'enrichment' | 'keys'> & {
     readonly epoch: number;
   },
 ): Committer<P> {
@@ -273,6 +285,7 @@ function createCommitter<P, S extends SourceInfo>(
         const { position, commitTimeUs, rows } = commit;
         traced(commit, null);
         reader.confirm(position);
+        keys?.confirm(position);
         enrichment?.committed();
         // Part of the first commit.
         if (counters.commits === commitsBefore) parts.control.made(edits);
@@ -293,8 +306,11 @@ function createCommitter<P, S extends SourceInfo>(
 
 function firstState<P, S extends SourceInfo>(
   { edits }: Owned<P, S>,
-  { state }: StartPoint<P>,
-  enrichment: RunningEnrichment<P, S> | null,
+  { state, known }: StartPoint<P>,
+  { enrichment, before, keys }: Pick<Run<P, S>, 'enrichment' | 'before' | 'keys'>,
 ): Map<string, string | null> {
-  return new Map([...edits, ...state, ...(enrichment?.state ?? [])]);
+  const first = new Map([...edits, ...state, ...(enrichment?.state ?? [])]);
+  // Were they kept again later, they would lack what has been delivered until then.
+  if (keys === null && before === null && known.has(LOGGED_KEY)) first.set(LOGGED_KEY, null);
+  return first;
 }

@@ -2,12 +2,11 @@ import type { Emitter } from '../emitter/emitter.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { Batch } from '../model/batch.ts';
 import type { SourceInfo } from '../model/change.ts';
-import type { DeliveredBefore } from '../readers/delivered-before.ts';
 import type { Attempt } from './attempt-parts.ts';
 import type { Run } from './begin.ts';
 import type { Committer } from './committer.ts';
 import type { PipelineControl } from './control.ts';
-import { deletedBefore, noted } from './deleted-before.ts';
+import { withDeletedBefore } from './deleted-before.ts';
 import { watchHead } from './head-watch.ts';
 import { preparedAhead } from './prepare-ahead.ts';
 
@@ -22,14 +21,14 @@ export async function deliver<P, S extends SourceInfo>(
   const { parts, monitor, log, resources, ending } = attempt;
   const { reader, snapshot, enrichment, committer, board } = run;
   const { signal } = ending;
+  const nudge = (): void => reader.nudge();
   const target = parts.untilCaughtUp ? (await reader.head(signal)).position : null;
   const pump = createPump(attempt, run);
   const watch = resources.use(watchHead({ reader, snapshot, monitor, ending, log }));
   const snapshotOnly = (): boolean => parts.snapshot.mode === 'initial_only' && snapshot.done;
   if (snapshot.pending) {
     monitor.enter('snapshotting');
-    const rows = snapshot.readView(signal);
-    const view = run.before === null ? rows : noted(rows, run.before);
+    const view = snapshot.readView(signal);
     // What statements join with is to have taken the first tables before the next are read.
     await pump(enrichment === null ? preparedAhead(view, run.emitter, PREPARED_TOGETHER) : view);
   }
@@ -37,14 +36,30 @@ export async function deliver<P, S extends SourceInfo>(
     const loaded = await enrichment.load(run.source, signal);
     if (loaded.size > 0) await committer.amend(loaded);
   }
-  if (run.before !== null && !signal.aborted) await pump(deletes(attempt, run, run.before));
   let complete = snapshotOnly();
-  if (!complete && !signal.aborted) {
-    monitor.enter('streaming');
-    if (target !== null) watch.until(target, () => (complete = true));
-    const stream = reader.read(run.from, signal);
+  if (!signal.aborted && (!complete || run.before !== null)) {
+    if (!complete) monitor.enter('streaming');
+    const awaitTarget = (): void => {
+      if (target !== null) watch.until(target, () => (complete = true));
+    };
+    const stream = complete ? nothing() : snapshot.merge(reader.read(run.from, signal), nudge, signal);
+    if (run.before === null) awaitTarget();
     await pump(
-      snapshot.merge(stream, () => reader.nudge(), signal),
+      run.before === null
+        ? stream
+        : withDeletedBefore(
+            stream,
+            {
+              ...run,
+              before: run.before,
+              codec: reader.codec,
+              originAt: (position) => parts.originAt(position),
+              nudge,
+              onTold: awaitTarget,
+              log,
+            },
+            signal,
+          ),
       watch.passed,
     );
     // The stream may have ended between two head polls.
@@ -60,15 +75,7 @@ export async function deliver<P, S extends SourceInfo>(
   return complete ? 'complete' : 'stopped';
 }
 
-/** Of rows that were delivered in another way, and were gone before the log began. */
-function deletes<P, S extends SourceInfo>(
-  { parts, ending, log }: Attempt<P, S>,
-  { source, from, captured }: Run<P, S>,
-  before: DeliveredBefore,
-): AsyncIterable<Batch<P, S>> {
-  const at = parts.originAt(from);
-  return deletedBefore({ before, tables: captured, source, from, at, log }, ending.signal);
-}
+async function* nothing(): AsyncGenerator<never> {}
 
 type Pump<P, S extends SourceInfo> = (
   batches: AsyncIterable<Batch<P, S>>,
@@ -78,7 +85,7 @@ type Pump<P, S extends SourceInfo> = (
 /** Encodes and appends each batch, lets the committer decide, and waits where the sink is full. */
 function createPump<P, S extends SourceInfo>(
   { parts, monitor, ending }: Attempt<P, S>,
-  { emitter, enrichment, committer, sink }: Run<P, S>,
+  { emitter, enrichment, committer, sink, keys }: Run<P, S>,
 ): Pump<P, S> {
   const heartbeat = heartbeats(emitter, parts.heartbeatMs);
   return async (batches, passed) => {
@@ -87,6 +94,8 @@ function createPump<P, S extends SourceInfo>(
       if (preparing !== undefined) await preparing;
       committer.begin();
       const counts = emitter.emit(read);
+      const known = keys?.note(read) ?? null;
+      if (known !== null) committer.note(known);
       let batch = read;
       if (enrichment !== null) {
         const absorbed = await enrichment.absorb(read);

@@ -3,9 +3,10 @@ import type { BulkGroups } from '../enrichment/state/bulk-groups.ts';
 import { HeadwaterError } from '../errors/headwater-error.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { type TableId, tableName } from '../model/table.ts';
+import { missingDeletes } from '../readers/delivered-before.ts';
 import type { CapturedTable, Reader } from '../readers/reader.ts';
 import type { SnapshotMode } from '../snapshot/snapshot.ts';
-import { PAUSED_PREFIX } from '../state/checkpoint.ts';
+import { LOGGED_KEY, PAUSED_PREFIX } from '../state/checkpoint.ts';
 import { epochOf, readCheckpoint, type Checkpoint } from '../state/durable-state.ts';
 import type { Attempt, ChangeOver, Misfit, TableErrorHandler } from './attempt-parts.ts';
 import { noteRetained } from './head-watch.ts';
@@ -62,7 +63,9 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   const tables = await reader.tables(signal, fresh ? undefined : (message) => unmatched.push(message));
   const captured = tables.map(({ id }) => id);
   for (const message of monitor.warn([...unmatched, ...parts.idleSettings(captured)])) log.warn({}, message);
-  for (const message of changeOver === null ? [] : missingAfter(changeOver, captured, parts.snapshot.mode)) {
+  const missing =
+    changeOver === null ? [] : missingAfter(changeOver, stored, { captured, mode: parts.snapshot.mode });
+  for (const message of missing) {
     if (monitor.note(message)) log.warn({}, message);
   }
   if (monitor.attempts === 1) {
@@ -80,22 +83,21 @@ export async function takeOver<P, S extends SourceInfo>(attempt: Attempt<P, S>):
   return { reader, sink, restored, groups, changeOver, edits, checkpoint, tables, misfits };
 }
 
-/** What no snapshot makes up for. Deletes from before a log are told of where polling remembers rows (begin.ts). */
+/** What no snapshot makes up for, and nobody's knowledge of delivered rows (begin.ts). */
 function missingAfter(
   { from }: ChangeOver,
-  captured: readonly TableId[],
-  mode: SnapshotMode,
+  stored: ReadonlyMap<string, string>,
+  { captured, mode }: { readonly captured: readonly TableId[]; readonly mode: SnapshotMode },
 ): readonly string[] {
-  const names = captured.map(tableName).join(', ');
+  const names = captured.map(tableName);
   if (mode === 'no_data') {
     return [
-      `Changes are found in another way than before, and with snapshot.mode: no_data nothing is read again: what was written in between to ${names} is missing.`,
+      `Changes are found in another way than before, and with snapshot.mode: no_data nothing is read again: what was written in between to ${names.join(', ')} is missing.`,
     ];
   }
-  if (from === 'poll') return [];
-  return [
-    `Of rows of ${names} that were deleted after the log had been read last, and before polling began, the topics have no delete.`,
-  ];
+  // Either polling begins and nobody knows what the log had delivered, or it ends and had not come to tell of that.
+  const known = stored.has(LOGGED_KEY);
+  return known === (from === 'log') ? [] : [missingDeletes(names)];
 }
 
 /** They stop a first start, and tables may wait for them to be mended. */

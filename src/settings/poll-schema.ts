@@ -54,7 +54,7 @@ export const POLL = block({
         remember: oneOf(['overlap', 'keys', 'rows'])
           .optional()
           .describe(
-            'What is kept of each row in state.dir. overlap: what polling needs itself. keys: create and update are told apart, and deletes found. rows: updates and deletes hold the row before. keys with a delete_sweep, else overlap.',
+            'What is kept of each row in state.dir. overlap: what polling needs itself. keys: create and update are told apart, and deletes found. rows: updates and deletes hold the row before. With mode: auto both also keep the keys while the log is read, so that polling finds the deletes in between. keys with a delete_sweep, else overlap.',
           ),
       }),
       { error: 'must be a block of schema.table: settings' },

@@ -8,6 +8,7 @@
  * | `source` | text of Opened.identity: which log that position belongs to |
  * | `source-log` | `source` of the log that was read before polling took over, or is to be read in its place |
  * | `polled` | PolledRecord: rows that polling had delivered when the log took over (readers/polling/polled-before.ts) |
+ * | `logged` | PolledRecord: keys of rows that the log had delivered, for polling that takes over (readers/polling/logged-keys.ts) |
  * | `snapshot` | SnapshotRecord: what the snapshot as a whole has done |
  * | `table/<schema>.<table>` | TableLedger: the snapshot of one table |
  * | `request/<schema>.<table>` | SnapshotRequest: a snapshot of that table that an operator asked for |
@@ -34,6 +35,7 @@ export const POSITION_KEY = 'position';
 export const SOURCE_KEY = 'source';
 export const LOG_SOURCE_KEY = 'source-log';
 export const POLLED_KEY = 'polled';
+export const LOGGED_KEY = 'logged';
 export const SNAPSHOT_KEY = 'snapshot';
 export const TABLE_PREFIX = 'table/';
 export const REQUEST_PREFIX = 'request/';

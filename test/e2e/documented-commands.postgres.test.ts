@@ -11,9 +11,10 @@ import {
   currentPages,
   documentation,
   headwaterCommands,
+  otherCommands,
   ROOT,
-  shellLines,
 } from '../support/documented-commands.ts';
+import { codeBlocks } from '../support/markdown.ts';
 import { type TestDatabase, testDatabase } from '../support/servers.ts';
 import { Headwater, pipelineFile, runToEnd, type Workspace, workspace } from './headwater.ts';
 
@@ -27,6 +28,7 @@ const PLACEHOLDERS: readonly (readonly [RegExp, string])[] = [
   // Without a file they ask the usual port, which here may be somebody else's.
   [/^headwater sql (?=-)/, 'headwater sql shop.yaml '],
   [/\bhttp:\/\/localhost:8088\b/, 'http://127.0.0.1:$SQL_PORT'],
+  [/\bhttp:\/\/HOST:8080\b/, 'http://127.0.0.1:$HTTP_PORT'],
 ];
 /** Only named: a command, one of its actions, an option. */
 const NAMED = /^headwater \w+(?: (?:set|show|schema|export|--to flink|--where))*$/;
@@ -47,7 +49,7 @@ const INPUTS: Readonly<Record<string, string>> = {
 const PAGES = currentPages(await documentation());
 const TYPED = [
   ...headwaterCommands(PAGES),
-  ...shellLines(PAGES).filter(({ line }) => /^curl .*:8088\//.test(line)),
+  ...otherCommands(PAGES).filter(({ line }) => /^curl .*:(?:8080|8088)\//.test(line)),
 ].map(({ line }) => PLACEHOLDERS.reduce((text, [pattern, here]) => text.replace(pattern, here), line));
 /** Run by other tests: e2e/demo.*, and integration/flink-script.*, since that needs Kafka. */
 const ELSEWHERE = /^headwater (?:demo|sql export)\b/;
@@ -103,6 +105,7 @@ beforeAll(async () => {
     PATH: `${files.path('bin')}:${process.env['PATH']}`,
     HOME: files.dir,
     SQL_PORT: String(sql),
+    HTTP_PORT: String(http),
   };
   expect((await runToEnd(settings)).exit).toBe(0);
 });
@@ -179,6 +182,88 @@ describe('typed as it is shown', () => {
       await daemon?.until(({ state }) => state === 'streaming');
       if (line.includes('--pause')) await typed('headwater snapshot shop.yaml --resume');
       await daemon?.until(({ state, snapshot }) => state === 'streaming' && snapshot?.completedAt != null);
+    }
+  });
+});
+
+describe('over HTTP, as the tables of the pages list it', () => {
+  /** Method, path and body of each row of a page that names one. */
+  const paths = (page: string, pattern: RegExp): readonly (readonly string[])[] =>
+    PAGES.find(([name]) => name === page)![1]
+      .split('\n')
+      .filter((line) => line.startsWith('| `'))
+      .flatMap((line) =>
+        [...line.matchAll(pattern)].map(([, ...groups]) => groups.map((group) => group ?? '')),
+      );
+  const operator = paths('docs/operating.md', /^\| `(\/[a-z]*)` /g);
+  const api = paths('docs/sql-api.md', /^\| `(GET|POST) (\/[\w-]+)` (?:.*?\| `(\{.*?\})` (?:→|and|ends))?/g);
+  /** What stands for something in the bodies. */
+  const body = (text: string): string =>
+    text
+      .replace('SELECT …;', 'SELECT * FROM orders_by_club;')
+      .replace(' DESCRIBE x;', ' DESCRIBE orders_by_club;');
+
+  it('there are some', () => {
+    expect(operator.length).toBeGreaterThanOrEqual(6);
+    expect(api.length).toBeGreaterThanOrEqual(7);
+  });
+
+  it.each(operator.map(([path]) => path!))('GET %s', async (path) => {
+    await serve(true);
+    const answer = await fetch(`http://127.0.0.1:${env['HTTP_PORT']}${path}`);
+    expect(answer.status, await answer.text()).toBe(200);
+  });
+
+  it.each(api.map(([method, path, text]) => [method!, path!, text!] as const))(
+    '%s %s %s',
+    async (method, path, text) => {
+      await serve(true);
+      const answer = await fetch(`http://127.0.0.1:${env['SQL_PORT']}${path}`, {
+        method,
+        ...(text === '' ? {} : { body: body(text), headers: { 'Content-Type': 'application/json' } }),
+      });
+      const said = await answer.text();
+      // Without a token nothing is written there, and no query runs that could be ended.
+      if (path === '/inserts-stream') expect(answer.status, said).toBe(403);
+      else if (path === '/close-query') expect(said).not.toContain('Not here');
+      else expect(answer.status, said).toBe(200);
+    },
+  );
+
+  it('the actions of /admin are those of the commands', async () => {
+    await serve(true);
+    const ask = (path: string): Promise<Response> =>
+      fetch(`http://127.0.0.1:${env['HTTP_PORT']}${path}`, {
+        method: 'POST',
+        body: '{}',
+        headers: { 'Content-Type': 'application/json' },
+      });
+    expect((await ask('/admin/reload')).status).toBe(200);
+    for (const action of ['pause', 'resume'])
+      expect((await ask(`/admin/pipelines/shop/${action}`)).status, action).toBe(200);
+    expect((await ask('/admin/pipelines/shop/forget')).status).toBe(422);
+    await daemon?.until(({ state }) => state === 'streaming');
+  });
+});
+
+describe('statements for PostgreSQL', () => {
+  // Those that make the role, the publications, and take them away are run by e2e/least-privileges.postgres.test.ts.
+  const statements = PAGES.filter(([page]) => page === 'docs/postgres.md' || page === 'docs/polling.md')
+    .flatMap(([, text]) => codeBlocks(text))
+    .filter(({ language, text }) => language === 'sql' && !/ROLE|PUBLICATION/.test(text))
+    .map(({ text }) => text);
+
+  it('there are some', () => expect(statements.length).toBeGreaterThanOrEqual(2));
+
+  it.each(statements)('%s', async (statement) => {
+    const own = await testDatabase();
+    try {
+      await own.query(
+        'CREATE TABLE audit (at text); CREATE TABLE orders (id int PRIMARY KEY, updated_at timestamptz)',
+      );
+      await own.query(statement);
+    } finally {
+      await own.drop();
     }
   });
 });

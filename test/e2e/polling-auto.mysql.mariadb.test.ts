@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Headwater, type Workspace, workspace } from './headwater.ts';
 import { MYSQL_FLAVOURS } from './mysql-flavours.ts';
-import { type AutoSource, followChangeOver, killAtChangeOver } from './polling-auto.ts';
+import { type AutoSource, followChangeOver, killAtChangeOver, leaveLog } from './polling-auto.ts';
 import { delivered, polledPipeline, polledRows, replayed } from './polling-support.ts';
 
 let files: Workspace;
@@ -28,6 +28,7 @@ describe.each(MYSQL_FLAVOURS)('$connector', ({ connector, open, start, privilege
         connector,
         query: (sql) => database.query(sql),
         grant: () => database.query(`GRANT ${privileges} ON *.* TO ${user}@'%'`),
+        revoke: () => database.query(`REVOKE ${privileges} ON *.* FROM ${user}@'%'`),
       });
     } finally {
       await database.query(`DROP USER ${user}@'%'`);
@@ -42,6 +43,11 @@ describe.each(MYSQL_FLAVOURS)('$connector', ({ connector, open, start, privilege
   it('goes over to the log without losing a delete, however often it is killed meanwhile', async () => {
     expect.hasAssertions();
     await withUser(killAtChangeOver);
+  });
+
+  it('polls when the log is out of reach again, and tells of what was deleted since it was read last', async () => {
+    expect.hasAssertions();
+    await withUser(leaveLog);
   });
 
   it('polls a server without a binary log, reads its log when there is one, and polls again when there is none', async () => {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { postgresVersions, type PostgresVersion, startPostgres, testDatabase } from '../support/servers.ts';
 import { Headwater, type Workspace, workspace } from './headwater.ts';
-import { type AutoSource, followChangeOver, killAtChangeOver } from './polling-auto.ts';
+import { type AutoSource, followChangeOver, killAtChangeOver, leaveLog } from './polling-auto.ts';
 import { delivered, polledPipeline, polledRows, replayed } from './polling-support.ts';
 
 let files: Workspace;
@@ -28,6 +28,7 @@ async function withRole(
       connector: 'postgresql',
       query: (sql) => database.query(sql),
       grant: () => database.query(`ALTER ROLE ${role} SUPERUSER`),
+      revoke: () => database.query(`ALTER ROLE ${role} NOSUPERUSER`),
     });
   } finally {
     await database.drop();
@@ -45,6 +46,11 @@ describe.each(postgresVersions)('PostgreSQL %i', (version) => {
   it('goes over to the log without losing a delete, however often it is killed meanwhile', async () => {
     expect.hasAssertions();
     await withRole(version, killAtChangeOver);
+  });
+
+  it('polls when the log is out of reach again, and tells of what was deleted since it was read last', async () => {
+    expect.hasAssertions();
+    await withRole(version, leaveLog);
   });
 });
 

@@ -75,7 +75,10 @@ export async function delivered(
   for (const until = Date.now() + GIVE_UP_MS; ;) {
     const rows = await polledRows(polled).catch((): readonly PolledRow[] => []);
     if (enough(rows)) return rows;
-    if (Date.now() > until) throw new Error(`Waited for ${String(enough)}, and got ${JSON.stringify(rows)}`);
+    if (Date.now() > until)
+      throw new Error(
+        `Waited for ${String(enough)}, and got ${rows.map(({ op, key }) => `${op} ${key}`).join(', ')}`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

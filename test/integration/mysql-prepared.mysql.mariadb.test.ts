@@ -163,6 +163,31 @@ describe.each(SERVERS)('%s', (product, start) => {
     expect(rowsOf(changes).map(({ after }) => after)).toEqual([[3], [1]]);
   });
 
+  test('rows that wait for it stay as they are, whatever is read and delivered meanwhile', async () => {
+    const db = await database();
+    await server.query(`USE ${db.name}; CREATE TABLE long_texts (id INT PRIMARY KEY, v LONGTEXT);
+      CREATE TABLE kept (id INT PRIMARY KEY, v VARCHAR(100))`);
+    await using sql = await sessions(db.url);
+    await using reader = makeReader(db);
+    const { continuity } = await openReader(reader);
+    if (continuity.kind !== 'fresh') throw new Error('not fresh');
+    await sql.run(
+      'x',
+      `XA START '${db.name}'; INSERT INTO kept VALUES (1, REPEAT('k', 50)); XA END '${db.name}'`,
+    );
+    await sql.run('x', `XA PREPARE '${db.name}'`);
+    // More than is read at a time, and than is kept for the next read.
+    for (let i = 0; i < 20; i++)
+      await sql.run(
+        'plain',
+        `INSERT INTO long_texts VALUES (${i}, REPEAT('${'abcdefghij'[i % 10]}', 200000))`,
+      );
+    await sql.run('x', `XA COMMIT '${db.name}'`);
+    const { changes, batches } = await readToEnd(reader, continuity.start);
+    expect(batches.length).toBeGreaterThan(5);
+    expect(rowsOf(changes.slice(-1)).map(({ after }) => after)).toEqual([[1, 'k'.repeat(50)]]);
+  });
+
   test('where its log is purged before it is decided, that is a gap', async () => {
     const db = await database();
     await using sql = await sessions(db.url);

@@ -5,7 +5,8 @@ import { cellDecoder } from '../../src/readers/mysql/types/decode-text.ts';
 import { decoderOf } from '../../src/readers/mysql/types/charsets.ts';
 import { shortestFloat } from '../../src/readers/mysql/types/float-values.ts';
 import type { MysqlColumn } from '../../src/readers/mysql/types/mysql-column.ts';
-import { PacketCutter } from '../../src/readers/mysql/wire/packet-cutter.ts';
+import { type PacketChunk, PacketCutter } from '../../src/readers/mysql/wire/packet-cutter.ts';
+import { ReadBuffer } from '../../src/readers/read-buffer.ts';
 
 function column(dataType: string, more: Partial<MysqlColumn> = {}): MysqlColumn {
   return {
@@ -155,18 +156,66 @@ test('packets are the same however the network cuts them', () => {
           return [header, Buffer.from(payload)];
         }),
       );
-      const cutter = new PacketCutter();
       const found: string[] = [];
+      const input = new ReadBuffer();
+      const cutter = new PacketCutter(input, {
+        packet: (buffer, start, end) => found.push(buffer.toString('hex', start, end)),
+        behind: () => {},
+      });
       for (let at = 0, i = 0; at < stream.length; i++) {
         const size = sizes[i % sizes.length]!;
-        cutter.push(
-          stream.subarray(at, at + size),
-          (buffer, start, end) => found.push(buffer.toString('hex', start, end)),
-          () => undefined,
-        );
+        input.append(stream.subarray(at, at + size));
+        cutter.cut();
         at += size;
       }
       expect(found).toEqual(packets.map((payload) => Buffer.from(payload).toString('hex')));
     }),
   );
 });
+
+test('packets that are kept stay as they are until their memory is dropped, large ones of several packets too', () => {
+  const packets = [300, 0xff_ffff + 5, 70_000, 200_000, 0, 2 * 0xff_ffff, 9].map((length, i) =>
+    Buffer.alloc(length, 65 + i),
+  );
+  const input = new ReadBuffer();
+  const chunks: PacketChunk[] = [];
+  const take = (buffer: Buffer): void => {
+    const chunk = cutter.chunk(buffer);
+    if (chunk !== null) chunks.push(chunk);
+  };
+  const cutter: PacketCutter = new PacketCutter(input, {
+    packet: (buffer, start, end) => cutter.keep(buffer, start, end),
+    behind: take,
+  });
+  const stream = Buffer.concat(packets.flatMap(framed));
+  const seen: Buffer[] = [];
+  for (let at = 0; at < stream.length;) {
+    const room = input.room();
+    const size = Math.min(room.length, stream.length - at);
+    stream.copy(room, 0, at, at + size);
+    input.filled(size);
+    at += size;
+    cutter.cut();
+    // Two reads behind, as rows that wait for their delivery are.
+    while (chunks.length > 2 || (at === stream.length && chunks.length > 0)) {
+      const { buffer, frames, memory } = chunks.shift()!;
+      for (let i = 0; i < frames.length; i += 2)
+        seen.push(Buffer.from(buffer.subarray(frames[i], frames[i + 1])));
+      memory?.drop();
+    }
+  }
+  expect(seen.map(({ length }) => length)).toEqual(packets.map(({ length }) => length));
+  expect(seen.every((packet, i) => packet.equals(packets[i]!))).toBe(true);
+});
+
+/** As the client protocol cuts a payload into packets: a full one is followed by another, be it empty. */
+function framed(payload: Buffer): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let at = 0; ; at += 0xff_ffff) {
+    const part = payload.subarray(at, at + 0xff_ffff);
+    const header = Buffer.alloc(4);
+    header.writeUIntLE(part.length, 0, 3);
+    parts.push(header, part);
+    if (part.length < 0xff_ffff) return parts;
+  }
+}

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Utf8Writer } from '../../src/emitter/encoders/utf8-writer.ts';
+import { oracleSourceBlock } from '../../src/readers/oracle/source-block.ts';
+import type { OracleSource, OracleTx } from '../../src/readers/oracle/source-info.ts';
 import { postgresSourceBlock } from '../../src/readers/postgres/source-block.ts';
 import type { PostgresSource, PostgresTx } from '../../src/readers/postgres/source-info.ts';
 import type { SnapshotMarker } from '../../src/model/change.ts';
@@ -55,6 +57,58 @@ describe('PostgreSQL’s source block', () => {
             expect(actual).toEqual(
               names.map((name) => (name === 'ts_ns' ? BigInt(String(expected[name])) : expected[name])),
             );
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe('Oracle’s source block', () => {
+  const bigScn = fc.bigInt({ min: 1n, max: 2n ** 63n });
+  const text = fc.option(fc.string({ maxLength: 12 }));
+  const count = fc.option(fc.nat());
+  const oracleTx = fc.record({
+    id: fc.stringMatching(/^[0-9a-f]{16}$/),
+    commitTimeUs: fc.integer({ min: 946_684_800_000_000, max: 4_102_444_800_000_000 }),
+    commitScn: bigScn,
+    commitThread: fc.nat(9),
+    startScn: fc.option(bigScn),
+    startTimeMs: fc.option(fc.integer({ min: 946_684_800_000, max: 4_102_444_800_000 })),
+    user: text,
+  });
+  const change = fc.record({
+    of: fc.integer({ min: -1, max: 2 }),
+    scn: bigScn,
+    timeMs: fc.integer({ min: 946_684_800_000, max: 4_102_444_800_000 }),
+    rsId: text,
+    ssn: count,
+    thread: count,
+    rowId: text,
+    txSeq: count,
+    snapshot: fc.constantFrom(...MARKERS),
+  });
+
+  test('has the same values as text and in the order of the schema, from snapshots and from the log', () => {
+    fc.assert(
+      fc.property(
+        fc.array(oracleTx, { minLength: 3, maxLength: 3 }),
+        fc.array(change, { minLength: 1 }),
+        fc.constantFrom({ schema: 'SHOP', table: 'ORDERS "1"' }, null),
+        (txs: readonly OracleTx[], rows, table) => {
+          const block = oracleSourceBlock('shop "1"', 'PDB');
+          const names = block.schema.fields!.map(({ field }) => field);
+          const json = block.forTable(table);
+          const values = block.valuesForTable(table);
+          for (const { of, snapshot, ...row } of rows) {
+            const source: OracleSource = { connector: 'oracle', ...row, tx: txs[of] ?? null };
+            const expected = exact(json(source, snapshot)) as Record<string, unknown>;
+            expect(Object.keys(expected)).toEqual(names);
+            expect(values(source, snapshot)).toEqual(
+              names.map((name) => (name === 'ts_ns' ? BigInt(String(expected[name])) : expected[name])),
+            );
+            expect(block.transactionId(source)).toBe(expected['txId'] ?? '');
+            expect(block.commitTimeMs(source)).toBe(expected['commit_ts_ms'] ?? row.timeMs);
           }
         },
       ),

@@ -3,7 +3,7 @@ import avro from 'avsc';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { avroSchema } from '../../src/enrichment/formats/avro-writer.ts';
-import { jsonText, parseJson } from '../../src/enrichment/formats/exact-json.ts';
+import { jsonText, parseJson } from '../../src/enrichment/sql/exact-json.ts';
 import { type Format, partReader } from '../../src/enrichment/formats/format.ts';
 import { partWriter } from '../../src/enrichment/formats/part-writer.ts';
 import type { SchemaReader } from '../../src/enrichment/formats/registry-access.ts';

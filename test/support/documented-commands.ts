@@ -33,13 +33,27 @@ export function currentPages(texts: ReadonlyMap<string, string>): readonly (read
 }
 
 /** Each line of the blocks for a shell, without its comment; what a backslash or a quotation continues is one. */
-export function shellLines(pages: readonly (readonly [string, string])[]): readonly Typed[] {
+function shellLines(pages: readonly (readonly [string, string])[]): readonly Typed[] {
   return pages.flatMap(([page, text]) =>
     codeBlocks(text)
       .filter(({ language }) => language === 'sh')
       .flatMap((block) => wholeLines(block.text))
       .map((line) => ({ page, line: line.replace(/\s#\s.*$/, '').trim() }))
       .filter(({ line }) => line !== '' && !line.startsWith('#')),
+  );
+}
+
+/** Commands of other programs, in blocks for a shell and within sentences. */
+export function otherCommands(pages: readonly (readonly [string, string])[]): readonly Typed[] {
+  const inline = pages.flatMap(([page, text]) =>
+    [
+      ...text
+        .replaceAll(/^```[\s\S]*?^```/gm, '')
+        .matchAll(/`((?:curl|docker|kubectl|npm|openssl|sql-client\.sh|systemctl|systemd-\w+) [^`]+)`/g),
+    ].map(([, line]) => ({ page, line: line!.replaceAll(/\s+/g, ' ') })),
+  );
+  return [...shellLines(pages), ...inline].filter(
+    ({ line }) => !/^(?:[A-Z_]+=\S+ )*(?:headwater|npm run headwater) /.test(line),
   );
 }
 

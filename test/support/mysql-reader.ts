@@ -96,8 +96,12 @@ export async function readToEnd(
   const state = new Map(options.state ?? []);
   let position = from;
   for await (const batch of reader.read(from, stop.signal)) {
-    changes.push(...batch.changes);
-    batches.push(batch);
+    const { resume } = batch;
+    const own = batch.changes.map(ownValues);
+    // As the daemon does once it has encoded them: what the rows lay in is written again.
+    batch.release?.();
+    changes.push(...own);
+    batches.push({ changes: own, resume });
     for (const [key, text] of batch.state ?? []) {
       if (text === null) state.delete(key);
       else state.set(key, text);
@@ -106,6 +110,20 @@ export async function readToEnd(
     if (batch.resume !== null && done(position, changes)) stop.abort();
   }
   return { changes, position, state, batches };
+}
+
+/** With values that lie in no memory of the reader's. */
+function ownValues(change: MysqlChange): MysqlChange {
+  if (change.kind !== 'row') return change;
+  return { ...change, before: ownRow(valuesOf(change.before)), after: ownRow(valuesOf(change.after)) };
+}
+
+function ownRow(row: Row | null): Row | null {
+  return row?.map((value) => (value instanceof Uint8Array ? ownBytes(value) : value)) ?? null;
+}
+
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  return Buffer.isBuffer(bytes) ? Buffer.from(bytes) : bytes.slice();
 }
 
 /** What `act` does to the database, as the log has it. */

@@ -71,6 +71,7 @@ function partsOf(fake: Fake): AttemptParts<Position, Source> {
     openReader: () => reader,
     changeOver: () => null,
     deliveredBefore: () => Promise.resolve(null),
+    deliveredKeys: () => Promise.resolve(null),
     originAt: () => ({ connector: 'postgresql' }),
     openSink: fake.openSink ?? (() => Promise.resolve(sink)),
     misfits: () => Promise.resolve([]),

@@ -1,8 +1,7 @@
 /**
  * What the documentation tells people to type is understood: commands of Headwater and their options, npm scripts,
- * settings files, and links. The commands are run by e2e/documented-commands.postgres.test.ts. Left out, because it is
- * somebody else's to run: SQL (that of the least privileges is run by e2e/least-privileges.*), docker, kubectl, systemctl
- * and other programs.
+ * settings files, statements, and links. The commands are run by e2e/documented-commands.postgres.test.ts, with the
+ * statements for PostgreSQL; `OTHERS` says which test runs, or checks, each command of another program.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -13,7 +12,14 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { loadSettings } from '../../src/settings/load.ts';
-import { currentPages, documentation, headwaterCommands, ROOT } from '../support/documented-commands.ts';
+import { parseScript } from '../../src/enrichment/sql/script.ts';
+import {
+  currentPages,
+  documentation,
+  headwaterCommands,
+  otherCommands,
+  ROOT,
+} from '../support/documented-commands.ts';
 import { anchorsOf, codeBlocks } from '../support/markdown.ts';
 
 const run = promisify(execFile);
@@ -78,6 +84,68 @@ test('npm scripts are there', async () => {
   );
   expect(named.length).toBeGreaterThan(15);
   for (const { page, script } of named) expect(Object.keys(scripts), page).toContain(script);
+});
+
+/** What runs a command that is shown; or why nothing does here, and what holds of it all the same. */
+const OTHERS: readonly (readonly [RegExp, { readonly by: string; readonly notRun?: string }])[] = [
+  [/^npm .*npm pack/, { by: 'test/e2e/package.test.ts' }],
+  [/^npm (?:ci|test|run check|run test[\w:]*)\b/, { by: '.ci/run' }],
+  [/^npm run demo$/, { by: 'test/e2e/demo.postgres.kafka.test.ts' }],
+  [/^npm run audit$/, { by: 'test/unit/audit.test.ts' }],
+  [/^npm run sbom\b/, { by: 'test/unit/bill-of-materials.test.ts' }],
+  [/^npm run simulate\b/, { by: 'test/unit/simulate.test.ts' }],
+  [/^npm run goldens\b/, { by: 'test/integration/goldens.mysql.test.ts' }],
+  [/^npm run (?:docs|format|headwater)\b/, { by: 'test/unit/documentation.test.ts' }],
+  [/^npm run bench\b/, { by: 'bench/main.ts', notRun: 'takes an hour, and Debezium' }],
+  [/^npm run record-goldens\b/, { by: 'scripts/record-goldens.ts', notRun: 'downloads Debezium' }],
+  [/^export ORACLE_/, { by: 'test/support/oracle/live.ts', notRun: 'needs a live Oracle' }],
+  [/^docker .*oracle/, { by: 'test/unit/oracle-scripts.test.ts', notRun: 'no container engine' }],
+  [/^docker /, { by: 'test/unit/deployment.test.ts', notRun: 'no container engine' }],
+  [/^kubectl /, { by: 'test/unit/deployment.test.ts', notRun: 'no cluster' }],
+  [
+    /^systemctl /,
+    { by: 'test/e2e/service.systemd.postgres.test.ts', notRun: 'systemd is not what runs here' },
+  ],
+  [/^systemd-analyze /, { by: 'test/integration/service-manager.systemd.test.ts' }],
+  [/^systemd-creds /, { by: 'test/integration/service-manager.systemd.test.ts', notRun: 'needs a host key' }],
+  [/^openssl rand /, { by: 'docs/security.md', notRun: 'any other random text will do' }],
+  [/^curl .*:(?:8088|8080)\//, { by: 'test/e2e/documented-commands.postgres.test.ts' }],
+  [/^curl .*:9200\//, { by: 'test/e2e/search.postgres.kafka.test.ts' }],
+  [
+    /^(?:export SHOP_URL|(?:KEYED=1 )?node index-topics|npm install kafkajs)/,
+    { by: 'test/e2e/search.postgres.kafka.test.ts' },
+  ],
+  [/^sql-client\.sh /, { by: 'test/integration/flink-script.postgres.kafka.registry.test.ts' }],
+];
+
+describe('commands of other programs', () => {
+  const shown = otherCommands(CURRENT);
+
+  test('each is run by a test, or it is said why not', () => {
+    expect(shown.length).toBeGreaterThan(20);
+    for (const { page, line } of shown) {
+      const found = OTHERS.find(([pattern]) => pattern.test(line))?.[1];
+      expect(found, `${page}: ${line}`).toBeDefined();
+      const { by, notRun } = found!;
+      expect(existsSync(join(ROOT, by)), by).toBe(true);
+      if (notRun === undefined) expect(by).toMatch(/^test\/.*\.test\.ts$|^\.ci\/run$/);
+    }
+  });
+});
+
+test('statements over streams are understood', () => {
+  let count = 0;
+  for (const [page, text] of CURRENT) {
+    if (!/docs\/(?:enrichment|flink|sql-api)\.md/.test(page)) continue;
+    for (const block of codeBlocks(text)) {
+      // What is written down for Flink is run there.
+      if (block.language !== 'sql' || block.text.startsWith('CREATE VIEW')) continue;
+      const statements = parseScript(block.text, 'ksqldb');
+      expect(statements.length, `${page}:${block.line}`).toBeGreaterThan(0);
+      count += statements.length;
+    }
+  }
+  expect(count).toBeGreaterThan(25);
 });
 
 describe('settings', () => {

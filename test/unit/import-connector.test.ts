@@ -238,6 +238,41 @@ describe('a connector becomes settings that run', () => {
   });
 });
 
+test('the properties of Debezium Server are those of a connector, with brokers, formats and transforms', () => {
+  const file = readConnectorFile(
+    [
+      'debezium.sink.type=kafka',
+      'debezium.sink.kafka.producer.bootstrap.servers=kafka:9092',
+      'debezium.source.connector.class=io.debezium.connector.postgresql.PostgresConnector',
+      'debezium.source.database.hostname=db',
+      'debezium.source.database.user=debezium',
+      'debezium.source.database.dbname=inventory',
+      'debezium.source.topic.prefix=inventory',
+      'debezium.source.table.include.list=public\\\\.orders',
+      'debezium.format.value=avro',
+      'debezium.format.value.schema.registry.url=http://registry:8081',
+      'debezium.transforms=unwrap',
+      'debezium.transforms.unwrap.type=io.debezium.transforms.ExtractNewRecordState',
+      'quarkus.http.port=8080',
+    ].join('\n'),
+    'application.properties',
+  );
+  const { settings, notes } = importConnector(file, null);
+  expect(settings).toMatchObject({
+    name: 'inventory',
+    source: { url: 'postgres://debezium@db:5432/inventory' },
+    emit: {
+      kafka: { brokers: ['kafka:9092'] },
+      format: 'avro',
+      registry: { url: 'http://registry:8081' },
+      envelope: 'unwrapped',
+    },
+  });
+  const named = notes.map(({ property }) => property);
+  expect(named).toEqual(expect.arrayContaining(['debezium.sink.type', 'quarkus.http.port']));
+  expect(named).not.toContain(null);
+});
+
 describe('what has no equal is said', () => {
   test('property by property', () => {
     expect(

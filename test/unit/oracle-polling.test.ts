@@ -1,6 +1,7 @@
 /** Polling of Oracle against the scripted server. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { readRow } from '../../src/model/change.ts';
+import { ABSENT } from '../../src/model/value.ts';
 import type { DeliveredBefore } from '../../src/readers/delivered-before.ts';
 import type { OracleValue } from '../../src/readers/oracle/session/oracle-session.ts';
 import { resultColumn } from '../../src/readers/oracle/session/driver-session.ts';
@@ -356,7 +357,8 @@ describe('going over to the log', () => {
   const gone = async (before: DeliveredBefore): Promise<{ rows: string[]; state: string | null }> => {
     const rows: string[] = [];
     let state: string | null = null;
-    for await (const { parts, state: now } of before.gone({ schema: 'Q', table: 'ORD' }, never)) {
+    for (const id of before.tables) await before.compare(id, never);
+    for (const { parts, state: now } of before.tables.flatMap((id) => [...before.gone(id)])) {
       for (const part of parts)
         for (const row of part.rows)
           rows.push(part.columns.map((name, i) => `${name}=${String(row[i])}`).join(' '));
@@ -386,11 +388,12 @@ describe('going over to the log', () => {
     expect(open.untold).toEqual([]);
     // There when the log began: its delete is in the log.
     const [schema] = await h.describe();
-    open.saw([readRow(schema!, [2, 2, null], { connector: 'oracle' })]);
+    const read = readRow(schema!, [2, 2, null], { connector: 'oracle' });
+    const saw = open.saw([{ ...read, op: 'd', before: [2, ABSENT, ABSENT], after: null }])?.get('polled');
     const { rows, state } = await gone(open);
     expect(rows).toEqual([first, third]);
     // Killed before that was durable, and behind it.
-    expect((await gone(await h.before())).rows).toEqual([first, third]);
+    expect((await gone(await h.before(saw))).rows).toEqual([first, third]);
     expect((await gone(await h.before(state!))).rows).toEqual([]);
   });
 

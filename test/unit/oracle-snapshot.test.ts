@@ -294,6 +294,50 @@ describe('preflight', () => {
       .map(({ level, code, message, fix }) => `${level} ${code ?? ''} ${message} ${fix ?? ''}`);
   };
 
+  test.each<[string, (server: FakeOracle) => void, ConstructorParameters<typeof Harness>[1], RegExp]>([
+    [
+      'a PDB of a database without any',
+      () => undefined,
+      { pdb: 'SHOP' },
+      /is not a multitenant database\. Remove/,
+    ],
+    [
+      'another PDB',
+      (s) => (s.pdb = 'SHOP'),
+      { pdb: 'SHOPP' },
+      /^error source\.container There is no PDB SHOPP\./,
+    ],
+    [
+      'a PDB that is closed',
+      (s) => ((s.pdb = 'SHOP'), (s.pdbMode = 'MOUNTED')),
+      { pdb: 'SHOP' },
+      /The PDB SHOP is MOUNTED\. ALTER PLUGGABLE DATABASE "SHOP" OPEN;/,
+    ],
+    ['no PDB', (s) => (s.pdb = 'SHOP'), {}, /^warning .*only tables of CDB\$ROOT itself are captured/],
+    [
+      'a destination that is none',
+      () => undefined,
+      { archiveDestinations: ['LOG_ARCHIVE_DEST_9'] },
+      /^error settings\.invalid .*LOG_ARCHIVE_DEST_9, which is not local and valid\. Local and valid are: LOG_ARCHIVE_DEST_1\./,
+    ],
+    [
+      'a flush table on a standby',
+      (s) => ((s.role = 'PHYSICAL STANDBY'), (s.openMode = 'READ ONLY WITH APPLY')),
+      { archiveOnly: null, flushTable: 'HEADWATER_FLUSH' },
+      /^warning .*cannot be written to here; it is left alone\. Remove source\.oracle\.flush_table\./,
+    ],
+    [
+      'SET CONTAINER',
+      (s) => ((s.pdb = 'SHOP'), s.privileges.delete('SET CONTAINER')),
+      { pdb: 'SHOP' },
+      /GRANT SET CONTAINER TO "C##CDC" CONTAINER=ALL;/,
+    ],
+  ])('with settings: %s', async (_, change, tweaks, found) => {
+    const server = serverWith(TABLES);
+    change(server);
+    expect(await findings(server, tweaks)).toContainEqual(expect.stringMatching(found));
+  });
+
   test('a prepared database', async () => {
     expect(await findings(serverWith(TABLES))).toEqual([]);
   });

@@ -12,7 +12,8 @@ export const command = defineCommand({
       .positional('file', {
         type: 'string',
         demandOption: true,
-        describe: 'The connector: the JSON posted to Kafka Connect, or a .properties file',
+        describe:
+          'The connector: the JSON posted to Kafka Connect, or a .properties file, also of Debezium Server',
       })
       .option('brokers', {
         type: 'string',

@@ -8,7 +8,9 @@ import type { PolledTableSettings, PollReaderOptions } from '../../readers/polli
 import { pollSourceBlock } from '../../readers/polling/source-block.ts';
 import type { PollSource } from '../../readers/polling/source-info.ts';
 import { openPolledBefore, type PolledBeforeOptions } from '../../readers/polling/polled-before.ts';
-import type { DeliveredBefore } from '../../readers/delivered-before.ts';
+import type { DeliveredBefore, DeliveredKeys } from '../../readers/delivered-before.ts';
+import { LoggedKeys, type LoggedKeysOptions } from '../../readers/polling/logged-keys.ts';
+import { LOGGED_KEY } from '../../state/checkpoint.ts';
 import { compileTablePatterns } from '../../readers/table-patterns.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { connectOptions } from './connect-options.ts';
@@ -30,16 +32,31 @@ export async function pollingSource(
   };
 }
 
-/** What polling has delivered of tables that are read from the log now. */
+/** What polling has delivered of tables that are read from the log now, or the other way round. */
 export async function openBefore(
   settings: Settings,
-  { record, tables }: Pick<PolledBeforeOptions, 'record' | 'tables'>,
+  { of, record, tables }: Pick<PolledBeforeOptions, 'of' | 'record' | 'tables'>,
   signal: AbortSignal,
 ): Promise<DeliveredBefore> {
   // Versions are the log's to count.
   const dialect = (await dialectOf(settings))((schema) => schema);
-  const { settingsOf, statePath, stateLimitBytes } = readerOptions(settings, null);
-  return openPolledBefore({ settingsOf, statePath, stateLimitBytes, dialect, tables, record }, signal);
+  const { settingsOf, statePath: polled, stateLimitBytes } = readerOptions(settings, null);
+  const logged = of === LOGGED_KEY;
+  const files = { statePath: logged ? loggedPath(settings) : polled, polledNow: logged ? polled : null };
+  return openPolledBefore({ ...files, settingsOf, stateLimitBytes, dialect, tables, of, record }, signal);
+}
+
+/** What the log delivers, kept for polling that takes over from it. */
+export function openLoggedKeys<P>(
+  settings: Settings,
+  found: Pick<LoggedKeysOptions<P>, 'codec' | 'state' | 'tables'>,
+): DeliveredKeys<P> {
+  const file = { path: loggedPath(settings), limitBytes: settings.source.poll.rememberLimitBytes };
+  return new LoggedKeys({ ...found, file, snapshots: settings.snapshot.mode !== 'no_data' });
+}
+
+function loggedPath({ name, stateDir }: Settings): string {
+  return join(stateDir, `${name}.logged.sqlite`);
 }
 
 async function dialectOf(settings: Settings): Promise<MakeDialect> {

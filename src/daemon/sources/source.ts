@@ -1,11 +1,11 @@
 import type { SourceInfo } from '../../model/change.ts';
-import type { JsonValue } from '../../model/position.ts';
+import type { JsonValue, PositionCodec } from '../../model/position.ts';
 import { type Log, SILENT } from '../../observability/log.ts';
 import type { Reader } from '../../readers/reader.ts';
 import { isPollPosition } from '../../readers/polling/position.ts';
-import type { DeliveredBefore } from '../../readers/delivered-before.ts';
-import type { TableId } from '../../model/table.ts';
-import { POLLED_KEY } from '../../state/checkpoint.ts';
+import type { DeliveredBefore, DeliveredKeys } from '../../readers/delivered-before.ts';
+import { type TableId, tableName } from '../../model/table.ts';
+import { LOGGED_KEY, POLLED_KEY } from '../../state/checkpoint.ts';
 import type { Settings } from '../../settings/settings.ts';
 import type { Source } from './source-parts.ts';
 
@@ -67,16 +67,36 @@ export async function withSource<T>(
   }
 }
 
-/** What was found by polling before the log could be read; null where nothing was. */
-export async function polledBefore(
+/** What was found in the other way of finding changes; null where nothing was, or all has been told. */
+export async function deliveredBefore(
   settings: Settings,
   { state, tables }: { readonly state: ReadonlyMap<string, string>; readonly tables: readonly TableId[] },
   signal: AbortSignal,
 ): Promise<DeliveredBefore | null> {
-  const record = state.get(POLLED_KEY);
+  const of = settings.source.mode === 'poll' ? LOGGED_KEY : POLLED_KEY;
+  const record = state.get(of);
   if (record === undefined) return null;
   const { openBefore } = await import('./polling.ts');
-  return openBefore(settings, { record, tables }, signal);
+  return openBefore(settings, { of, record, tables }, signal);
+}
+
+/** Where polling may take over from the log, and is to know what had been delivered; null elsewhere. */
+export async function deliveredKeys<P>(
+  settings: Settings,
+  found: {
+    readonly codec: PositionCodec<P>;
+    readonly state: ReadonlyMap<string, string>;
+    readonly tables: readonly TableId[];
+  },
+): Promise<DeliveredKeys<P> | null> {
+  const { mode, poll } = settings.source;
+  if (mode === 'poll' || !poll.preferLog) return null;
+  const remembered = found.tables.filter(
+    (id) => (poll.tables.get(tableName(id))?.remember ?? 'overlap') !== 'overlap',
+  );
+  if (remembered.length === 0) return null;
+  const { openLoggedKeys } = await import('./polling.ts');
+  return openLoggedKeys(settings, { ...found, tables: remembered });
 }
 
 /** For what needs no source block. */

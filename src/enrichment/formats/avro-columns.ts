@@ -10,17 +10,25 @@ export class UnlikeSql extends Error {}
 /** `bare`: what a value that is no record is called. Throws UnlikeSql. */
 export function columnsOf(type: AvroType, bare: 'ROWKEY' | 'ROWVAL'): readonly FormatColumn[] {
   const record = present(type, bare);
-  if (record.kind !== 'record') return [{ name: bare, type: sqlType(record, { place: bare, within: [] }) }];
-  return fieldsOf(record, { place: '', within: [] });
+  const all = { within: [], left: { fields: MOST_FIELDS } };
+  if (record.kind !== 'record') return [{ name: bare, type: sqlType(record, { ...all, place: bare }) }];
+  return fieldsOf(record, { ...all, place: '' });
 }
 
 interface Place {
   readonly place: string;
   /** Records around it. */
   readonly within: readonly AvroRecord[];
+  /** How many more there may be in all. */
+  readonly left: { fields: number };
 }
 
-function fieldsOf(record: AvroRecord, { place, within }: Place): readonly StructField[] {
+/** A short schema whose records are used many times over would make more columns than memory holds. */
+const MOST_FIELDS = 100_000;
+
+function fieldsOf(record: AvroRecord, { place, within, left }: Place): readonly StructField[] {
+  left.fields -= record.fields.length;
+  if (left.fields < 0) throw new UnlikeSql(`${place} is one of more than ${MOST_FIELDS} fields`);
   const folded = record.fields.map(({ name }) => name.toUpperCase());
   return record.fields.map(({ name, type }, i) => {
     const upper = folded[i] ?? name;
@@ -28,7 +36,7 @@ function fieldsOf(record: AvroRecord, { place, within }: Place): readonly Struct
     return {
       // Two that differ only in case keep it.
       name: folded.indexOf(upper) === folded.lastIndexOf(upper) ? upper : name,
-      type: sqlType(type, { place: inner, within: [...within, record] }),
+      type: sqlType(type, { place: inner, within: [...within, record], left }),
     };
   });
 }

@@ -18,6 +18,8 @@ export class AvroInput {
   #nested = 0;
   /** Items of arrays and maps that there may still be. */
   #items = 0;
+  /** Records that there may still be: those without fields take no bytes, and few may hold each other many times. */
+  #records = 0;
 
   begin(bytes: Uint8Array, at: number): void {
     this.#bytes = Buffer.isBuffer(bytes)
@@ -27,6 +29,7 @@ export class AvroInput {
     this.#end = bytes.length;
     this.#nested = 0;
     this.#items = bytes.length;
+    this.#records = bytes.length * MOST_NESTED;
   }
 
   get ended(): boolean {
@@ -150,7 +153,7 @@ export class AvroInput {
 
   /** Around the fields of a record. */
   enter(): void {
-    if (++this.#nested > MOST_NESTED) throw UNREADABLE;
+    if (++this.#nested > MOST_NESTED || --this.#records < 0) throw UNREADABLE;
   }
 
   leave(): void {

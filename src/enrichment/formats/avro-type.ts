@@ -45,17 +45,26 @@ export function parseAvro(text: string, names: AvroNames = new Map()): AvroType 
   } catch {
     throw new AvroSchemaError('the text is not JSON');
   }
-  return parseType(json, { names, namespace: '' });
+  return parseType(json, { names, namespace: '', depth: 0 });
 }
 
 interface Context {
   readonly names: AvroNames;
   readonly namespace: string;
+  /** Types around this one. */
+  readonly depth: number;
 }
+
+/** Types within types: what the registry answers could otherwise fill the stack. */
+const MOST_NESTED = 500;
+/** Digits of a decimal. More than any column has, and few enough to reckon with. */
+const MOST_DIGITS = 20_000;
 
 type Json = Readonly<Record<string, unknown>>;
 
-function parseType(json: unknown, context: Context): AvroType {
+function parseType(json: unknown, around: Context): AvroType {
+  const context = { ...around, depth: around.depth + 1 };
+  if (context.depth > MOST_NESTED) throw new AvroSchemaError('types are nested too deeply');
   if (typeof json === 'string') return simpleType(json, {}, context);
   if (Array.isArray(json))
     return { kind: 'union', branches: json.map((branch: unknown) => parseType(branch, context)) };
@@ -118,7 +127,8 @@ function decimalOf({ logicalType, precision, scale = 0 }: Json): DecimalSize | n
     Number.isSafeInteger(precision) &&
     Number.isSafeInteger(scale) &&
     Number(scale) >= 0 &&
-    Number(precision) >= Number(scale);
+    Number(precision) >= Number(scale) &&
+    Number(precision) <= MOST_DIGITS;
   // One that is not valid is to be ignored, says the specification.
   return valid ? { precision: Number(precision), scale: Number(scale) } : null;
 }
@@ -134,7 +144,7 @@ function recordType(schema: Json, context: Context): AvroType {
   const listed: unknown = schema['fields'];
   if (!Array.isArray(listed)) throw new AvroSchemaError(`the record ${name} has no fields`);
   const inner: Context = {
-    names: context.names,
+    ...context,
     namespace: name.slice(0, Math.max(name.lastIndexOf('.'), 0)),
   };
   for (const field of listed as readonly (Json | null)[]) {

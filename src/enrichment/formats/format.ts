@@ -4,7 +4,7 @@ import { type SqlType, STRING } from '../sql/sql-type.ts';
 import type { SqlValue } from '../sql/value.ts';
 import { AvroPart } from './avro-part.ts';
 import { splitDelimited } from './delimited.ts';
-import { parseJson } from './exact-json.ts';
+import { parseJson } from '../sql/exact-json.ts';
 import { FieldReader, isObject, type JsonReader, jsonReader } from './json-values.ts';
 import { kafkaValue } from './kafka-primitive.ts';
 import type { SchemaReader } from './registry-access.ts';

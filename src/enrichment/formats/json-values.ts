@@ -2,7 +2,7 @@
 import { explicit } from '../sql/cast.ts';
 import { type SqlType, STRING } from '../sql/sql-type.ts';
 import { bigintValue, type SqlValue } from '../sql/value.ts';
-import { ExactNumber, jsonText } from './exact-json.ts';
+import { ExactNumber, jsonText } from '../sql/exact-json.ts';
 
 /** Of a value that is not null. Answers undefined where the column's type cannot hold it. */
 export type JsonReader = (json: unknown) => SqlValue | undefined;

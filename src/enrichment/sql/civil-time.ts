@@ -103,9 +103,7 @@ export function parseTime(text: string): number | null {
 
 /** Milliseconds since 1970 UTC, of `2016-11-04T11:51:30.123Z` and its shorter forms; null for others. */
 export function parseTimestamp(text: string): number | null {
-  const match = /^([+-]?\d{4,9}-\d{2}-\d{2})(?:[T ]([^Z+-]*?)\s*(Z|[+-]\d{2}(?::?\d{2})?)?)?$/.exec(
-    text.trim(),
-  );
+  const match = /^([+-]?\d{4,9}-\d{2}-\d{2})(?:[T ]([^Z+-]*)(Z|[+-]\d{2}(?::?\d{2})?)?)?$/.exec(text.trim());
   if (match === null) return null;
   const days = parseDate(match[1] ?? '');
   const time = match[2] === undefined ? 0 : parseTime(match[2]);

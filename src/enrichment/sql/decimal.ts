@@ -32,7 +32,7 @@ export function powerOfTen(exponent: number): bigint {
 
 /** Decimal text with or without an exponent; null where it is none, or has an absurd number of digits. */
 export function parseDecimal(text: string): Decimal | null {
-  const match = /^\s*([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]{1,6}))?\s*$/.exec(text);
+  const match = /^([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]{1,6}))?$/.exec(text.trim());
   if (match === null) return null;
   const [, sign, whole = '', fraction = '', exponent = '0'] = match;
   if (whole === '' && fraction === '') return null;

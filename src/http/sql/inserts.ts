@@ -1,7 +1,7 @@
 /** `POST /inserts-stream`, and INSERT INTO … VALUES of `POST /ksql` (enrichment.md 10.4). */
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
-import { parseJson } from '../../enrichment/formats/exact-json.ts';
+import { parseJson } from '../../enrichment/sql/exact-json.ts';
 import { insertedSource, JsonRows, recordsOf, valuesRow } from '../../enrichment/queries/insert-rows.ts';
 import type { Statement } from '../../enrichment/sql/ast.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';

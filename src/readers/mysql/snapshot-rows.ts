@@ -82,6 +82,10 @@ class RawBlock<S extends SourceInfo> implements RowBlock<S> {
     this.lastKey = of.lastKey;
   }
 
+  readonly release = (): void => {
+    for (const { memory } of this.#chunks) memory?.drop();
+  };
+
   get rows(): readonly RowChange<S>[] {
     return (this.#rows ??= this.#made());
   }

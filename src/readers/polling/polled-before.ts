@@ -1,13 +1,14 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Change } from '../../model/change.ts';
 import type { JsonValue } from '../../model/position.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import type { Image } from '../../model/raw-row.ts';
 import type { Row } from '../../model/value.ts';
-import { POLLED_KEY, SCHEMA_PREFIX } from '../../state/checkpoint.ts';
-import type { DeliveredBefore, GoneRows } from '../delivered-before.ts';
+import { LOGGED_KEY, type POLLED_KEY, SCHEMA_PREFIX } from '../../state/checkpoint.ts';
+import { missingDeletes, type DeliveredBefore, type GoneRows } from '../delivered-before.ts';
 import { keyOf, type PollDialect, type PolledTable } from '../poll-dialect.ts';
 import { POLL_POSITIONS } from './position.ts';
-import { RowState } from './row-state.ts';
+import { KnownKeys, RowState } from './row-state.ts';
 import { readableCells } from './readable-values.ts';
 import { textOfValues, valuesOfText } from './row-text.ts';
 import type { PollReaderOptions } from './settings.ts';
@@ -21,7 +22,7 @@ const BATCH_ROWS = 1_000;
  * What polling leaves to the log: `{"v": 1, "kept": "5f3a…:340", "shapes": {"public.t": {"version": 2, "columns":
  * ["id", "v"]}}}`.
  */
-interface PolledRecord {
+export interface PolledRecord {
   /** As PollPosition has it, and of the deletes that were told of since; null: nothing is known of rows. */
   readonly kept: string | null;
   /** Columns of the rows that are kept under this version. */
@@ -40,11 +41,16 @@ export function polledRecord(position: JsonValue, state: ReadonlyMap<string, str
     const shape = key.startsWith(SCHEMA_PREFIX) ? shapeOf(parsed(text)) : null;
     if (shape !== null) shapes[key.slice(SCHEMA_PREFIX.length)] = shape;
   }
-  return encode({ kept: POLL_POSITIONS.decode(position).kept, shapes });
+  return encodePolledRecord({ kept: POLL_POSITIONS.decode(position).kept, shapes });
 }
 
-function encode({ kept, shapes }: PolledRecord): string {
+export function encodePolledRecord({ kept, shapes }: PolledRecord): string {
   return JSON.stringify({ v: 1, kept, shapes });
+}
+
+/** Names the state of the local file that belongs to the record; null: none does. */
+export function keptOf(text: string): string | null {
+  return decode(text).kept;
 }
 
 /** Of what cannot be read nothing is known. */
@@ -85,17 +91,20 @@ export interface PolledBeforeOptions extends Pick<
   'settingsOf' | 'statePath' | 'stateLimitBytes'
 > {
   readonly dialect: PollDialect;
-  /** What is captured from the log. */
+  /** What is captured. */
   readonly tables: readonly TableId[];
-  /** Text of POLLED_KEY. */
+  /** Whose rows are known: polling's (POLLED_KEY), or those that the log has delivered (LOGGED_KEY). */
+  readonly of: typeof POLLED_KEY | typeof LOGGED_KEY;
+  /** File of the row state of polling that has taken over; null: the log has. */
+  readonly polledNow: string | null;
+  /** Text of that key. */
   readonly record: string;
 }
 
 /**
- * Holds the rows that polling remembers against those of the log's snapshot, and then against the tables' keys. Rows
- * found by the former are there at the log's very beginning. The latter alone would call a row gone whose delete the log
- * is going to tell of; but it stands in where there was no snapshot, or a restart has ended its view, and no row is
- * called gone that is there.
+ * Holds the rows that are known against the tables' keys, and against what is told of until all has been seen up to where the
+ * source stood behind that. A row that was told of is forgotten together with the checkpoint that holds it, so that a
+ * restart goes on with it. What is in a table now counts for this process alone.
  */
 export async function openPolledBefore(
   options: PolledBeforeOptions,
@@ -108,11 +117,11 @@ export async function openPolledBefore(
     record.kept === null || remembered.length === 0 ? null : new RowState({ path, limitBytes }, record.kept);
   try {
     const known = state === null || state.fresh ? [] : await dialect.describe(remembered, signal);
-    const polled = known.filter((table) => keyOf(table).length > 0);
+    const polled = known.filter((table) => hasKeysIn(state, table));
     const names = new Set(polled.map(({ schema }) => tableName(schema.id)));
     const whole = (id: TableId): boolean =>
       names.has(tableName(id)) && state?.isComplete(tableName(id)) === true;
-    return new PolledBefore(options, { state, record, polled, untold: untoldOf(tables, whole) });
+    return new PolledBefore(options, { state, record, polled, untold: untoldOf(tables, options.of, whole) });
   } catch (error) {
     state?.close();
     await dialect[Symbol.asyncDispose]();
@@ -120,9 +129,20 @@ export async function openPolledBefore(
   }
 }
 
-function untoldOf(tables: readonly TableId[], whole: (id: TableId) => boolean): readonly string[] {
+/** Whether the keys that are known are those that can be asked for. */
+function hasKeysIn(state: RowState | null, table: PolledTable): boolean {
+  const { name, columns } = new KnownTable(table);
+  return columns.length > 0 && isDeepStrictEqual(state?.columnsOf(name) ?? columns, columns);
+}
+
+function untoldOf(
+  tables: readonly TableId[],
+  of: PolledBeforeOptions['of'],
+  whole: (id: TableId) => boolean,
+): readonly string[] {
   const names = tables.filter((id) => !whole(id)).map(tableName);
   if (names.length === 0) return [];
+  if (of === LOGGED_KEY) return [missingDeletes(names)];
   return [
     `Polling did not remember all rows of ${names.join(', ')}: of those that were deleted before the log began, the topics have no delete where no sweep has found it.`,
   ];
@@ -130,11 +150,13 @@ function untoldOf(tables: readonly TableId[], whole: (id: TableId) => boolean): 
 
 class PolledBefore implements DeliveredBefore {
   readonly untold: readonly string[];
-  readonly finished = new Map([[POLLED_KEY, null]]);
+  readonly finished: ReadonlyMap<string, null>;
   readonly #options: PolledBeforeOptions;
   readonly #state: RowState | null;
   readonly #tables: ReadonlyMap<string, KnownTable>;
   readonly #stamp: number;
+  /** What polling, which has taken over, has read by itself: its sweeps tell of that. */
+  readonly #polledNow: KnownKeys | null;
   #record: PolledRecord;
 
   constructor(
@@ -147,43 +169,66 @@ class PolledBefore implements DeliveredBefore {
     },
   ) {
     this.#options = options;
+    this.finished = new Map([[options.of, null]]);
     this.#state = of.state;
     this.#record = of.record;
     this.untold = of.untold;
+    this.#polledNow =
+      options.polledNow === null || of.state === null ? null : new KnownKeys(options.polledNow);
     this.#stamp = of.state?.beginComparison() ?? 0;
     this.#tables = new Map(
       of.polled.map((table) => [tableName(table.schema.id), new KnownTable(table)] as const),
     );
   }
 
-  saw(changes: readonly Change[]): void {
-    const state = this.#state;
-    if (state === null || this.#tables.size === 0) return;
-    state.together(() => {
-      for (const change of changes) {
-        if (change.kind !== 'row' || change.after === null) continue;
-        const table = this.#tables.get(tableName(change.table.id));
-        const key = table?.keyOf(change.table, change.after);
-        if (table !== undefined && key != null) state.touch(table.name, key, this.#stamp);
-      }
-    });
+  get tables(): readonly TableId[] {
+    return Array.from(this.#tables.values(), ({ polled }) => polled.schema.id);
   }
 
-  async *gone(id: TableId, signal: AbortSignal): AsyncGenerator<GoneRows> {
+  async compare(id: TableId, signal: AbortSignal): Promise<void> {
     const table = this.#tables.get(tableName(id));
     const state = this.#state;
     if (table === undefined || state === null) return;
-    const { dialect } = this.#options;
     for (let after: readonly string[] | null = null; ;) {
-      const page = await dialect.keys(table.polled, { after, limit: PAGE_KEYS }, signal);
+      const page = await this.#options.dialect.keys(table.polled, { after, limit: PAGE_KEYS }, signal);
       state.together(() => {
         for (const key of page.keys) state.touch(table.name, keyBytes(key), this.#stamp);
       });
-      if (signal.aborted) return;
       after = page.after;
-      if (after === null) break;
+      if (after === null || signal.aborted) return;
     }
+  }
+
+  saw(changes: readonly Change[]): ReadonlyMap<string, string> | null {
+    const state = this.#state;
+    const concerned = changes.flatMap((change) => {
+      if (change.kind !== 'row' && change.kind !== 'truncate') return [];
+      const table = this.#tables.get(tableName(change.table.id));
+      return table === undefined ? [] : [{ change, table }];
+    });
+    if (state === null || concerned.length === 0) return null;
+    const { kept } = state;
+    state.inNextBatch(() => {
+      for (const { change, table } of concerned) {
+        if (change.kind === 'truncate') {
+          state.removeAll(table.name);
+          continue;
+        }
+        for (const image of [change.before, change.after]) {
+          const key = image === null ? null : table.keyOf(change.table, image);
+          if (key !== null) state.remove(table.name, key);
+        }
+      }
+    });
+    return state.kept === kept ? null : this.#durable(state);
+  }
+
+  *gone(id: TableId): Generator<GoneRows> {
+    const table = this.#tables.get(tableName(id));
+    const state = this.#state;
+    if (table === undefined || state === null) return;
     const shape = this.#record.shapes[table.name];
+    const swept = this.#options.settingsOf(id).sweepMs === null ? null : this.#polledNow;
     for (;;) {
       const keys = state.unseen(table.name, this.#stamp, BATCH_ROWS);
       if (keys.length === 0) return;
@@ -193,24 +238,29 @@ class PolledBefore implements DeliveredBefore {
         for (const key of keys) {
           const known = state.get(table.name, key);
           state.remove(table.name, key);
+          if (swept?.has(table.name, key) === true) continue;
           const isWhole = known?.row != null && known.version === shape?.version;
           if (isWhole) whole.push(valuesOfText(known.row));
           else keyed.push(valuesOfText(Buffer.from(key).toString()));
         }
       });
-      this.#record = { ...this.#record, kept: state.kept };
       yield {
         parts: [
           { columns: shape?.columns ?? [], rows: whole },
           { columns: table.columns, rows: keyed },
         ],
-        state: new Map([[POLLED_KEY, encode(this.#record)]]),
+        state: this.#durable(state),
       };
-      if (signal.aborted) return;
     }
   }
 
+  #durable({ kept }: RowState): ReadonlyMap<string, string> {
+    this.#record = { ...this.#record, kept };
+    return new Map([[this.#options.of, encodePolledRecord(this.#record)]]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#polledNow?.close();
     this.#state?.close();
     await this.#options.dialect[Symbol.asyncDispose]();
   }

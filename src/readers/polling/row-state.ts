@@ -33,6 +33,8 @@ CREATE TABLE IF NOT EXISTS kept (tbl TEXT NOT NULL, key BLOB NOT NULL, hash BLOB
 CREATE TABLE IF NOT EXISTS undo (batch INTEGER NOT NULL, n INTEGER NOT NULL, tbl TEXT NOT NULL, key BLOB NOT NULL,
   hash BLOB, row TEXT, version INTEGER, stamp INTEGER, PRIMARY KEY (batch, n)) WITHOUT ROWID;`;
 
+const HAS = 'SELECT 1 FROM kept WHERE tbl = ? AND key = ?';
+
 /**
  * What has been delivered of the rows of polled tables, on local disk: decides whether a row that was read again is
  * emitted, and what its record says of before. It must never be ahead of the checkpoint, nor behind: each change is
@@ -52,6 +54,7 @@ export class RowState {
   #inBatch = false;
   #full = false;
   readonly #get: StatementSync;
+  readonly #has: StatementSync;
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
   readonly #touch: StatementSync;
@@ -72,6 +75,7 @@ export class RowState {
       });
     }
     this.#get = this.#db.prepare('SELECT hash, row, version, stamp FROM kept WHERE tbl = ? AND key = ?');
+    this.#has = this.#db.prepare(HAS);
     this.#put = this.#db.prepare('INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?)');
     this.#delete = this.#db.prepare('DELETE FROM kept WHERE tbl = ? AND key = ?');
     this.#touch = this.#db.prepare('UPDATE kept SET stamp = ? WHERE tbl = ? AND key = ?');
@@ -83,6 +87,11 @@ export class RowState {
   /** Whether rows that are not known yet are taken no more. */
   get full(): boolean {
     return this.#full;
+  }
+
+  /** Number of the last batch that changed anything. */
+  get batch(): number {
+    return this.#batch;
   }
 
   /** Names the state as it is now; for the position. */
@@ -177,6 +186,10 @@ export class RowState {
     return this.#row(table, key);
   }
 
+  has(table: string, key: Uint8Array): boolean {
+    return this.#has.get(table, key) !== undefined;
+  }
+
   put(table: string, key: Uint8Array, row: StoredRow): void {
     const was = this.#row(table, key);
     if (was === null && this.#full) {
@@ -197,6 +210,47 @@ export class RowState {
   /** The row has been seen again as it is known. */
   touch(table: string, key: Uint8Array, stamp: number): void {
     this.#touch.run(stamp, table, key);
+  }
+
+  /** What the table's keys are made of; null: of what polling recognises its rows by. */
+  columnsOf(table: string): readonly string[] | null {
+    const text = this.#meta(`columns/${table}`);
+    return text === null ? null : (JSON.parse(text) as readonly string[]);
+  }
+
+  /** Keys that are made of other columns are forgotten, and with them that all are known. In a batch. */
+  useColumns(table: string, columns: readonly string[]): void {
+    const text = JSON.stringify(columns);
+    const was = this.#meta(`columns/${table}`);
+    if (was === text) return;
+    if (was !== null) this.forgetTable(table);
+    this.#setMeta(`columns/${table}`, text);
+  }
+
+  /** Nothing of the table is known any more. In a batch. */
+  forgetTable(table: string): void {
+    this.removeAll(table);
+    this.#leaveOut(table);
+  }
+
+  /** Tables that have been read from their beginning. */
+  get completeTables(): readonly string[] {
+    return this.#db
+      .prepare("SELECT substr(name, 10) AS tbl FROM meta WHERE name GLOB 'complete/*'")
+      .all()
+      .map(({ tbl }) => String(tbl));
+  }
+
+  /** In a batch. */
+  removeAll(table: string): void {
+    const { changes } = this.#db
+      .prepare(
+        `INSERT INTO undo SELECT ?, ? + row_number() OVER (), tbl, key, hash, row, version, stamp
+         FROM kept WHERE tbl = ?`,
+      )
+      .run(this.#pending, this.#writes - 1, table);
+    this.#writes += Number(changes);
+    this.#db.prepare('DELETE FROM kept WHERE tbl = ?').run(table);
   }
 
   /**
@@ -244,13 +298,11 @@ export class RowState {
     if (this.isComplete(table)) this.#forgetMeta.run(`complete/${table}`);
   }
 
-  /** A stamp that no row has yet, and which is the same until the file begins anew: for what is seen of all that is known. */
+  /** A stamp that no row has yet: for what is seen of all that is known. */
   beginComparison(): number {
-    const begun = this.#meta('comparison');
-    if (begun !== null) return Number(begun);
     const latest = this.#db.prepare('SELECT max(stamp) AS stamp FROM kept').get();
     const stamp = Number(latest?.['stamp'] ?? 0) + 1;
-    this.#setMeta('comparison', String(stamp));
+    if (this.#meta('comparison') === null) this.#setMeta('comparison', String(stamp));
     return stamp;
   }
 
@@ -317,5 +369,24 @@ export class RowState {
 
   #setMeta(name: string, value: string): void {
     this.#db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(name, value);
+  }
+}
+
+/** Looks at another's row state. */
+export class KnownKeys {
+  readonly #db: DatabaseSync;
+  readonly #find: StatementSync;
+
+  constructor(path: string) {
+    this.#db = new DatabaseSync(path, { readOnly: true });
+    this.#find = this.#db.prepare(HAS);
+  }
+
+  has(table: string, key: Uint8Array): boolean {
+    return this.#find.get(table, key) !== undefined;
+  }
+
+  close(): void {
+    this.#db.close();
   }
 }

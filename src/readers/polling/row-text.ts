@@ -3,6 +3,8 @@ import { ABSENT, UNCHANGED, type Row, type Value } from '../../model/value.ts';
 
 /** Values as JSON text that gives the same Values back: what JSON has no form for is an object with one key. */
 export function textOfValues(values: readonly Value[]): string {
+  // The same text, without a call for each of them.
+  if (values.every(isPlain)) return JSON.stringify(values);
   return JSON.stringify(values, (_, value: unknown) => {
     if (typeof value === 'bigint') return { n: String(value) };
     if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))) {
@@ -18,6 +20,11 @@ export function textOfValues(values: readonly Value[]): string {
     if (value instanceof Uint8Array) return { b: Buffer.from(value).toString('base64') };
     return value;
   });
+}
+
+function isPlain(value: Value): boolean {
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0);
+  return value === null || typeof value === 'string' || typeof value === 'boolean';
 }
 
 export function valuesOfText(text: string): Row {

@@ -167,8 +167,8 @@ class Windows implements WindowReader<PollPosition, PollSource> {
   }
 
   /** The next batch always comes. */
-  settled(): Promise<null> {
-    return Promise.resolve(null);
+  settled(): Promise<PollPosition> {
+    return Promise.resolve(this.#origin.next());
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {

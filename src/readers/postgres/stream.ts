@@ -12,7 +12,7 @@ import type { ToastReader } from './toast.ts';
 import type { CopyStream, PgConnection } from './wire/connection.ts';
 import type { CopyChunk } from './wire/copy-queue.ts';
 import { PgConnectionError } from './wire/pg-error.ts';
-import type { ReadMemory } from './wire/read-buffer.ts';
+import { type ReadMemory, releaseOf } from '../read-buffer.ts';
 import { quoteIdent } from './wire/quoting.ts';
 
 /** A batch that has so much closes at the next COMMIT: a commit may end only there (INV-1). */
@@ -198,12 +198,6 @@ export class ReplicationStream {
     decoder.changes.push(...changes);
     decoder.define(state);
   }
-}
-
-function releaseOf(held: ReadonlySet<ReadMemory>): () => void {
-  return () => {
-    for (const memory of held) memory.drop();
-  };
 }
 
 function startStatement(serverVersion: number, options: StreamOptions): string {

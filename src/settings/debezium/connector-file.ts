@@ -9,11 +9,12 @@ export interface ConnectorFile {
 
 /**
  * Reads what people keep of a connector: the JSON that is posted to Kafka Connect (`{"name", "config"}`), the bare
- * configuration as JSON, or a `.properties` file. `file` is for messages alone. Throws `settings.invalid`.
+ * configuration as JSON, or a `.properties` file, also that of Debezium Server. `file` is for messages alone. Throws
+ * `settings.invalid`.
  */
 export function readConnectorFile(text: string, file: string): ConnectorFile {
   const json = text.trimStart().startsWith('{') ? parseObject(text, file) : null;
-  if (json === null) return named(readProperties(text));
+  if (json === null) return named(ofServer(readProperties(text)));
   const config = json['config'];
   const inner = isObject(config) ? config : json;
   const properties = new Map<string, string>();
@@ -36,6 +37,35 @@ function named(properties: Map<string, string>): ConnectorFile {
   const name = properties.get('name') ?? null;
   properties.delete('name');
   return { name, properties };
+}
+
+const SOURCE = 'debezium.source.';
+/** Prefixes of Debezium Server (https://debezium.io/documentation/reference/3.2/operations/debezium-server.html). */
+const SERVER_PREFIXES: readonly (readonly [string, string])[] = [
+  [SOURCE, ''],
+  ['debezium.sink.kafka.producer.', 'producer.override.'],
+  ['debezium.transforms', 'transforms'],
+  ['debezium.predicates', 'predicates'],
+  ['debezium.format.key', 'key.converter'],
+  ['debezium.format.value', 'value.converter'],
+];
+/** What Debezium Server calls the converters that Kafka Connect names by their classes. */
+const CONVERTERS: ReadonlyMap<string, string> = new Map([
+  ['json', 'org.apache.kafka.connect.json.JsonConverter'],
+  ['avro', 'io.confluent.connect.avro.AvroConverter'],
+  ['protobuf', 'io.confluent.connect.protobuf.ProtobufConverter'],
+]);
+
+/** Properties of Debezium Server as Kafka Connect would have them; what has no equal there stays as it is. */
+function ofServer(properties: Map<string, string>): Map<string, string> {
+  if (!properties.has(`${SOURCE}connector.class`)) return properties;
+  return new Map(
+    [...properties].map(([key, value]) => {
+      const [from, to] = SERVER_PREFIXES.find(([prefix]) => key.startsWith(prefix)) ?? ['', ''];
+      const name = to + key.slice(from.length);
+      return [name, /^(?:key|value)\.converter$/.test(name) ? (CONVERTERS.get(value) ?? value) : value];
+    }),
+  );
 }
 
 function parseObject(text: string, file: string): Record<string, unknown> {

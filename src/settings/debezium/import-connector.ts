@@ -28,13 +28,14 @@ const RULES: readonly PropertyRule[] = [
 ];
 
 /**
- * `brokers` are those of the Connect worker, which a connector does not name. Throws `settings.invalid` where the file
+ * `brokers` are those of the Connect worker, which a connector seldom names. Throws `settings.invalid` where the file
  * is not a configuration of one of the connectors Headwater replaces.
  */
 export function importConnector(file: ConnectorFile, brokers: readonly string[] | null): ImportedConnector {
   const draft = new SettingsDraft(file);
   draft.set(['emit', 'kafka', 'brokers'], brokers === null ? ['localhost:9092'] : [...brokers]);
-  if (brokers === null) draft.note(null, 'The brokers are the worker’s: correct emit.kafka.brokers.');
+  if (brokers === null && !file.properties.has('producer.override.bootstrap.servers'))
+    draft.note(null, 'The brokers are the worker’s: correct emit.kafka.brokers.');
   importSource(draft);
   importTransforms(draft);
   noteForeignContainers(draft);

@@ -178,6 +178,8 @@ export class PollHarness {
         stateLimitBytes,
         dialect: dialect((schema) => schema),
         tables,
+        of: 'polled',
+        polledNow: null,
         record: record ?? polledRecord(POLL_POSITIONS.encode(this.position!), this.state),
       },
       never,

@@ -1,3 +1,4 @@
+import { ExactNumber, jsonText, parseAsWritten } from '../exact-json.ts';
 import { STRING } from '../sql-type.ts';
 import { callError, type FunctionDefinition, scalarFunction, signature } from './definition.ts';
 
@@ -48,43 +49,21 @@ function stepsOf(path: string): readonly Step[] | null {
   return steps;
 }
 
-/** A number as it was written: a JavaScript number would lose digits. */
-class NumberText {
-  readonly text: string;
-
-  constructor(text: string) {
-    this.text = text;
-  }
-}
-
-type Json = null | boolean | string | NumberText | Json[] | { [name: string]: Json };
+type Json = null | boolean | string | ExactNumber | Json[] | { [name: string]: Json };
 
 function extractText(text: string, steps: readonly Step[]): string | null | undefined {
   let value: Json | undefined;
   try {
-    value = JSON.parse(text, (_, found: unknown, context?: { source?: string }) =>
-      typeof found === 'number' ? new NumberText(context?.source ?? String(found)) : found,
-    ) as Json;
+    value = parseAsWritten(text) as Json;
   } catch {
     return undefined;
   }
   for (const step of steps) {
-    if (value === null || typeof value !== 'object' || value instanceof NumberText) return null;
+    if (value === null || typeof value !== 'object' || value instanceof ExactNumber) return null;
     if (Array.isArray(value)) value = typeof step === 'number' ? value[step] : undefined;
     else value = Object.hasOwn(value, String(step)) ? value[String(step)] : undefined;
     if (value === undefined) return null;
   }
   if (value === null) return null;
   return typeof value === 'string' ? value : jsonText(value);
-}
-
-function jsonText(value: Json): string {
-  if (value === null) return 'null';
-  if (value instanceof NumberText) return value.text;
-  if (Array.isArray(value)) return `[${value.map(jsonText).join(',')}]`;
-  if (typeof value === 'object') {
-    const entries = Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}:${jsonText(item)}`);
-    return `{${entries.join(',')}}`;
-  }
-  return JSON.stringify(value);
 }

@@ -82,6 +82,11 @@ export class BinlogDecoder {
     return this.#tx.inside && !this.#tx.began;
   }
 
+  /** Whether rows were read, since it was asked last, that are kept for another batch. */
+  takeKept(): boolean {
+    return this.#tx.takeKept();
+  }
+
   reset(): void {
     this.#tx.reset();
     this.bytes = 0;
@@ -414,20 +419,20 @@ export class BinlogDecoder {
       flags,
     });
     if (!this.#tx.inside) this.#open({ gtid: null, text: null, commitTimeUs: null, start });
-    const { sql } = query;
-    const xa = /^\s*XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+([^]*?)\s*;?\s*$/i.exec(sql);
+    const sql = query.sql.trim();
+    const xa = /^XA\s+(START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)\s+(\S[^]*)$/i.exec(sql);
     if (xa !== null) {
-      this.#xa(xa[1]!.toUpperCase(), xa[2]!, end);
+      this.#xa(xa[1]!.toUpperCase(), xa[2]!.replace(/;$/, '').trimEnd(), end);
       return null;
     }
-    const savepoint = /^\s*(SAVEPOINT|ROLLBACK\s+TO(?:\s+SAVEPOINT)?)\s+(.*?)\s*$/i.exec(sql);
+    const savepoint = /^(SAVEPOINT|ROLLBACK\s+TO(?:\s+SAVEPOINT)?)\s+(.*)$/i.exec(sql);
     if (savepoint !== null) {
       const name = savepoint[2]!.replaceAll('`', '').toLowerCase();
       if (/^S/i.test(savepoint[1]!)) this.#tx.savepoint(name);
       else this.#tx.rollBackTo(name);
       return null;
     }
-    const ending = /^\s*(COMMIT|ROLLBACK)\s*$/i.exec(sql)?.[1];
+    const ending = /^(COMMIT|ROLLBACK)$/i.exec(sql)?.[1];
     if (ending !== undefined) {
       if (/^R/i.test(ending)) this.#tx.rollBack(end);
       else this.#tx.end(end);

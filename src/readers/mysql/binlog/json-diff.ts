@@ -1,3 +1,4 @@
+import { endOfQuoted } from '../../quoted-text.ts';
 import { ByteCursor, misplaced } from './byte-cursor.ts';
 import { jsonText, quoteJson } from './json-binary.ts';
 
@@ -110,7 +111,8 @@ function print(node: Node): string {
   }
 }
 
-const TOKEN = /\s*(?:([{}[\],:])|("(?:[^"\\]|\\.)*")|([^\s{}[\],:"]+))/y;
+/** Of a text its opening quote alone. */
+const TOKEN = /\s*(?:([{}[\],:"])|([^\s{}[\],:"]+))/y;
 
 /** Of text that the server, or `jsonText`, has printed. */
 class Parser {
@@ -130,7 +132,12 @@ class Parser {
     const match = TOKEN.exec(this.#text);
     if (match === null) throw misplaced('a JSON value that cannot be read');
     this.#at = TOKEN.lastIndex;
-    return match[1] ?? match[2] ?? match[3] ?? '';
+    if (match[1] !== '"') return match[1] ?? match[2] ?? '';
+    const start = this.#at - 1;
+    const end = endOfQuoted(this.#text, start);
+    if (end < 0) throw misplaced('a JSON value that cannot be read');
+    this.#at = end + 1;
+    return this.#text.slice(start, this.#at);
   }
 
   #value(token: string): Node {

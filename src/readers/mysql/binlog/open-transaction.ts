@@ -59,6 +59,7 @@ export class OpenTransaction {
   #split = false;
   /** The rows of XA START … XA PREPARE go here instead. */
   #held: RowChange<MysqlSource>[] | null = null;
+  #kept = false;
   /** Into `changes`, where it began. */
   #begunAt = 0;
   /** Where it begins in the file. */
@@ -90,6 +91,13 @@ export class OpenTransaction {
   /** Whether the batch should rather end with it: not where an earlier one has ended in it. */
   get awaitsCommit(): boolean {
     return this.inside && !this.#split;
+  }
+
+  /** Whether rows were given, since it was asked last, that wait for what is decided later. */
+  takeKept(): boolean {
+    const kept = this.#kept;
+    this.#kept = false;
+    return kept;
   }
 
   /** Hands the changes over. */
@@ -141,6 +149,7 @@ export class OpenTransaction {
   give(change: RowChange<MysqlSource>, eventStart: number, bytes: number): void {
     if (this.#held !== null) {
       this.#held.push(change);
+      this.#kept = true;
       this.#prepared.hold(bytes);
       return;
     }

@@ -19,14 +19,12 @@ export interface Sql {
   readonly plainBackslashes?: boolean;
 }
 
-const REST = String.raw`|[\p{L}\p{N}_$@]+|[^]`;
-const BLANKS = String.raw`\s+|--(?=[\s])[^\n]*|--$|#[^\n]*|\/\*M?!\d*|\*\/|\/\*[^]*?(?:\*\/|$)|`;
-const BACKTICKS = '`((?:[^`]|``)*)`';
-const ESCAPED = new RegExp(
-  String.raw`${BLANKS}${BACKTICKS}|"((?:[^"\\]|\\[^]|"")*)"|'((?:[^'\\]|\\[^]|'')*)'${REST}`,
-  'gu',
-);
-const PLAIN = new RegExp(`${BLANKS}${BACKTICKS}|"((?:[^"]|"")*)"|'((?:[^']|'')*)'${REST}`, 'gu');
+/** Blanks, comments, words, and any one character. Literals are not among them: they may be many megabytes long. */
+const PIECE = /\s+|--(?=[\s])[^\n]*|--$|#[^\n]*|\/\*M?!\d*|\*\/|\/\*[^]*?(?:\*\/|$)|[\p{L}\p{N}_$@]+|[^]/uy;
+const APOSTROPHE = 39;
+const QUOTE = 34;
+const BACKTICK = 96;
+const BACKSLASH = 92;
 
 /**
  * The tokens of a statement, without comments; what stands in executable comments (with `!`,
@@ -34,18 +32,44 @@ const PLAIN = new RegExp(`${BLANKS}${BACKTICKS}|"((?:[^"]|"")*)"|'((?:[^']|'')*)
  */
 export function tokens({ sql, plainBackslashes = false }: Sql): readonly Token[] {
   const out: Token[] = [];
-  for (const match of sql.matchAll(plainBackslashes ? PLAIN : ESCAPED)) {
-    const [text, backticks, quotes, string] = match;
-    if (backticks !== undefined) out.push({ kind: 'quoted', text: backticks.replaceAll('``', '`') });
-    else if (quotes !== undefined) out.push({ kind: 'quoted', text: quotes.replaceAll('""', '"') });
-    else if (string !== undefined)
-      out.push({
-        kind: 'string',
-        text: plainBackslashes ? string.replaceAll("''", "'") : unescapeLiteral(string),
-      });
-    else if (/^[\p{L}\p{N}_$@]/u.test(text)) out.push({ kind: 'word', text });
+  const piece = new RegExp(PIECE);
+  let at = 0;
+  while (at < sql.length && out.length < MAX_TOKENS) {
+    const code = sql.charCodeAt(at);
+    if (code === APOSTROPHE || code === QUOTE || code === BACKTICK) {
+      const end = endOfLiteral(sql, at, code !== BACKTICK && !plainBackslashes);
+      if (end < 0) {
+        // No server runs it: what follows is of no statement.
+        out.push({ kind: 'mark', text: sql.charAt(at) });
+        break;
+      }
+      out.push(literal(sql.slice(at + 1, end), code, plainBackslashes));
+      at = end + 1;
+      continue;
+    }
+    piece.lastIndex = at;
+    const text = piece.exec(sql)?.[0] ?? '';
+    at += text.length;
+    if (/^[\p{L}\p{N}_$@]/u.test(text)) out.push({ kind: 'word', text });
     else if (text.length === 1 && /\S/.test(text) && text !== '#') out.push({ kind: 'mark', text });
-    if (out.length >= MAX_TOKENS) break;
   }
   return out;
+}
+
+/** Where the quote stands that ends what begins at `from`; −1 where nothing does. */
+function endOfLiteral(sql: string, from: number, backslashes: boolean): number {
+  const quote = sql.charCodeAt(from);
+  for (let at = from + 1; at < sql.length; at++) {
+    const code = sql.charCodeAt(at);
+    if (code === BACKSLASH && backslashes) at++;
+    else if (code === quote && sql.charCodeAt(++at) !== quote) return at - 1;
+  }
+  return -1;
+}
+
+/** `inside`: between the quotes. */
+function literal(inside: string, quote: number, plainBackslashes: boolean): Token {
+  if (quote === BACKTICK) return { kind: 'quoted', text: inside.replaceAll('``', '`') };
+  if (quote === QUOTE) return { kind: 'quoted', text: inside.replaceAll('""', '"') };
+  return { kind: 'string', text: plainBackslashes ? inside.replaceAll("''", "'") : unescapeLiteral(inside) };
 }

@@ -1,6 +1,8 @@
 import { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { type Connection, createConnection, type QueryError } from 'mysql2';
 import '../../buffer-slices.ts';
+import { copyInto, newSocketInput, type SocketInput, socketInto } from '../../socket-input.ts';
 import { type MysqlConnectOptions, type MysqlHost, tlsOptions } from './connect-options.ts';
 import { ed25519Login } from './ed25519-login.ts';
 import { MysqlConnectionError, MysqlError } from './mysql-error.ts';
@@ -21,13 +23,19 @@ export interface MysqlConnection extends AsyncDisposable {
   readonly server: ServerInfo;
   readonly threadId: number;
   readonly open: boolean;
-  /** mysql2's own connection, for reading result sets as they come. */
-  readonly driver: Connection;
   query(sql: string, signal?: AbortSignal): Promise<TextRows>;
   cells(sql: string, signal?: AbortSignal): Promise<CellRows>;
+  /** The socket, at the point where the server waits for a command. Nothing else can be done afterwards but to close. */
+  takeOver(): TakenSocket;
   /** Sends `commands` (each without its frame), the last of which starts the dump. Nothing else can be done afterwards. */
   dump(commands: readonly Buffer[], signal: AbortSignal): Promise<ReplicationSocket>;
   close(): Promise<void>;
+}
+
+/** What mysql2 has logged in with; nobody listens to it any more. */
+export interface TakenSocket {
+  readonly socket: Socket;
+  readonly input: SocketInput;
 }
 
 /** How sessions are set up whatever the server's defaults: printing of values, and patience with slow readers. */
@@ -64,8 +72,10 @@ async function connectHost(
 ): Promise<MysqlConnection> {
   signal.throwIfAborted();
   const ssl = tlsOptions(options.tls);
+  const input = newSocketInput();
   const driver = createConnection({
     ...(host.host.startsWith('/') ? { socketPath: host.host } : { host: host.host, port: host.port }),
+    ...(ssl === undefined ? { stream: () => connectSocket(input, host) } : {}),
     user: options.user,
     ...(options.password === null ? {} : { password: options.password }),
     ...(options.database === null ? {} : { database: options.database }),
@@ -79,7 +89,7 @@ async function connectHost(
     connectAttributes: { program_name: 'headwater' },
     authPlugins: { client_ed25519: ed25519Login(options.password ?? '') },
   });
-  const connection = new Session(driver, host);
+  const connection = new Session(driver, host, input);
   const onAbort = (): void =>
     connection.break(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
   signal.addEventListener('abort', onAbort, { once: true });
@@ -92,6 +102,13 @@ async function connectHost(
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+/** As mysql2 would make it, but for where the bytes go. */
+function connectSocket(input: SocketInput, { host, port }: MysqlHost): Socket {
+  const socket = socketInto(input);
+  if (host.startsWith('/')) return socket.connect(host);
+  return socket.setKeepAlive(true).setNoDelay(true).connect(port, host);
 }
 
 /** What of the driver is used here and not in its types. */
@@ -113,15 +130,17 @@ function guard(driver: Connection, onError: (error: unknown) => void): void {
 }
 
 class Session implements MysqlConnection {
-  readonly driver: Connection;
+  readonly #driver: Connection;
+  readonly #input: SocketInput;
   readonly #place: string;
   #server: ServerInfo = serverInfo('');
   #lost: Error | null = null;
   #replication: ReplicationSocket | null = null;
   readonly #waiting = new Set<(error: Error) => void>();
 
-  constructor(driver: Connection, host: MysqlHost) {
-    this.driver = driver;
+  constructor(driver: Connection, host: MysqlHost, input: SocketInput) {
+    this.#driver = driver;
+    this.#input = input;
     this.#place = host.host.startsWith('/') ? host.host : `${host.host}:${host.port}`;
     driver.on('error', (error: unknown) => this.break(this.#asError(error)));
     guard(driver, (error) =>
@@ -134,7 +153,7 @@ class Session implements MysqlConnection {
   }
 
   get threadId(): number {
-    return this.driver.threadId;
+    return this.#driver.threadId;
   }
 
   get open(): boolean {
@@ -143,7 +162,7 @@ class Session implements MysqlConnection {
 
   async logIn(): Promise<void> {
     await this.#run<void>(undefined, (resolve, reject) =>
-      this.driver.connect((error) => (error === null ? resolve() : reject(error))),
+      this.#driver.connect((error) => (error === null ? resolve() : reject(error))),
     );
     const [row] = await this.query('SELECT VERSION(), @@version_comment');
     const [version = '', comment = ''] = row ?? [];
@@ -159,22 +178,28 @@ class Session implements MysqlConnection {
 
   cells(sql: string, signal?: AbortSignal): Promise<CellRows> {
     return this.#run<CellRows>(signal, (resolve, reject) => {
-      this.driver.query(sql, (error: QueryError | null, rows: unknown) => {
+      this.#driver.query(sql, (error: QueryError | null, rows: unknown) => {
         if (error === null) resolve(isCellRows(rows) ? rows : []);
         else reject(error);
       });
     });
   }
 
+  takeOver(): TakenSocket {
+    // After startTLS it is the TLS socket.
+    const socket = 'stream' in this.#driver ? this.#driver.stream : null;
+    if (!(socket instanceof Socket)) {
+      throw new MysqlConnectionError('protocol', 'The driver has no socket');
+    }
+    for (const event of ['data', 'error', 'end', 'close'] as const) socket.removeAllListeners(event);
+    if (socket instanceof TLSSocket) copyInto(this.#input, socket);
+    return { socket, input: this.#input };
+  }
+
   async dump(commands: readonly Buffer[], signal: AbortSignal): Promise<ReplicationSocket> {
     signal.throwIfAborted();
     if (this.#lost !== null) throw this.#lost;
-    // After startTLS it is the TLS socket.
-    const socket = 'stream' in this.driver ? this.driver.stream : null;
-    if (!(socket instanceof Socket)) {
-      throw new MysqlConnectionError('protocol', 'The driver has no socket to read the log from');
-    }
-    this.#replication = startDump(socket, commands, this.#place);
+    this.#replication = startDump(this.takeOver(), commands, this.#place);
     return this.#replication;
   }
 
@@ -194,11 +219,11 @@ class Session implements MysqlConnection {
     for (const reject of this.#waiting) reject(error);
     this.#waiting.clear();
     // Errors after the end are nobody's; without a listener they would end the process.
-    this.driver.removeAllListeners('error');
-    this.driver.on('error', () => undefined);
-    this.driver.destroy();
+    this.#driver.removeAllListeners('error');
+    this.#driver.on('error', () => undefined);
+    this.#driver.destroy();
     // The driver only says that it is done, and waits for the server to say so too: for ever, if that hangs.
-    if ('stream' in this.driver && this.driver.stream instanceof Socket) this.driver.stream.destroySoon();
+    if ('stream' in this.#driver && this.#driver.stream instanceof Socket) this.#driver.stream.destroySoon();
   }
 
   /** One command; an abort closes the session, at which the server gives the statement up. */

@@ -1,11 +1,9 @@
 import type { Socket } from 'node:net';
 import { FrameQueue } from '../../frame-queue.ts';
+import type { PacketChunk } from './packet-cutter.ts';
 
 /** Whole binlog events: event i is `buffer[frames[2i], frames[2i+1])`. */
-export interface EventChunk {
-  readonly buffer: Buffer;
-  readonly frames: readonly number[];
-}
+export type EventChunk = PacketChunk;
 
 const HIGH_WATER = 1024 * 1024;
 const NO_EVENTS: EventChunk = { buffer: Buffer.alloc(0), frames: [] };

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
+import type { TakenSocket } from './connection.ts';
 import { type EventChunk, eventQueue } from './event-queue.ts';
-import { MysqlConnectionError } from './mysql-error.ts';
-import { PacketFramer } from './packet-framer.ts';
+import { MysqlConnectionError, parseErrorPacket } from './mysql-error.ts';
+import { PacketCutter } from './packet-cutter.ts';
 
 /** The events of a binlog dump, as they come. */
 export interface ReplicationSocket {
@@ -19,50 +20,51 @@ export interface ReplicationSocket {
 }
 
 /**
- * Takes the socket over from mysql2, whose packet objects cost more than everything we do with an event, and
- * sends the commands; the answers to all but the last have to be OK.
+ * Reads the packets of a socket that was taken from mysql2, whose packet objects cost more than everything we do with
+ * an event (0x00 and the event; 0xff error; 0xfe end), and sends the commands; the answers to all but the last have to be OK.
  */
-export function startDump(socket: Socket, commands: readonly Buffer[], place: string): ReplicationSocket {
+export function startDump(
+  { socket, input }: TakenSocket,
+  commands: readonly Buffer[],
+  place: string,
+): ReplicationSocket {
   const queue = eventQueue(socket);
-  const framer = new PacketFramer();
-  let oks = commands.length - 1;
-  for (const event of ['data', 'error', 'end', 'close'] as const) socket.removeAllListeners(event);
+  let next = 1;
   const end = (error: Error): void => {
     queue.end(error);
     socket.destroy();
   };
-  socket.on('data', (data: Buffer) => {
-    try {
-      let rest = data;
-      while (oks > 0 && rest.length > 0) rest = answered(rest);
-      if (rest.length > 0) {
-        for (const framed of framer.push(rest)) {
-          if (framed.kind === 'events') queue.push(framed.chunk);
-          else if (framed.kind === 'error') end(framed.error);
-          else queue.end(null);
-        }
+  const push = (buffer: Buffer): void => {
+    const chunk = cutter.chunk(buffer);
+    if (chunk !== null) queue.push(chunk);
+  };
+  const cutter = new PacketCutter(input.buffer, {
+    packet(buffer, start, stop) {
+      const status = stop > start ? buffer[start] : undefined;
+      const command = commands[next];
+      if (status === 0 && command === undefined) {
+        cutter.keep(buffer, start + 1, stop);
+        return;
       }
-      queue.afterRead(data.length);
+      if (status === 0 && command !== undefined) {
+        next++;
+        write(socket, command);
+        return;
+      }
+      push(buffer);
+      if (status === 0xff) end(parseErrorPacket(buffer.subarray(start, stop)));
+      else if (status === 0xfe && command === undefined) queue.end(null);
+      else throw new MysqlConnectionError('protocol', 'The server sent something else than a binlog event');
+    },
+    behind: push,
+  });
+  input.onBytes = (bytes) => {
+    try {
+      cutter.cut();
+      queue.afterRead(bytes);
     } catch (error) {
       end(error instanceof Error ? error : new MysqlConnectionError('protocol', String(error)));
     }
-  });
-  /** Cuts one OK off; they are so small that they come whole. */
-  const answered = (data: Buffer): Buffer => {
-    const length = data.length < 4 ? Infinity : 4 + data.readUIntLE(0, 3);
-    if (length > data.length || data[4] !== 0) {
-      const [framed] = framer.push(data);
-      throw framed?.kind === 'error'
-        ? framed.error
-        : new MysqlConnectionError(
-            'protocol',
-            'The server answered a command of replication with something unknown',
-          );
-    }
-    oks--;
-    const next = commands[commands.length - oks - 1]!;
-    write(socket, next);
-    return data.subarray(length);
   };
   socket.on('error', (error) =>
     end(new MysqlConnectionError('lost', `The connection to ${place} broke`, error)),

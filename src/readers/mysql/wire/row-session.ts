@@ -3,21 +3,18 @@
  * decoded from the packets as they lie in memory and a large result has to wait for whoever takes it. Text
  * protocol: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response.html
  */
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import '../../buffer-slices.ts';
 import { cellLength, lengthBytes, NULL_CELL } from './cell-length.ts';
 import type { MysqlConnectOptions } from './connect-options.ts';
-import { connectMysql, type MysqlConnection, type TextRows } from './connection.ts';
+import { connectMysql, type MysqlConnection, type TakenSocket, type TextRows } from './connection.ts';
 import { MysqlConnectionError, type MysqlError, parseErrorPacket } from './mysql-error.ts';
-import { PacketCutter } from './packet-cutter.ts';
+import { type PacketChunk, PacketCutter } from './packet-cutter.ts';
 import { parseResultColumn, type ResultColumn } from './result-columns.ts';
 import type { ServerInfo } from './server-info.ts';
 
 /** Rows of the text protocol: row i is `buffer[frames[2i], frames[2i+1])`, its cells each behind their length. */
-export interface RowChunk {
-  readonly buffer: Buffer;
-  readonly frames: readonly number[];
-}
+export type RowChunk = PacketChunk;
 
 /** What the catalogue is read by. */
 export interface CatalogueSession {
@@ -56,11 +53,7 @@ const UNLIMITED = {
 /** Throws MysqlError or MysqlConnectionError. */
 export async function connectRows(options: MysqlConnectOptions, signal: AbortSignal): Promise<RowSession> {
   const connection = await connectMysql(options, signal);
-  const socket = 'stream' in connection.driver ? connection.driver.stream : null;
-  if (!(socket instanceof Socket)) {
-    throw new MysqlConnectionError('protocol', 'The driver has no socket to read rows from');
-  }
-  const session = new Session(connection, socket);
+  const session = new Session(connection, connection.takeOver());
   await session.query(RAW_RESULTS, signal);
   const limit = UNLIMITED[session.server.flavour];
   if (session.server.version >= limit.since) await session.query(limit.statement, signal);
@@ -74,25 +67,24 @@ class Session implements RowSession {
   readonly threadId: number;
   readonly #connection: MysqlConnection;
   readonly #socket: Socket;
-  readonly #cutter = new PacketCutter();
+  readonly #cutter: PacketCutter;
   #state: State = 'idle';
   #columnsLeft = 0;
   /** Of the statement under way, where they are asked for. */
   #columns: ResultColumn[] | null = null;
   #chunks: RowChunk[] = [];
   #bytes = 0;
-  #frames: number[] = [];
   #failure: MysqlError | null = null;
   #lost: Error | null = null;
   #wake: (() => void) | null = null;
 
-  constructor(connection: MysqlConnection, socket: Socket) {
+  constructor(connection: MysqlConnection, { socket, input }: TakenSocket) {
     this.server = connection.server;
     this.threadId = connection.threadId;
     this.#connection = connection;
     this.#socket = socket;
-    for (const event of ['data', 'error', 'end', 'close'] as const) socket.removeAllListeners(event);
-    socket.on('data', (data: Buffer) => this.#received(data));
+    this.#cutter = new PacketCutter(input.buffer, { packet: this.#packet, behind: this.#endOfBuffer });
+    input.onBytes = () => this.#received();
     socket.on('error', (error) =>
       this.#break(new MysqlConnectionError('lost', 'The connection broke', error)),
     );
@@ -108,8 +100,9 @@ class Session implements RowSession {
 
   async query(sql: string, signal: AbortSignal): Promise<TextRows> {
     const rows: (string | null)[][] = [];
-    for await (const { buffer, frames } of this.rows(sql, signal)) {
+    for await (const { buffer, frames, memory } of this.rows(sql, signal)) {
       for (let i = 0; i < frames.length; i += 2) rows.push(texts(buffer, frames[i]!, frames[i + 1]!));
+      memory?.drop();
     }
     return rows;
   }
@@ -179,9 +172,9 @@ class Session implements RowSession {
     this.#socket.write(packet);
   }
 
-  #received(data: Buffer): void {
+  #received(): void {
     try {
-      this.#cutter.push(data, this.#packet, this.#endOfBuffer);
+      this.#cutter.cut();
     } catch (error) {
       this.#break(error instanceof Error ? error : new MysqlConnectionError('protocol', String(error)));
     }
@@ -195,7 +188,7 @@ class Session implements RowSession {
       case 'rows':
         if (head === 0xfe && end - start < 9) this.#state = 'idle';
         else if (head === 0xff) this.#failed(buffer.subarray(start, end));
-        else this.#frames.push(start, end);
+        else this.#cutter.keep(buffer, start, end);
         return;
       case 'answer':
         if (head === 0xff) this.#failed(buffer.subarray(start, end));
@@ -217,10 +210,10 @@ class Session implements RowSession {
   };
 
   readonly #endOfBuffer = (buffer: Buffer): void => {
-    const frames = this.#frames;
-    if (frames.length === 0) return;
-    this.#frames = [];
-    this.#chunks.push({ buffer, frames });
+    const chunk = this.#cutter.chunk(buffer);
+    if (chunk === null) return;
+    const { frames } = chunk;
+    this.#chunks.push(chunk);
     this.#bytes += frames[frames.length - 1]! - frames[0]!;
   };
 

@@ -16,6 +16,8 @@ export class LobValue {
   readonly #decode: DecodeText;
   #parts: Piece[] = [];
   #length = 0;
+  /** Whether a part of a text is bytes still. */
+  #undecoded = false;
   #state: 'known' | 'unknown' | 'unavailable';
 
   constructor(initial: Value, { binary, decode }: { readonly binary: boolean; readonly decode: DecodeText }) {
@@ -30,6 +32,8 @@ export class LobValue {
     if (this.#state === 'unknown') this.#state = offset === 1 ? 'known' : 'unavailable';
     if (this.#state === 'unavailable') return;
     const piece = this.#cut(data, length);
+    // Places count characters.
+    if (this.#undecoded) this.#set(this.#whole());
     if (offset - 1 - this.#length > MOST_BLANKS) {
       this.#state = 'unavailable';
       return;
@@ -49,18 +53,21 @@ export class LobValue {
   /** To the end of what is there. */
   append(data: Piece): void {
     if (this.#state === 'unknown') this.#state = 'known';
+    if (!this.#binary && typeof data !== 'string') this.#undecoded = true;
     this.#append(data);
   }
 
   /** Everything before is gone. */
   restart(): void {
     this.#state = 'known';
+    this.#undecoded = false;
     this.#parts = [];
     this.#length = 0;
   }
 
   trim(length: number): void {
     if (length === 0) this.restart();
+    if (this.#undecoded) this.#set(this.#whole());
     if (this.#state === 'known' && length < this.#length) this.#set(slice(this.#whole(), 0, length));
   }
 
@@ -79,6 +86,7 @@ export class LobValue {
   }
 
   #set(piece: Piece): void {
+    this.#undecoded = false;
     this.#parts = [piece];
     this.#length = piece.length;
   }

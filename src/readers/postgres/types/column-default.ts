@@ -12,7 +12,7 @@ export type ColumnDefault =
 
 /** A literal, perhaps in parentheses and with casts: `'abc'::character varying`, `(-5)`, `B'101'::"bit"`, `true`. */
 const LITERAL =
-  /^\(*(?:(E?B?)'((?:[^']|'')*)'|(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)|(true|false)|(NULL))\)*(?:::[^()']+(?:\([0-9, ]+\))?[^()']*\)*)*$/;
+  /^\(*(?:(E?B?)'((?:[^']|'')*)'|(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)|(true|false)|(NULL))\)*(?:::(?:"[^"]*"|[^()':"])+(?:\([0-9, ]+\)[^()':"]*)?\)*)*$/;
 
 /** `schema.function(...)`, and the functions that SQL writes without parentheses. */
 const CALL = /^\(?(?:[A-Za-z0-9_."]+\(.*\)|CURRENT_|LOCALTIME|SESSION_USER|USER)/s;

@@ -3,6 +3,7 @@
  * a java.util.HashMap, and what order comes out of that is what consumers of its topics have seen, so we give
  * the same: by bucket, in the server's order within a bucket.
  */
+import { endOfQuoted } from '../../quoted-text.ts';
 import { unreadableValue } from '../../unreadable-value.ts';
 
 export function decodeHstore(text: string): string {
@@ -16,14 +17,29 @@ export function decodeHstore(text: string): string {
 
 function readPairs(text: string): (readonly [string, string | null])[] {
   const pairs: (readonly [string, string | null])[] = [];
-  const token = /"((?:[^"\\]|\\[\s\S])*)"=>(?:"((?:[^"\\]|\\[\s\S])*)"|NULL)(?:, |$)/y;
-  while (token.lastIndex < text.length) {
-    const match = token.exec(text);
-    if (match === null) throw unreadableValue('hstore');
-    pairs.push([unescape(match[1] ?? ''), match[2] === undefined ? null : unescape(match[2])]);
+  for (let at = 0; at < text.length;) {
+    const keyEnd = endOfText(text, at);
+    if (!text.startsWith('=>', keyEnd)) throw unreadableValue('hstore');
+    let value: string | null = null;
+    const from = keyEnd + 2;
+    let end = from + 4;
+    if (!text.startsWith('NULL', from)) {
+      end = endOfText(text, from);
+      value = unescape(text.slice(from + 1, end - 1));
+    }
+    pairs.push([unescape(text.slice(at + 1, keyEnd - 1)), value]);
+    if (end === text.length) break;
+    if (!text.startsWith(', ', end) || end + 2 === text.length) throw unreadableValue('hstore');
+    at = end + 2;
   }
-  if (text.endsWith(', ')) throw unreadableValue('hstore');
   return pairs;
+}
+
+/** Behind the closing quote of what begins there. */
+function endOfText(text: string, from: number): number {
+  const end = text.charCodeAt(from) === 34 ? endOfQuoted(text, from) : -1;
+  if (end < 0) throw unreadableValue('hstore');
+  return end + 1;
 }
 
 function unescape(text: string): string {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { FrameQueue } from '../../frame-queue.ts';
-import type { ReadMemory } from './read-buffer.ts';
+import type { ReadMemory } from '../../read-buffer.ts';
 
 /** Whole CopyData frames: payload i is `buffer[frames[2i], frames[2i+1])`. */
 export interface CopyChunk {

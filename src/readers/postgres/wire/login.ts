@@ -1,8 +1,8 @@
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Client, type ClientConfig } from 'pg';
+import { copyInto, newSocketInput, type SocketInput, socketInto } from '../../socket-input.ts';
 import { type PgConnectOptions, type PgHost, SESSION_OPTIONS, tlsOptions } from './connect-options.ts';
 import { PgConnectionError, PgError } from './pg-error.ts';
-import { ReadBuffer } from './read-buffer.ts';
 
 /** A socket after login, taken from `pg`, at the point where the server waits for a first command. */
 export interface LoggedIn {
@@ -13,12 +13,6 @@ export interface LoggedIn {
   readonly parameters: Map<string, string>;
   /** Bytes land here; `onBytes` is called after each read. */
   readonly input: SocketInput;
-}
-
-/** Where the socket's bytes go. While `pg` logs in they are handed to it as 'data' events. */
-export interface SocketInput {
-  readonly buffer: ReadBuffer;
-  onBytes: ((bytes: number) => void) | null;
 }
 
 /** What of pg's Client and Connection is used here and not in its public types. */
@@ -41,7 +35,7 @@ export async function logIn(
   signal: AbortSignal,
 ): Promise<LoggedIn> {
   signal.throwIfAborted();
-  const input: SocketInput = { buffer: new ReadBuffer(), onBytes: null };
+  const input = newSocketInput();
   const config: ClientConfig & { replication?: string } = {
     host: host.host,
     port: host.port,
@@ -101,12 +95,7 @@ export async function logIn(
   // What the server began and did not wait for, as a login by SASL, may still fail.
   connection.on('error', ignore);
   for (const event of ['data', 'end', 'close', 'error', 'connect']) socket.removeAllListeners(event);
-  if (options.tls.mode !== 'disable') {
-    socket.on('data', (chunk: Buffer) => {
-      input.buffer.append(chunk);
-      input.onBytes?.(chunk.length);
-    });
-  }
+  if (options.tls.mode !== 'disable') copyInto(input, socket);
   return {
     socket,
     host,
@@ -132,28 +121,6 @@ function guard(stream: Socket): void {
 
 function ignore(): void {
   // The failed promise of connect() says the same, or the session that is made of it.
-}
-
-/**
- * A plain socket that reads straight into `input`: no buffer is allocated per read, and pausing it stops the
- * reads themselves, which 'data' events with their look-ahead don't.
- */
-function socketInto(input: SocketInput): Socket {
-  const socket: Socket = new Socket({
-    onread: {
-      buffer: () => input.buffer.room(),
-      callback(bytes, buffer) {
-        if (input.onBytes === null) {
-          socket.emit('data', Buffer.from(buffer.subarray(0, bytes)));
-        } else {
-          input.buffer.filled(bytes);
-          input.onBytes(bytes);
-        }
-        return true;
-      },
-    },
-  });
-  return socket;
 }
 
 function loginError(

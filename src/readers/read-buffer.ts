@@ -54,6 +54,13 @@ export class ReadMemory {
   }
 }
 
+/** Drops what the rows of a batch lie in. */
+export function releaseOf(held: ReadonlySet<ReadMemory>): () => void {
+  return () => {
+    for (const memory of held) memory.drop();
+  };
+}
+
 /**
  * Bytes from the socket that no frame has been made of yet. Bytes handed out as frames stay as they are for as
  * long as their memory is held: it is not written again, another buffer is begun instead.
@@ -81,9 +88,10 @@ export class ReadBuffer {
 
   /** Where the socket may write next; call `filled` with what it wrote. */
   room(): Buffer {
-    // Inside a large frame there is always room: `expect` has seen to that.
-    if (this.#end >= this.#expected && this.#memory.buffer.length - this.#end < MIN_ROOM)
-      this.#grow(MIN_ROOM);
+    const { length } = this.#memory.buffer;
+    // The end of a large frame has just the room that it needs.
+    const fits = this.#end < this.#expected && this.#expected <= length;
+    if (!fits && length - this.#end < MIN_ROOM) this.#grow(MIN_ROOM);
     return this.#memory.buffer.subarray(this.#end);
   }
 
@@ -102,16 +110,16 @@ export class ReadBuffer {
     this.#start = position;
   }
 
-  /** A frame of this many bytes is coming: makes room for it in one piece, once. */
+  /** A frame of this many bytes is coming: makes room for it in one piece, never for more than twice what is here. */
   expect(bytes: number): void {
-    if (this.#start + bytes > this.#memory.buffer.length)
-      this.#grow(bytes - (this.#end - this.#start) + MIN_ROOM);
     this.#expected = this.#start + bytes;
+    if (this.#expected > this.#memory.buffer.length) this.#grow(MIN_ROOM);
   }
 
   #grow(more: number): void {
     const kept = this.#end - this.#start;
-    const needed = Math.max(CAPACITY, kept + more);
+    const expected = Math.max(0, this.#expected - this.#start);
+    const needed = Math.max(CAPACITY, kept + more, Math.min(expected, 2 * kept) + MIN_ROOM);
     const spare = needed === CAPACITY ? this.#spare.pop() : undefined;
     spare?.hold();
     const next = spare ?? this.#newMemory(needed);
@@ -120,7 +128,7 @@ export class ReadBuffer {
     this.#memory = next;
     this.#start = 0;
     this.#end = kept;
-    this.#expected = 0;
+    this.#expected = expected;
   }
 
   #newMemory(bytes: number): ReadMemory {

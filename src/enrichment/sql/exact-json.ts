@@ -12,9 +12,61 @@ export class ExactNumber {
 /** A double gives back any number of up to 15 digits: only longer runs of digits are looked at one by one. */
 const LONG = 16;
 
+/** What is nested deeper would fill the stack of those who walk it. Java's Jackson, and so ksqlDB, ends here too. */
+const MOST_NESTED = 1_000;
+
 /** Throws SyntaxError. */
 export function parseJson(text: string): unknown {
+  refuseNested(text);
   return hasLongRun(text) ? (JSON.parse(text, keepDigits) as unknown) : (JSON.parse(text) as unknown);
+}
+
+/** Numbers are all as they were written. Throws SyntaxError. */
+export function parseAsWritten(text: string): unknown {
+  refuseNested(text);
+  return JSON.parse(text, (_key, value: unknown, context?: { readonly source?: string }) =>
+    typeof value === 'number' ? new ExactNumber(context?.source ?? String(value)) : value,
+  ) as unknown;
+}
+
+function refuseNested(text: string): void {
+  // Each level has an opening and a closing character: most texts need no look, and most others no exact one.
+  if (text.length <= 2 * MOST_NESTED || openings(text) <= MOST_NESTED) return;
+  if (depthOf(text) > MOST_NESTED) throw new SyntaxError('The JSON is nested too deeply.');
+}
+
+/** Brackets and braces that open, wherever they stand. */
+function openings(text: string): number {
+  let count = 0;
+  for (let i = 0; i < text.length; i++) if (isOpening(text.charCodeAt(i))) count++;
+  return count;
+}
+
+/** `[` or `{`, which differ in one bit. */
+function isOpening(code: number): boolean {
+  return (code & ~0x20) === 0x5b;
+}
+
+function depthOf(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === QUOTE) i = endOfText(text, i);
+    else if (isOpening(code)) deepest = Math.max(deepest, ++depth);
+    else if ((code & ~0x20) === 0x5d) depth--;
+  }
+  return deepest;
+}
+
+const QUOTE = 34;
+const BACKSLASH = 92;
+
+/** Where the quote that ends it stands. */
+function endOfText(text: string, from: number): number {
+  let at = from + 1;
+  for (; at < text.length && text.charCodeAt(at) !== QUOTE; at++) if (text.charCodeAt(at) === BACKSLASH) at++;
+  return at;
 }
 
 /** Every run that long has a character at a multiple of its length: the others need no look. */
