@@ -31,9 +31,11 @@ async function readUntil(topic: string, last: number): Promise<readonly Read[]> 
   const stop = new AbortController();
   const records: Read[] = [];
   const options = { brokers: [kafka.brokers], topics: [topic], fromBeginning: true };
-  for await (const { key, value } of tailKafka(options, stop.signal)) {
+  for await (const { key, value, headers } of tailKafka(options, stop.signal)) {
     if (value === null) continue;
-    records.push({ key, value: JSON.parse(Buffer.from(value).toString('utf8')) as Enriched });
+    const marked = headers.some(([name]) => name === '__asof');
+    const plain = JSON.parse(Buffer.from(value).toString('utf8')) as Enriched;
+    records.push({ key, value: { ...plain, marked } });
     if (records.at(-1)?.value.id === last) stop.abort();
   }
   return records;
@@ -79,6 +81,8 @@ describe('enrich into Kafka', () => {
         orders + 1,
       ),
     ).toEqual([]);
+    // Behind the first snapshot nothing is marked, whatever is killed.
+    expect(records.slice(-100).filter(({ value }) => value.marked)).toEqual([]);
     // The key is the customer's, as Kafka's IntegerSerializer writes it.
     const first = records.find(({ value }) => value.id === 7);
     expect(first?.key).toEqual(Buffer.from([0, 0, 0, 8]));

@@ -142,7 +142,9 @@ export async function leaveLog(files: Workspace, source: AutoSource): Promise<vo
   await source.grant();
   {
     await using daemon = new Headwater(['run', polled.file]);
-    await daemon.until(({ state, capture }) => state === 'streaming' && capture?.mode === 'log');
+    // Rows that were not delivered have no delete.
+    await daemon.until(({ capture, snapshot }) => capture?.mode === 'log' && snapshot?.completedAt != null);
+    await delivered(polled, (rows) => replayed(rows).length === left.length);
     await query('INSERT INTO t (id, v) VALUES (101, 1), (102, 2), (103, 3)');
     await query('UPDATE t SET id = 104 WHERE id = 103');
     await query('DELETE FROM t WHERE id = 101');

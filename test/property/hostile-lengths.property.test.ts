@@ -1,6 +1,6 @@
 /**
  * A few bytes that say that gigabytes follow, or that there are billions of something: refused, and no memory is taken
- * for what is only announced. What a socket has brought so far is in unit/pg-read-buffer.test.ts and in "packets of MySQL"
+ * for what is only announced. What a socket has brought so far is in unit/read-buffer.test.ts and in "packets of MySQL"
  * of hostile-bytes.property.test.ts.
  */
 import { gzipSync, zstdCompressSync } from 'node:zlib';
