@@ -10,6 +10,8 @@ import { testKafka } from '../support/servers.ts';
 import { TopicClient } from '../support/topic-client.ts';
 
 const TIME = 1_700_000_000_000;
+/** A test's own time-out would not say what it waited for. */
+const PATIENCE_MS = 100_000;
 
 it.each([
   ['uncompressed', 0],
@@ -93,7 +95,12 @@ it('batches that are cut where an answer is full, and one that is larger than it
   await reader.open(topic, null);
   reader.start([0, 0]);
   const seen: [number[], number[]] = [[], []];
+  const deadline = performance.now() + PATIENCE_MS;
   while (seen.some(({ length }) => length < sizes.length)) {
+    if (performance.now() > deadline)
+      throw new Error(
+        `${sizes.join(' ')} were waited for in each partition, and came: ${JSON.stringify(seen)}`,
+      );
     for (const { partition, records } of await reader.poll(100)) {
       for (const { value } of records) {
         const size = value?.length ?? 0;
