@@ -71,8 +71,7 @@ test('a batch whose body ends early, though its header has been made to fit, is 
     fc.asyncProperty(records, compression, fc.nat(), async (written, codec, cut) => {
       const batch = await seal(written, codec);
       const length = BATCH_HEADER_BYTES + (cut % (batch.length - BATCH_HEADER_BYTES));
-      // Of a checksum at the end of a frame, or of nothing that is needed, less may do.
-      if (attempt(restamped(batch.subarray(0, length), {}), 0)) expect(codec).toBe('zstd');
+      expect(attempt(restamped(batch.subarray(0, length), {}), 0)).toBe(false);
     }),
     { numRuns: 300 },
   );
