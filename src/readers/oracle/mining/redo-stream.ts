@@ -84,7 +84,6 @@ export class RedoStream {
         tables: history.names,
         lobs,
         statementEnds: history.hasLargeColumns,
-        unknown: true,
       });
     this.#window = new WindowSize(options.limits);
     this.#frontier = new Frontier(from, options.limits.settleMs);
