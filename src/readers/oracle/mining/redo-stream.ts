@@ -341,7 +341,7 @@ export class RedoStream {
     if (now - this.#clockAt < CLOCK_MS) return;
     const offset = await serverOffsetMinutes(this.#parts.utility);
     if (this.#clockAt === -Infinity) this.#clock = new ServerClock(offset);
-    else this.#clock.offsetMinutes = offset;
+    else this.#clock.asked(offset, Date.now());
     this.#clockAt = now;
   }
 }
