@@ -356,7 +356,10 @@ test('commits are remembered for as long as a snapshot may ask, the oldest forgo
   for (let i = 1; i <= count; i++) log.add(`t${i}`, BigInt(i));
   expect(log.last).toBe(BigInt(count));
   expect(log.scnOf('t1')).toBeUndefined();
-  expect(log.scnOf(`t${count}`)).toBe(BigInt(count));
+  for (const i of [count, count - 65_535]) expect(log.scnOf(`t${i}`)).toBe(BigInt(i));
+  log.add(`t${count - 65_535}`, 7n);
+  expect(log.scnOf(`t${count - 65_535}`)).toBe(7n);
+  expect(log.last).toBe(BigInt(count));
 });
 
 test.each(['', 'a"b', 'a\0b', 'x'.repeat(129), 'é'.repeat(65)])(
