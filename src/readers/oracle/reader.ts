@@ -152,7 +152,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   async checkTables(signal: AbortSignal): Promise<void> {
     await mapping('Looking for new tables', async () => {
       const session = await this.#session('catalogue', signal);
-      const known = new Set(this.#history?.names ?? []);
+      const known = new Set(this.#history!.names);
       const created = (await session.query(TABLES))
         .filter(([, , iot, nested, temporary]) => iot === null && nested !== 'YES' && temporary !== 'Y')
         .map(([schema, table]): TableId => ({ schema: String(schema), table: String(table) }))
@@ -298,8 +298,9 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
       describeTable(await this.#session('catalogue', signal), id),
     );
     if (described === null) return null;
-    const ref = this.#history?.find(id.schema, id.table) ?? null;
-    const current = ref === null ? null : this.#history!.current(ref);
+    const history = this.#history!;
+    const ref = history.find(id.schema, id.table);
+    const current = ref === null ? null : history.current(ref);
     const last = current?.version;
     if (current !== null && last !== undefined && shapeOf(last) === shapeOf(described)) return current;
     // The stream has yet to come to the DDL; it will give the shape this number.
