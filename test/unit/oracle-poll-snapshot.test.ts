@@ -249,7 +249,7 @@ describe('a view', () => {
 test('a table without a key is read in one piece', async () => {
   const of = server(3);
   of.tables[0]!.key = [];
-  await using view = (await dialect(of).snapshots().openOwnView({ parallelism: 1 }, never))!;
+  await using view = await dialect(of).snapshots().openOwnView({ parallelism: 1 }, never);
   const plan = await planOf(view);
   expect(plan.by).toBe('block');
   const [block] = await blocksOf(view, plan);

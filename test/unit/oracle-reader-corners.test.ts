@@ -62,11 +62,21 @@ describe('the reader is stopped', () => {
     const reader = await h.open();
     const stop = new AbortController();
     server.currentScn = 2030n;
-    server.redo = [{ SCN: 'x2010', XID: A, OPERATION_CODE: 7 } as never];
+    const reason = new Error('the disk is full');
+    server.faults.push({
+      on: 'FETCH',
+      afterRows: 0,
+      message: LOST,
+      times: 1,
+      meanwhile: () => {
+        stop.abort();
+        throw reason;
+      },
+    });
     const reading = (async (): Promise<void> => {
       for await (const batch of reader.read(h.position!, stop.signal)) expect(batch.changes).toEqual([]);
     })();
-    await expect(reading).rejects.toThrow();
+    await expect(reading).rejects.toBe(reason);
   });
 
   test('between two batches of a window', async () => {

@@ -70,7 +70,7 @@ test('both forms say the same of each row, whatever came before it', () => {
         const given = values(at, snapshot).map((value) =>
           typeof value === 'bigint' ? Number(value) : value,
         );
-        expect(names.map((name) => parsed[name!])).toEqual(given);
+        expect(names.map((name) => parsed[name])).toEqual(given);
         expect(parsed['snapshot']).toBe(snapshot ?? 'false');
         expect(parsed['table']).toBe(table === null ? '' : 'ORD');
         expect(parsed['txId']).toBe(at.tx?.id ?? null);
