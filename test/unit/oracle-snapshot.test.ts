@@ -396,6 +396,30 @@ describe('preflight', () => {
       /^warning .*cannot be written to here; it is left alone\. Remove source\.oracle\.flush_table\./,
     ],
     [
+      'grants in a PDB are for all containers',
+      (s) => ((s.pdb = 'SHOP'), s.unreadable.add('V$LOG')),
+      { pdb: 'SHOP' },
+      /GRANT SELECT ON SYS\.V_\$LOG TO "C##CDC" CONTAINER=ALL;/,
+    ],
+    [
+      'the dictionary’s, too',
+      (s) => ((s.pdb = 'SHOP'), (s.mayBuild = false)),
+      { pdb: 'SHOP', strategy: 'redo_log_catalog' },
+      /GRANT EXECUTE ON SYS\.DBMS_LOGMNR_D TO "C##CDC" CONTAINER=ALL;/,
+    ],
+    [
+      'several destinations that are none, where there is none at all',
+      (s) => (s.destinations = []),
+      { archiveDestinations: ['A', 'B'] },
+      /names A, B, which are not local and valid\. Local and valid are: none\./,
+    ],
+    [
+      'a URL that names the PDB itself',
+      (s) => ((s.pdb = 'SHOP'), (s.sessionContainer = 'SHOP')),
+      {},
+      /source\.oracle\.pdb the PDB SHOP\./,
+    ],
+    [
       'SET CONTAINER',
       (s) => ((s.pdb = 'SHOP'), s.privileges.delete('SET CONTAINER')),
       { pdb: 'SHOP' },
@@ -405,6 +429,12 @@ describe('preflight', () => {
     const server = serverWith(TABLES);
     change(server);
     expect(await findings(server, tweaks)).toContainEqual(expect.stringMatching(found));
+  });
+
+  test('a table that was altered just now is no reason to refuse it', async () => {
+    const server = serverWith(TABLES);
+    server.tables[0]!.lastDdl = 3000n;
+    expect(await findings(server)).toEqual([]);
   });
 
   test('a prepared database', async () => {
@@ -501,6 +531,22 @@ describe('preflight', () => {
       'a login that is refused',
       (s) => s.faults.push({ on: 'CONNECT', message: 'ORA-01017: invalid credential', times: 1 }),
       /^error source\.auth-failed/,
+    ],
+    ['V$THREAD', (s) => s.unreadable.add('V$THREAD'), /GRANT SELECT ON SYS\.V_\$THREAD TO "C##CDC";/],
+    [
+      'a connection that is lost in the middle',
+      (s) => s.faults.push({ on: 'SQL', within: 'V$LOGFILE', message: 'ORA-03113: end', times: 1 }),
+      /^error source\.connection-lost/,
+    ],
+    [
+      'a connection that is lost at LogMiner',
+      (s) => s.faults.push({ on: 'SQL', within: 'END_LOGMNR', message: 'ORA-03113: end', times: 1 }),
+      /^error source\.connection-lost/,
+    ],
+    [
+      'a connection that is lost at a table',
+      (s) => s.faults.push({ on: 'SQL', within: 'AS OF SCN', message: 'ORA-03113: end', times: 1 }),
+      /^error source\.connection-lost/,
     ],
     [
       'a listener that does not know the service',

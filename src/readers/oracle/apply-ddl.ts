@@ -65,8 +65,10 @@ export async function applyDdl(
     const changes = [change(ref.id, null, previous.schema)];
     // Under a name that is not captured nobody follows it.
     const renamed = history.find(to.schema, to.table);
-    if (renamed !== null)
-      changes.push(change(to, history.current(history.rename(ref, to, scn)).schema, null));
+    if (renamed !== null) {
+      history.rename(ref, renamed, scn);
+      changes.push(change(to, history.current(renamed).schema, null));
+    }
     return { changes, truncates };
   }
   const described = await describe(ref.id);
