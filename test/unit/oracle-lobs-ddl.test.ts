@@ -263,6 +263,96 @@ describe('DDL in the stream', () => {
     ]);
   });
 
+  test('a comment changes nothing; a DDL of nobody’s text, and of a table that is gone by now, neither', async () => {
+    const script = new RedoScript()
+      .ddl(A, 'Q.ORD', "COMMENT ON TABLE Q.ORD IS 'x'")
+      .commit(A)
+      .other(B, 5, 'Q.ORD', null)
+      .commit(B)
+      .ddl(A, 'Q.DOC', 'ALTER TABLE Q.DOC MOVE')
+      .commit(A)
+      .ddl(B, 'Q.OTHERS', 'TRUNCATE TABLE Q.OTHERS')
+      .commit(B)
+      .insert(A, 'Q.ORD', { ID: '1' })
+      .commit(A);
+    const server = scripted(script);
+    const h = run(server);
+    await h.open();
+    server.tables.shift();
+    await h.poll(2040n);
+    expect(h.events.map(({ op, table }) => [op, table])).toEqual([['c', 'Q.ORD']]);
+  });
+
+  test('a DDL that was undone changes nothing', async () => {
+    const script = new RedoScript()
+      .ddl(A, 'Q.ORD', 'TRUNCATE TABLE Q.ORD', { extra: { ROLLBACK: 1 } })
+      .commit(A);
+    const h = run(scripted(script));
+    await h.poll(2040n);
+    expect(h.events).toEqual([]);
+  });
+
+  test('a rename: to a table that is captured, and to one that is not', async () => {
+    const script = new RedoScript()
+      .insert(A, 'Q.ORD', { ID: '1', NAME: 'a' })
+      .commit(A)
+      .ddl(B, 'Q.DOC', 'DROP TABLE Q.DOC')
+      .commit(B)
+      .ddl(B, 'Q.ORD', 'ALTER TABLE Q.ORD RENAME TO DOC')
+      .commit(B)
+      .insert(A, 'Q.DOC', { ID: '2', NAME: 'b' })
+      .commit(A)
+      .ddl(B, 'Q.DOC', 'RENAME DOC TO ELSEWHERE')
+      .commit(B);
+    const h = run(scripted(script));
+    await h.poll(2040n);
+    expect(h.events.map(({ op, table, after }) => [op, table, after])).toEqual([
+      ['c', 'Q.ORD', { ID: '1', NAME: 'a', QTY: null }],
+      ['ddl', 'Q.DOC', null],
+      ['ddl', 'Q.ORD', null],
+      ['ddl', 'Q.DOC', { ID: 'NUMBER', NAME: 'VARCHAR2', QTY: 'NUMBER' }],
+      ['c', 'Q.DOC', { ID: '2', NAME: 'b', QTY: null }],
+      ['ddl', 'Q.DOC', null],
+    ]);
+  });
+
+  test('a key whose column is renamed goes with it, where the catalogue is ahead', async () => {
+    const script = new RedoScript()
+      .ddl(B, 'Q.ORD', 'ALTER TABLE Q.ORD RENAME COLUMN ID TO NUM')
+      .commit(B)
+      .delete(A, 'Q.ORD', { NUM: '1' })
+      .commit(A)
+      .delete(A, 'Q.ORD', { NAME: 'x' })
+      .commit(A);
+    const server = scripted(script);
+    const h = run(server);
+    await h.open();
+    server.tables.pop();
+    await h.poll(2014n);
+    expect(h.events.at(-1)).toMatchObject({ op: 'd', before: { NUM: '1' } });
+    // Without the key of its row it is nobody's.
+    await expect(h.poll(2040n)).rejects.toMatchObject({ code: 'source.redo-unreadable' });
+  });
+
+  test('a key whose column is dropped is none, and not the column that has its place', async () => {
+    const script = new RedoScript()
+      .ddl(B, 'Q.ORD', 'ALTER TABLE Q.ORD DROP COLUMN ID CASCADE CONSTRAINTS')
+      .commit(B)
+      .delete(A, 'Q.ORD', { QTY: '1' })
+      .commit(A);
+    const server = scripted(script);
+    const h = run(server);
+    await h.open();
+    // The catalogue is ahead.
+    server.tables[1]!.columns = [fakeColumn('LATER', 'DATE')];
+    server.tables[1]!.key = ['LATER'];
+    await h.poll(2040n);
+    expect(h.events.map(({ op, before, after }) => [op, before, after])).toEqual([
+      ['ddl', null, { NAME: 'VARCHAR2', QTY: 'NUMBER' }],
+      ['d', { NAME: '<absent>', QTY: '1' }, null],
+    ]);
+  });
+
   test('a column nobody has told of: the catalogue is read once, then it is a failure', async () => {
     const server = scripted(
       new RedoScript()
@@ -375,6 +465,45 @@ describe('DDL texts', () => {
     ['ALTER TABLE ord ADD x INTERVAL DAY(3) TO SECOND(9) MODIFY (y NOT NULL) DROP (z)', 'columns'],
     ['ALTER TABLE ord SET UNUSED COLUMN x', 'columns'],
     ["ALTER TABLE ord ADD x 'open", 'reread'],
+    ['ALTER TABLE ord ADD (x NUMBER /* open', 'reread'],
+    ['ALTER TABLE ord ADD (x NUMBER -- the rest is a comment', 'reread'],
+    ['ALTER TABLE ord ADD (x NUMBER) -- to the end', 'columns'],
+    ['-- first\nTRUNCATE TABLE q.ord', 'truncate'],
+    ["ALTER TABLE ord ADD (x VARCHAR2(9) DEFAULT 'it''s')", 'columns'],
+    ['ALTER TABLE ord RENAME TO', 'reread'],
+    ['ALTER TABLE ord RENAME TO 7', 'reread'],
+    ['RENAME ord', 'reread'],
+    ['RENAME ord TO', 'reread'],
+    ['ALTER TABLE', 'reread'],
+    ['ALTER TABLE 7', 'reread'],
+    ['ALTER TABLE ord RENAME COLUMN a TO', 'reread'],
+    ['ALTER TABLE ord RENAME COLUMN a', 'reread'],
+    ['ALTER TABLE ord RENAME COLUMN 7 TO b', 'reread'],
+    ['ALTER TABLE ord RENAME CONSTRAINT a TO b', 'reread'],
+    ['ALTER TABLE ord DROP COLUMN 7', 'reread'],
+    ['ALTER TABLE ord DROP (a b)', 'reread'],
+    ['ALTER TABLE ord DROP (a', 'reread'],
+    ['ALTER TABLE ord DROP PRIMARY KEY', 'reread'],
+    ['ALTER TABLE ord DROP SUPPLEMENTAL LOG DATA (ALL) COLUMNS', 'ignore'],
+    ['ALTER TABLE ord DROP (a, b) CASCADE CONSTRAINTS INVALIDATE', 'columns'],
+    ['ALTER TABLE ord DROP COLUMN a ONLINE', 'columns'],
+    ['ALTER TABLE ord DROP COLUMN a CHECKPOINT 100', 'reread'],
+    ['ALTER TABLE ord ADD', 'reread'],
+    ['ALTER TABLE ord ADD (x)', 'reread'],
+    ['ALTER TABLE ord ADD (7 NUMBER)', 'reread'],
+    ['ALTER TABLE ord ADD PARTITION p1', 'reread'],
+    ['ALTER TABLE ord ADD (x SDO_GEOMETRY)', 'reread'],
+    ['ALTER TABLE ord ADD (x NUMBER DEFAULT)', 'reread'],
+    ['ALTER TABLE ord ADD (x NUMBER INVISIBLE)', 'reread'],
+    ['ALTER TABLE ord ADD (x NUMBER DEFAULT ON NULL 1 NOT NULL ENABLE VISIBLE)', 'columns'],
+    ['ALTER TABLE ord MODIFY (x NULL)', 'columns'],
+    ['ALTER TABLE ord MODIFY (x DEFAULT NULL)', 'columns'],
+    ['ALTER TABLE ord MODIFY x', 'reread'],
+    ['ALTER TABLE ord MODIFY (7 NUMBER)', 'reread'],
+    ['ALTER TABLE ord MODIFY (x INVISIBLE)', 'reread'],
+    ['ALTER TABLE ord MODIFY PARTITION p1 UNUSABLE LOCAL INDEXES', 'reread'],
+    ['ALTER TABLE ord SET INTERVAL (7)', 'reread'],
+    ['ALTER TABLE ord', 'ignore'],
     ['', 'reread'],
   ])('%s is %s', (sql, expected) => {
     expect(kind(sql)).toBe(expected);
@@ -409,6 +538,27 @@ describe('DDL texts', () => {
       },
     ]);
     expect(applyChanges(before, [{ kind: 'drop', name: 'NONE' }])).toBeNull();
+    // What the history says and the text do not fit: the catalogue decides.
+    const again = parseDdl('ALTER TABLE ord ADD (a NUMBER)');
+    expect(again.kind === 'columns' && applyChanges(before, again.changes)).toBeNull();
+    const hidden = [{ ...before[0]!, hidden: true as const }];
+    expect(applyChanges(hidden, [{ kind: 'drop', name: 'ID' }])).toBeNull();
+  });
+
+  test('what a column may be, and its default, as they are written', () => {
+    harness = new Harness(serverWith(TABLES));
+    const column = (sql: string): unknown => {
+      const effect = parseDdl(`ALTER TABLE ord ADD (x ${sql})`);
+      const [change] = effect.kind === 'columns' ? effect.changes : [];
+      if (change?.kind !== 'add') return null;
+      return [change.column.dataType, change.column.default, change.column.nullable];
+    };
+    expect(column('VARCHAR2(9)')).toEqual(['VARCHAR2', null, true]);
+    expect(column('NUMBER DEFAULT ON NULL (1 + 2) NOT NULL')).toEqual(['NUMBER', '( 1 + 2 )', false]);
+    expect(column("VARCHAR2(9) DEFAULT 'it''s' NULL")).toEqual(['VARCHAR2', "'it''s'", true]);
+    expect(column('NUMBER DEFAULT NULL')).toEqual(['NUMBER', 'NULL', true]);
+    expect(column('NUMBER DEFAULT 1 CHECK (x > 0)')).toBeNull();
+    expect(column('NUMBER NULL')).toEqual(['NUMBER', null, true]);
   });
 });
 

@@ -249,6 +249,75 @@ describe('snapshot', () => {
     expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(95));
   });
 
+  test('no more connections are to be had: a failure that another attempt may mend', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 95);
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    const view = (await h.reader!.snapshotSource().openView({ parallelism: 1 }, never))!;
+    const plan = await view.plan({ schema: 'Q', table: 'ORD' }, { chunkRows: 20, where: null }, never);
+    const broken = { on: 'READ', message: 'ORA-03113: end-of-file', times: 1 };
+    server.faults.push(broken, { on: 'CONNECT', message: 'NJS-511: refused ORA-12516', times: 1 });
+    const rows = async (): Promise<void> => {
+      for await (const block of view.rows(plan, { from: null, to: null }, never))
+        expect(block.rows).not.toEqual([]);
+    };
+    await expect(rows()).rejects.toMatchObject({ code: 'source.connection-lost' });
+    await expect(rows()).rejects.toMatchObject({ code: 'source.too-many-connections' });
+    await rows();
+    await view[Symbol.asyncDispose]();
+  });
+
+  test('a table that is not captured is gone; a transaction of long ago lies before the view', async () => {
+    const server = serverWith(TABLES);
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    await using view = (await h.reader!.snapshotSource().openView({ parallelism: 1 }, never))!;
+    const options = { chunkRows: 20, where: null };
+    await expect(view.plan({ schema: 'Q', table: 'NONE' }, options, never)).rejects.toMatchObject({
+      code: 'snapshot.table-unreadable',
+    });
+    server.redo = new RedoScript().insert(A, 'Q.ORD', { ID: '1' }).commit(A).rows;
+    await h.poll(2020n);
+    expect(view.sees(A)).toBe(false);
+    expect(view.sees(B)).toBe(true);
+    // The one of the beginning is given once.
+    const again = h.reader!.snapshotSource();
+    await (await again.openView({ parallelism: 1 }, never))?.[Symbol.asyncDispose]();
+    expect(await again.openView({ parallelism: 1 }, never)).toBeNull();
+  });
+
+  test('in blocks of so many rows, of so many bytes', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 601);
+    server.tables[0]!.rows[300] = {
+      ...server.tables[0]!.rows[300]!,
+      values: { ID: '301', NAME: 'x'.repeat(70_000) },
+    };
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    await using view = (await h.reader!.snapshotSource().openView({ parallelism: 1 }, never))!;
+    const plan = await view.plan(
+      { schema: 'Q', table: 'ORD' },
+      { chunkRows: 9_999, where: null, chunks: [] },
+      never,
+    );
+    const sizes: number[] = [];
+    for await (const block of view.rows(plan, { from: null, to: null }, never)) sizes.push(block.rows.length);
+    // The row of 70,000 bytes is the 302nd by its ROWID.
+    expect(sizes).toEqual([250, 52, 250, 49]);
+  });
+
+  test('a value that is none of its column is told by its column', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 1);
+    server.tables[0]!.rows[0] = { ...server.tables[0]!.rows[0]!, values: { ID: 'secret', NAME: 'x' } };
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    await readAll(h, snapshotOf(h)).catch((error: unknown) => errors.push(String(error)));
+    expect(errors).toEqual(['Q.ORD source.value-unreadable']);
+  });
+
   test('a connection that breaks while a table is read ends the attempt', async () => {
     const server = serverWith(TABLES);
     fill(server, 0, 95);
@@ -327,6 +396,30 @@ describe('preflight', () => {
       /^warning .*cannot be written to here; it is left alone\. Remove source\.oracle\.flush_table\./,
     ],
     [
+      'grants in a PDB are for all containers',
+      (s) => ((s.pdb = 'SHOP'), s.unreadable.add('V$LOG')),
+      { pdb: 'SHOP' },
+      /GRANT SELECT ON SYS\.V_\$LOG TO "C##CDC" CONTAINER=ALL;/,
+    ],
+    [
+      'the dictionary’s, too',
+      (s) => ((s.pdb = 'SHOP'), (s.mayBuild = false)),
+      { pdb: 'SHOP', strategy: 'redo_log_catalog' },
+      /GRANT EXECUTE ON SYS\.DBMS_LOGMNR_D TO "C##CDC" CONTAINER=ALL;/,
+    ],
+    [
+      'several destinations that are none, where there is none at all',
+      (s) => (s.destinations = []),
+      { archiveDestinations: ['A', 'B'] },
+      /names A, B, which are not local and valid\. Local and valid are: none\./,
+    ],
+    [
+      'a URL that names the PDB itself',
+      (s) => ((s.pdb = 'SHOP'), (s.sessionContainer = 'SHOP')),
+      {},
+      /source\.oracle\.pdb the PDB SHOP\./,
+    ],
+    [
       'SET CONTAINER',
       (s) => ((s.pdb = 'SHOP'), s.privileges.delete('SET CONTAINER')),
       { pdb: 'SHOP' },
@@ -336,6 +429,12 @@ describe('preflight', () => {
     const server = serverWith(TABLES);
     change(server);
     expect(await findings(server, tweaks)).toContainEqual(expect.stringMatching(found));
+  });
+
+  test('a table that was altered just now is no reason to refuse it', async () => {
+    const server = serverWith(TABLES);
+    server.tables[0]!.lastDdl = 3000n;
+    expect(await findings(server)).toEqual([]);
   });
 
   test('a prepared database', async () => {
@@ -432,6 +531,22 @@ describe('preflight', () => {
       'a login that is refused',
       (s) => s.faults.push({ on: 'CONNECT', message: 'ORA-01017: invalid credential', times: 1 }),
       /^error source\.auth-failed/,
+    ],
+    ['V$THREAD', (s) => s.unreadable.add('V$THREAD'), /GRANT SELECT ON SYS\.V_\$THREAD TO "C##CDC";/],
+    [
+      'a connection that is lost in the middle',
+      (s) => s.faults.push({ on: 'SQL', within: 'V$LOGFILE', message: 'ORA-03113: end', times: 1 }),
+      /^error source\.connection-lost/,
+    ],
+    [
+      'a connection that is lost at LogMiner',
+      (s) => s.faults.push({ on: 'SQL', within: 'END_LOGMNR', message: 'ORA-03113: end', times: 1 }),
+      /^error source\.connection-lost/,
+    ],
+    [
+      'a connection that is lost at a table',
+      (s) => s.faults.push({ on: 'SQL', within: 'AS OF SCN', message: 'ORA-03113: end', times: 1 }),
+      /^error source\.connection-lost/,
     ],
     [
       'a listener that does not know the service',

@@ -1,6 +1,6 @@
 import type { SchemaChange } from '../../model/change.ts';
 import type { TableId } from '../../model/table.ts';
-import { applyChanges, parseDdl } from './ddl.ts';
+import { applyChanges, keyAfter, parseDdl } from './ddl.ts';
 import type { RedoRow } from './mining/redo-row.ts';
 import type { OracleSource } from './source-info.ts';
 import type { CapturedRef, Described, TableHistory } from './table-history.ts';
@@ -65,44 +65,38 @@ export async function applyDdl(
     const changes = [change(ref.id, null, previous.schema)];
     // Under a name that is not captured nobody follows it.
     const renamed = history.find(to.schema, to.table);
-    if (renamed !== null)
-      changes.push(change(to, history.current(history.rename(ref, to, scn)).schema, null));
+    if (renamed !== null) {
+      history.rename(ref, renamed, scn);
+      changes.push(change(to, history.current(renamed).schema, null));
+    }
     return { changes, truncates };
   }
   const described = await describe(ref.id);
   const { columns } = previous.version;
   // Emptying a table gives it another segment and leaves its columns, which the catalogue may have others of by now.
-  const applied =
-    effect.kind === 'columns' ? applyChanges(columns, effect.changes) : truncates ? columns : null;
-  const shape = shapeAfter(previous.version, applied, described);
+  const changed = effect.kind === 'columns' ? effect.changes : [];
+  const applied = effect.kind === 'columns' || truncates ? applyChanges(columns, changed) : null;
+  const key = keyAfter(previous.version.key, changed);
+  const shape = shapeAfter(previous.version, applied === null ? null : { columns: applied, key }, described);
   const evolved = shape === null ? null : history.evolve(ref, scn, shape);
   return { changes: evolved === null ? [] : [change(ref.id, evolved.table, evolved.previous)], truncates };
 }
 
+/** `applied`: the columns and the key as the text of the DDL makes them; null where it does not tell. */
 function shapeAfter(
   last: Described,
-  applied: readonly OracleColumn[] | null,
+  applied: Pick<Described, 'columns' | 'key'> | null,
   described: Described | null,
 ): Described | null {
   if (applied === null) {
     if (described === null) return null;
     return { ...described, approximate: !sameColumns(described.columns, last.columns) };
   }
-  if (described !== null && sameColumns(described.columns, applied)) {
+  if (described !== null && sameColumns(described.columns, applied.columns)) {
     return { ...described, approximate: false };
   }
-  const names = new Set(applied.map(({ name }) => name));
-  const renamed = (name: string): string => {
-    const at = last.columns.findIndex((column) => column.name === name);
-    return names.has(name) ? name : (applied[at]?.name ?? name);
-  };
-  return {
-    objectId: described?.objectId ?? last.objectId,
-    dataObjectIds: described?.dataObjectIds ?? last.dataObjectIds,
-    columns: applied,
-    key: last.key.map(renamed),
-    approximate: false,
-  };
+  const { objectId, dataObjectIds } = described ?? last;
+  return { objectId, dataObjectIds, ...applied, approximate: false };
 }
 
 /** The hidden ones have names that only the database makes up. */

@@ -1,24 +1,25 @@
+/** So many at least. */
 const REMEMBERED = 65_536;
 
 /** Commit SCNs of the transactions delivered last: whether a view of the database shows them follows from these. */
 export class CommitLog {
-  readonly #scns = new Map<string, bigint>();
+  /** Two lots, since a Map from which the oldest is taken each time goes over all that was taken before. */
+  #now = new Map<string, bigint>();
+  #before: ReadonlyMap<string, bigint> = new Map();
   #last = 0n;
 
   add(xid: string, scn: bigint): void {
-    this.#scns.delete(xid); // XIDs come again
-    this.#scns.set(xid, scn);
-    if (scn > this.#last) this.#last = scn;
-    if (this.#scns.size <= REMEMBERED) return;
-    for (const oldest of this.#scns.keys()) {
-      this.#scns.delete(oldest);
-      return;
+    if (this.#now.size === REMEMBERED) {
+      this.#before = this.#now;
+      this.#now = new Map();
     }
+    this.#now.set(xid, scn);
+    if (scn > this.#last) this.#last = scn;
   }
 
   /** Undefined for one that was delivered long ago. */
   scnOf(xid: string): bigint | undefined {
-    return this.#scns.get(xid);
+    return this.#now.get(xid) ?? this.#before.get(xid); // XIDs come again
   }
 
   get last(): bigint {

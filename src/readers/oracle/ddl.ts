@@ -74,6 +74,16 @@ export function applyChanges(
   return result;
 }
 
+/** The names of the key's columns after the changes; none where one of them is gone. */
+export function keyAfter(key: readonly string[], changes: readonly ColumnChange[]): readonly string[] {
+  let names = key;
+  for (const change of changes) {
+    if (change.kind === 'rename') names = names.map((name) => (name === change.name ? change.to : name));
+    else if (change.kind !== 'add' && change.kind !== 'modify' && names.includes(change.name)) return [];
+  }
+  return names;
+}
+
 /** The bytes of XMLTYPE are in a column behind it. */
 function added(column: OracleColumn, at: number): readonly OracleColumn[] {
   if (column.dataType !== 'XMLTYPE') return [column];
@@ -195,13 +205,19 @@ function columnAttributes(words: Tokens): { nullable?: boolean; default?: string
   return attributes;
 }
 
+/** What ends the expression of a DEFAULT. */
 const ATTRIBUTES: ReadonlySet<string> = new Set([
   'NOT',
+  'NULL',
   'ENABLE',
+  'DISABLE',
   'VISIBLE',
+  'INVISIBLE',
   'CONSTRAINT',
   'UNIQUE',
   'PRIMARY',
+  'CHECK',
+  'REFERENCES',
 ]);
 
 class Tokens {

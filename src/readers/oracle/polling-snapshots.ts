@@ -17,7 +17,7 @@ import { mapping } from './errors.ts';
 import { encodePlace, type OraclePolledTable, rangeSelect } from './polling-sql.ts';
 import { OracleError, type OracleSession } from './session/oracle-session.ts';
 import { tableError } from './snapshot-plan.ts';
-import { oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
+import { acquireSession, oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
 import { rowsAtOnce, SnapshotRows } from './snapshot-rows.ts';
 
 const MAX_ATTEMPTS = 10;
@@ -89,7 +89,7 @@ class PolledView implements SnapshotView<unknown> {
 
   async *rows(plan: TablePlan, range: ChunkRange, signal: AbortSignal): AsyncGenerator<RowBlock> {
     const { polled, where } = plan as PolledPlan; // made by this view's `plan`
-    const pooled = await this.#pool.acquire(signal);
+    const pooled = await acquireSession(this.#pool, signal);
     let finished = false;
     try {
       const { sql, binds } = rangeSelect(polled, range, { where, limit: null });

@@ -152,7 +152,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   async checkTables(signal: AbortSignal): Promise<void> {
     await mapping('Looking for new tables', async () => {
       const session = await this.#session('catalogue', signal);
-      const known = new Set(this.#history?.names ?? []);
+      const known = new Set(this.#history!.names);
       const created = (await session.query(TABLES))
         .filter(([, , iot, nested, temporary]) => iot === null && nested !== 'YES' && temporary !== 'Y')
         .map(([schema, table]): TableId => ({ schema: String(schema), table: String(table) }))
@@ -207,10 +207,11 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
         this.#tables.find((table) => tableName(table.id) === tableName(id))?.estimatedRows ?? null,
       chunkBlocks: this.#options.limits.chunkBlocks,
       describe: (id) => this.#describeModel(id),
-      edge: async () => {
-        const signal = new AbortController().signal;
-        return this.#collector(await this.#session('utility', signal)).edge();
-      },
+      logged: () =>
+        mapping('Asking for the log’s end', async () => {
+          const { signal } = new AbortController();
+          return this.#collector(await this.#session('utility', signal)).logged();
+        }),
       sleep: (ms) => delay(ms),
     });
   }
@@ -292,11 +293,14 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   }
 
   async #describeModel(id: TableId): Promise<TableModel | null> {
-    const session = await this.#session('catalogue', new AbortController().signal);
-    const described = await mapping('Reading the catalogue', () => describeTable(session, id));
+    const { signal } = new AbortController();
+    const described = await mapping('Reading the catalogue', async () =>
+      describeTable(await this.#session('catalogue', signal), id),
+    );
     if (described === null) return null;
-    const ref = this.#history?.find(id.schema, id.table) ?? null;
-    const current = ref === null ? null : this.#history!.current(ref);
+    const history = this.#history!;
+    const ref = history.find(id.schema, id.table);
+    const current = ref === null ? null : history.current(ref);
     const last = current?.version;
     if (current !== null && last !== undefined && shapeOf(last) === shapeOf(described)) return current;
     // The stream has yet to come to the DDL; it will give the shape this number.

@@ -1,4 +1,5 @@
 import { type PooledSession, SessionPool } from '../session-pool.ts';
+import { mapping } from './errors.ts';
 import type { OracleSession } from './session/oracle-session.ts';
 
 /** A session of a snapshot. One that failed is closed and not used again: its cursor may be open still. */
@@ -14,6 +15,11 @@ class PooledOracle implements PooledSession {
     this.open = false;
     await this.session[Symbol.asyncDispose]();
   }
+}
+
+/** For whoever releases it. One that cannot be opened is an error of its own, not of the table that is to be read. */
+export function acquireSession(pool: OraclePool, signal: AbortSignal): Promise<PooledOracle> {
+  return mapping('Opening a session of the snapshot', () => pool.acquire(signal));
 }
 
 export type OraclePool = SessionPool<PooledOracle>;

@@ -11,7 +11,7 @@ import type { CommitLog } from './commit-log.ts';
 import { type OraclePosition } from './position.ts';
 import type { OracleSession } from './session/oracle-session.ts';
 import { chunkStatement, type OraclePlan, planTable, tableError } from './snapshot-plan.ts';
-import { oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
+import { acquireSession, oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
 import { rowsAtOnce, SnapshotRows, snapshotOrigin } from './snapshot-rows.ts';
 import type { OracleSource } from './source-info.ts';
 import type { TableModel } from './table-model.ts';
@@ -71,7 +71,7 @@ export class OracleView implements SnapshotView<OraclePosition, OracleSource> {
     signal: AbortSignal,
   ): AsyncGenerator<RowBlock<OracleSource>> {
     const oraclePlan = plan as OraclePlan; // made by this view's `plan`
-    const pooled = await this.#pool.acquire(signal);
+    const pooled = await acquireSession(this.#pool, signal);
     let finished = false;
     try {
       const atOnce = rowsAtOnce(oraclePlan.model);

@@ -25,8 +25,8 @@ const SETTLE_MS = 3_000;
 export interface WindowsOptions extends Omit<ViewOptions, 'position'> {
   /** As the catalogue has it now, under the version it has or will have in the stream. */
   readonly describe: (id: TableId) => Promise<TableModel | null>;
-  /** How far the log can be read now. */
-  readonly edge: () => Promise<bigint | null>;
+  /** Where the log stands now: what is behind it was written later. */
+  readonly logged: () => Promise<bigint>;
   readonly sleep: (ms: number) => Promise<void>;
 }
 
@@ -121,9 +121,7 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
 
   /** What an idle instance has logged is mined once it has been flushed, which it is by then. */
   async settled(ageMs: number, _signal: AbortSignal): Promise<OraclePosition | null> {
-    if (ageMs < SETTLE_MS) return null;
-    const edge = await this.#options.edge();
-    return edge === null ? null : positionAt(edge);
+    return ageMs < SETTLE_MS ? null : positionAt(await this.#options.logged());
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -118,17 +118,9 @@ export class TableHistory {
     return sameShape ? null : { previous: previous.schema, table: this.#model(known, version).schema };
   }
 
-  /** A table takes another name. */
-  rename(ref: CapturedRef, to: TableId, scn: bigint): CapturedRef {
-    const last = this.#list[ref.number]!.versions.at(-1)!;
-    const known = this.#byName.get(tableName(to));
-    if (known !== undefined) {
-      this.evolve(known, scn, last); // that of a table which is gone by now
-      return known;
-    }
-    const made = this.#new(to, [{ ...last, version: 1, from: scn }]);
-    this.#changed.add(made);
-    return made;
+  /** A table takes the name of one that is gone by now. */
+  rename(ref: CapturedRef, to: CapturedRef, scn: bigint): void {
+    this.evolve(to, scn, this.#list[ref.number]!.versions.at(-1)!);
   }
 
   /**

@@ -102,27 +102,44 @@ export class LogCollector {
   }
 
   /** How far can be read now: what every instance has flushed, or has archived behind `read`. */
-  async edge(read = 0n): Promise<bigint | null> {
+  edge(read = 0n): Promise<bigint | null> {
+    return this.#options.archiveOnly ? this.#archived(read) : this.#flushed();
+  }
+
+  /**
+   * What is read when all has been read that was flushed by now. Where archived logs alone are read they have to be
+   * written first.
+   */
+  logged(): Promise<bigint> {
+    return this.#options.archiveOnly ? currentScn(this.#session) : this.#flushed();
+  }
+
+  async #flushed(): Promise<bigint> {
+    const threads = await this.#writers();
+    const scn = await currentScn(this.#session);
+    return threads.reduce((edge, { last }) => (last !== null && last - 1n < edge ? last - 1n : edge), scn);
+  }
+
+  /** Null where a thread has none. */
+  async #archived(read: bigint): Promise<bigint | null> {
     const { archiveOnly } = this.#options;
-    const threads = (await readThreads(this.#session)).filter(
-      ({ open, enabled }) => open && enabled === 'PUBLIC',
-    );
-    if (!archiveOnly) {
-      const scn = await currentScn(this.#session);
-      return threads.reduce((edge, { last }) => (last !== null && last - 1n < edge ? last - 1n : edge), scn);
-    }
+    const threads = await this.#writers();
     const rows = await this.#session.query(
       logFilesStatement(read, { destinations: await this.destinations(), archiveOnly }),
     );
     const files = rows.map(logFileOf);
     let edge: bigint | null = null;
     for (const { thread } of threads) {
-      const ends = files.filter((file) => file.thread === thread).map(({ next }) => next ?? 0n);
+      const ends = files.filter((file) => file.thread === thread).map(({ next }) => next!); // archived
       if (ends.length === 0) return null;
       const end = ends.reduce((a, b) => (a > b ? a : b)) - 1n;
       if (edge === null || end < edge) edge = end;
     }
     return edge;
+  }
+
+  async #writers(): Promise<readonly RedoThread[]> {
+    return (await readThreads(this.#session)).filter(({ open, enabled }) => open && enabled === 'PUBLIC');
   }
 
   /** What is told of a log that is gone: the deleted one by name, where the database knows of it. */

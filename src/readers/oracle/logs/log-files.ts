@@ -11,8 +11,7 @@ export interface LogFile {
   readonly thread: number;
   readonly sequence: number;
   readonly bytes: number;
-  readonly archived: boolean;
-  /** DEST_NAME of an archived log. */
+  /** DEST_NAME of an archived log; null of an online one. */
   readonly destination: string | null;
 }
 
@@ -35,9 +34,7 @@ const THREADS = `SELECT TO_CHAR(THREAD#), STATUS, ENABLED, TO_CHAR(CHECKPOINT_CH
 
 export async function readThreads(session: OracleSession): Promise<readonly RedoThread[]> {
   return (await session.query(THREADS)).map((row) => {
-    const [thread, status, enabled, checkpoint, enabledAt, disabledAt, last] = row.map((v) =>
-      v === null ? null : String(v),
-    );
+    const [thread, status, enabled, checkpoint, enabledAt, disabledAt, last] = row;
     return {
       thread: Number(thread),
       open: status === 'OPEN',
@@ -68,18 +65,15 @@ export function logFilesStatement(
 }
 
 export function logFileOf(row: OracleRow): LogFile {
-  const [name, first, next, sequence, thread, bytes, destination] = row.map((v) =>
-    v === null ? null : String(v),
-  );
+  const [name, first, next, sequence, thread, bytes, destination = null] = row;
   return {
-    name: name!,
+    name: String(name),
     first: serverScn(first),
     next: next === null ? null : serverScn(next),
     thread: Number(thread),
     sequence: Number(sequence),
     bytes: Number(bytes),
-    archived: destination !== null,
-    destination: destination ?? null,
+    destination: destination === null ? null : String(destination),
   };
 }
 

@@ -15,8 +15,8 @@ export interface LogGap {
 /** One copy of each log: an archived one before the online one, and of the archived by the order of destinations. */
 export function oneOfEach(files: readonly LogFile[], destinations: readonly string[]): readonly LogFile[] {
   const best = new Map<string, LogFile>();
-  const rank = ({ archived, destination }: LogFile): number =>
-    archived ? destinations.indexOf(destination ?? '') : destinations.length;
+  const rank = ({ destination }: LogFile): number =>
+    destination === null ? destinations.length : destinations.indexOf(destination);
   for (const file of files) {
     const key = `${file.thread}.${file.sequence}`;
     const other = best.get(key);

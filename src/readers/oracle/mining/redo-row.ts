@@ -75,6 +75,9 @@ const SELECT = `SELECT TO_CHAR(SCN), TO_CHAR(THREAD#), RS_ID, TO_CHAR(SSN), RAWT
 /** They name no table; most of what is internal has no ROWID. */
 const STATEMENT_ENDS = ` OR (OPERATION_CODE = ${INTERNAL} AND ROLLBACK = 0 AND ROW_ID NOT LIKE '%AAAAAAAAAAAA')`;
 
+/** Rows of tables that the dictionary does not know any more. */
+const NAMELESS = ` OR TABLE_NAME LIKE 'OBJ#%' OR TABLE_NAME LIKE 'BIN$%' OR TABLE_NAME = 'UNKNOWN'`;
+
 /** More tables than this and the list costs the server more than it saves. */
 const MOST_TABLES = 3_000;
 
@@ -85,20 +88,18 @@ export interface RedoFilter {
   readonly lobs: boolean;
   /** Rows that tell where statements on tables with LOBs end: undo needs them. */
   readonly statementEnds: boolean;
-  /** Rows that name no table of the dictionary too. */
-  readonly unknown: boolean;
 }
 
 /**
  * Binds `low` and `high`, and `pdb` with one. No ORDER BY: rows come in the order of the redo, threads merged by
  * SCN, and sorting would spill at the server. All that the filter does the reader does again.
  */
-export function redoStatement({ pdb, tables, lobs, statementEnds, unknown }: RedoFilter): string {
+export function redoStatement({ pdb, tables, lobs, statementEnds }: RedoFilter): string {
   const codes = [INSERT, DELETE, UPDATE, REPLICATION_MARKER, UNSUPPORTED, ...(lobs ? LOB_CODES : [])].join(
     ',',
   );
   const owners = BUILT_IN_OWNERS.map(quoteLiteral).join(',');
-  const within = tableCondition(tables, unknown);
+  const within = tableCondition(tables);
   return (
     `${SELECT} WHERE SCN > TO_NUMBER(:low) AND SCN <= TO_NUMBER(:high)${pdb === null ? '' : ' AND SRC_CON_NAME = :pdb'}` +
     ` AND (OPERATION_CODE IN (${START},${COMMIT},${MISSING_SCN},${ROLLBACK})` +
@@ -108,7 +109,7 @@ export function redoStatement({ pdb, tables, lobs, statementEnds, unknown }: Red
   );
 }
 
-function tableCondition(tables: readonly string[], unknown: boolean): string {
+function tableCondition(tables: readonly string[]): string {
   if (tables.length > MOST_TABLES) return '';
   const lists: string[] = [];
   for (let i = 0; i < tables.length; i += 1000) {
@@ -119,10 +120,7 @@ function tableCondition(tables: readonly string[], unknown: boolean): string {
         .join(',')})`,
     );
   }
-  const others = unknown
-    ? ` OR TABLE_NAME LIKE 'OBJ#%' OR TABLE_NAME LIKE 'BIN$%' OR TABLE_NAME = 'UNKNOWN'`
-    : '';
-  return ` AND (TABLE_NAME IS NULL OR ${lists.join(' OR ')}${others})`;
+  return ` AND (TABLE_NAME IS NULL OR ${lists.join(' OR ')}${NAMELESS})`;
 }
 
 export function redoRow(row: OracleRow): RedoRow {

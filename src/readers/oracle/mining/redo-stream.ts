@@ -84,7 +84,6 @@ export class RedoStream {
         tables: history.names,
         lobs,
         statementEnds: history.hasLargeColumns,
-        unknown: true,
       });
     this.#window = new WindowSize(options.limits);
     this.#frontier = new Frontier(from, options.limits.settleMs);
@@ -342,7 +341,7 @@ export class RedoStream {
     if (now - this.#clockAt < CLOCK_MS) return;
     const offset = await serverOffsetMinutes(this.#parts.utility);
     if (this.#clockAt === -Infinity) this.#clock = new ServerClock(offset);
-    else this.#clock.offsetMinutes = offset;
+    else this.#clock.asked(offset, Date.now());
     this.#clockAt = now;
   }
 }

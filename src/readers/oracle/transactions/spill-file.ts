@@ -88,11 +88,10 @@ async function onDisk<T>(path: string, body: () => Promise<T>): Promise<T> {
   try {
     return await body();
   } catch (error) {
-    if (error instanceof HeadwaterError) throw error;
-    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    const reason = (error as NodeJS.ErrnoException).code; // nothing else fails here
     throw new HeadwaterError(
       'delivery.disk',
-      `A transaction too large for memory cannot be kept in ${path} (${reason}).`,
+      `A transaction too large for memory cannot be kept in ${path} (${String(reason)}).`,
       { fix: 'Make room there, or set state.dir to a larger disk.', cause: error },
     );
   }
