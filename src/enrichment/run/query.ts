@@ -166,8 +166,10 @@ export class Query implements EventReader {
       if (hasValue) this.#aggregation.add(frame, event, ahead);
       return;
     }
-    if (this.#explodes && hasValue) this.#explode(event, ahead);
-    else this.#emit(event, hasValue, this.#project(-1), ahead);
+    const row = this.#project();
+    if (!this.#explodes) this.#emit(event, hasValue, row, ahead);
+    else if (hasValue) this.#explode(event, row, ahead);
+    else this.#emit(event, false, this.#item(row, -1), ahead);
   }
 
   #emit(event: StreamEvent, hasValue: boolean, row: readonly SqlValue[], ahead: boolean): void {
@@ -175,26 +177,27 @@ export class Query implements EventReader {
     this.#target.emit({ row, hasValue, seq, time, change: null, headers }, ahead);
   }
 
-  /** `item`: of the arrays that EXPLODE takes apart. */
-  #project(item: number): SqlValue[] {
-    const { columns } = this.#plan;
+  /** What EXPLODE takes apart is whole in it. */
+  #project(): SqlValue[] {
     const row: SqlValue[] = [];
-    for (const { run, explodes } of columns) {
-      const value = run(this.#frame);
-      row.push(explodes ? ((value as readonly SqlValue[] | null)?.[item] ?? null) : value);
-    }
+    for (const { run } of this.#plan.columns) row.push(run(this.#frame));
     return row;
   }
 
   /** Several in one projection run in step; the shorter ones are NULL at the end. */
-  #explode(event: StreamEvent, ahead: boolean): void {
+  #explode(event: StreamEvent, row: readonly SqlValue[], ahead: boolean): void {
     let count = 0;
-    for (const { run, explodes } of this.#plan.columns) {
-      if (explodes) count = Math.max(count, (run(this.#frame) as readonly SqlValue[] | null)?.length ?? 0);
+    for (const [i, { explodes }] of this.#plan.columns.entries()) {
+      if (explodes) count = Math.max(count, (row[i] as readonly SqlValue[] | null)?.length ?? 0);
     }
-    const rows: SqlValue[][] = [];
-    for (let item = 0; item < count; item++) rows.push(this.#project(item));
-    for (const row of rows) this.#emit(event, true, row, ahead);
+    for (let item = 0; item < count; item++) this.#emit(event, true, this.#item(row, item), ahead);
+  }
+
+  #item(row: readonly SqlValue[], item: number): SqlValue[] {
+    return this.#plan.columns.map(({ explodes }, i) => {
+      const value = row[i] ?? null;
+      return explodes ? ((value as readonly SqlValue[] | null)?.[item] ?? null) : value;
+    });
   }
 }
 
