@@ -403,6 +403,27 @@ describe('EXPLAIN', () => {
   });
 });
 
+it('EXPLAIN shows how a stream is keyed anew, and windows with their grace', () => {
+  const { queries } = compile(`
+    CREATE STREAM a AS SELECT channel, stars FROM ratings WHERE stars > 1 PARTITION BY channel;
+    CREATE TABLE t AS SELECT channel, COUNT(*) AS n FROM a WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY channel HAVING COUNT(*) > 1;
+    CREATE TABLE h AS SELECT channel, COUNT(*) AS n FROM a
+      WINDOW HOPPING (SIZE 1 HOUR, ADVANCE BY 1 MINUTE, GRACE PERIOD 5 SECONDS) GROUP BY channel;
+    CREATE TABLE s AS SELECT channel, COUNT(*) AS n FROM a WINDOW SESSION (1 MINUTE) GROUP BY channel;`);
+  expect(explainQuery(queries[0]!).split('\n').slice(1)).toEqual([
+    ' > PROJECT CHANNEL STRING KEY, STARS INTEGER',
+    '  > PARTITION BY CHANNEL',
+    '   > FILTER',
+    '    > READ RATINGS: the changes of public.ratings',
+  ]);
+  const windows = queries.slice(1).map((query) => explainQuery(query).split('\n')[2]);
+  expect(windows).toEqual([
+    '  > AGGREGATE 2 by 1 expression(s) in TUMBLING windows of 3600000 ms, 82800000 ms of grace, HAVING: state in the checkpoint',
+    '  > AGGREGATE 1 by 1 expression(s) in HOPPING windows of 3600000 ms every 60000 ms, 5000 ms of grace: state in the checkpoint',
+    '  > AGGREGATE 1 by 1 expression(s) in SESSION windows with gaps of 60000 ms, 86340000 ms of grace: state in the checkpoint',
+  ]);
+});
+
 describe('tables made by queries', () => {
   const CLUBS =
     'CREATE TABLE clubs AS SELECT club_status, COUNT(*) AS n FROM customers GROUP BY club_status;';
