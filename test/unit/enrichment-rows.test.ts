@@ -199,6 +199,24 @@ describe('GROUP BY', () => {
   });
 });
 
+describe('TIMESTAMP of a result', () => {
+  it('that holds no time is counted, and the record has the time of its event; STOP ends the query', async () => {
+    const made_ = (
+      onError: string,
+    ): string => `CREATE STREAM timed WITH (TIMESTAMP = 'AT', TIMESTAMP_FORMAT = 'yyyy-MM-dd'${onError}) AS
+      SELECT id, note AS at FROM posts;`;
+    const log = ['2024-01-01', 'tomorrow', null, '1969-12-31'].map((note, i): LogTransaction => [
+      made(i, null, null, note),
+    ]);
+    const { timestamps, warnings } = await run(made_(''), log);
+    const event = 1_700_000_000_000;
+    expect(timestamps).toEqual([1_704_067_200_000, event + 1_000, event + 2_000, event + 3_000]);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain('"problem":"timestamp"');
+    await expect(run(made_(`, ON_ERROR = 'STOP'`), log)).rejects.toMatchObject({ code: 'enrich.row-failed' });
+  });
+});
+
 describe('INSERT INTO a stream', () => {
   const into = `CREATE STREAM s AS SELECT id, CAST(LEN(note) AS BIGINT) AS n, note FROM posts;\n`;
 

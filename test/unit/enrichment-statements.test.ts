@@ -257,6 +257,39 @@ describe('errors point to what is wrong and say what was probably meant', () => 
       'STARS is different from row to row of a group; put it into GROUP BY or into an aggregate',
     ],
     ['SELECT channel FROM ratings GROUP BY channel', 'GROUP BY needs an aggregate'],
+    ['SELECT channel, COUNTT(stars) AS n FROM ratings GROUP BY channel', 'did you mean COUNT?'],
+    ['SELECT channel, SUM(*) AS n FROM ratings GROUP BY channel', 'SUM cannot take *'],
+    [
+      'SELECT channel, LATEST_BY_OFFSET(stars, 2, 3) AS n FROM ratings GROUP BY channel',
+      'line 2:62: argument 3 of LATEST_BY_OFFSET is TRUE or FALSE',
+    ],
+    [
+      'SELECT channel, TOPK(stars) AS n FROM ratings GROUP BY channel',
+      'TOPK cannot take 1 argument; write TOPK(value [, other, …], count)',
+    ],
+    ['SELECT channel, COUNT_DISTINCT(tags) AS n FROM ratings GROUP BY channel', 'needs values with an order'],
+    [
+      'SELECT channel, AVG(message) AS n FROM ratings GROUP BY channel',
+      'argument 1 of AVG has to be of type DOUBLE',
+    ],
+    ['SELECT channel, MIN(tags) AS n FROM ratings GROUP BY channel', 'MIN needs values with an order'],
+    ['SELECT tags, COUNT(*) AS n FROM ratings GROUP BY tags', 'a grouping expression is a number, a text'],
+    [
+      'SELECT channel, WINDOWSTART AS s, COUNT(*) AS n FROM ratings GROUP BY channel',
+      'WINDOWSTART is known only in windows',
+    ],
+    [
+      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW TUMBLING (SIZE 0 SECONDS) GROUP BY channel',
+      'a window has a SIZE of at least a millisecond',
+    ],
+    [
+      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW HOPPING (SIZE 1 SECOND, ADVANCE BY 2 SECONDS) GROUP BY channel',
+      'ADVANCE BY is at least a millisecond and at most the SIZE',
+    ],
+    [
+      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW TUMBLING (SIZE 1 DAY) GROUP BY channel EMIT FINAL',
+      'EMIT FINAL is not in this version',
+    ],
     ['SELECT *, COUNT(*) AS n FROM ratings GROUP BY channel', 'the projection lists expressions, not *'],
     ['SELECT channel, SUM(message) AS s FROM ratings GROUP BY channel', 'SUM needs a number'],
     ['SELECT channel, COUNT(SUM(stars)) AS s FROM ratings GROUP BY channel', 'SUM belongs to the projection'],
@@ -313,6 +346,38 @@ describe('errors point to what is wrong and say what was probably meant', () => 
       'a table over a topic needs its key',
     ],
     [`CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k');`, "write WITH (…, VALUE_FORMAT = 'JSON')"],
+    [
+      `CREATE STREAM k (a INT, rowtime BIGINT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`,
+      'line 2:25: no column can be called ROWTIME',
+    ],
+    [
+      `CREATE STREAM k (windowstart BIGINT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`,
+      'call it `windowstart`',
+    ],
+    [
+      `CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'DELIMITED', VALUE_DELIMITER = 'ab');`,
+      'line 2:78: VALUE_DELIMITER is one character, SPACE or TAB',
+    ],
+    [
+      `CREATE STREAM k (a MAP<STRING, INT>) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'DELIMITED');`,
+      'DELIMITED cannot hold A',
+    ],
+    [
+      `CREATE STREAM k (a BOOLEAN) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'KAFKA');`,
+      'KAFKA holds one column of type INTEGER, BIGINT, DOUBLE or STRING',
+    ],
+    [
+      `CREATE STREAM k (a INT KEY, b INT KEY, c INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`,
+      "write KEY_FORMAT = 'JSON'",
+    ],
+    [
+      `CREATE STREAM k (a INT KEY, c INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON', KEY_FORMAT = 'NONE');`,
+      'NONE holds no columns, and there is A',
+    ],
+    [
+      `CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k', FORMAT = 'JSON', VALUE_FORMAT = 'JSON');`,
+      'FORMAT sets VALUE_FORMAT too; keep one of them',
+    ],
     [`CREATE STREAM k WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`, 'a topic needs its columns'],
     [
       `CREATE STREAM k (a INT, b INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'KAFKA');`,

@@ -8,7 +8,7 @@ import type { QueryPlan } from '../plan/program.ts';
 import type { QueryProblems } from './query-problems.ts';
 import type { ResultTable } from '../state/result-table.ts';
 import type { RecordWindow, RecordWriter } from './record-writer.ts';
-import type { Frame } from '../sql/frame.ts';
+import type { Frame, Problem } from '../sql/frame.ts';
 import type { SqlValue } from '../sql/value.ts';
 import type { ReadTable } from '../sources/table-source.ts';
 
@@ -20,7 +20,8 @@ export type RowWindow = Pick<RecordWindow, 'start' | 'end'>;
 
 /** Where the rows of a query go. */
 export interface RowTarget {
-  emit(event: StreamEvent, fromSnapshot: boolean, window?: RecordWindow | null): void;
+  /** What was wrong with the row, where something was and it went there all the same. */
+  emit(event: StreamEvent, fromSnapshot: boolean, window?: RecordWindow | null): Problem | null;
   /** The row of a window that no event can reach any more is no longer kept; its topic keeps it as long as it does. */
   forget?(row: readonly SqlValue[], window: RowWindow | null): void;
 }
@@ -69,10 +70,10 @@ export class OutputStream implements RowTarget {
   }
 
   /** `window`: of a row of a windowed table. */
-  emit(event: StreamEvent, fromSnapshot: boolean, window: RecordWindow | null = null): void {
+  emit(event: StreamEvent, fromSnapshot: boolean, window: RecordWindow | null = null): Problem | null {
     const { row, hasValue, time } = event;
     const record = this.#record;
-    this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
+    const timed = this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
     const own: SinkRecord['headers'] = fromSnapshot
       ? AS_OF_SNAPSHOT
       : this.tablePosition === null
@@ -83,11 +84,13 @@ export class OutputStream implements RowTarget {
     this.records++;
     if (hasValue) this.#table?.put(row, window);
     else this.#table?.delete(row, window);
-    if (this.#readers.length === 0) return;
-    // The column that TIMESTAMP names is the ROWTIME of whoever reads on.
-    const { timestamp } = record;
-    const read = timestamp === time ? event : { ...event, time: timestamp };
-    for (const reader of this.#readers) reader.process(read, fromSnapshot);
+    if (this.#readers.length > 0) {
+      // The column that TIMESTAMP names is the ROWTIME of whoever reads on.
+      const { timestamp } = record;
+      const read = timestamp === time ? event : { ...event, time: timestamp };
+      for (const reader of this.#readers) reader.process(read, fromSnapshot);
+    }
+    return timed ? null : 'timestamp';
   }
 
   forget(row: readonly SqlValue[], window: RowWindow | null): void {
@@ -174,7 +177,8 @@ export class Query implements EventReader {
 
   #emit(event: StreamEvent, hasValue: boolean, row: readonly SqlValue[], ahead: boolean): void {
     const { seq, time, headers } = event;
-    this.#target.emit({ row, hasValue, seq, time, change: null, headers }, ahead);
+    const problem = this.#target.emit({ row, hasValue, seq, time, change: null, headers }, ahead);
+    if (problem !== null) this.#problems.note(problem);
   }
 
   /** What EXPLODE takes apart is whole in it. */
