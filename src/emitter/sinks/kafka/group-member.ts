@@ -76,6 +76,7 @@ export class GroupMember {
           this.#memberId,
           null,
         );
+        if (awaitsCoordinator(response.errorCode)) checkCode(response.errorCode, 'Heartbeat');
         return response.errorCode;
       });
       if (code === KAFKA.REBALANCE_IN_PROGRESS) return;
@@ -87,7 +88,7 @@ export class GroupMember {
         this.#removed(code);
         return;
       }
-      checkCode(code, 'Heartbeat');
+      if (code !== 0) throw this.#refused(code, 'Staying in');
       role.renewed(askedAt);
       if (role.outdated()) return;
     }
