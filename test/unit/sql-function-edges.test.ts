@@ -198,6 +198,7 @@ describe('at the ends of values', () => {
     ['ROUND(155.55, -3)', '0.00m', []],
     ['ROUND(155.55, -1000000000)', '0.00m', []],
     ['ROUND(155.55, 9)', '155.55m', []],
+    [`ROUND(${'9'.repeat(150)}.5, -149)`, `10${'0'.repeat(149)}.0m`, []],
     ['ROUND(155E0, -1)', 160, []],
     ['CAST(large AS BIGINT)', null, ['cast']],
     ['CAST(nan AS DECIMAL(4, 2))', null, ['cast']],

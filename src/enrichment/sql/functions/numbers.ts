@@ -137,7 +137,7 @@ function round(call: Call): Typed {
           const count = digits(frame);
           if (value === null || count === null) return null;
           const { scale } = value as Decimal;
-          const kept = Math.max(MOST_LEFT_OF_POINT, Math.min(count as number, scale));
+          const kept = keptDigits(value as Decimal, count as number);
           const rounded = roundDecimal(value as Decimal, kept);
           return new Decimal(rounded.coefficient * powerOfTen(scale - kept), scale);
         },
@@ -171,8 +171,10 @@ function round(call: Call): Typed {
   }
 }
 
-/** Further than any number has digits in front of its point, so that all is rounded away there. */
-const MOST_LEFT_OF_POINT = -100;
+/** `count`, but no more digits than there are, and no further in front of the point than where all is rounded away. */
+function keptDigits({ coefficient, scale }: Decimal, count: number): number {
+  return count >= 0 ? Math.min(count, scale) : Math.max(count, -String(coefficient).length - 1);
+}
 
 /** Only negative digits change a whole number. */
 function roundedWhole(kind: 'INTEGER' | 'BIGINT', run: Evaluate, digits: Evaluate): Evaluate {
@@ -181,8 +183,9 @@ function roundedWhole(kind: 'INTEGER' | 'BIGINT', run: Evaluate, digits: Evaluat
     const count = digits(frame);
     if (value === null || count === null) return null;
     if ((count as number) >= 0) return value;
-    const kept = Math.max(MOST_LEFT_OF_POINT, count as number);
-    const { coefficient } = roundDecimal(new Decimal(BigInt(value as number | bigint), 0), kept);
+    const exact = new Decimal(BigInt(value as number | bigint), 0);
+    const kept = keptDigits(exact, count as number);
+    const { coefficient } = roundDecimal(exact, kept);
     const rounded = bigintValue(coefficient * powerOfTen(-kept));
     if (rounded !== null && (kind === 'BIGINT' || (rounded >= -(2 ** 31) && rounded <= 2 ** 31 - 1)))
       return rounded;
