@@ -196,6 +196,10 @@ describe('keys', () => {
 describe('errors point to what is wrong and say what was probably meant', () => {
   it.each([
     ['SELECT stras FROM ratings', 'line 2:27: there is no column STRAS in RATINGS; did you mean STARS?'],
+    [
+      'SELECT * FROM ratings WHERE channel = "web"',
+      'line 2:58: there is no column web in RATINGS; it has RATING_ID, USER_ID, STARS, CHANNEL, MESSAGE, TAGS (a text stands in single quotes)',
+    ],
     ['SELECT * FROM ratngs', 'line 2:34: there is no stream or table RATNGS; did you mean RATINGS?'],
     ['SELECT UCASSE(channel) FROM ratings', 'there is no function UCASSE; did you mean UCASE?'],
     [
