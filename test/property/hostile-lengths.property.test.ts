@@ -3,18 +3,23 @@
  * for what is only announced. What a socket has brought so far is in unit/read-buffer.test.ts and in "packets of MySQL"
  * of hostile-bytes.property.test.ts.
  */
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import {
   describeConfigsV4,
-  fetchV12,
   findCoordinatorV4,
   joinGroupV9,
   listOffsetsV7,
   metadataV12,
   Reader,
-  readRecordsBatch,
 } from '@platformatic/kafka';
 import fc from 'fast-check';
+import { compressFrameSync } from 'lz4-napi';
+import { compressSync } from 'snappy';
 import { describe, expect, test } from 'vitest';
+import { Malformed } from '../../src/emitter/sinks/kafka/byte-cursor.ts';
+import { decompress } from '../../src/emitter/sinks/kafka/decompression.ts';
+import { KafkaFault } from '../../src/emitter/sinks/kafka/errors.ts';
+import { Room, takeRecords } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
 import { AvroPart } from '../../src/enrichment/formats/avro-part.ts';
 import { columnsOf, UnlikeSql } from '../../src/enrichment/formats/avro-columns.ts';
 import { AvroSchemaError, parseAvro } from '../../src/enrichment/formats/avro-type.ts';
@@ -22,6 +27,15 @@ import { BIGINT, BYTES, decimal, type SqlType, STRING } from '../../src/enrichme
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { registeredPrefix } from '../../src/schema/registry/record-prefix.ts';
 import { eventsOf, replay } from '../support/binlog-recording.ts';
+import {
+  batchAround,
+  COMPRESSIONS,
+  fetchAnswer,
+  parsed,
+  partOf,
+  restamped,
+  seal,
+} from '../support/fetch-answers.ts';
 import { begin, insert, relation } from '../support/pgoutput-frames.ts';
 import { chunkOf, decodeChunks, loadRecording } from '../support/pgoutput-recording.ts';
 
@@ -139,7 +153,6 @@ describe('Kafka', () => {
 
   test.each([
     ['Metadata', metadataV12],
-    ['Fetch', fetchV12],
     ['FindCoordinator', findCoordinatorV4],
     ['JoinGroup', joinGroupV9],
     ['ListOffsets', listOffsetsV7],
@@ -156,42 +169,137 @@ describe('Kafka', () => {
     expect(refused).toBeGreaterThan(50);
   });
 
-  /**
-   * Lengths below nothing are left out: the client library reads them as steps back, and so for ever. No producer gets
-   * such a batch past a broker, which has to be trusted that far (docs/security.md).
-   */
-  test('batches of records', async () => {
-    // One record: length 8, and in it attributes, time, offset, key of 1 byte, value of 1 byte, no headers.
-    const record = Buffer.from([16, 0, 0, 0, 2, 65, 2, 66, 0]);
-    const batch = Buffer.concat([Buffer.alloc(61), record]);
-    batch.writeInt32BE(batch.length - 12, 8);
-    batch[16] = 2;
-    batch.writeInt32BE(1, 57);
-    expect(readRecordsBatch(Reader.from(batch)).records).toHaveLength(1);
+  test.each([10, 11, 12])('answers to Fetch of version %i', async (version) => {
     let refused = 0;
-    const attempt = async (hostile: Buffer): Promise<void> => {
-      const outcome = await frugal(() => readRecordsBatch(Reader.from(hostile)));
-      if (outcome instanceof Error) refused++;
+    await fc.assert(
+      fc.asyncProperty(body, async (answer) => {
+        const outcome = await frugal(() => parsed(answer, version));
+        if (outcome instanceof Error) {
+          expect(outcome).toBeInstanceOf(Malformed);
+          refused++;
+        }
+      }),
+      { numRuns: 200 },
+    );
+    expect(refused).toBeGreaterThan(50);
+    const honest = fetchAnswer([partOf(Buffer.from('abc'), [{ producerId: 5n, firstOffset: 12 }])]);
+    for (const hostile of inflated(honest, 0, 'BE')) await frugal(() => parsed(hostile, version));
+  });
+
+  const take = (bytes: Buffer): Promise<unknown> =>
+    frugal(() => takeRecords(partOf(bytes), { position: 0, committed: true, room: new Room() }));
+  const expectRefused = (outcome: unknown, sentence?: RegExp): void => {
+    expect(outcome).toBeInstanceOf(KafkaFault);
+    expect((outcome as KafkaFault).kind).toBe('records');
+    if (sentence !== undefined) expect((outcome as KafkaFault).message).toMatch(sentence);
+  };
+  /** Length 12, and in it attributes, time, offset, key of 1 byte, value of 1 byte, one header of a byte each. */
+  const record = Buffer.from([24, 0, 0, 0, 2, 65, 2, 66, 2, 2, 67, 2, 68]);
+
+  test('batches of records, each length and count below nothing or as large as can be', async () => {
+    const { records } = takeRecords(partOf(batchAround(record)), {
+      position: 0,
+      committed: true,
+      room: new Room(),
+    });
+    expect(records).toHaveLength(1);
+    // Of the record, key, value, headers, name of the header, its value.
+    for (const at of [0, 4, 6, 8, 9, 11]) {
+      for (const claim of VARINTS) {
+        // A null is no lie, but leaves a byte over.
+        const hostile = Buffer.concat([record.subarray(0, at), claim, record.subarray(at + 1)]);
+        hostile[0] = at === 0 ? hostile[0]! : 24 + 2 * (claim.length - 1);
+        expectRefused(await take(batchAround(hostile)));
+      }
+    }
+    for (const count of HUGE) expectRefused(await take(batchAround(record, { count: count | 0 })));
+    const batch = batchAround(record);
+    for (const hostile of inflated(batch, 0, 'BE')) {
+      await take(hostile);
+      await take(restamped(hostile, { length: hostile.readInt32BE(8) }));
+    }
+    for (const length of [-1, -61, 0, 48, -0x8000_0000])
+      expectRefused(await take(batchAround(record, { length })));
+  });
+
+  test('of compressed batches, what they say that they unpack to', async () => {
+    const snappy = (size: Buffer): Buffer => Buffer.concat([size, Buffer.from([0, 65])]);
+    const xerial = (length: number, block: Buffer): Buffer => {
+      const head = Buffer.from([
+        0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0,
+      ]);
+      head.writeInt32BE(length, 16);
+      return Buffer.concat([head, block]);
     };
-    for (const count of HUGE) {
-      const many = Buffer.from(batch);
-      many.writeUInt32BE(count, 57);
-      await attempt(many);
+    for (const length of HUGE) {
+      const size = Buffer.alloc(5);
+      writeUnsigned(size, length);
+      expectRefused(await take(batchAround(snappy(size), { attributes: 2 })), /said to unpack to|unpacked/);
+      expectRefused(await take(batchAround(xerial(length | 0, Buffer.from([1, 0, 65])), { attributes: 2 })));
+      expectRefused(await take(batchAround(xerial(8, snappy(size)), { attributes: 2 })));
     }
-    for (const at of [61, 65, 67, 69]) {
-      for (const claim of POSITIVE)
-        await attempt(Buffer.concat([batch.subarray(0, at), claim, batch.subarray(at + 1)]));
+    for (const codec of COMPRESSIONS.slice(1)) {
+      const batch = await seal([{ key: 'a', value: 'b', headers: null, timestamp: 0 }], codec);
+      for (const hostile of inflated(batch, 61, 'LE')) await take(restamped(hostile, {}));
+      for (const hostile of inflated(batch, 61, 'BE')) await take(restamped(hostile, {}));
     }
-    expect(refused).toBeGreaterThan(5);
+  });
+
+  /** What unpacks to that many MiB, by the bits that say how it is compressed. */
+  const bombs: readonly (readonly [string, number, (size: number) => Buffer])[] = [
+    ['gzip', 1, (size) => gzipSync(Buffer.alloc(size), { level: 1 })],
+    ['snappy', 2, (size) => compressSync(Buffer.alloc(size))],
+    ['lz4', 3, (size) => compressFrameSync(Buffer.alloc(size))],
+    ['zstd', 4, (size) => zstdCompressSync(Buffer.alloc(size))],
+  ];
+
+  test.each(bombs)('%s that unpacks to more than is taken', async (_name, codec, pack) => {
+    const bomb = pack(257 * MB);
+    expect(bomb.length).toBeLessThan(14 * MB);
+    expectRefused(
+      await Promise.resolve()
+        .then(() =>
+          takeRecords(partOf(batchAround(bomb, { attributes: codec })), {
+            position: 0,
+            committed: true,
+            room: new Room(),
+          }),
+        )
+        .catch((error: unknown) => error),
+      /more than 256 MiB/,
+    );
+    // No more is made than the limit, whatever it is.
+    const outcome = await frugal(() => decompress(codec, bomb, 8 * MB));
+    expect(outcome).toBeInstanceOf(Malformed);
+    expect(await frugal(() => decompress(codec, pack(8 * MB), 8 * MB))).toHaveLength(8 * MB);
+  });
+
+  test('frames of snappy-java that unpack to more than is taken, in blocks that do not', async () => {
+    const block = compressSync(Buffer.alloc(16 * MB));
+    const length = Buffer.alloc(4);
+    length.writeInt32BE(block.length);
+    const header = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
+    const frame = Buffer.concat([header, ...Array.from({ length: 17 }, () => [length, block]).flat()]);
+    expectRefused(await take(batchAround(frame, { attributes: 2 })), /more than 256 MiB/);
   });
 });
 
-/** 2^31 - 1, 2^30 and 2^27, in zigzag varints. */
-const POSITIVE = [
+/** Zigzag: below nothing, and 2^31 - 1, 2^30 and 2^27; and a number without end. */
+const VARINTS = [
+  Buffer.from([0x03]),
+  Buffer.from([0x0f]),
+  Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f]),
+  Buffer.from([0xff, 0xff, 0xff, 0xff, 0x07]),
   Buffer.from([0xfe, 0xff, 0xff, 0xff, 0x0f]),
   Buffer.from([0x80, 0x80, 0x80, 0x80, 0x08]),
   Buffer.from([0x80, 0x80, 0x80, 0x80, 0x01]),
+  Buffer.alloc(5, 0xff),
 ];
+
+function writeUnsigned(into: Buffer, value: number): void {
+  for (let at = 0, rest = value; at < 5; at++, rest = Math.floor(rest / 128))
+    into[at] = (rest % 128) | (at < 4 ? 0x80 : 0);
+}
 
 describe('Avro', () => {
   /** Zigzag varints of huge lengths and counts, negative ones, and one that has no end. */

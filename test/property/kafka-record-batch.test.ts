@@ -5,15 +5,8 @@ import { decompressFrameSync } from 'lz4-napi';
 import { describe, expect, it } from 'vitest';
 import { compress } from '../../src/emitter/sinks/kafka/compression.ts';
 import type { Compression } from '../../src/emitter/sinks/kafka/options.ts';
-import {
-  BATCH_HEADER_BYTES,
-  BatchBuilder,
-  BufferPool,
-  stampBatch,
-  varintSize,
-  writeVarint,
-} from '../../src/emitter/sinks/kafka/record-batch.ts';
-import type { SinkRecord } from '../../src/emitter/sink.ts';
+import { BufferPool, varintSize, writeVarint } from '../../src/emitter/sinks/kafka/record-batch.ts';
+import { seal } from '../support/fetch-answers.ts';
 
 const text = fc.oneof(
   fc.string(),
@@ -30,23 +23,6 @@ const recordOf = fc.record({
 
 function bytes(value: string | Uint8Array | null): Buffer | null {
   return value === null ? null : Buffer.from(value as string);
-}
-
-async function seal(records: readonly SinkRecord[], compression: Compression): Promise<Buffer> {
-  const builder = new BatchBuilder(new BufferPool(1 << 20));
-  for (const record of records) builder.append(record);
-  let batch: Buffer = builder.whole;
-  if (compression !== 'none') {
-    const compressed = await compress(compression, builder.records);
-    batch = Buffer.concat([Buffer.alloc(BATCH_HEADER_BYTES), compressed]);
-  }
-  const { count, baseTimestamp, maxTimestamp } = builder;
-  stampBatch(
-    batch,
-    { count, baseTimestamp, maxTimestamp, compression },
-    { producerId: 77n, producerEpoch: 3, sequence: 2 ** 31 - 1, transactional: true },
-  );
-  return batch;
 }
 
 describe('record batch', () => {

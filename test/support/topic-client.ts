@@ -30,10 +30,17 @@ export class TopicClient implements AsyncDisposable {
     return client;
   }
 
-  async createTopics(topics: readonly string[], numPartitions = 1): Promise<void> {
+  async createTopics(
+    topics: readonly string[],
+    numPartitions = 1,
+    config: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
     const admin = this.#kafka.admin();
     await admin.connect();
-    await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions })) });
+    const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
+    await admin.createTopics({
+      topics: topics.map((topic) => ({ topic, numPartitions, configEntries })),
+    });
     await admin.disconnect();
   }
 

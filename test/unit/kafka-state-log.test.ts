@@ -1,12 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Reader, Writer } from '@platformatic/kafka';
 import { describe, expect, it } from 'vitest';
 import type { BulkState } from '../../src/emitter/sink.ts';
 import { DiskGroupTexts, MemoryGroupTexts } from '../../src/enrichment/state/bulk-groups.ts';
-import { FETCH, LIST_OFFSETS } from '../../src/emitter/sinks/kafka/apis.ts';
-import type { Cluster } from '../../src/emitter/sinks/kafka/cluster.ts';
+import { LIST_OFFSETS } from '../../src/emitter/sinks/kafka/apis.ts';
+import type { Cluster, RawRequest } from '../../src/emitter/sinks/kafka/cluster.ts';
 import { BASE_HEADER, readStateLog, StateLog } from '../../src/emitter/sinks/kafka/state-log.ts';
+import { fetchAnswer, partOf, restamped, seal } from '../support/fetch-answers.ts';
 
 function bases(records: readonly { headers: readonly (readonly [string, unknown])[] | null }[]): unknown[] {
   return records.map((each) => each.headers?.find(([name]) => name === BASE_HEADER)?.[1]);
@@ -132,22 +134,9 @@ async function temporaryGroups(): Promise<AsyncDisposable & { readonly groups: D
 describe('reading the state', () => {
   /** A broker whose partition holds one record each of `a`, `b` and `c`, one in a batch. */
   function brokerThat(answersEmpty: (fetch: number) => boolean): Cluster {
-    const batches = ['a', 'b', 'c'].map((name, offset) => ({
-      firstOffset: BigInt(offset),
-      lastOffsetDelta: 0,
-      attributes: 0,
-      producerId: 1n,
-      firstTimestamp: 0n,
-      records: [
-        {
-          offsetDelta: 0,
-          timestampDelta: 0n,
-          key: Buffer.from(name),
-          value: Buffer.from('1'),
-          headers: [],
-        },
-      ],
-    }));
+    const batches = ['a', 'b', 'c'].map(async (key, offset) =>
+      restamped(await seal([{ key, value: '1', headers: null, timestamp: 0 }], 'none'), { offset }),
+    );
     let fetches = 0;
     return {
       options: { stateTopic: 'state', deliveryTimeoutMs: 1000, brokers: [] },
@@ -158,16 +147,17 @@ describe('reading the state', () => {
           const offset = topics[0].partitions[0].timestamp === -2n ? 0n : 3n;
           return Promise.resolve({ topics: [{ partitions: [{ errorCode: 0, offset }] }] });
         }
-        expect(api).toBe(FETCH);
-        if (answersEmpty(fetches++)) return Promise.resolve({ errorCode: 0, responses: [] });
-        const from = Number(
-          (args[6] as [{ partitions: [{ fetchOffset: bigint }] }])[0].partitions[0].fetchOffset,
-        );
-        const records = batches.slice(from, from + 1);
-        return Promise.resolve({
-          errorCode: 0,
-          responses: [{ partitions: [{ errorCode: 0, records, logStartOffset: 0n }] }],
-        });
+        throw new Error('Nothing else is asked');
+      },
+      version: () => Promise.resolve(10),
+      async raw<T>(_: unknown, request: RawRequest<T>) {
+        const writer = Writer.create();
+        request.write(writer);
+        // Behind the name `state` of the topic, and count, index and epoch of its partition.
+        const from = Number(writer.buffer.readBigInt64BE(48));
+        const bytes = answersEmpty(fetches++) ? Buffer.alloc(0) : ((await batches[from]) ?? Buffer.alloc(0));
+        const body = fetchAnswer([{ ...partOf(bytes), topic: 'state', partition: 0 }]);
+        return request.parse(1, request.apiKey, 10, Reader.from(body));
       },
     } as unknown as Cluster;
   }

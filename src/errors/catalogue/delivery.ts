@@ -90,6 +90,13 @@ export const DELIVERY = {
     summary: 'The broker is too old, or does not speak a request that is needed.',
     advice: 'Use Kafka 2.5 or later.',
   },
+  'delivery.records-unreadable': {
+    fate: 'retry',
+    exit: 1,
+    summary: 'A topic holds a batch of records that is damaged, or in a format that Headwater does not read.',
+    advice:
+      'Look at the batch with `kafka-dump-log.sh --deep-iteration`: mend the replica that it lies on, or let what writes such batches write others. `kafka-delete-records.sh` removes what lies before an offset.',
+  },
   'delivery.refused': {
     fate: 'retry',
     exit: 1,

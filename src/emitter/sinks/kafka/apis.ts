@@ -24,9 +24,6 @@ import {
   describeGroupsV5,
   describeProducersV0,
   describeTransactionsV0,
-  fetchV10,
-  fetchV11,
-  fetchV12,
   findCoordinatorV1,
   findCoordinatorV2,
   findCoordinatorV3,
@@ -101,8 +98,6 @@ export const DESCRIBE_CONFIGS = versioned(describeConfigsV4, [
   describeConfigsV3,
 ]);
 export const LIST_OFFSETS = versioned(listOffsetsV7, [listOffsetsV4, listOffsetsV5, listOffsetsV6]);
-/** From version 13 on topics are named by id. */
-export const FETCH = versioned(fetchV12, [fetchV10, fetchV11]);
 export const JOIN_GROUP = versioned(joinGroupV9, [joinGroupV5, joinGroupV6, joinGroupV7, joinGroupV8]);
 export const SYNC_GROUP = versioned(syncGroupV5, [syncGroupV3, syncGroupV4]);
 export const HEARTBEAT = versioned(heartbeatV4, [heartbeatV3]);

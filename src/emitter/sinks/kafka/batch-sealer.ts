@@ -1,7 +1,8 @@
+import { BATCH_HEADER_BYTES } from './batch-layout.ts';
 import { compress, free } from './compression.ts';
 import type { Compression } from './options.ts';
 import type { CommitGroup, PartitionQueue, SealedBatch } from './partition-queue.ts';
-import { BATCH_HEADER_BYTES, type BatchBuilder, type BufferPool } from './record-batch.ts';
+import type { BatchBuilder, BufferPool } from './record-batch.ts';
 
 /** Smaller batches grow when compressed, or nearly. */
 const MIN_COMPRESSED = 256;

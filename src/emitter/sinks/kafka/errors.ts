@@ -74,7 +74,8 @@ const RETRIABLE: ReadonlySet<number> = new Set([
   KAFKA.THROTTLING_QUOTA_EXCEEDED,
 ]);
 
-export type FaultKind = 'broker' | 'network' | 'auth' | 'tls';
+/** `records`: what a topic holds cannot be read. */
+export type FaultKind = 'broker' | 'network' | 'auth' | 'tls' | 'records';
 
 /** Inside this folder only: something a broker or the way to it answered. `code` is 0 unless a broker spoke. */
 export class KafkaFault extends Error {
@@ -234,6 +235,7 @@ export function faultToError(fault: unknown, context: FaultContext): HeadwaterEr
       : make('delivery.auth-failed', fault.message);
   }
   if (fault.kind === 'tls') return make('delivery.tls-failed', fault.message);
+  if (fault.kind === 'records') return make('delivery.records-unreadable', fault.message);
   if (fault.kind === 'network') return make('delivery.unreachable', fault.message);
   switch (fault.code) {
     case KAFKA.TOPIC_AUTHORIZATION_FAILED: {

@@ -1,24 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RecordsBatch } from '@platformatic/kafka';
-import { FETCH, LIST_OFFSETS } from './apis.ts';
+import { LIST_OFFSETS } from './apis.ts';
 import type { Cluster } from './cluster.ts';
 import { asFault, checkCode, KAFKA, KafkaFault } from './errors.ts';
+import { fetchParts } from './fetch-request.ts';
+import { type KafkaRecord, Room, takeRecords } from './fetched-batches.ts';
 
 const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
-const CONTROL = 1 << 5;
-const TRANSACTIONAL = 1 << 4;
 const FETCH_BYTES = 4 * 1024 * 1024;
-
-export interface KafkaRecord {
-  /** Exact up to 2^53. */
-  readonly offset: number;
-  readonly key: Uint8Array | null;
-  readonly value: Uint8Array | null;
-  readonly headers: readonly (readonly [name: string, value: Uint8Array | null])[];
-  /** Milliseconds since the epoch. */
-  readonly timestamp: number;
-}
 
 /** Reads one partition from an offset on, leaving out what was aborted. Throws KafkaFault. */
 export class PartitionReader {
@@ -47,84 +36,28 @@ export class PartitionReader {
   /** What there is, waiting up to `maxWaitMs` where there is nothing. */
   async poll(maxWaitMs: number): Promise<readonly KafkaRecord[]> {
     const broker = this.#cluster.leader(this.#topic, this.#partition);
-    const response = await this.#cluster.request(
-      { broker, purpose: 'fetch' },
-      FETCH,
+    const [part] = await fetchParts(this.#cluster, broker, {
+      topic: this.#topic,
+      partitions: [{ partition: this.#partition, position: this.position }],
+      committed: this.#committed,
       maxWaitMs,
-      1,
-      FETCH_BYTES,
-      this.#committed ? READ_COMMITTED : READ_UNCOMMITTED,
-      0,
-      -1,
-      [
-        {
-          topicId: this.#topic,
-          partitions: [
-            {
-              partition: this.#partition,
-              currentLeaderEpoch: -1,
-              fetchOffset: BigInt(this.position),
-              lastFetchedEpoch: -1,
-              partitionMaxBytes: FETCH_BYTES,
-            },
-          ],
-        },
-      ],
-      [],
-      '',
-    );
-    checkCode(response.errorCode, 'Fetch');
-    const part = response.responses[0]?.partitions[0];
+      maxBytes: FETCH_BYTES,
+      partitionMaxBytes: FETCH_BYTES,
+    });
     if (part === undefined) return [];
-    if (part.errorCode === KAFKA.OFFSET_OUT_OF_RANGE) {
+    if (part.code === KAFKA.OFFSET_OUT_OF_RANGE) {
       // Retention has passed us by.
-      this.position = Number(part.logStartOffset > 0n ? part.logStartOffset : 0n);
+      this.position = Math.max(0, part.logStartOffset);
     }
-    checkCode(part.errorCode, 'Fetch');
-    const taken = takeRecords(part, { position: this.position, committed: this.#committed });
+    checkCode(part.code, 'Fetch');
+    const taken = takeRecords(part, {
+      position: this.position,
+      committed: this.#committed,
+      room: new Room(),
+    });
     this.position = taken.position;
     return taken.records;
   }
-}
-
-interface FetchedPart {
-  readonly records?: readonly RecordsBatch[] | null | undefined;
-  readonly abortedTransactions?:
-    readonly { readonly producerId: bigint; readonly firstOffset: bigint }[] | null | undefined;
-}
-
-/** The records of a partition's part of a Fetch response from `position` on, and the offset behind them. */
-export function takeRecords(
-  part: FetchedPart,
-  { position, committed }: { readonly position: number; readonly committed: boolean },
-): { readonly records: readonly KafkaRecord[]; readonly position: number } {
-  const aborted = (part.abortedTransactions ?? []).toSorted((a, b) => Number(a.firstOffset - b.firstOffset));
-  const records: KafkaRecord[] = [];
-  const aborting = new Set<bigint>();
-  let behind = position;
-  let next = 0;
-  for (const batch of part.records ?? []) {
-    const first = Number(batch.firstOffset);
-    const last = first + batch.lastOffsetDelta;
-    while (next < aborted.length && aborted[next]!.firstOffset <= BigInt(last))
-      aborting.add(aborted[next++]!.producerId);
-    if ((batch.attributes & CONTROL) !== 0) aborting.delete(batch.producerId);
-    else if (!(committed && (batch.attributes & TRANSACTIONAL) !== 0 && aborting.has(batch.producerId))) {
-      for (const record of batch.records) {
-        const offset = first + record.offsetDelta;
-        if (offset < position) continue;
-        records.push({
-          offset,
-          key: record.key,
-          value: record.value,
-          headers: record.headers.map(([name, value]) => [name?.toString() ?? '', value] as const),
-          timestamp: Number(batch.firstTimestamp + record.timestampDelta),
-        });
-      }
-    }
-    if (last >= behind) behind = last + 1;
-  }
-  return { records, position: behind };
 }
 
 /** First offset, and the end up to which records are decided (`committed`) or replicated. */

@@ -1,32 +1,30 @@
 import { crc32c } from '@node-rs/crc32';
 import type { TableId } from '../../../model/table.ts';
 import type { SinkRecord } from '../../sink.ts';
+import {
+  AT_ATTRIBUTES,
+  AT_BASE_TIMESTAMP,
+  AT_COUNT,
+  AT_CRC,
+  AT_LAST_OFFSET,
+  AT_LEADER_EPOCH,
+  AT_LENGTH,
+  AT_MAGIC,
+  AT_MAX_TIMESTAMP,
+  AT_PRODUCER_EPOCH,
+  AT_PRODUCER_ID,
+  AT_SEQUENCE,
+  BATCH_HEADER_BYTES,
+  TRANSACTIONAL,
+} from './batch-layout.ts';
 import { COMPRESSION_BITS } from './compression.ts';
 import type { Compression } from './options.ts';
 import type { Utf8Buffer } from './utf8.ts';
 
-/**
- * Record batches of magic 2, written straight into one growing buffer. Format:
- * https://kafka.apache.org/documentation/#recordbatch
- */
+/** Record batches of magic 2, written straight into one growing buffer. */
 
-export const BATCH_HEADER_BYTES = 61;
-const TRANSACTIONAL = 1 << 4;
 /** Attributes and the four varints of a record cannot take more. */
 const RECORD_OVERHEAD = 32;
-
-const AT_LENGTH = 8;
-const AT_LEADER_EPOCH = 12;
-const AT_MAGIC = 16;
-const AT_CRC = 17;
-const AT_ATTRIBUTES = 21;
-const AT_LAST_OFFSET = 23;
-const AT_BASE_TIMESTAMP = 27;
-const AT_MAX_TIMESTAMP = 35;
-const AT_PRODUCER_ID = 43;
-const AT_PRODUCER_EPOCH = 51;
-const AT_SEQUENCE = 53;
-const AT_COUNT = 57;
 
 /** Buffers for batches, by powers of two, kept for reuse up to a limit. */
 export class BufferPool {

@@ -1,6 +1,6 @@
 /** How large a record becomes in a batch, before it is written into one. */
 import type { SinkRecord } from '../../sink.ts';
-import { BATCH_HEADER_BYTES } from './record-batch.ts';
+import { BATCH_HEADER_BYTES } from './batch-layout.ts';
 
 /** A record and the header of its batch. */
 const SINGLE_RECORD_OVERHEAD = BATCH_HEADER_BYTES + 32;

@@ -2,7 +2,8 @@ import type { BulkState, SinkRecord } from '../../sink.ts';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Cluster } from './cluster.ts';
 import { asFault, faultToError } from './errors.ts';
-import { type KafkaRecord, offsetRange, PartitionReader, withFreshLeaders } from './partition-reader.ts';
+import type { KafkaRecord } from './fetched-batches.ts';
+import { offsetRange, PartitionReader, withFreshLeaders } from './partition-reader.ts';
 import { contextFor } from './topics.ts';
 
 /** Header of every record: where the last rewrite began. */

@@ -3,7 +3,8 @@ import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { Cluster } from './cluster.ts';
 import { asFault, faultToError, KAFKA, KafkaFault } from './errors.ts';
 import { type KafkaConnectionOptions, resolveKafkaOptions } from './options.ts';
-import { type KafkaRecord, offsetRange, PartitionReader } from './partition-reader.ts';
+import type { KafkaRecord } from './fetched-batches.ts';
+import { offsetRange, PartitionReader } from './partition-reader.ts';
 import { contextFor } from './topics.ts';
 
 export interface TailKafkaOptions extends KafkaConnectionOptions {

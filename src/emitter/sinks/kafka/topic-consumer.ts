@@ -2,15 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Fetched, NewTopic, TopicReader } from '../../topic-reader.ts';
-import { FETCH } from './apis.ts';
 import { ANY_BROKER, Cluster } from './cluster.ts';
 import { asFault, checkCode, faultToError, KAFKA, type KafkaFault } from './errors.ts';
+import { fetchParts } from './fetch-request.ts';
+import { Room, takeRecords } from './fetched-batches.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
-import { offsetRange, takeRecords, withFreshLeaders } from './partition-reader.ts';
+import { offsetRange, withFreshLeaders } from './partition-reader.ts';
 import { TopicRequests } from './topic-requests.ts';
 import { contextFor, findTopic, missingInput, openTopic } from './topics.ts';
 
-const READ_COMMITTED = 1;
 const PARTITION_BYTES = 1024 * 1024;
 const REQUEST_BYTES = 8 * 1024 * 1024;
 /** How long a broker holds a request that finds nothing. */
@@ -41,6 +41,8 @@ class TopicConsumer implements TopicReader {
   /** Since when every request has failed. */
   #failingSince: number | null = null;
   #failure: HeadwaterError | null = null;
+  /** Counts requests: each begins with another partition. */
+  #turn = 0;
   #lookAt = Infinity;
   #looking: Promise<void> | null = null;
 
@@ -142,50 +144,40 @@ class TopicConsumer implements TopicReader {
   }
 
   async #fetch(broker: number, indexes: readonly number[]): Promise<void> {
-    const response = await this.#cluster.request(
-      { broker, purpose: 'fetch' },
-      FETCH,
-      HOLD_MS,
-      1,
-      REQUEST_BYTES,
-      READ_COMMITTED,
-      0,
-      -1,
-      [
-        {
-          topicId: this.#topic,
-          partitions: indexes.map((partition) => ({
-            partition,
-            currentLeaderEpoch: -1,
-            fetchOffset: BigInt(this.#partitions[partition]?.position ?? 0),
-            lastFetchedEpoch: -1,
-            partitionMaxBytes: PARTITION_BYTES,
-          })),
-        },
-      ],
-      [],
-      '',
-    );
-    checkCode(response.errorCode, 'Fetch');
+    const parts = await fetchParts(this.#cluster, broker, {
+      topic: this.#topic,
+      partitions: inTurn(indexes, this.#turn++).map((partition) => ({
+        partition,
+        position: this.#partitions[partition]?.position ?? 0,
+      })),
+      committed: true,
+      maxWaitMs: HOLD_MS,
+      maxBytes: REQUEST_BYTES,
+      partitionMaxBytes: PARTITION_BYTES,
+    });
+    const room = new Room();
     let trouble: KafkaFault | null = null;
-    for (const part of response.responses[0]?.partitions ?? []) {
-      const partition = this.#partitions[part.partitionIndex];
+    for (const part of parts) {
+      const partition = this.#partitions[part.partition];
       if (partition === undefined) continue;
-      if (part.errorCode === KAFKA.OFFSET_OUT_OF_RANGE) {
-        await this.#outOfRange(part.partitionIndex, partition);
+      if (part.code === KAFKA.OFFSET_OUT_OF_RANGE) {
+        await this.#outOfRange(part.partition, partition);
         continue;
       }
       try {
-        checkCode(part.errorCode, 'Fetch');
+        checkCode(part.code, 'Fetch');
+        const { records, position } = takeRecords(part, {
+          position: partition.position,
+          committed: true,
+          room,
+        });
+        const moved = position !== partition.position;
+        partition.position = position;
+        const atEnd = position >= part.lastStableOffset;
+        if (moved || atEnd) this.#arrived.push({ partition: part.partition, records, position, atEnd });
       } catch (error) {
         trouble = asFault(error, 'the broker');
-        continue;
       }
-      const { records, position } = takeRecords(part, { position: partition.position, committed: true });
-      const moved = position !== partition.position;
-      partition.position = position;
-      const atEnd = position >= Number(part.lastStableOffset);
-      if (moved || atEnd) this.#arrived.push({ partition: part.partitionIndex, records, position, atEnd });
     }
     if (trouble !== null) throw trouble;
     this.#failingSince = null;
@@ -235,4 +227,10 @@ class TopicConsumer implements TopicReader {
     await this.#cluster[Symbol.asyncDispose]();
     await Promise.all([...this.#asking.values(), this.#looking]);
   }
+}
+
+/** A broker fills its answer from the first partition on, and only the first gets a batch larger than its share. */
+function inTurn(partitions: readonly number[], turn: number): readonly number[] {
+  const first = turn % partitions.length;
+  return [...partitions.slice(first), ...partitions.slice(0, first)];
 }

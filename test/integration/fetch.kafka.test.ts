@@ -1,0 +1,113 @@
+/** Batches as the broker, and so Kafka's own code, compresses them: the topic says how, the producer does not. */
+import { expect, it } from 'vitest';
+import { Cluster } from '../../src/emitter/sinks/kafka/cluster.ts';
+import { fetchRequest } from '../../src/emitter/sinks/kafka/fetch-request.ts';
+import { Room, takeRecords } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
+import { resolveKafkaOptions } from '../../src/emitter/sinks/kafka/options.ts';
+import { kafkaTopicReader } from '../../src/emitter/sinks/kafka/topic-consumer.ts';
+import { SILENT } from '../../src/observability/log.ts';
+import { testKafka } from '../support/servers.ts';
+import { TopicClient } from '../support/topic-client.ts';
+
+const TIME = 1_700_000_000_000;
+/** A test's own time-out would not say what it waited for. */
+const PATIENCE_MS = 100_000;
+
+it.each([
+  ['uncompressed', 0],
+  ['gzip', 1],
+  ['snappy', 2],
+  ['lz4', 3],
+  ['zstd', 4],
+])('what the broker has %s is read in each version of Fetch', async (type, codec) => {
+  const { brokers, prefix } = await testKafka();
+  const topic = `${prefix}.${type}`;
+  await using client = await TopicClient.connect(brokers);
+  await client.createTopics([topic], 1, { 'compression.type': type });
+  const messages = Array.from({ length: 5_000 }, (_, i) => ({
+    key: i % 7 === 0 ? null : `key ${i}`,
+    value: i % 11 === 0 ? null : `{"id":${i},"text":"${'Grüße '.repeat(i % 20)}"}`,
+    headers: i % 3 === 0 ? { trace: `t${i}`, empty: '' } : {},
+    timestamp: String(TIME + ((i * 7919) % 100_000)),
+  }));
+  await client.producer.send({ topic, messages });
+  await using cluster = new Cluster(resolveKafkaOptions({ name: `${prefix}.fetch`, brokers: [brokers] }));
+  await cluster.metadata([topic]);
+  for (const version of [10, 11, 12]) {
+    const { code, parts } = await cluster.raw(
+      { broker: cluster.leader(topic, 0), purpose: 'fetch' },
+      fetchRequest(version, {
+        topic,
+        partitions: [{ partition: 0, position: 0 }],
+        committed: true,
+        maxWaitMs: 5_000,
+        maxBytes: 4 * 1024 * 1024,
+        partitionMaxBytes: 4 * 1024 * 1024,
+      }),
+    );
+    expect(code).toBe(0);
+    const [part] = parts;
+    if (part === undefined) throw new Error('There is nothing of the partition in the answer');
+    expect({ topic: part.topic, partition: part.partition, code: part.code }).toEqual({
+      topic,
+      partition: 0,
+      code: 0,
+    });
+    expect(part.lastStableOffset).toBe(5_000);
+    // Attributes of the first batch.
+    expect(part.bytes.readInt16BE(21) & 7).toBe(codec);
+    const { records, position } = takeRecords(part, { position: 0, committed: true, room: new Room() });
+    expect(position).toBe(5_000);
+    const text = (bytes: Uint8Array | null): string | null =>
+      bytes === null ? null : Buffer.from(bytes).toString();
+    expect(
+      records.map(({ key, value, headers, timestamp }) => ({
+        key: text(key),
+        value: text(value),
+        headers: Object.fromEntries(headers.map(([name, each]) => [name, text(each)])),
+        timestamp: String(timestamp),
+      })),
+    ).toEqual(messages);
+  }
+});
+
+it('records have the time of the broker where the topic says so', async () => {
+  const { brokers, prefix } = await testKafka();
+  const topic = `${prefix}.appended`;
+  await using client = await TopicClient.connect(brokers);
+  await client.createTopics([topic], 1, { 'message.timestamp.type': 'LogAppendTime' });
+  await client.producer.send({ topic, messages: [{ value: 'a', timestamp: String(TIME) }] });
+  const [record] = await client.first(topic, 1);
+  expect(record?.timestamp).toBeGreaterThan(TIME + 1_000_000);
+});
+
+it('batches that are cut where an answer is full, and one that is larger than its share, are read', async () => {
+  const { brokers, prefix } = await testKafka();
+  const topic = `${prefix}.large`;
+  await using client = await TopicClient.connect(brokers);
+  await client.createTopics([topic], 2, { 'max.message.bytes': String(8 * 1024 * 1024) });
+  const sizes = [...Array.from({ length: 30 }, (_, i) => 90_000 + i), 5_000_000, 10, 3_000_000];
+  for (const size of sizes) {
+    const value = Buffer.alloc(size, `${size} `);
+    await client.producer.send({ topic, messages: [0, 1].map((partition) => ({ partition, value })) });
+  }
+  await using reader = kafkaTopicReader({ name: `${prefix}.reader`, brokers: [brokers] }, SILENT);
+  await reader.open(topic, null);
+  reader.start([0, 0]);
+  const seen: [number[], number[]] = [[], []];
+  const deadline = performance.now() + PATIENCE_MS;
+  while (seen.some(({ length }) => length < sizes.length)) {
+    if (performance.now() > deadline)
+      throw new Error(
+        `${sizes.join(' ')} were waited for in each partition, and came: ${JSON.stringify(seen)}`,
+      );
+    for (const { partition, records } of await reader.poll(100)) {
+      for (const { value } of records) {
+        const size = value?.length ?? 0;
+        expect(Buffer.alloc(size, `${size} `).equals(value ?? Buffer.alloc(0))).toBe(true);
+        seen[partition as 0 | 1].push(size);
+      }
+    }
+  }
+  expect(seen).toEqual([sizes, sizes]);
+});
