@@ -379,7 +379,7 @@ export class Attempt {
       if (value === null) this.#rig.state.delete(key);
       else this.#rig.state.set(key, value);
     }
-    this.#rig.committed.push(...commit.records);
+    for (const record of commit.records) this.#rig.committed.push(record);
   }
 
   /** Whatever is not committed is lost. */

@@ -154,6 +154,54 @@ describe('results', () => {
     expect(registered[1]?.text).toContain('"name":"Order","namespace":"x"');
   });
 
+  it('in AVRO hold a SUM of DECIMALs with all of its 38 digits', async () => {
+    const registered: Registered[] = [];
+    const most = '9'.repeat(8);
+    const log = Array.from({ length: 3 }, (_, i): LogTransaction => [
+      { table: ORDERS, op: 'c', after: [i, 'a', i, `${i === 2 ? '-' : ''}${most}.99`, null, null] },
+    ]);
+    const { committed } = await run(
+      `CREATE TABLE sums WITH (VALUE_FORMAT = 'AVRO') AS SELECT note, SUM(price) AS small,
+         SUM(CAST(price AS DECIMAL(38, 2)) * 1000000000000000000000000000) AS large FROM orders GROUP BY note;`,
+      { registered, log },
+    );
+    const { fields } = JSON.parse(registered[0]?.text ?? '{}') as {
+      fields: {
+        name: string;
+        type: [string, { type: string; logicalType: string; precision: number; scale: number }];
+      }[];
+    };
+    expect(
+      fields.map(({ name, type: [, { type, logicalType, precision, scale }] }) => [
+        name,
+        type,
+        logicalType,
+        precision,
+        scale,
+      ]),
+    ).toEqual([
+      ['SMALL', 'bytes', 'decimal', 38, 2],
+      // 38 digits times 28 of a whole number.
+      ['LARGE', 'bytes', 'decimal', 67, 2],
+    ]);
+    const schema = avsc.Type.forSchema(JSON.parse(registered[0]?.text ?? '{}') as avsc.Schema);
+    const unscaled = (bytes: Uint8Array): string =>
+      BigInt.asIntN(8 * bytes.length, BigInt(`0x${Buffer.from(bytes).toString('hex')}`)).toString();
+    const read = committed.map(({ value }) => {
+      const { SMALL, LARGE } = schema.fromBuffer(Buffer.from(value ?? '', 'hex').subarray(5)) as Record<
+        'SMALL' | 'LARGE',
+        Uint8Array
+      >;
+      return [unscaled(SMALL), unscaled(LARGE)];
+    });
+    const zeros = '0'.repeat(27);
+    expect(read).toEqual([
+      ['9999999999', `9999999999${zeros}`],
+      ['19999999998', `19999999998${zeros}`],
+      ['9999999999', `9999999999${zeros}`],
+    ]);
+  });
+
   it('in DELIMITED quote what the delimiter is in', async () => {
     const { committed } = await run(
       `CREATE STREAM d WITH (FORMAT = 'DELIMITED', VALUE_DELIMITER = ';') AS ${SELECT};`,

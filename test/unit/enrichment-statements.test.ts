@@ -196,6 +196,10 @@ describe('keys', () => {
 describe('errors point to what is wrong and say what was probably meant', () => {
   it.each([
     ['SELECT stras FROM ratings', 'line 2:27: there is no column STRAS in RATINGS; did you mean STARS?'],
+    [
+      'SELECT * FROM ratings WHERE channel = "web"',
+      'line 2:58: there is no column web in RATINGS; it has RATING_ID, USER_ID, STARS, CHANNEL, MESSAGE, TAGS (a text stands in single quotes)',
+    ],
     ['SELECT * FROM ratngs', 'line 2:34: there is no stream or table RATNGS; did you mean RATINGS?'],
     ['SELECT UCASSE(channel) FROM ratings', 'there is no function UCASSE; did you mean UCASE?'],
     [
@@ -257,6 +261,39 @@ describe('errors point to what is wrong and say what was probably meant', () => 
       'STARS is different from row to row of a group; put it into GROUP BY or into an aggregate',
     ],
     ['SELECT channel FROM ratings GROUP BY channel', 'GROUP BY needs an aggregate'],
+    ['SELECT channel, COUNTT(stars) AS n FROM ratings GROUP BY channel', 'did you mean COUNT?'],
+    ['SELECT channel, SUM(*) AS n FROM ratings GROUP BY channel', 'SUM cannot take *'],
+    [
+      'SELECT channel, LATEST_BY_OFFSET(stars, 2, 3) AS n FROM ratings GROUP BY channel',
+      'line 2:62: argument 3 of LATEST_BY_OFFSET is TRUE or FALSE',
+    ],
+    [
+      'SELECT channel, TOPK(stars) AS n FROM ratings GROUP BY channel',
+      'TOPK cannot take 1 argument; write TOPK(value [, other, …], count)',
+    ],
+    ['SELECT channel, COUNT_DISTINCT(tags) AS n FROM ratings GROUP BY channel', 'needs values with an order'],
+    [
+      'SELECT channel, AVG(message) AS n FROM ratings GROUP BY channel',
+      'argument 1 of AVG has to be of type DOUBLE',
+    ],
+    ['SELECT channel, MIN(tags) AS n FROM ratings GROUP BY channel', 'MIN needs values with an order'],
+    ['SELECT tags, COUNT(*) AS n FROM ratings GROUP BY tags', 'a grouping expression is a number, a text'],
+    [
+      'SELECT channel, WINDOWSTART AS s, COUNT(*) AS n FROM ratings GROUP BY channel',
+      'WINDOWSTART is known only in windows',
+    ],
+    [
+      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW TUMBLING (SIZE 0 SECONDS) GROUP BY channel',
+      'a window has a SIZE of at least a millisecond',
+    ],
+    [
+      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW HOPPING (SIZE 1 SECOND, ADVANCE BY 2 SECONDS) GROUP BY channel',
+      'ADVANCE BY is at least a millisecond and at most the SIZE',
+    ],
+    [
+      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW TUMBLING (SIZE 1 DAY) GROUP BY channel EMIT FINAL',
+      'EMIT FINAL is not in this version',
+    ],
     ['SELECT *, COUNT(*) AS n FROM ratings GROUP BY channel', 'the projection lists expressions, not *'],
     ['SELECT channel, SUM(message) AS s FROM ratings GROUP BY channel', 'SUM needs a number'],
     ['SELECT channel, COUNT(SUM(stars)) AS s FROM ratings GROUP BY channel', 'SUM belongs to the projection'],
@@ -313,6 +350,38 @@ describe('errors point to what is wrong and say what was probably meant', () => 
       'a table over a topic needs its key',
     ],
     [`CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k');`, "write WITH (…, VALUE_FORMAT = 'JSON')"],
+    [
+      `CREATE STREAM k (a INT, rowtime BIGINT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`,
+      'line 2:25: no column can be called ROWTIME',
+    ],
+    [
+      `CREATE STREAM k (windowstart BIGINT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`,
+      'call it `windowstart`',
+    ],
+    [
+      `CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'DELIMITED', VALUE_DELIMITER = 'ab');`,
+      'line 2:78: VALUE_DELIMITER is one character, SPACE or TAB',
+    ],
+    [
+      `CREATE STREAM k (a MAP<STRING, INT>) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'DELIMITED');`,
+      'DELIMITED cannot hold A',
+    ],
+    [
+      `CREATE STREAM k (a BOOLEAN) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'KAFKA');`,
+      'KAFKA holds one column of type INTEGER, BIGINT, DOUBLE or STRING',
+    ],
+    [
+      `CREATE STREAM k (a INT KEY, b INT KEY, c INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`,
+      "write KEY_FORMAT = 'JSON'",
+    ],
+    [
+      `CREATE STREAM k (a INT KEY, c INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON', KEY_FORMAT = 'NONE');`,
+      'NONE holds no columns, and there is A',
+    ],
+    [
+      `CREATE STREAM k (a INT) WITH (KAFKA_TOPIC = 'k', FORMAT = 'JSON', VALUE_FORMAT = 'JSON');`,
+      'FORMAT sets VALUE_FORMAT too; keep one of them',
+    ],
     [`CREATE STREAM k WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'JSON');`, 'a topic needs its columns'],
     [
       `CREATE STREAM k (a INT, b INT) WITH (KAFKA_TOPIC = 'k', VALUE_FORMAT = 'KAFKA');`,
@@ -401,6 +470,27 @@ describe('EXPLAIN', () => {
       ].join('\n'),
     );
   });
+});
+
+it('EXPLAIN shows how a stream is keyed anew, and windows with their grace', () => {
+  const { queries } = compile(`
+    CREATE STREAM a AS SELECT channel, stars FROM ratings WHERE stars > 1 PARTITION BY channel;
+    CREATE TABLE t AS SELECT channel, COUNT(*) AS n FROM a WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY channel HAVING COUNT(*) > 1;
+    CREATE TABLE h AS SELECT channel, COUNT(*) AS n FROM a
+      WINDOW HOPPING (SIZE 1 HOUR, ADVANCE BY 1 MINUTE, GRACE PERIOD 5 SECONDS) GROUP BY channel;
+    CREATE TABLE s AS SELECT channel, COUNT(*) AS n FROM a WINDOW SESSION (1 MINUTE) GROUP BY channel;`);
+  expect(explainQuery(queries[0]!).split('\n').slice(1)).toEqual([
+    ' > PROJECT CHANNEL STRING KEY, STARS INTEGER',
+    '  > PARTITION BY CHANNEL',
+    '   > FILTER',
+    '    > READ RATINGS: the changes of public.ratings',
+  ]);
+  const windows = queries.slice(1).map((query) => explainQuery(query).split('\n')[2]);
+  expect(windows).toEqual([
+    '  > AGGREGATE 2 by 1 expression(s) in TUMBLING windows of 3600000 ms, 82800000 ms of grace, HAVING: state in the checkpoint',
+    '  > AGGREGATE 1 by 1 expression(s) in HOPPING windows of 3600000 ms every 60000 ms, 5000 ms of grace: state in the checkpoint',
+    '  > AGGREGATE 1 by 1 expression(s) in SESSION windows with gaps of 60000 ms, 86340000 ms of grace: state in the checkpoint',
+  ]);
 });
 
 describe('tables made by queries', () => {

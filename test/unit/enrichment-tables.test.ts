@@ -12,7 +12,14 @@ import {
 } from '../../src/enrichment/sql/sql-type.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
 import { keyValues, tableKey } from '../../src/enrichment/sources/table-source.ts';
-import { column, EnrichmentRig, type LogTransaction, table } from '../support/enrichment-rig.ts';
+import type { TableSchema } from '../../src/model/table.ts';
+import {
+  column,
+  EnrichmentRig,
+  type LogChange,
+  type LogTransaction,
+  table,
+} from '../support/enrichment-rig.ts';
 
 const INT = { kind: 'int32' } as const;
 const TEXT = { kind: 'string' } as const;
@@ -51,6 +58,116 @@ describe('a join of tables whose keys have several columns', () => {
       ['{"UNIT":"a","NR":1}', '{"NOTE":"second"}'],
       ['{"UNIT":"a","NR":1}', null],
     ]);
+  });
+});
+
+/** Each transaction is read by an attempt of its own: what is kept of the table goes through the checkpoint. */
+async function records(
+  sql: string,
+  tables: readonly TableSchema[],
+  log: readonly LogTransaction[],
+): Promise<{ rows: readonly (readonly [string | null, string | null])[]; warnings: readonly string[] }> {
+  using rig = new EnrichmentRig({ sql, tables, log, snapshotAt: 0 });
+  for (let until = 1; until <= log.length; until++) {
+    const attempt = await rig.attempt();
+    if (until === 1) await attempt.snapshot(tables);
+    await attempt.read(until, () => 1);
+    attempt.commit();
+    await attempt.end();
+  }
+  return { rows: rig.committed.map(({ key, value }) => [key, value]), warnings: rig.warnings };
+}
+
+describe('a join of tables', () => {
+  const PEOPLE = table('people', [column('id', INT), column('name', TEXT)], [0]);
+  const SCORES = table('scores', [column('id', INT), column('score', INT)], [0]);
+  const ada: LogChange = { table: PEOPLE, op: 'c', after: [1, 'Ada'] };
+  const seven: LogChange = { table: SCORES, op: 'c', after: [1, 7] };
+  const LOG: readonly LogTransaction[] = [
+    [seven],
+    [ada],
+    [{ table: SCORES, op: 'd', before: [1, 7] }],
+    [seven],
+    [{ table: PEOPLE, op: 'd', before: [1, 'Ada'] }],
+    // The row goes on one side and comes back on the other: it is none before and behind.
+    [{ table: SCORES, op: 'd', before: [1, 7] }, ada],
+    // Both come and go within one transaction.
+    [seven, { table: SCORES, op: 'd', before: [1, 7] }],
+    [{ table: PEOPLE, op: 'u', before: [1, 'Ada'], after: [2, 'Ada'] }],
+    [{ table: PEOPLE, op: 't' }],
+  ];
+  const sql = (kind: string): string => `CREATE TABLE people WITH (CDC_TABLE = 'shop.public.people');
+    CREATE TABLE scores WITH (CDC_TABLE = 'shop.public.scores');
+    CREATE TABLE t AS SELECT p.id, p.name, s.score FROM people p ${kind} JOIN scores s ON p.id = s.id;`;
+
+  it('INNER: a row that goes on either side takes the result back, and nothing is said of what was none', async () => {
+    const { rows } = await records(sql('INNER'), [PEOPLE, SCORES], LOG);
+    expect(rows).toEqual([
+      ['00000001', '{"NAME":"Ada","SCORE":7}'],
+      ['00000001', null],
+      ['00000001', '{"NAME":"Ada","SCORE":7}'],
+      ['00000001', null],
+    ]);
+  });
+
+  it('LEFT: what goes on the right is NULL, what goes on the left takes the result back', async () => {
+    const { rows } = await records(sql('LEFT'), [PEOPLE, SCORES], LOG);
+    expect(rows).toEqual([
+      ['00000001', '{"NAME":"Ada","SCORE":7}'],
+      ['00000001', '{"NAME":"Ada","SCORE":null}'],
+      ['00000001', '{"NAME":"Ada","SCORE":7}'],
+      ['00000001', null],
+      ['00000001', '{"NAME":"Ada","SCORE":null}'],
+      ['00000001', null],
+      ['00000002', '{"NAME":"Ada","SCORE":null}'],
+      ['00000002', null],
+    ]);
+  });
+});
+
+describe('SUM over the rows of a table', () => {
+  it('is NULL for as long as its type cannot hold it, and right again when rows go', async () => {
+    const large = 2 ** 31 - 1;
+    const most = 2n ** 63n - 1n;
+    const SUMS = table(
+      'sums',
+      [
+        column('id', INT),
+        column('n', INT),
+        column('b', { kind: 'int64' }),
+        column('d', { kind: 'decimal', precision: 38, scale: 0 }),
+      ],
+      [0],
+    );
+    const nines = '9'.repeat(38);
+    const first = [1, large, most, nines];
+    const second = [2, 5, 5, '5'];
+    const sql = `CREATE TABLE sums WITH (CDC_TABLE = 'shop.public.sums');
+      CREATE TABLE t AS SELECT 'all' AS k, SUM(n) AS n, SUM(b) AS b, SUM(d) AS d, COUNT(*) AS c FROM sums GROUP BY 'all';`;
+    const { rows, warnings } = await records(
+      sql,
+      [SUMS],
+      [
+        [{ table: SUMS, op: 'c', after: first }],
+        [{ table: SUMS, op: 'c', after: second }],
+        [{ table: SUMS, op: 'u', before: second, after: [2, 6, 6, '6'] }],
+        [{ table: SUMS, op: 'd', before: [2, 6, 6, '6'] }],
+        [{ table: SUMS, op: 'c', after: second }],
+        [{ table: SUMS, op: 'd', before: first }],
+        [{ table: SUMS, op: 'd', before: second }],
+      ],
+    );
+    const whole = `{"N":${large},"B":${most},"D":${nines},"C":1}`;
+    const beyond = '{"N":null,"B":null,"D":null,"C":2}';
+    expect(rows.map(([, value]) => value)).toEqual([
+      whole,
+      beyond,
+      whole,
+      beyond,
+      '{"N":5,"B":5,"D":5,"C":1}',
+      null,
+    ]);
+    expect(warnings.filter((line) => line.includes('"problem":"overflow"')).length).toBeGreaterThan(0);
   });
 });
 

@@ -169,7 +169,7 @@ describe('what expressions give', () => {
     ['CAST(123.45 AS DECIMAL(3, 2))', 'cast'],
     ['ARRAY[1][2]', 'index'],
     ["EXTRACTJSONFIELD('{', '$.a')", 'json'],
-    ["REGEXP_EXTRACT('(', 'a')", 'pattern'],
+    ["REGEXP_EXTRACT(CONCAT('(', ''), 'a')", 'pattern'],
     ["PARSE_DATE('2020-13-01', 'yyyy-MM-dd')", 'time'],
     ["TIMESTAMPTOSTRING(9223372036854775807, 'yyyy')", 'time'],
   ])('%s is NULL and said', (expression, problem) => {

@@ -53,7 +53,12 @@ class Rig implements Disposable {
     );
     const plan = program.queries[0]!;
     const processing = new ProcessingLog(SILENT);
-    const target = { emit: ({ row }: { row: readonly SqlValue[] }) => this.rows.push(row) };
+    const target = {
+      emit: ({ row }: { row: readonly SqlValue[] }) => {
+        this.rows.push(row);
+        return null;
+      },
+    };
     const task = new TopicTask(
       {
         plan,

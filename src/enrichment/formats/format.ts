@@ -5,7 +5,8 @@ import type { SqlValue } from '../sql/value.ts';
 import { AvroPart } from './avro-part.ts';
 import { splitDelimited } from './delimited.ts';
 import { parseJson } from '../sql/exact-json.ts';
-import { FieldReader, isObject, type JsonReader, jsonReader } from './json-values.ts';
+import { isTimeNumber } from '../sql/civil-time.ts';
+import { base64Bytes, FieldReader, isObject, type JsonReader, jsonReader } from './json-values.ts';
 import { kafkaValue } from './kafka-primitive.ts';
 import type { SchemaReader } from './registry-access.ts';
 
@@ -120,13 +121,17 @@ class DelimitedPart implements PartReader {
   constructor(columns: readonly FormatColumn[], delimiter: string) {
     this.#delimiter = delimiter;
     this.#converters = columns.map(({ type }) => {
-      if (type.kind === 'BYTES') return (text) => Buffer.from(text, 'base64');
+      if (type.kind === 'BYTES') return base64Bytes;
       const convert = explicit(STRING, type);
       if (type.kind === 'DOUBLE')
         return (text) => (/^(?:NaN|-?Infinity)$/.test(text) ? Number(text) : convert?.(text));
       // As they are written: days, and milliseconds.
-      if (type.kind === 'DATE' || type.kind === 'TIME' || type.kind === 'TIMESTAMP')
-        return (text) => (/^-?[0-9]{1,16}$/.test(text) ? Number(text) : convert?.(text));
+      const { kind } = type;
+      if (kind === 'DATE' || kind === 'TIME' || kind === 'TIMESTAMP')
+        return (text) => {
+          if (!/^-?[0-9]{1,16}$/.test(text)) return convert?.(text);
+          return isTimeNumber(kind, Number(text)) ? Number(text) : undefined;
+        };
       return (text) => convert?.(text);
     });
   }

@@ -1,4 +1,5 @@
 /** JSON values → SQL values, as lenient as ksqlDB: text for numbers, anything for text. */
+import { isTimeNumber } from '../sql/civil-time.ts';
 import { explicit } from '../sql/cast.ts';
 import { type SqlType, STRING } from '../sql/sql-type.ts';
 import { bigintValue, type SqlValue } from '../sql/value.ts';
@@ -44,11 +45,13 @@ export function jsonReader(type: SqlType): JsonReader {
       return (json) => (typeof json === 'string' ? base64Bytes(json) : undefined);
     case 'DATE':
     case 'TIME':
-    case 'TIMESTAMP':
+    case 'TIMESTAMP': {
+      const { kind } = type;
       return (json) => {
         const n = json instanceof ExactNumber ? Number(json.text) : json;
-        return typeof n === 'number' ? (Number.isSafeInteger(n) ? n : undefined) : fromText(n);
+        return typeof n === 'number' ? (isTimeNumber(kind, n) ? n : undefined) : fromText(n);
       };
+    }
     case 'ARRAY': {
       const read = jsonReader(type.element);
       return (json) => {
@@ -145,7 +148,7 @@ export class FieldReader {
 }
 
 /** Node reads base64 of any kind of text; only what it gives back the same was meant. */
-function base64Bytes(text: string): Uint8Array | undefined {
+export function base64Bytes(text: string): Uint8Array | undefined {
   const bytes = Buffer.from(text, 'base64');
   return bytes.toString('base64').replace(/=+$/, '') === text.replace(/=+$/, '') ? bytes : undefined;
 }

@@ -1,6 +1,6 @@
 import { tableName } from '../../model/table.ts';
 import type { StreamSource, TableSource } from '../sources/catalog.ts';
-import type { GroupPlan } from './group-plan.ts';
+import type { GroupPlan, WindowPlan } from './group-plan.ts';
 import { GroupStore } from '../state/group-store.ts';
 import type { JoinPlan } from './join-plan.ts';
 import type { QueryPlan, TableQueryPlan } from './program.ts';
@@ -23,6 +23,8 @@ export function explainQuery(query: QueryPlan | TableQueryPlan, rowCount: RowCou
       .map(({ name, type, key }) => `${nameText(name)} ${typeText(type)}${key ? ' KEY' : ''}`)
       .join(', ')}`,
   ];
+  const { partitionBy } = query.select;
+  if (partitionBy !== null) lines.push(`> PARTITION BY ${partitionBy.map(printExpression).join(', ')}`);
   if (group !== null) lines.push(aggregateLine(group));
   if (ofTables ? query.filtered : query.where !== null) lines.push('> FILTER');
   for (const join of query.joins.toReversed())
@@ -34,9 +36,15 @@ export function explainQuery(query: QueryPlan | TableQueryPlan, rowCount: RowCou
 }
 
 function aggregateLine({ window, aggregates, keys, having }: GroupPlan): string {
-  const size = window === null ? 0 : window.kind === 'SESSION' ? window.gapMs : window.sizeMs;
-  const windows = window === null ? '' : ` in ${window.kind} windows of ${size} ms`;
+  const windows = window === null ? '' : ` in ${windowText(window)}`;
   return `> AGGREGATE ${aggregates.length} by ${keys.length} expression(s)${windows}${having === null ? '' : ', HAVING'}: state in the checkpoint`;
+}
+
+function windowText(window: WindowPlan): string {
+  const late = `, ${window.graceMs} ms of grace`;
+  if (window.kind === 'SESSION') return `SESSION windows with gaps of ${window.gapMs} ms${late}`;
+  const { kind, sizeMs, advanceMs } = window;
+  return `${kind} windows of ${sizeMs} ms${kind === 'HOPPING' ? ` every ${advanceMs} ms` : ''}${late}`;
 }
 
 function joinLine(

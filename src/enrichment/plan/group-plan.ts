@@ -173,7 +173,8 @@ class GroupScope implements Scope {
       );
     }
     const compiled = args.map((arg) => compileExpression(arg, this.inner));
-    const aggregate = bindAggregate({ name, args: compiled, scope: this.inner, at }, star);
+    const ofRows = this.inner.inputs[0]?.source.kind === 'TABLE';
+    const aggregate = bindAggregate({ name, args: compiled, scope: this.inner, at }, star, ofRows);
     const slot = this.keys.length + 2 + this.aggregates.length;
     this.aggregates.push(aggregate);
     return { type: aggregate.type, at, run: slotOf(slot) };

@@ -6,7 +6,7 @@ import type { SqlColumn } from '../sources/captured-source.ts';
 import type { InsertSelect, Select } from '../sql/ast.ts';
 import { tryCoerce } from '../sql/coerce.ts';
 import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
-import { typeText } from '../sql/sql-type.ts';
+import { type SqlType, typeText } from '../sql/sql-type.ts';
 import { nameText } from '../sql/words.ts';
 
 /** What becomes the key of a query's rows. */
@@ -59,7 +59,9 @@ export function insertedColumns(
   if (given.length !== into.length) throw refused();
   return into.map((column, i) => {
     const own = given[i]!;
-    const value = tryCoerce({ type: own.type, run: own.run, at }, column.type);
+    // What EXPLODE takes apart is converted as a whole.
+    const whole = (type: SqlType): SqlType => (own.explodes ? { kind: 'ARRAY', element: type } : type);
+    const value = tryCoerce({ type: whole(own.type), run: own.run, at }, whole(column.type));
     if (value === null || own.key !== column.key) throw refused();
     return { ...column, run: value.run, expr: own.expr, explodes: own.explodes };
   });

@@ -256,7 +256,9 @@ export class SelectScope implements Scope {
           ? `; it has ${names.join(', ')}`
           : ''
         : `; did you mean ${meant}?`;
-    throw sqlError(this.source, at, `there is no column ${name} in ${where}${hint}`);
+    // Names in capitals need no quotes: this one had them, and may have been meant as a text.
+    const quoted = source === null && name !== name.toUpperCase() ? ' (a text stands in single quotes)' : '';
+    throw sqlError(this.source, at, `there is no column ${name} in ${where}${hint}${quoted}`);
   }
 
   #input(index: number): Input {

@@ -62,7 +62,7 @@ export class PullQuery implements RunningSelect {
     plan: group,
     store,
   }: NonNullable<PullPlan['groups']>): AsyncGenerator<readonly ResultRow[]> {
-    const aggregation = new Aggregation({ group, store, target: { emit: () => {} }, note: () => {} });
+    const aggregation = new Aggregation({ group, store, target: { emit: () => null }, note: () => {} });
     for await (const some of this.#pieces()) {
       for (const row of some) {
         if (!this.#passes(row)) continue;

@@ -24,10 +24,11 @@ export class StreamRows implements RowTarget {
     this.#grouped = query.group !== null;
   }
 
-  emit({ row, hasValue }: StreamEvent): void {
+  emit({ row, hasValue }: StreamEvent): null {
     // A deleted row is an event only where the query asks for changes, and then it has a value.
     if (hasValue || this.#grouped)
       this.#queue.add({ text: this.#text(row), tombstone: !hasValue }, this.#durable);
+    return null;
   }
 }
 

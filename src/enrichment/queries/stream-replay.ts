@@ -61,7 +61,7 @@ export async function replay(options: ReplayOptions, signal: AbortSignal): Promi
   const bounded = plan.kind === 'pull';
   const { group, store } = plan.query;
   // Of groups a query that ends tells what they have come to, and one that goes on each change.
-  const target: RowTarget = bounded && group !== null ? { emit: () => {} } : rows;
+  const target: RowTarget = bounded && group !== null ? { emit: () => null } : rows;
   const note = (): void => {};
   store?.restore(ofNoRun(note));
   const aggregation =

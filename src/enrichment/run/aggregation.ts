@@ -116,7 +116,7 @@ export class Aggregation {
 
   /** An event without a value takes the row back. */
   #emit(group: Group, { event, ahead }: Contribution): void {
-    const { target, group: plan } = this.#options;
+    const { target, group: plan, note } = this.#options;
     const { row, passes } = this.#store.row(group);
     const hasValue = event.hasValue && passes;
     // A row that was never shown needs no record to take it back.
@@ -124,11 +124,12 @@ export class Aggregation {
     group.shown = hasValue;
     const window =
       group.window === null ? null : { ...group.window, session: plan.window?.kind === 'SESSION' };
-    target.emit(
+    const problem = target.emit(
       { row, hasValue, seq: event.seq, time: group.time, change: null, headers: null },
       ahead,
       window,
     );
+    if (problem !== null) note(problem);
   }
 
   /** Forgets windows that no event can reach any more; now and then, since all groups are looked at. */

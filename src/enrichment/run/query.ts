@@ -8,7 +8,7 @@ import type { QueryPlan } from '../plan/program.ts';
 import type { QueryProblems } from './query-problems.ts';
 import type { ResultTable } from '../state/result-table.ts';
 import type { RecordWindow, RecordWriter } from './record-writer.ts';
-import type { Frame } from '../sql/frame.ts';
+import type { Frame, Problem } from '../sql/frame.ts';
 import type { SqlValue } from '../sql/value.ts';
 import type { ReadTable } from '../sources/table-source.ts';
 
@@ -20,7 +20,8 @@ export type RowWindow = Pick<RecordWindow, 'start' | 'end'>;
 
 /** Where the rows of a query go. */
 export interface RowTarget {
-  emit(event: StreamEvent, fromSnapshot: boolean, window?: RecordWindow | null): void;
+  /** What was wrong with the row, where something was and it went there all the same. */
+  emit(event: StreamEvent, fromSnapshot: boolean, window?: RecordWindow | null): Problem | null;
   /** The row of a window that no event can reach any more is no longer kept; its topic keeps it as long as it does. */
   forget?(row: readonly SqlValue[], window: RowWindow | null): void;
 }
@@ -69,10 +70,10 @@ export class OutputStream implements RowTarget {
   }
 
   /** `window`: of a row of a windowed table. */
-  emit(event: StreamEvent, fromSnapshot: boolean, window: RecordWindow | null = null): void {
+  emit(event: StreamEvent, fromSnapshot: boolean, window: RecordWindow | null = null): Problem | null {
     const { row, hasValue, time } = event;
     const record = this.#record;
-    this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
+    const timed = this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
     const own: SinkRecord['headers'] = fromSnapshot
       ? AS_OF_SNAPSHOT
       : this.tablePosition === null
@@ -83,11 +84,13 @@ export class OutputStream implements RowTarget {
     this.records++;
     if (hasValue) this.#table?.put(row, window);
     else this.#table?.delete(row, window);
-    if (this.#readers.length === 0) return;
-    // The column that TIMESTAMP names is the ROWTIME of whoever reads on.
-    const { timestamp } = record;
-    const read = timestamp === time ? event : { ...event, time: timestamp };
-    for (const reader of this.#readers) reader.process(read, fromSnapshot);
+    if (this.#readers.length > 0) {
+      // The column that TIMESTAMP names is the ROWTIME of whoever reads on.
+      const { timestamp } = record;
+      const read = timestamp === time ? event : { ...event, time: timestamp };
+      for (const reader of this.#readers) reader.process(read, fromSnapshot);
+    }
+    return timed ? null : 'timestamp';
   }
 
   forget(row: readonly SqlValue[], window: RowWindow | null): void {
@@ -166,35 +169,39 @@ export class Query implements EventReader {
       if (hasValue) this.#aggregation.add(frame, event, ahead);
       return;
     }
-    if (this.#explodes && hasValue) this.#explode(event, ahead);
-    else this.#emit(event, hasValue, this.#project(-1), ahead);
+    const row = this.#project();
+    if (!this.#explodes) this.#emit(event, hasValue, row, ahead);
+    else if (hasValue) this.#explode(event, row, ahead);
+    else this.#emit(event, false, this.#item(row, -1), ahead);
   }
 
   #emit(event: StreamEvent, hasValue: boolean, row: readonly SqlValue[], ahead: boolean): void {
     const { seq, time, headers } = event;
-    this.#target.emit({ row, hasValue, seq, time, change: null, headers }, ahead);
+    const problem = this.#target.emit({ row, hasValue, seq, time, change: null, headers }, ahead);
+    if (problem !== null) this.#problems.note(problem);
   }
 
-  /** `item`: of the arrays that EXPLODE takes apart. */
-  #project(item: number): SqlValue[] {
-    const { columns } = this.#plan;
+  /** What EXPLODE takes apart is whole in it. */
+  #project(): SqlValue[] {
     const row: SqlValue[] = [];
-    for (const { run, explodes } of columns) {
-      const value = run(this.#frame);
-      row.push(explodes ? ((value as readonly SqlValue[] | null)?.[item] ?? null) : value);
-    }
+    for (const { run } of this.#plan.columns) row.push(run(this.#frame));
     return row;
   }
 
   /** Several in one projection run in step; the shorter ones are NULL at the end. */
-  #explode(event: StreamEvent, ahead: boolean): void {
+  #explode(event: StreamEvent, row: readonly SqlValue[], ahead: boolean): void {
     let count = 0;
-    for (const { run, explodes } of this.#plan.columns) {
-      if (explodes) count = Math.max(count, (run(this.#frame) as readonly SqlValue[] | null)?.length ?? 0);
+    for (const [i, { explodes }] of this.#plan.columns.entries()) {
+      if (explodes) count = Math.max(count, (row[i] as readonly SqlValue[] | null)?.length ?? 0);
     }
-    const rows: SqlValue[][] = [];
-    for (let item = 0; item < count; item++) rows.push(this.#project(item));
-    for (const row of rows) this.#emit(event, true, row, ahead);
+    for (let item = 0; item < count; item++) this.#emit(event, true, this.#item(row, item), ahead);
+  }
+
+  #item(row: readonly SqlValue[], item: number): SqlValue[] {
+    return this.#plan.columns.map(({ explodes }, i) => {
+      const value = row[i] ?? null;
+      return explodes ? ((value as readonly SqlValue[] | null)?.[item] ?? null) : value;
+    });
   }
 }
 

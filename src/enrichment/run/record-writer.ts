@@ -119,15 +119,26 @@ export class RecordWriter {
 
   /**
    * Fills the record; `row` null is a record without value, whose key is `keyed`'s. Bytes are valid until the next call.
+   * False where the column that TIMESTAMP names holds no time, and the record has that of its event.
    */
-  write(record: SinkRecord, row: readonly SqlValue[] | null, { keyed, timeMs, window }: RecordContext): void {
+  write(
+    record: SinkRecord,
+    row: readonly SqlValue[] | null,
+    { keyed, timeMs, window }: RecordContext,
+  ): boolean {
     const { key: writeKey, keyIndex, value: writeValue } = this.#parts;
     const key = keyIndex !== null && (keyed[keyIndex] ?? null) === null ? null : writeKey(keyed);
     record.key = window === null || key === null ? key : windowedKey(key, window);
     record.value = row === null ? null : writeValue(row);
+    record.timestamp = timeMs;
     const timestamp = this.#timestamp;
-    const own = timestamp === null || row === null ? null : (row[timestamp.index] ?? null);
-    record.timestamp = own === null ? timeMs : (timestamp?.read(own) ?? timeMs);
+    if (timestamp === null || row === null) return true;
+    const own = row[timestamp.index] ?? null;
+    const time = own === null ? null : timestamp.read(own);
+    // Kafka's times begin in 1970, and so do windows.
+    if (time === null || time < 0) return false;
+    record.timestamp = time;
+    return true;
   }
 }
 

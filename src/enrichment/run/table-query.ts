@@ -271,6 +271,8 @@ export class TableQuery {
 
   #write(row: readonly SqlValue[], hasValue: boolean, timeMs: number): void {
     const ahead = isAhead(this.plan.rows, this.#ahead);
-    this.#target.emit({ row, hasValue, seq: 0, time: timeMs, change: null, headers: null }, ahead);
+    const event = { row, hasValue, seq: 0, time: timeMs, change: null, headers: null };
+    const problem = this.#target.emit(event, ahead);
+    if (problem !== null) this.#note(problem);
   }
 }

@@ -39,6 +39,9 @@ export interface TopicSource {
   readonly create: { readonly partitions: number; readonly replicas: number | null } | null;
 }
 
+/** What each event, and each row of a window, has beside its columns. */
+const PSEUDO_COLUMNS: ReadonlySet<string> = new Set(['ROWTIME', 'WINDOWSTART', 'WINDOWEND']);
+
 export function topicProperties({ parsed }: Declared, statement: CreateSource): Properties {
   return new Properties(parsed.source, statement.at, statement.properties, TOPIC_PROPERTIES);
 }
@@ -97,6 +100,12 @@ export function topicSource(
     );
   const seen = new Set<string>();
   for (const [i, { name }] of columns.entries()) {
+    if (PSEUDO_COLUMNS.has(name))
+      throw sqlError(
+        source,
+        statement.columns[i]?.at ?? statement.at,
+        `no column can be called ${name}, which every query knows; call it \`${name.toLowerCase()}\`: fields of JSON are found whatever their case`,
+      );
     if (seen.has(name))
       throw sqlError(source, statement.columns[i]?.at ?? statement.at, `there are two columns ${name}`);
     seen.add(name);

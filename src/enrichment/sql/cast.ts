@@ -10,6 +10,7 @@ import {
   parseTimestamp,
   timestampText,
   timeText,
+  isTimeNumber,
 } from './civil-time.ts';
 import { canonicalText, Decimal, fits, parseDecimal, rescale } from './decimal.ts';
 import { type DecimalType, sameType, type SqlType } from './sql-type.ts';
@@ -60,7 +61,11 @@ export function explicit(from: SqlType, to: SqlType): Converter | null {
       return from.kind === 'TIMESTAMP' ? (value) => modulo(value as number, MS_PER_DAY) : null;
     case 'TIMESTAMP':
       if (from.kind === 'STRING') return (value) => parseTimestamp(value as string) ?? undefined;
-      return from.kind === 'DATE' ? (value) => (value as number) * MS_PER_DAY : null;
+      if (from.kind !== 'DATE') return null;
+      return (value) => {
+        const ms = (value as number) * MS_PER_DAY;
+        return isTimeNumber('TIMESTAMP', ms) ? ms : undefined;
+      };
     default:
       return collection(from, to, explicit);
   }

@@ -1,6 +1,17 @@
 /** Days, times and zones without Date: all arithmetic is on whole numbers. */
 
 export const MS_PER_DAY = 86_400_000;
+/** Where calendars with zones end, ms since 1970 in either direction (ECMA-262, 21.4.1.1). */
+export const MAX_ZONED_MS = 8.64e15;
+/** Days of a DATE are a 32-bit number in Avro. */
+const MAX_DAYS = 2 ** 31 - 1;
+
+/** Whether the number is days of a DATE, ms of a day's TIME (24:00 is one), or ms of a TIMESTAMP. */
+export function isTimeNumber(kind: 'DATE' | 'TIME' | 'TIMESTAMP', n: number): boolean {
+  if (kind === 'TIMESTAMP') return Number.isSafeInteger(n);
+  if (kind === 'DATE') return Number.isInteger(n) && Math.abs(n) <= MAX_DAYS;
+  return Number.isInteger(n) && n >= 0 && n <= MS_PER_DAY;
+}
 
 export interface CivilDate {
   readonly year: number;
@@ -88,7 +99,8 @@ export function parseDate(text: string): number | null {
   const match = DATE.exec(text.trim());
   if (match === null) return null;
   const date = { year: Number(match[1]), month: Number(match[2]), day: Number(match[3]) };
-  return isDate(date) ? daysOf(date) : null;
+  const days = daysOf(date);
+  return isDate(date) && isTimeNumber('DATE', days) ? days : null;
 }
 
 /** Milliseconds of the day; null for what is no time. */
@@ -109,7 +121,8 @@ export function parseTimestamp(text: string): number | null {
   const time = match[2] === undefined ? 0 : parseTime(match[2]);
   const offset = parseOffset(match[3] ?? 'Z');
   if (days === null || time === null || offset === null) return null;
-  return days * MS_PER_DAY + time - offset;
+  const ms = days * MS_PER_DAY + time - offset;
+  return isTimeNumber('TIMESTAMP', ms) ? ms : null;
 }
 
 /** Milliseconds east of Greenwich of `Z`, `+01`, `+0130`, `+01:30`; null for others. */
@@ -163,7 +176,8 @@ function namedZone(name: string): Zone | null {
   let lastQuarter = NaN;
   let lastOffset = 0;
   const at = (utcMs: number): number => {
-    const quarter = Math.floor(utcMs / 900_000);
+    // Behind the end of the calendar the offset is that of its end.
+    const quarter = Math.floor(Math.min(Math.max(utcMs, -MAX_ZONED_MS), MAX_ZONED_MS) / 900_000);
     if (quarter === lastQuarter) return lastOffset;
     const parts = new Map(format.formatToParts(quarter * 900_000).map(({ type, value }) => [type, value]));
     const part = (type: Intl.DateTimeFormatPartTypes): number => Number(parts.get(type));

@@ -72,8 +72,8 @@ export const AGGREGATE_USAGE: ReadonlyMap<string, string> = new Map([
 
 export const AGGREGATE_NAMES: ReadonlySet<string> = new Set(AGGREGATE_USAGE.keys());
 
-/** `star`: `COUNT(*)`. Throws for arguments that do not fit. */
-export function bindAggregate(call: Call, star: boolean): Aggregate {
+/** `star`: `COUNT(*)`. `ofRows`: values are taken back too. Throws for arguments that do not fit. */
+export function bindAggregate(call: Call, star: boolean, ofRows = false): Aggregate {
   const { name, args } = call;
   if (name === 'COUNT' && (star || args.length === 0)) return count(null);
   if (star) throw callError(call, `${name} cannot take *`);
@@ -89,7 +89,7 @@ export function bindAggregate(call: Call, star: boolean): Aggregate {
     case 'COUNT':
       return count(first.run);
     case 'SUM':
-      return sum(call, first, type);
+      return sum(call, first, { type, ofRows });
     case 'AVG':
       return average(argument(call, 0, DOUBLE).run);
     case 'MIN':
@@ -155,16 +155,24 @@ function sumType(type: SqlType): SqlType {
   return decimal(Math.max(type.precision, SUM_DIGITS), type.scale);
 }
 
-/** What does not fit the type of the sum is left out with a note. `count`: of the values in it. */
-function sum(call: Call, { run }: Typed, type: SqlType): Aggregate {
+/**
+ * A sum that its type cannot hold is noted. Of events, what would make it so is left out; of rows, which may go again,
+ * all are in it, and it is NULL for as long as it is too large. `count`: of the values in it.
+ */
+function sum(
+  call: Call,
+  { run }: Typed,
+  { type, ofRows }: { readonly type: SqlType; readonly ofRows: boolean },
+): Aggregate {
   if (!isNumeric(type)) throw callError(call, 'SUM needs a number', 0);
   const result = sumType(type);
   const into = (state: AggregateState, value: SqlValue, { note }: Arrival): boolean => {
     if (value === null) return false;
-    const total = state.value === null ? value : plus(result, state.value, value);
-    if (total === null) note('overflow');
-    else state.value = total;
-    return total !== null;
+    const total = state.value === null ? value : plus(type, state.value, value);
+    const holds = holdsSum(result, total);
+    if (!holds) note('overflow');
+    if (holds || ofRows) state.value = total;
+    return holds || ofRows;
   };
   return {
     type: result,
@@ -175,42 +183,49 @@ function sum(call: Call, { run }: Typed, type: SqlType): Aggregate {
       if (into(state, value, arrival)) state.count++;
     },
     undo: {
-      remove: (state, value, arrival) => {
-        if (value === null || state.count === 0) return;
-        if (into(state, minus(type, value), arrival)) state.count--;
-        if (state.count === 0) state.value = null;
+      remove: (state, value) => {
+        if (value === null || state.value === null) return;
+        state.count--;
+        state.value = state.count === 0 ? null : plus(type, state.value, minus(value));
       },
       same: (a, b) => equalValues(type, a, b),
     },
     merge: (state, later, arrival) => {
       if (into(state, later.value, arrival)) state.count += later.count;
     },
-    result: (state) => state.value,
+    result: ({ value }) => (value === null || holdsSum(result, value) ? value : null),
   };
 }
 
+/** Exact, however large, but for doubles. */
 function plus(type: SqlType, a: SqlValue, b: SqlValue): SqlValue {
+  if (type.kind === 'DECIMAL') return add(a as Decimal, b as Decimal);
+  if (typeof a === 'number' && typeof b === 'number') {
+    const total = a + b;
+    if (type.kind === 'DOUBLE' || Number.isSafeInteger(total)) return total;
+  }
+  const total = BigInt(a as number | bigint) + BigInt(b as number | bigint);
+  return bigintValue(total) ?? total;
+}
+
+function holdsSum(type: SqlType, total: SqlValue): boolean {
   switch (type.kind) {
     case 'DOUBLE':
-      return (a as number) + (b as number);
-    case 'DECIMAL': {
-      const total = add(a as Decimal, b as Decimal);
-      return type.precision === null || fits(total, type.precision) ? total : null;
-    }
-    case 'INTEGER': {
-      const total = (a as number) + (b as number);
-      return total > 2 ** 31 - 1 || total < -(2 ** 31) ? null : total;
-    }
+      return true;
+    case 'DECIMAL':
+      return type.precision === null || fits(total as Decimal, type.precision);
+    case 'INTEGER':
+      return Number(total) <= 2 ** 31 - 1 && Number(total) >= -(2 ** 31);
     default:
-      return bigintValue(BigInt(a as number | bigint) + BigInt(b as number | bigint));
+      return bigintValue(BigInt(total as number | bigint)) !== null;
   }
 }
 
 const ZERO = new Decimal(0n, 0);
 
 /** To be added alone, so that it may be one more than its type holds. */
-function minus(type: SqlType, value: SqlValue): SqlValue {
-  if (type.kind === 'DECIMAL') return subtract(ZERO, value as Decimal);
+function minus(value: SqlValue): SqlValue {
+  if (value instanceof Decimal) return subtract(ZERO, value);
   return typeof value === 'bigint' ? -value : -(value as number);
 }
 

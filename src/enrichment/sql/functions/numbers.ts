@@ -1,4 +1,4 @@
-import type { Typed } from '../frame.ts';
+import type { Evaluate, Typed } from '../frame.ts';
 import { Decimal, powerOfTen } from '../decimal.ts';
 import { BIGINT, decimal, DOUBLE, INTEGER, isNumeric, type SqlType } from '../sql-type.ts';
 import { bigintValue, type SqlValue } from '../value.ts';
@@ -29,7 +29,8 @@ export const NUMBER_FUNCTIONS: readonly FunctionDefinition[] = [
     decimal: (n) => new Decimal(floorOf(n.coefficient, n.scale), 0),
   }),
   numeric('SIGN', () => INTEGER, {
-    double: (n) => Math.sign(n) + 0,
+    // NaN has none, and no whole number is NaN.
+    double: (n) => (Number.isNaN(n) ? null : Math.sign(n) + 0),
     whole: (n) => (n > 0 ? 1 : n < 0 ? -1 : 0),
     decimal: ({ coefficient }) => (coefficient > 0n ? 1 : coefficient < 0n ? -1 : 0),
   }),
@@ -38,7 +39,7 @@ export const NUMBER_FUNCTIONS: readonly FunctionDefinition[] = [
 ];
 
 interface Forms {
-  readonly double: (n: number) => number;
+  readonly double: (n: number) => number | null;
   readonly whole: (n: number | bigint) => number | bigint;
   readonly decimal: (n: Decimal) => SqlValue;
 }
@@ -115,7 +116,7 @@ function round(call: Call): Typed {
   switch (type.kind) {
     case 'INTEGER':
     case 'BIGINT':
-      return { type, run, at };
+      return { type, run: digits === null ? run : roundedWhole(type.kind, run, digits), at };
     case 'DECIMAL':
       if (digits === null) {
         return {
@@ -136,7 +137,7 @@ function round(call: Call): Typed {
           const count = digits(frame);
           if (value === null || count === null) return null;
           const { scale } = value as Decimal;
-          const kept = Math.max(0, Math.min(count as number, scale));
+          const kept = keptDigits(value as Decimal, count as number);
           const rounded = roundDecimal(value as Decimal, kept);
           return new Decimal(rounded.coefficient * powerOfTen(scale - kept), scale);
         },
@@ -170,6 +171,30 @@ function round(call: Call): Typed {
   }
 }
 
+/** `count`, but no more digits than there are, and no further in front of the point than where all is rounded away. */
+function keptDigits({ coefficient, scale }: Decimal, count: number): number {
+  return count >= 0 ? Math.min(count, scale) : Math.max(count, -String(coefficient).length - 1);
+}
+
+/** Only negative digits change a whole number. */
+function roundedWhole(kind: 'INTEGER' | 'BIGINT', run: Evaluate, digits: Evaluate): Evaluate {
+  return (frame) => {
+    const value = run(frame);
+    const count = digits(frame);
+    if (value === null || count === null) return null;
+    if ((count as number) >= 0) return value;
+    const exact = new Decimal(BigInt(value as number | bigint), 0);
+    const kept = keptDigits(exact, count as number);
+    const { coefficient } = roundDecimal(exact, kept);
+    const rounded = bigintValue(coefficient * powerOfTen(-kept));
+    if (rounded !== null && (kind === 'BIGINT' || (rounded >= -(2 ** 31) && rounded <= 2 ** 31 - 1)))
+      return rounded;
+    frame.note('overflow');
+    return null;
+  };
+}
+
+/** `kept`: digits behind the point; negative in front of it. The coefficient is of units of the last one. */
 function roundDecimal({ coefficient, scale }: Decimal, kept: number): Decimal {
   if (kept >= scale) return new Decimal(coefficient, scale);
   const half = powerOfTen(scale - kept) / 2n;

@@ -3,6 +3,7 @@ import type { Expr } from '../ast.ts';
 import type { Scope } from '../coerce.ts';
 import type { Typed } from '../frame.ts';
 import { notSupported, sqlError } from '../sql-error.ts';
+import { AGGREGATE_NAMES } from './aggregates.ts';
 import { COLLECTION_FUNCTIONS } from './collections.ts';
 import type { FunctionDefinition } from './definition.ts';
 import { GENERAL_FUNCTIONS } from './general.ts';
@@ -46,7 +47,7 @@ export function bindFunction(
   const definition = FUNCTIONS.get(name);
   if (definition === undefined || call.star) {
     if (LATER.has(name)) throw notSupported(scope.source, at, `${name} is not in this version`);
-    const meant = nearest(name, [...FUNCTIONS.keys()]);
+    const meant = nearest(name, [...FUNCTIONS.keys(), ...AGGREGATE_NAMES, 'EXPLODE']);
     throw sqlError(
       scope.source,
       at,

@@ -1,6 +1,13 @@
-import { unify } from '../coerce.ts';
 import { STRING, INTEGER, type SqlType } from '../sql-type.ts';
-import { argument, type FunctionDefinition, scalarFunction, signature, wrongCount } from './definition.ts';
+import {
+  argument,
+  callError,
+  type FunctionDefinition,
+  scalarFunction,
+  type Signature,
+  signature,
+  wrongCount,
+} from './definition.ts';
 
 const STRINGS: SqlType = { kind: 'ARRAY', element: STRING };
 /** Padding asks for text that need not be there yet: bounded, so that one row cannot exhaust memory. */
@@ -31,9 +38,7 @@ export const STRING_FUNCTIONS: readonly FunctionDefinition[] = [
     bind: (call) => {
       if (call.args.length < 2) throw wrongCount(call, 'CONCAT_WS(separator, text, …)');
       const separator = argument(call, 0, STRING).run;
-      const runs = unify(call.scope, call.args.slice(1), 'the texts').map(
-        (_, i) => argument(call, i + 1, STRING).run,
-      );
+      const runs = call.args.slice(1).map((_, i) => argument(call, i + 1, STRING).run);
       return {
         type: STRING,
         at: call.at,
@@ -74,11 +79,11 @@ export const STRING_FUNCTIONS: readonly FunctionDefinition[] = [
       padded(text, length, padding, (padding) => text + padding),
     ),
   ]),
-  scalarFunction('REGEXP_EXTRACT', 'REGEXP_EXTRACT(pattern, text [, group])', [
+  regularFunction('REGEXP_EXTRACT', 'REGEXP_EXTRACT(pattern, text [, group])', 0, [
     signature(['STRING', 'STRING'], STRING, (pattern, text) => extract(pattern, text, 0), 'pattern'),
     signature(['STRING', 'STRING', 'INTEGER'], STRING, extract, 'pattern'),
   ]),
-  scalarFunction('REGEXP_REPLACE', 'REGEXP_REPLACE(text, pattern, replacement)', [
+  regularFunction('REGEXP_REPLACE', 'REGEXP_REPLACE(text, pattern, replacement)', 1, [
     signature(
       ['STRING', 'STRING', 'STRING'],
       STRING,
@@ -146,17 +151,48 @@ function extract(pattern: string, text: string, group: number): string | null | 
   return compiled.exec(text)?.[group] ?? null;
 }
 
+/** A pattern that stands in the statement, at `pattern` among the arguments, is checked with it. */
+function regularFunction(
+  name: string,
+  usage: string,
+  pattern: number,
+  signatures: readonly Signature[],
+): FunctionDefinition {
+  const definition = scalarFunction(name, usage, signatures);
+  return {
+    ...definition,
+    bind: (call) => {
+      const written = call.args[pattern]?.literal;
+      if (typeof written === 'string' && regularExpression(written) === null)
+        throw callError(call, 'this is no regular expression as JavaScript has them', pattern);
+      return definition.bind(call);
+    },
+  };
+}
+
 let lastPattern = '';
 let lastExpression: RegExp | null = null;
 
 /** Patterns are nearly always the same from row to row. Null for what is none. */
 function regularExpression(pattern: string): RegExp | null {
   if (lastExpression !== null && pattern === lastPattern) return lastExpression;
-  try {
-    lastExpression = new RegExp(pattern, 'g');
-  } catch {
-    return null;
-  }
+  // As Java has it: flags of the whole pattern in front of it.
+  const [flagged = '', flags = ''] = /^\(\?([ims]+)\)/.exec(pattern) ?? [];
+  const compiled = compiledExpression(pattern.slice(flagged.length), `g${[...new Set(flags)].join('')}`);
+  if (compiled === null) return null;
   lastPattern = pattern;
-  return lastExpression;
+  lastExpression = compiled;
+  return compiled;
+}
+
+/** With `u` classes such as \p{L} are known; without it letters may be escaped that need not be. */
+function compiledExpression(pattern: string, flags: string): RegExp | null {
+  for (const each of [`${flags}u`, flags]) {
+    try {
+      return new RegExp(pattern, each);
+    } catch {
+      // Perhaps the other way.
+    }
+  }
+  return null;
 }

@@ -1,4 +1,4 @@
-import { MS_PER_DAY, type Zone, zoneOf } from '../civil-time.ts';
+import { MAX_ZONED_MS, MS_PER_DAY, type Zone, zoneOf } from '../civil-time.ts';
 import { BIGINT, DATE, INTEGER, STRING, TIMESTAMP } from '../sql-type.ts';
 import { compilePattern, type TimePattern } from '../time-pattern.ts';
 import {
@@ -11,8 +11,6 @@ import {
 } from './definition.ts';
 
 const UTC_NAME = 'UTC';
-/** What a TIMESTAMP holds at most, so that all arithmetic on it stays exact. */
-const MAX_MS = 8.64e15;
 
 export const TIME_FUNCTIONS: readonly FunctionDefinition[] = [
   {
@@ -109,7 +107,7 @@ export const TIME_FUNCTIONS: readonly FunctionDefinition[] = [
       TIMESTAMP,
       (ms, from, to) => {
         const [source, target] = [zoneOf(from), zoneOf(to)];
-        if (source === null || target === null) return undefined;
+        if (source === null || target === null || instant(ms) === undefined) return undefined;
         const utc = ms - source.local(ms);
         return utc + target.at(utc);
       },
@@ -161,7 +159,7 @@ function patternOf(pattern: string): TimePattern | null {
 }
 
 function instant(ms: number | bigint): number | undefined {
-  return ms >= -MAX_MS && ms <= MAX_MS ? Number(ms) : undefined;
+  return ms >= -MAX_ZONED_MS && ms <= MAX_ZONED_MS ? Number(ms) : undefined;
 }
 
 function parseInstant(text: string, pattern: string, zoneName: string): number | undefined {
@@ -171,7 +169,7 @@ function parseInstant(text: string, pattern: string, zoneName: string): number |
   const parsed = compiled.parse(text);
   if (parsed === null) return undefined;
   const local = (parsed.days ?? 0) * MS_PER_DAY + parsed.time;
-  if (Math.abs(local) > MAX_MS) return undefined;
+  if (Math.abs(local) > MAX_ZONED_MS) return undefined;
   return local - (parsed.zone ?? given).local(local);
 }
 
