@@ -27,7 +27,10 @@ export interface DeliveredBefore extends AsyncDisposable {
   readonly tables: readonly TableId[];
   /** Notes what is in the table now. */
   compare(table: TableId, signal: AbortSignal): Promise<void>;
-  /** These rows are told of anyway. Answers what is to become durable with them; null: none was known. */
+  /**
+   * These changes are told of; what a snapshot reads says nothing of what becomes of a row. Answers what is to become durable
+   * with them; null: none was known.
+   */
   saw(changes: readonly Change[]): ReadonlyMap<string, string> | null;
   /** Of a table that was compared, when all has been seen up to where the source stood then. */
   gone(table: TableId): Iterable<GoneRows>;

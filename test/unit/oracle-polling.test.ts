@@ -397,6 +397,16 @@ describe('going over to the log', () => {
     expect((await gone(await h.before(state!))).rows).toEqual([]);
   });
 
+  test('tells of what a snapshot has read, if it is gone when the tables are looked at', async () => {
+    const [server, h] = await polled('keys');
+    commit(server, 0, { 1: null });
+    const open = await h.before();
+    const [schema] = await h.describe();
+    const read = [1, 2, 3].map((id) => readRow(schema!, [id, id, null], { connector: 'oracle' }));
+    expect(open.saw(read)).toBeNull();
+    expect((await gone(open)).rows).toEqual(['ID=1']);
+  });
+
   test('says so where rows are not remembered, or what is remembered of them is another’s', async () => {
     const [server, h] = await polled('overlap');
     commit(server, 0, { 1: null });

@@ -135,6 +135,19 @@ describe('the row state', () => {
     state.close();
   });
 
+  it('holds nothing for seen that a killed process has seen behind the checkpoint', () => {
+    let state = opened(null);
+    const durable = batch(state, 3, { 1: 'a' });
+    state.together(() => state.seed(TABLE, key(2), row('b', 5)));
+    state.touch(TABLE, key(1), 6);
+    state.close();
+    state = opened(durable);
+    state.goOnFrom(3);
+    expect(state.unseen(TABLE, 4, 9).map((each) => Buffer.from(each).toString())).toEqual(['1', '2']);
+    expect(state.unseen(TABLE, 3, 9)).toEqual([]);
+    state.close();
+  });
+
   it('is not suppressed by what a snapshot has read, where that differs from what was delivered', () => {
     const state = opened(null);
     batch(state, 1, { 1: 'a' });

@@ -203,6 +203,8 @@ class PolledBefore implements DeliveredBefore {
     const state = this.#state;
     const concerned = changes.flatMap((change) => {
       if (change.kind !== 'row' && change.kind !== 'truncate') return [];
+      // A snapshot that is begun anew after a kill does not read again what has been deleted since, and nobody else tells of it.
+      if (change.kind === 'row' && change.op === 'r') return [];
       const table = this.#tables.get(tableName(change.table.id));
       return table === undefined ? [] : [{ change, table }];
     });

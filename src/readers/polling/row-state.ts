@@ -316,6 +316,14 @@ export class RowState {
     });
   }
 
+  /**
+   * Stamps go on from here: what a process has seen that was killed later on is as old as this. Else a row that its snapshot
+   * had read, and that was deleted before the next one's, would count as seen by that one.
+   */
+  goOnFrom(stamp: number): void {
+    this.#db.prepare('UPDATE kept SET stamp = ? WHERE stamp > ?').run(stamp, stamp);
+  }
+
   /** Up to `limit` keys of the table that were not seen since `stamp`. */
   unseen(table: string, stamp: number, limit: number): readonly Uint8Array[] {
     return this.#db
