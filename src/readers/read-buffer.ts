@@ -54,11 +54,24 @@ export class ReadMemory {
   }
 }
 
-/** Drops what the rows of a batch lie in. */
-export function releaseOf(held: ReadonlySet<ReadMemory>): () => void {
-  return () => {
-    for (const memory of held) memory.drop();
-  };
+/** What the rows of a batch lie in, held once each. */
+export class HeldMemory {
+  #held = new Set<ReadMemory>();
+
+  hold(memory: ReadMemory): void {
+    if (this.#held.has(memory)) return;
+    memory.hold();
+    this.#held.add(memory);
+  }
+
+  /** Hands it over to the batch, which drops it by this, and begins with none. */
+  release(): () => void {
+    const held = this.#held;
+    this.#held = new Set();
+    return () => {
+      for (const memory of held) memory.drop();
+    };
+  }
 }
 
 /**

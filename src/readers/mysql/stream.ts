@@ -1,5 +1,5 @@
 import type { Batch } from '../../model/batch.ts';
-import { type ReadMemory, releaseOf } from '../read-buffer.ts';
+import { HeldMemory } from '../read-buffer.ts';
 import { BinlogDecoder } from './binlog/decode.ts';
 import type { BatchLimits, DecoderOptions, Stop } from './binlog/decoding.ts';
 import { payloadEvents } from './binlog/transaction-payload.ts';
@@ -39,8 +39,7 @@ export class BinlogStream {
   readonly #place: StreamPlace;
   readonly #timer: NodeJS.Timeout;
   #nudged = false;
-  /** What the rows of the batch lie in. */
-  #held = new Set<ReadMemory>();
+  readonly #held = new HeldMemory();
   #broken: Error | null = null;
   #awakeSince = performance.now();
   #lastTick = performance.now();
@@ -104,7 +103,7 @@ export class BinlogStream {
         }
         if (chunk !== null) {
           const { memory } = chunk;
-          if (memory !== undefined) this.#hold(memory);
+          if (memory !== undefined) this.#held.hold(memory);
           const stop = decoder.decode(chunk, frame, this.#limits());
           // Rows that wait for XA COMMIT leave in a batch to come: what they lie in is left to the collector.
           if (decoder.takeKept()) memory?.hold();
@@ -139,12 +138,6 @@ export class BinlogStream {
     }
   }
 
-  #hold(memory: ReadMemory): void {
-    if (this.#held.has(memory)) return;
-    memory.hold();
-    this.#held.add(memory);
-  }
-
   #batch(progress: { reported: MysqlPosition; at: number }): Batch<MysqlPosition, MysqlSource> {
     const decoder = this.#decoder;
     const { changes, bytes, position: resume } = decoder;
@@ -153,8 +146,7 @@ export class BinlogStream {
     progress.at = performance.now();
     this.#nudged = false;
     const state = this.#history.takeChanged();
-    const release = releaseOf(this.#held);
-    this.#held = new Set();
+    const release = this.#held.release();
     return state === undefined
       ? { changes, bytes, resume, release }
       : { changes, bytes, resume, state, release };

@@ -12,7 +12,7 @@ import type { ToastReader } from './toast.ts';
 import type { CopyStream, PgConnection } from './wire/connection.ts';
 import type { CopyChunk } from './wire/copy-queue.ts';
 import { PgConnectionError } from './wire/pg-error.ts';
-import { type ReadMemory, releaseOf } from '../read-buffer.ts';
+import { HeldMemory } from '../read-buffer.ts';
 import { quoteIdent } from './wire/quoting.ts';
 
 /** A batch that has so much closes at the next COMMIT: a commit may end only there (INV-1). */
@@ -100,8 +100,7 @@ export class ReplicationStream {
     let reportedAt = performance.now();
     let chunk: CopyChunk | null = null;
     let frame = 0;
-    /** What the rows of the batch lie in. */
-    let held = new Set<ReadMemory>();
+    const held = new HeldMemory();
     try {
       for (;;) {
         if (signal.aborted) return;
@@ -123,10 +122,7 @@ export class ReplicationStream {
         }
         if (chunk !== null) {
           const { memory } = chunk;
-          if (memory !== undefined && !held.has(memory)) {
-            memory.hold();
-            held.add(memory);
-          }
+          if (memory !== undefined) held.hold(memory);
           const stop = decoder.decode(chunk, frame, this.#limits());
           if (decoder.replyRequested) {
             decoder.replyRequested = false;
@@ -155,8 +151,7 @@ export class ReplicationStream {
         this.#nudged = false;
         decoder.keepalives = 0;
         const state = versions.takeChanged();
-        const release = releaseOf(held);
-        held = new Set();
+        const release = held.release();
         yield state === undefined
           ? { changes, bytes, resume, release }
           : { changes, bytes, resume, state, release };

@@ -14,6 +14,11 @@ const NEWEST = 12;
 const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
 
+/** As requests that read have it. */
+export function isolationLevel(committed: boolean): number {
+  return committed ? READ_COMMITTED : READ_UNCOMMITTED;
+}
+
 export interface FetchOptions {
   readonly topic: string;
   readonly partitions: readonly { readonly partition: number; readonly position: number }[];
@@ -69,7 +74,7 @@ export function fetchRequest(version: number, options: FetchOptions): RawRequest
         .appendInt32(options.maxWaitMs)
         .appendInt32(1) // bytes are waited for
         .appendInt32(options.maxBytes)
-        .appendInt8(options.committed ? READ_COMMITTED : READ_UNCOMMITTED)
+        .appendInt8(isolationLevel(options.committed))
         .appendInt32(0) // no session,
         .appendInt32(-1) // and none to be made
         .appendArray(

@@ -66,9 +66,9 @@ export class GroupMember {
     for (;;) {
       await sleep(role.heartbeatMs(), undefined, { signal: signal() });
       let askedAt = 0;
-      const code = await this.#ask(signal(), async (broker) => {
+      const { errorCode: code } = await this.#ask(signal(), async (broker) => {
         askedAt = performance.now();
-        const response = await this.#cluster.request(
+        return this.#cluster.request(
           { broker, purpose: 'group' },
           HEARTBEAT,
           this.#groupId,
@@ -76,8 +76,6 @@ export class GroupMember {
           this.#memberId,
           null,
         );
-        if (awaitsCoordinator(response.errorCode)) checkCode(response.errorCode, 'Heartbeat');
-        return response.errorCode;
       });
       if (code === KAFKA.REBALANCE_IN_PROGRESS) return;
       if (
@@ -102,23 +100,18 @@ export class GroupMember {
       signal().throwIfAborted();
       const metadata = role.metadata();
       const joined = await this.#ask(signal(), async (broker) =>
-        this.#cluster
-          .request(
-            { broker, purpose: 'group' },
-            JOIN_GROUP,
-            groupId,
-            sessionTimeoutMs,
-            sessionTimeoutMs,
-            this.#memberId,
-            null,
-            PROTOCOL_TYPE,
-            [{ name: role.protocol, metadata }],
-            null,
-          )
-          .then((response) => {
-            if (awaitsCoordinator(response.errorCode)) checkCode(response.errorCode, 'JoinGroup');
-            return response;
-          }),
+        this.#cluster.request(
+          { broker, purpose: 'group' },
+          JOIN_GROUP,
+          groupId,
+          sessionTimeoutMs,
+          sessionTimeoutMs,
+          this.#memberId,
+          null,
+          PROTOCOL_TYPE,
+          [{ name: role.protocol, metadata }],
+          null,
+        ),
       );
       if (joined.errorCode === KAFKA.MEMBER_ID_REQUIRED) {
         this.#memberId = joined.memberId;
@@ -142,22 +135,17 @@ export class GroupMember {
       let askedAt = 0;
       const synced = await this.#ask(signal(), async (broker) => {
         askedAt = performance.now();
-        return this.#cluster
-          .request(
-            { broker, purpose: 'group' },
-            SYNC_GROUP,
-            groupId,
-            this.#generation,
-            this.#memberId,
-            null,
-            PROTOCOL_TYPE,
-            role.protocol,
-            assignments,
-          )
-          .then((response) => {
-            if (awaitsCoordinator(response.errorCode)) checkCode(response.errorCode, 'SyncGroup');
-            return response;
-          });
+        return this.#cluster.request(
+          { broker, purpose: 'group' },
+          SYNC_GROUP,
+          groupId,
+          this.#generation,
+          this.#memberId,
+          null,
+          PROTOCOL_TYPE,
+          role.protocol,
+          assignments,
+        );
       });
       if (synced.errorCode === KAFKA.REBALANCE_IN_PROGRESS) continue;
       if (synced.errorCode === KAFKA.UNKNOWN_MEMBER_ID || synced.errorCode === KAFKA.ILLEGAL_GENERATION) {
@@ -188,10 +176,7 @@ export class GroupMember {
         [groupId],
         false,
       );
-      const found = response.groups[0];
-      if (found !== undefined && awaitsCoordinator(found.errorCode))
-        checkCode(found.errorCode, 'DescribeGroups');
-      return found;
+      return response.groups[0];
     });
     if (group?.errorCode === KAFKA.GROUP_AUTHORIZATION_FAILED)
       throw this.#refused(group.errorCode, 'Looking at');
@@ -207,14 +192,12 @@ export class GroupMember {
     }
     const dead = group.members.filter(({ memberMetadata }) => isDead(memberMetadata));
     if (dead.length === 0) return 0;
-    await this.#ask(signal, (broker) =>
-      this.#cluster.request(
-        { broker, purpose: 'group' },
-        LEAVE_GROUP,
-        groupId,
-        dead.map(({ memberId }) => ({ memberId })),
-      ),
-    );
+    await this.#ask(signal, async (broker) => {
+      const members = dead.map(({ memberId }) => ({ memberId }));
+      await this.#cluster.request({ broker, purpose: 'group' }, LEAVE_GROUP, groupId, members);
+      // Whether it has helped shows when the group is joined.
+      return undefined;
+    });
     return dead.length;
   }
 
@@ -240,13 +223,19 @@ export class GroupMember {
   }
 
   /** To the coordinator, wherever it is; passing troubles are waited out: the session decides, not we. */
-  async #ask<T>(signal: AbortSignal, request: (broker: number) => Promise<T>): Promise<T> {
+  async #ask<T extends { readonly errorCode: number } | undefined>(
+    signal: AbortSignal,
+    request: (broker: number) => Promise<T>,
+  ): Promise<T> {
     const started = performance.now();
     for (let wait = 20; ; wait = Math.min(wait * 2, 1000)) {
       signal.throwIfAborted();
       try {
         this.#broker ??= await this.#cluster.coordinator('group', this.#groupId);
-        return await request(this.#broker);
+        const answer = await request(this.#broker);
+        if (answer !== undefined && awaitsCoordinator(answer.errorCode))
+          checkCode(answer.errorCode, 'The group coordinator');
+        return answer;
       } catch (error) {
         const fault = error instanceof HeadwaterError ? error : asFault(error, 'the group coordinator');
         const patience = this.#role.patienceMs();

@@ -2,11 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LIST_OFFSETS } from './apis.ts';
 import type { Cluster } from './cluster.ts';
 import { asFault, checkCode, KAFKA, KafkaFault } from './errors.ts';
-import { fetchParts } from './fetch-request.ts';
+import { fetchParts, isolationLevel } from './fetch-request.ts';
 import { type KafkaRecord, Room, takeRecords } from './fetched-batches.ts';
 
-const READ_UNCOMMITTED = 0;
-const READ_COMMITTED = 1;
 const FETCH_BYTES = 4 * 1024 * 1024;
 
 /** Reads one partition from an offset on, leaving out what was aborted. Throws KafkaFault. */
@@ -72,7 +70,7 @@ export async function offsetRange(
       { broker: cluster.leader(topic, partition), purpose: 'control' },
       LIST_OFFSETS,
       -1,
-      committed ? READ_COMMITTED : READ_UNCOMMITTED,
+      isolationLevel(committed),
       [{ name: topic, partitions: [{ partitionIndex: partition, currentLeaderEpoch: -1, timestamp }] }],
     );
     const result = response.topics[0]?.partitions[0];

@@ -4,6 +4,7 @@ import type { Cluster } from './cluster.ts';
 import { asFault, faultToError } from './errors.ts';
 import type { KafkaRecord } from './fetched-batches.ts';
 import { offsetRange, PartitionReader, withFreshLeaders } from './partition-reader.ts';
+import { StateEntries } from '../state-entries.ts';
 import { contextFor } from './topics.ts';
 
 /** Header of every record: where the last rewrite began. */
@@ -28,8 +29,7 @@ const POLL_MS = 100;
  * changed. Until the last has been written, the base is the one before.
  */
 export class StateLog {
-  readonly #values: Map<string, string>;
-  readonly #bulk: BulkState | null;
+  readonly #entries: StateEntries;
   readonly #now: () => number;
   #base: number | null;
   #sinceRewrite = REWRITE_EVERY;
@@ -37,9 +37,9 @@ export class StateLog {
   #rewrite: Rewrite | null = null;
 
   constructor({ values, base, bulk }: FoundState, now: () => number = Date.now) {
-    this.#values = new Map(values);
+    this.#entries = new StateEntries(bulk);
+    for (const [key, value] of values) this.#entries.set(key, value);
     this.#base = base;
-    this.#bulk = bulk;
     this.#now = now;
   }
 
@@ -49,15 +49,16 @@ export class StateLog {
     /** Null: where the broker did not tell. */
     readonly written: ((offset: number | null) => void) | null;
   } {
-    for (const [key, value] of changes) this.#set(key, value);
+    for (const [key, value] of changes) this.#entries.set(key, value);
     if (changes.size === 0) return { records: [], written: null };
     const timestamp = this.#now();
     if (this.#rewrite === null && this.#sinceRewrite >= REWRITE_EVERY) {
       this.#sinceRewrite = 0;
-      const rewrite = new Rewrite(this.#bulk);
+      const rewrite = new Rewrite(this.#entries.bulk);
       this.#rewrite = rewrite;
-      const all: (readonly [string, string | null])[] = [...this.#values];
-      for (const [key, value] of changes) if (value === null || this.#isBulk(key)) all.push([key, value]);
+      const all: (readonly [string, string | null])[] = [...this.#entries.values];
+      for (const [key, value] of changes)
+        if (value === null || this.#entries.isBulk(key)) all.push([key, value]);
       all.push(...rewrite.some(changes.size));
       // One that is whole with this commit begins with its first record.
       const baseOfThe = rewrite.done ? (i: number) => `@${i}` : () => this.#baseText;
@@ -76,16 +77,6 @@ export class StateLog {
 
   get #baseText(): string | null {
     return this.#base === null ? null : String(this.#base);
-  }
-
-  #isBulk(key: string): boolean {
-    return this.#bulk !== null && key.startsWith(this.#bulk.prefix);
-  }
-
-  #set(key: string, value: string | null): void {
-    if (this.#bulk !== null && this.#isBulk(key)) this.#bulk.set(key, value);
-    else if (value === null) this.#values.delete(key);
-    else this.#values.set(key, value);
   }
 
   /** The first records of a rewrite are durable, the first at this offset. */
@@ -200,7 +191,7 @@ async function readOnce(cluster: Cluster, bulk: BulkState | null, signal: AbortS
   if (last === undefined) return found;
   const told = baseOf(last);
   const base = Math.max(start, told ?? start);
-  const values = new Map<string, string>();
+  const entries = new StateEntries(bulk);
   const take = ({ key, value, offset }: KafkaRecord): void => {
     if (offset < base) return;
     if (key === null) {
@@ -209,15 +200,11 @@ async function readOnce(cluster: Cluster, bulk: BulkState | null, signal: AbortS
         `Topic ${topic} holds a record without a key at offset ${offset}: something else writes to it.`,
       );
     }
-    const name = Buffer.from(key).toString();
-    const text = value === null ? null : Buffer.from(value).toString();
-    if (bulk !== null && name.startsWith(bulk.prefix)) bulk.set(name, text);
-    else if (text === null) values.delete(name);
-    else values.set(name, text);
+    entries.set(Buffer.from(key).toString(), value === null ? null : Buffer.from(value).toString());
   };
   if (base < from) await read(base, take);
   else for (const record of probed) take(record);
-  return { ...found, values, base: told };
+  return { ...found, values: entries.values, base: told };
 }
 
 function baseOf(record: KafkaRecord): number | null {

@@ -56,7 +56,7 @@ export class Transactions {
       await this.#finishLast();
       await this.#coordinator.addPartitions(this.#who, topics);
       // Nothing has been written yet, so it does no harm to commit what has just begun and to begin again.
-    } while (this.#last !== null && this.#last.losses !== this.#cluster.losses);
+    } while (this.#inDoubt !== null);
     this.#last = null;
     for (const { name, partitions } of topics) {
       const open = this.#open.get(name);
@@ -77,9 +77,14 @@ export class Transactions {
     await this.#coordinator.end(this.#who, false);
   }
 
+  /** The last one, where a connection was lost since it was asked to end. */
+  get #inDoubt(): Ended | null {
+    return this.#last?.losses === this.#cluster.losses ? null : this.#last;
+  }
+
   async #finishLast(): Promise<void> {
-    while (this.#last !== null && this.#last.losses !== this.#cluster.losses) {
-      const { topics } = this.#last;
+    for (let last = this.#inDoubt; last !== null; last = this.#inDoubt) {
+      const { topics } = last;
       const { losses } = this.#cluster;
       await this.#finish(this.#who, topics, true);
       this.#last = { topics, losses };

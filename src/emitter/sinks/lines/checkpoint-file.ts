@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { open, readFile, rename, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
-import type { BulkState } from '../../sink.ts';
+import { StateEntries } from '../state-entries.ts';
 
 /** The state of a pipeline whose records are not in Kafka, and how far they are durable. */
 export interface FileCheckpoint {
@@ -58,41 +58,6 @@ export async function readCheckpoint(
         { details: { path }, fix: 'Restore the file, or move the whole directory away to begin anew.' },
       );
     }
-  }
-}
-
-/** The entries of a state, those of the bulk kept where they belong. */
-export class StateEntries {
-  readonly values = new Map<string, string>();
-  readonly bulk: BulkState | null;
-
-  constructor(bulk: BulkState | null) {
-    this.bulk = bulk;
-  }
-
-  clear(): void {
-    this.values.clear();
-    this.bulk?.clear();
-  }
-
-  get(key: string): string | undefined {
-    return this.#bulkOf(key)?.get(key) ?? this.values.get(key);
-  }
-
-  set(key: string, value: string | null): void {
-    const bulk = this.#bulkOf(key);
-    if (bulk !== null) bulk.set(key, value);
-    else if (value === null) this.values.delete(key);
-    else this.values.set(key, value);
-  }
-
-  *[Symbol.iterator](): Generator<readonly [string, string]> {
-    yield* this.values;
-    if (this.bulk !== null) yield* this.bulk.entries(this.bulk.prefix);
-  }
-
-  #bulkOf(key: string): BulkState | null {
-    return this.bulk !== null && key.startsWith(this.bulk.prefix) ? this.bulk : null;
   }
 }
 

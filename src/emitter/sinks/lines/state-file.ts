@@ -7,13 +7,8 @@
 import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { BulkState } from '../../sink.ts';
-import {
-  type FileCheckpoint,
-  readCheckpoint,
-  StateEntries,
-  syncDirectory,
-  writeCheckpoint,
-} from './checkpoint-file.ts';
+import { StateEntries } from '../state-entries.ts';
+import { type FileCheckpoint, readCheckpoint, syncDirectory, writeCheckpoint } from './checkpoint-file.ts';
 
 /** Characters of keys and values that still stand in the checkpoint. */
 const INLINE = 32 * 1024;
