@@ -63,6 +63,20 @@ async function end(options: KafkaSinkOptions, topic: string, committed: boolean)
   return (await withFreshLeaders(cluster, topic, never, () => offsetRange(cluster, topic, 0, committed))).end;
 }
 
+/** One transaction in two topics; those that follow end in the second alone. */
+async function begun() {
+  const options = newOptions();
+  const [t, other] = [`${options.name}.t`, `${options.name}.other`];
+  const { sink } = await start(options);
+  const topics = [await sink.topic(t, 'table'), await sink.topic(other, 'table')];
+  for (const topic of topics) sink.append(topic, record('1'));
+  await sink.commit(new Map([['position', '1']]));
+  // Its marker, which is written after the answer, must not end the next one.
+  await expect.poll(() => end(options, t, true), { timeout: 30_000 }).toBe(2);
+  endOnlyIn(other);
+  return { options, sink, topics, t };
+}
+
 async function committed(topic: string, count: number): Promise<readonly (string | undefined)[]> {
   await using client = await TopicClient.connect(kafka.brokers);
   return (await client.first(topic, count)).map(({ value }) => value?.toString());
@@ -70,15 +84,7 @@ async function committed(topic: string, count: number): Promise<readonly (string
 
 describe('a transaction that has not ended everywhere', () => {
   it('is committed there at the next start, before the state is read, if it was committed', async () => {
-    const options = newOptions();
-    const [t, other] = [`${options.name}.t`, `${options.name}.other`];
-    const { sink } = await start(options);
-    const topics = [await sink.topic(t, 'table'), await sink.topic(other, 'table')];
-    for (const topic of topics) sink.append(topic, record('1'));
-    await sink.commit(new Map([['position', '1']]));
-    // Its marker, which is written after the answer, must not end the next one.
-    await expect.poll(() => end(options, t, true), { timeout: 30_000 }).toBe(2);
-    endOnlyIn(other);
+    const { options, sink, topics, t } = await begun();
     for (const topic of topics) sink.append(topic, record('2'));
     await sink.commit(new Map([['position', '2']]));
     await sink[Symbol.asyncDispose]();
@@ -91,15 +97,7 @@ describe('a transaction that has not ended everywhere', () => {
   });
 
   it('is aborted there at the next start if it was aborted', async () => {
-    const options = newOptions();
-    const [t, other] = [`${options.name}.t`, `${options.name}.other`];
-    const { sink } = await start(options);
-    const topics = [await sink.topic(t, 'table'), await sink.topic(other, 'table')];
-    for (const topic of topics) sink.append(topic, record('1'));
-    await sink.commit(new Map([['position', '1']]));
-    // Its marker, which is written after the answer, must not end the next one.
-    await expect.poll(() => end(options, t, true), { timeout: 30_000 }).toBe(2);
-    endOnlyIn(other);
+    const { options, sink, topics, t } = await begun();
     for (const topic of topics) sink.append(topic, record('never committed'));
     await expect.poll(() => end(options, t, false), { timeout: 30_000 }).toBe(3);
     await sink[Symbol.asyncDispose]();

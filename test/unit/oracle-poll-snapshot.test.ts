@@ -8,6 +8,7 @@ import { compileTablePatterns } from '../../src/readers/table-patterns.ts';
 import type { RowBlock, SnapshotView, TablePlan, WindowReader } from '../../src/snapshot/snapshot-source.ts';
 import type { FakeOracle } from '../support/oracle/fake-oracle.ts';
 import { fakeColumn, serverWith } from '../support/oracle/harness.ts';
+import { WHOLE as READ_WHOLE } from '../support/oracle/poll-harness.ts';
 import { rowIdOf } from '../support/oracle/row-ids.ts';
 
 const TWO = { columns: { A: 'NUMBER(9,0)', B: 'VARCHAR2(9)', V: 'VARCHAR2(9)' }, pk: ['A', 'B'] };
@@ -31,20 +32,10 @@ function server(rows = 5): FakeOracle {
 }
 
 function dialect(of: FakeOracle): PollDialect {
-  const options = {
-    mode: 'bulk',
-    timestamp: [],
-    incrementing: null,
-    query: null,
-    key: null,
-    everyMs: 1,
-    sweepMs: null,
-    remember: 'overlap',
-  } as const;
   const names = {
     patterns: compileTablePatterns(['Q.*']),
     named: new Set<string>(),
-    optionsOf: () => options,
+    optionsOf: () => READ_WHOLE,
     queries: [],
     place: 'the scripted server',
   };

@@ -49,7 +49,8 @@ export interface PolledServer {
   readonly clocks?: PollClocks;
 }
 
-const WHOLE: PolledTableSettings = {
+/** Tables that are read whole. */
+export const WHOLE: PolledTableSettings = {
   mode: 'bulk',
   timestamp: [],
   incrementing: null,
