@@ -101,7 +101,7 @@ export async function followStatus(files: Workspace, shop: PolledShop, serial: s
   await daemon.until(({ state }) => state === 'streaming');
   await query('INSERT INTO stamped VALUES (2, 2, now(3))');
   await query('INSERT INTO numbered (v) VALUES (2)');
-  await delivered(polled, (rows) => rows.length >= 3);
+  await delivered(polled, (rows) => rows.length >= 4);
   await query('UPDATE stamped SET v = 20, updated_at = now(3) WHERE id = 2');
   await delivered(polled, (rows) => rows.length >= 5);
   const status = await daemon.until(({ caughtUp: done }) => done);
