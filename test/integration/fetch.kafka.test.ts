@@ -2,10 +2,10 @@
 import { expect, it } from 'vitest';
 import { Cluster } from '../../src/emitter/sinks/kafka/cluster.ts';
 import { fetchRequest } from '../../src/emitter/sinks/kafka/fetch-request.ts';
-import { Room, takeRecords } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
 import { resolveKafkaOptions } from '../../src/emitter/sinks/kafka/options.ts';
 import { kafkaTopicReader } from '../../src/emitter/sinks/kafka/topic-consumer.ts';
 import { SILENT } from '../../src/observability/log.ts';
+import { taken } from '../support/fetch-answers.ts';
 import { testKafka } from '../support/servers.ts';
 import { TopicClient } from '../support/topic-client.ts';
 
@@ -56,7 +56,7 @@ it.each([
     expect(part.lastStableOffset).toBe(5_000);
     // Attributes of the first batch.
     expect(part.bytes.readInt16BE(21) & 7).toBe(codec);
-    const { records, position } = takeRecords(part, { position: 0, committed: true, room: new Room() });
+    const { records, position } = taken(part);
     expect(position).toBe(5_000);
     const text = (bytes: Uint8Array | null): string | null =>
       bytes === null ? null : Buffer.from(bytes).toString();
