@@ -40,12 +40,15 @@ const TOKEN = 's3cret';
 let rig: EnrichmentRig;
 let attempt: Attempt;
 let server: HttpServer;
+/** How often the pipeline has begun anew. */
+let changed = 0;
 
 async function listen(token: string | null, changesNeedToken = true): Promise<void> {
   server = await listenSql({
     desk: rig.desk,
     token,
     change: async (_pipeline, edits) => {
+      changed++;
       attempt = await rig.change(attempt, edits);
     },
     changesNeedToken,
@@ -210,6 +213,19 @@ describe('CREATE', () => {
       '@type': 'warning_entity',
       message: 'There is a stream A already.',
     });
+  });
+
+  it('of several statements takes effect at once, whatever the request sets in between', async () => {
+    const before = changed;
+    const [a, b] = await ksql(
+      `CREATE STREAM A AS SELECT ID FROM ORDERS; SET 'auto.offset.reset' = 'latest'; DEFINE c = 'TOTAL';
+       CREATE STREAM B AS SELECT \${c} AS T FROM ORDERS;`,
+    );
+    expect([a, b]).toMatchObject([
+      { commandStatus: { status: 'SUCCESS' } },
+      { commandStatus: { status: 'SUCCESS' } },
+    ]);
+    expect(changed - before).toBe(1);
   });
 
   it('tells what the friendly dialect let pass', async () => {
