@@ -24,6 +24,8 @@ interface PartitionState<T> {
   /** Offset behind what has been fetched. */
   fetched: number;
   atEnd: boolean;
+  /** When it was last seen that there is nothing more, ms since the epoch; -Infinity before that. */
+  endSeen: number;
   /** performance.now() since when it has nothing although there is more. */
   emptySince: number;
 }
@@ -34,6 +36,7 @@ type Pause = (partition: number, paused: boolean) => void;
 export class TimeMerge<T> {
   readonly #pause: Pause;
   readonly #partitions: readonly PartitionState<T>[];
+  #begun = false;
 
   /** `offsets`: where each partition goes on. */
   constructor(pause: Pause, offsets: readonly number[]) {
@@ -45,6 +48,7 @@ export class TimeMerge<T> {
       done: offset,
       fetched: offset,
       atEnd: false,
+      endSeen: -Infinity,
       emptySince: now,
     }));
   }
@@ -54,8 +58,14 @@ export class TimeMerge<T> {
     return this.#partitions.map(({ done }) => done);
   }
 
-  get isEmpty(): boolean {
-    return this.#partitions.every(({ waiting, first }) => first >= waiting.length);
+  /** Up to when all that had been written has been worked off, ms since the epoch; null while something waits. */
+  get emptyAsOf(): number | null {
+    let seen = Infinity;
+    for (const { waiting, first, endSeen } of this.#partitions) {
+      if (first < waiting.length) return null;
+      seen = Math.min(seen, endSeen);
+    }
+    return seen;
   }
 
   /** Whether all in front of these offsets has been worked off. */
@@ -73,8 +83,15 @@ export class TimeMerge<T> {
   took({ partition: index, position, atEnd }: Fetched): void {
     const partition = this.#partitions[index];
     if (partition === undefined) return;
+    if (!this.#begun) {
+      // The others are waited for from here on, however long it took to begin.
+      this.#begun = true;
+      const now = performance.now();
+      for (const each of this.#partitions) each.emptySince = now;
+    }
     partition.fetched = position;
     partition.atEnd = atEnd;
+    if (atEnd) partition.endSeen = Date.now();
     if (partition.first >= partition.waiting.length) this.#emptied(partition);
     if (partition.waiting.length - partition.first > MOST_WAITING) this.#pause(index, true);
   }
