@@ -2,6 +2,7 @@
  * Statements of clients that change the program: each is compiled with the tables as they are now, beside those that
  * are there, before anything is written. What comes of them is an edit of the pipeline's durable state.
  */
+import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { nearest } from '../../errors/nearest.ts';
 import type { Source } from '../sources/catalog.ts';
 import { type Declared, type DeclaredEnrichment, declaring } from '../plan/declared.ts';
@@ -60,8 +61,14 @@ export class StatementChanges {
     return madeEdits(this.live.basis.made, this.#made);
   }
 
-  /** CREATE, INSERT INTO … SELECT. `fromLatest`: of topics, what is there already is not read. */
-  async create(parsed: Parsed, fromLatest: boolean): Promise<Outcome> {
+  /**
+   * CREATE, INSERT INTO … SELECT. `fromLatest`: of topics, what is there already is not read. `opens`: its topics have
+   * to be there, or are made.
+   */
+  async create(
+    parsed: Parsed,
+    { fromLatest, opens }: { readonly fromLatest: boolean; readonly opens: boolean },
+  ): Promise<Outcome> {
     const statement = declaring(parsed);
     if (statement.kind !== 'insertSelect' && statement.ifNotExists) {
       const known = this.#program.catalog.get(statement.name);
@@ -76,10 +83,15 @@ export class StatementChanges {
     const sql = printStatement(statement);
     this.#fresh.set(number, parsed);
     try {
-      await this.#try({
+      const next = {
         ...this.#made,
         all: [...this.#made.all, { number, sql, terminated: false, fromLatest }],
         next: number + 1,
+      };
+      // A pipeline that begins with a topic that is not to be had ends.
+      await this.#try(next, async ({ catalog }) => {
+        const made = statement.kind === 'insertSelect' ? undefined : catalog.get(statement.name);
+        if (opens && made !== undefined) await this.#openTopics(parsed, made);
       });
     } catch (error) {
       this.#fresh.delete(number);
@@ -89,6 +101,21 @@ export class StatementChanges {
       statement.kind === 'insertSelect' ? null : (this.#program.catalog.get(statement.name) ?? null);
     const query = this.queries.find(({ made }) => made === number) ?? null;
     return { kind: 'created', number, source, query };
+  }
+
+  async #openTopics({ source, statement }: Parsed, of: Source): Promise<void> {
+    try {
+      await this.live.basis.openTopics(of);
+    } catch (error) {
+      if (!(error instanceof HeadwaterError) || error.code !== 'delivery.topic-missing' || of.topic === null)
+        throw error;
+      const { topic } = of.topic;
+      throw sqlError(
+        source,
+        statement.at,
+        `there is no topic ${topic}; correct KAFKA_TOPIC, or write PARTITIONS beside it to have it made`,
+      );
+    }
   }
 
   async drop(parsed: Parsed, { name, type, ifExists, at }: Named<'drop'>): Promise<Outcome> {
@@ -200,8 +227,10 @@ export class StatementChanges {
     return { ...this.#made, all: this.#made.all.filter((each) => each.number !== number) };
   }
 
-  async #try(next: MadeStatements): Promise<void> {
+  /** `prepare`: throws where it cannot be, though it compiles. */
+  async #try(next: MadeStatements, prepare?: (program: Program) => Promise<void>): Promise<void> {
     const { declared, program } = await this.live.basis.trial(next, this.#fresh, this.#signal);
+    await prepare?.(program);
     // What is held of a statement that is gone holds nobody.
     const known = new Set(
       declared.statements.map(({ statement }) => statementHash(printStatement(statement))),

@@ -330,7 +330,10 @@ async function explanation(parsed: Parsed, statement: Statement, context: Statem
     case 'insertSelect': {
       const { from } = statement.select;
       const { queries } = desk.programOf(from.name, source, from.at);
-      const tried = await new StatementChanges(queries, signal).create({ ...parsed, statement }, false);
+      const tried = await new StatementChanges(queries, signal).create(
+        { ...parsed, statement },
+        { fromLatest: false, opens: false },
+      );
       if (tried.kind !== 'created' || tried.query === null)
         return { '@type': 'warning_entity', message: 'There is such a one already.' };
       return { '@type': 'queryDescription', queryDescription: queryDescription(tried.query, desk) };
