@@ -2,7 +2,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { tableName } from '../../model/table.ts';
 import { CapturedSource, type SqlColumn } from '../sources/captured-source.ts';
-import { Catalog, type StreamSource } from '../sources/catalog.ts';
+import { Catalog, keysInOrder, type StreamSource } from '../sources/catalog.ts';
 import {
   capturedTable,
   type Declared,
@@ -207,7 +207,17 @@ class Compiler {
     const { columns } = captured;
     if (type === 'STREAM') {
       this.#streams.push(captured);
-      this.#catalog.add({ kind: 'STREAM', name, columns, captured, topic: null, sink: null, kept: false });
+      const keyOrder = keysInOrder(columns);
+      this.#catalog.add({
+        kind: 'STREAM',
+        name,
+        columns,
+        captured,
+        topic: null,
+        sink: null,
+        kept: false,
+        keyOrder,
+      });
       return;
     }
     if (captured.keys.length === 0)
@@ -229,7 +239,7 @@ class Compiler {
     const { stores, journal } = this.#context;
     const replica = new Replica(index, captured, stores.table(index), journal);
     this.#replicas.set(name, replica);
-    const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
+    const keyOrder = keysInOrder(columns);
     const made = { captured, result: null, topic: null };
     this.#catalog.add({ kind: 'TABLE', name, columns, ...made, keyOrder, rows: replica });
   }
@@ -255,14 +265,23 @@ class Compiler {
     if (create !== null) this.#created.set(topic.topic, create);
     const { name } = statement;
     const { columns } = topic;
+    const keyOrder = keysInOrder(columns);
     this.#ofTopics.add(name);
     if (statement.type === 'STREAM') {
-      this.#catalog.add({ kind: 'STREAM', name, columns, captured: null, topic, sink: null, kept: false });
+      this.#catalog.add({
+        kind: 'STREAM',
+        name,
+        columns,
+        captured: null,
+        topic,
+        sink: null,
+        kept: false,
+        keyOrder,
+      });
       return;
     }
     const rows = new TopicTable(name, topic, this.#context.stores.refilled(this.#topicTables.length));
     this.#topicTables.push(rows);
-    const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
     this.#catalog.add({ kind: 'TABLE', name, columns, captured: null, result: null, topic, keyOrder, rows });
   }
 
@@ -312,6 +331,8 @@ class Compiler {
       topic: null,
       sink,
       kept: type === 'TABLE',
+      // Rows of tables that were written before would stay under their former keys.
+      keyOrder: type === 'TABLE' ? keysInOrder(columns) : query.keyOrder,
     };
     if (query.kind === 'STREAM' && query.ofTopic) this.#ofTopics.add(name);
     if (type === 'STREAM') this.#catalog.add(target);

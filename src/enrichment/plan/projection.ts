@@ -167,11 +167,7 @@ function keyColumns(
 ): readonly Projected[] {
   switch (key.kind) {
     case 'own': {
-      const source = scope.inputs[0]?.source;
-      const order =
-        source?.kind === 'TABLE'
-          ? source.keyOrder
-          : (source?.columns ?? []).flatMap((column, i) => (column.key ? [i] : []));
+      const order = scope.inputs[0]?.source.keyOrder ?? [];
       return order.map((column) => keyColumn(projected, scope, { input: 0, column }, at));
     }
     case 'join':

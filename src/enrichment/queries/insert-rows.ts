@@ -18,7 +18,9 @@ import { defaultSchemaNames } from '../plan/sink-format.ts';
 import type { TopicQueries } from '../run/topic-queries.ts';
 import type { TopicSource } from '../sources/topic-source.ts';
 
-export type InsertedSource = Pick<Source, 'kind' | 'name' | 'columns'> & { readonly topic: TopicSource };
+export type InsertedSource = Pick<Source, 'kind' | 'name' | 'columns' | 'keyOrder'> & {
+  readonly topic: TopicSource;
+};
 
 interface InsertedRow {
   readonly row: readonly SqlValue[];
@@ -149,11 +151,12 @@ function wrong(sentence: string): HeadwaterError {
 
 /** Makes the records of the stream's topic; schemas of theirs are registered. Throws `schema.…`, `registry.…`. */
 export async function recordsOf(
-  { name, columns, topic }: InsertedSource,
+  stream: InsertedSource,
   topics: TopicQueries,
 ): Promise<(row: InsertedRow) => SinkRecord> {
+  const { name, topic } = stream;
   const { keyFormat, valueFormat, delimiter, wrapSingleValue } = topic;
-  const writer = await topics.writer(columns, {
+  const writer = await topics.writer(stream, {
     topic: topic.topic,
     keyFormat,
     valueFormat,
