@@ -76,7 +76,13 @@ class Compiler {
     );
     this.#taken = new Set(statements.flatMap(({ made }) => made?.number ?? []));
     for (const { made, error } of unreadable)
-      this.#paused.push({ hash: statementHash(made.sql), statement: made.sql, target: null, error });
+      this.#paused.push({
+        hash: statementHash(made.sql),
+        statement: made.sql,
+        target: null,
+        id: null,
+        error,
+      });
   }
 
   get program(): Program {
@@ -117,11 +123,12 @@ class Compiler {
     }
   }
 
-  #pause(paused: Omit<PausedStatement, 'target'>, { statement, made }: Declared): void {
+  #pause(paused: Omit<PausedStatement, 'target' | 'id'>, declared: Declared): void {
+    const { statement } = declared;
     const target = statement.kind === 'insertSelect' ? null : statement.name;
-    this.#paused.push({ ...paused, target });
     // The ids of those behind it stay what they were.
-    if (statement.kind !== 'createSource') this.#number(made);
+    const id = statement.kind === 'createSource' ? null : this.#queryId(declared);
+    this.#paused.push({ ...paused, target, id });
   }
 
   /** Why a statement waits for the registry: its results are refused, or those of one that it names. */
@@ -338,7 +345,7 @@ class Compiler {
     if (type === 'STREAM') this.#catalog.add(target);
     else this.#addTable(declared, { name, target, query, onError });
     if (type === 'STREAM' && query.kind === 'STREAM' && declared.made?.terminated !== true)
-      this.#query(`CSAS_${name}`, declared, { ...query, store: null, target, onError });
+      this.#query(declared, { ...query, store: null, target, onError });
   }
 
   /** The table that a query makes, with the rows that others read of it. */
@@ -379,15 +386,14 @@ class Compiler {
       rows,
     });
     if (declared.made?.terminated === true) return;
-    const prefix = `CTAS_${name}`;
     if (query.kind === 'STREAM') {
-      this.#query(prefix, declared, { ...query, store, target, onError });
+      this.#query(declared, { ...query, store, target, onError });
       return;
     }
     const { parsed, statement, made: by } = declared;
     this.#tables.push({
       ...query,
-      id: `${prefix}_${this.#number(by)}`,
+      id: this.#queryId(declared),
       statement: printStatement(statement),
       made: by?.number ?? null,
       lineage,
@@ -426,7 +432,7 @@ class Compiler {
     if (this.#feeds(target, query.input))
       throw sqlError(source, at, `${name} is what this query reads, so its events would go round for ever`);
     const columns = insertedColumns(source, { statement, into: target.columns, given: query.columns });
-    this.#query(statement.queryId ?? 'INSERTQUERY', declared, {
+    this.#query(declared, {
       ...query,
       store: null,
       columns,
@@ -441,11 +447,19 @@ class Compiler {
     return this.#queries.some(({ input, target }) => input === from && this.#feeds(target, to));
   }
 
-  #query(prefix: string, { parsed, statement, made }: Declared, plan: CompiledQuery): void {
+  /** Takes the next number. */
+  #queryId({ statement, made }: Declared): string {
+    const number = this.#number(made);
+    if (statement.kind === 'insertSelect') return `${statement.queryId ?? 'INSERTQUERY'}_${number}`;
+    return `${statement.type === 'STREAM' ? 'CSAS' : 'CTAS'}_${statement.name}_${number}`;
+  }
+
+  #query(declared: Declared, plan: CompiledQuery): void {
+    const { parsed, statement, made } = declared;
     const text = printStatement(statement);
     this.#queries.push({
       ...plan,
-      id: `${prefix}_${this.#number(made)}`,
+      id: this.#queryId(declared),
       statement: text,
       made: made?.number ?? null,
       held: this.#context.held.has(statementHash(text)),

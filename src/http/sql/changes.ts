@@ -133,15 +133,21 @@ export class RequestedChanges {
       if (why !== null) throw sqlError(parsed.source, statement.at, `${why}: leave DELETE TOPIC out`);
     }
     const outcome = await outcomeOf(pending, parsed, statement, properties);
-    const entities = this.#entities(outcome);
+    const entities = this.#entities(outcome, live);
     if (outcome.kind === 'dropped' && deletes) {
-      const { topic, source } = outcome;
-      this.#deleted.push({ live, topic, parts: registeredParts(source), status: this.#statuses.at(-1) });
+      const { source } = outcome;
+      if (source !== null)
+        this.#deleted.push({
+          live,
+          topic: live.topicOf(source),
+          parts: registeredParts(source),
+          status: this.#statuses.at(-1),
+        });
     }
     return entities;
   }
 
-  #entities(outcome: Outcome): readonly object[] {
+  #entities(outcome: Outcome, live: LiveQueries): readonly object[] {
     switch (outcome.kind) {
       case 'nothing':
         return [{ '@type': 'warning_entity', message: outcome.message }];
@@ -153,9 +159,10 @@ export class RequestedChanges {
         return [this.#status(commandId, { message, queryId: query?.id ?? null, number })];
       }
       case 'dropped': {
-        const { source, topic, number } = outcome;
-        const message = `Source ${quoted(source.name)} (topic: ${topic}) was dropped.`;
-        return [this.#status(`${ofSource(source)}/drop`, { message, queryId: null, number })];
+        const { source, type, name, number } = outcome;
+        const topic = source === null ? '' : ` (topic: ${live.topicOf(source)})`;
+        const message = `Source ${quoted(name)}${topic} was dropped.`;
+        return [this.#status(`${ofSource({ kind: type, name })}/drop`, { message, queryId: null, number })];
       }
       case 'terminated':
       case 'paused':
@@ -252,9 +259,10 @@ export class RequestedChanges {
 const STATE_TOPIC = /^headwater\..*\.state$/;
 
 /** Why the topic of a stream or table that is dropped has to stay; null where it can go. */
-function whyKept(name: string, live: LiveQueries, { catalog }: Program): string | null {
+function whyKept(name: string, live: LiveQueries, { catalog, paused }: Program): string | null {
   const dropped = catalog.get(name);
-  if (dropped === undefined) return null;
+  if (dropped === undefined)
+    return paused.some(({ target }) => target === name) ? `${name} is paused, and its topic not known` : null;
   const topic = live.topicOf(dropped);
   if (live.basis.tableTopics.has(topic)) return `the topic ${topic} is that of a captured table`;
   if (STATE_TOPIC.test(topic)) return `the topic ${topic} holds the state of a pipeline`;
@@ -310,7 +318,7 @@ function kindOf(source: Source | null): string {
   return source?.kind === 'TABLE' ? 'Table' : 'Stream';
 }
 
-function ofSource({ kind, name }: Source): string {
+function ofSource({ kind, name }: Pick<Source, 'kind' | 'name'>): string {
   return `${kind.toLowerCase()}/${quoted(name)}`;
 }
 

@@ -2,6 +2,7 @@
 import { explainQuery } from '../../enrichment/plan/explain.ts';
 import type { RunningSelect } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
+import type { PausedStatement } from '../../enrichment/plan/program.ts';
 import type { PullPlan, SelectPlan } from '../../enrichment/queries/select-plan.ts';
 import { type PersistentQuery, sourcesOf } from '../../enrichment/queries/statement-changes.ts';
 import type { SqlColumn } from '../../enrichment/sources/captured-source.ts';
@@ -36,6 +37,13 @@ export function queryListing(query: PersistentQuery): object {
     queryType: 'PERSISTENT',
     state,
   };
+}
+
+/** Of a statement that starts one. */
+export function pausedListing({ id, statement, target }: PausedStatement): readonly object[] {
+  if (id === null) return [];
+  const of = { sinks: target === null ? [] : [target], sinkKafkaTopics: [], id, statusCount: { ERROR: 1 } };
+  return [{ queryString: statement, ...of, queryType: 'PERSISTENT', state: 'ERROR' }];
 }
 
 export function pushListing([id, { text }]: readonly [string, PushedQuery]): object {

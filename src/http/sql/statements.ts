@@ -19,6 +19,7 @@ import { SqlApiError } from './api-error.ts';
 import { describeFunction, functionNames } from './functions.ts';
 import {
   fieldsOf,
+  pausedListing,
   type PushedQuery,
   pushListing,
   queryDescription,
@@ -184,7 +185,11 @@ function show(
           }
         : {
             '@type': 'queries',
-            queries: [...persistent(desk).map(queryListing), ...[...pushed].map(pushListing)],
+            queries: [
+              ...persistent(desk).map(queryListing),
+              ...[...desk.running.values()].flatMap(({ program }) => program.paused.flatMap(pausedListing)),
+              ...[...pushed].map(pushListing),
+            ],
           };
     case 'FUNCTIONS':
       return functionNames();
