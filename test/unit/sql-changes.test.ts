@@ -383,7 +383,7 @@ describe('DROP and TERMINATE', () => {
     attempt = await rig.attempt();
     const queries = async (): Promise<readonly unknown[]> => {
       const [listed] = await ksql('SHOW QUERIES;');
-      return (listed?.['queries'] as readonly Entity[]).map(
+      return ((listed?.['queries'] ?? []) as readonly Entity[]).map(
         (each) => `${String(each['id'])} ${String(each['state'])}`,
       );
     };
