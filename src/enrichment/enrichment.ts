@@ -25,6 +25,7 @@ import type { ProgramBasis } from './queries/program-basis.ts';
 import type { QueryDesk } from './queries/query-desk.ts';
 import { ResultTable } from './state/result-table.ts';
 import { EnrichmentStage } from './run/stage.ts';
+import { openResultTopics } from './run/stream-queries.ts';
 import type { BulkGroups } from './state/bulk-groups.ts';
 import { type JoinedTablesOptions, openGroups, openTables } from './state/open-tables.ts';
 import { Timeline } from './state/timeline.ts';
@@ -185,6 +186,15 @@ export async function openEnrichment<P, S extends SourceInfo>(
     topics,
     access,
     registry,
+    tableTopics,
+    openTopics: async (of) => {
+      if (of.topic !== null && access !== null) {
+        await using input = await access.openReader(false);
+        await input.open(of.topic.topic, of.topic.create);
+      }
+      const target = of.kind === 'STREAM' ? of : of.result;
+      if (target !== null) await openResultTopics(target, sink);
+    },
     trial: async (next, fresh, asked) => {
       const all = withMade(options.declared, { made: next.all, fresh }, pipeline);
       if (all.readsTopics && access === null) throw needsKafka(pipeline);

@@ -68,6 +68,28 @@ function versions(subject: string): Promise<unknown> {
   return registry.ask(`/subjects/${subject}/versions`);
 }
 
+/** Posts to the SQL interface of a daemon, again while the pipeline begins anew with a new statement. */
+async function asker(run: Headwater): Promise<(path: string, body: object) => Promise<unknown>> {
+  const { host, port } = await run.line(({ msg }) => msg === 'SQL interface is up');
+  // A stream that is made before the snapshot has ended has its rows too.
+  await run.until(({ state }) => state === 'streaming');
+  return async (path, body) => {
+    const deadline = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const answer = await fetch(`http://${String(host)}:${String(port)}${path}`, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: { 'content-type': 'application/json', accept: 'application/json' },
+      });
+      // An answer that is not read keeps its connection.
+      const said: unknown = await answer.json();
+      if (answer.status !== 503) return said;
+      if (performance.now() > deadline) throw new Error(`not ready: ${JSON.stringify(said)}`);
+      await sleep(50);
+    }
+  };
+}
+
 describe('a schema that the registry refuses', () => {
   it('holds its statement and who reads it, until it is accepted', async () => {
     const name = `${kafka.prefix}_refused`;
@@ -142,25 +164,7 @@ describe('statements of clients', () => {
   it('insert into a table over a topic, and drop topics with their schemas', async () => {
     const name = `${kafka.prefix}_clients`;
     await using run = new Headwater(['run', await settings(name, '{}')]);
-    const { host, port } = await run.line(({ msg }) => msg === 'SQL interface is up');
-    // A stream that is made before the snapshot has ended has its rows too.
-    await run.until(({ state }) => state === 'streaming');
-    const ask = async (path: string, body: object): Promise<unknown> => {
-      const deadline = performance.now() + PATIENCE_MS;
-      for (;;) {
-        const answer = await fetch(`http://${String(host)}:${String(port)}${path}`, {
-          method: 'POST',
-          body: JSON.stringify(body),
-          headers: { 'content-type': 'application/json', accept: 'application/json' },
-        });
-        // An answer that is not read keeps its connection.
-        const said: unknown = await answer.json();
-        // The pipeline begins anew with each new statement.
-        if (answer.status !== 503) return said;
-        if (performance.now() > deadline) throw new Error(`not ready: ${JSON.stringify(said)}`);
-        await sleep(50);
-      }
-    };
+    const ask = await asker(run);
     const ksql = (statements: string): Promise<unknown> => ask('/ksql', { ksql: statements });
     const rows = async (sql: string): Promise<readonly unknown[]> =>
       ((await ask('/query-stream', { sql })) as readonly unknown[]).slice(1);
@@ -217,5 +221,54 @@ describe('statements of clients', () => {
     const names = left.map((topic) => topic.name);
     expect(names).toContain(`${name}.public.customers`);
     for (const topic of ['people', 'copied']) expect(names).not.toContain(`${name}.${topic}`);
+  });
+
+  it('name topics that are to be had, and delete none that is needed', async () => {
+    const name = `${kafka.prefix}_needed`;
+    await using run = new Headwater(['run', await settings(name, '{}')]);
+    const ask = await asker(run);
+    const ksql = (statements: string): Promise<unknown> => ask('/ksql', { ksql: statements });
+    const refused = (statements: string, message: RegExp): Promise<void> =>
+      expect(ksql(statements), statements).resolves.toMatchObject({
+        error_code: 40001,
+        message: expect.stringMatching(message) as string,
+      });
+    const made = 'PARTITIONS=2';
+    const of = (topic: string, more: string): string =>
+      `WITH (KAFKA_TOPIC='${name}.${topic}', VALUE_FORMAT='JSON'${more === '' ? '' : `, ${more}`})`;
+    // Each of these would end the pipeline at its start, and every start behind it.
+    await refused(`CREATE STREAM A (X INT) ${of('none', '')};`, /^line 1:1: there is no topic .*PARTITIONS/);
+    await refused(`CREATE TABLE A (X INT PRIMARY KEY) ${of('none', '')};`, /^line 1:1: there is no topic/);
+    await refused(
+      `CREATE STREAM A (X INT) ${of('a', 'PARTITIONS=1, REPLICAS=7')};`,
+      /replication factor of 7/,
+    );
+    await ksql(`CREATE STREAM A (X INT) ${of('a', made)};`);
+    await refused(`CREATE STREAM B ${of('b', 'REPLICAS=7')} AS SELECT X FROM A;`, /replication factor of 7/);
+    expect(await ask('/query-stream', { sql: `SELECT X FROM A;` })).toHaveLength(1);
+    const listed = async (): Promise<readonly string[]> => {
+      const [{ topics: all }] = (await ksql('SHOW TOPICS;')) as [
+        { readonly topics: readonly { readonly name: string }[] },
+      ];
+      return all.flatMap((topic) => (topic.name.includes(name) ? [topic.name] : []));
+    };
+    expect(await listed()).toContain(`${name}.a`);
+    expect(await listed()).not.toContain(`${name}.b`);
+    await ksql(`CREATE STREAM SAME (X INT) ${of('a', '')};
+      CREATE STREAM CHANGES (X INT) ${of('public.customers', '')};
+      CREATE STREAM STATE (X INT) WITH (KAFKA_TOPIC='headwater.${name}.state', VALUE_FORMAT='JSON');`);
+    await refused('DROP STREAM SAME DELETE TOPIC;', /is that of A too: leave DELETE TOPIC out/);
+    await refused('DROP STREAM CHANGES DELETE TOPIC;', /is that of a captured table/);
+    await refused('DROP STREAM STATE DELETE TOPIC;', /holds the state of a pipeline/);
+    // What is refused is not done by half.
+    expect(await ksql('DROP STREAM SAME; DROP STREAM CHANGES; DROP STREAM STATE;')).toMatchObject(
+      ['SAME', 'CHANGES', 'STATE'].map((source) => ({ commandId: `stream/\`${source}\`/drop` })),
+    );
+    await ksql('DROP STREAM A DELETE TOPIC;');
+    expect(await listed()).toEqual(
+      expect.arrayContaining([`${name}.public.customers`, `headwater.${name}.state`]),
+    );
+    expect(await listed()).not.toContain(`${name}.a`);
+    expect(run.alive).toBe(true);
   });
 });

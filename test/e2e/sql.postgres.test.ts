@@ -1,4 +1,4 @@
-/** The SQL interface of a daemon on a real PostgreSQL, by `headwater sql`, curl, and ksqlDB's client for Python. */
+/** The SQL interface of a daemon on a real PostgreSQL, by `headwater sql` and curl. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -154,38 +154,4 @@ describe('a running daemon', () => {
     });
     expect(apart).toEqual([]);
   });
-
-  it.runIf(process.env['HEADWATER_TEST_FULL'] === '1')(
-    'answers ksqlDB’s client for Python (PyPI ksqldb), which needs python3 and pip',
-    async () => {
-      const packages = files.path('python');
-      await run('python3', [
-        '-m',
-        'pip',
-        'install',
-        '--quiet',
-        '--target',
-        packages,
-        'ksqldb==1.0.1',
-        'httpx[http2]',
-        'requests',
-      ]);
-      const program = [
-        'import json, sys',
-        'from ksqldb import KSQLdbClient',
-        'client = KSQLdbClient(sys.argv[1])',
-        'print(json.dumps(client.ksql("SHOW TABLES;")[0]["tables"][-1]["name"]))',
-        'print(json.dumps(client.query_sync(sys.argv[2])[1:]))',
-        `made = client.ksql("CREATE STREAM YORK AS SELECT PERSON, LOCATION FROM MOVEMENTS WHERE LOCATION = 'York';")`,
-        'print(made[0]["commandStatus"]["status"], made[0]["commandStatus"]["queryId"])',
-        'print(client.ksql("TERMINATE " + made[0]["commandStatus"]["queryId"] + "; DROP STREAM YORK;")[1]["commandStatus"]["message"])',
-      ].join('\n');
-      const { stdout } = await run('python3', ['-c', program, base, `${ROBIN};`], {
-        env: { ...process.env, PYTHONPATH: packages },
-      });
-      expect(stdout).toBe(
-        '"PERSON_MOVEMENTS"\n[[5, 4]]\nSUCCESS CSAS_YORK_3\nSource `YORK` (topic: YORK) was dropped.\n',
-      );
-    },
-  );
 });

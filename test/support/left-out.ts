@@ -3,6 +3,7 @@ import { isCached } from '../../src/local-servers/cache.ts';
 import { engineRuns } from '../../src/local-servers/containers.ts';
 import { onPath } from '../../src/local-servers/processes.ts';
 import { findChromium } from './chromium.ts';
+import { withoutPythonClient } from './ksqldb-python.ts';
 
 export interface LeftOut {
   /** Which test files, as a glob. */
@@ -41,6 +42,8 @@ export async function leftOut(): Promise<readonly LeftOut[]> {
   if (kafka !== null) found.push({ pattern: filesThatNeed('kafka'), reason: kafka });
   const registry = await withoutRegistry();
   if (registry !== null) found.push({ pattern: filesThatNeed('registry'), reason: registry });
+  const python = await withoutPythonClient();
+  if (python !== null) found.push({ pattern: filesThatNeed('python'), reason: python });
   const postgres = await withoutPostgres();
   if (postgres !== null) found.push({ pattern: filesThatNeed('postgres'), reason: postgres });
   for (const product of ['mysql', 'mariadb'] as const) {

@@ -250,6 +250,10 @@ describe('errors point to what is wrong and say what was probably meant', () => 
       'this is no pattern of java.time',
     ],
     ['SELECT stars FROM ratings LIMIT 5', 'cannot have a LIMIT'],
+    [
+      'SELECT stars FROM ratings PARTITION BY stars, channel, ratings.stars',
+      'RATINGS.STARS stands in PARTITION BY already',
+    ],
     ['SELECT * FROM customers', 'the result of a query over a table is a table: write CREATE TABLE'],
   ])('%s', (select, sentence) => {
     expect(said(`CREATE STREAM a AS ${select};`)).toContain(sentence);
@@ -261,6 +265,14 @@ describe('errors point to what is wrong and say what was probably meant', () => 
       'STARS is different from row to row of a group; put it into GROUP BY or into an aggregate',
     ],
     ['SELECT channel FROM ratings GROUP BY channel', 'GROUP BY needs an aggregate'],
+    [
+      'SELECT channel, COUNT(*) AS n FROM ratings GROUP BY channel, ratings.channel',
+      'RATINGS.CHANNEL stands in GROUP BY already',
+    ],
+    [
+      'SELECT channel, COUNT(*) AS n FROM ratings WINDOW TUMBLING (SIZE 100000001 DAYS) GROUP BY channel',
+      'a window has at most 100,000,000 days',
+    ],
     ['SELECT channel, COUNTT(stars) AS n FROM ratings GROUP BY channel', 'did you mean COUNT?'],
     ['SELECT channel, SUM(*) AS n FROM ratings GROUP BY channel', 'SUM cannot take *'],
     [

@@ -4,7 +4,17 @@ import picomatch from 'picomatch';
 import { expect, test } from 'vitest';
 import { filesThatNeed } from '../support/left-out.ts';
 
-const SERVERS = ['postgres', 'mysql', 'mariadb', 'kafka', 'registry', 'oracle', 'browser', 'systemd'];
+const SERVERS = [
+  'postgres',
+  'mysql',
+  'mariadb',
+  'kafka',
+  'registry',
+  'oracle',
+  'browser',
+  'systemd',
+  'python',
+];
 /** Says how a file is tested, not what it needs. */
 const KINDS = ['property'];
 

@@ -40,12 +40,15 @@ const TOKEN = 's3cret';
 let rig: EnrichmentRig;
 let attempt: Attempt;
 let server: HttpServer;
+/** How often the pipeline has begun anew. */
+let changed = 0;
 
 async function listen(token: string | null, changesNeedToken = true): Promise<void> {
   server = await listenSql({
     desk: rig.desk,
     token,
     change: async (_pipeline, edits) => {
+      changed++;
       attempt = await rig.change(attempt, edits);
     },
     changesNeedToken,
@@ -212,6 +215,19 @@ describe('CREATE', () => {
     });
   });
 
+  it('of several statements takes effect at once, whatever the request sets in between', async () => {
+    const before = changed;
+    const [a, b] = await ksql(
+      `CREATE STREAM A AS SELECT ID FROM ORDERS; SET 'auto.offset.reset' = 'latest'; DEFINE c = 'TOTAL';
+       CREATE STREAM B AS SELECT \${c} AS T FROM ORDERS;`,
+    );
+    expect([a, b]).toMatchObject([
+      { commandStatus: { status: 'SUCCESS' } },
+      { commandStatus: { status: 'SUCCESS' } },
+    ]);
+    expect(changed - before).toBe(1);
+  });
+
   it('tells what the friendly dialect let pass', async () => {
     const [created] = await ksql('CREATE STREAM A AS SELECT ID, FROM ORDERS');
     expect(created?.warnings?.map(({ message }) => message)).toEqual([
@@ -356,6 +372,40 @@ describe('DROP and TERMINATE', () => {
     await ksql(`DROP TABLE COUNTED; ${counted}`);
     await read(8);
     expect(values('COUNTED').map((row) => (row as { N: number }).N)).toEqual([1, 1, 2, 2, 1, 1]);
+  });
+
+  it('take away what no longer fits, whose name is not free before that', async () => {
+    await ksql(`CREATE STREAM A AS SELECT ID, TOTAL FROM ORDERS; INSERT INTO A SELECT ID, TOTAL FROM ORDERS;
+      CREATE STREAM C AS SELECT TOTAL FROM A;`);
+    await attempt.end();
+    const without = table('orders', ORDERS.columns.slice(0, 2), [0], 2);
+    Object.assign(rig.options, { tables: [without, CUSTOMERS] });
+    attempt = await rig.attempt();
+    const queries = async (): Promise<readonly unknown[]> => {
+      const [listed] = await ksql('SHOW QUERIES;');
+      return ((listed?.['queries'] ?? []) as readonly Entity[]).map(
+        (each) => `${String(each['id'])} ${String(each['state'])}`,
+      );
+    };
+    const others = ['CSAS_NAMED_3 RUNNING', 'CSAS_GOLD_4 RUNNING'];
+    const all = ['CSAS_BIG_0', 'CSAS_A_5', 'INSERTQUERY_6', 'CSAS_C_7'].map((each) => `${each} ERROR`);
+    expect(await queries()).toEqual([...others, ...all]);
+    expect(await refusal('CREATE STREAM A AS SELECT ID FROM ORDERS;')).toMatch(
+      /^40001 line 1:1: there is a stream A already, which is paused: .*no column TOTAL.*DROP STREAM A ends it$/,
+    );
+    expect(await refusal('CREATE STREAM BIG AS SELECT ID FROM ORDERS;')).toContain('in the settings file');
+    expect(await refusal('DROP STREAM BIG;')).toContain('in the settings file');
+    expect(await refusal('TERMINATE CSAS_BIG_0;')).toContain('in the settings file');
+    expect(await refusal('TERMINATE CSAS_A_5;')).toContain('DROP A instead');
+    expect(await refusal('DROP STREAM A DELETE TOPIC;')).toContain('A is paused, and its topic not known');
+    expect(await ksql('TERMINATE INSERTQUERY_6; DROP STREAM C; DROP STREAM A;')).toMatchObject([
+      { commandStatus: { status: 'SUCCESS', queryId: 'INSERTQUERY_6' } },
+      { commandId: 'stream/`C`/drop', commandStatus: { message: 'Source `C` was dropped.' } },
+      { commandId: 'stream/`A`/drop', commandStatus: { message: 'Source `A` was dropped.' } },
+    ]);
+    expect(await queries()).toEqual([...others, ...all.slice(0, 1)]);
+    await ksql('CREATE STREAM A AS SELECT ID FROM ORDERS;');
+    expect(await queries()).toEqual([...others, 'CSAS_A_8 RUNNING', ...all.slice(0, 1)]);
   });
 
   it('the settings’ own statements are the settings’', async () => {

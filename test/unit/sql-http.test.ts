@@ -114,6 +114,24 @@ describe('the clients of ksqlDB', () => {
     ]);
   });
 
+  it('curl as ksqlDB’s documentation has it, which names no type of the body', async () => {
+    const curl = async (...more: readonly string[]): Promise<unknown> => {
+      const { stdout } = await promisify(execFile)('curl', ['-s', '-X', 'POST', ...more]);
+      return JSON.parse(stdout.split('\n', 1)[0] ?? '') as unknown;
+    };
+    const accept = ['-H', 'Accept: application/vnd.ksql.v1+json'];
+    const list = '{"ksql": "LIST STREAMS;", "streamsProperties": {}}';
+    expect(await curl(`${base}/ksql`, ...accept, '-d', list)).toMatchObject([{ '@type': 'streams' }]);
+    expect(await curl(`${base}/query-stream`, '-d', `{"sql": "${ROBIN};", "properties": {}}`)).toMatchObject({
+      columnNames: ['LOCATION_CHANGES', 'UNIQUE_LOCATIONS'],
+    });
+    // Of a browser such a body can be any site's.
+    const page = ['-H', 'Sec-Fetch-Site: same-origin'];
+    expect(await curl(`${base}/ksql`, ...accept, ...page, '-d', list)).toMatchObject({ error_code: 41500 });
+    const origin = ['-H', `Origin: ${base}`];
+    expect(await curl(`${base}/ksql`, ...accept, ...origin, '-d', list)).toMatchObject({ error_code: 41500 });
+  });
+
   it('npm ksqldb-client: statements, a pull and a push query over HTTP/2', async () => {
     await move(2);
     const client = new KsqldbClient({ host: 'http://127.0.0.1', port: server.port });
@@ -326,7 +344,66 @@ describe('/ksql', () => {
     });
     expect(await entities('SHOW TYPES;')).toMatchObject([{ '@type': 'type_list', types: {} }]);
     const [properties] = await entities(`SET 'auto.offset.reset' = 'earliest'; SHOW PROPERTIES;`);
-    expect(properties).toMatchObject({ overwrittenProperties: ['auto.offset.reset'] });
+    const of = { scope: 'KSQL', editable: true, level: 'QUERY' };
+    expect(properties).toMatchObject({
+      properties: [
+        { name: 'auto.offset.reset', value: 'earliest', ...of },
+        { name: 'ksql.query.pull.table.scan.enabled', value: 'true', ...of },
+      ],
+      overwrittenProperties: ['auto.offset.reset'],
+      defaultProperties: ['ksql.query.pull.table.scan.enabled'],
+    });
+  });
+
+  it('SHOW VARIABLES tells what is defined there', async () => {
+    const [before, after] = await entities(
+      `DEFINE a = '1'; DEFINE b = '2'; SHOW VARIABLES; UNDEFINE a; DEFINE b = '3'; SHOW VARIABLES;`,
+      { sessionVariables: { c: 'x' } },
+    );
+    expect(before).toMatchObject({
+      variables: [
+        { name: 'C', value: 'x' },
+        { name: 'A', value: '1' },
+        { name: 'B', value: '2' },
+      ],
+    });
+    expect(after).toMatchObject({
+      variables: [
+        { name: 'C', value: 'x' },
+        { name: 'B', value: '3' },
+      ],
+    });
+  });
+
+  it('SHOW QUERIES lists those of clients that go on, for as long as they do', async () => {
+    const sql = 'SELECT PERSON FROM MOVEMENTS EMIT CHANGES;';
+    const push = await post('/query-stream', { sql });
+    const reader = push.body!.getReader();
+    const { queryId } = JSON.parse(await firstPiece(reader)) as { readonly queryId: string };
+    const [listed, described] = await entities('SHOW QUERIES; SHOW QUERIES EXTENDED;');
+    expect(listed).toMatchObject({
+      queries: [
+        { id: 'CTAS_PERSON_MOVEMENTS_0', queryType: 'PERSISTENT' },
+        {
+          queryString: sql.slice(0, -1),
+          sinks: [],
+          sinkKafkaTopics: [],
+          id: queryId,
+          statusCount: { RUNNING: 1 },
+          queryType: 'PUSH',
+          state: 'RUNNING',
+        },
+      ],
+    });
+    expect(described).toMatchObject({
+      queryDescriptions: [
+        { id: 'CTAS_PERSON_MOVEMENTS_0' },
+        { id: queryId, sources: ['MOVEMENTS'], fields: [{ name: 'PERSON' }], queryType: 'PUSH' },
+      ],
+    });
+    await post('/close-query', { queryId });
+    while (!(await reader.read()).done);
+    expect((await entities('SHOW QUERIES;'))[0]?.['queries']).toHaveLength(1);
   });
 
   it('DESCRIBE FUNCTION tells how one is called', async () => {

@@ -30,12 +30,14 @@ class Rig implements Disposable {
     },
     enter: () => {},
     leave: () => {},
-    idle: () => {},
+    idle: (_cursor: TimeCursor, asOfMs: number): void => void this.idle.push(asOfMs),
   };
+  /** Up to when all that had been written was worked off, as told while nothing is to be done. */
+  readonly idle: number[] = [];
   readonly #stop = new AbortController();
   readonly running: Promise<void>;
 
-  constructor(waits: JoinWaits) {
+  constructor(waits: JoinWaits, reader = oneRecord()) {
     const program = compileProgram(
       declareEnrichment({ texts: [{ name: 'a.sql', text: SQL }], dialect: 'friendly' }, 'shop'),
       {
@@ -69,7 +71,7 @@ class Rig implements Disposable {
           ahead: new Set(),
           aggregation: null,
         }),
-        reader: oneRecord(),
+        reader,
         sink: { ready: () => undefined },
         processing,
         schemas: { reader: null, signal: this.#stop.signal },
@@ -103,15 +105,17 @@ class Rig implements Disposable {
   }
 }
 
-function oneRecord(): TopicReader {
-  const value = Buffer.from('{"n":1}');
-  let fetched: readonly Fetched[] = [
-    {
-      partition: 0,
-      records: [{ offset: 0, key: null, value, headers: [], timestamp: TIME }],
-      position: 1,
-      atEnd: true,
-    },
+const FETCHED: Omit<Fetched, 'endAsOf'> = {
+  partition: 0,
+  records: [{ offset: 0, key: null, value: Buffer.from('{"n":1}'), headers: [], timestamp: TIME }],
+  position: 1,
+};
+
+/** After so many answers without anything. */
+function oneRecord(late = 0): TopicReader {
+  const answers: (readonly Omit<Fetched, 'endAsOf'>[])[] = [
+    ...Array.from({ length: late }, () => []),
+    [FETCHED],
   ];
   return {
     open: () => Promise.resolve(1),
@@ -119,10 +123,9 @@ function oneRecord(): TopicReader {
     start: () => {},
     pause: () => {},
     poll: async () => {
-      const now = fetched;
-      fetched = [];
+      const now = answers.shift() ?? [];
       if (now.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-      return now;
+      return now.map((each) => ({ ...each, endAsOf: Date.now() }));
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -142,5 +145,14 @@ describe('an event of a topic', () => {
     using rig = new Rig({ skewMs: 0, maxWaitMs: 0 });
     await rig.arrives();
     expect(rig.rows).toEqual([[1]]);
+  });
+
+  it('sees its tables as of its time however long its topic takes to answer after a start', async () => {
+    using rig = new Rig({ skewMs: 0, maxWaitMs: 0 }, oneRecord(20));
+    await rig.arrives();
+    // The tables' log is read meanwhile, and what it replaces has to be kept: nothing is known of the topic yet.
+    expect(rig.idle.slice(0, 20)).toEqual(Array.from({ length: 20 }, () => -Infinity));
+    const since = Date.now() - 1_000;
+    while (!rig.idle.some((asOf) => asOf > since)) await new Promise((resolve) => setTimeout(resolve, 1));
   });
 });

@@ -75,14 +75,14 @@ class FlinkExporter {
   }
 
   #addResult(target: StreamSource): void {
-    const { name, sink, columns, kept } = target;
+    const { name, sink, columns, keyOrder, kept } = target;
     if (sink === null) return;
     const parts = this.#partsOf(target);
     try {
       const made = this.#view(target.name, () => this.#queryViews(parts, name));
       const differs = (sentence: string): void => this.#differ(name, sentence);
       const { table, insert } = flinkSink(
-        { name, columns, sink, kept, differs, ...made },
+        { name, columns, keyOrder, sink, kept, differs, ...made },
         this.#options.topics,
       );
       this.#definitions.push(table);

@@ -11,6 +11,8 @@ export interface FlinkSink {
   /** Of the view. */
   readonly name: string;
   readonly columns: readonly SqlColumn[];
+  /** Indexes of its key columns, in the order of the key. */
+  readonly keyOrder: readonly number[];
   readonly sink: Sinkable;
   /** Whether the last record of a key is what counts. */
   readonly kept: boolean;
@@ -26,8 +28,8 @@ export function flinkSink(
   result: FlinkSink,
   topics: FlinkTopics,
 ): { readonly table: string; readonly insert: string } {
-  const { name, columns, sink, kept, windowKey, timed } = result;
-  const keys = columns.filter(({ key }) => key);
+  const { name, columns, keyOrder, sink, kept, windowKey, timed } = result;
+  const keys = keyOrder.flatMap((index) => columns[index] ?? []);
   const values = columns.filter(({ key }) => !key);
   if (sink.valueFormat === 'JSON' && !sink.wrapSingleValue && values.length === 1)
     throw new NoEqual('Flink writes JSON objects, and WRAP_SINGLE_VALUE = FALSE is a bare value');

@@ -2,7 +2,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { tableName } from '../../model/table.ts';
 import { CapturedSource, type SqlColumn } from '../sources/captured-source.ts';
-import { Catalog, type StreamSource } from '../sources/catalog.ts';
+import { Catalog, keysInOrder, type StreamSource } from '../sources/catalog.ts';
 import {
   capturedTable,
   type Declared,
@@ -76,7 +76,13 @@ class Compiler {
     );
     this.#taken = new Set(statements.flatMap(({ made }) => made?.number ?? []));
     for (const { made, error } of unreadable)
-      this.#paused.push({ hash: statementHash(made.sql), statement: made.sql, target: null, error });
+      this.#paused.push({
+        hash: statementHash(made.sql),
+        statement: made.sql,
+        target: null,
+        id: null,
+        error,
+      });
   }
 
   get program(): Program {
@@ -117,11 +123,12 @@ class Compiler {
     }
   }
 
-  #pause(paused: Omit<PausedStatement, 'target'>, { statement, made }: Declared): void {
+  #pause(paused: Omit<PausedStatement, 'target' | 'id'>, declared: Declared): void {
+    const { statement } = declared;
     const target = statement.kind === 'insertSelect' ? null : statement.name;
-    this.#paused.push({ ...paused, target });
     // The ids of those behind it stay what they were.
-    if (statement.kind !== 'createSource') this.#number(made);
+    const id = statement.kind === 'createSource' ? null : this.#queryId(declared);
+    this.#paused.push({ ...paused, target, id });
   }
 
   /** Why a statement waits for the registry: its results are refused, or those of one that it names. */
@@ -207,7 +214,17 @@ class Compiler {
     const { columns } = captured;
     if (type === 'STREAM') {
       this.#streams.push(captured);
-      this.#catalog.add({ kind: 'STREAM', name, columns, captured, topic: null, sink: null, kept: false });
+      const keyOrder = keysInOrder(columns);
+      this.#catalog.add({
+        kind: 'STREAM',
+        name,
+        columns,
+        captured,
+        topic: null,
+        sink: null,
+        kept: false,
+        keyOrder,
+      });
       return;
     }
     if (captured.keys.length === 0)
@@ -229,7 +246,7 @@ class Compiler {
     const { stores, journal } = this.#context;
     const replica = new Replica(index, captured, stores.table(index), journal);
     this.#replicas.set(name, replica);
-    const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
+    const keyOrder = keysInOrder(columns);
     const made = { captured, result: null, topic: null };
     this.#catalog.add({ kind: 'TABLE', name, columns, ...made, keyOrder, rows: replica });
   }
@@ -255,14 +272,23 @@ class Compiler {
     if (create !== null) this.#created.set(topic.topic, create);
     const { name } = statement;
     const { columns } = topic;
+    const keyOrder = keysInOrder(columns);
     this.#ofTopics.add(name);
     if (statement.type === 'STREAM') {
-      this.#catalog.add({ kind: 'STREAM', name, columns, captured: null, topic, sink: null, kept: false });
+      this.#catalog.add({
+        kind: 'STREAM',
+        name,
+        columns,
+        captured: null,
+        topic,
+        sink: null,
+        kept: false,
+        keyOrder,
+      });
       return;
     }
     const rows = new TopicTable(name, topic, this.#context.stores.refilled(this.#topicTables.length));
     this.#topicTables.push(rows);
-    const keyOrder = columns.flatMap(({ key }, index) => (key ? [index] : []));
     this.#catalog.add({ kind: 'TABLE', name, columns, captured: null, result: null, topic, keyOrder, rows });
   }
 
@@ -312,12 +338,14 @@ class Compiler {
       topic: null,
       sink,
       kept: type === 'TABLE',
+      // Rows of tables that were written before would stay under their former keys.
+      keyOrder: type === 'TABLE' ? keysInOrder(columns) : query.keyOrder,
     };
     if (query.kind === 'STREAM' && query.ofTopic) this.#ofTopics.add(name);
     if (type === 'STREAM') this.#catalog.add(target);
     else this.#addTable(declared, { name, target, query, onError });
     if (type === 'STREAM' && query.kind === 'STREAM' && declared.made?.terminated !== true)
-      this.#query(`CSAS_${name}`, declared, { ...query, store: null, target, onError });
+      this.#query(declared, { ...query, store: null, target, onError });
   }
 
   /** The table that a query makes, with the rows that others read of it. */
@@ -358,15 +386,14 @@ class Compiler {
       rows,
     });
     if (declared.made?.terminated === true) return;
-    const prefix = `CTAS_${name}`;
     if (query.kind === 'STREAM') {
-      this.#query(prefix, declared, { ...query, store, target, onError });
+      this.#query(declared, { ...query, store, target, onError });
       return;
     }
     const { parsed, statement, made: by } = declared;
     this.#tables.push({
       ...query,
-      id: `${prefix}_${this.#number(by)}`,
+      id: this.#queryId(declared),
       statement: printStatement(statement),
       made: by?.number ?? null,
       lineage,
@@ -405,7 +432,7 @@ class Compiler {
     if (this.#feeds(target, query.input))
       throw sqlError(source, at, `${name} is what this query reads, so its events would go round for ever`);
     const columns = insertedColumns(source, { statement, into: target.columns, given: query.columns });
-    this.#query(statement.queryId ?? 'INSERTQUERY', declared, {
+    this.#query(declared, {
       ...query,
       store: null,
       columns,
@@ -420,11 +447,19 @@ class Compiler {
     return this.#queries.some(({ input, target }) => input === from && this.#feeds(target, to));
   }
 
-  #query(prefix: string, { parsed, statement, made }: Declared, plan: CompiledQuery): void {
+  /** Takes the next number. */
+  #queryId({ statement, made }: Declared): string {
+    const number = this.#number(made);
+    if (statement.kind === 'insertSelect') return `${statement.queryId ?? 'INSERTQUERY'}_${number}`;
+    return `${statement.type === 'STREAM' ? 'CSAS' : 'CTAS'}_${statement.name}_${number}`;
+  }
+
+  #query(declared: Declared, plan: CompiledQuery): void {
+    const { parsed, statement, made } = declared;
     const text = printStatement(statement);
     this.#queries.push({
       ...plan,
-      id: `${prefix}_${this.#number(made)}`,
+      id: this.#queryId(declared),
       statement: text,
       made: made?.number ?? null,
       held: this.#context.held.has(statementHash(text)),

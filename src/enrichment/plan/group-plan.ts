@@ -41,6 +41,9 @@ export interface GroupPlan {
   readonly having: Evaluate | null;
 }
 
+/** Times end there, as JavaScript has them. */
+const LONGEST_WINDOW_MS = 8.64e15;
+
 /** Late events are dropped after a day unless GRACE PERIOD says otherwise. */
 const DEFAULT_GRACE_MS = 86_400_000;
 
@@ -80,6 +83,7 @@ function windowPlan(window: WindowClause | null, source: SourceText): WindowPlan
   if (window === null) return null;
   const { kind, size, advance, grace, retention, at } = window;
   const sizeMs = durationMs(size);
+  if (sizeMs > LONGEST_WINDOW_MS) throw sqlError(source, at, 'a window has at most 100,000,000 days');
   const retentionMs = retention === null ? 0 : durationMs(retention);
   const graceMs = grace === null ? Math.max(0, DEFAULT_GRACE_MS - sizeMs) : durationMs(grace);
   if (kind === 'SESSION') {
@@ -118,8 +122,11 @@ class GroupScope implements Scope {
       const { type, run, at } = compileExpression(expr, inner);
       if (type === null || !isOrdered(type))
         throw sqlError(this.source, at, 'a grouping expression is a number, a text, a time or a boolean');
+      const text = this.#textOf(expr);
+      if (this.#texts.includes(text))
+        throw sqlError(this.source, at, `${printExpression(expr)} stands in GROUP BY already`);
       this.keys.push({ type, run });
-      this.#texts.push(this.#textOf(expr));
+      this.#texts.push(text);
     }
     if (this.keys.length === 0) throw sqlError(this.source, select.at, 'GROUP BY needs an expression');
   }

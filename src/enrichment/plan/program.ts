@@ -88,6 +88,8 @@ export interface PausedStatement {
   readonly statement: string;
   /** The stream or table that it makes. */
   readonly target: string | null;
+  /** Of its query; null of a statement that starts none, or cannot be read. */
+  readonly id: string | null;
   readonly error: HeadwaterError;
 }
 

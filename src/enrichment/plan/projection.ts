@@ -167,17 +167,13 @@ function keyColumns(
 ): readonly Projected[] {
   switch (key.kind) {
     case 'own': {
-      const source = scope.inputs[0]?.source;
-      const order =
-        source?.kind === 'TABLE'
-          ? source.keyOrder
-          : (source?.columns ?? []).flatMap((column, i) => (column.key ? [i] : []));
+      const order = scope.inputs[0]?.source.keyOrder ?? [];
       return order.map((column) => keyColumn(projected, scope, { input: 0, column }, at));
     }
     case 'join':
       return [joinKey(projected, scope, key, at)];
     case 'partition':
-      return key.by.flatMap((expr) => (expr.kind === 'null' ? [] : [partitionKey(projected, scope, expr)]));
+      return partitionKeys(projected, scope, key.by);
   }
 }
 
@@ -244,6 +240,22 @@ function joinKey(
   const key: Projected = { ...found, run: value, expr: left };
   projected.splice(projected.indexOf(found), 1, key);
   return key;
+}
+
+function partitionKeys(
+  projected: Projected[],
+  scope: SelectScope,
+  by: readonly Expr[],
+): readonly Projected[] {
+  const keys: Projected[] = [];
+  for (const expr of by) {
+    if (expr.kind === 'null') continue;
+    const key = partitionKey(projected, scope, expr);
+    if (keys.includes(key))
+      throw sqlError(scope.source, expr.at, `${printExpression(expr)} stands in PARTITION BY already`);
+    keys.push(key);
+  }
+  return keys;
 }
 
 function partitionKey(projected: Projected[], scope: SelectScope, expr: Expr): Projected {

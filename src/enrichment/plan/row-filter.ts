@@ -3,6 +3,7 @@ import type { RowFilter } from '../../model/row-verdict.ts';
 import { type TableSchema, tableName } from '../../model/table.ts';
 import type { Row } from '../../model/value.ts';
 import type { ShownColumns } from '../sources/captured-columns.ts';
+import { keysInOrder } from '../sources/catalog.ts';
 import { CapturedSource } from '../sources/captured-source.ts';
 import { SelectScope } from './select-scope.ts';
 import type { Expr } from '../sql/ast.ts';
@@ -43,6 +44,7 @@ export class FilterText {
           topic: null,
           sink: null,
           kept: false,
+          keyOrder: keysInOrder(captured.columns),
         },
         alias: table.id.table.toUpperCase(),
       },

@@ -18,7 +18,9 @@ import { defaultSchemaNames } from '../plan/sink-format.ts';
 import type { TopicQueries } from '../run/topic-queries.ts';
 import type { TopicSource } from '../sources/topic-source.ts';
 
-export type InsertedSource = Pick<Source, 'kind' | 'name' | 'columns'> & { readonly topic: TopicSource };
+export type InsertedSource = Pick<Source, 'kind' | 'name' | 'columns' | 'keyOrder'> & {
+  readonly topic: TopicSource;
+};
 
 interface InsertedRow {
   readonly row: readonly SqlValue[];
@@ -71,11 +73,20 @@ export function valuesRow(
     const compiled = coerce(scope, compileExpression(value, scope), type, `the value of ${column}`);
     const given = compiled.run({ ...EMPTY, note: () => failed(name, column) });
     if (index >= 0) row[index] = given;
-    else timeMs = Number(given);
+    else timeMs = rowTime(given, () => sqlError(source, value.at, NO_TIME));
   }
   const missing = missingKey(stream, row);
   if (missing !== null) throw sqlError(source, at, missing);
   return { row, timeMs };
+}
+
+const NO_TIME = 'ROWTIME is milliseconds since 1970';
+
+/** Null: now. */
+function rowTime(given: unknown, refusal: () => Error): number | null {
+  if (given === null) return null;
+  if (typeof given === 'number' && Number.isSafeInteger(given) && given >= 0) return given;
+  throw refusal();
 }
 
 /** Why the row of a table is none: a part of its key is missing. Null where there is nothing wrong. */
@@ -127,7 +138,8 @@ export class JsonRows {
     for (const [name, value] of Object.entries(json)) {
       const quoted = /^`(.+)`$/.exec(name)?.[1];
       const column = this.#columns.get(quoted ?? name.toUpperCase()) ?? this.#columns.get(name);
-      if (column === undefined && name.toUpperCase() === ROWTIME && typeof value === 'number') timeMs = value;
+      if (column === undefined && name.toUpperCase() === ROWTIME)
+        timeMs = rowTime(value, () => wrong(`${NO_TIME}.`));
       else if (column === undefined)
         throw wrong(`There is no column ${JSON.stringify(name)} in ${this.#stream.name}.`);
       else {
@@ -149,11 +161,12 @@ function wrong(sentence: string): HeadwaterError {
 
 /** Makes the records of the stream's topic; schemas of theirs are registered. Throws `schema.…`, `registry.…`. */
 export async function recordsOf(
-  { name, columns, topic }: InsertedSource,
+  stream: InsertedSource,
   topics: TopicQueries,
 ): Promise<(row: InsertedRow) => SinkRecord> {
+  const { name, topic } = stream;
   const { keyFormat, valueFormat, delimiter, wrapSingleValue } = topic;
-  const writer = await topics.writer(columns, {
+  const writer = await topics.writer(stream, {
     topic: topic.topic,
     keyFormat,
     valueFormat,

@@ -2,15 +2,16 @@
  * Statements of clients that change the program: each is compiled with the tables as they are now, beside those that
  * are there, before anything is written. What comes of them is an edit of the pipeline's durable state.
  */
+import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { nearest } from '../../errors/nearest.ts';
 import type { Source } from '../sources/catalog.ts';
 import { type Declared, type DeclaredEnrichment, declaring } from '../plan/declared.ts';
 import { madeEdits, type MadeStatements } from '../plan/made-statements.ts';
-import type { Program, QueryPlan, TableQueryPlan } from '../plan/program.ts';
+import type { PausedStatement, Program, QueryPlan, TableQueryPlan } from '../plan/program.ts';
 import type { Statement } from '../sql/ast.ts';
 import type { Parsed } from '../sql/parse-statement.ts';
 import { printStatement } from '../sql/print-statement.ts';
-import { notSupported, sqlError } from '../sql/sql-error.ts';
+import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
 import { statementHash } from '../sql/statement-hash.ts';
 import type { LiveQueries } from './live-queries.ts';
 
@@ -25,7 +26,14 @@ export type Outcome =
       readonly source: Source | null;
       readonly query: PersistentQuery | null;
     }
-  | { readonly kind: 'dropped'; readonly number: number; readonly source: Source; readonly topic: string }
+  /** `source`: null of one that was paused. */
+  | {
+      readonly kind: 'dropped';
+      readonly number: number;
+      readonly type: Source['kind'];
+      readonly name: string;
+      readonly source: Source | null;
+    }
   /** Ids of queries. */
   | { readonly kind: 'terminated' | 'paused' | 'resumed'; readonly ids: readonly string[] }
   /** There was nothing to do, which IF (NOT) EXISTS takes as it is. */
@@ -60,8 +68,14 @@ export class StatementChanges {
     return madeEdits(this.live.basis.made, this.#made);
   }
 
-  /** CREATE, INSERT INTO … SELECT. `fromLatest`: of topics, what is there already is not read. */
-  async create(parsed: Parsed, fromLatest: boolean): Promise<Outcome> {
+  /**
+   * CREATE, INSERT INTO … SELECT. `fromLatest`: of topics, what is there already is not read. `opens`: its topics have
+   * to be there, or are made.
+   */
+  async create(
+    parsed: Parsed,
+    { fromLatest, opens }: { readonly fromLatest: boolean; readonly opens: boolean },
+  ): Promise<Outcome> {
     const statement = declaring(parsed);
     if (statement.kind !== 'insertSelect' && statement.ifNotExists) {
       const known = this.#program.catalog.get(statement.name);
@@ -71,15 +85,21 @@ export class StatementChanges {
           message: `There is a ${statement.type.toLowerCase()} ${statement.name} already.`,
         };
     }
+    this.#refuseNameOfPaused(parsed, statement);
     // Those of the settings have the numbers before.
     const number = Math.max(this.#made.next, this.#declared.statements.length);
     const sql = printStatement(statement);
     this.#fresh.set(number, parsed);
     try {
-      await this.#try({
+      const next = {
         ...this.#made,
         all: [...this.#made.all, { number, sql, terminated: false, fromLatest }],
         next: number + 1,
+      };
+      // A pipeline that begins with a topic that is not to be had ends.
+      await this.#try(next, async ({ catalog }) => {
+        const made = statement.kind === 'insertSelect' ? undefined : catalog.get(statement.name);
+        if (opens && made !== undefined) await this.#openTopics(parsed, made);
       });
     } catch (error) {
       this.#fresh.delete(number);
@@ -91,11 +111,48 @@ export class StatementChanges {
     return { kind: 'created', number, source, query };
   }
 
+  /** One that is paused comes back when it fits again. */
+  #refuseNameOfPaused({ source }: Parsed, { kind, name, at }: Declared['statement']): void {
+    if (kind === 'insertSelect') return;
+    const paused = this.#program.paused.find(({ target }) => target === name);
+    const known = paused === undefined ? undefined : this.#declarationOf(name);
+    if (paused === undefined || known === undefined || known.statement.kind === 'insertSelect') return;
+    const { type } = known.statement;
+    const end = known.made === null ? ofTheSettings(name) : `DROP ${type} ${name} ends it`;
+    throw sqlError(
+      source,
+      at,
+      `there is a ${type.toLowerCase()} ${name} already, which is paused: ${paused.error.message.replace(/\.$/, '')}. ${end}`,
+    );
+  }
+
+  async #openTopics({ source, statement }: Parsed, of: Source): Promise<void> {
+    try {
+      await this.live.basis.openTopics(of);
+    } catch (error) {
+      if (!(error instanceof HeadwaterError) || error.code !== 'delivery.topic-missing' || of.topic === null)
+        throw error;
+      const { topic } = of.topic;
+      throw sqlError(
+        source,
+        statement.at,
+        `there is no topic ${topic}; correct KAFKA_TOPIC, or write PARTITIONS beside it to have it made`,
+      );
+    }
+  }
+
   async drop(parsed: Parsed, { name, type, ifExists, at }: Named<'drop'>): Promise<Outcome> {
     const { source: text } = parsed;
     if (type === 'TYPE')
       throw notSupported(text, at, 'CREATE TYPE is not in this version, so there are none');
     const found = this.#program.catalog.get(name);
+    const declared = this.#declarationOf(name);
+    if (found === undefined && declared !== undefined) {
+      if (declared.made === null) throw sqlError(text, at, ofTheSettings(name));
+      const { number } = declared.made;
+      await this.#try(this.#without(number));
+      return { kind: 'dropped', number, type, name, source: null };
+    }
     if (found === undefined) {
       if (ifExists) return { kind: 'nothing', message: `There is no ${type.toLowerCase()} ${name}.` };
       const meant = nearest(
@@ -110,7 +167,7 @@ export class StatementChanges {
     }
     if (found.kind !== type)
       throw sqlError(text, at, `${name} is a ${found.kind.toLowerCase()}: write DROP ${found.kind}`);
-    const { made } = this.#declarationOf(name) ?? { made: null };
+    const made = declared?.made ?? null;
     if (made === null) throw sqlError(text, at, ofTheSettings(name));
     const others = this.queries.filter((query) => query.made !== made.number);
     const users = others.filter((query) => sourcesOf(query).includes(name) || query.target.name === name);
@@ -121,11 +178,13 @@ export class StatementChanges {
         `${name} is read or written by ${users.map(({ id }) => id).join(', ')}: TERMINATE that first`,
       );
     await this.#try(this.#without(made.number));
-    return { kind: 'dropped', number: made.number, source: found, topic: this.live.topicOf(found) };
+    return { kind: 'dropped', number: made.number, type, name, source: found };
   }
 
   async terminate(parsed: Parsed, { id, at }: Named<'terminate' | 'pause' | 'resume'>): Promise<Outcome> {
     const { source: text } = parsed;
+    const paused = id === null ? undefined : this.#program.paused.find((each) => each.id === id);
+    if (paused !== undefined) return this.#terminatePaused(text, { ...paused, id: id ?? '', at });
     const queries =
       id === null ? this.queries.filter(({ made }) => made !== null) : [this.#query(parsed, id, at)];
     for (const query of queries) {
@@ -152,6 +211,21 @@ export class StatementChanges {
     );
     await this.#try({ ...this.#made, all });
     return { kind: 'terminated', ids: queries.map((query) => query.id) };
+  }
+
+  /** Of an INSERT: the stream or table of another one ends with it. */
+  async #terminatePaused(
+    text: SourceText,
+    { id, target, hash, at }: PausedStatement & { readonly id: string; readonly at: number },
+  ): Promise<Outcome> {
+    const declared = this.#declared.statements.find(
+      ({ statement }) => statementHash(printStatement(statement)) === hash,
+    );
+    if (declared?.made == null) throw sqlError(text, at, ofTheSettings(id));
+    if (target !== null)
+      throw sqlError(text, at, `${id} is paused, and has nothing that could stay: DROP ${target} instead`);
+    await this.#try(this.#without(declared.made.number));
+    return { kind: 'terminated', ids: [id] };
   }
 
   /** PAUSE and RESUME, of the settings' queries too. */
@@ -200,8 +274,10 @@ export class StatementChanges {
     return { ...this.#made, all: this.#made.all.filter((each) => each.number !== number) };
   }
 
-  async #try(next: MadeStatements): Promise<void> {
+  /** `prepare`: throws where it cannot be, though it compiles. */
+  async #try(next: MadeStatements, prepare?: (program: Program) => Promise<void>): Promise<void> {
     const { declared, program } = await this.live.basis.trial(next, this.#fresh, this.#signal);
+    await prepare?.(program);
     // What is held of a statement that is gone holds nobody.
     const known = new Set(
       declared.statements.map(({ statement }) => statementHash(printStatement(statement))),

@@ -4,7 +4,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { renderAvroSchema } from '../../schema/avro-schema.ts';
 import { registeredPrefix } from '../../schema/registry/record-prefix.ts';
 import type { SqlColumn } from '../sources/captured-source.ts';
-import type { Sinkable } from '../sources/catalog.ts';
+import type { Sinkable, StreamSource } from '../sources/catalog.ts';
 import { avroSchema } from '../formats/avro-writer.ts';
 import type { Format } from '../formats/format.ts';
 import { partWriter, type WritePart, type WrittenColumn } from '../formats/part-writer.ts';
@@ -23,12 +23,13 @@ export interface RecordForm extends Omit<Sinkable, 'timestamp' | 'onError' | 'wi
  * `enrich.schema-refused`, `enrich.schema-refused-stop`, `registry.…`.
  */
 export async function recordWriter(
-  columns: readonly SqlColumn[],
+  { columns, keyOrder }: Pick<StreamSource, 'columns' | 'keyOrder'>,
   form: RecordForm,
   schemas: SchemaWriter | null,
 ): Promise<RecordWriter> {
-  const keys = writtenColumns(columns, form, true);
-  const values = writtenColumns(columns, form, false);
+  const keys = writtenColumns(columns, keyOrder, form);
+  const valueOrder = [...columns.keys()].filter((index) => columns[index]?.key === false);
+  const values = writtenColumns(columns, valueOrder, form);
   const [only] = keys;
   const key: PartForm =
     only === undefined
@@ -84,12 +85,13 @@ function spellingOf({ fieldCase }: RecordForm): Spelling {
 
 function writtenColumns(
   columns: readonly SqlColumn[],
-  sink: RecordForm,
-  ofKey: boolean,
+  order: readonly number[],
+  { fieldCase }: RecordForm,
 ): readonly WrittenColumn[] {
-  return columns.flatMap((column, index) =>
-    column.key === ofKey ? [{ index, type: column.type, label: spelled(column, sink.fieldCase) }] : [],
-  );
+  return order.flatMap((index) => {
+    const column = columns[index];
+    return column === undefined ? [] : [{ index, type: column.type, label: spelled(column, fieldCase) }];
+  });
 }
 
 interface Parts {

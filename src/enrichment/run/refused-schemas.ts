@@ -21,7 +21,7 @@ export async function offerSchemas(
   for (const target of new Set(targets)) {
     if (target.sink === null) continue;
     try {
-      await recordWriter(target.columns, target.sink, schemas);
+      await recordWriter(target, target.sink, schemas);
     } catch (error) {
       if (!(error instanceof HeadwaterError) || error.code !== 'enrich.schema-refused') throw error;
       refused.set(target, error);

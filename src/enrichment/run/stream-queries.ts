@@ -1,5 +1,5 @@
 /** Queries over streams, with what they write and what they keep. */
-import type { Sink } from '../../emitter/sink.ts';
+import type { Sink, TopicHandle } from '../../emitter/sink.ts';
 import type { Log } from '../../observability/log.ts';
 import type { QueryStatus } from '../../observability/status.ts';
 import { Aggregation } from './aggregation.ts';
@@ -35,16 +35,27 @@ export async function openOutputs(
   const outputs = new Map<StreamSource, OutputStream>();
   for (const { target } of plans) {
     if (target.sink === null || outputs.has(target)) continue;
-    const writer = await recordWriter(target.columns, target.sink, schemas);
-    const { topic: name, wish } = target.sink;
-    const topic = await sink.topic(name, target.kept ? 'compacted' : 'table', wish);
-    const deadLetters =
-      target.sink.onError === 'DLQ'
-        ? new DeadLetters(sink, await sink.topic(deadLetterTopic(name), 'dead-letter'))
-        : null;
+    const writer = await recordWriter(target, target.sink, schemas);
+    const opened = await openResultTopics(target, sink);
+    if (opened === null) continue;
+    const deadLetters = opened.deadLetters === null ? null : new DeadLetters(sink, opened.deadLetters);
+    const { topic } = opened;
     outputs.set(target, new OutputStream({ sink, topic, deadLetters }, writer, results.get(target) ?? null));
   }
   return outputs;
+}
+
+/** Makes them where they are missing. Null of a stream that no query writes. */
+export async function openResultTopics(
+  { sink: form, kept }: StreamSource,
+  sink: Sink,
+): Promise<{ readonly topic: TopicHandle; readonly deadLetters: TopicHandle | null } | null> {
+  if (form === null) return null;
+  const { topic: name, wish, onError } = form;
+  return {
+    topic: await sink.topic(name, kept ? 'compacted' : 'table', wish),
+    deadLetters: onError === 'DLQ' ? await sink.topic(deadLetterTopic(name), 'dead-letter') : null,
+  };
 }
 
 export function outputOf(outputs: Outputs, { target }: { readonly target: StreamSource }): OutputStream {

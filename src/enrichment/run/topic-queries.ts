@@ -19,7 +19,6 @@ import type { BulkGroups } from '../state/bulk-groups.ts';
 import { checkpointName } from '../state/group-store.ts';
 import type { ReadSchemas } from '../formats/format.ts';
 import type { RegistryAccess, SchemaWriter } from '../formats/registry-access.ts';
-import type { SqlColumn } from '../sources/captured-source.ts';
 import { type RecordForm, recordWriter, type RecordWriter } from './record-writer.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { QueryPlan } from '../plan/program.ts';
@@ -141,9 +140,9 @@ export class TopicQueries implements AsyncDisposable {
   }
 
   /** For records of clients; schemas of theirs are registered. */
-  async writer(columns: readonly SqlColumn[], form: RecordForm): Promise<RecordWriter> {
+  async writer(of: Pick<StreamSource, 'columns' | 'keyOrder'>, form: RecordForm): Promise<RecordWriter> {
     await Promise.race([this.#open, this.failed]);
-    return await recordWriter(columns, form, this.#schemas);
+    return await recordWriter(of, form, this.#schemas);
   }
 
   /** Records of clients; resolves when they are durable. */

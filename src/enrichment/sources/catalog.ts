@@ -19,6 +19,13 @@ export interface StreamSource {
   readonly sink: Sinkable | null;
   /** Whether the topic holds the rows of a table: the last record of a key is what counts. */
   readonly kept: boolean;
+  /** Indexes of its key columns, in the order in which the keys of its records hold them. */
+  readonly keyOrder: readonly number[];
+}
+
+/** Where nothing says otherwise keys hold their columns as these come. */
+export function keysInOrder(columns: readonly SqlColumn[]): readonly number[] {
+  return columns.flatMap(({ key }, index) => (key ? [index] : []));
 }
 
 export interface TableSource {

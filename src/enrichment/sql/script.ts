@@ -91,11 +91,22 @@ export function substitute(source: SourceText, variables: ReadonlyMap<string, st
   return { ...source, text: result };
 }
 
-/** All statements of a script in order, with DEFINE and UNDEFINE followed. */
+/** All statements of a script in order, with DEFINE and UNDEFINE followed and left out. */
 export function parseScript(
   script: string,
   dialect: Dialect,
   given: ReadonlyMap<string, string> = new Map(),
+): readonly Parsed[] {
+  return parseSession(script, dialect, given).filter(
+    ({ statement: { kind } }) => kind !== 'define' && kind !== 'undefine',
+  );
+}
+
+/** All statements of a script in order, DEFINE and UNDEFINE among them; these are followed in those behind. */
+export function parseSession(
+  script: string,
+  dialect: Dialect,
+  given: ReadonlyMap<string, string>,
 ): readonly Parsed[] {
   const variables = new Map([...given].map(([name, value]) => [name.toUpperCase(), value]));
   const statements: Parsed[] = [];
@@ -104,7 +115,7 @@ export function parseScript(
     const { statement } = parsed;
     if (statement.kind === 'define') variables.set(statement.name, statement.value);
     else if (statement.kind === 'undefine') variables.delete(statement.name);
-    else statements.push(parsed);
+    statements.push(parsed);
   }
   return statements;
 }

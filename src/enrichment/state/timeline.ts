@@ -162,9 +162,9 @@ export class Timeline<P> {
     this.#current = null;
   }
 
-  /** A query that has nothing to do keeps no rows but those for events that are under way. */
-  idle(cursor: TimeCursor, nowMs: number): void {
-    this.#advance(cursor, this.#before(Math.min(nowMs - LATENESS_MS, this.#time)));
+  /** A query that has worked off all that had been written by then keeps no rows but those for events under way. */
+  idle(cursor: TimeCursor, asOfMs: number): void {
+    this.#advance(cursor, this.#before(Math.min(asOfMs - LATENESS_MS, this.#time)));
     this.#forget();
   }
 

@@ -55,8 +55,8 @@ export class JoinedTimes {
     for (const { times } of this.#joined) times.ask();
   }
 
-  /** There is nothing to do at the moment. */
-  idle(nowMs: number): void {
-    for (const { times, cursor } of this.#joined) times.idle(cursor, nowMs);
+  /** All events that had been written by then have been joined. */
+  idle(asOfMs: number): void {
+    for (const { times, cursor } of this.#joined) times.idle(cursor, asOfMs);
   }
 }

@@ -22,6 +22,8 @@ export class Lane<T> {
   /** Offset behind what has been fetched. */
   #fetched: number;
   #atEnd = false;
+  /** When nothing more was there, as far as is known, ms since the epoch. */
+  #endAsOf = -Infinity;
   /** performance.now() since when it has nothing although there is more. */
   #emptySince = performance.now();
 
@@ -70,9 +72,20 @@ export class Lane<T> {
     this.#arrivals.push(arrived);
   }
 
-  took({ position, atEnd }: Fetched): void {
+  /** Up to when all that had been written has been worked off, ms since the epoch; null while something waits. */
+  get emptyAsOf(): number | null {
+    return this.waiting === 0 ? this.#endAsOf : null;
+  }
+
+  /** It is waited for from now on. */
+  begin(): void {
+    this.#emptySince = performance.now();
+  }
+
+  took({ position, endAsOf }: Fetched): void {
     this.#fetched = position;
-    this.#atEnd = atEnd;
+    this.#atEnd = endAsOf !== null;
+    if (endAsOf !== null) this.#endAsOf = endAsOf;
     if (this.waiting === 0) this.#emptied();
   }
 
@@ -97,6 +110,7 @@ export class Lane<T> {
 export class TimeMerge<T> {
   readonly #pause: Pause;
   readonly #lanes: readonly Lane<T>[];
+  #begun = false;
 
   /** `offsets`: where each partition goes on. */
   constructor(pause: Pause, offsets: readonly number[]) {
@@ -109,8 +123,14 @@ export class TimeMerge<T> {
     return this.#lanes.map(({ done }) => done);
   }
 
-  get isEmpty(): boolean {
-    return this.#lanes.every(({ waiting }) => waiting === 0);
+  /** Up to when all that had been written has been worked off, ms since the epoch; null while something waits. */
+  get emptyAsOf(): number | null {
+    let asOf = Infinity;
+    for (const { emptyAsOf } of this.#lanes) {
+      if (emptyAsOf === null) return null;
+      asOf = Math.min(asOf, emptyAsOf);
+    }
+    return asOf;
   }
 
   /** Whether all in front of these offsets has been worked off. */
@@ -127,6 +147,11 @@ export class TimeMerge<T> {
 
   /** All records of it have been added. */
   took(fetched: Fetched): void {
+    if (!this.#begun) {
+      // The others are waited for from here on, however long it took to begin.
+      this.#begun = true;
+      for (const each of this.#lanes) each.begin();
+    }
     const lane = this.lane(fetched.partition);
     lane.took(fetched);
     if (lane.waiting > MOST_WAITING) this.#pause(lane.partition, true);

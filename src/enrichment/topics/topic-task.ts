@@ -94,8 +94,9 @@ export class TopicTask {
         if (full !== undefined) await full;
         if (more !== 'events' || signal.aborted) break;
       }
+      const empty = this.#merge.emptyAsOf;
       if (waits) times?.ask();
-      else if (this.#merge.isEmpty) times?.idle(Date.now());
+      else if (empty !== null) times?.idle(empty);
       if (this.#merge.reached(this.#ends)) this.#reached();
     }
   }

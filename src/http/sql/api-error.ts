@@ -43,13 +43,20 @@ function codeOf({ code }: HeadwaterError): number {
   switch (code) {
     case 'enrich.statement-invalid':
     case 'enrich.not-supported':
+    case 'delivery.topic-missing':
+    case 'delivery.topic-invalid':
+    case 'delivery.topic-refused':
       return 40001;
+    case 'delivery.topic-denied':
+    case 'delivery.cluster-denied':
+      return 40301;
     case 'enrich.no-registry':
       return 42801;
     case 'query.too-many':
       return 40003;
     case 'query.cut-off':
       return 42900;
+    case 'delivery.unreachable':
     case 'query.not-ready':
     case 'query.not-running':
     case 'request.not-running':

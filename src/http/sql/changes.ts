@@ -5,6 +5,7 @@ import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import { type Outcome, StatementChanges } from '../../enrichment/queries/statement-changes.ts';
 import { formatsOf } from '../../enrichment/plan/sink-format.ts';
+import type { Program } from '../../enrichment/plan/program.ts';
 import type { Source } from '../../enrichment/sources/catalog.ts';
 import type { Statement } from '../../enrichment/sql/ast.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
@@ -126,22 +127,27 @@ export class RequestedChanges {
     let pending = this.#pending.get(pipeline);
     if (pending === undefined)
       this.#pending.set(pipeline, (pending = new StatementChanges(live, this.#signal)));
+    const deletes = statement.kind === 'drop' && statement.deleteTopic;
+    if (deletes) {
+      const why = whyKept(statement.name, live, pending.program);
+      if (why !== null) throw sqlError(parsed.source, statement.at, `${why}: leave DELETE TOPIC out`);
+    }
     const outcome = await outcomeOf(pending, parsed, statement, properties);
-    const entities = this.#entities(outcome);
-    if (outcome.kind === 'dropped' && statement.kind === 'drop' && statement.deleteTopic) {
-      if (outcome.source.captured !== null)
-        throw sqlError(
-          parsed.source,
-          statement.at,
-          `${outcome.source.name} is a captured table, whose topic is the pipeline's: leave DELETE TOPIC out`,
-        );
-      const { topic, source } = outcome;
-      this.#deleted.push({ live, topic, parts: registeredParts(source), status: this.#statuses.at(-1) });
+    const entities = this.#entities(outcome, live);
+    if (outcome.kind === 'dropped' && deletes) {
+      const { source } = outcome;
+      if (source !== null)
+        this.#deleted.push({
+          live,
+          topic: live.topicOf(source),
+          parts: registeredParts(source),
+          status: this.#statuses.at(-1),
+        });
     }
     return entities;
   }
 
-  #entities(outcome: Outcome): readonly object[] {
+  #entities(outcome: Outcome, live: LiveQueries): readonly object[] {
     switch (outcome.kind) {
       case 'nothing':
         return [{ '@type': 'warning_entity', message: outcome.message }];
@@ -153,9 +159,10 @@ export class RequestedChanges {
         return [this.#status(commandId, { message, queryId: query?.id ?? null, number })];
       }
       case 'dropped': {
-        const { source, topic, number } = outcome;
-        const message = `Source ${quoted(source.name)} (topic: ${topic}) was dropped.`;
-        return [this.#status(`${ofSource(source)}/drop`, { message, queryId: null, number })];
+        const { source, type, name, number } = outcome;
+        const topic = source === null ? '' : ` (topic: ${live.topicOf(source)})`;
+        const message = `Source ${quoted(name)}${topic} was dropped.`;
+        return [this.#status(`${ofSource({ kind: type, name })}/drop`, { message, queryId: null, number })];
       }
       case 'terminated':
       case 'paused':
@@ -248,6 +255,21 @@ export class RequestedChanges {
   }
 }
 
+/** How durable state is named, of this pipeline and of others. */
+const STATE_TOPIC = /^headwater\..*\.state$/;
+
+/** Why the topic of a stream or table that is dropped has to stay; null where it can go. */
+function whyKept(name: string, live: LiveQueries, { catalog, paused }: Program): string | null {
+  const dropped = catalog.get(name);
+  if (dropped === undefined)
+    return paused.some(({ target }) => target === name) ? `${name} is paused, and its topic not known` : null;
+  const topic = live.topicOf(dropped);
+  if (live.basis.tableTopics.has(topic)) return `the topic ${topic} is that of a captured table`;
+  if (STATE_TOPIC.test(topic)) return `the topic ${topic} holds the state of a pipeline`;
+  const user = [...catalog.all()].find((other) => other !== dropped && live.topicOf(other) === topic);
+  return user === undefined ? null : `the topic ${topic} is that of ${user.name} too`;
+}
+
 /** Whose schemas the registry has. */
 function registeredParts(source: Source): Deleted['parts'] {
   const formats = formatsOf(source);
@@ -267,7 +289,7 @@ function outcomeOf(
     case 'createSource':
     case 'createAs':
     case 'insertSelect':
-      return pending.create(parsed, readOptions(properties).fromLatest);
+      return pending.create(parsed, { fromLatest: readOptions(properties).fromLatest, opens: true });
     case 'drop':
       return pending.drop(parsed, statement);
     case 'terminate':
@@ -296,7 +318,7 @@ function kindOf(source: Source | null): string {
   return source?.kind === 'TABLE' ? 'Table' : 'Stream';
 }
 
-function ofSource({ kind, name }: Source): string {
+function ofSource({ kind, name }: Pick<Source, 'kind' | 'name'>): string {
   return `${kind.toLowerCase()}/${quoted(name)}`;
 }
 

@@ -22,15 +22,15 @@ export const V1 = 'application/vnd.ksql.v1+json';
 export const DELIMITED = 'application/vnd.ksqlapi.delimited.v1';
 export const JSON_TYPE = 'application/json';
 
+/** What curl says of a body unless it is told otherwise; the examples of ksqlDB's documentation leave it at that. */
+const FORM = 'application/x-www-form-urlencoded';
+
 const MAX_BODY = 1024 * 1024;
 const BODY_MS = 10_000;
 
 /** The JSON object of the body. Throws SqlApiError 40000. */
 export async function readObject({ request }: SqlExchange): Promise<Readonly<Record<string, unknown>>> {
-  const type = (request.headers['content-type'] ?? V1).split(';', 1)[0]!.trim().toLowerCase();
-  // Other sites' pages can send forms and plain text without asking, and nothing else.
-  if (type !== V1 && type !== JSON_TYPE)
-    throw new SqlApiError(41500, `The body is of type ${JSON.stringify(type)}; send ${V1} or ${JSON_TYPE}.`);
+  admitType(request, [V1, JSON_TYPE]);
   const text = await readText(request);
   let body: unknown;
   try {
@@ -48,9 +48,7 @@ export async function readObject({ request }: SqlExchange): Promise<Readonly<Rec
  * for one that is too long, 41500.
  */
 export async function* linesOf(request: SqlExchange['request']): AsyncGenerator<string> {
-  const type = (request.headers['content-type'] ?? DELIMITED).split(';', 1)[0]!.trim().toLowerCase();
-  if (type !== V1 && type !== JSON_TYPE && type !== DELIMITED)
-    throw new SqlApiError(41500, `The body is of type ${JSON.stringify(type)}; send ${DELIMITED}.`);
+  admitType(request, [DELIMITED, V1, JSON_TYPE]);
   const decoder = new TextDecoder();
   let rest = '';
   for await (const part of request as AsyncIterable<Uint8Array>) {
@@ -61,6 +59,23 @@ export async function* linesOf(request: SqlExchange['request']): AsyncGenerator<
     if (rest.length > MAX_BODY) throw new SqlApiError(41300, 'A line is longer than 1 MiB.');
   }
   if (rest.trim() !== '') yield rest;
+}
+
+/**
+ * Other sites' pages can send forms and plain text without asking, and nothing else. A browser that sends one names the
+ * page's site, and no other program does. Throws SqlApiError 41500.
+ */
+function admitType({ headers }: SqlExchange['request'], taken: readonly string[]): void {
+  const written = headers['content-type'];
+  if (written === undefined) return;
+  const type = written.split(';', 1)[0]!.trim().toLowerCase();
+  if (taken.includes(type)) return;
+  const ofBrowser = headers.origin !== undefined || headers['sec-fetch-site'] !== undefined;
+  if (type === FORM && !ofBrowser) return;
+  throw new SqlApiError(
+    41500,
+    `The body is of type ${JSON.stringify(type)}; send ${taken.slice(0, -1).join(', ')} or ${taken.at(-1)}.`,
+  );
 }
 
 function readText(request: SqlExchange['request']): Promise<string> {

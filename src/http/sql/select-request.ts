@@ -30,6 +30,14 @@ export function readOptions(
   };
 }
 
+/** What those properties are where a request says nothing. */
+export function defaultProperties(desk: QueryDesk): ReadonlyMap<string, string> {
+  return new Map([
+    ['auto.offset.reset', 'latest'],
+    [TABLE_SCANS, String(dialectOf(desk) === 'friendly')],
+  ]);
+}
+
 /** How requests are read: as the statements of the settings file are. */
 export function dialectOf(desk: QueryDesk): Dialect {
   const strict = [...desk.running.values()].some(({ dialect }) => dialect === 'ksqldb');

@@ -1,7 +1,9 @@
 /** What the SQL interface answers (enrichment.md 10). */
 import { randomUUID } from 'node:crypto';
 import type { RunningSelect } from '../../enrichment/queries/live-queries.ts';
-import { parseScript } from '../../enrichment/sql/script.ts';
+import type { Statement } from '../../enrichment/sql/ast.ts';
+import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
+import { parseSession } from '../../enrichment/sql/script.ts';
 import { isReady } from '../../observability/metrics.ts';
 import { carriesToken, isOwnPage, isPlainHost } from '../access.ts';
 import { errorBody, SqlApiError, statusOf } from './api-error.ts';
@@ -19,6 +21,7 @@ import {
 } from './exchange.ts';
 import { insertsStream, insertValues } from './inserts.ts';
 import { writePrinted } from './print.ts';
+import type { PushedQuery } from './query-descriptions.ts';
 import { type QueryForm, writeQuery } from './query-response.ts';
 import { dialectOf, parseSelectText, runSelect, type SelectText } from './select-request.ts';
 import type { SqlServerOptions } from './sql-server.ts';
@@ -45,8 +48,8 @@ export function createSqlRoutes(
 class SqlRoutes {
   readonly #options: SqlServerOptions;
   readonly #closing: AbortSignal;
-  /** Queries with EMIT CHANGES by their ids. */
-  readonly #queries = new Map<string, RunningSelect>();
+  /** Queries that are being answered, by their ids. */
+  readonly #queries = new Map<string, PushedQuery>();
   /** What has become of statements of this process's time, by their ids without quotes. */
   readonly #commands = new Map<string, object>();
   /** Done when no request changes anything. */
@@ -56,7 +59,7 @@ class SqlRoutes {
     this.#options = options;
     this.#closing = closing;
     closing.addEventListener('abort', () => {
-      for (const running of this.#queries.values()) running.close();
+      for (const { running } of this.#queries.values()) running.close();
     });
   }
 
@@ -230,14 +233,15 @@ class SqlRoutes {
   async #answerStatements(body: Readonly<Record<string, unknown>>): Promise<readonly object[]> {
     const { desk, change } = this.#options;
     const properties = new Map(textMap(body, 'streamsProperties'));
-    const variables = textMap(body, 'sessionVariables');
+    const given = textMap(body, 'sessionVariables');
+    const variables = new Map([...given].map(([name, value]) => [name.toUpperCase(), value]));
     const text = requiredText(body, 'ksql');
     const entities: object[] = [];
     const requested = new RequestedChanges(desk, change, this.#closing);
     let current: string | null = text;
     let release: (() => void) | null = null;
     try {
-      for (const parsed of parseScript(text, dialectOf(desk), variables)) {
+      for (const parsed of parseSession(text, dialectOf(desk), given)) {
         const { statement, source, warnings } = parsed;
         current = source.text;
         if (changes(statement)) {
@@ -249,7 +253,7 @@ class SqlRoutes {
           }
           continue;
         }
-        await requested.carryOut();
+        if (!isOfRequest(statement)) await requested.carryOut();
         if (statement.kind === 'insertValues') {
           this.#admitChange();
           await insertValues(parsed, statement, desk);
@@ -259,6 +263,7 @@ class SqlRoutes {
           desk,
           properties,
           variables,
+          pushed: new Map([...this.#queries].filter(([, { running }]) => running.plan.kind === 'push')),
           signal: this.#closing,
         });
         if (entity !== null) entities.push(entityOf(entity, { text: current, warnings }));
@@ -322,8 +327,9 @@ class SqlRoutes {
     response.once('close', () => gone.abort());
     const signal = AbortSignal.any([gone.signal, this.#closing]);
     let running: RunningSelect;
+    let parsed: Parsed;
     try {
-      const parsed = parseSelectText(request, desk);
+      parsed = parseSelectText(request, desk);
       if (parsed.statement.kind === 'print') {
         this.#admitChange();
         return await writePrinted(exchange, parsed.statement, {
@@ -338,7 +344,7 @@ class SqlRoutes {
     }
     const id = `transient_${randomUUID()}`;
     response.once('close', () => running.close());
-    this.#queries.set(id, running);
+    this.#queries.set(id, { text: parsed.source.text.trim(), running });
     try {
       const form = textField === 'ksql' ? V1 : accepted;
       await writeQuery(exchange, { id, running, form, contentType: accepted });
@@ -349,9 +355,9 @@ class SqlRoutes {
 
   async #closeQuery(exchange: SqlExchange): Promise<void> {
     const id = requiredText(await readObject(exchange), 'queryId');
-    const running = this.#queries.get(id);
-    if (running === undefined) throw new SqlApiError(40000, `There is no query ${JSON.stringify(id)}.`);
-    running.close();
+    const query = this.#queries.get(id);
+    if (query === undefined) throw new SqlApiError(40000, `There is no query ${JSON.stringify(id)}.`);
+    query.running.close();
     exchange.response.end();
   }
 
@@ -385,6 +391,11 @@ class StatementFailure extends Error {
     this.statement = statement;
     this.entities = entities;
   }
+}
+
+/** Whether the statement concerns those behind it in the request, and nothing that runs. */
+function isOfRequest({ kind }: Statement): boolean {
+  return kind === 'set' || kind === 'unset' || kind === 'define' || kind === 'undefine';
 }
 
 function decoded(path: string): string {

@@ -1,12 +1,10 @@
 /** `POST /ksql`: what can be asked about the program, one entity a statement. */
 import type { ListedTopic } from '../../emitter/topic-admin.ts';
 import { entryOf } from '../../errors/catalogue.ts';
-import type { SqlColumn } from '../../enrichment/sources/captured-source.ts';
 import type { Source } from '../../enrichment/sources/catalog.ts';
-import { explainQuery } from '../../enrichment/plan/explain.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
-import { planSelect, type PullPlan } from '../../enrichment/queries/select-plan.ts';
+import { planSelect } from '../../enrichment/queries/select-plan.ts';
 import {
   type PersistentQuery,
   sourcesOf,
@@ -17,16 +15,28 @@ import type { Select, Statement } from '../../enrichment/sql/ast.ts';
 import { printStatement } from '../../enrichment/sql/print-statement.ts';
 import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
 import { notSupported, sqlError } from '../../enrichment/sql/sql-error.ts';
-import type { SqlType } from '../../enrichment/sql/sql-type.ts';
 import { SqlApiError } from './api-error.ts';
 import { describeFunction, functionNames } from './functions.ts';
-import { readOptions } from './select-request.ts';
+import {
+  fieldsOf,
+  pausedListing,
+  type PushedQuery,
+  pushListing,
+  queryDescription,
+  queryListing,
+  selectDescription,
+  windowTypeOf,
+} from './query-descriptions.ts';
+import { defaultProperties, readOptions } from './select-request.ts';
 
 export interface StatementContext {
   readonly desk: QueryDesk;
   /** Properties of the request; SET and UNSET change them for the statements behind. */
   readonly properties: Map<string, string>;
-  readonly variables: ReadonlyMap<string, string>;
+  /** By names in upper case; DEFINE and UNDEFINE change them likewise. */
+  readonly variables: Map<string, string>;
+  /** Queries of clients with EMIT CHANGES, by their ids. */
+  readonly pushed: ReadonlyMap<string, PushedQuery>;
   readonly signal: AbortSignal;
 }
 
@@ -118,9 +128,11 @@ function resultOf(parsed: Parsed, statement: Statement, context: ResultContext):
       throw new TypeError('What changes something is carried out, and not answered.');
     case 'unsupported':
       throw notSupported(source, at, `${statement.what} is not supported`);
-    // Followed where the script is parsed.
     case 'define':
+      context.variables.set(statement.name, statement.value);
+      return null;
     case 'undefine':
+      context.variables.delete(statement.name);
       return null;
     case 'describeFunction':
       return describeFunction(statement.name, source, at);
@@ -133,7 +145,7 @@ type ShowStatement = Extract<Statement, { readonly kind: 'show' }>;
 
 function show(
   { what, extended }: ShowStatement,
-  { desk, properties, variables, sizes }: ResultContext,
+  { desk, properties, variables, pushed, sizes }: ResultContext,
 ): object {
   switch (what) {
     case 'STREAMS':
@@ -154,24 +166,47 @@ function show(
       return extended
         ? {
             '@type': 'query_descriptions',
-            queryDescriptions: persistent(desk).map((plan) => queryDescription(plan, desk)),
+            queryDescriptions: [
+              ...persistent(desk).map((plan) => queryDescription(plan, desk)),
+              ...[...pushed].map(
+                ([
+                  id,
+                  {
+                    text,
+                    running: { plan },
+                  },
+                ]) => ({
+                  ...selectDescription(plan, text, desk),
+                  id,
+                  state: 'RUNNING',
+                }),
+              ),
+            ],
           }
-        : { '@type': 'queries', queries: persistent(desk).map(queryListing) };
+        : {
+            '@type': 'queries',
+            queries: [
+              ...persistent(desk).map(queryListing),
+              ...[...desk.running.values()].flatMap(({ program }) => program.paused.flatMap(pausedListing)),
+              ...[...pushed].map(pushListing),
+            ],
+          };
     case 'FUNCTIONS':
       return functionNames();
     case 'PROPERTIES': {
-      const given = [...properties].map(([name, value]) => ({
-        name,
-        scope: 'KSQL',
-        value,
-        editable: true,
-        level: 'QUERY',
-      }));
+      const defaults = defaultProperties(desk);
+      const all = new Map([...defaults, ...properties]);
       return {
         '@type': 'properties',
-        properties: given,
+        properties: [...all].map(([name, value]) => ({
+          name,
+          scope: 'KSQL',
+          value,
+          editable: true,
+          level: 'QUERY',
+        })),
         overwrittenProperties: [...properties.keys()],
-        defaultProperties: [],
+        defaultProperties: [...defaults.keys()].filter((name) => !properties.has(name)),
       };
     }
     case 'VARIABLES':
@@ -206,12 +241,6 @@ function persistent(desk: QueryDesk): readonly PersistentQuery[] {
 
 function persistentOf({ program }: LiveQueries): readonly PersistentQuery[] {
   return [...program.queries, ...program.tables];
-}
-
-function windowTypeOf(query: PersistentQuery | undefined): string | null {
-  if (query === undefined) return null;
-  const group = 'rows' in query ? query.groups?.plan : query.group;
-  return group?.window?.kind ?? null;
 }
 
 function isWindowed(source: Source): boolean {
@@ -266,61 +295,11 @@ function timestampOf(source: Source): string {
   return index === undefined ? '' : (source.columns[index]?.name ?? '');
 }
 
-function stateOf(query: PersistentQuery): 'RUNNING' | 'PAUSED' {
-  return 'held' in query && query.held ? 'PAUSED' : 'RUNNING';
-}
-
 function declarationOf({ basis }: LiveQueries, name: string): string {
   const declared = basis.declared.statements.find(
     ({ statement }) => statement.kind !== 'insertSelect' && statement.name === name,
   );
   return declared === undefined ? '' : printStatement(declared.statement);
-}
-
-function queryListing(query: PersistentQuery): object {
-  const { id, statement, target } = query;
-  const state = stateOf(query);
-  return {
-    queryString: statement,
-    sinks: [target.name],
-    sinkKafkaTopics: [target.sink?.topic ?? ''],
-    id,
-    statusCount: { [state]: 1 },
-    queryType: 'PERSISTENT',
-    state,
-  };
-}
-
-/** As the tables are that run: those of a statement that is only looked at are empty. */
-function rowCountIn({ running }: QueryDesk): (table: Pick<Source, 'name'>) => number | null {
-  return ({ name }) => {
-    for (const queries of running.values()) {
-      const found = queries.program.catalog.get(name);
-      if (found !== undefined) return queries.rowCount(found);
-    }
-    return null;
-  };
-}
-
-function queryDescription(plan: PersistentQuery, desk: QueryDesk): object {
-  const { id, statement, columns, target } = plan;
-  return {
-    id,
-    statementText: statement,
-    windowType: windowTypeOf(plan),
-    fields: fieldsOf(columns),
-    sources: sourcesOf(plan),
-    sinks: [target.name],
-    topology: '',
-    executionPlan: explainQuery(plan, rowCountIn(desk)),
-    overriddenProperties: {},
-    ksqlHostQueryStatus: {},
-    queryType: 'PERSISTENT',
-    queryErrors: [],
-    tasksMetadata: [],
-    state: stateOf(plan),
-    consumerGroupId: '',
-  };
 }
 
 /** All there are; without Kafka those of the statements. */
@@ -356,7 +335,10 @@ async function explanation(parsed: Parsed, statement: Statement, context: Statem
     case 'insertSelect': {
       const { from } = statement.select;
       const { queries } = desk.programOf(from.name, source, from.at);
-      const tried = await new StatementChanges(queries, signal).create({ ...parsed, statement }, false);
+      const tried = await new StatementChanges(queries, signal).create(
+        { ...parsed, statement },
+        { fromLatest: false, opens: false },
+      );
       if (tried.kind !== 'created' || tried.query === null)
         return { '@type': 'warning_entity', message: 'There is such a one already.' };
       return { '@type': 'queryDescription', queryDescription: queryDescription(tried.query, desk) };
@@ -379,68 +361,10 @@ function explained(parsed: Parsed, select: Select, { desk, properties }: Stateme
     queries.program,
     queries.dialect,
   );
-  const over =
-    plan.kind === 'pull' && plan.over === 'table'
-      ? pullText(plan, rowCountIn(desk)(plan.table))
-      : plan.over === 'table'
-        ? `> FOLLOW ${plan.table.name}: each change, once it is durable`
-        : explainQuery(plan.query, rowCountIn(desk)).split('\n').slice(1).join('\n');
   return {
-    id: '',
-    statementText: source.text.trim(),
-    windowType: null,
-    fields: fieldsOf(plan.columns),
-    sources: [select.from.name],
-    sinks: [],
-    topology: '',
-    executionPlan: over,
+    ...selectDescription(plan, source.text.trim(), desk),
     overriddenProperties: Object.fromEntries(properties),
-    ksqlHostQueryStatus: {},
-    queryType: plan.kind.toUpperCase(),
-    queryErrors: [],
-    tasksMetadata: [],
-    state: null,
-    consumerGroupId: '',
   };
-}
-
-function pullText({ keys, groups, table }: PullPlan, rows: number | null): string {
-  const read =
-    keys === null
-      ? `> SCAN ${table.name}: all${rows === null ? '' : ` ${rows}`} rows, as of the last durable commit`
-      : `> LOOK UP ${keys.length} key(s) of ${table.name}, as of the last durable commit`;
-  if (groups === null) return read;
-  const { aggregates, keys: by } = groups.plan;
-  return `> AGGREGATE ${aggregates.length} by ${by.length} expression(s): nothing kept\n ${read}`;
-}
-
-function fieldsOf(columns: readonly SqlColumn[]): readonly object[] {
-  return columns.map(({ name, type, key }) => ({
-    name,
-    schema: schemaOf(type),
-    ...(key ? { type: 'KEY' } : {}),
-  }));
-}
-
-function schemaOf(type: SqlType): object {
-  const plain = { type: type.kind, fields: null, memberSchema: null };
-  switch (type.kind) {
-    case 'DECIMAL':
-      return type.precision === null
-        ? plain
-        : { ...plain, parameters: { precision: type.precision, scale: type.scale } };
-    case 'ARRAY':
-      return { ...plain, memberSchema: schemaOf(type.element) };
-    case 'MAP':
-      return { ...plain, memberSchema: schemaOf(type.value) };
-    case 'STRUCT':
-      return {
-        ...plain,
-        fields: type.fields.map((field) => ({ name: field.name, schema: schemaOf(field.type) })),
-      };
-    default:
-      return plain;
-  }
 }
 
 function listText(names: readonly string[]): string {

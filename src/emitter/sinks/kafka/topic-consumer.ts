@@ -35,6 +35,8 @@ interface Partition {
 interface Answer {
   readonly records: FetchedRecords;
   readonly lastStableOffset: number;
+  /** When it was asked for, ms since the epoch. */
+  readonly askedMs: number;
 }
 
 /** Connects when first asked for something; belongs to no consumer group. */
@@ -124,8 +126,9 @@ class TopicConsumer implements TopicReader {
         partition.position = position;
         // Where not all could be read, the next does not follow it.
         if (done) partition.answers = next?.records.position === position ? [next] : [];
-        const atEnd = partition.answers.length === 0 && position >= answer.lastStableOffset;
-        if (moved || atEnd) taken.push({ partition: index, records, position, atEnd });
+        const isEnd = partition.answers.length === 0 && position >= answer.lastStableOffset;
+        const endAsOf = isEnd ? answer.askedMs : null;
+        if (moved || isEnd) taken.push({ partition: index, records, position, endAsOf });
       } catch (error) {
         this.#fail(asFault(error, 'the broker'));
       }
@@ -176,6 +179,7 @@ class TopicConsumer implements TopicReader {
 
   async #fetch(broker: number, indexes: readonly number[]): Promise<void> {
     const asked = new Map(indexes.map((index) => [index, behind(this.#partitions[index]!)]));
+    const askedMs = Date.now();
     const parts = await fetchParts(this.#cluster, broker, {
       topic: this.#topic,
       partitions: inTurn(indexes, this.#turn++).map((partition) => ({
@@ -200,7 +204,8 @@ class TopicConsumer implements TopicReader {
         const position = behind(partition);
         if (asked.get(part.partition) !== position) continue;
         const records = new FetchedRecords(part, { position, committed: true });
-        partition.answers = [...partition.answers, { records, lastStableOffset: part.lastStableOffset }];
+        const { lastStableOffset } = part;
+        partition.answers = [...partition.answers, { records, lastStableOffset, askedMs }];
       } catch (error) {
         trouble = asFault(error, 'the broker');
       }
