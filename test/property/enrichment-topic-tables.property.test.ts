@@ -32,7 +32,7 @@ const steps = fc.array(
     kind: fc.constantFrom('put', 'put', 'delete', 'rate', 'rate', 'rate', 'crash'),
     customer: fc.integer({ min: 0, max: 2 }),
     club: fc.constantFrom('gold', 'silver'),
-    after: fc.integer({ min: 0, max: 3 }),
+    after: fc.integer({ min: 0, max: 1 }),
   }),
   { minLength: 1, maxLength: 25 },
 ) as fc.Arbitrary<readonly Step[]>;
@@ -87,7 +87,7 @@ describe('a table over a topic', () => {
         const state = new Map<number, string>();
         const expected: string[] = [];
         let running: Run | null = null;
-        let time = START;
+        let time = 0;
         let rating = 0;
         for (const [i, { kind, customer, club, after }] of list.entries()) {
           // What is in the table's topic when the query is new is all there before its first event.
@@ -95,7 +95,8 @@ describe('a table over a topic', () => {
             running = await start(topics);
             await until('the table is complete', () => topics.state('shop').size > 0);
           }
-          time += after;
+          // Of the clock, or hardly ahead of it: what is sent with a time that has long passed is sent too late.
+          time = Math.max(time + after, Date.now());
           const record = { key: `c${customer}`, timestamp: time };
           if (kind === 'put') {
             topics.send('customers', customer % PARTITIONS, { ...record, value: { club } });

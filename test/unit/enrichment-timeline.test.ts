@@ -94,10 +94,13 @@ describe('a captured table as events of another log see it', () => {
     expect([timeline.horizon, timeline.live]).toEqual([999, false]);
     const before = Date.now();
     timeline.ask();
+    const after = Date.now();
     await Promise.resolve();
     expect(timeline.horizon).toBe(999);
     timeline.passed(0);
-    expect(timeline.horizon).toBeGreaterThanOrEqual(before);
+    // And one that the head does not hold may still come in the millisecond in which that was asked for.
+    expect(timeline.horizon).toBeGreaterThanOrEqual(before - 1);
+    expect(timeline.horizon).toBeLessThan(after);
     expect(timeline.live).toBe(true);
   });
 });

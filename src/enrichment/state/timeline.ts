@@ -133,7 +133,8 @@ export class Timeline<P> {
     if (this.#asked !== null) this.#log.nudge();
     if (this.#asked !== null || this.#asking) return;
     this.#asking = true;
-    const timeMs = Date.now();
+    // In the millisecond under way more may be committed behind the head.
+    const timeMs = Date.now() - 1;
     this.#log.head().then(
       (head) => {
         this.#asking = false;
