@@ -110,6 +110,28 @@ test('archived logs of several threads: as far as the one that reaches least, by
   expect(h.events.map(({ after }) => after?.['ID'])).toEqual(['1']);
 });
 
+test('tables are told with what the log will not have of them', async () => {
+  const server = serverWith(TABLES);
+  server.tables[0]!.allColumns = false;
+  const reader = await run(server).open();
+  const [table] = await reader.tables(new AbortController().signal);
+  expect(table!.limitation).toMatch(
+    /^Q\.ORD has no ALL COLUMNS .* ADD SUPPLEMENTAL LOG DATA \(ALL\) COLUMNS;$/,
+  );
+});
+
+test('a position without any other state is gone on from', async () => {
+  const h = run(serverWith(TABLES));
+  const reader = await h.open();
+  const stored = { position: h.position!, identity: h.identity };
+  const opened = await reader.open(
+    { stored, intent: null, recordIntent: () => Promise.resolve() },
+    new AbortController().signal,
+  );
+  expect(opened.continuity.kind).toBe('continuous');
+  await h.poll(2010n);
+});
+
 describe('the history of tables', () => {
   const context = { text: textDecoder('AL32UTF8'), onForeignDate: () => undefined };
   const described = (objectId: string | null, types: Readonly<Record<string, string>>): never =>

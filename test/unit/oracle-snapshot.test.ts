@@ -249,6 +249,15 @@ describe('snapshot', () => {
     expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(95));
   });
 
+  test('extents cannot be looked at just then: the attempt ends, rather than a large table is read in one piece', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 95);
+    server.faults.push({ on: 'SQL', within: 'FROM DBA_EXTENTS', message: 'ORA-00604: recursive', times: 1 });
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    await expect(readAll(h, snapshotOf(h))).rejects.toMatchObject({ code: 'source.query-interrupted' });
+  });
+
   test('no more connections are to be had: a failure that another attempt may mend', async () => {
     const server = serverWith(TABLES);
     fill(server, 0, 95);
@@ -514,6 +523,16 @@ describe('preflight', () => {
       'several destinations',
       (s) => (s.destinations = ['LOG_ARCHIVE_DEST_1', 'LOG_ARCHIVE_DEST_2']),
       /archive_destinations which to read, such as \[LOG_ARCHIVE_DEST_1\]/,
+    ],
+    [
+      'no destination',
+      (s) => (s.destinations = []),
+      /^error source\.archive-mode .*to no local destination\. Set log_archive_dest_1/,
+    ],
+    [
+      'a cloud service',
+      (s) => (s.cloud = 'OLTP'),
+      /^warning .*This is the cloud service OLTP: LogMiner’s ADD_LOGFILE may not be available\./,
     ],
     ['small online logs', (s) => (s.logs[0]!.bytes = 1024 ** 2), /^warning .*Larger online logs/],
     ['UTF8 as national character set', (s) => (s.nationalCharacterSet = 'UTF8'), /^warning .*AL16UTF16 only/],

@@ -282,7 +282,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   /** Until the time is over or somebody nudges. */
   async #sleep(ms: number): Promise<void> {
     if (this.#wake.signal.aborted) {
-      if (!this.#disposed) this.#wake = new AbortController();
+      this.#wake = new AbortController();
       return;
     }
     await delay(ms, undefined, { signal: this.#wake.signal }).catch(() => undefined);

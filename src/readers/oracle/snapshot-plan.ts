@@ -2,7 +2,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName } from '../../model/table.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
 import { quoteIdent, quoteLiteral, quoteTable } from './quoting.ts';
-import { OracleError, type OracleSession } from './session/oracle-session.ts';
+import { assertOracleError, OracleError, type OracleSession } from './session/oracle-session.ts';
 import { mapOracleError, pastIsGone } from './errors.ts';
 import type { TableModel } from './table-model.ts';
 
@@ -64,8 +64,9 @@ async function readExtents(session: OracleSession, { schema, table }: TableId): 
       blocks: Number(blocks),
     }));
   } catch (error) {
-    if (error instanceof OracleError && error.has(942, 1031)) return [];
-    throw error;
+    assertOracleError(error);
+    if (!error.has(942, 1031)) throw error;
+    return [];
   }
 }
 

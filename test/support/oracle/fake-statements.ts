@@ -64,7 +64,7 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
   [
     /^SELECT SYS_CONTEXT\('USERENV','CON_NAME'\), SYS_CONTEXT\('USERENV','SESSION_USER'\), SYS_CONTEXT\('USERENV','CLOUD_SERVICE'\) FROM DUAL$/,
     function () {
-      return [[this.container, 'C##CDC', null]];
+      return [[this.container, 'C##CDC', this.server.cloud]];
     },
   ],
   [
@@ -419,10 +419,10 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
       return this.catalogue().map((t) => [
         t.owner,
         t.name,
-        t.indexOrganized === true ? 'IOT' : null,
+        t.indexOrganized === true ? 'IOT' : (t.iotType ?? null),
         'NO',
         t.temporary === true ? 'Y' : 'N',
-        text(rowsAt(t, this.server.currentScn).length),
+        t.neverAnalysed === true ? null : text(rowsAt(t, this.server.currentScn).length),
       ]);
     },
   ],
