@@ -1,5 +1,6 @@
 /** Snapshots by flashback query through the snapshot engine, and what preflight finds. */
 import { afterEach, describe, expect, test } from 'vitest';
+import { valuesOf } from '../../src/model/raw-row.ts';
 import { tableName } from '../../src/model/table.ts';
 import { type OraclePosition, ORACLE_POSITIONS, positionAt } from '../../src/readers/oracle/position.ts';
 import type { OracleSource } from '../../src/readers/oracle/source-info.ts';
@@ -353,6 +354,110 @@ async function merged(h: Harness, snapshot: Snapshot<OraclePosition, OracleSourc
   }
   stop.abort();
 }
+
+describe('rows that are moved', () => {
+  const scn = 2020n;
+
+  /** ALTER TABLE … MOVE: all rows are in another segment, under other ROWIDs, and the log has none of it. */
+  function move(server: FakeOracle): void {
+    const table = server.tables[0]!;
+    const moved = Number(table.dataObjectId) + 1_000;
+    const rows = [...table.rows];
+    for (const { rowId } of rows) table.rows.push({ scn, rowId, values: null });
+    rows.forEach(({ values }, i) =>
+      table.rows.push({ scn, rowId: rowIdOf(moved, 1 + Math.floor(i / 10), i % 10), values }),
+    );
+    table.extents = table.extents.map(({ blocks }, i) => ({ high: rowIdOf(moved, i + 1, 32767), blocks }));
+    table.dataObjectId = String(moved);
+    table.lastDdl = scn;
+    server.currentScn = scn + 10n;
+  }
+
+  /** SHRINK SPACE: the last rows are where the first blocks have room, in the same segment. */
+  function shrink(server: FakeOracle): void {
+    const table = server.tables[0]!;
+    for (const { rowId, values } of table.rows.slice(60)) {
+      table.rows.push(
+        { scn, rowId, values: null },
+        { scn, rowId: rowIdOf(73_000, 1, 100 + Number(values!['ID'])), values },
+      );
+    }
+    server.currentScn = scn + 10n;
+  }
+
+  /** A snapshot of five chunks that was killed when some of them had been read: 1, and others not. */
+  async function killed(chunks: readonly (0 | 1)[]): Promise<Harness> {
+    const server = serverWith(TABLES);
+    fill(server, 0, 95);
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    await readAll(h, snapshotOf(h), 1);
+    await h.restart();
+    const ledger = JSON.parse(h.state.get('table/Q.ORD')!) as { readonly chunks: readonly unknown[] };
+    expect(ledger.chunks).toHaveLength(chunks.length);
+    h.state.set('table/Q.ORD', JSON.stringify({ ...ledger, chunks }));
+    h.events.length = 0;
+    return h;
+  }
+
+  test('by MOVE, from chunks still to be read behind those that have been: the table is read again', async () => {
+    const h = await killed([0, 0, 1, 0, 1]);
+    move(h.server);
+    await h.open();
+    await merged(h, snapshotOf(h));
+    expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(95));
+    expect(errors).toEqual([]);
+  });
+
+  test('rows that stay where they are: only what was not read is', async () => {
+    const h = await killed([0, 1, 1, 1, 0]);
+    await h.open();
+    await merged(h, snapshotOf(h));
+    expect(sorted(idsOf(h, 'Q.ORD'))).toEqual([...upTo(20), ...upTo(95).slice(80)]);
+  });
+
+  test('whoever may not look at segments any more begins again, in one piece', async () => {
+    const h = await killed([0, 1, 1, 1, 1]);
+    h.server.mayReadExtents = false;
+    await h.open();
+    await merged(h, snapshotOf(h));
+    expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(95));
+  });
+
+  test('segments that cannot be looked at just then are no reason to begin again', async () => {
+    const h = await killed([0, 1, 1, 1, 1]);
+    h.server.faults.push({
+      on: 'SQL',
+      within: 'ROWID_OBJECT(CHARTOROWID',
+      message: 'ORA-00604: recursive',
+      times: 1,
+    });
+    await h.open();
+    await expect(merged(h, snapshotOf(h))).rejects.toMatchObject({ code: 'source.query-interrupted' });
+    await h.restart();
+    await h.open();
+    await merged(h, snapshotOf(h));
+    expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(20));
+  });
+
+  test('by SHRINK SPACE while the view is read: they are seen where they were at its SCN', async () => {
+    const server = serverWith(TABLES);
+    fill(server, 0, 95);
+    const h = (harness = new Harness(server, {}, null));
+    await h.open();
+    const view = (await h.reader!.snapshotSource().openView({ parallelism: 1 }, never))!;
+    const plan = await view.plan({ schema: 'Q', table: 'ORD' }, { chunkRows: 20, where: null }, never);
+    const ids: number[] = [];
+    for (const range of plan.chunks) {
+      for await (const { rows } of view.rows(plan, range, never)) {
+        for (const { after } of rows) ids.push(Number(valuesOf(after)![0]));
+      }
+      if (server.currentScn < scn) shrink(server);
+    }
+    expect(sorted(ids)).toEqual(upTo(95));
+    await view[Symbol.asyncDispose]();
+  });
+});
 
 describe('preflight', () => {
   const findings = async (

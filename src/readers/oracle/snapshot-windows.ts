@@ -7,12 +7,12 @@ import type {
   WindowChunk,
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
-import { changesTooFast } from '../changed-table.ts';
+import { changesTooFast, rewritten } from '../changed-table.ts';
 import { currentScn } from './database.ts';
 import { pastIsGone } from './errors.ts';
 import { type OraclePosition, positionAt } from './position.ts';
 import { OracleError, type OracleSession } from './session/oracle-session.ts';
-import { chunkStatement, type OraclePlan, planTable, tableError } from './snapshot-plan.ts';
+import { chunkStatement, isInPlace, type OraclePlan, planTable, tableError } from './snapshot-plan.ts';
 import { oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
 import { rowsAtOnce, SnapshotRows, snapshotOrigin } from './snapshot-rows.ts';
 import type { ViewOptions } from './snapshot-view.ts';
@@ -27,7 +27,8 @@ export interface WindowsOptions extends Omit<ViewOptions, 'position'> {
   readonly describe: (id: TableId) => Promise<TableModel | null>;
   /** Where the log stands now: what is behind it was written later. */
   readonly logged: () => Promise<bigint>;
-  readonly sleep: (ms: number) => Promise<void>;
+  /** Throws once the signal aborts. */
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** Chunks while the stream runs, each by a flashback query at an SCN of its own. */
@@ -68,7 +69,7 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       try {
         return await useSession(this.#pool, signal, (session) =>
-          this.#read(session, current, { range, limit }),
+          this.#read(session, current, { range, limit, signal }),
         );
       } catch (error) {
         // Altered between the plan and the read: look again.
@@ -77,7 +78,7 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
         const model = await this.#options.describe(current.id);
         if (model === null) throw tableError(new OracleError('ORA-00942'), current);
         current = { ...current, model, schema: model.schema, key: model.schema.key };
-        await this.#options.sleep(100 * 2 ** attempt);
+        await this.#options.sleep(100 * 2 ** attempt, signal);
       }
     }
     throw changesTooFast(plan.id);
@@ -86,12 +87,16 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
   async #read(
     session: OracleSession,
     plan: OraclePlan,
-    { range, limit }: { readonly range: ChunkRange; readonly limit: ChunkLimit },
+    {
+      range,
+      limit,
+      signal,
+    }: { readonly range: ChunkRange; readonly limit: ChunkLimit; readonly signal: AbortSignal },
   ): Promise<WindowChunk<OraclePosition, OracleSource>> {
     // At or past all that was delivered, so that the chunk shows what the stream has shown.
     let scn = await currentScn(session);
     while (scn < this.#options.commitLog.last) {
-      await this.#options.sleep(10);
+      await this.#options.sleep(10, signal);
       scn = await currentScn(session);
     }
     const rows = new SnapshotRows(plan.model, snapshotOrigin(scn, Date.now()));
@@ -110,6 +115,8 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
     } finally {
       await cursor.close();
     }
+    // Behind the rows: what is moved later is so for the chunks that are still to be read, and found by them.
+    if (!(await isInPlace(session, plan.id, range))) throw rewritten(plan.id);
     return {
       ...rows.take(),
       lastKey: ended ? null : String(rows.place[0]),

@@ -5,7 +5,7 @@ import {
 } from '../../../src/readers/oracle/session/oracle-session.ts';
 import type { FakeRedo, FakeTable } from './fake-oracle.ts';
 import type { Handler } from './fake-session.ts';
-import { compareRowIds } from './row-ids.ts';
+import { compareRowIds, objectOf } from './row-ids.ts';
 
 const NONE: readonly OracleRow[] = [];
 
@@ -511,11 +511,19 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
-    /^SELECT DBMS_ROWID\.ROWID_CREATE\(1, O\.DATA_OBJECT_ID, E\.RELATIVE_FNO, E\.BLOCK_ID \+ E\.BLOCKS - 1, 32767\), TO_CHAR\(O\.DATA_OBJECT_ID\), TO_CHAR\(E\.BLOCKS\) FROM DBA_EXTENTS E JOIN DBA_OBJECTS O ON .* ORDER BY O\.DATA_OBJECT_ID, E\.RELATIVE_FNO, E\.BLOCK_ID$/,
+    /^SELECT DBMS_ROWID\.ROWID_CREATE\(1, O\.DATA_OBJECT_ID, E\.RELATIVE_FNO, E\.BLOCK_ID \+ E\.BLOCKS - 1, 32767\), TO_CHAR\(O\.DATA_OBJECT_ID\), TO_CHAR\(E\.BLOCKS\) FROM DBA_EXTENTS E JOIN DBA_OBJECTS O ON O\.OWNER = E\.OWNER AND O\.OBJECT_NAME = E\.SEGMENT_NAME AND NVL\(O\.SUBOBJECT_NAME,'#'\) = NVL\(E\.PARTITION_NAME,'#'\) AND O\.OBJECT_TYPE = E\.SEGMENT_TYPE AND O\.DATA_OBJECT_ID IS NOT NULL WHERE E\.OWNER = :o AND E\.SEGMENT_NAME = :t AND E\.SEGMENT_TYPE IN \('TABLE','TABLE PARTITION','TABLE SUBPARTITION'\) ORDER BY O\.DATA_OBJECT_ID, E\.RELATIVE_FNO, E\.BLOCK_ID$/,
     function (_, binds) {
       if (!this.server.mayReadExtents) throw new OracleError('ORA-00942: table or view does not exist');
       const table = this.table(binds);
       return (table?.extents ?? []).map(({ high, blocks }) => [high, table!.dataObjectId, text(blocks)]);
+    },
+  ],
+  [
+    /^SELECT 1 FROM DBA_OBJECTS WHERE OWNER = :o AND OBJECT_NAME = :t AND DATA_OBJECT_ID = DBMS_ROWID\.ROWID_OBJECT\(CHARTOROWID\(:r\)\) AND ROWNUM = 1$/,
+    function (_, binds) {
+      if (!this.server.mayReadExtents) throw new OracleError('ORA-00942: table or view does not exist');
+      const object = this.table(binds)?.dataObjectId;
+      return object !== undefined && objectOf(String(binds['r'])) === object ? [['1']] : NONE;
     },
   ],
   [
