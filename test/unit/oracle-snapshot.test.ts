@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { valuesOf } from '../../src/model/raw-row.ts';
 import { tableName } from '../../src/model/table.ts';
 import { type OraclePosition, ORACLE_POSITIONS, positionAt } from '../../src/readers/oracle/position.ts';
+import type { ConnectOracle } from '../../src/readers/oracle/session/oracle-session.ts';
 import type { OracleSource } from '../../src/readers/oracle/source-info.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { createSnapshot, type Snapshot } from '../../src/snapshot/snapshot.ts';
@@ -386,10 +387,13 @@ describe('rows that are moved', () => {
   }
 
   /** A snapshot of five chunks that was killed when some of them had been read: 1, and others not. */
-  async function killed(chunks: readonly (0 | 1)[]): Promise<Harness> {
+  async function killed(
+    chunks: readonly (0 | 1)[],
+    connect?: (server: FakeOracle) => ConnectOracle,
+  ): Promise<Harness> {
     const server = serverWith(TABLES);
     fill(server, 0, 95);
-    const h = (harness = new Harness(server, {}, null));
+    const h = (harness = new Harness(server, {}, null, connect?.(server)));
     await h.open();
     await readAll(h, snapshotOf(h), 1);
     await h.restart();
@@ -407,6 +411,36 @@ describe('rows that are moved', () => {
     await merged(h, snapshotOf(h));
     expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(95));
     expect(errors).toEqual([]);
+  });
+
+  test('by MOVE, which a read finds out late: what has begun again does not do so twice', async () => {
+    let asked = 0;
+    const begun = Promise.withResolvers<void>();
+    const h = await killed([0, 0, 1, 0, 1], (server) => async (...how) => {
+      const session = await server.connect(...how);
+      const query = session.query.bind(session);
+      session.query = async (sql, binds) => {
+        if (sql.includes('ROWID_OBJECT(')) {
+          asked++;
+          if (asked === 2) await begun.promise;
+          if (asked > 3) {
+            // Of the table that has begun again: the late one is told before it.
+            begun.resolve();
+            await new Promise((resolve) => setTimeout(resolve, 5));
+          }
+        }
+        return query(sql, binds);
+      };
+      return session;
+    });
+    move(h.server);
+    const planned = (): number =>
+      h.server.statements.filter((sql) => sql.includes('FROM DBA_EXTENTS')).length;
+    const before = planned();
+    await h.open();
+    await merged(h, snapshotOf(h));
+    expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(95));
+    expect(planned() - before).toBe(2); // and once for the other table
   });
 
   test('rows that stay where they are: only what was not read is', async () => {
