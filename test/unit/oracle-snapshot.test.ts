@@ -474,6 +474,15 @@ describe('rows that are moved', () => {
     expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(20));
   });
 
+  test('by SHRINK SPACE behind the view nobody would know: it is said that it must wait', async () => {
+    const h = await killed([0, 1, 1, 1, 1]);
+    h.server.tables[0]!.rowMovement = true;
+    await h.open();
+    await merged(h, snapshotOf(h));
+    expect(h.told).toEqual([expect.stringContaining('SHRINK SPACE must wait')]);
+    expect(sorted(idsOf(h, 'Q.ORD'))).toEqual(upTo(20));
+  });
+
   test('by SHRINK SPACE while the view is read: they are seen where they were at its SCN', async () => {
     const server = serverWith(TABLES);
     fill(server, 0, 95);

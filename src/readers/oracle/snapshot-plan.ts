@@ -14,6 +14,13 @@ export interface OraclePlan extends TablePlan {
 
 const EXTENTS = `SELECT DBMS_ROWID.ROWID_CREATE(1, O.DATA_OBJECT_ID, E.RELATIVE_FNO, E.BLOCK_ID + E.BLOCKS - 1, 32767), TO_CHAR(O.DATA_OBJECT_ID), TO_CHAR(E.BLOCKS) FROM DBA_EXTENTS E JOIN DBA_OBJECTS O ON O.OWNER = E.OWNER AND O.OBJECT_NAME = E.SEGMENT_NAME AND NVL(O.SUBOBJECT_NAME,'#') = NVL(E.PARTITION_NAME,'#') AND O.OBJECT_TYPE = E.SEGMENT_TYPE AND O.DATA_OBJECT_ID IS NOT NULL WHERE E.OWNER = :o AND E.SEGMENT_NAME = :t AND E.SEGMENT_TYPE IN ('TABLE','TABLE PARTITION','TABLE SUBPARTITION') ORDER BY O.DATA_OBJECT_ID, E.RELATIVE_FNO, E.BLOCK_ID`;
 
+const MOVEMENT = `SELECT 1 FROM ALL_TABLES WHERE OWNER = :o AND TABLE_NAME = :t AND ROW_MOVEMENT = 'ENABLED'`;
+
+/** Whether SHRINK SPACE is allowed, which puts rows elsewhere in their segment: nothing tells of that afterwards. */
+export async function mayShrink(session: OracleSession, { schema, table }: TableId): Promise<boolean> {
+  return (await session.query(MOVEMENT, { o: schema, t: table })).length > 0;
+}
+
 /** A ROWID says which segment it is of. */
 const SEGMENT = `SELECT 1 FROM DBA_OBJECTS WHERE OWNER = :o AND OBJECT_NAME = :t AND DATA_OBJECT_ID = DBMS_ROWID.ROWID_OBJECT(CHARTOROWID(:r)) AND ROWNUM = 1`;
 

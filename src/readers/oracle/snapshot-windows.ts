@@ -1,4 +1,5 @@
-import type { TableId } from '../../model/table.ts';
+import { type TableId, tableName } from '../../model/table.ts';
+import type { Log } from '../../observability/log.ts';
 import type {
   ChunkLimit,
   ChunkRange,
@@ -12,7 +13,14 @@ import { currentScn } from './database.ts';
 import { pastIsGone } from './errors.ts';
 import { type OraclePosition, positionAt } from './position.ts';
 import { OracleError, type OracleSession } from './session/oracle-session.ts';
-import { chunkStatement, isInPlace, type OraclePlan, planTable, tableError } from './snapshot-plan.ts';
+import {
+  chunkStatement,
+  isInPlace,
+  mayShrink,
+  type OraclePlan,
+  planTable,
+  tableError,
+} from './snapshot-plan.ts';
 import { oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
 import { rowsAtOnce, SnapshotRows, snapshotOrigin } from './snapshot-rows.ts';
 import type { ViewOptions } from './snapshot-view.ts';
@@ -27,6 +35,7 @@ export interface WindowsOptions extends Omit<ViewOptions, 'position'> {
   readonly describe: (id: TableId) => Promise<TableModel | null>;
   /** Where the log stands now: what is behind it was written later. */
   readonly logged: () => Promise<bigint>;
+  readonly log: Log;
   /** Throws once the signal aborts. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
@@ -47,13 +56,19 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
   }
 
   async plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
-    const { describe, estimatedRows, chunkBlocks } = this.#options;
+    const { describe, estimatedRows, chunkBlocks, log } = this.#options;
     try {
       const model = await describe(id);
       if (model === null) throw new OracleError('ORA-00942');
-      return await useSession(this.#pool, signal, (session) =>
-        planTable(session, model, { options, estimatedRows: estimatedRows(id), chunkBlocks }),
-      );
+      return await useSession(this.#pool, signal, async (session) => {
+        if (await mayShrink(session, id)) {
+          log.warn(
+            { table: tableName(id) },
+            'the table has row movement enabled: SHRINK SPACE must wait until it is read, or rows may be missed',
+          );
+        }
+        return planTable(session, model, { options, estimatedRows: estimatedRows(id), chunkBlocks });
+      });
     } catch (error) {
       throw tableError(error, { id, where: options.where });
     }

@@ -87,6 +87,7 @@ export interface FakeTable {
   indexOrganized?: boolean;
   /** IOT_TYPE of a segment that belongs to an index-organized table. */
   iotType?: string;
+  rowMovement?: boolean;
   /** NUM_ROWS is NULL. */
   neverAnalysed?: boolean;
   temporary?: boolean;

@@ -519,6 +519,12 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
     },
   ],
   [
+    /^SELECT 1 FROM ALL_TABLES WHERE OWNER = :o AND TABLE_NAME = :t AND ROW_MOVEMENT = 'ENABLED'$/,
+    function (_, binds) {
+      return this.table(binds)?.rowMovement === true ? [['1']] : NONE;
+    },
+  ],
+  [
     /^SELECT 1 FROM DBA_OBJECTS WHERE OWNER = :o AND OBJECT_NAME = :t AND DATA_OBJECT_ID = DBMS_ROWID\.ROWID_OBJECT\(CHARTOROWID\(:r\)\) AND ROWNUM = 1$/,
     function (_, binds) {
       if (!this.server.mayReadExtents) throw new OracleError('ORA-00942: table or view does not exist');

@@ -51,6 +51,8 @@ export class Harness {
   readonly options: OracleReaderOptions;
   readonly events: Observed[] = [];
   readonly warnings: string[] = [];
+  /** What is logged at that level otherwise. */
+  readonly told: string[] = [];
   readonly directory: string;
   readonly unknownErrors = new UnknownErrors();
   firstConnection = new FirstConnection();
@@ -114,9 +116,9 @@ export class Harness {
   async open(): Promise<Reader<OraclePosition, OracleSource>> {
     const log: Log = {
       ...SILENT,
-      warn: (fields) => {
-        const kind = 'kind' in fields ? String(fields.kind) : null;
-        if (kind !== null) this.warnings.push(kind);
+      warn: (fields, message) => {
+        if ('kind' in fields) this.warnings.push(String(fields.kind));
+        else this.told.push(message);
       },
     };
     const reader = createOracleReader(this.options, {
