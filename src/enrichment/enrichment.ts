@@ -208,42 +208,45 @@ export async function openEnrichment<P, S extends SourceInfo>(
     schemas === null || refused.size === 0
       ? null
       : opened.use(new SchemaOffers([...refused.keys()], schemas, options.schemaRetryMs));
-  const stage = await EnrichmentStage.open({
-    topics,
-    timeline,
-    program,
-    inferred,
-    schemas,
-    offers,
-    image,
-    restored,
-    sink,
-    codec,
-    block,
-    partly: context.partly,
-    checkpoint: { known, groups, continuous, epoch },
-    desk:
-      desk === null
-        ? null
-        : {
-            dialect: declared.dialect,
-            topicOf: context.topicOf,
-            basis,
-            enter: (live) => desk.enter(pipeline, live),
-          },
-    processing,
-    results,
-    unchanged: async (name) => {
-      const now = await describe(declared, source, captured, signal).catch((error: unknown) => {
-        if (error instanceof HeadwaterError && error.code === 'enrich.table-unreadable') return null;
-        throw error;
-      });
-      return now !== null && isDeepStrictEqual(now.get(name)?.columns, tables.get(name)?.columns);
+  const stage = await EnrichmentStage.open(
+    {
+      topics,
+      timeline,
+      program,
+      inferred,
+      schemas,
+      offers,
+      image,
+      restored,
+      sink,
+      codec,
+      block,
+      partly: context.partly,
+      checkpoint: { known, groups, continuous, epoch },
+      desk:
+        desk === null
+          ? null
+          : {
+              dialect: declared.dialect,
+              topicOf: context.topicOf,
+              basis,
+              enter: (live) => desk.enter(pipeline, live),
+            },
+      processing,
+      results,
+      unchanged: async (name) => {
+        const now = await describe(declared, source, captured, signal).catch((error: unknown) => {
+          if (error instanceof HeadwaterError && error.code === 'enrich.table-unreadable') return null;
+          throw error;
+        });
+        return now !== null && isDeepStrictEqual(now.get(name)?.columns, tables.get(name)?.columns);
+      },
+      log,
+      spoolDir: dir,
+      spoolBytes: options.spoolBytes ?? SPOOL_BYTES,
     },
-    log,
-    spoolDir: dir,
-    spoolBytes: options.spoolBytes ?? SPOOL_BYTES,
-  });
+    signal,
+  );
   // From here on they are the stage's to close.
   opened.move();
   return stage;

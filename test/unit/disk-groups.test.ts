@@ -33,13 +33,16 @@ it('lets go of windows that are over when a quarter of all groups is new, also a
   let groups = groupsOver(texts, false);
   const sweep = (horizon: number): number => {
     let gone = 0;
-    for (const group of groups.stale(({ end }) => end > horizon)) {
-      groups.delete(group);
-      gone++;
-    }
+    do {
+      for (const group of groups.stale(({ end }) => end > horizon)) {
+        groups.delete(group);
+        gone++;
+      }
+    } while (groups.sweeping);
     return gone;
   };
   for (let key = 0; key < 8_000; key++) add(groups, key, (key % 8) * 10);
+  commit(groups, texts);
   expect(sweep(40)).toBe(4_000);
   commit(groups, texts);
   expect([groups.size, texts.size]).toEqual([4_000, 4_000]);
@@ -54,6 +57,37 @@ it('lets go of windows that are over when a quarter of all groups is new, also a
   expect(groups.size).toBe(3_500);
   expect(sweep(70)).toBe(1_000);
   expect([...groups.values()].every(({ window }) => window !== null && window.end > 70)).toBe(true);
+});
+
+it('looks at some of them at a time, and finds them as they are by then', () => {
+  const texts = new MemoryGroupTexts();
+  const groups = groupsOver(texts, false);
+  const all = Array.from({ length: 1_000 }, (_, key) => add(groups, key, 0));
+  commit(groups, texts);
+  let looked = 0;
+  const gone: Group[] = [];
+  const sweep = (): void => {
+    for (const group of groups.stale(() => ++looked < 0)) {
+      groups.delete(group);
+      gone.push(group);
+    }
+  };
+  sweep();
+  expect([looked, gone.length, groups.sweeping]).toEqual([100, 100, true]);
+  const [changed, deleted, flushed] = [all[997]!, all[998]!, all[999]!];
+  flushed.rows = 3;
+  groups.touch(flushed);
+  groups.flush();
+  changed.rows = 2;
+  groups.touch(changed);
+  groups.delete(deleted);
+  while (groups.sweeping) sweep();
+  expect(gone).toHaveLength(999);
+  expect(gone.slice(-2).map(({ id, rows }) => [id, rows])).toEqual([
+    [changed.id, 2],
+    [flushed.id, 3],
+  ]);
+  expect([...groups.values()]).toEqual([]);
 });
 
 it('sees nothing of groups that are of no use, until the commit that takes them away', () => {

@@ -96,7 +96,7 @@ describe('what is fetched of a partition', () => {
   it('is read from the position on, in the middle of a batch', async () => {
     const batch = restamped(await seal(RECORDS, 'gzip'), { offset: 40 });
     expect(take(batch, { position: 42 }).records.map(plain)).toEqual(READ.slice(2));
-    expect(take(batch, { position: 50 })).toEqual({ records: [], position: 50 });
+    expect(take(batch, { position: 50 })).toEqual({ records: [], position: 50, more: false });
   });
 
   it('ends before a batch that is cut, wherever that is', async () => {
@@ -145,7 +145,7 @@ describe('what is fetched of a partition', () => {
 
   it('may have lost its records to compaction, or some of them', async () => {
     const empty = batchAround(Buffer.alloc(0), { count: 0, lastOffsetDelta: 9 });
-    expect(take(empty)).toEqual({ records: [], position: 10 });
+    expect(take(empty)).toEqual({ records: [], position: 10, more: false });
     const thinned = restamped(await seal(RECORDS, 'zstd'), { lastOffsetDelta: 9 });
     expect(take(thinned).position).toBe(10);
     expect(take(thinned).records).toHaveLength(3);

@@ -136,8 +136,10 @@ export class Aggregation {
   #sweep(window: SpanPlan | SessionPlan): void {
     const { streamTime } = this.#store;
     const span = window.kind === 'SESSION' ? window.gapMs : window.sizeMs;
-    if (streamTime < this.#sweptAt + span) return;
-    this.#sweptAt = streamTime;
+    if (!this.#store.sweeping) {
+      if (streamTime < this.#sweptAt + span) return;
+      this.#sweptAt = streamTime;
+    }
     for (const group of this.#store.stale((each) => this.#isKept(window, each))) {
       this.#options.target.forget?.(this.#store.row(group).row, group.window);
       this.#store.delete(group);

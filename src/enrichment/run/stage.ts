@@ -158,7 +158,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
   /** Whether tables made of tables hold all their rows. */
   #filled = false;
   readonly #live: LiveQueries | null;
-  readonly #leave: (() => void) | null;
+  #leave: (() => void) | null = null;
 
   private constructor(options: StageOptions<P, S>, outputs: Outputs) {
     this.#options = options;
@@ -207,14 +207,6 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
       restored: new Set(restored.keys()),
     });
     this.state = this.#firstState();
-    for (const [target, table] of results) {
-      const plan = program.queries.find((each) => each.target === target);
-      // Those of topics are restored with the queries that make them.
-      if (plan?.ofTopic === true) continue;
-      // A table that counts events is complete from its beginning.
-      if (plan !== undefined) table.restore(plan.store?.shown() ?? []);
-      else if (this.#tables.restored.includes(target.name)) table.restore(this.#tables.shown(target));
-    }
     const { desk } = options;
     this.#live =
       desk === null
@@ -231,14 +223,36 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
           });
     const { topics } = options;
     if (topics !== null) topics.live = this.#live;
-    this.#leave = this.#live === null ? null : (desk?.enter(this.#live) ?? null);
   }
 
   /** Opens the topics of the results. */
-  static async open<P, S extends SourceInfo>(options: StageOptions<P, S>): Promise<EnrichmentStage<P, S>> {
+  static async open<P, S extends SourceInfo>(
+    options: StageOptions<P, S>,
+    signal: AbortSignal,
+  ): Promise<EnrichmentStage<P, S>> {
     const { program, sink, results, schemas } = options;
     const outputs = await openOutputs([...ofLog(program), ...program.tables], { sink, results, schemas });
-    return new EnrichmentStage(options, outputs);
+    const stage = new EnrichmentStage(options, outputs);
+    await stage.#restoreResults(signal);
+    stage.#enterDesk();
+    return stage;
+  }
+
+  async #restoreResults(signal: AbortSignal): Promise<void> {
+    const { program, results } = this.#options;
+    for (const [target, table] of results) {
+      const plan = program.queries.find((each) => each.target === target);
+      // Those of topics are restored with the queries that make them.
+      if (plan?.ofTopic === true) continue;
+      // A table that counts events is complete from its beginning.
+      if (plan !== undefined) await table.restore(plan.store?.shown() ?? [], signal);
+      else if (this.#tables.restored.includes(target.name))
+        await table.restore(this.#tables.shown(target), signal);
+    }
+  }
+
+  #enterDesk(): void {
+    if (this.#live !== null) this.#leave = this.#options.desk?.enter(this.#live) ?? null;
   }
 
   /** Whether every joined table is complete. */

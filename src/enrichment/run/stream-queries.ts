@@ -3,7 +3,7 @@ import type { Sink } from '../../emitter/sink.ts';
 import type { Log } from '../../observability/log.ts';
 import type { QueryStatus } from '../../observability/status.ts';
 import { Aggregation } from './aggregation.ts';
-import { AGGREGATE_GROUP_PREFIX, type BulkGroups } from '../state/bulk-groups.ts';
+import { type BulkGroups, groupPrefix } from '../state/bulk-groups.ts';
 import type { StreamSource } from '../sources/catalog.ts';
 import { DeadLetters, deadLetterTopic } from './dead-letters.ts';
 import { AGGREGATE_TABLE_PREFIX, checkpointName, type GroupStore } from '../state/group-store.ts';
@@ -150,13 +150,10 @@ export function* forgottenTables(
   { known, groups }: Pick<RunCheckpoint, 'known' | 'groups'>,
   restored: ReadonlySet<string>,
 ): Generator<string> {
-  for (const key of known.keys()) if (isForgotten(key, AGGREGATE_TABLE_PREFIX, restored)) yield key;
-  for (const [key] of groups.entries(AGGREGATE_GROUP_PREFIX))
-    if (isForgotten(key, AGGREGATE_GROUP_PREFIX, restored)) yield key;
-}
-
-function isForgotten(key: string, prefix: string, restored: ReadonlySet<string>): boolean {
-  if (!key.startsWith(prefix)) return false;
-  const end = key.indexOf('/', prefix.length);
-  return !restored.has(key.slice(prefix.length, end < 0 ? undefined : end));
+  for (const key of known.keys())
+    if (key.startsWith(AGGREGATE_TABLE_PREFIX) && !restored.has(key.slice(AGGREGATE_TABLE_PREFIX.length)))
+      yield key;
+  const kept = new Set([...restored].map(groupPrefix));
+  for (const prefix of groups.tables.keys())
+    if (!kept.has(prefix)) for (const [key] of groups.entries(prefix)) yield key;
 }

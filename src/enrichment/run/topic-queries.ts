@@ -222,7 +222,7 @@ export class TopicQueries implements AsyncDisposable {
     const outputs = await openOutputs(plans, { sink, results, schemas });
     const checkpoint = { known, groups, continuous: true, epoch };
     const queries = new StreamQueries(plans, { outputs, processing, ahead: new Set(), checkpoint, log });
-    for (const { target, store } of plans) results.get(target)?.restore(store?.shown() ?? []);
+    for (const { target, store } of plans) await results.get(target)?.restore(store?.shown() ?? [], signal);
     for (const [of, reader] of this.#readers) outputs.get(of)?.addReader(reader);
     this.#outputs = outputs;
     const schemaReader = { reader: registry?.reader ?? null, signal };

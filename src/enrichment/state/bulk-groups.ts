@@ -7,25 +7,57 @@ import type { BulkState } from '../../emitter/sink.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { makeDirectory } from '../../state/make-directory.ts';
 
-export const AGGREGATE_GROUP_PREFIX = 'enrich-group/';
+const AGGREGATE_GROUP_PREFIX = 'enrich-group/';
 
 /** Opened, it holds nothing: every run is told all of it by its sink. */
 export interface BulkGroups extends BulkState, AsyncDisposable {
   /** Whether groups are to be read from here, since they are too many to be kept as objects. */
   readonly onDisk: boolean;
+  /** Of each table that has groups the beginning of their keys, and how many there are. */
+  readonly tables: ReadonlyMap<string, number>;
+}
+
+/** What the keys of a table's groups begin with. `name`: as keys have it, without a slash. */
+export function groupPrefix(name: string): string {
+  return `${AGGREGATE_GROUP_PREFIX}${name}/`;
+}
+
+/** How many groups each table has. */
+class TableCounts {
+  readonly counts = new Map<string, number>();
+  size = 0;
+
+  clear(): void {
+    this.counts.clear();
+    this.size = 0;
+  }
+
+  add(key: string, difference: 1 | -1): void {
+    this.size += difference;
+    const table = key.slice(0, key.indexOf('/', AGGREGATE_GROUP_PREFIX.length) + 1);
+    const count = (this.counts.get(table) ?? 0) + difference;
+    if (count === 0) this.counts.delete(table);
+    else this.counts.set(table, count);
+  }
 }
 
 export class MemoryGroupTexts implements BulkGroups {
   readonly prefix = AGGREGATE_GROUP_PREFIX;
   readonly onDisk = false;
   readonly #texts = new Map<string, string>();
+  readonly #count = new TableCounts();
 
   get size(): number {
-    return this.#texts.size;
+    return this.#count.size;
+  }
+
+  get tables(): ReadonlyMap<string, number> {
+    return this.#count.counts;
   }
 
   clear(): void {
     this.#texts.clear();
+    this.#count.clear();
   }
 
   get(key: string): string | undefined {
@@ -33,8 +65,12 @@ export class MemoryGroupTexts implements BulkGroups {
   }
 
   set(key: string, value: string | null): void {
-    if (value === null) this.#texts.delete(key);
-    else this.#texts.set(key, value);
+    if (value === null) {
+      if (this.#texts.delete(key)) this.#count.add(key, -1);
+      return;
+    }
+    if (!this.#texts.has(key)) this.#count.add(key, 1);
+    this.#texts.set(key, value);
   }
 
   *entries(prefix: string): Generator<readonly [string, string]> {
@@ -66,7 +102,7 @@ export class DiskGroupTexts implements BulkGroups {
   #texts: Database<string, Buffer> | null = null;
   /** Null: it is gone. */
   #staged = new Map<string, string | null>();
-  #size = 0;
+  readonly #count = new TableCounts();
 
   private constructor(open: Lmdb['open'], path: string) {
     this.#open = open;
@@ -80,12 +116,16 @@ export class DiskGroupTexts implements BulkGroups {
   }
 
   get size(): number {
-    return this.#size;
+    return this.#count.size;
+  }
+
+  get tables(): ReadonlyMap<string, number> {
+    return this.#count.counts;
   }
 
   clear(): void {
     this.#staged.clear();
-    this.#size = 0;
+    this.#count.clear();
     this.#trying(() => {
       if (this.#texts !== null) {
         this.#texts.clearSync();
@@ -114,8 +154,7 @@ export class DiskGroupTexts implements BulkGroups {
 
   set(key: string, value: string | null): void {
     const was = this.#has(key);
-    if (was && value === null) this.#size--;
-    else if (!was && value !== null) this.#size++;
+    if (was !== (value !== null)) this.#count.add(key, was ? -1 : 1);
     this.#staged.set(key, value);
     if (this.#staged.size >= MOST_STAGED) this.#write();
   }
@@ -129,11 +168,12 @@ export class DiskGroupTexts implements BulkGroups {
       const page = [...(this.#texts?.getRange({ start, limit: PAGE }) ?? [])];
       more = page.length === PAGE;
       for (const { key: name, value } of page) {
-        if (!name.subarray(0, first.length).equals(first)) return;
+        const end = Math.min(first.length, name.length);
+        if (name.compare(first, 0, first.length, 0, end) !== 0) return;
         const entry = entryOf(name, value);
         if (entry[0].startsWith(prefix)) yield entry;
-        start = Buffer.concat([name, Buffer.of(0)]);
       }
+      if (more) start = Buffer.concat([page.at(-1)!.key, Buffer.of(0)]);
     }
   }
 

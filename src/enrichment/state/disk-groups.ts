@@ -8,6 +8,8 @@ import { withSession } from './memory-groups.ts';
 const LEAST_SWEPT = 1_000;
 /** As are looked for when so much of all has been added. */
 const SWEPT_PART = 4;
+/** Groups that are looked at in one go. */
+const SWEPT_AT_ONCE = 100;
 
 interface Sessions {
   /** In the order of time. */
@@ -38,6 +40,8 @@ export class DiskGroups implements KeptGroups {
   #durable = 0;
   #size = 0;
   #addedSinceSweep = 0;
+  /** Those that are still to be looked at. */
+  #sweep: Iterator<readonly [string, string]> | null = null;
 
   /** `known`: whether what the state holds of the table is of use. */
   constructor(
@@ -59,7 +63,7 @@ export class DiskGroups implements KeptGroups {
     this.#prefix = prefix;
     this.#hasSessions = sessions;
     this.#coveredUntil = known ? null : Infinity;
-    if (known) for (const _ of texts.entries(prefix)) this.#size++;
+    if (known) this.#size = texts.tables.get(prefix) ?? 0;
     // When they were last looked at nobody knows.
     this.#addedSinceSweep = this.#size;
   }
@@ -123,14 +127,35 @@ export class DiskGroups implements KeptGroups {
     for (const [id] of this.#all()) yield this.#codec.keyOf(id);
   }
 
-  /** All are looked at only now and then, so that it costs each that is added the same. */
+  get sweeping(): boolean {
+    return this.#sweep !== null;
+  }
+
+  /**
+   * Those that a commit has brought to the state are looked at, only now and then, so that it costs each that is added the same,
+   * and some at a time, since all of them would take seconds.
+   */
   *stale(isKept: (window: GroupWindow) => boolean): Generator<Group> {
-    if (this.#addedSinceSweep < Math.max(LEAST_SWEPT, this.#size / SWEPT_PART)) return;
-    this.#addedSinceSweep = 0;
-    for (const [id, each] of this.#all()) {
+    if (this.#sweep === null) {
+      if (this.#addedSinceSweep < Math.max(LEAST_SWEPT, this.#size / SWEPT_PART)) return;
+      if (this.#coveredUntil !== null) return;
+      this.#addedSinceSweep = 0;
+      this.#sweep = this.#texts.entries(this.#prefix);
+    }
+    for (let i = 0; i < SWEPT_AT_ONCE; i++) {
+      const next = this.#sweep.next();
+      if (next.done === true) {
+        this.#sweep = null;
+        return;
+      }
+      const id = next.value[0].slice(this.#prefix.length);
       const window = this.#codec.windowOf(id);
       if (window === null || isKept(window)) continue;
-      yield typeof each === 'string' ? this.#codec.decode(id, each) : each;
+      // It may have changed since it was come across.
+      const live = this.#live.get(id);
+      const text = live === undefined ? this.#text(id) : undefined;
+      if (live != null) yield live;
+      else if (text !== undefined) yield this.#codec.decode(id, text);
     }
   }
 

@@ -8,10 +8,11 @@
  *
  * Only what a durable commit holds goes there, in transactions that are flushed to the disk: so the rows are never
  * ahead of the checkpoint, and what they are behind stands in the image. Rows of a table that is not complete yet go
- * there at once; they are of no use to another run, which reads the table again. So do those of a table over a topic,
- * which every run reads again.
+ * there at once; they are of no use to another run, which reads the table again.
+ *
+ * Tables that each run fills anew are in an environment beside it, which every start throws away and nothing ever flushes.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
@@ -42,10 +43,15 @@ type Environment = ReturnType<Lmdb['open']>;
 interface DiskTablesOptions {
   readonly dir: string;
   readonly mostStaged: number;
+  readonly openRefilled: () => Environment;
 }
 
 function environmentPath(dir: string, pipeline: string): string {
   return join(dir, `${pipeline}.lmdb`);
+}
+
+function refilledPath(dir: string, pipeline: string): string {
+  return join(dir, `${pipeline}.refilled.lmdb`);
 }
 
 /** Whether an earlier run has kept its tables there, or found that they do not fit into memory. */
@@ -66,16 +72,26 @@ export async function openDiskTables(
   try {
     preferDiskTables(dir, pipeline);
     const { open } = await import('lmdb');
-    const environment = open({
-      path: environmentPath(dir, pipeline),
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      noSubdir: false,
-      maxDbs: 1_000,
-      // Each transaction is on the disk when it ends: there are few of them.
-      overlappingSync: false,
+    const openAt = (path: string, noSync: boolean): Environment =>
+      open({
+        path,
+        encoding: 'binary',
+        keyEncoding: 'binary',
+        noSubdir: false,
+        maxDbs: 1_000,
+        // Where it is flushed, each transaction is on the disk when it ends: there are few of them.
+        overlappingSync: false,
+        noSync,
+      });
+    rmSync(refilledPath(dir, pipeline), { recursive: true, force: true });
+    return new DiskTables(openAt(environmentPath(dir, pipeline), false), {
+      dir,
+      mostStaged,
+      openRefilled: () => {
+        makeDirectory(refilledPath(dir, pipeline));
+        return openAt(refilledPath(dir, pipeline), true);
+      },
     });
-    return new DiskTables(environment, { dir, mostStaged });
   } catch (cause) {
     throw new HeadwaterError('delivery.disk', `The joined tables in ${dir} cannot be opened.`, { cause });
   }
@@ -88,6 +104,8 @@ class DiskTables implements TableStores {
   readonly #tables = new Map<number, DiskRows>();
   /** Which know of no commits: all of their rows may go to disk at once. */
   readonly #refilled = new Map<number, DiskRows>();
+  /** Made when the first of them is. */
+  #refilledEnvironment: Environment | null = null;
   readonly #known: RowDatabase;
   #shapes: readonly string[] = [];
   /** As of which the rows on disk, and what is staged over them, are. */
@@ -109,8 +127,9 @@ class DiskTables implements TableStores {
   refilled(index: number): TableStore {
     let rows = this.#refilled.get(index);
     if (rows === undefined) {
-      rows = new DiskRows(() => this.#writeIfMany());
-      rows.open(this.#database(`refilled-${index}`));
+      const environment = (this.#refilledEnvironment ??= this.#options.openRefilled());
+      rows = new DiskRows(() => this.#writeRefilledIfMany(environment));
+      rows.open(databaseIn(environment, `refilled-${index}`));
       this.#refilled.set(index, rows);
     }
     return rows;
@@ -168,6 +187,7 @@ class DiskTables implements TableStores {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#refilledEnvironment?.close();
     await this.#environment.close();
   }
 
@@ -177,30 +197,40 @@ class DiskTables implements TableStores {
     return rows;
   }
 
-  *#all(): Generator<DiskRows> {
-    yield* this.#tables.values();
-    yield* this.#refilled.values();
-  }
-
   #database(name: string): RowDatabase {
-    return this.#environment.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary' });
+    return databaseIn(this.#environment, name);
   }
 
   #writeIfMany(): void {
-    let staged = 0;
-    for (const table of this.#all()) staged += table.staged;
-    if (staged >= this.#options.mostStaged) this.#write();
+    if (this.#areMany(this.#tables)) this.#write();
   }
 
   #write(): void {
+    this.#transaction(this.#environment, () => {
+      for (const table of this.#tables.values()) table.write();
+      if (this.#mark === null) return;
+      const complete = Object.fromEntries(this.#states);
+      const known: Known = { v: 1, mark: this.#mark, shapes: this.#shapes, complete };
+      this.#known.putSync(Buffer.from('tables'), Buffer.from(JSON.stringify(known)));
+    });
+  }
+
+  #writeRefilledIfMany(environment: Environment): void {
+    if (!this.#areMany(this.#refilled)) return;
+    this.#transaction(environment, () => {
+      for (const table of this.#refilled.values()) table.write();
+    });
+  }
+
+  #areMany(tables: ReadonlyMap<number, DiskRows>): boolean {
+    let staged = 0;
+    for (const table of tables.values()) staged += table.staged;
+    return staged >= this.#options.mostStaged;
+  }
+
+  #transaction(environment: Environment, write: () => void): void {
     try {
-      this.#environment.transactionSync(() => {
-        for (const table of this.#all()) table.write();
-        if (this.#mark === null) return;
-        const complete = Object.fromEntries(this.#states);
-        const known: Known = { v: 1, mark: this.#mark, shapes: this.#shapes, complete };
-        this.#known.putSync(Buffer.from('tables'), Buffer.from(JSON.stringify(known)));
-      });
+      environment.transactionSync(write);
     } catch (cause) {
       throw new HeadwaterError(
         'delivery.disk',
@@ -211,6 +241,10 @@ class DiskTables implements TableStores {
       );
     }
   }
+}
+
+function databaseIn(environment: Environment, name: string): RowDatabase {
+  return environment.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary' });
 }
 
 /** Two of the same shape are told from each other by their order. */

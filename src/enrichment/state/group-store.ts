@@ -14,7 +14,7 @@ import type { Evaluate, Frame, Problem } from '../sql/frame.ts';
 import { typeText } from '../sql/sql-type.ts';
 import type { KeyValue, SqlValue } from '../sql/value.ts';
 import { statementHash } from '../sql/statement-hash.ts';
-import { AGGREGATE_GROUP_PREFIX, type BulkGroups, MemoryGroupTexts } from './bulk-groups.ts';
+import { type BulkGroups, groupPrefix, MemoryGroupTexts } from './bulk-groups.ts';
 import { DiskGroups } from './disk-groups.ts';
 import { type Group, GroupCodec, type GroupWindow, type KeptGroups } from './group.ts';
 import { MemoryGroups } from './memory-groups.ts';
@@ -100,7 +100,7 @@ export class GroupStore implements ReadTable {
 
   /** Of keys of the checkpoint, in front of a group's id. */
   get #prefix(): string {
-    return `${AGGREGATE_GROUP_PREFIX}${this.#name}/`;
+    return groupPrefix(this.#name);
   }
 
   get #hasSessions(): boolean {
@@ -237,6 +237,11 @@ export class GroupStore implements ReadTable {
   /** Those of one key, where windows are sessions, in the order of time. */
   sessions(keys: readonly SqlValue[]): readonly Group[] {
     return this.#groups.sessions(this.#codec.keyText(keys));
+  }
+
+  /** Whether `stale` has more to look at. */
+  get sweeping(): boolean {
+    return this.#groups.sweeping;
   }
 
   /** Groups that are not to be kept any longer; they may be deleted as they come. Some may wait for a later call. */

@@ -115,6 +115,8 @@ export interface KeptGroups {
   delete(group: Group): void;
   values(): Iterable<Group>;
   keys(): Iterable<KeyValue>;
+  /** Whether `stale` has more to look at. */
+  readonly sweeping: boolean;
   /** Groups that are not to be kept any longer; they may be deleted as they come. Some may wait for a later call. */
   stale(isKept: (window: GroupWindow) => boolean): Iterable<Group>;
   /** What has changed since the last call: ids and texts, null for one that is gone. */

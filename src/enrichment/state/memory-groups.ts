@@ -11,6 +11,7 @@ const ID_BYTES = 3;
 /** Groups as objects: an event finds its own, and changes it. */
 export class MemoryGroups implements KeptGroups {
   readonly pending = 0;
+  readonly sweeping = false;
   readonly #codec: GroupCodec;
   readonly #spend: SpendBytes;
   readonly #groups = new Map<string, Group>();

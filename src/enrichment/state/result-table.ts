@@ -2,11 +2,14 @@
  * The rows of a table that a query makes, kept to be asked for. A row has the table's columns, and of a windowed table
  * the start and the end of the window behind them.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { SqlColumn } from '../sources/captured-source.ts';
 import type { RowWindow } from '../run/query.ts';
 import { keyOf, type KeyValue, type SqlValue } from '../sql/value.ts';
 import type { StoredRow, TableStore } from './table-store.ts';
 import { CommittedRows } from './committed-rows.ts';
+
+const ROWS_A_BREATH = 1_000;
 
 export interface ShownRow {
   readonly row: readonly SqlValue[];
@@ -28,9 +31,13 @@ export class ResultTable {
     this.rows = new CommittedRows(this.#store);
   }
 
-  /** As the checkpoint has it: these are all rows. */
-  restore(shown: Iterable<ShownRow>): void {
-    for (const { row, window } of shown) this.#store.put(this.#keyOf(row, window), stored(row, window));
+  /** As the checkpoint has it: these are all rows. Of many the process does other things in between. */
+  async restore(shown: Iterable<ShownRow>, signal: AbortSignal): Promise<void> {
+    let count = 0;
+    for (const { row, window } of shown) {
+      this.#store.put(this.#keyOf(row, window), stored(row, window));
+      if (++count % ROWS_A_BREATH === 0) await setImmediate(undefined, { signal });
+    }
     this.rows.show();
   }
 

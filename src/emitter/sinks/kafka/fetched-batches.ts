@@ -43,9 +43,14 @@ export interface KafkaRecord {
  * much, and a record or a header takes some two hundred bytes here however small it is.
  */
 export class Room {
-  #bytes = 128 * 1024 * 1024;
+  #bytes: number;
   /** Records and headers. */
-  #items = 500_000;
+  #items: number;
+
+  constructor({ bytes = 128 * 1024 * 1024, items = 500_000 } = {}) {
+    this.#bytes = bytes;
+    this.#items = items;
+  }
 
   get items(): number {
     return this.#items;
@@ -61,6 +66,14 @@ export class Room {
   }
 }
 
+export interface TakenRecords {
+  readonly records: readonly KafkaRecord[];
+  /** Behind the last that was taken. */
+  readonly position: number;
+  /** Whether the part has more than there was room for. */
+  readonly more: boolean;
+}
+
 /**
  * The records of a partition's part of an answer from `position` on, and the offset behind them. Keys, values and headers
  * are views into the answer's memory, or into that of what it unpacked to. Throws KafkaFault where the first batch cannot
@@ -73,7 +86,7 @@ export function takeRecords(
     committed,
     room,
   }: { readonly position: number; readonly committed: boolean; readonly room: Room },
-): { readonly records: readonly KafkaRecord[]; readonly position: number } {
+): TakenRecords {
   const { bytes } = part;
   const aborted = part.aborted.toSorted((a, b) => a.firstOffset - b.firstOffset);
   const aborting = new Set<bigint>();
@@ -81,7 +94,9 @@ export function takeRecords(
   let behind = position;
   let next = 0;
   let taken = 0;
-  for (let at = 0; at < bytes.length && !room.full;) {
+  let at = 0;
+  let partly = false;
+  while (at < bytes.length && !room.full) {
     try {
       const batch = batchAt(bytes, at);
       if (batch === null) {
@@ -99,7 +114,8 @@ export function takeRecords(
       )
         upTo = readRecords(batch, { position: behind, room, into: records });
       if (upTo > behind) behind = upTo;
-      if (upTo <= last) break;
+      partly = upTo <= last;
+      if (partly) break;
       taken = records.length;
       at = batch.end;
     } catch (error) {
@@ -117,7 +133,7 @@ export function takeRecords(
       );
     }
   }
-  return { records, position: behind };
+  return { records, position: behind, more: partly || (room.full && at < bytes.length) };
 }
 
 interface Batch {

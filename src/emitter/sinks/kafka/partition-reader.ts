@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LIST_OFFSETS } from './apis.ts';
 import type { Cluster } from './cluster.ts';
 import { asFault, checkCode, KAFKA, KafkaFault } from './errors.ts';
-import { fetchParts, isolationLevel } from './fetch-request.ts';
+import { fetchParts, type FetchedPart, isolationLevel } from './fetch-request.ts';
 import { type KafkaRecord, Room, takeRecords } from './fetched-batches.ts';
 
 const FETCH_BYTES = 4 * 1024 * 1024;
+/** What is made of an answer at a time: compressed, it can hold some hundred thousand records. */
+const AT_A_TIME = { bytes: 16 * 1024 * 1024, items: 20_000 };
 
 /** Reads one partition from an offset on, leaving out what was aborted. Throws KafkaFault. */
 export class PartitionReader {
@@ -13,6 +15,8 @@ export class PartitionReader {
   readonly #topic: string;
   readonly #partition: number;
   readonly #committed: boolean;
+  /** The last answer, while there is more in it. */
+  #answer: FetchedPart | null = null;
   /** Offset of the next record to read. */
   position: number;
 
@@ -31,8 +35,22 @@ export class PartitionReader {
     this.position = options.position;
   }
 
-  /** What there is, waiting up to `maxWaitMs` where there is nothing. */
+  /** Some of what there is, waiting up to `maxWaitMs` where there is nothing. */
   async poll(maxWaitMs: number): Promise<readonly KafkaRecord[]> {
+    const part = this.#answer ?? (await this.#fetch(maxWaitMs));
+    this.#answer = null;
+    if (part === undefined) return [];
+    const { records, position, more } = takeRecords(part, {
+      position: this.position,
+      committed: this.#committed,
+      room: new Room(AT_A_TIME),
+    });
+    this.position = position;
+    if (more) this.#answer = part;
+    return records;
+  }
+
+  async #fetch(maxWaitMs: number): Promise<FetchedPart | undefined> {
     const broker = this.#cluster.leader(this.#topic, this.#partition);
     const [part] = await fetchParts(this.#cluster, broker, {
       topic: this.#topic,
@@ -42,19 +60,13 @@ export class PartitionReader {
       maxBytes: FETCH_BYTES,
       partitionMaxBytes: FETCH_BYTES,
     });
-    if (part === undefined) return [];
+    if (part === undefined) return undefined;
     if (part.code === KAFKA.OFFSET_OUT_OF_RANGE) {
       // Retention has passed us by.
       this.position = Math.max(0, part.logStartOffset);
     }
     checkCode(part.code, 'Fetch');
-    const taken = takeRecords(part, {
-      position: this.position,
-      committed: this.#committed,
-      room: new Room(),
-    });
-    this.position = taken.position;
-    return taken.records;
+    return part;
   }
 }
 

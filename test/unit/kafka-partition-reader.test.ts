@@ -1,0 +1,69 @@
+import { zstdCompressSync } from 'node:zlib';
+import { Reader, Writer } from '@platformatic/kafka';
+import { expect, it } from 'vitest';
+import type { Cluster, RawRequest } from '../../src/emitter/sinks/kafka/cluster.ts';
+import { KafkaFault } from '../../src/emitter/sinks/kafka/errors.ts';
+import { PartitionReader } from '../../src/emitter/sinks/kafka/partition-reader.ts';
+import { varintSize, writeVarint } from '../../src/emitter/sinks/kafka/record-batch.ts';
+import { batchAround, fetchAnswer, partOf } from '../support/fetch-answers.ts';
+
+/** A batch of so many records without keys and values. */
+function batchOf(count: number, offset = 0): Buffer {
+  const body = Buffer.alloc(count * 12);
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    end = writeVarint(body, end, 5 + varintSize(i));
+    end = writeVarint(body, end + 2, i);
+    end += Buffer.from([1, 1, 0]).copy(body, end);
+  }
+  const packed = zstdCompressSync(body.subarray(0, end));
+  return batchAround(packed, { offset, attributes: 4, count, lastOffsetDelta: count - 1 });
+}
+
+/** A reader of a partition whose broker answers so, and then nothing; `asked`: from which offsets. */
+function readerOf(answers: readonly Buffer[]): {
+  readonly reader: PartitionReader;
+  readonly asked: number[];
+} {
+  const asked: number[] = [];
+  const cluster = {
+    leader: () => 1,
+    version: () => Promise.resolve(10),
+    raw<T>(_: unknown, request: RawRequest<T>) {
+      const writer = Writer.create();
+      request.write(writer);
+      // Behind the topic's name `t`, and count, index and epoch of its partition.
+      asked.push(Number(writer.buffer.readBigInt64BE(44)));
+      const body = fetchAnswer([partOf(answers[asked.length - 1] ?? Buffer.alloc(0))]);
+      return request.parse(1, request.apiKey, 10, Reader.from(body));
+    },
+  } as unknown as Cluster;
+  const reader = new PartitionReader({ cluster, topic: 't', partition: 3, position: 0, committed: true });
+  return { reader, asked };
+}
+
+it('makes records of an answer in portions, and asks for more behind the last', async () => {
+  const { reader, asked } = readerOf([Buffer.concat([batchOf(50_000), batchOf(5_000, 50_000)])]);
+  const portions: number[] = [];
+  let next = 0;
+  while (next < 55_000) {
+    const records = await reader.poll(0);
+    for (const { offset } of records) if (offset !== next++) throw new Error(`${offset} is not expected`);
+    expect(reader.position).toBe(next);
+    portions.push(records.length);
+  }
+  expect(portions).toEqual([20_000, 20_000, 10_000 + 5_000]);
+  expect(asked).toEqual([0]);
+  expect(await reader.poll(0)).toEqual([]);
+  expect(asked).toEqual([0, 55_000]);
+});
+
+it('asks again for what cannot be read in the rest of an answer', async () => {
+  const broken = batchOf(10, 20_000);
+  broken[broken.length - 1]! ^= 1;
+  const { reader, asked } = readerOf([Buffer.concat([batchOf(20_000), broken]), batchOf(10, 20_000)]);
+  expect(await reader.poll(0)).toHaveLength(20_000);
+  await expect(reader.poll(0)).rejects.toThrow(KafkaFault);
+  expect(await reader.poll(0)).toHaveLength(10);
+  expect(asked).toEqual([0, 20_000]);
+});
