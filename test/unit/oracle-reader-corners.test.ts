@@ -114,7 +114,7 @@ describe('the reader is stopped', () => {
 
   test('while a table that is altered is left alone for a moment', async () => {
     const server = serverWith(TABLES);
-    const reader = await run(server).open();
+    const reader = await run(server, { limits: { alteredRetryMs: 600_000 } }).open();
     await using windows = await reader.snapshotSource().openWindows({ parallelism: 1 }, never);
     const plan = await windows.plan(
       { schema: 'Q', table: 'ORD' },

@@ -212,6 +212,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
           const { signal } = new AbortController();
           return this.#collector(await this.#session('utility', signal), signal).logged();
         }),
+      alteredRetryMs: this.#options.limits.alteredRetryMs,
       log: this.#parts.log,
       sleep: (ms, signal) => delay(ms, undefined, { signal }),
     });

@@ -27,7 +27,8 @@ import type { ViewOptions } from './snapshot-view.ts';
 import type { OracleSource } from './source-info.ts';
 import type { TableModel } from './table-model.ts';
 
-const MAX_ATTEMPTS = 5;
+/** Within some twenty seconds. */
+const MAX_ATTEMPTS = 10;
 const SETTLE_MS = 3_000;
 
 export interface WindowsOptions extends Omit<ViewOptions, 'position'> {
@@ -35,6 +36,8 @@ export interface WindowsOptions extends Omit<ViewOptions, 'position'> {
   readonly describe: (id: TableId) => Promise<TableModel | null>;
   /** Where the log stands now: what is behind it was written later. */
   readonly logged: () => Promise<bigint>;
+  /** See OracleLimits. */
+  readonly alteredRetryMs: number;
   readonly log: Log;
   /** Throws once the signal aborts. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
@@ -81,7 +84,7 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
     signal: AbortSignal,
   ): Promise<WindowChunk<OraclePosition, OracleSource>> {
     let current = plan as OraclePlan; // made by this reader's `plan`
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    for (let attempt = 1; ; attempt++) {
       try {
         return await useSession(this.#pool, signal, (session) =>
           this.#read(session, current, { range, limit, signal }),
@@ -93,10 +96,11 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
         const model = await this.#options.describe(current.id);
         if (model === null) throw tableError(new OracleError('ORA-00942'), current);
         current = { ...current, model, schema: model.schema, key: model.schema.key };
-        await this.#options.sleep(100 * 2 ** attempt, signal);
+        if (attempt === MAX_ATTEMPTS) throw changesTooFast(plan.id);
+        const { alteredRetryMs, sleep } = this.#options;
+        await sleep(Math.min(alteredRetryMs * 2 ** (attempt - 1), alteredRetryMs * 50), signal);
       }
     }
-    throw changesTooFast(plan.id);
   }
 
   async #read(

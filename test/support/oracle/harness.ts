@@ -42,6 +42,7 @@ const QUICK: Partial<OracleLimits> = {
   idleMs: 1,
   archivePollMs: 1,
   logRetryMs: 1,
+  alteredRetryMs: 1,
   settleMs: 60_000,
   overlap: 0n,
 };
