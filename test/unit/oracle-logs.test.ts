@@ -2,10 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { FakeOracle } from '../support/oracle/fake-oracle.ts';
-import { LogCollector } from '../../src/readers/oracle/logs/collect-logs.ts';
 import { FirstConnection } from '../../src/readers/oracle/session/first-connection.ts';
-import { SESSION_SETTINGS } from '../../src/readers/oracle/session/session-settings.ts';
-import { DEFAULT_LIMITS } from '../../src/readers/oracle/settings.ts';
 import { fakeTable, Harness, serverWith } from '../support/oracle/harness.ts';
 import { RedoScript, xid } from '../support/oracle/redo-script.ts';
 
@@ -140,22 +137,6 @@ describe('log files', () => {
     await h.poll(2110n);
     expect(ids(h)).toEqual([...Array.from({ length: 8 }, (_, i) => String(2020 + 10 * i)), '1']);
     expect(h.position?.scn).toBe(2101n);
-  });
-
-  test('a log that is not there yet is waited for longer and longer, and not for ever', async () => {
-    const server = scripted(two());
-    server.switchLog(1, 2012n, { archive: false });
-    server.currentScn = 2030n;
-    const h = run(server);
-    const session = await server.connect('utility', new AbortController().signal);
-    for (const statement of SESSION_SETTINGS) await session.execute(statement);
-    const waits: number[] = [];
-    const collector = new LogCollector(session, { ...h.options, limits: DEFAULT_LIMITS }, async (ms) => {
-      await Promise.resolve(waits.push(ms));
-    });
-    await expect(collector.collect(2000n, 0)).rejects.toMatchObject({ code: 'source.log-missing' });
-    expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 10_000]);
-    await session[Symbol.asyncDispose]();
   });
 
   test('an open transaction is older than what the database knows of: as if it was deleted', async () => {
