@@ -49,8 +49,8 @@ export class OutputStream implements RowTarget {
   records = 0;
   /** For queries with ON_ERROR = 'DLQ'. */
   readonly deadLetters: DeadLetters | null;
-  /** Which state of the captured tables the results were joined with; null where nobody needs to be told. */
-  tablePosition: string | null = null;
+  /** As of `joinedAt`. */
+  #joinedAt: SinkRecord['headers'] = null;
 
   /** `table`: the rows, where clients may ask for them. */
   constructor({ sink, topic, deadLetters }: OutputTopics, writer: RecordWriter, table: ResultTable | null) {
@@ -69,16 +69,18 @@ export class OutputStream implements RowTarget {
     this.#readers = this.#readers.filter((each) => each !== reader);
   }
 
+  /** Which state of the tables the results from here on were joined with; null where nobody needs to be told. */
+  set joinedAt(position: string | null) {
+    if (position === (this.#joinedAt?.[0]?.[1] ?? null)) return;
+    this.#joinedAt = position === null ? null : [['__table_pos', position]];
+  }
+
   /** `window`: of a row of a windowed table. */
   emit(event: StreamEvent, fromSnapshot: boolean, window: RecordWindow | null = null): Problem | null {
     const { row, hasValue, time } = event;
     const record = this.#record;
     const timed = this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
-    const own: SinkRecord['headers'] = fromSnapshot
-      ? AS_OF_SNAPSHOT
-      : this.tablePosition === null
-        ? null
-        : [['__table_pos', this.tablePosition]];
+    const own = fromSnapshot ? AS_OF_SNAPSHOT : this.#joinedAt;
     record.headers = event.headers === null ? own : withHeaders(event.headers, own);
     this.#sink.append(this.#topic, record);
     this.records++;
@@ -124,6 +126,8 @@ export class Query implements EventReader {
   /** Replicas that show a later state than the log's position. */
   readonly #ahead: ReadonlySet<number>;
   readonly #explodes: boolean;
+  /** Of the projection; a copy is no larger than it has to be, as one that grows would be. */
+  readonly #emptyRow: readonly SqlValue[];
   readonly #aggregation: Aggregation | null;
 
   constructor(plan: QueryPlan, { target, problems, ahead, aggregation }: QueryContext) {
@@ -132,6 +136,7 @@ export class Query implements EventReader {
     this.#aggregation = aggregation;
     this.#target = target;
     this.#ahead = ahead;
+    this.#emptyRow = plan.columns.map(() => null);
     this.#explodes = plan.columns.some(({ explodes }) => explodes);
     this.#frame = {
       rows: [null, ...plan.joins.map(() => null)],
@@ -183,8 +188,9 @@ export class Query implements EventReader {
 
   /** What EXPLODE takes apart is whole in it. */
   #project(): SqlValue[] {
-    const row: SqlValue[] = [];
-    for (const { run } of this.#plan.columns) row.push(run(this.#frame));
+    const { columns } = this.#plan;
+    const row = this.#emptyRow.slice();
+    for (let i = 0; i < columns.length; i++) row[i] = columns[i]!.run(this.#frame);
     return row;
   }
 
