@@ -175,6 +175,13 @@ function checkOracle(
   tlsMode: TlsSettings['mode'] | null,
   document: SettingsDocument,
 ): void {
+  if (tls?.cert !== undefined && tls.ca === undefined) {
+    document.problem(
+      'settings.invalid',
+      ['source', 'tls'],
+      'Oracle’s driver trusts nobody else’s servers where it has a certificate of its own: with source.tls.cert set source.tls.ca too',
+    );
+  }
   if ((tlsMode ?? tls?.mode) !== 'require') return;
   document.problem(
     'settings.invalid',

@@ -200,11 +200,18 @@ export class ChunkWindows<P, S extends SourceInfo> {
       signal.throwIfAborted();
       window.checked = false;
       window.settledHigh = null;
-      const { part, plan } = window;
-      window.chunk =
-        part.kind === 'chunk'
-          ? await reader.chunk(plan, part.range, LIMIT, signal)
-          : await reader.rowsOf!(plan, part.keys.map(keyValues), signal);
+      const { part, plan, table } = window;
+      try {
+        window.chunk =
+          part.kind === 'chunk'
+            ? await reader.chunk(plan, part.range, LIMIT, signal)
+            : await reader.rowsOf!(plan, part.keys.map(keyValues), signal);
+      } catch (error) {
+        if (asHeadwaterError(error).code !== 'snapshot.table-rewritten') throw error;
+        // Of several windows the first one to find that out.
+        if (this.#windows.includes(window)) this.#beginAgain(table, 'its rows are not where they were');
+        return;
+      }
       window.readAt = performance.now();
     };
     this.#unlessLocked(window.table, read, () => {
@@ -362,15 +369,16 @@ export class ChunkWindows<P, S extends SourceInfo> {
     }
     if (owed === undefined) return false;
     table.ledger!.owe(owed);
-    if (table.ledger!.owed.size > MAX_OWED) this.#beginAgain(table);
+    if (table.ledger!.owed.size > MAX_OWED)
+      this.#beginAgain(table, 'the keys of many rows have changed, and the log has not all of their columns');
     else if (table.plan !== null) this.#readOwed(table);
     return true;
   }
 
-  #beginAgain(table: TableSnapshot): void {
+  #beginAgain(table: TableSnapshot, why: string): void {
     this.#options.log.warn(
       { table: table.name, rows: table.rows },
-      'the keys of many rows have changed, and the log has not all of their columns: the table is read again from the beginning',
+      `${why}: the table is read again from the beginning`,
     );
     table.reset();
     this.forget(table);

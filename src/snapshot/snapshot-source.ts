@@ -13,8 +13,9 @@ import type { Row } from '../model/value.ts';
  * Chunk bounds are opaque text made and compared by the server, never by JavaScript (collations).
  *
  * Errors: whatever concerns one table alone (gone, not readable) has a code whose fate is `quarantine`;
- * `snapshot.table-rewritten` says that the view can no longer show the table as it was, `snapshot.table-locked` that
- * somebody keeps everyone from it: it is asked for again when the others are through.
+ * `snapshot.table-rewritten` says that the view can no longer show the table as it was, or of a chunk of a window
+ * that rows are elsewhere by now, and the table begins again; `snapshot.table-locked` that somebody keeps everyone from
+ * it: it is asked for again when the others are through.
  */
 export interface SnapshotSource<P, S extends SourceInfo = SourceInfo> {
   /**

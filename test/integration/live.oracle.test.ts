@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { type Image, valuesOf } from '../../src/model/raw-row.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { type OraclePosition, ORACLE_POSITIONS } from '../../src/readers/oracle/position.ts';
 import type { OracleSource } from '../../src/readers/oracle/source-info.ts';
@@ -211,6 +212,48 @@ test('a snapshot by ranges of ROWIDs under load', async () => {
   for await (const batch of snapshot.readView(never)) run_.harness.take(batch);
   const ids = run_.harness.events.map(({ after }) => Number(after?.['ID']));
   expect(ids.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 50_000 }, (_, i) => i + 1));
+  await run_.harness.close();
+}, 600_000);
+
+test('rows that move while a snapshot is read', async () => {
+  await create('LIVE_MOVE', 'ID NUMBER(9) PRIMARY KEY, NAME VARCHAR2(200)');
+  await run(
+    'ALTER TABLE LIVE_MOVE ENABLE ROW MOVEMENT',
+    `INSERT INTO LIVE_MOVE SELECT LEVEL, RPAD('x', 100, 'x') FROM DUAL CONNECT BY LEVEL <= 20000`,
+    'COMMIT',
+  );
+  const run_ = await live(['LIVE_MOVE'], { limits: { chunkBlocks: 64 } });
+  const source = run_.harness.reader!.snapshotSource();
+  const id = { schema: SCHEMA, table: 'LIVE_MOVE' };
+  const options = { chunkRows: 5_000, where: null };
+  const all = Array.from({ length: 20_000 }, (_, i) => i + 1);
+  const idsOf = (rows: readonly { readonly after: Image | null }[]): number[] =>
+    rows.map(({ after }) => Number(valuesOf(after)![0]));
+
+  // SHRINK SPACE behind the view's SCN: rows are seen where they were.
+  const view = (await source.openView({ parallelism: 1 }, never))!;
+  const viewed = await view.plan(id, options, never);
+  expect(viewed.chunks.length).toBeGreaterThan(2);
+  const seen: number[] = [];
+  for (const [i, range] of viewed.chunks.entries()) {
+    for await (const { rows } of view.rows(viewed, range, never)) seen.push(...idsOf(rows));
+    if (i === 0)
+      await run('DELETE FROM LIVE_MOVE WHERE MOD(ID, 2) = 0', 'COMMIT', 'ALTER TABLE LIVE_MOVE SHRINK SPACE');
+  }
+  expect(seen.toSorted((a, b) => a - b)).toEqual(all);
+  await view[Symbol.asyncDispose]();
+
+  // MOVE between two windows: it is found, and rows lie behind all others.
+  await using windows = await source.openWindows({ parallelism: 1 }, never);
+  const plan = await windows.plan(id, options, never);
+  const limit = { maxRows: 50_000, maxBytes: 100_000_000 };
+  expect(plan.chunks.length).toBeGreaterThan(1);
+  await run('ALTER TABLE LIVE_MOVE MOVE');
+  await expect(windows.chunk(plan, plan.chunks[0]!, limit, never)).rejects.toMatchObject({
+    code: 'snapshot.table-rewritten',
+  });
+  const last = await windows.chunk(plan, plan.chunks.at(-1)!, limit, never);
+  expect(idsOf(last.rows).toSorted((a, b) => a - b)).toEqual(all.filter((n) => n % 2 === 1));
   await run_.harness.close();
 }, 600_000);
 

@@ -4,7 +4,8 @@ import { applyChanges, parseDdl } from '../../src/readers/oracle/ddl.ts';
 import type { FakeColumn, FakeOracle } from '../support/oracle/fake-oracle.ts';
 import { fakeColumn, Harness, serverWith } from '../support/oracle/harness.ts';
 import { RedoScript, xid } from '../support/oracle/redo-script.ts';
-import { columnsOf } from '../support/oracle/table-models.ts';
+import { columnsOf, modelOf } from '../support/oracle/table-models.ts';
+import { placeOf, tableModel } from '../../src/readers/oracle/table-model.ts';
 
 const [A, B] = [xid(1), xid(2)];
 const TABLES = {
@@ -149,4 +150,40 @@ test('changes of columns, as they lie in the segment', () => {
   expect(after('SET UNUSED COLUMN A ADD (B NUMBER) DROP COLUMN B')).toEqual(['ID']);
   expect(after('ADD (X XMLTYPE, B NUMBER)')).toEqual(['ID', 'A', 'X apart', 'SYS_NC4$ hidden', 'B']);
   expect(after('ADD (X XMLTYPE) DROP COLUMN X')).toEqual(['ID', 'A']);
+});
+
+test('a key with a column that the model leaves out is none, whether it is of such a type or computed', () => {
+  const columns = [
+    { ...columnsOf({ ID: 'NUMBER(9,0)' })[0]!, nullable: false },
+    {
+      name: 'U',
+      dataType: 'UROWID',
+      length: null,
+      precision: null,
+      scale: null,
+      nullable: false,
+      default: null,
+    },
+  ];
+  const keyOf = (...key: readonly string[]): readonly number[] => {
+    const version = {
+      version: 1,
+      from: 0n,
+      objectId: null,
+      dataObjectIds: [],
+      columns,
+      key,
+      approximate: false,
+    };
+    const context = { text: () => '', onForeignDate: () => undefined };
+    return tableModel({ schema: 'Q', table: 'ORD' }, version, context).schema.key;
+  };
+  expect(keyOf('ID')).toEqual([0]);
+  expect(keyOf('ID', 'U')).toEqual([]);
+  expect(keyOf('ID', 'COMPUTED')).toEqual([]);
+});
+
+test('LogMiner counts no further than the segment has columns', () => {
+  const model = modelOf({ ID: 'NUMBER(9,0)', A: 'VARCHAR2(9)' });
+  expect([1, 2, 3].map((n) => placeOf(model, `COL ${n}`))).toEqual([0, 1, undefined]);
 });

@@ -1,6 +1,11 @@
 /** The real driver's errors: a listener that refuses, hangs and cuts. Nothing of Oracle's is needed. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type Certificates, makeCertificates } from '../../src/local-servers/certificates.ts';
 import { FirstConnection } from '../../src/readers/oracle/session/first-connection.ts';
 import { classify } from '../../src/readers/oracle/errors.ts';
 import { SILENT } from '../../src/observability/log.ts';
@@ -26,14 +31,19 @@ afterEach(async () => {
 });
 
 /** Listens, and does `answer` when a client has sent its first packet. */
-async function listen(answer: (socket: Socket) => void): Promise<number> {
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => undefined);
-    socket.once('data', () => answer(socket));
-  });
+async function listen(answer: (socket: Socket, first: Buffer) => void): Promise<number> {
+  return opened(
+    createServer((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.once('data', (first: Buffer) => answer(socket, first));
+    }),
+  );
+}
+
+async function opened(server: Server, host = '127.0.0.1'): Promise<number> {
   listener = server;
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
   return address.port;
@@ -146,6 +156,53 @@ describe('the driver’s errors', () => {
     await expect(connectByDriver(options(port))('utility', stop.signal)).rejects.toThrow('stopped');
   });
 
+  test('the attempt is given up while the driver is loaded: what comes of it is nobody’s', async () => {
+    const stop = new AbortController();
+    const refused = Promise.withResolvers<void>();
+    const port = await listen((socket) => {
+      socket.once('close', refused.resolve);
+      socket.end(refusal(12514));
+    });
+    const connecting = connectByDriver(options(port))('utility', stop.signal);
+    stop.abort(new Error('stopped'));
+    await expect(connecting).rejects.toThrow('stopped');
+    await refused.promise;
+  });
+
+  test('an attempt that nobody wants any more is not begun', async () => {
+    let asked = false;
+    const port = await listen(() => (asked = true));
+    const stopped = AbortSignal.abort(new Error('stopped'));
+    await expect(connectByDriver(options(port))('utility', stopped)).rejects.toThrow('stopped');
+    expect(asked).toBe(false);
+  });
+
+  test.each<[string, (port: number) => string | undefined, string]>([
+    ['the settings', () => undefined, 'orclpdb'],
+    ['another address', (port) => `127.0.0.1:${port}`, 'orclpdb'],
+    ['another address with a service', (port) => `127.0.0.1:${port}/instance2`, 'instance2'],
+  ])('%s: the listener is asked for the service', async (_, addressOf, service) => {
+    let asked = '';
+    const port = await listen((socket, first) => {
+      const refuse = (data: Buffer): void => {
+        asked += data.toString('latin1');
+        if (asked.includes('CONNECT_DATA')) socket.end(refusal(12514));
+      };
+      socket.on('data', refuse);
+      refuse(first);
+    });
+    // A password is not asked for before the listener has answered.
+    const connect = connectByDriver(options(addressOf(port) === undefined ? port : 1, { password: null }));
+    await expect(connect('flush', never, addressOf(port))).rejects.toMatchObject({ njs: [518] });
+    expect(asked).toContain(`(SERVICE_NAME=${service})`);
+    expect(asked).toContain('(PROTOCOL=tcp)');
+  });
+
+  test('an IPv6 address is one, and not a host with many ports', async () => {
+    const error = await failure(options(1, { hosts: [{ host: '::1', port: 1 }] }));
+    expect(error.njs).toEqual([503]);
+  });
+
   test('somebody else listens: no error of ours is unknown, and none is a crash', async () => {
     for (const said of ['HTTP/1.1 400 Bad Request\r\n\r\n', '\0'.repeat(64), 'x'.repeat(70_000)]) {
       const port = await listen((socket) => socket.end(said));
@@ -181,6 +238,61 @@ describe('the driver’s errors', () => {
       { host: '127.0.0.1', port },
     ];
     expect((await failure(options(1, { hosts }))).njs).toContain(518);
+  });
+
+  describe('TLS', () => {
+    let directory = '';
+    let files: Certificates;
+    beforeAll(async () => {
+      directory = await mkdtemp(join(tmpdir(), 'headwater-oracle-tls-'));
+      files = await makeCertificates(directory);
+    });
+    afterAll(() => rm(directory, { recursive: true, force: true }));
+
+    const pem = (file: string): Promise<string> => readFile(file, 'utf8');
+
+    /** Who shows a certificate that is for localhost and 127.0.0.1; whether the client has shown one. */
+    async function listenSecurely(
+      host?: string,
+    ): Promise<{ readonly port: number; readonly known: () => boolean }> {
+      let known = false;
+      const [key, cert, ca] = await Promise.all([files.serverKey, files.serverCert, files.ca].map(pem));
+      const server = createTlsServer({ key, cert, ca, requestCert: true, rejectUnauthorized: false });
+      server.on('secureConnection', (socket) => {
+        known = socket.authorized;
+        sockets.add(socket);
+        socket.on('error', () => undefined);
+        socket.once('data', () => socket.end(refusal(12514)));
+      });
+      server.on('tlsClientError', () => undefined);
+      return { port: await opened(server, host), known: () => known };
+    }
+
+    test('the server is known by the authority, and the client by its certificate', async () => {
+      const { port, known } = await listenSecurely();
+      const [ca, cert, key] = await Promise.all([files.ca, files.clientCert, files.clientKey].map(pem));
+      const tls = { matchName: true, ca: ca!, cert: cert!, key: key! };
+      expect((await failure(options(port, { tls }))).njs).toContain(518);
+      expect(known()).toBe(true);
+    });
+
+    // Other systems have one address to themselves only.
+    test.runIf(process.platform === 'linux')('a name that the certificate does not have', async () => {
+      const { port } = await listenSecurely('127.0.0.2');
+      const hosts = [{ host: '127.0.0.2', port }];
+      const tls = { matchName: false, ca: await pem(files.ca), cert: null, key: null };
+      expect((await failure(options(port, { hosts, tls }))).njs).toContain(518);
+      const named = { ...tls, matchName: true };
+      expect(classify(await failure(options(port, { hosts, tls: named })))).toMatchObject({
+        code: 'source.tls-failed',
+      });
+    });
+
+    test('an authority that nobody has named is not trusted', async () => {
+      const { port } = await listenSecurely();
+      const tls = { matchName: false, ca: null, cert: null, key: null };
+      expect(classify(await failure(options(port, { tls })))).toMatchObject({ code: 'source.tls-failed' });
+    });
   });
 
   test('TLS with somebody who does not speak it', async () => {

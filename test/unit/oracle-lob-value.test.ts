@@ -34,6 +34,15 @@ describe('bytes', () => {
   });
 });
 
+test('bytes that are written as text are those of the text', () => {
+  const lob = blob(UNCHANGED);
+  lob.write('ab', 2, 1);
+  expect(lob.value).toEqual(Buffer.from('ab'));
+  lob.write('cd', 2, 3);
+  lob.append(hex('65'));
+  expect(lob.value).toEqual(Buffer.from('abcde'));
+});
+
 describe('characters', () => {
   test('are cut to their number, whatever they come as', () => {
     const lob = clob();

@@ -263,6 +263,19 @@ describe('DDL in the stream', () => {
     ]);
   });
 
+  test('a DDL whose text is not there leads to the catalogue, too', async () => {
+    const script = new RedoScript().other(B, 5, 'Q.ORD', null).insert(A, 'Q.ORD', { ID: '1' }).commit(A);
+    const server = scripted(script);
+    const h = run(server);
+    await h.open();
+    server.tables[1]!.columns = [...server.tables[1]!.columns, fakeColumn('NOTE', 'VARCHAR2(9)')];
+    await h.poll(2030n);
+    expect(h.events.map(({ op, after }) => [op, Object.keys(after ?? {})])).toEqual([
+      ['ddl', ['ID', 'NAME', 'QTY', 'NOTE']],
+      ['c', ['ID', 'NAME', 'QTY', 'NOTE']],
+    ]);
+  });
+
   test('a comment changes nothing; a DDL of nobody’s text, and of a table that is gone by now, neither', async () => {
     const script = new RedoScript()
       .ddl(A, 'Q.ORD', "COMMENT ON TABLE Q.ORD IS 'x'")

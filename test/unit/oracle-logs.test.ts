@@ -139,6 +139,22 @@ describe('log files', () => {
     expect(h.position?.scn).toBe(2101n);
   });
 
+  test('an open transaction is older than what the database knows of: as if it was deleted', async () => {
+    const script = new RedoScript().start(A).insert(A, 'Q.ORD', { ID: '1' });
+    const server = scripted(script);
+    const h = run(server);
+    await h.poll(2020n);
+    server.switchLog(1, 2025n);
+    script.insert(B, 'Q.ORD', { ID: '2' }, { at: 2027 }).commit(B);
+    await h.poll(2030n);
+    // Out of the control file: nothing tells that it was deleted.
+    server.logs.splice(0, 1);
+    script.insert(B, 'Q.ORD', { ID: '3' }, { at: 2035 }).commit(B);
+    await h.poll(2040n);
+    expect(ids(h)).toEqual(['2', '3']);
+    expect(h.warnings).toEqual(['begin-gone']);
+  });
+
   test.each([false, true])(
     'lobs: %s: an open transaction is older than what is archived: it is read on, and delivered',
     async (lobs) => {

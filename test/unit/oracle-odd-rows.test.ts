@@ -30,6 +30,7 @@ afterEach(async () => {
 
 describe('rows without names', () => {
   const bare = { SEG_OWNER: undefined, TABLE_NAME: undefined } as unknown as Record<string, never>;
+  const ownerless = { SEG_OWNER: undefined } as unknown as Record<string, never>;
 
   test('a change without a table is nobody’s; a LOB’s operation is that of the table before it', async () => {
     const script = new RedoScript()
@@ -54,7 +55,7 @@ describe('rows without names', () => {
   test('a DDL without a table, or an owner, is nobody’s; a table without an owner is none', async () => {
     const script = new RedoScript()
       .other(A, 5, 'Q.ORD', 'TRUNCATE TABLE Q.ORD', { extra: bare })
-      .other(A, 5, 'Q.ORD', 'TRUNCATE TABLE Q.ORD', { extra: { SEG_OWNER: undefined } as never })
+      .other(A, 5, 'Q.ORD', 'TRUNCATE TABLE Q.ORD', { extra: ownerless })
       .commit(A);
     const h = run(script);
     await h.poll(2040n);
@@ -66,11 +67,14 @@ describe('rows without names', () => {
       .other(A, 1, `Q.${name}`, `insert into "Q"."${name}"("ID","NAME") values ('1','a');`, {
         extra: { 'DATA_OBJ#': '7', 'DATA_OBJD#': '73001' },
       })
+      .other(A, 1, `Q.${name}`, `insert into "Q"."${name}"("ID","NAME") values ('3','c');`, {
+        extra: { ...ownerless, 'DATA_OBJD#': '73001' },
+      })
       .other(A, 1, `Q.${name}`, `insert into "Q"."${name}"("ID","NAME") values ('2','b');`)
       .commit(A);
     const h = run(script);
     await h.poll(2040n);
-    expect(short(h)).toEqual(['c Q.ORD 1']);
+    expect(short(h)).toEqual(['c Q.ORD 1', 'c Q.ORD 3']);
   });
 });
 
@@ -274,6 +278,44 @@ describe('changes of rows with LOBs that are near to one another', () => {
     expect(h.warnings).toEqual(['lob-erase']);
   });
 
+  test('an update of other columns is a change of its own, and so is one of both kinds', async () => {
+    const script = new RedoScript()
+      .insert(A, 'Q.DOC', { ID: '1', BODY: '=EMPTY_CLOB()' })
+      .update(A, 'Q.DOC', { ID: '2', BODY: 'text' }, { ID: '1' })
+      .commit(A);
+    const h = run(script, LOBS);
+    await h.poll(2040n);
+    expect(short(h)).toEqual(['c Q.DOC 1', 'u Q.DOC 2']);
+  });
+
+  test('a value that is written to twice is one', async () => {
+    const script = new RedoScript()
+      .insert(A, 'Q.DOC', { ID: '1' })
+      .other(A, 9, 'Q.DOC', locator('BODY', `"ID" = '2'`))
+      .other(A, 10, 'Q.DOC', write('ab'))
+      .other(A, 9, 'Q.DOC', locator('BODY', `"ID" = '1'`))
+      .other(A, 10, 'Q.DOC', write('other'))
+      .other(A, 9, 'Q.DOC', locator('BODY', `"ID" = '2'`))
+      .other(A, 10, 'Q.DOC', ` buf_c := 'cd';\n  dbms_lob.write(loc_c, 2, 3, buf_c);`)
+      .commit(A);
+    const h = run(script, LOBS);
+    await h.poll(2040n);
+    expect(h.events.map(({ op, after }) => [op, after?.['BODY']])).toEqual([
+      ['c', 'other'],
+      ['u', 'abcd'],
+    ]);
+  });
+
+  test('a write whose text does not end is not read by half', async () => {
+    const script = new RedoScript()
+      .insert(A, 'Q.DOC', { ID: '1', BODY: '=EMPTY_CLOB()' })
+      .other(A, 9, 'Q.DOC', locator('BODY', `"ID" = '1'`))
+      .other(A, 10, 'Q.DOC', ` buf_c := 'text' dbms_lob.write(loc_c, 4, 1, buf_c)`)
+      .commit(A);
+    const h = run(script, LOBS);
+    await expect(h.poll(2040n)).rejects.toMatchObject({ code: 'source.redo-unreadable' });
+  });
+
   test('bytes that are no text of the database’s character set leave the value unknown', async () => {
     const script = new RedoScript()
       .other(A, 68, 'Q.DOC', `XML DOC BEGIN:  select "X" from "Q"."DOC" where "ID" = '1'`)
@@ -297,7 +339,53 @@ describe('changes of rows with LOBs that are near to one another', () => {
   });
 });
 
+describe('ends of statements', () => {
+  test('without LOBs: of one that only wrote into LOBs nothing is told', async () => {
+    const script = new RedoScript().end(A, 73_000, { row: 1 }).insert(A, 'Q.ORD', { ID: '1' }).commit(A);
+    const h = run(script);
+    await h.poll(2040n);
+    expect(short(h)).toEqual(['c Q.ORD 1']);
+  });
+
+  test('of a table without large columns are nothing that could be undone', async () => {
+    const script = new RedoScript()
+      .end(A, 73_001, { row: 1 })
+      .undo(A, 3, 'Q.ORD', { row: 1 })
+      .end(A, 73_000, { row: 2 })
+      .undo(A, 3, 'Q.DOC', { row: 2 })
+      .commit(A);
+    const h = run(script);
+    await h.poll(2040n);
+    expect(h.events).toEqual([]);
+    expect(h.warnings).toEqual(['undo-not-matched']);
+  });
+});
+
+test('a continued row may have pieces without a text', async () => {
+  const piece = { extra: { CSF: 1 } };
+  const script = new RedoScript()
+    .other(A, 1, 'Q.ORD', null, piece)
+    .other(A, 1, 'Q.ORD', null, piece)
+    .insert(A, 'Q.ORD', { ID: '1' })
+    .commit(A);
+  const h = run(script);
+  await h.poll(2040n);
+  expect(short(h)).toEqual(['c Q.ORD 1']);
+});
+
 describe('drift', () => {
+  test('of a row that has a value, too, that cannot be read', async () => {
+    const script = new RedoScript().insert(A, 'Q.ORD', { COLOUR: 'red', QTY: 'many' }).commit(A);
+    const h = run(script);
+    await h.open();
+    h.server.tables[1]!.columns = [...h.server.tables[1]!.columns, fakeColumn('COLOUR', 'VARCHAR2(9)')];
+    await expect(h.poll(2040n)).rejects.toMatchObject({
+      code: 'source.redo-unreadable',
+      message: expect.stringContaining('QTY') as string,
+    });
+    expect(h.warnings).toEqual(['schema-drift']);
+  });
+
   test('of a table that is gone by now: the change cannot be read', async () => {
     const script = new RedoScript().insert(A, 'Q.ORD', { ID: '1', COLOUR: 'red' }).commit(A);
     const h = run(script);
@@ -319,17 +407,20 @@ test('a batch is full with a transaction’s end: what follows is in another', a
   expect(h.stored.map(({ events }) => events).filter((n, i, all) => n !== all[i - 1])).toEqual([3, 6]);
 });
 
-test('what is read of a log that nothing is archived of', async () => {
+test.each<[string, boolean, (server: FakeOracle) => void]>([
+  ['that nothing is archived of', true, (server) => server.switchLog(1, 2020n)],
+  ['that nothing is written to', false, (server) => (server.currentScn = 2030n)],
+])('what is read of a log %s', async (_, archiveOnly, goOn) => {
   const script = new RedoScript().insert(A, 'Q.ORD', { ID: '1' }).commit(A);
-  const h = run(script, { archiveOnly: true });
+  const h = run(script, { archiveOnly });
   const { server } = h as { readonly server: FakeOracle };
-  server.currentScn = 2030n;
+  if (archiveOnly) server.currentScn = 2030n;
   const reader = await h.open();
   const stop = new AbortController();
   const batches = reader.read(h.position!, stop.signal)[Symbol.asyncIterator]();
   const first = await batches.next();
   expect(first.value).toMatchObject({ changes: [], resume: { upTo: 2000n } });
-  server.switchLog(1, 2020n);
+  goOn(server);
   let found = 0;
   while (found === 0) {
     const { value, done } = await batches.next();

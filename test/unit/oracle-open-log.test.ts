@@ -1,5 +1,8 @@
 /** How the log relates to what is stored, and how far archived logs of several threads reach. */
 import { afterEach, describe, expect, test } from 'vitest';
+import { LogCollector } from '../../src/readers/oracle/logs/collect-logs.ts';
+import { SESSION_SETTINGS } from '../../src/readers/oracle/session/session-settings.ts';
+import { DEFAULT_LIMITS } from '../../src/readers/oracle/settings.ts';
 import { TableHistory } from '../../src/readers/oracle/table-history.ts';
 import { textDecoder } from '../../src/readers/oracle/types/character-sets.ts';
 import { positionAt } from '../../src/readers/oracle/position.ts';
@@ -108,6 +111,44 @@ test('archived logs of several threads: as far as the one that reaches least, by
   expect(await head()).toBe(2049n);
   await h.poll(2049n);
   expect(h.events.map(({ after }) => after?.['ID'])).toEqual(['1']);
+});
+
+test('tables are told with what the log will not have of them', async () => {
+  const server = serverWith(TABLES);
+  server.tables[0]!.allColumns = false;
+  const reader = await run(server).open();
+  const [table] = await reader.tables(new AbortController().signal);
+  expect(table!.limitation).toMatch(
+    /^Q\.ORD has no ALL COLUMNS .* ADD SUPPLEMENTAL LOG DATA \(ALL\) COLUMNS;$/,
+  );
+});
+
+test('a position without any other state is gone on from', async () => {
+  const h = run(serverWith(TABLES));
+  const reader = await h.open();
+  const stored = { position: h.position!, identity: h.identity };
+  const opened = await reader.open(
+    { stored, intent: null, recordIntent: () => Promise.resolve() },
+    new AbortController().signal,
+  );
+  expect(opened.continuity.kind).toBe('continuous');
+  await h.poll(2010n);
+});
+
+test('a log that is not there yet is waited for longer and longer, and not for ever', async () => {
+  const server = serverWith(TABLES);
+  server.switchLog(1, 2012n, { archive: false });
+  server.currentScn = 2030n;
+  const h = run(server);
+  const session = await server.connect('utility', never);
+  for (const statement of SESSION_SETTINGS) await session.execute(statement);
+  const waits: number[] = [];
+  const collector = new LogCollector(session, { ...h.options, limits: DEFAULT_LIMITS }, async (ms) => {
+    await Promise.resolve(waits.push(ms));
+  });
+  await expect(collector.collect(2000n, 0)).rejects.toMatchObject({ code: 'source.log-missing' });
+  expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 10_000]);
+  await session[Symbol.asyncDispose]();
 });
 
 describe('the history of tables', () => {

@@ -1,5 +1,5 @@
 /** What surrounds the stream: its end while something is under way, sessions that are not to be had, the flush table. */
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { SILENT } from '../../src/observability/log.ts';
 import { FlushWriter } from '../../src/readers/oracle/mining/flush-writer.ts';
@@ -92,6 +92,50 @@ describe('the reader is stopped', () => {
       if (seen.length > 0) stop.abort();
     }
     expect(seen.length).toBeGreaterThan(0);
+  });
+
+  test('while it waits for the archiver, which it would do for long', async () => {
+    const server = serverWith(TABLES);
+    server.redo = script().rows;
+    server.switchLog(1, 2020n, { archive: false });
+    server.currentScn = 2030n;
+    const h = run(server, { limits: { logRetryMs: 600_000 } });
+    const reader = await h.open();
+    const stop = new AbortController();
+    const batches = reader.read(h.position!, stop.signal)[Symbol.asyncIterator]();
+    const next = batches.next();
+    await vi.waitFor(
+      () => expect(server.statements).toContainEqual(expect.stringContaining('FROM V$LOGFILE')),
+      { timeout: 60_000 },
+    );
+    stop.abort();
+    expect(await next).toEqual({ done: true, value: undefined });
+  });
+
+  test('while a table that is altered is left alone for a moment', async () => {
+    const server = serverWith(TABLES);
+    const reader = await run(server, { limits: { alteredRetryMs: 600_000 } }).open();
+    await using windows = await reader.snapshotSource().openWindows({ parallelism: 1 }, never);
+    const plan = await windows.plan(
+      { schema: 'Q', table: 'ORD' },
+      { chunkRows: 10, where: null, chunks: [] },
+      never,
+    );
+    const stop = new AbortController();
+    const reason = new Error('stopped');
+    let asked = 0;
+    server.faults.push({
+      on: 'READ',
+      message: 'ORA-01466: unable to read data - table definition has changed',
+      times: 9,
+      meanwhile: () => {
+        if (++asked === 1) stop.abort(reason);
+      },
+    });
+    const range = { from: null, to: null };
+    const chunk = windows.chunk(plan, range, { maxRows: 9, maxBytes: 9_999 }, stop.signal);
+    await expect(chunk).rejects.toMatchObject({ cause: reason });
+    expect(asked).toBe(1);
   });
 
   test('while a connection is being made: it is closed, and nobody has it', async () => {

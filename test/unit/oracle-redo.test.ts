@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import { ABSENT, UNCHANGED, type Value } from '../../src/model/value.ts';
 import { parseRedo } from '../../src/readers/oracle/redo/parse-redo.ts';
+import { assertMalformed, Malformed } from '../../src/readers/oracle/redo/redo-cursor.ts';
 import { rowImages, UnknownColumn } from '../../src/readers/oracle/redo/row-images.ts';
 import { modelOf } from '../support/oracle/table-models.ts';
 
@@ -332,6 +333,36 @@ describe('SQL_REDO', () => {
     expect(parseRedo(`delete from "A"."B" where "C" = 'it's';`).relaxed).toBe(true);
   });
 
+  test.each([
+    [`delete from "A"."B" where "C" = 'it's' or "D" = 'x';`, ["it's", 'x']],
+    [`delete from "A"."B" a where a."C" = 'it's' and a."D" = 'x';`, ["it's", 'x']],
+  ])('an apostrophe that is not doubled does not end a value: %s', (sql, values) => {
+    expect(parseRedo(sql)).toMatchObject({ whereNames: ['C', 'D'], whereValues: values, relaxed: true });
+  });
+
+  test.each([
+    [`/* JSON */ EMPTY_BLOB()`, { kind: 'call', name: 'EMPTY_BLOB' }],
+    ['LM_EMPTY_STRING', ''],
+    [`a/b')`, null],
+  ])('what follows such a value: %s', (next, value) => {
+    const parse = (): unknown => parseRedo(`insert into "A"."B"("C","D") values ('it's',${next});`).values[1];
+    if (value === null) expect(parse).toThrow(HeadwaterError);
+    else if (typeof value === 'string') expect(parse()).toBe(value);
+    else expect(parse()).toMatchObject(value);
+  });
+
+  test('a table may have more columns than names are remembered of', () => {
+    const names = Array.from({ length: 2_600 }, (_, i) => `C${i}`);
+    const sql = `insert into "A"."B"(${names.map((name) => `"${name}"`).join(',')}) values (${names.map((_, i) => `'${i}'`).join(',')});`;
+    for (let time = 0; time < 2; time++) expect(parseRedo(sql).names).toEqual(names);
+  });
+
+  test('only what is malformed is told as such', () => {
+    const bug = new TypeError('a bug');
+    expect(() => assertMalformed(bug)).toThrow(bug);
+    expect(() => assertMalformed(new Malformed('not so', 7))).not.toThrow();
+  });
+
   test('bytes of a single-byte character set', () => {
     const model = modelOf({ A: 'VARCHAR2(4)', B: 'NVARCHAR2(4)' }, { characterSet: 'WE8ISO8859P1' });
     const statement = parseRedo(
@@ -360,6 +391,7 @@ describe('SQL_REDO', () => {
     ['nested calls', `insert into "A"."B"("C") values (UNISTR(UNISTR('x')));`, 'a value expected'],
     ['another statement', `merge into "A"."B"`, 'not an insert, update or delete'],
     ['an open comment', `insert into "A"."B"("C") values (/* x`, 'unterminated comment'],
+    ['a slash', `insert into "A"."B"("C") values (/x);`, 'a value expected'],
     ['an exponent without digits', `insert into "A"."B"("C") values (1e)`, 'without its exponent'],
     ['nothing', '', 'not an insert, update or delete'],
   ])('%s is an error, never a part of a row', (_, sql, message) => {

@@ -70,6 +70,17 @@ test('its undo is gone: as it is now; a row that is gone stays unknown', async (
   expect(gone.events[0]!.after).toMatchObject({ BODY: '<unchanged>', BIN: '<unchanged>' });
 });
 
+test.each(['ORA-00904: invalid identifier', 'ORA-00942: table or view does not exist'])(
+  'the table has other columns by now, or is gone (%s): the value stays unknown, and the stream goes on',
+  async (message) => {
+    const h = run(renamed().insert(B, 'Q.DOC', { ID: '2', LANG: 'de' }).commit(B));
+    holds(h.server, 2020n, 'b', 'then');
+    h.server.faults.push({ on: 'RESELECT', message, times: 1 });
+    await h.poll(2030n);
+    expect(h.events).toMatchObject([{ op: 'u', after: { TITLE: 'b', BODY: '<unchanged>' } }, { op: 'c' }]);
+  },
+);
+
 test('without the key, and without the setting, nothing is asked', async () => {
   const h = run(renamed());
   h.server.tables[0]!.key = [];

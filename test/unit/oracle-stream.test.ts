@@ -1,5 +1,5 @@
 /** The reader on scripted redo: transactions, undo, windows, restarts. */
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { FakeOracle } from '../support/oracle/fake-oracle.ts';
 import { Harness, serverWith } from '../support/oracle/harness.ts';
 import { RedoScript, xid } from '../support/oracle/redo-script.ts';
@@ -25,6 +25,7 @@ const short = (h: Harness): string[] =>
   h.events.map(({ op, table, after, before }) => `${op} ${table} ${(after ?? before)?.['ID'] ?? ''}`);
 
 afterEach(async () => {
+  vi.restoreAllMocks();
   expect(await harness.close()).toEqual([]);
 });
 
@@ -358,8 +359,17 @@ describe('long statements', () => {
     const whole = server.redo;
     // As if LogMiner had not given the second half yet.
     server.redo = [whole[0]!, { ...whole[1]!, SQL_REDO: whole[1]!.SQL_REDO!.slice(0, 4000), CSF: 1 }];
-    const h = run(server);
-    setTimeout(() => (server.redo = whole), 5);
+    const h = new Harness(server, {}, undefined, async (use, signal) => {
+      const session = await server.connect(use, signal);
+      const open = session.open.bind(session);
+      session.open = async (...statement) => {
+        const cursor = await open(...statement);
+        server.redo = whole;
+        return cursor;
+      };
+      return session;
+    });
+    harness = h;
     await h.poll(2030n);
     expect(short(h)).toEqual(['c Q.ORD 1', 'c Q.ORD 2']);
     expect(h.events[1]?.after?.['NAME']).toBe('x'.repeat(5000));
@@ -564,7 +574,17 @@ describe('RAC', () => {
   });
 });
 
-test('the server’s summer time begins and ends: times stay right', async () => {
+test.each<[string, (h: Harness) => Promise<unknown>]>([
+  ['over a restart', (h) => h.restart()],
+  [
+    'while it is read',
+    () => {
+      const now = performance.now.bind(performance);
+      vi.spyOn(performance, 'now').mockImplementation(() => now() + 60_000);
+      return Promise.resolve();
+    },
+  ],
+])('the server’s summer time begins, %s: times stay right', async (_, meanwhile) => {
   const at = (time: string): { extra: { TIMESTAMP: string } } => ({ extra: { TIMESTAMP: time } });
   const script = new RedoScript()
     .insert(A, 'Q.ORD', { ID: '1' }, at('2024-03-31 01:59:59'))
@@ -582,7 +602,7 @@ test('the server’s summer time begins and ends: times stay right', async () =>
   };
   await h.poll(2012n);
   server.clock = '+02:00';
-  await h.restart();
+  await meanwhile(h);
   await h.poll(2030n);
   expect(times.map((ms) => new Date(ms).toISOString())).toEqual([
     '2024-03-31T00:59:59.000Z',

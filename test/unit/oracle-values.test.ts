@@ -29,6 +29,8 @@ describe('from the log', () => {
     ['NUMBER(5,0)', '-7', -7],
     ['NUMBER', "HEXTORAW('c102')", '1'],
     ['BINARY_DOUBLE', '1.5', 1.5],
+    ['NUMBER', "HEXTORAW('80')", '0'],
+    ['BINARY_DOUBLE', "'Inf'", Infinity],
     ['BINARY_DOUBLE', "'+Inf'", Infinity],
     ['BINARY_DOUBLE', "'Infinity'", Infinity],
     ['BINARY_DOUBLE', "'-Infinity'", -Infinity],

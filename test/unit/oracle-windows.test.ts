@@ -4,6 +4,12 @@ import type { TablePlan, WindowReader } from '../../src/snapshot/snapshot-source
 import type { OraclePosition } from '../../src/readers/oracle/position.ts';
 import type { OracleSource } from '../../src/readers/oracle/source-info.ts';
 import { valuesOf } from '../../src/model/raw-row.ts';
+import { SILENT } from '../../src/observability/log.ts';
+import { CommitLog } from '../../src/readers/oracle/commit-log.ts';
+import { SESSION_SETTINGS } from '../../src/readers/oracle/session/session-settings.ts';
+import { DEFAULT_LIMITS } from '../../src/readers/oracle/settings.ts';
+import type { OraclePlan } from '../../src/readers/oracle/snapshot-plan.ts';
+import { OracleWindows } from '../../src/readers/oracle/snapshot-windows.ts';
 import type { FakeOracle } from '../support/oracle/fake-oracle.ts';
 import { fakeColumn, Harness, serverWith } from '../support/oracle/harness.ts';
 import { RedoScript, xid } from '../support/oracle/redo-script.ts';
@@ -94,6 +100,36 @@ describe('a chunk', () => {
       code: 'snapshot.table-unsettled',
     });
     await windows[Symbol.asyncDispose]();
+  });
+
+  test('of a table that was altered: for as long as the server may not show it as of a moment ago', async () => {
+    const of = server();
+    const planning = await windowsOf(of);
+    const plan = (await planOf(planning)) as OraclePlan;
+    await planning[Symbol.asyncDispose]();
+    const waits: number[] = [];
+    await using windows = new OracleWindows({
+      parallelism: 1,
+      connect: async (signal) => {
+        const session = await of.connect('snapshot', signal);
+        for (const statement of SESSION_SETTINGS) await session.execute(statement);
+        return session;
+      },
+      commitLog: new CommitLog(),
+      modelAt: () => plan.model,
+      estimatedRows: () => null,
+      chunkBlocks: 1,
+      describe: () => Promise.resolve(plan.model),
+      logged: () => Promise.resolve(0n),
+      alteredRetryMs: DEFAULT_LIMITS.alteredRetryMs,
+      log: SILENT,
+      sleep: (ms) => Promise.resolve(void waits.push(ms)),
+    });
+    of.faults.push({ on: 'READ', message: 'ORA-01466: unable to read data', times: 10 });
+    await expect(windows.chunk(plan, WHOLE, LIMIT, never)).rejects.toMatchObject({
+      code: 'snapshot.table-unsettled',
+    });
+    expect(waits).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]);
   });
 
   test('any other error is no reason to look again', async () => {

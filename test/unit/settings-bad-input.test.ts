@@ -122,6 +122,15 @@ const BAD: readonly Bad[] = [
     says: 'require encrypts without checking who answers, which Oracle’s driver does not do; use verify-ca or verify-full, with source.tls.ca',
   },
   {
+    what: 'Oracle with a certificate and no authority',
+    yaml: withKey((key) => `key: ${key}, key_passphrase: open sesame`).replace(
+      'postgres://headwater@db:5432/shop',
+      'oracle://headwater@db/shop',
+    ),
+    line: 5,
+    says: 'Oracle’s driver trusts nobody else’s servers where it has a certificate of its own: with source.tls.cert set source.tls.ca too',
+  },
+  {
     what: 'a strategy of other readers',
     yaml: GOOD.replace('emit:', '  oracle: { strategy: catalog_in_redo }\nemit:'),
     line: 5,

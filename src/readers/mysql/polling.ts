@@ -3,7 +3,7 @@ import type { SourceInfo } from '../../model/change.ts';
 import { type TableId, tableName, type TableSchema } from '../../model/table.ts';
 import { valuesOf } from '../../model/raw-row.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
-import { failed, ok, warning } from '../finding.ts';
+import { failedBy, ok, warning } from '../finding.ts';
 import {
   keyOf,
   type PollBlock,
@@ -95,10 +95,7 @@ class MysqlPolling implements PollDialect {
     } catch (error) {
       signal.throwIfAborted();
       const mapped = mapMysqlError(error, `Checking ${place}`);
-      if (!(mapped instanceof HeadwaterError)) throw mapped;
-      findings.push(
-        failed(findings.length === 0 ? 'connection' : 'tables', mapped.code, mapped.message, mapped.fix),
-      );
+      findings.push(failedBy(mapped, findings.length === 0 ? 'connection' : 'tables'));
     }
     return findings;
   }

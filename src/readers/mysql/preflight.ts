@@ -1,6 +1,5 @@
-import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { tableName } from '../../model/table.ts';
-import { failed, ok, warning } from '../finding.ts';
+import { failed, failedBy, ok, warning } from '../finding.ts';
 import type { Finding } from '../reader.ts';
 import type { TablePatterns } from '../table-patterns.ts';
 import { isTransactional, type ListedTable, listTables, type Query } from './catalogue.ts';
@@ -66,10 +65,7 @@ export async function preflight(
   } catch (error) {
     signal.throwIfAborted();
     const mapped = mapMysqlError(error, `Checking ${place}`);
-    if (!(mapped instanceof HeadwaterError)) throw mapped;
-    findings.push(
-      failed(findings.length === 0 ? 'connection' : 'checks', mapped.code, mapped.message, mapped.fix),
-    );
+    findings.push(failedBy(mapped, findings.length === 0 ? 'connection' : 'checks'));
   }
   return findings;
 }

@@ -42,12 +42,14 @@ export async function judgeGap(
   if (stored === null) return null;
   const { options } = parts;
   const reason = lost ?? (await gapOf(parts, stored, identityOf(parts)));
-  if (reason === null || options.onGap !== 'fail') return reason;
-  throw new HeadwaterError(
-    'source.position-lost',
-    `The log no longer reaches back to the checkpoint of ${options.name}: ${reason}.`,
-    { fix: 'Take a new snapshot (source.on_gap: resnapshot); lengthen the retention of archived logs.' },
-  );
+  if (reason !== null && options.onGap === 'fail') {
+    throw new HeadwaterError(
+      'source.position-lost',
+      `The log no longer reaches back to the checkpoint of ${options.name}: ${reason}.`,
+      { fix: 'Take a new snapshot (source.on_gap: resnapshot); lengthen the retention of archived logs.' },
+    );
+  }
+  return reason;
 }
 
 async function gapOf(

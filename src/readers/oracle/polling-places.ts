@@ -96,7 +96,7 @@ export function comparison(
   let condition = '';
   for (let i = last; i >= 0; i--) {
     const part = parts[i]!;
-    const value = how.binds.add(part, texts[i] ?? '');
+    const value = how.binds.add(part, texts[i]!);
     condition =
       i === last
         ? `${part.expression} ${how.operator} ${value}`

@@ -1,6 +1,5 @@
-import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName } from '../../model/table.ts';
-import { failed, ok, warning } from '../finding.ts';
+import { failed, failedBy, ok, warning } from '../finding.ts';
 import { checkPollLoad } from '../poll-load.ts';
 import type { Finding } from '../reader.ts';
 import { classify, mapOracleError } from './errors.ts';
@@ -36,10 +35,7 @@ export async function pollPreflight(checked: Checked, signal: AbortSignal): Prom
   } catch (error) {
     signal.throwIfAborted();
     const mapped = mapOracleError(error, `Checking ${place}`);
-    if (!(mapped instanceof HeadwaterError)) throw mapped;
-    findings.push(
-      failed(findings.length === 0 ? 'connection' : 'tables', mapped.code, mapped.message, mapped.fix),
-    );
+    findings.push(failedBy(mapped, findings.length === 0 ? 'connection' : 'tables'));
   }
   return findings;
 }

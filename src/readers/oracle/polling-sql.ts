@@ -1,3 +1,4 @@
+import { chunkKeyChanged } from '../changed-table.ts';
 import { localTime } from '../local-time.ts';
 import type { PolledTable, PollKeyPage, PollLow, PollScan } from '../poll-dialect.ts';
 import type { ChunkRange } from '../../snapshot/snapshot-source.ts';
@@ -27,7 +28,10 @@ export function scanSelect(polled: OraclePolledTable, scan: PollScan, timeZone: 
   } else if (scan.kind === 'cursor') {
     conditions.push(`${place[0]!.expression} IS NOT NULL`);
   }
-  if (scan.after !== null) conditions.push(comparison(place, scan.after, { operator: '>', binds }));
+  // A place of before the key was another one is none: what was read is read again.
+  if (scan.after?.length === place.length) {
+    conditions.push(comparison(place, scan.after, { operator: '>', binds }));
+  }
   return { sql: select(polled, { place, conditions, limit: scan.limit }), binds: binds.values };
 }
 
@@ -40,8 +44,13 @@ export function rangeSelect(
   const place = polled.chunkKey.map((index) => columnPart(polled, index));
   const binds = new StatementBinds();
   const conditions: string[] = [];
-  if (from !== null) conditions.push(comparison(place, decodePlace(from), { operator: '>', binds }));
-  if (to !== null) conditions.push(comparison(place, decodePlace(to), { operator: '<=', binds }));
+  const textsOf = (text: string): readonly string[] => {
+    const texts = decodePlace(text);
+    if (texts.length !== place.length) throw chunkKeyChanged(polled.schema.id);
+    return texts;
+  };
+  if (from !== null) conditions.push(comparison(place, textsOf(from), { operator: '>', binds }));
+  if (to !== null) conditions.push(comparison(place, textsOf(to), { operator: '<=', binds }));
   if (where !== null) conditions.push(`(${where}\n)`);
   return { sql: select(polled, { place, conditions, limit }), binds: binds.values };
 }

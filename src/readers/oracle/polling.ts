@@ -286,7 +286,7 @@ class OraclePolling implements PollDialect {
   greatest(table: PolledTable, signal: AbortSignal): Promise<string | null> {
     return this.#asking('Reading the greatest value', signal, async (session) => {
       const [row] = await session.query(greatestSelect(this.#own(table)));
-      return row?.[0] == null ? null : String(row[0]);
+      return row![0] == null ? null : String(row![0]);
     });
   }
 
@@ -315,11 +315,11 @@ class OraclePolling implements PollDialect {
       signal,
       async (session) => {
         const [row] = await session.query(FACTS);
-        const [database, container, role] = (row ?? []).map((value) => String(value ?? ''));
+        const [database, container, role] = row!.map(String);
         return {
-          database: database ?? '',
-          container: container ?? '',
-          standby: role?.endsWith('STANDBY') === true,
+          database: database!,
+          container: container!,
+          standby: role!.endsWith('STANDBY'),
           hidden: await hiddenViews(session),
         };
       },

@@ -1,5 +1,6 @@
-import { failed, ok, warning } from '../finding.ts';
+import { failed, failedBy, ok, warning } from '../finding.ts';
 import type { CheckedDatabase } from './checked-database.ts';
+import { noDestination } from './logs/collect-logs.ts';
 import { VALID_DESTINATIONS } from './logs/log-files.ts';
 
 const ONLINE_LOGS = 'SELECT TO_CHAR(BYTES) FROM V$LOG';
@@ -68,6 +69,8 @@ export async function checkLogs({ session, options, findings }: CheckedDatabase)
         `Local and valid are: ${found.join(', ') || 'none'}.`,
       ),
     );
+  } else if (found.length === 0) {
+    findings.push(failedBy(noDestination(), 'archive destinations'));
   } else if (options.archiveDestinations.length === 0 && found.length > 1) {
     findings.push(
       warning(
@@ -77,9 +80,7 @@ export async function checkLogs({ session, options, findings }: CheckedDatabase)
       ),
     );
   } else {
-    findings.push(
-      ok('archive destinations', `Archived logs are read from ${found.join(', ') || 'nowhere'}.`),
-    );
+    findings.push(ok('archive destinations', `Archived logs are read from ${found.join(', ')}.`));
   }
   const sizes = (await session.query(ONLINE_LOGS)).map(([bytes]) => Number(bytes));
   const smallest = Math.min(...sizes);

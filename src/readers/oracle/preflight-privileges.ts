@@ -2,7 +2,7 @@ import { failed, ok, warning } from '../finding.ts';
 import type { CheckedDatabase } from './checked-database.ts';
 import { classify } from './errors.ts';
 import { quoteIdent } from './quoting.ts';
-import { OracleError, type OracleSession } from './session/oracle-session.ts';
+import { assertOracleError, type OracleSession } from './session/oracle-session.ts';
 
 const VIEWS = [
   'V$LOG',
@@ -53,7 +53,7 @@ export async function checkPrivileges(checked: CheckedDatabase): Promise<void> {
   try {
     await session.execute(PROBE_LOGMINER);
   } catch (error) {
-    if (!(error instanceof OracleError)) throw error;
+    assertOracleError(error);
     if (!error.has(1307)) {
       // No session to end is what is expected.
       if (classify(error).code !== 'source.privilege-missing') throw error;
@@ -117,7 +117,7 @@ export async function readable(
     await session.query(probe(view));
     return true;
   } catch (error) {
-    if (!(error instanceof OracleError)) throw error;
+    assertOracleError(error);
     if (error.has(1306, 1307)) return true; // V$LOGMNR_CONTENTS outside of a LogMiner session
     if (classify(error).code !== 'source.privilege-missing') throw error;
     findings.push(

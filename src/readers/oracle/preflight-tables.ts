@@ -5,7 +5,7 @@ import { capturedTables, leftOutColumns, limitationOf } from './catalogue.ts';
 import type { CheckedDatabase } from './checked-database.ts';
 import { classify, pastIsGone } from './errors.ts';
 import { quoteIdent, quoteTable } from './quoting.ts';
-import { OracleError, type OracleSession } from './session/oracle-session.ts';
+import { assertOracleError, type OracleSession } from './session/oracle-session.ts';
 import { visibleColumns } from './types/column-metadata.ts';
 
 /** Table by table: whether it can be captured and read as it was, and what the log will not have of it. */
@@ -70,7 +70,7 @@ async function checkFlashback(
   try {
     await session.query(`SELECT 1 FROM ${quoteTable(id)} AS OF SCN ${database.currentScn} WHERE ROWNUM = 1`);
   } catch (error) {
-    if (!(error instanceof OracleError)) throw error;
+    assertOracleError(error);
     if (pastIsGone(error)) return; // made or altered just now
     if (classify(error).code !== 'source.privilege-missing') throw error;
     findings.push(

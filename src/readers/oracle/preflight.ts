@@ -1,5 +1,4 @@
-import { HeadwaterError } from '../../errors/headwater-error.ts';
-import { failed, ok, warning } from '../finding.ts';
+import { failed, failedBy, ok, warning } from '../finding.ts';
 import type { Finding } from '../reader.ts';
 import type { TablePatterns } from '../table-patterns.ts';
 import type { CheckedDatabase } from './checked-database.ts';
@@ -28,15 +27,12 @@ export async function preflight(
   try {
     await using session = await connect('utility', signal);
     const [who] = await session.query(WHO);
-    const [container, user, cloud] = (who ?? []).map((value) => (value === null ? '' : String(value)));
+    const [container, user, cloud] = who!.map((value) => (value === null ? '' : String(value)));
     const [version] = await session.query(VERSION);
     findings.push(
-      ok(
-        'connection',
-        `Connected to ${options.place} (Oracle ${String(version?.[0])}) as ${user ?? options.user}.`,
-      ),
+      ok('connection', `Connected to ${options.place} (Oracle ${String(version?.[0])}) as ${user!}.`),
     );
-    if (!(await readable(session, 'V$DATABASE', { options, user: user ?? options.user, findings }))) {
+    if (!(await readable(session, 'V$DATABASE', { options, user: user!, findings }))) {
       return findings;
     }
     const database = await readDatabase(session);
@@ -45,11 +41,11 @@ export async function preflight(
       connect,
       options,
       database,
-      user: user ?? options.user,
+      user: user!,
       findings,
       signal,
     };
-    await checkContainer(checked, container ?? '', cloud ?? '');
+    await checkContainer(checked, container!, cloud!);
     if (findings.some(({ level }) => level === 'error')) return findings; // nothing else would be looked at in the right place
     checkLogging(checked);
     await checkPrivileges(checked);
@@ -60,10 +56,7 @@ export async function preflight(
   } catch (error) {
     signal.throwIfAborted();
     const mapped = mapOracleError(error, `Checking ${options.place}`);
-    if (!(mapped instanceof HeadwaterError)) throw mapped;
-    findings.push(
-      failed(findings.length === 0 ? 'connection' : 'checks', mapped.code, mapped.message, mapped.fix),
-    );
+    findings.push(failedBy(mapped, findings.length === 0 ? 'connection' : 'checks'));
   }
   return findings;
 }
@@ -129,6 +122,7 @@ async function checkCharacterSets({ session, findings }: CheckedDatabase): Promi
   const sets = new Map(
     (await session.query(CHARACTER_SETS)).map(([name, value]) => [String(name), String(value)]),
   );
+  const set = String(sets.get('NLS_CHARACTERSET'));
   const national = sets.get('NLS_NCHAR_CHARACTERSET');
   if (national !== undefined && national !== 'AL16UTF16') {
     findings.push(
@@ -137,16 +131,14 @@ async function checkCharacterSets({ session, findings }: CheckedDatabase): Promi
         `The national character set is ${national}; the driver’s thin mode reads NCHAR, NVARCHAR2 and NCLOB in AL16UTF16 only.`,
       ),
     );
-  } else if (!isDecodable(sets.get('NLS_CHARACTERSET') ?? '')) {
+  } else if (!isDecodable(set)) {
     findings.push(
       warning(
         'character sets',
-        `Texts that LogMiner shows as bytes of ${sets.get('NLS_CHARACTERSET') ?? 'an unknown character set'}, as of before a DDL, cannot be read.`,
+        `Texts that LogMiner shows as bytes of ${set}, as of before a DDL, cannot be read.`,
       ),
     );
   } else {
-    findings.push(
-      ok('character sets', `The database character set is ${sets.get('NLS_CHARACTERSET') ?? 'unknown'}.`),
-    );
+    findings.push(ok('character sets', `The database character set is ${set}.`));
   }
 }

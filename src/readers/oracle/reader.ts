@@ -112,7 +112,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
     return mapping(`Looking at the redo log of ${this.#options.place}`, async () => {
       const session = await this.#session('utility', signal);
       const database = await this.#look(session);
-      const collector = this.#collector(session);
+      const collector = this.#collector(session, signal);
       return judgeGap({ options: this.#options, database, session, collector }, stored);
     });
   }
@@ -122,7 +122,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
       const utility = await this.#session('utility', signal);
       const database = await this.#look(utility);
       this.#decode = textDecoder(await characterSet(utility));
-      const collector = this.#collector(utility);
+      const collector = this.#collector(utility, signal);
       const opened = await openLog(
         { options: this.#options, database, session: utility, collector, log: this.#parts.log },
         request,
@@ -144,7 +144,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
   async head(signal: AbortSignal): Promise<Head<OraclePosition>> {
     return mapping('Asking for the log’s end', async () => {
       const utility = await this.#session('utility', signal);
-      const edge = await this.#collector(utility).edge();
+      const edge = await this.#collector(utility, signal).edge();
       return { position: positionAt(edge ?? (await currentScn(utility))), retainedBytes: null };
     });
   }
@@ -169,14 +169,14 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
     const interrupt = (): void => {
       // What is under way may be silent for minutes.
       for (const session of this.#sessions) session.interrupt();
-      this.#wake.abort();
     };
     signal.addEventListener('abort', interrupt, { once: true });
     try {
       const stream = await this.#stream(from, signal);
       yield* stream.batches(signal);
     } catch (error) {
-      if (signal.aborted && error instanceof OracleError) return; // interrupted
+      // Interrupted, or woken.
+      if (signal.aborted && (error instanceof OracleError || error === signal.reason)) return;
       throw this.#mapped(error);
     } finally {
       signal.removeEventListener('abort', interrupt);
@@ -210,9 +210,11 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
       logged: () =>
         mapping('Asking for the log’s end', async () => {
           const { signal } = new AbortController();
-          return this.#collector(await this.#session('utility', signal)).logged();
+          return this.#collector(await this.#session('utility', signal), signal).logged();
         }),
-      sleep: (ms) => delay(ms),
+      alteredRetryMs: this.#options.limits.alteredRetryMs,
+      log: this.#parts.log,
+      sleep: (ms, signal) => delay(ms, undefined, { signal }),
     });
   }
 
@@ -252,7 +254,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
         options: this.#options,
         connectMining: () => this.#connect('mining', signal),
         utility,
-        collector: this.#collector(utility),
+        collector: this.#collector(utility, signal),
         history: this.#history!,
         // As a failure of its own: it must not look like one of the window that is being read.
         describe: (id) => mapping('Reading the catalogue', () => describeTable(catalogue, id)),
@@ -263,7 +265,7 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
         commitLog: this.#commitLog,
         warnings: this.#warnings,
         log,
-        sleep: (ms) => this.#sleep(ms),
+        sleep: (ms) => this.#sleep(ms, signal),
       },
       from,
     );
@@ -279,17 +281,20 @@ class OracleReader implements Reader<OraclePosition, OracleSource> {
     return database;
   }
 
-  /** Until the time is over or somebody nudges. */
-  async #sleep(ms: number): Promise<void> {
+  /** Until the time is over or somebody nudges. Throws once the signal aborts. */
+  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     if (this.#wake.signal.aborted) {
-      if (!this.#disposed) this.#wake = new AbortController();
+      this.#wake = new AbortController();
       return;
     }
-    await delay(ms, undefined, { signal: this.#wake.signal }).catch(() => undefined);
+    const ended = AbortSignal.any([this.#wake.signal, signal]);
+    await delay(ms, undefined, { signal: ended }).catch(() => undefined);
+    signal.throwIfAborted();
   }
 
-  #collector(utility: OracleSession): LogCollector {
-    return new LogCollector(utility, this.#options, (ms) => this.#sleep(ms));
+  #collector(utility: OracleSession, signal: AbortSignal): LogCollector {
+    return new LogCollector(utility, this.#options, (ms) => this.#sleep(ms, signal));
   }
 
   async #describeModel(id: TableId): Promise<TableModel | null> {

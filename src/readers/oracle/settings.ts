@@ -83,6 +83,11 @@ export interface OracleLimits {
   readonly batchChanges: number;
   /** Blocks of one chunk of a snapshot. */
   readonly chunkBlocks: number;
+  /**
+   * First wait for a table that was altered just now; doubles up to fifty times as much. The server knows the SCNs of
+   * moments to about three seconds, and shows nothing as of one that may lie before the table's last DDL.
+   */
+  readonly alteredRetryMs: number;
 }
 
 export const DEFAULT_LIMITS: OracleLimits = {
@@ -105,6 +110,7 @@ export const DEFAULT_LIMITS: OracleLimits = {
   overlap: 2_000n,
   batchChanges: 1_000,
   chunkBlocks: 8_192,
+  alteredRetryMs: 100,
 };
 
 /** What decides how many changes a transaction has: a count made under other settings means nothing. */

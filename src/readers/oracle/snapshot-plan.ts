@@ -2,7 +2,7 @@ import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { type TableId, tableName } from '../../model/table.ts';
 import type { ChunkRange, PlanOptions, TablePlan } from '../../snapshot/snapshot-source.ts';
 import { quoteIdent, quoteLiteral, quoteTable } from './quoting.ts';
-import { OracleError, type OracleSession } from './session/oracle-session.ts';
+import { assertOracleError, OracleError, type OracleSession } from './session/oracle-session.ts';
 import { mapOracleError, pastIsGone } from './errors.ts';
 import type { TableModel } from './table-model.ts';
 
@@ -12,7 +12,36 @@ export interface OraclePlan extends TablePlan {
   readonly where: string | null;
 }
 
-const EXTENTS = `SELECT DBMS_ROWID.ROWID_CREATE(1, O.DATA_OBJECT_ID, E.RELATIVE_FNO, E.BLOCK_ID + E.BLOCKS - 1, 32767), TO_CHAR(O.DATA_OBJECT_ID), TO_CHAR(E.BLOCKS) FROM DBA_EXTENTS E JOIN DBA_OBJECTS O ON O.OWNER = E.OWNER AND O.OBJECT_NAME = E.SEGMENT_NAME AND NVL(O.SUBOBJECT_NAME,'#') = NVL(E.PARTITION_NAME,'#') AND O.DATA_OBJECT_ID IS NOT NULL WHERE E.OWNER = :o AND E.SEGMENT_NAME = :t AND E.SEGMENT_TYPE IN ('TABLE','TABLE PARTITION','TABLE SUBPARTITION') ORDER BY O.DATA_OBJECT_ID, E.RELATIVE_FNO, E.BLOCK_ID`;
+const EXTENTS = `SELECT DBMS_ROWID.ROWID_CREATE(1, O.DATA_OBJECT_ID, E.RELATIVE_FNO, E.BLOCK_ID + E.BLOCKS - 1, 32767), TO_CHAR(O.DATA_OBJECT_ID), TO_CHAR(E.BLOCKS) FROM DBA_EXTENTS E JOIN DBA_OBJECTS O ON O.OWNER = E.OWNER AND O.OBJECT_NAME = E.SEGMENT_NAME AND NVL(O.SUBOBJECT_NAME,'#') = NVL(E.PARTITION_NAME,'#') AND O.OBJECT_TYPE = E.SEGMENT_TYPE AND O.DATA_OBJECT_ID IS NOT NULL WHERE E.OWNER = :o AND E.SEGMENT_NAME = :t AND E.SEGMENT_TYPE IN ('TABLE','TABLE PARTITION','TABLE SUBPARTITION') ORDER BY O.DATA_OBJECT_ID, E.RELATIVE_FNO, E.BLOCK_ID`;
+
+const MOVEMENT = `SELECT 1 FROM ALL_TABLES WHERE OWNER = :o AND TABLE_NAME = :t AND ROW_MOVEMENT = 'ENABLED'`;
+
+/** Whether SHRINK SPACE is allowed, which puts rows elsewhere in their segment: nothing tells of that afterwards. */
+export async function mayShrink(session: OracleSession, { schema, table }: TableId): Promise<boolean> {
+  return (await session.query(MOVEMENT, { o: schema, t: table })).length > 0;
+}
+
+/** A ROWID says which segment it is of. */
+const SEGMENT = `SELECT 1 FROM DBA_OBJECTS WHERE OWNER = :o AND OBJECT_NAME = :t AND DATA_OBJECT_ID = DBMS_ROWID.ROWID_OBJECT(CHARTOROWID(:r)) AND ROWNUM = 1`;
+
+/**
+ * Whether the rows of a chunk, which lies within one segment, are still there: MOVE and its like put them into a new
+ * one, behind all others. So they are seen by the last chunk, which is open, and by none of those before it.
+ */
+export async function isInPlace(
+  session: OracleSession,
+  { schema, table }: TableId,
+  { to }: ChunkRange,
+): Promise<boolean> {
+  if (to === null) return true;
+  try {
+    return (await session.query(SEGMENT, { o: schema, t: table, r: to })).length > 0;
+  } catch (error) {
+    assertOracleError(error);
+    if (!error.has(942, 1031)) throw error;
+    return false; // the extents may not be looked at any more, either: then the table is read in one piece
+  }
+}
 
 export async function planTable(
   session: OracleSession,
@@ -64,8 +93,9 @@ async function readExtents(session: OracleSession, { schema, table }: TableId): 
       blocks: Number(blocks),
     }));
   } catch (error) {
-    if (error instanceof OracleError && error.has(942, 1031)) return [];
-    throw error;
+    assertOracleError(error);
+    if (!error.has(942, 1031)) throw error;
+    return [];
   }
 }
 

@@ -5,7 +5,7 @@ import { tableName } from '../../model/table.ts';
 import type { OracleRow } from './session/oracle-session.ts';
 import type { OracleSource } from './source-info.ts';
 import type { TableModel } from './table-model.ts';
-import { UnreadableValue } from './types/unreadable-value.ts';
+import { assertUnreadable } from './types/unreadable-value.ts';
 
 /** Rows that are read at a time: few where LOBs come with them, whole. */
 export function rowsAtOnce({ decoders }: Pick<TableModel, 'decoders'>): number {
@@ -35,7 +35,7 @@ export class SnapshotRows<S extends SourceInfo> {
       try {
         after.push(value === null ? null : decoders[i]!.fromRow(value));
       } catch (error) {
-        if (!(error instanceof UnreadableValue)) throw error;
+        assertUnreadable(error);
         const { name, nativeType } = schema.columns[i]!;
         throw new HeadwaterError(
           'source.value-unreadable',

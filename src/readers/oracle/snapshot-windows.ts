@@ -1,4 +1,5 @@
-import type { TableId } from '../../model/table.ts';
+import { type TableId, tableName } from '../../model/table.ts';
+import type { Log } from '../../observability/log.ts';
 import type {
   ChunkLimit,
   ChunkRange,
@@ -7,19 +8,27 @@ import type {
   WindowChunk,
   WindowReader,
 } from '../../snapshot/snapshot-source.ts';
-import { changesTooFast } from '../changed-table.ts';
+import { changesTooFast, rewritten } from '../changed-table.ts';
 import { currentScn } from './database.ts';
 import { pastIsGone } from './errors.ts';
 import { type OraclePosition, positionAt } from './position.ts';
 import { OracleError, type OracleSession } from './session/oracle-session.ts';
-import { chunkStatement, type OraclePlan, planTable, tableError } from './snapshot-plan.ts';
+import {
+  chunkStatement,
+  isInPlace,
+  mayShrink,
+  type OraclePlan,
+  planTable,
+  tableError,
+} from './snapshot-plan.ts';
 import { oraclePool, type OraclePool, useSession } from './snapshot-pool.ts';
 import { rowsAtOnce, SnapshotRows, snapshotOrigin } from './snapshot-rows.ts';
 import type { ViewOptions } from './snapshot-view.ts';
 import type { OracleSource } from './source-info.ts';
 import type { TableModel } from './table-model.ts';
 
-const MAX_ATTEMPTS = 5;
+/** Within some twenty seconds. */
+const MAX_ATTEMPTS = 10;
 const SETTLE_MS = 3_000;
 
 export interface WindowsOptions extends Omit<ViewOptions, 'position'> {
@@ -27,7 +36,11 @@ export interface WindowsOptions extends Omit<ViewOptions, 'position'> {
   readonly describe: (id: TableId) => Promise<TableModel | null>;
   /** Where the log stands now: what is behind it was written later. */
   readonly logged: () => Promise<bigint>;
-  readonly sleep: (ms: number) => Promise<void>;
+  /** See OracleLimits. */
+  readonly alteredRetryMs: number;
+  readonly log: Log;
+  /** Throws once the signal aborts. */
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** Chunks while the stream runs, each by a flashback query at an SCN of its own. */
@@ -46,13 +59,19 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
   }
 
   async plan(id: TableId, options: PlanOptions, signal: AbortSignal): Promise<TablePlan> {
-    const { describe, estimatedRows, chunkBlocks } = this.#options;
+    const { describe, estimatedRows, chunkBlocks, log } = this.#options;
     try {
       const model = await describe(id);
       if (model === null) throw new OracleError('ORA-00942');
-      return await useSession(this.#pool, signal, (session) =>
-        planTable(session, model, { options, estimatedRows: estimatedRows(id), chunkBlocks }),
-      );
+      return await useSession(this.#pool, signal, async (session) => {
+        if (await mayShrink(session, id)) {
+          log.warn(
+            { table: tableName(id) },
+            'the table has row movement enabled: SHRINK SPACE must wait until it is read, or rows may be missed',
+          );
+        }
+        return planTable(session, model, { options, estimatedRows: estimatedRows(id), chunkBlocks });
+      });
     } catch (error) {
       throw tableError(error, { id, where: options.where });
     }
@@ -65,10 +84,10 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
     signal: AbortSignal,
   ): Promise<WindowChunk<OraclePosition, OracleSource>> {
     let current = plan as OraclePlan; // made by this reader's `plan`
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    for (let attempt = 1; ; attempt++) {
       try {
         return await useSession(this.#pool, signal, (session) =>
-          this.#read(session, current, { range, limit }),
+          this.#read(session, current, { range, limit, signal }),
         );
       } catch (error) {
         // Altered between the plan and the read: look again.
@@ -77,21 +96,26 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
         const model = await this.#options.describe(current.id);
         if (model === null) throw tableError(new OracleError('ORA-00942'), current);
         current = { ...current, model, schema: model.schema, key: model.schema.key };
-        await this.#options.sleep(100 * 2 ** attempt);
+        if (attempt === MAX_ATTEMPTS) throw changesTooFast(plan.id);
+        const { alteredRetryMs, sleep } = this.#options;
+        await sleep(Math.min(alteredRetryMs * 2 ** (attempt - 1), alteredRetryMs * 50), signal);
       }
     }
-    throw changesTooFast(plan.id);
   }
 
   async #read(
     session: OracleSession,
     plan: OraclePlan,
-    { range, limit }: { readonly range: ChunkRange; readonly limit: ChunkLimit },
+    {
+      range,
+      limit,
+      signal,
+    }: { readonly range: ChunkRange; readonly limit: ChunkLimit; readonly signal: AbortSignal },
   ): Promise<WindowChunk<OraclePosition, OracleSource>> {
     // At or past all that was delivered, so that the chunk shows what the stream has shown.
     let scn = await currentScn(session);
     while (scn < this.#options.commitLog.last) {
-      await this.#options.sleep(10);
+      await this.#options.sleep(10, signal);
       scn = await currentScn(session);
     }
     const rows = new SnapshotRows(plan.model, snapshotOrigin(scn, Date.now()));
@@ -110,6 +134,8 @@ export class OracleWindows implements WindowReader<OraclePosition, OracleSource>
     } finally {
       await cursor.close();
     }
+    // Behind the rows: what is moved later is so for the chunks that are still to be read, and found by them.
+    if (!(await isInPlace(session, plan.id, range))) throw rewritten(plan.id);
     return {
       ...rows.take(),
       lastKey: ended ? null : String(rows.place[0]),

@@ -85,6 +85,11 @@ export interface FakeTable {
   dataObjectId: string;
   allColumns: boolean;
   indexOrganized?: boolean;
+  /** IOT_TYPE of a segment that belongs to an index-organized table. */
+  iotType?: string;
+  rowMovement?: boolean;
+  /** NUM_ROWS is NULL. */
+  neverAnalysed?: boolean;
   temporary?: boolean;
   /** Changes of rows by commit SCN; values as the select expressions give them. */
   rows: {
@@ -128,6 +133,8 @@ export class FakeOracle {
   allColumnLogging = 'NO';
   currentScn = 0n;
   clock = '+00:00';
+  /** CLOUD_SERVICE of the session. */
+  cloud: string | null = null;
   characterSet = 'AL32UTF8';
   nationalCharacterSet = 'AL16UTF16';
   privileges = new Set(['CREATE SESSION', 'LOGMINING', 'SELECT ANY TRANSACTION', 'SET CONTAINER']);

@@ -9,6 +9,7 @@ import {
 } from '../../../src/readers/oracle/session/oracle-session.ts';
 import type { FakeLog, FakeOracle, FakeTable } from './fake-oracle.ts';
 import { POLL_HANDLERS } from './fake-polling.ts';
+import { SNAPSHOT_HANDLERS } from './fake-snapshots.ts';
 import { HANDLERS } from './fake-statements.ts';
 
 export interface Mining {
@@ -93,7 +94,7 @@ export class FakeSession implements OracleSession {
     if (!sql.startsWith('ALTER SESSION ') && !(this.nls && this.zone))
       server.violate(`session settings are missing before: ${sql}`);
     if (this.readOnly === 'first') this.readOnly = server.currentScn;
-    for (const [pattern, handler] of [...HANDLERS, ...POLL_HANDLERS]) {
+    for (const [pattern, handler] of [...HANDLERS, ...SNAPSHOT_HANDLERS, ...POLL_HANDLERS]) {
       const match = pattern.exec(sql);
       if (match === null) continue;
       try {

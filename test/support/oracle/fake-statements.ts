@@ -5,7 +5,6 @@ import {
 } from '../../../src/readers/oracle/session/oracle-session.ts';
 import type { FakeRedo, FakeTable } from './fake-oracle.ts';
 import type { Handler } from './fake-session.ts';
-import { compareRowIds } from './row-ids.ts';
 
 const NONE: readonly OracleRow[] = [];
 
@@ -64,7 +63,7 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
   [
     /^SELECT SYS_CONTEXT\('USERENV','CON_NAME'\), SYS_CONTEXT\('USERENV','SESSION_USER'\), SYS_CONTEXT\('USERENV','CLOUD_SERVICE'\) FROM DUAL$/,
     function () {
-      return [[this.container, 'C##CDC', null]];
+      return [[this.container, 'C##CDC', this.server.cloud]];
     },
   ],
   [
@@ -419,10 +418,10 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
       return this.catalogue().map((t) => [
         t.owner,
         t.name,
-        t.indexOrganized === true ? 'IOT' : null,
+        t.indexOrganized === true ? 'IOT' : (t.iotType ?? null),
         'NO',
         t.temporary === true ? 'Y' : 'N',
-        text(rowsAt(t, this.server.currentScn).length),
+        t.neverAnalysed === true ? null : text(rowsAt(t, this.server.currentScn).length),
       ]);
     },
   ],
@@ -508,69 +507,6 @@ export const HANDLERS: readonly (readonly [RegExp, Handler])[] = [
         ['NLS_CHARACTERSET', this.server.characterSet],
         ['NLS_NCHAR_CHARACTERSET', this.server.nationalCharacterSet],
       ];
-    },
-  ],
-  [
-    /^SELECT DBMS_ROWID\.ROWID_CREATE\(1, O\.DATA_OBJECT_ID, E\.RELATIVE_FNO, E\.BLOCK_ID \+ E\.BLOCKS - 1, 32767\), TO_CHAR\(O\.DATA_OBJECT_ID\), TO_CHAR\(E\.BLOCKS\) FROM DBA_EXTENTS E JOIN DBA_OBJECTS O ON .* ORDER BY O\.DATA_OBJECT_ID, E\.RELATIVE_FNO, E\.BLOCK_ID$/,
-    function (_, binds) {
-      if (!this.server.mayReadExtents) throw new OracleError('ORA-00942: table or view does not exist');
-      const table = this.table(binds);
-      return (table?.extents ?? []).map(({ high, blocks }) => [high, table!.dataObjectId, text(blocks)]);
-    },
-  ],
-  [
-    /^SELECT (.*), ROWIDTOCHAR\(T\.ROWID\) FROM "([^"]+)"\."([^"]+)" AS OF SCN (\d+) T(?: WHERE (.*?))? ORDER BY T\.ROWID(?: FETCH FIRST (\d+) ROWS ONLY)?$/s,
-    function (match, _binds, sql) {
-      const s = this.server;
-      s.raise('READ', sql);
-      const [, columns = '', owner = '', name = '', scnText = '', where = '', limit] = match;
-      const table = this.table({ o: owner, t: name });
-      if (table === undefined) throw new OracleError('ORA-00942: table or view does not exist');
-      const scn = BigInt(scnText);
-      if (scn > s.currentScn)
-        throw new OracleError('ORA-08181: specified number is not a valid system change number');
-      if (scn < table.undoHorizon)
-        throw new OracleError('ORA-01555: snapshot too old: rollback segment number with name "" too small');
-      if (scn < table.lastDdl)
-        throw new OracleError('ORA-01466: unable to read data - table definition has changed');
-      const names = [...columns.matchAll(/T\."([^"]+)"/g)]
-        .map((each) => each[1]!)
-        .filter((each, i, all) => all[i - 1] !== each);
-      if (names.some((each) => !table.columns.some((column) => column.name === each)))
-        throw new OracleError('ORA-00904: invalid identifier');
-      const from = /T\.ROWID > CHARTOROWID\('([^']+)'\)/.exec(where)?.[1];
-      const to = /T\.ROWID <= CHARTOROWID\('([^']+)'\)/.exec(where)?.[1];
-      const filter = where.replaceAll(/T\.ROWID (?:>|<=) CHARTOROWID\('[^']+'\)(?: AND )?/g, '');
-      if (filter !== '' && !/^\(.*\)$/s.test(filter)) s.violate(`a condition that is not known: ${filter}`);
-      if (filter === '(nonsense\n)') throw new OracleError('ORA-00904: "NONSENSE": invalid identifier');
-      const rows = rowsAt(table, scn)
-        .filter(
-          ({ rowId }) =>
-            (from === undefined || compareRowIds(rowId, from) > 0) &&
-            (to === undefined || compareRowIds(rowId, to) <= 0),
-        )
-        .sort((a, b) => compareRowIds(a.rowId, b.rowId))
-        .map(({ rowId, values }) => [...names.map((column) => values[column] ?? null), rowId]);
-      return limit === undefined ? rows : rows.slice(0, Number(limit));
-    },
-  ],
-  [
-    /^SELECT 1 FROM "([^"]+)"\."([^"]+)" T WHERE ROWNUM < 1 AND \((.*)\n\)$/s,
-    function (match) {
-      const table = this.table({ o: match[1]!, t: match[2]! });
-      if (table === undefined) throw new OracleError('ORA-00942: table or view does not exist');
-      if (match[3] === 'nonsense') throw new OracleError('ORA-00904: "NONSENSE": invalid identifier');
-      return [];
-    },
-  ],
-  [
-    /^SELECT 1 FROM "([^"]+)"\."([^"]+)" AS OF SCN (\d+) WHERE ROWNUM = 1$/,
-    function (match) {
-      const table = this.table({ o: match[1]!, t: match[2]! });
-      if (table === undefined) throw new OracleError('ORA-00942: table or view does not exist');
-      if (!this.server.mayFlashback) throw new OracleError('ORA-01031: insufficient privileges');
-      if (BigInt(match[3]!) < table.lastDdl) throw new OracleError('ORA-01466: unable to read data');
-      return NONE;
     },
   ],
   [

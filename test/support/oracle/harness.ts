@@ -42,6 +42,7 @@ const QUICK: Partial<OracleLimits> = {
   idleMs: 1,
   archivePollMs: 1,
   logRetryMs: 1,
+  alteredRetryMs: 1,
   settleMs: 60_000,
   overlap: 0n,
 };
@@ -51,6 +52,8 @@ export class Harness {
   readonly options: OracleReaderOptions;
   readonly events: Observed[] = [];
   readonly warnings: string[] = [];
+  /** What is logged at that level otherwise. */
+  readonly told: string[] = [];
   readonly directory: string;
   readonly unknownErrors = new UnknownErrors();
   firstConnection = new FirstConnection();
@@ -114,9 +117,9 @@ export class Harness {
   async open(): Promise<Reader<OraclePosition, OracleSource>> {
     const log: Log = {
       ...SILENT,
-      warn: (fields) => {
-        const kind = 'kind' in fields ? String(fields.kind) : null;
-        if (kind !== null) this.warnings.push(kind);
+      warn: (fields, message) => {
+        if ('kind' in fields) this.warnings.push(String(fields.kind));
+        else this.told.push(message);
       },
     };
     const reader = createOracleReader(this.options, {

@@ -19,3 +19,8 @@ export function compareRowIds(a: string, b: string): number {
   }
   return 0;
 }
+
+/** The number of the segment that a ROWID is of. */
+export function objectOf(rowId: string): string {
+  return String(Array.from(rowId.slice(0, 6)).reduce((n, digit) => n * 64 + DIGITS.indexOf(digit), 0));
+}

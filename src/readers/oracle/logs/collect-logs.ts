@@ -2,7 +2,7 @@ import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { OracleSession } from '../session/oracle-session.ts';
 import type { OracleReaderOptions } from '../settings.ts';
 import { currentScn } from '../database.ts';
-import { least, parseScn } from '../scn.ts';
+import { greatest, least, parseScn } from '../scn.ts';
 import {
   deletedStatement,
   endedStatement,
@@ -49,13 +49,7 @@ export class LogCollector {
     if (archiveDestinations.length > 0) return archiveDestinations;
     this.#destinations ??= (await this.#session.query(VALID_DESTINATIONS)).map(([name]) => String(name));
     if (this.#destinations.length > 0) return this.#destinations;
-    throw new HeadwaterError(
-      'source.archive-mode',
-      'The database archives its redo logs to no local destination.',
-      {
-        fix: "Set log_archive_dest_1 to 'LOCATION=…', or name a destination in source.oracle.archive_destinations.",
-      },
-    );
+    throw noDestination();
   }
 
   /** The oldest SCN whose redo is still there. */
@@ -132,7 +126,7 @@ export class LogCollector {
     for (const { thread } of threads) {
       const ends = files.filter((file) => file.thread === thread).map(({ next }) => next!); // archived
       if (ends.length === 0) return null;
-      const end = ends.reduce((a, b) => (a > b ? a : b)) - 1n;
+      const end = greatest(...ends) - 1n;
       if (edge === null || end < edge) edge = end;
     }
     return edge;
@@ -193,9 +187,22 @@ export class LogCollector {
   }
 
   async #largestLog(): Promise<number> {
-    this.#largest ??= Number((await this.#session.query(LARGEST_ONLINE_LOG))[0]?.[0] ?? 0);
+    if (this.#largest === null) {
+      const [row] = await this.#session.query(LARGEST_ONLINE_LOG);
+      this.#largest = Number(row![0]);
+    }
     return this.#largest;
   }
+}
+
+export function noDestination(): HeadwaterError {
+  return new HeadwaterError(
+    'source.archive-mode',
+    'The database archives its redo logs to no local destination.',
+    {
+      fix: "Set log_archive_dest_1 to 'LOCATION=…', or name a destination in source.oracle.archive_destinations.",
+    },
+  );
 }
 
 function noDictionary(start: bigint): HeadwaterError {

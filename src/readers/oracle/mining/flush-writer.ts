@@ -1,7 +1,12 @@
 import type { Log } from '../../../observability/log.ts';
 import { classify } from '../errors.ts';
 import { quoteIdent } from '../quoting.ts';
-import { type ConnectOracle, OracleError, type OracleSession } from '../session/oracle-session.ts';
+import {
+  assertOracleError,
+  type ConnectOracle,
+  OracleError,
+  type OracleSession,
+} from '../session/oracle-session.ts';
 import type { Warnings } from '../warnings.ts';
 
 /** No quota, no tablespace, read-only, no privilege. */
@@ -40,7 +45,7 @@ export class FlushWriter {
       try {
         await this.#write(node, scn, signal);
       } catch (error) {
-        if (!(error instanceof OracleError)) throw error;
+        assertOracleError(error);
         await this.#drop(node);
         if (error.has(...NOT_WRITABLE)) {
           this.#off = true;

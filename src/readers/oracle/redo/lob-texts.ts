@@ -62,9 +62,9 @@ export function lobWrite(sql: string): LobWrite {
     sql.slice(call < 0 ? sql.length : call),
   );
   const assignment = /^\s*\w+ := /.exec(sql);
-  if (numbers === null || assignment === null) throw unreadable('a write into a LOB');
   const end = sql.lastIndexOf(';', call);
-  const data = piece(sql.slice(assignment[0].length, end < 0 ? call : end).trim(), 'a write into a LOB');
+  if (numbers === null || assignment === null || end < 0) throw unreadable('a write into a LOB');
+  const data = piece(sql.slice(assignment[0].length, end).trim(), 'a write into a LOB');
   return { data, length: Number(numbers[1]), offset: Number(numbers[2]) };
 }
 

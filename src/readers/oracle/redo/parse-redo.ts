@@ -9,7 +9,7 @@ import { CLOSE, COMMA, DOT, EQUALS, OPEN, QUOTE } from './characters.ts';
 import { type Literal, PRESENT, type RedoStatement } from './literal.ts';
 import { SET, VALUES, WHERE } from './lone-apostrophes.ts';
 import { NameMemory } from './name-memory.ts';
-import { Malformed, RedoCursor } from './redo-cursor.ts';
+import { assertMalformed, RedoCursor } from './redo-cursor.ts';
 import { readString, readValue } from './redo-values.ts';
 
 /** Throws `source.redo-unreadable`, and nothing else, on whatever is not such a statement from end to end. */
@@ -17,12 +17,12 @@ export function parseRedo(text: string): RedoStatement {
   try {
     return parser.parse(text, false);
   } catch (error) {
-    if (!(error instanceof Malformed)) throw error;
+    assertMalformed(error);
     try {
       // Some releases write strings of extended columns without doubling their apostrophes.
       return parser.parse(text, true);
     } catch (again) {
-      if (!(again instanceof Malformed)) throw again;
+      assertMalformed(again);
       throw new HeadwaterError(
         'source.redo-unreadable',
         `A statement of the redo log cannot be read: ${error.message} at character ${error.at}.`,

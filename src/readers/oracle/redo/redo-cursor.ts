@@ -10,6 +10,11 @@ export class Malformed extends Error {
   }
 }
 
+/** Anything else that is thrown while a statement is read is a bug, and goes on. */
+export function assertMalformed(error: unknown): asserts error is Malformed {
+  if (!(error instanceof Malformed)) throw error;
+}
+
 /** A place in a statement of SQL_REDO, and the ways on from it: forward only. What is not there throws Malformed. */
 export class RedoCursor {
   text = '';

@@ -3,7 +3,7 @@ import { tableName } from '../../../model/table.ts';
 import { ABSENT, UNCHANGED, type Value } from '../../../model/value.ts';
 import { LEFT_OUT, placeOf, type TableModel } from '../table-model.ts';
 import { isEmptyLob } from '../types/column-decoder.ts';
-import { UnreadableValue } from '../types/unreadable-value.ts';
+import { assertUnreadable, type UnreadableValue } from '../types/unreadable-value.ts';
 import { type Literal, PRESENT, type RedoStatement } from './literal.ts';
 
 /** Rows in the order of the model's columns. */
@@ -93,7 +93,7 @@ function fill(
     try {
       row[place] = decoder.fromRedo(literal);
     } catch (error) {
-      if (!(error instanceof UnreadableValue)) throw error;
+      assertUnreadable(error);
       throw unreadable(model, place, error);
     }
   }

@@ -1,5 +1,6 @@
 import type { ColumnMetadata, Connection, ExecuteOptions, ResultColumnMetadata, ResultSet } from 'oracledb';
 import { classify } from '../errors.ts';
+import { unshownIdentity } from './unshown-identity.ts';
 import {
   type Binds,
   type ConnectOracle,
@@ -16,7 +17,7 @@ export interface OracleConnectOptions {
   readonly service: string;
   readonly user: string;
   readonly password: string | null;
-  /** `tcps`; null is plain TCP. `ca`, `cert` and `key` are PEM texts. */
+  /** `tcps`; null is plain TCP. `ca`, `cert` and `key` are PEM texts; a certificate has its key, and `ca` with it. */
   readonly tls: {
     readonly matchName: boolean;
     readonly ca: string | null;
@@ -122,8 +123,10 @@ type TypeHandler = NonNullable<ExecuteOptions['fetchTypeHandler']>;
 
 function tlsOptions({ tls }: OracleConnectOptions): { sslServerDNMatch?: boolean; walletContent?: string } {
   if (tls === null) return {};
-  const wallet = [tls.key, tls.cert, tls.ca].filter((pem) => pem !== null).join('\n');
-  return { sslServerDNMatch: tls.matchName, ...(wallet === '' ? {} : { walletContent: wallet }) };
+  const { matchName: sslServerDNMatch, ca, cert, key } = tls;
+  if (ca === null) return { sslServerDNMatch }; // whom the system trusts
+  const own = key === null || cert === null ? unshownIdentity() : `${key}\n${cert}`;
+  return { sslServerDNMatch, walletContent: `${own}\n${ca}` };
 }
 
 function seconds(ms: number): number {

@@ -98,6 +98,11 @@ export class OracleError extends Error {
   }
 }
 
+/** Anything else that is thrown while the server is asked is a bug, or an end that was asked for, and goes on. */
+export function assertOracleError(error: unknown): asserts error is OracleError {
+  if (!(error instanceof OracleError)) throw error;
+}
+
 function numbersOf(text: string, pattern: RegExp): number[] {
   return [...new Set([...text.matchAll(pattern)].map((match) => Number(match[1])))];
 }

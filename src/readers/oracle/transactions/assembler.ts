@@ -1,4 +1,4 @@
-import { DDL, DELETE, INSERT, INTERNAL, UNSUPPORTED, UPDATE } from '../mining/redo-row.ts';
+import { DDL, DELETE, INSERT, UNSUPPORTED, UPDATE } from '../mining/redo-row.ts';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import { UnknownColumn } from '../redo/row-images.ts';
 import type { CapturedRef, TableHistory } from '../table-history.ts';
@@ -8,6 +8,7 @@ import { UnreadableValue } from '../types/unreadable-value.ts';
 import { LobEvents } from './lob-events.ts';
 import type { RedoItem } from './redo-item.ts';
 import {
+  assertRedoUnreadable,
   type RowEvent,
   rowEvent,
   type RowEventOptions,
@@ -36,7 +37,6 @@ export async function* assemble(
   for await (const items of transaction.items((number) => history.ref(number))) {
     const events: Event[] = [];
     for (const item of items) {
-      if (item.code === INTERNAL) continue; // what could be undone of it was invisible
       const model = history.modelAt(item.ref, item.scn);
       if (item.code === DDL) {
         add(events, { kind: 'truncate', item, model }, lobs);
@@ -86,7 +86,7 @@ function writeLob(
   model: TableModel,
   options: AssemblerOptions,
 ): RowEvent | null {
-  if (lobs === null) return null;
+  if (lobs === null) return null; // the end of a statement that only wrote into LOBs, here to be undone
   try {
     lobs.write(item, model);
     return null;
@@ -100,7 +100,7 @@ function writeLob(
       );
       return unreadable(item, model, options, wrapped);
     }
-    if (!(error instanceof HeadwaterError) || error.code !== 'source.redo-unreadable') throw error;
+    assertRedoUnreadable(error);
     return unreadable(item, model, options, error);
   }
 }

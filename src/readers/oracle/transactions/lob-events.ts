@@ -25,7 +25,7 @@ import {
 import { rowImages } from '../redo/row-images.ts';
 import { placeOf, type TableModel } from '../table-model.ts';
 import type { DecodeText } from '../types/character-sets.ts';
-import { UnreadableValue } from '../types/unreadable-value.ts';
+import { assertUnreadable } from '../types/unreadable-value.ts';
 import type { Warnings } from '../warnings.ts';
 import { LobValue } from './lob-value.ts';
 import type { RedoItem } from './redo-item.ts';
@@ -216,7 +216,7 @@ function contentOf(lob: LobValue): Value {
   try {
     return lob.value;
   } catch (error) {
-    if (!(error instanceof UnreadableValue)) throw error;
+    assertUnreadable(error);
     return UNCHANGED; // bytes that are no text of the database's character set
   }
 }

@@ -3,11 +3,14 @@ import { UNCHANGED, type Value } from '../../../model/value.ts';
 import { mapping, pastIsGone } from '../errors.ts';
 import { quoteIdent, quoteTable } from '../quoting.ts';
 import { type Binds, OracleError, type OracleRow } from '../session/oracle-session.ts';
-import { UnreadableValue } from '../types/unreadable-value.ts';
+import { assertUnreadable } from '../types/unreadable-value.ts';
 import type { RowEvent } from './row-event.ts';
 
 /** Runs a query where the tables are. */
 export type Query = (sql: string, binds: Binds) => Promise<readonly OracleRow[]>;
+
+/** A change whose new row lacks something. */
+type Incomplete = RowEvent & { readonly after: Value[] };
 
 /**
  * Asks the table for large columns of a change that the log does not have. The row is read as of the commit; where its
@@ -21,12 +24,12 @@ export class Reselect {
   }
 
   /** Whether a change has such a column. */
-  wants({ model: { decoders }, after, unreadable }: RowEvent): boolean {
-    return unreadable === null && decoders.some(({ large }, i) => large && after?.[i] === UNCHANGED);
+  wants(event: RowEvent): event is Incomplete {
+    const { model, after, unreadable } = event;
+    return unreadable === null && model.decoders.some(({ large }, i) => large && after?.[i] === UNCHANGED);
   }
 
-  async fill({ model, after }: RowEvent, commitScn: bigint): Promise<void> {
-    if (after === null) return;
+  async fill({ model, after }: Incomplete, commitScn: bigint): Promise<void> {
     const { schema, decoders } = model;
     const places = decoders.flatMap(({ large }, i) => (large && after[i] === UNCHANGED ? [i] : []));
     const binds: Record<string, string> = {};
@@ -51,7 +54,7 @@ export class Reselect {
       try {
         after[place] = value === null ? null : decoders[place]!.fromRow(value);
       } catch (error) {
-        if (!(error instanceof UnreadableValue)) throw error;
+        assertUnreadable(error);
       }
     }
   }
@@ -96,7 +99,7 @@ function comparison(
       if (typeof value !== 'number' && typeof value !== 'bigint') return null;
       return {
         sql: `TO_TIMESTAMP(:${bind},'YYYY-MM-DD"T"HH24:MI:SS.FF9')`,
-        text: timestampText(BigInt(value), type.precision ?? 6),
+        text: timestampText(BigInt(value), type.precision!),
       };
     }
     default:

@@ -6,7 +6,7 @@ import { UNSUPPORTED as UNSUPPORTED_TYPE, type RedoStatement } from '../redo/lit
 import { parseRedo } from '../redo/parse-redo.ts';
 import { type RowImages, rowImages, type UnknownColumn } from '../redo/row-images.ts';
 import { quoteTable } from '../quoting.ts';
-import { placeOf, type TableModel } from '../table-model.ts';
+import { LEFT_OUT, placeOf, type TableModel } from '../table-model.ts';
 import type { Warnings } from '../warnings.ts';
 import type { LobValue } from './lob-value.ts';
 import type { RedoItem } from './redo-item.ts';
@@ -76,13 +76,18 @@ export function rowEvent(item: RedoItem, model: TableModel, options: RowEventOpt
     }
     const set =
       op === 'u' && options.lobs
-        ? statement.names.map((name) => placeOf(model, name) ?? -1).filter((place) => place >= 0)
+        ? statement.names.map((name) => placeOf(model, name)!).filter((place) => place !== LEFT_OUT)
         : NOTHING;
     return { kind: 'row', item, model, op, ...images, lobs: null, set, unreadable: null };
   } catch (error) {
-    if (!(error instanceof HeadwaterError) || error.code !== 'source.redo-unreadable') throw error;
+    assertRedoUnreadable(error);
     return unreadable(item, model, options, error);
   }
+}
+
+/** Anything else that is thrown while a change is read is a bug, and goes on. */
+export function assertRedoUnreadable(error: unknown): asserts error is HeadwaterError {
+  if (!(error instanceof HeadwaterError) || error.code !== 'source.redo-unreadable') throw error;
 }
 
 /** The change that could not be read: for the dead-letter topic, or the end. */

@@ -82,7 +82,7 @@ export class TransactionBuffer {
    * was seen; `ref` is null where the table is not known by its number.
    */
   endStatement(row: RedoRow, ref: CapturedRef | null): boolean {
-    return this.#find(row.xid)?.endStatement(ref, row.rowId ?? '') === true;
+    return this.#find(row.xid)?.endStatement(ref, row.rowId!) === true; // others are not asked for
   }
 
   /** Takes a transaction out, to be delivered. Undefined where nothing of it is known. */

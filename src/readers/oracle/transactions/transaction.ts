@@ -90,7 +90,7 @@ export class Transaction {
       for await (const records of this.#file.records()) {
         const kept: RedoItem[] = [];
         for (const record of records) if (!this.#index.isUndone(i++)) kept.push(decodeItem(record, refs));
-        if (kept.length > 0) yield kept;
+        yield kept;
       }
     }
     for (let from = 0; from < this.#memory.length; from += ITEMS_AT_ONCE) {

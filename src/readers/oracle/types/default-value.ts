@@ -1,7 +1,7 @@
 import { ABSENT, type Value } from '../../../model/value.ts';
 import type { Literal } from '../redo/literal.ts';
 import type { ColumnDecoder } from './column-decoder.ts';
-import { UnreadableValue } from './unreadable-value.ts';
+import { assertUnreadable } from './unreadable-value.ts';
 
 const QUOTED = /^'((?:[^']|'')*)'$/;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
@@ -22,7 +22,7 @@ export function defaultValue(expression: string, decoder: ColumnDecoder): Value 
   try {
     return decoder.fromRedo(literal);
   } catch (error) {
-    if (!(error instanceof UnreadableValue)) throw error;
+    assertUnreadable(error);
     return ABSENT; // '01-JAN-24' for a DATE: the session's NLS settings tell
   }
 }

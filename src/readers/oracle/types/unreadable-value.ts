@@ -8,3 +8,8 @@ export class UnreadableValue extends Error {
     this.name = 'UnreadableValue';
   }
 }
+
+/** Anything else that is thrown while a value is decoded is a bug, and goes on. */
+export function assertUnreadable(error: unknown): asserts error is UnreadableValue {
+  if (!(error instanceof UnreadableValue)) throw error;
+}
