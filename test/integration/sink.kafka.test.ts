@@ -207,7 +207,7 @@ describe('Kafka sink', () => {
       await lease.acquire(() => {}, never);
       const stopped = await end();
       child.kill('SIGCONT');
-      await once(child, 'exit');
+      await once(child, 'close');
       expect(said).toContain('delivery.lease-lost');
       expect(await end()).toBe(stopped);
     } finally {
