@@ -6,8 +6,8 @@ const exclude = missing.map(({ pattern }) => pattern);
 
 export default defineConfig({
   test: {
-    // Two workers: servers run beside them, and the machines this runs on have two cores.
-    maxWorkers: 2,
+    // Many tests wait for servers rather than for one of the two cores of the machines this runs on.
+    maxWorkers: 3,
     pool: 'forks',
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/reporter.ts'],

@@ -181,7 +181,7 @@ describe('Kafka sink', () => {
     }
   });
 
-  it('at least once, a process that was stopped for longer than its session writes nothing when it wakes', async () => {
+  it('at least once, a process that was stopped for longer than its session begins to write nothing when it wakes', async () => {
     const options = await newOptions({ delivery: 'at-least-once', sessionTimeoutMs: 6000 });
     const child = spawn(
       process.execPath,
@@ -209,7 +209,8 @@ describe('Kafka sink', () => {
       child.kill('SIGCONT');
       await once(child, 'close');
       expect(said).toContain('delivery.lease-lost');
-      expect(await end()).toBe(stopped);
+      // It may have been stopped with a request in its hands; without its clock it would have made another behind that.
+      expect(await end()).toBeLessThanOrEqual(stopped + 1);
     } finally {
       child.kill('SIGKILL');
     }
