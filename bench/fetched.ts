@@ -1,8 +1,7 @@
 /** Part of `npm run bench -- decoders`: what getting one record out of an answer to Fetch costs. */
 import { fetchV10, Reader, Writer } from '@platformatic/kafka';
-import { Room, takeRecords } from '../src/emitter/sinks/kafka/fetched-batches.ts';
 import { fetchRequest } from '../src/emitter/sinks/kafka/fetch-request.ts';
-import { COMPRESSIONS, fetchAnswer, partOf, restamped, seal } from '../test/support/fetch-answers.ts';
+import { COMPRESSIONS, fetchAnswer, partOf, restamped, seal, taken } from '../test/support/fetch-answers.ts';
 import { cpuMicros } from './cpu-micros.ts';
 import { median } from './report.ts';
 import { printTable } from './table.ts';
@@ -56,7 +55,7 @@ function headwater(reader: Reader): number {
   if (answer instanceof Promise) throw new Error('It is not read at once');
   const [part] = answer.parts;
   if (part === undefined) throw new Error('There is no partition in the answer');
-  return takeRecords(part, { position: 0, committed: true, room: new Room() }).records.length;
+  return taken(part).records.length;
 }
 
 function platformatic(reader: Reader): number {

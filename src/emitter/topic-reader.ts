@@ -25,8 +25,8 @@ export interface Fetched {
   readonly records: readonly TopicRecord[];
   /** Offset behind them: aborted records and markers lie between the last one and this. */
   readonly position: number;
-  /** Nothing more was committed when the broker was asked. */
-  readonly atEnd: boolean;
+  /** When the broker was asked and nothing more was committed, ms since the epoch; null: there is more. */
+  readonly endAsOf: number | null;
 }
 
 export interface TopicRecord {

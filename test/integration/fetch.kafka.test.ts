@@ -1,11 +1,12 @@
 /** Batches as the broker, and so Kafka's own code, compresses them: the topic says how, the producer does not. */
+import { CompressionTypes } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { Cluster } from '../../src/emitter/sinks/kafka/cluster.ts';
 import { fetchRequest } from '../../src/emitter/sinks/kafka/fetch-request.ts';
-import { Room, takeRecords } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
 import { resolveKafkaOptions } from '../../src/emitter/sinks/kafka/options.ts';
 import { kafkaTopicReader } from '../../src/emitter/sinks/kafka/topic-consumer.ts';
 import { SILENT } from '../../src/observability/log.ts';
+import { taken } from '../support/fetch-answers.ts';
 import { testKafka } from '../support/servers.ts';
 import { TopicClient } from '../support/topic-client.ts';
 
@@ -56,7 +57,7 @@ it.each([
     expect(part.lastStableOffset).toBe(5_000);
     // Attributes of the first batch.
     expect(part.bytes.readInt16BE(21) & 7).toBe(codec);
-    const { records, position } = takeRecords(part, { position: 0, committed: true, room: new Room() });
+    const { records, position } = taken(part);
     expect(position).toBe(5_000);
     const text = (bytes: Uint8Array | null): string | null =>
       bytes === null ? null : Buffer.from(bytes).toString();
@@ -110,4 +111,40 @@ it('batches that are cut where an answer is full, and one that is larger than it
     }
   }
   expect(seen).toEqual([sizes, sizes]);
+});
+
+it('records come once and in their order, some at a time, whichever partitions are paused meanwhile', async () => {
+  const { brokers, prefix } = await testKafka();
+  const topic = `${prefix}.paused`;
+  const [partitions, count] = [3, 20_000];
+  await using client = await TopicClient.connect(brokers);
+  await client.createTopics([topic], partitions);
+  for (let from = 0; from < count; from += 1_000) {
+    for (let partition = 0; partition < partitions; partition++) {
+      const messages = Array.from({ length: 1_000 }, (_, i) => ({ partition, value: String(from + i) }));
+      await client.producer.send({ topic, messages, compression: CompressionTypes.GZIP });
+    }
+  }
+  await using reader = kafkaTopicReader({ name: `${prefix}.reader`, brokers: [brokers] }, SILENT);
+  await reader.open(topic, null);
+  reader.start([0, 0, 0]);
+  const next = [0, 0, 0];
+  const deadline = performance.now() + PATIENCE_MS;
+  for (let poll = 0; next.some((each) => each < count); poll++) {
+    if (performance.now() > deadline)
+      throw new Error(`${count} of each partition were waited for, and ${next.join(', ')} came`);
+    // One is, or two are; each in its turn goes on.
+    for (let partition = 0; partition < partitions; partition++)
+      reader.pause(partition, (poll + partition) % partitions === 0 || poll % 7 === partition);
+    for (const { partition, records, position } of await reader.poll(20)) {
+      expect(records.length).toBeLessThanOrEqual(256);
+      for (const { offset, value } of records) {
+        if (offset !== next[partition] || String(value) !== String(offset))
+          throw new Error(`${String(value)} came at ${offset} where ${next[partition]} should have`);
+        next[partition] = offset + 1;
+      }
+      expect(position).toBeGreaterThanOrEqual(next[partition] ?? 0);
+    }
+  }
+  expect(next).toEqual([count, count, count]);
 });

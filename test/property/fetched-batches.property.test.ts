@@ -2,10 +2,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { KafkaFault } from '../../src/emitter/sinks/kafka/errors.ts';
-import { type KafkaRecord, Room, takeRecords } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
+import type { KafkaRecord } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
 import type { SinkRecord } from '../../src/emitter/sink.ts';
 import { BATCH_HEADER_BYTES } from '../../src/emitter/sinks/kafka/batch-layout.ts';
-import { COMPRESSIONS, partOf, restamped, seal } from '../support/fetch-answers.ts';
+import { COMPRESSIONS, partOf, restamped, seal, taken } from '../support/fetch-answers.ts';
 
 const text = fc.oneof(
   fc.string(),
@@ -28,7 +28,7 @@ const bytes = (value: string | Uint8Array | null): Buffer | null =>
   value === null ? null : Buffer.from(value as string);
 
 function take(batch: Buffer, position: number): readonly KafkaRecord[] {
-  return takeRecords(partOf(batch), { position, committed: true, room: new Room() }).records;
+  return taken(partOf(batch), { position }).records;
 }
 
 /** Whether it is taken; the test fails where anything is thrown but that it cannot be read. */

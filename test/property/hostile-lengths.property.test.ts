@@ -19,7 +19,6 @@ import { describe, expect, test } from 'vitest';
 import { Malformed } from '../../src/emitter/sinks/kafka/byte-cursor.ts';
 import { decompress } from '../../src/emitter/sinks/kafka/decompression.ts';
 import { KafkaFault } from '../../src/emitter/sinks/kafka/errors.ts';
-import { Room, takeRecords } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
 import { AvroPart } from '../../src/enrichment/formats/avro-part.ts';
 import { columnsOf, UnlikeSql } from '../../src/enrichment/formats/avro-columns.ts';
 import { AvroSchemaError, parseAvro } from '../../src/enrichment/formats/avro-type.ts';
@@ -35,6 +34,7 @@ import {
   partOf,
   restamped,
   seal,
+  taken,
 } from '../support/fetch-answers.ts';
 import { begin, insert, relation } from '../support/pgoutput-frames.ts';
 import { chunkOf, decodeChunks, loadRecording } from '../support/pgoutput-recording.ts';
@@ -186,8 +186,7 @@ describe('Kafka', () => {
     for (const hostile of inflated(honest, 0, 'BE')) await frugal(() => parsed(hostile, version));
   });
 
-  const take = (bytes: Buffer): Promise<unknown> =>
-    frugal(() => takeRecords(partOf(bytes), { position: 0, committed: true, room: new Room() }));
+  const take = (bytes: Buffer): Promise<unknown> => frugal(() => taken(partOf(bytes)));
   const expectRefused = (outcome: unknown, sentence?: RegExp): void => {
     expect(outcome).toBeInstanceOf(KafkaFault);
     expect((outcome as KafkaFault).kind).toBe('records');
@@ -197,11 +196,7 @@ describe('Kafka', () => {
   const record = Buffer.from([24, 0, 0, 0, 2, 65, 2, 66, 2, 2, 67, 2, 68]);
 
   test('batches of records, each length and count below nothing or as large as can be', async () => {
-    const { records } = takeRecords(partOf(batchAround(record)), {
-      position: 0,
-      committed: true,
-      room: new Room(),
-    });
+    const { records } = taken(partOf(batchAround(record)));
     expect(records).toHaveLength(1);
     // Of the record, key, value, headers, name of the header, its value.
     for (const at of [0, 4, 6, 8, 9, 11]) {
@@ -258,13 +253,7 @@ describe('Kafka', () => {
     expect(bomb.length).toBeLessThan(14 * MB);
     expectRefused(
       await Promise.resolve()
-        .then(() =>
-          takeRecords(partOf(batchAround(bomb, { attributes: codec })), {
-            position: 0,
-            committed: true,
-            room: new Room(),
-          }),
-        )
+        .then(() => taken(partOf(batchAround(bomb, { attributes: codec }))))
         .catch((error: unknown) => error),
       /more than 256 MiB/,
     );

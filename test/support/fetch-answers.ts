@@ -4,6 +4,7 @@ import { Reader } from '@platformatic/kafka';
 import { BATCH_HEADER_BYTES } from '../../src/emitter/sinks/kafka/batch-layout.ts';
 import { compress } from '../../src/emitter/sinks/kafka/compression.ts';
 import { type FetchedPart, fetchRequest } from '../../src/emitter/sinks/kafka/fetch-request.ts';
+import { FetchedRecords, type KafkaRecord, Room } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
 import type { Compression } from '../../src/emitter/sinks/kafka/options.ts';
 import { BatchBuilder, BufferPool, stampBatch } from '../../src/emitter/sinks/kafka/record-batch.ts';
 import type { SinkRecord } from '../../src/emitter/sink.ts';
@@ -112,4 +113,13 @@ export async function parsed(
     partitionMaxBytes: 1,
   });
   return request.parse(1, request.apiKey, version, Reader.from(body));
+}
+
+/** Of what has been fetched as many records as there is room for at a time, and the offset behind them. */
+export function taken(
+  part: FetchedPart,
+  { position = 0, committed = true } = {},
+): { readonly records: readonly KafkaRecord[]; readonly position: number } {
+  const fetched = new FetchedRecords(part, { position, committed });
+  return { records: fetched.take(new Room()), position: fetched.position };
 }

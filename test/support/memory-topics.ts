@@ -156,7 +156,7 @@ class MemoryReader implements TopicReader {
       const records = all.slice(position, position + 3);
       this.#positions[partition] = position + records.length;
       const atEnd = position + records.length === all.length;
-      return { partition, records, position: position + records.length, atEnd };
+      return { partition, records, position: position + records.length, endAsOf: atEnd ? Date.now() : null };
     });
   }
 

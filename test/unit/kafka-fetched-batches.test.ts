@@ -4,7 +4,7 @@ import { compressFrameSync } from 'lz4-napi';
 import { compressSync } from 'snappy';
 import { describe, expect, it, test } from 'vitest';
 import { KafkaFault } from '../../src/emitter/sinks/kafka/errors.ts';
-import { type KafkaRecord, Room, takeRecords } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
+import type { KafkaRecord } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
 import { varintSize, writeVarint } from '../../src/emitter/sinks/kafka/record-batch.ts';
 import {
   batchAround,
@@ -14,15 +14,16 @@ import {
   partOf,
   restamped,
   seal,
+  taken,
 } from '../support/fetch-answers.ts';
 
-type Taken = ReturnType<typeof takeRecords>;
+type Taken = ReturnType<typeof taken>;
 
 function take(
   bytes: Buffer,
   { position = 0, committed = true, aborted = [] as readonly Aborted[] } = {},
 ): Taken {
-  return takeRecords(partOf(bytes, aborted), { position, committed, room: new Room() });
+  return taken(partOf(bytes, aborted), { position, committed });
 }
 interface Aborted {
   readonly producerId: bigint;
@@ -96,7 +97,7 @@ describe('what is fetched of a partition', () => {
   it('is read from the position on, in the middle of a batch', async () => {
     const batch = restamped(await seal(RECORDS, 'gzip'), { offset: 40 });
     expect(take(batch, { position: 42 }).records.map(plain)).toEqual(READ.slice(2));
-    expect(take(batch, { position: 50 })).toEqual({ records: [], position: 50, more: false });
+    expect(take(batch, { position: 50 })).toEqual({ records: [], position: 50 });
   });
 
   it('ends before a batch that is cut, wherever that is', async () => {
@@ -145,7 +146,7 @@ describe('what is fetched of a partition', () => {
 
   it('may have lost its records to compaction, or some of them', async () => {
     const empty = batchAround(Buffer.alloc(0), { count: 0, lastOffsetDelta: 9 });
-    expect(take(empty)).toEqual({ records: [], position: 10, more: false });
+    expect(take(empty)).toEqual({ records: [], position: 10 });
     const thinned = restamped(await seal(RECORDS, 'zstd'), { lastOffsetDelta: 9 });
     expect(take(thinned).position).toBe(10);
     expect(take(thinned).records).toHaveLength(3);

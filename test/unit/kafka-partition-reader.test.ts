@@ -58,12 +58,13 @@ it('makes records of an answer in portions, and asks for more behind the last', 
   expect(asked).toEqual([0, 55_000]);
 });
 
-it('asks again for what cannot be read in the rest of an answer', async () => {
+it('asks again for what cannot be read in the rest of an answer, and then says so', async () => {
   const broken = batchOf(10, 20_000);
   broken[broken.length - 1]! ^= 1;
-  const { reader, asked } = readerOf([Buffer.concat([batchOf(20_000), broken]), batchOf(10, 20_000)]);
+  const { reader, asked } = readerOf([Buffer.concat([batchOf(20_000), broken]), broken, batchOf(10, 20_000)]);
   expect(await reader.poll(0)).toHaveLength(20_000);
+  expect(await reader.poll(0)).toEqual([]);
   await expect(reader.poll(0)).rejects.toThrow(KafkaFault);
   expect(await reader.poll(0)).toHaveLength(10);
-  expect(asked).toEqual([0, 20_000]);
+  expect(asked).toEqual([0, 20_000, 20_000]);
 });

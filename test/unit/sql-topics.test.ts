@@ -62,7 +62,7 @@ class Broker implements TopicAccess {
           timestamp: 1_700_000_000_000,
         }));
         at = this.#values.length;
-        return [{ partition: 0, records, position: at, atEnd: true }];
+        return [{ partition: 0, records, position: at, endAsOf: Date.now() }];
       },
       [Symbol.asyncDispose]: () => Promise.resolve(),
     });

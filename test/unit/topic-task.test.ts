@@ -105,16 +105,18 @@ class Rig implements Disposable {
   }
 }
 
-const FETCHED: Fetched = {
+const FETCHED: Omit<Fetched, 'endAsOf'> = {
   partition: 0,
   records: [{ offset: 0, key: null, value: Buffer.from('{"n":1}'), headers: [], timestamp: TIME }],
   position: 1,
-  atEnd: true,
 };
 
 /** After so many answers without anything. */
 function oneRecord(late = 0): TopicReader {
-  const answers: (readonly Fetched[])[] = [...Array.from({ length: late }, () => []), [FETCHED]];
+  const answers: (readonly Omit<Fetched, 'endAsOf'>[])[] = [
+    ...Array.from({ length: late }, () => []),
+    [FETCHED],
+  ];
   return {
     open: () => Promise.resolve(1),
     range: () => Promise.resolve({ start: 0, end: 1 }),
@@ -123,7 +125,7 @@ function oneRecord(late = 0): TopicReader {
     poll: async () => {
       const now = answers.shift() ?? [];
       if (now.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-      return now;
+      return now.map((each) => ({ ...each, endAsOf: Date.now() }));
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

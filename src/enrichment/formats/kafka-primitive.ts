@@ -32,7 +32,9 @@ export function kafkaBytes(type: SqlType, value: SqlValue): Uint8Array {
 
 /** Undefined where the bytes are no value of that type. */
 export function kafkaValue(type: SqlType, bytes: Uint8Array): SqlValue | undefined {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const buffer = Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   switch (type.kind) {
     case 'INTEGER':
       return buffer.length === 4 ? buffer.readInt32BE() : undefined;
@@ -41,7 +43,7 @@ export function kafkaValue(type: SqlType, bytes: Uint8Array): SqlValue | undefin
     case 'DOUBLE':
       return buffer.length === 8 ? buffer.readDoubleBE() : undefined;
     case 'STRING':
-      return buffer.toString('utf8');
+      return buffer.utf8Slice(0, buffer.length);
     default:
       return undefined;
   }

@@ -52,8 +52,8 @@ export class OutputStream implements RowTarget {
   records = 0;
   /** For queries with ON_ERROR = 'DLQ'. */
   readonly deadLetters: DeadLetters | null;
-  /** Which state of the captured tables the results were joined with; null where nobody needs to be told. */
-  tablePosition: string | null = null;
+  /** As of `joinedAt`. */
+  #joinedAt: SinkRecord['headers'] = null;
 
   /** `table`: the rows, where clients may ask for them. */
   constructor(
@@ -77,6 +77,12 @@ export class OutputStream implements RowTarget {
     this.#readers = this.#readers.filter((each) => each !== reader);
   }
 
+  /** Which state of the tables the results from here on were joined with; null where nobody needs to be told. */
+  set joinedAt(position: string | null) {
+    if (position === (this.#joinedAt?.[0]?.[1] ?? null)) return;
+    this.#joinedAt = position === null ? null : [['__table_pos', position]];
+  }
+
   /** `window`: of a row of a windowed table. */
   emit(event: StreamEvent, fromSnapshot: boolean, window: RecordWindow | null = null): Problem | null {
     const { row, hasValue, time } = event;
@@ -84,11 +90,7 @@ export class OutputStream implements RowTarget {
     const timed = this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
     // Kafka takes no such record, and would refuse it at each start.
     if (record.key === null && this.#needsKey) return 'key-missing';
-    const own: SinkRecord['headers'] = fromSnapshot
-      ? AS_OF_SNAPSHOT
-      : this.tablePosition === null
-        ? null
-        : [['__table_pos', this.tablePosition]];
+    const own = fromSnapshot ? AS_OF_SNAPSHOT : this.#joinedAt;
     record.headers = event.headers === null ? own : withHeaders(event.headers, own);
     this.#sink.append(this.#topic, record);
     this.records++;
@@ -134,6 +136,8 @@ export class Query implements EventReader {
   /** Replicas that show a later state than the log's position. */
   readonly #ahead: ReadonlySet<number>;
   readonly #explodes: boolean;
+  /** Of the projection; a copy is no larger than it has to be, as one that grows would be. */
+  readonly #emptyRow: readonly SqlValue[];
   readonly #aggregation: Aggregation | null;
 
   constructor(plan: QueryPlan, { target, problems, ahead, aggregation }: QueryContext) {
@@ -142,6 +146,7 @@ export class Query implements EventReader {
     this.#aggregation = aggregation;
     this.#target = target;
     this.#ahead = ahead;
+    this.#emptyRow = plan.columns.map(() => null);
     this.#explodes = plan.columns.some(({ explodes }) => explodes);
     this.#frame = {
       rows: [null, ...plan.joins.map(() => null)],
@@ -193,8 +198,9 @@ export class Query implements EventReader {
 
   /** What EXPLODE takes apart is whole in it. */
   #project(): SqlValue[] {
-    const row: SqlValue[] = [];
-    for (const { run } of this.#plan.columns) row.push(run(this.#frame));
+    const { columns } = this.#plan;
+    const row = this.#emptyRow.slice();
+    for (let i = 0; i < columns.length; i++) row[i] = columns[i]!.run(this.#frame);
     return row;
   }
 

@@ -166,8 +166,9 @@ function writeLatin1(tag: number, text: string): void {
 
 function readList(bytes: Buffer): SqlValue[] {
   const count = readVarint(bytes);
-  const list: SqlValue[] = [];
-  for (let i = 0; i < count; i++) list.push(readValue(bytes));
+  // Of that many and no more, as one that grows would have.
+  const list = new Array<SqlValue>(count);
+  for (let i = 0; i < count; i++) list[i] = readValue(bytes);
   return list;
 }
 

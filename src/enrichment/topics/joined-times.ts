@@ -32,7 +32,8 @@ export class JoinedTimes {
   /** From here on rows are those that an event of that time sees; how that state is named. */
   enter(timeMs: number): string {
     let moved = this.#positions.length === 0;
-    for (const [i, { times, cursor }] of this.#joined.entries()) {
+    for (let i = 0; i < this.#joined.length; i++) {
+      const { times, cursor } = this.#joined[i]!;
       times.enter(cursor, timeMs);
       if (this.#positions[i] === cursor.position) continue;
       this.#positions[i] = cursor.position;

@@ -19,12 +19,15 @@ export class RecordRows {
   readonly #value: PartReader;
   readonly #keyIndexes: readonly number[];
   readonly #valueIndexes: readonly number[];
+  /** A copy is no larger than it has to be, as one that grows would be. */
+  readonly #emptyRow: readonly SqlValue[];
 
   constructor(source: TopicSource, schemas: ReadSchemas) {
     this.#source = source;
     const { columns, keyFormat, valueFormat, delimiter, wrapSingleValue } = source;
     const indexes = (key: boolean): readonly number[] =>
       columns.flatMap((column, index) => (column.key === key ? [index] : []));
+    this.#emptyRow = columns.map(() => null);
     this.#keyIndexes = indexes(true);
     this.#valueIndexes = indexes(false);
     this.#key = partReader(
@@ -48,9 +51,8 @@ export class RecordRows {
 
   /** Or what is wrong with the record. */
   read(record: TopicRecord): RecordRow | Problem {
-    const { columns, timestamp } = this.#source;
-    const row: SqlValue[] = [];
-    for (let i = 0; i < columns.length; i++) row.push(null);
+    const { timestamp } = this.#source;
+    const row = this.#emptyRow.slice();
     const read =
       fill(row, this.#keyIndexes, { part: this.#key, bytes: record.key }) &&
       fill(row, this.#valueIndexes, { part: this.#value, bytes: record.value });

@@ -76,11 +76,13 @@ export class TableTask {
       for (const fetched of await reader.poll(IDLE_MS)) {
         const { partition, records, position } = fetched;
         const begin = this.#begin[partition] ?? 0;
+        const lane = merge.lane(partition);
+        const arrived = performance.now();
         for (const record of records) {
           const wait = this.#records.prepare(record);
           if (wait !== null) await wait;
           if (record.offset < begin) this.#apply(record);
-          else merge.add(partition, record, record, this.#timeOf(record));
+          else lane.add(record, record.offset, this.#timeOf(record), arrived);
         }
         this.#applied[partition] = Math.min(position, begin);
         if (position >= begin) merge.took(fetched);
@@ -104,15 +106,19 @@ export class TableTask {
   /** Until the signal aborts. Call after `bootstrap`. */
   async run(signal: AbortSignal): Promise<void> {
     const { reader, table } = this.#options;
+    const merge = this.#merge;
+    if (merge === null) throw new TypeError('A table is complete before it is kept.');
     while (!signal.aborted) {
       this.#work();
       for (const fetched of await reader.poll(IDLE_MS)) {
+        const lane = merge.lane(fetched.partition);
+        const arrived = performance.now();
         for (const record of fetched.records) {
           const wait = this.#records.prepare(record);
           if (wait !== null) await wait;
-          this.#merge?.add(fetched.partition, record, record, this.#timeOf(record));
+          lane.add(record, record.offset, this.#timeOf(record), arrived);
         }
-        this.#merge?.took(fetched);
+        merge.took(fetched);
       }
       table.timeline?.passed(this.#applied);
     }
@@ -123,10 +129,11 @@ export class TableTask {
     const { timeline } = this.table;
     if (merge === null || timeline === null) return;
     for (let head = merge.head(); head !== null; head = merge.head()) {
-      this.#apply(head.item);
-      merge.done(head);
+      const { item, timeMs } = head;
+      this.#apply(item);
       this.#applied[head.partition] = head.offset + 1;
-      timeline.committed(head.timeMs, JSON.stringify(this.#applied));
+      merge.done(head);
+      timeline.committed(timeMs, JSON.stringify(this.#applied));
     }
     this.#applied = [...merge.offsets];
     this.table.settle();

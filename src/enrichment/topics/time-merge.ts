@@ -1,129 +1,176 @@
 /** Records of the partitions of one topic, taken in the order of their times. */
-import type { Fetched, TopicRecord } from '../../emitter/topic-reader.ts';
+import type { Fetched } from '../../emitter/topic-reader.ts';
 
-/** Records of a partition that wait at most. */
-const MOST_WAITING = 20_000;
+/** A partition of which more wait is paused: what lives long costs the garbage collector much. */
+const MOST_WAITING = 256;
 /** How long a partition that has more to come is waited for. */
 const PARTITION_MS = 1_000;
-
-export interface Waiting<T> {
-  readonly item: T;
-  readonly partition: number;
-  readonly offset: number;
-  readonly timeMs: number;
-  /** performance.now() */
-  readonly arrived: number;
-}
-
-interface PartitionState<T> {
-  waiting: Waiting<T>[];
-  /** Index of the first that waits. */
-  first: number;
-  /** Offset behind what has been worked off. */
-  done: number;
-  /** Offset behind what has been fetched. */
-  fetched: number;
-  atEnd: boolean;
-  /** When it was last seen that there is nothing more, ms since the epoch; -Infinity before that. */
-  endSeen: number;
-  /** performance.now() since when it has nothing although there is more. */
-  emptySince: number;
-}
 
 /** Whether more is to be fetched of a partition. */
 type Pause = (partition: number, paused: boolean) => void;
 
+/** What waits of one partition. Numbers are in lists of their own, which hold them without an object for each. */
+export class Lane<T> {
+  readonly partition: number;
+  #items: T[] = [];
+  #offsets: number[] = [];
+  #times: number[] = [];
+  #arrivals: number[] = [];
+  /** Index of the first that waits. */
+  #first = 0;
+  #done: number;
+  /** Offset behind what has been fetched. */
+  #fetched: number;
+  #atEnd = false;
+  /** When nothing more was there, as far as is known, ms since the epoch. */
+  #endAsOf = -Infinity;
+  /** performance.now() since when it has nothing although there is more. */
+  #emptySince = performance.now();
+
+  constructor(partition: number, offset: number) {
+    this.partition = partition;
+    this.#done = offset;
+    this.#fetched = offset;
+  }
+
+  /** Offset behind what has been worked off. */
+  get done(): number {
+    return this.#done;
+  }
+
+  get waiting(): number {
+    return this.#items.length - this.#first;
+  }
+
+  /** Of the first that waits, where one does. */
+  get item(): T {
+    return this.#items[this.#first]!;
+  }
+
+  get offset(): number {
+    return this.#offsets[this.#first]!;
+  }
+
+  get timeMs(): number {
+    return this.#times[this.#first]!;
+  }
+
+  /** performance.now() */
+  get arrived(): number {
+    return this.#arrivals[this.#first]!;
+  }
+
+  /** Whether an earlier one than those of other partitions may still come. */
+  get isAwaited(): boolean {
+    return !this.#atEnd && performance.now() - this.#emptySince < PARTITION_MS;
+  }
+
+  add(item: T, offset: number, timeMs: number, arrived: number): void {
+    this.#items.push(item);
+    this.#offsets.push(offset);
+    this.#times.push(timeMs);
+    this.#arrivals.push(arrived);
+  }
+
+  /** Up to when all that had been written has been worked off, ms since the epoch; null while something waits. */
+  get emptyAsOf(): number | null {
+    return this.waiting === 0 ? this.#endAsOf : null;
+  }
+
+  /** It is waited for from now on. */
+  begin(): void {
+    this.#emptySince = performance.now();
+  }
+
+  took({ position, endAsOf }: Fetched): void {
+    this.#fetched = position;
+    this.#atEnd = endAsOf !== null;
+    if (endAsOf !== null) this.#endAsOf = endAsOf;
+    if (this.waiting === 0) this.#emptied();
+  }
+
+  shift(): void {
+    this.#done = this.offset + 1;
+    this.#first++;
+    if (this.waiting === 0) this.#emptied();
+  }
+
+  /** Markers and aborted records behind the last record are worked off with it. */
+  #emptied(): void {
+    this.#items = [];
+    this.#offsets = [];
+    this.#times = [];
+    this.#arrivals = [];
+    this.#first = 0;
+    this.#done = this.#fetched;
+    this.#emptySince = performance.now();
+  }
+}
+
 export class TimeMerge<T> {
   readonly #pause: Pause;
-  readonly #partitions: readonly PartitionState<T>[];
+  readonly #lanes: readonly Lane<T>[];
   #begun = false;
 
   /** `offsets`: where each partition goes on. */
   constructor(pause: Pause, offsets: readonly number[]) {
     this.#pause = pause;
-    const now = performance.now();
-    this.#partitions = offsets.map((offset) => ({
-      waiting: [],
-      first: 0,
-      done: offset,
-      fetched: offset,
-      atEnd: false,
-      endSeen: -Infinity,
-      emptySince: now,
-    }));
+    this.#lanes = offsets.map((offset, partition) => new Lane(partition, offset));
   }
 
   /** By partition: what has been worked off lies before. */
   get offsets(): readonly number[] {
-    return this.#partitions.map(({ done }) => done);
+    return this.#lanes.map(({ done }) => done);
   }
 
   /** Up to when all that had been written has been worked off, ms since the epoch; null while something waits. */
   get emptyAsOf(): number | null {
-    let seen = Infinity;
-    for (const { waiting, first, endSeen } of this.#partitions) {
-      if (first < waiting.length) return null;
-      seen = Math.min(seen, endSeen);
+    let asOf = Infinity;
+    for (const { emptyAsOf } of this.#lanes) {
+      if (emptyAsOf === null) return null;
+      asOf = Math.min(asOf, emptyAsOf);
     }
-    return seen;
+    return asOf;
   }
 
   /** Whether all in front of these offsets has been worked off. */
   reached(offsets: readonly number[]): boolean {
-    return this.#partitions.every(({ done }, i) => done >= (offsets[i] ?? 0));
+    return this.#lanes.every(({ done }, i) => done >= (offsets[i] ?? 0));
   }
 
-  /** A record that belongs to what `took` will be told of. */
-  add(partition: number, { offset }: TopicRecord, item: T, timeMs: number): void {
-    const arrived = performance.now();
-    this.#partitions[partition]?.waiting.push({ item, partition, offset, timeMs, arrived });
+  /** To which records are to be added that belong to what `took` will be told of. */
+  lane(partition: number): Lane<T> {
+    const lane = this.#lanes[partition];
+    if (lane === undefined) throw new RangeError(`There is no partition ${partition}.`);
+    return lane;
   }
 
   /** All records of it have been added. */
-  took({ partition: index, position, atEnd }: Fetched): void {
-    const partition = this.#partitions[index];
-    if (partition === undefined) return;
+  took(fetched: Fetched): void {
     if (!this.#begun) {
       // The others are waited for from here on, however long it took to begin.
       this.#begun = true;
-      const now = performance.now();
-      for (const each of this.#partitions) each.emptySince = now;
+      for (const each of this.#lanes) each.begin();
     }
-    partition.fetched = position;
-    partition.atEnd = atEnd;
-    if (atEnd) partition.endSeen = Date.now();
-    if (partition.first >= partition.waiting.length) this.#emptied(partition);
-    if (partition.waiting.length - partition.first > MOST_WAITING) this.#pause(index, true);
+    const lane = this.lane(fetched.partition);
+    lane.took(fetched);
+    if (lane.waiting > MOST_WAITING) this.#pause(lane.partition, true);
   }
 
-  /** The earliest of all; null where there is none, or one of a partition that has more to come may be earlier. */
-  head(): Waiting<T> | null {
-    let found: Waiting<T> | null = null;
-    for (const { waiting, first, atEnd, emptySince } of this.#partitions) {
-      const head = waiting[first];
-      if (head === undefined) {
-        if (!atEnd && performance.now() - emptySince < PARTITION_MS) return null;
-      } else if (found === null || head.timeMs < found.timeMs) found = head;
+  /** Whose first is the earliest of all; null where there is none, or one of a partition that has more to come may be earlier. */
+  head(): Lane<T> | null {
+    let found: Lane<T> | null = null;
+    for (const lane of this.#lanes) {
+      if (lane.waiting === 0) {
+        if (lane.isAwaited) return null;
+      } else if (found === null || lane.timeMs < found.timeMs) found = lane;
     }
     return found;
   }
 
-  /** That one, the head, has been worked off. */
-  done({ partition: index, offset }: Waiting<T>): void {
-    const partition = this.#partitions[index];
-    if (partition === undefined) return;
-    partition.first++;
-    partition.done = offset + 1;
-    if (partition.first < partition.waiting.length) return;
-    this.#emptied(partition);
-    this.#pause(index, false);
-  }
-
-  /** Markers and aborted records behind the last record are worked off with it. */
-  #emptied(partition: PartitionState<T>): void {
-    partition.waiting = [];
-    partition.first = 0;
-    partition.done = partition.fetched;
-    partition.emptySince = performance.now();
+  /** The first of that one, the head, has been worked off. */
+  done(lane: Lane<T>): void {
+    lane.shift();
+    if (lane.waiting === 0) this.#pause(lane.partition, false);
   }
 }

@@ -12,7 +12,7 @@ import type { Problem } from '../sql/frame.ts';
 import type { TopicSource } from '../sources/topic-source.ts';
 import type { JoinedTimes } from './joined-times.ts';
 import { RecordRows } from './record-rows.ts';
-import { TimeMerge, type Waiting } from './time-merge.ts';
+import { type Lane, TimeMerge } from './time-merge.ts';
 
 /** Events between two looks at the sink's back-pressure. */
 const EVENTS_A_BREATH = 1_000;
@@ -102,11 +102,13 @@ export class TopicTask {
   }
 
   async #take(fetched: Fetched): Promise<void> {
+    const lane = this.#merge.lane(fetched.partition);
+    const arrived = performance.now();
     for (const record of fetched.records) {
       const wait = this.#records.prepare(record);
       if (wait !== null) await wait;
       const read = this.#read(record);
-      this.#merge.add(fetched.partition, record, read, 'problem' in read ? record.timestamp : read.time);
+      lane.add(read, record.offset, 'problem' in read ? record.timestamp : read.time, arrived);
     }
     this.#merge.took(fetched);
   }
@@ -125,7 +127,7 @@ export class TopicTask {
   }
 
   /** Whether all that was committed in the tables up to the event has been read, or was waited for long enough. */
-  #known({ timeMs, arrived }: Waiting<unknown>): boolean {
+  #known({ timeMs, arrived }: Lane<unknown>): boolean {
     const { times, skewMs, maxWaitMs } = this.#options;
     if (times === null || times.horizon >= timeMs + skewMs) return true;
     return times.live && performance.now() - arrived >= maxWaitMs;
@@ -139,7 +141,7 @@ export class TopicTask {
       return;
     }
     const position = times.enter(event.time);
-    for (const output of outputs) output.tablePosition = position;
+    for (const output of outputs) output.joinedAt = position;
     try {
       query.process(event, false);
       onEvent?.(event);

@@ -326,7 +326,6 @@ class PollingReader implements Reader<PollPosition, PollSource> {
     if (!needed) return;
     const { statePath: path, stateLimitBytes: limitBytes, snapshots } = this.#options;
     this.#rowState = new RowState({ path, limitBytes }, this.#position.kept);
-    this.#rowState.endComparison();
     this.#rowState.goOnFrom(this.#position.batch);
     if (this.#rowState.fresh && goesOn) {
       this.#log.warn(

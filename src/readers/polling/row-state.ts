@@ -301,24 +301,13 @@ export class RowState {
   /** A stamp that no row has yet: for what is seen of all that is known. */
   beginComparison(): number {
     const latest = this.#db.prepare('SELECT max(stamp) AS stamp FROM kept').get();
-    const stamp = Number(latest?.['stamp'] ?? 0) + 1;
-    if (this.#meta('comparison') === null) this.#setMeta('comparison', String(stamp));
-    return stamp;
-  }
-
-  /** Polling goes on: what was seen by a comparison that led to nothing counts as not seen since. */
-  endComparison(): void {
-    const begun = this.#meta('comparison');
-    if (begun === null) return;
-    this.together(() => {
-      this.#db.prepare('UPDATE kept SET stamp = 0 WHERE stamp >= ?').run(Number(begun));
-      this.#forgetMeta.run('comparison');
-    });
+    return Number(latest?.['stamp'] ?? 0) + 1;
   }
 
   /**
-   * Stamps go on from here: what a process has seen that was killed later on is as old as this. Else a row that its snapshot
-   * had read, and that was deleted before the next one's, would count as seen by that one.
+   * Polling goes on with stamps from here: what was seen by a process that was killed later on, or by a comparison that led to
+   * nothing, is as old as this. Else a row that a killed process's snapshot had read, and that was deleted before the next
+   * one's, would count as seen by that one.
    */
   goOnFrom(stamp: number): void {
     this.#db.prepare('UPDATE kept SET stamp = ? WHERE stamp > ?').run(stamp, stamp);

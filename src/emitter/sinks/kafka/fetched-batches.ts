@@ -39,7 +39,7 @@ export interface KafkaRecord {
 }
 
 /**
- * How much is taken of one answer; the rest is left for the next. What a few bytes hold can be a thousand times as
+ * How much is taken at a time. What a few bytes hold can be a thousand times as
  * much, and a record or a header takes some two hundred bytes here however small it is.
  */
 export class Room {
@@ -66,89 +66,151 @@ export class Room {
   }
 }
 
-export interface TakenRecords {
-  readonly records: readonly KafkaRecord[];
-  /** Behind the last that was taken. */
-  readonly position: number;
-  /** Whether the part has more than there was room for. */
-  readonly more: boolean;
-}
-
 /**
- * The records of a partition's part of an answer from `position` on, and the offset behind them. Keys, values and headers
- * are views into the answer's memory, or into that of what it unpacked to. Throws KafkaFault where the first batch cannot
- * be read; where another cannot, it ends before that one.
+ * The records of a partition's part of an answer, from an offset on. Keys, values and headers are views into the answer's
+ * memory, or into that of what it unpacked to.
  */
-export function takeRecords(
-  part: FetchedPart,
-  {
-    position,
-    committed,
-    room,
-  }: { readonly position: number; readonly committed: boolean; readonly room: Room },
-): TakenRecords {
-  const { bytes } = part;
-  const aborted = part.aborted.toSorted((a, b) => a.firstOffset - b.firstOffset);
-  const aborting = new Set<bigint>();
-  const records: KafkaRecord[] = [];
-  let behind = position;
-  let next = 0;
-  let taken = 0;
-  let at = 0;
-  let partly = false;
-  while (at < bytes.length && !room.full) {
-    try {
-      const batch = batchAt(bytes, at);
-      if (batch === null) {
-        if (at > 0) break; // cut where the answer is full: the next begins with it
-        throw new Malformed('the broker has sent no more than its beginning');
-      }
-      const { last, attributes, producerId } = batch;
-      while (next < aborted.length && aborted[next]!.firstOffset <= last)
-        aborting.add(aborted[next++]!.producerId);
-      let upTo = last + 1;
-      if ((attributes & CONTROL) !== 0) aborting.delete(producerId);
-      else if (
-        !(committed && (attributes & TRANSACTIONAL) !== 0 && aborting.has(producerId)) &&
-        last >= behind
-      )
-        upTo = readRecords(batch, { position: behind, room, into: records });
-      if (upTo > behind) behind = upTo;
-      partly = upTo <= last;
-      if (partly) break;
-      taken = records.length;
-      at = batch.end;
-    } catch (error) {
-      if (!(error instanceof Malformed)) throw error;
-      if (behind > position) {
-        records.length = taken;
-        break;
-      }
-      const where = `${part.topic}-${part.partition}`;
-      throw new KafkaFault(
-        'records',
-        0,
-        `the batch of records at offset ${position} of ${where} cannot be read: ${error.message}`,
-        error,
-      );
-    }
+export class FetchedRecords {
+  readonly #part: FetchedPart;
+  readonly #committed: boolean;
+  readonly #from: number;
+  #position: number;
+  readonly #aborted: FetchedPart['aborted'];
+  readonly #aborting = new Set<bigint>();
+  /** Of the aborted transactions, the first that is still to come. */
+  #next = 0;
+  /** Where the next batch begins. */
+  #at = 0;
+  /** Of which there is more to take. */
+  #batch: Batch | null = null;
+
+  constructor(
+    part: FetchedPart,
+    { position, committed }: { readonly position: number; readonly committed: boolean },
+  ) {
+    this.#part = part;
+    this.#committed = committed;
+    this.#from = position;
+    this.#position = position;
+    this.#aborted = part.aborted.toSorted((a, b) => a.firstOffset - b.firstOffset);
   }
-  return { records, position: behind, more: partly || (room.full && at < bytes.length) };
+
+  /** Offset behind what has been taken. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Offset behind all of it, as its batches say. */
+  get end(): number {
+    const { bytes } = this.#part;
+    let end = this.#batch === null ? this.#position : this.#batch.header.last + 1;
+    for (let at = this.#at; bytes.length - at >= BATCH_HEADER_BYTES;) {
+      const next = at + AT_LEADER_EPOCH + bytes.readInt32BE(at + AT_LENGTH);
+      const last = Number(bytes.readBigInt64BE(at)) + bytes.readInt32BE(at + AT_LAST_OFFSET);
+      if (next <= at || next > bytes.length || !Number.isSafeInteger(last)) break;
+      end = Math.max(end, last + 1);
+      at = next;
+    }
+    return end;
+  }
+
+  /** Whether there is nothing more to take: what comes next has to be fetched. */
+  get done(): boolean {
+    return this.#batch === null && this.#at >= this.#part.bytes.length;
+  }
+
+  /**
+   * As many as there is room for, in their order. Throws KafkaFault where the first batch cannot be read; where another
+   * cannot, it ends before that one.
+   */
+  take(room: Room): readonly KafkaRecord[] {
+    const records: KafkaRecord[] = [];
+    while (!this.done && !room.full) {
+      const [count, position] = [records.length, this.#position];
+      try {
+        const batch = this.#batch ?? this.#nextBatch(room);
+        if (batch === null) continue;
+        this.#position = readRecords(batch, { position, room, into: records });
+        this.#batch = batch.left > 0 ? batch : null;
+      } catch (error) {
+        if (!(error instanceof Malformed)) throw error;
+        this.#end();
+        if (position === this.#from) throw this.#fault(error);
+        records.length = count;
+        this.#position = position;
+      }
+    }
+    return records;
+  }
+
+  /** Null where nothing of it is asked for. */
+  #nextBatch(room: Room): Batch | null {
+    const header = headerAt(this.#part.bytes, this.#at);
+    if (header === null) {
+      if (this.#at === 0) throw new Malformed('the broker has sent no more than its beginning');
+      // Cut where the answer is full: the next begins with it.
+      this.#end();
+      return null;
+    }
+    const { last, attributes, producerId } = header;
+    this.#at = header.end;
+    while (this.#next < this.#aborted.length && this.#aborted[this.#next]!.firstOffset <= last)
+      this.#aborting.add(this.#aborted[this.#next++]!.producerId);
+    const isControl = (attributes & CONTROL) !== 0;
+    if (isControl) this.#aborting.delete(producerId);
+    const isAborted = this.#committed && (attributes & TRANSACTIONAL) !== 0 && this.#aborting.has(producerId);
+    if (!isControl && !isAborted && last >= this.#position) {
+      const batch = openBatch(this.#part.bytes, header);
+      room.use(batch.cursor.bytes.length, 0);
+      return batch;
+    }
+    if (last >= this.#position) this.#position = last + 1;
+    return null;
+  }
+
+  #end(): void {
+    this.#batch = null;
+    this.#at = this.#part.bytes.length;
+  }
+
+  #fault(error: Malformed): KafkaFault {
+    const where = `${this.#part.topic}-${this.#part.partition}`;
+    return new KafkaFault(
+      'records',
+      0,
+      `the batch of records at offset ${this.#from} of ${where} cannot be read: ${error.message}`,
+      error,
+    );
+  }
 }
 
-interface Batch {
+interface BatchHeader {
+  /** Offsets of its first record and of its last one. */
   readonly first: number;
   readonly last: number;
   readonly attributes: number;
   readonly producerId: bigint;
-  /** All fetched bytes, in which the batch is from `start` to `end`. */
-  readonly bytes: Buffer;
+  /** Where it lies. */
   readonly start: number;
   readonly end: number;
 }
 
+/** A batch of which records have been read, or none yet. */
+interface Batch {
+  readonly header: BatchHeader;
+  /** Over its records. */
+  readonly cursor: ByteCursor;
+  /** Records that are left. */
+  left: number;
+  /** Offset of the record before. */
+  previous: number;
+  /** Time of all of its records; null: each has its own, as a difference to `baseTimestamp`. */
+  readonly appended: number | null;
+  readonly baseTimestamp: number;
+}
+
 /** Null where its end has not been fetched. */
-function batchAt(bytes: Buffer, start: number): Batch | null {
+function headerAt(bytes: Buffer, start: number): BatchHeader | null {
   if (bytes.length - start <= AT_MAGIC) return null;
   const magic = bytes[start + AT_MAGIC]!;
   if (magic < 2)
@@ -171,47 +233,55 @@ function batchAt(bytes: Buffer, start: number): Batch | null {
     last: first + delta,
     attributes: bytes.readInt16BE(start + AT_ATTRIBUTES),
     producerId: bytes.readBigInt64BE(start + AT_PRODUCER_ID),
-    bytes,
     start,
     end,
   };
 }
 
-/** The offset behind what there was room for. */
-function readRecords(
-  { bytes, start, end, first, last, attributes }: Batch,
-  { position, room, into }: { readonly position: number; readonly room: Room; readonly into: KafkaRecord[] },
-): number {
+function openBatch(bytes: Buffer, header: BatchHeader): Batch {
+  const { start, end, first, attributes } = header;
   const count = bytes.readInt32BE(start + AT_COUNT);
   // Compaction leaves the offsets of a batch without any of its records.
-  if (count === 0 && end - start === BATCH_HEADER_BYTES) return last + 1;
-  const body = decompress(attributes & COMPRESSION, bytes.subarray(start + BATCH_HEADER_BYTES, end));
+  const isEmpty = count === 0 && end - start === BATCH_HEADER_BYTES;
+  const packed = bytes.subarray(start + BATCH_HEADER_BYTES, end);
+  const body = isEmpty ? packed : decompress(attributes & COMPRESSION, packed);
   if (count < 0 || count > body.length / LEAST_RECORD_BYTES)
     throw new Malformed(`${count} records are announced in ${body.length} bytes`);
-  const appended = (attributes & LOG_APPEND_TIME) === 0 ? null : int64(bytes, start + AT_MAX_TIMESTAMP);
-  const baseTimestamp = int64(bytes, start + AT_BASE_TIMESTAMP);
-  const cursor = new ByteCursor(body);
-  let previous = first - 1;
+  if (count === 0 && body.length > 0) throw new Malformed('it holds more than its records');
+  return {
+    header,
+    cursor: new ByteCursor(body),
+    left: count,
+    previous: first - 1,
+    appended: (attributes & LOG_APPEND_TIME) === 0 ? null : int64(bytes, start + AT_MAX_TIMESTAMP),
+    baseTimestamp: int64(bytes, start + AT_BASE_TIMESTAMP),
+  };
+}
+
+/** The offset behind what there was room for. */
+function readRecords(
+  batch: Batch,
+  { position, room, into }: { readonly position: number; readonly room: Room; readonly into: KafkaRecord[] },
+): number {
+  const { cursor, appended, baseTimestamp } = batch;
+  const { first, last } = batch.header;
+  const { bytes } = cursor;
+  const most = room.items;
   let items = 0;
-  let behind = last + 1;
-  for (let i = 0; i < count; i++) {
+  for (; batch.left > 0 && items < most; batch.left--) {
     const length = cursor.varint();
     const recordEnd = cursor.at + length;
-    if (length < LEAST_RECORD_BYTES - 1 || recordEnd > body.length)
+    if (length < LEAST_RECORD_BYTES - 1 || recordEnd > bytes.length)
       throw new Malformed(`a record of ${length} bytes is announced where ${cursor.left} are left`);
     cursor.end = recordEnd;
     cursor.at++; // attributes, of which there are none
     const timestampDelta = cursor.varlong();
     const offset = first + cursor.varint();
-    if (offset <= previous || offset > last)
+    if (offset <= batch.previous || offset > last)
       throw new Malformed('a record lies outside of the offsets of its batch, or of their order');
-    previous = offset;
+    batch.previous = offset;
     if (offset < position) cursor.at = recordEnd;
     else {
-      if (items >= room.items) {
-        behind = offset;
-        break;
-      }
       const key = cursor.varintBytes();
       const value = cursor.varintBytes();
       const headers = readHeaders(cursor);
@@ -219,11 +289,12 @@ function readRecords(
       into.push({ offset, key, value, headers, timestamp: appended ?? baseTimestamp + timestampDelta });
       items += 1 + headers.length;
     }
-    cursor.end = body.length;
+    cursor.end = bytes.length;
   }
-  if (behind > last && cursor.at !== body.length) throw new Malformed('it holds more than its records');
-  room.use(body.length, items);
-  return behind;
+  room.use(0, items);
+  if (batch.left > 0) return Math.max(position, batch.previous + 1);
+  if (cursor.at !== bytes.length) throw new Malformed('it holds more than its records');
+  return last + 1;
 }
 
 function readHeaders(cursor: ByteCursor): KafkaRecord['headers'] {

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LIST_OFFSETS } from './apis.ts';
 import type { Cluster } from './cluster.ts';
 import { asFault, checkCode, KAFKA, KafkaFault } from './errors.ts';
-import { fetchParts, type FetchedPart, isolationLevel } from './fetch-request.ts';
-import { type KafkaRecord, Room, takeRecords } from './fetched-batches.ts';
+import { fetchParts, isolationLevel } from './fetch-request.ts';
+import { FetchedRecords, type KafkaRecord, Room } from './fetched-batches.ts';
 
 const FETCH_BYTES = 4 * 1024 * 1024;
 /** What is made of an answer at a time: compressed, it can hold some hundred thousand records. */
@@ -16,7 +16,7 @@ export class PartitionReader {
   readonly #partition: number;
   readonly #committed: boolean;
   /** The last answer, while there is more in it. */
-  #answer: FetchedPart | null = null;
+  #answer: FetchedRecords | null = null;
   /** Offset of the next record to read. */
   position: number;
 
@@ -37,20 +37,16 @@ export class PartitionReader {
 
   /** Some of what there is, waiting up to `maxWaitMs` where there is nothing. */
   async poll(maxWaitMs: number): Promise<readonly KafkaRecord[]> {
-    const part = this.#answer ?? (await this.#fetch(maxWaitMs));
+    const answer = this.#answer ?? (await this.#fetch(maxWaitMs));
     this.#answer = null;
-    if (part === undefined) return [];
-    const { records, position, more } = takeRecords(part, {
-      position: this.position,
-      committed: this.#committed,
-      room: new Room(AT_A_TIME),
-    });
-    this.position = position;
-    if (more) this.#answer = part;
+    if (answer === null) return [];
+    const records = answer.take(new Room(AT_A_TIME));
+    this.position = answer.position;
+    if (!answer.done) this.#answer = answer;
     return records;
   }
 
-  async #fetch(maxWaitMs: number): Promise<FetchedPart | undefined> {
+  async #fetch(maxWaitMs: number): Promise<FetchedRecords | null> {
     const broker = this.#cluster.leader(this.#topic, this.#partition);
     const [part] = await fetchParts(this.#cluster, broker, {
       topic: this.#topic,
@@ -60,13 +56,13 @@ export class PartitionReader {
       maxBytes: FETCH_BYTES,
       partitionMaxBytes: FETCH_BYTES,
     });
-    if (part === undefined) return undefined;
+    if (part === undefined) return null;
     if (part.code === KAFKA.OFFSET_OUT_OF_RANGE) {
       // Retention has passed us by.
       this.position = Math.max(0, part.logStartOffset);
     }
     checkCode(part.code, 'Fetch');
-    return part;
+    return new FetchedRecords(part, { position: this.position, committed: this.#committed });
   }
 }
 

@@ -111,11 +111,10 @@ export class BatchBuilder {
     // is all ASCII; nearly all are, so that is assumed and the lengths are set right where it isn't.
     const keyRoom = key === null ? 0 : typeof key === 'string' ? key.length * 3 : key.length;
     const valueRoom = value === null ? 0 : typeof value === 'string' ? value.length * 3 : value.length;
-    const headerBlock = headers === null || headers.length === 0 ? null : encodeHeaders(headers);
-    this.#reserve(keyRoom + valueRoom + RECORD_OVERHEAD + (headerBlock?.length ?? 0));
+    const headerBytes = headers === null ? 1 : headersSize(headers);
+    this.#reserve(keyRoom + valueRoom + RECORD_OVERHEAD + headerBytes);
     const start = this.#at;
     const delta = timestamp - this.#baseTimestamp;
-    const headerBytes = headerBlock === null ? 1 : headerBlock.length;
     let keyBytes = key === null ? -1 : key.length;
     let valueBytes = value === null ? -1 : value.length;
     for (;;) {
@@ -127,8 +126,8 @@ export class BatchBuilder {
       keyBytes = key === null ? -1 : typeof key === 'string' ? Buffer.byteLength(key) : key.length;
       valueBytes = value === null ? -1 : typeof value === 'string' ? Buffer.byteLength(value) : value.length;
     }
-    if (headerBlock === null) this.#buffer[this.#at++] = 0;
-    else this.#at += headerBlock.copy(this.#buffer, this.#at);
+    if (headers === null) this.#buffer[this.#at++] = 0;
+    else this.#at = writeHeaders(this.#buffer as Utf8Buffer, this.#at, headers);
     this.#count++;
   }
 
@@ -183,27 +182,38 @@ export class BatchBuilder {
   }
 }
 
-function encodeHeaders(headers: NonNullable<SinkRecord['headers']>): Buffer {
-  const parts: Buffer[] = [];
-  const varint = (value: number): void => {
-    const bytes = Buffer.allocUnsafe(varintSize(value));
-    writeVarint(bytes, 0, value);
-    parts.push(bytes);
-  };
-  varint(headers.length);
+type Headers = NonNullable<SinkRecord['headers']>;
+
+function headersSize(headers: Headers): number {
+  let size = varintSize(headers.length);
   for (const [name, value] of headers) {
-    const key = Buffer.from(name);
-    varint(key.length);
-    parts.push(key);
-    if (value === null) {
-      varint(-1);
-      continue;
-    }
-    const body = typeof value === 'string' ? Buffer.from(value) : value;
-    varint(body.length);
-    parts.push(Buffer.from(body.buffer, body.byteOffset, body.byteLength));
+    const nameBytes = Buffer.byteLength(name);
+    size += varintSize(nameBytes) + nameBytes;
+    const valueBytes = value === null ? -1 : bytesOf(value);
+    size += varintSize(valueBytes) + Math.max(valueBytes, 0);
   }
-  return Buffer.concat(parts);
+  return size;
+}
+
+/** Returns where they end. */
+function writeHeaders(buffer: Utf8Buffer, start: number, headers: Headers): number {
+  let at = writeVarint(buffer, start, headers.length);
+  for (const [name, value] of headers) {
+    at = writeVarint(buffer, at, Buffer.byteLength(name));
+    at += buffer.utf8Write(name, at);
+    at = writeVarint(buffer, at, value === null ? -1 : bytesOf(value));
+    if (value === null) continue;
+    if (typeof value === 'string') at += buffer.utf8Write(value, at);
+    else {
+      buffer.set(value, at);
+      at += value.length;
+    }
+  }
+  return at;
+}
+
+function bytesOf(value: string | Uint8Array): number {
+  return typeof value === 'string' ? Buffer.byteLength(value) : value.length;
 }
 
 export interface BatchMeta {

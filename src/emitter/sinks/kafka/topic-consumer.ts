@@ -5,7 +5,7 @@ import type { Fetched, NewTopic, TopicReader } from '../../topic-reader.ts';
 import { ANY_BROKER, Cluster } from './cluster.ts';
 import { asFault, checkCode, faultToError, KAFKA, type KafkaFault } from './errors.ts';
 import { fetchParts } from './fetch-request.ts';
-import { Room, takeRecords } from './fetched-batches.ts';
+import { FetchedRecords, Room } from './fetched-batches.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
 import { offsetRange, withFreshLeaders } from './partition-reader.ts';
 import { TopicRequests } from './topic-requests.ts';
@@ -15,13 +15,28 @@ const PARTITION_BYTES = 1024 * 1024;
 const REQUEST_BYTES = 8 * 1024 * 1024;
 /** How long a broker holds a request that finds nothing. */
 const HOLD_MS = 500;
+/** And while there is something to do: another partition may want to be asked for in the meantime. */
+const BUSY_HOLD_MS = 20;
 const REST_MS = 50;
 /** How often it is looked whether the topic has got partitions. */
 const LOOK_MS = 5_000;
 
+/** Of a partition what is made of an answer at a time: compressed, it can hold some hundred thousand records. */
+const AT_A_TIME = { bytes: 16 * 1024 * 1024, items: 256 };
+
 interface Partition {
+  /** Behind what has been handed over. */
   position: number;
   paused: boolean;
+  /** One that is being handed over, or says that there is nothing, and the next. */
+  answers: readonly Answer[];
+}
+
+interface Answer {
+  readonly records: FetchedRecords;
+  readonly lastStableOffset: number;
+  /** When it was asked for, ms since the epoch. */
+  readonly askedMs: number;
 }
 
 /** Connects when first asked for something; belongs to no consumer group. */
@@ -37,7 +52,6 @@ class TopicConsumer implements TopicReader {
   #topic = '';
   #partitions: Partition[] = [];
   readonly #asking = new Map<number, Promise<void>>();
-  #arrived: Fetched[] = [];
   /** Since when every request has failed. */
   #failingSince: number | null = null;
   #failure: HeadwaterError | null = null;
@@ -75,7 +89,7 @@ class TopicConsumer implements TopicReader {
   }
 
   start(offsets: readonly number[]): void {
-    this.#partitions = offsets.map((position) => ({ position, paused: false }));
+    this.#partitions = offsets.map((position) => ({ position, paused: false, answers: [] }));
     this.#lookAt = performance.now() + LOOK_MS;
   }
 
@@ -88,7 +102,7 @@ class TopicConsumer implements TopicReader {
     this.#throwIfFailed();
     if (performance.now() >= this.#lookAt) this.#looking ??= this.#look();
     this.#ask();
-    if (this.#arrived.length === 0) {
+    if (!this.#partitions.some(hasAnswer)) {
       const timer = new AbortController();
       await Promise.race([
         ...this.#asking.values(),
@@ -97,9 +111,29 @@ class TopicConsumer implements TopicReader {
       timer.abort();
     }
     this.#throwIfFailed();
-    const arrived = this.#arrived;
-    this.#arrived = [];
-    return arrived;
+    return this.#take();
+  }
+
+  #take(): readonly Fetched[] {
+    const taken: Fetched[] = [];
+    for (const [index, partition] of this.#partitions.entries()) {
+      const [answer, next] = partition.answers;
+      if (answer === undefined || partition.paused) continue;
+      try {
+        const records = answer.records.take(new Room(AT_A_TIME));
+        const { position, done } = answer.records;
+        const moved = position !== partition.position;
+        partition.position = position;
+        // Where not all could be read, the next does not follow it.
+        if (done) partition.answers = next?.records.position === position ? [next] : [];
+        const isEnd = partition.answers.length === 0 && position >= answer.lastStableOffset;
+        const endAsOf = isEnd ? answer.askedMs : null;
+        if (moved || isEnd) taken.push({ partition: index, records, position, endAsOf });
+      } catch (error) {
+        this.#fail(asFault(error, 'the broker'));
+      }
+    }
+    return taken;
   }
 
   #throwIfFailed(): void {
@@ -127,8 +161,8 @@ class TopicConsumer implements TopicReader {
 
   #ask(): void {
     const leaders = new Map<number, number[]>();
-    for (const [index, { paused }] of this.#partitions.entries()) {
-      if (paused) continue;
+    for (const [index, partition] of this.#partitions.entries()) {
+      if (partition.paused || !mayAsk(partition)) continue;
       const leader = this.#cluster.leader(this.#topic, index);
       const list = leaders.get(leader);
       if (list === undefined) leaders.set(leader, [index]);
@@ -144,18 +178,19 @@ class TopicConsumer implements TopicReader {
   }
 
   async #fetch(broker: number, indexes: readonly number[]): Promise<void> {
+    const asked = new Map(indexes.map((index) => [index, behind(this.#partitions[index]!)]));
+    const askedMs = Date.now();
     const parts = await fetchParts(this.#cluster, broker, {
       topic: this.#topic,
       partitions: inTurn(indexes, this.#turn++).map((partition) => ({
         partition,
-        position: this.#partitions[partition]?.position ?? 0,
+        position: asked.get(partition) ?? 0,
       })),
       committed: true,
-      maxWaitMs: HOLD_MS,
+      maxWaitMs: this.#partitions.some(hasAnswer) ? BUSY_HOLD_MS : HOLD_MS,
       maxBytes: REQUEST_BYTES,
       partitionMaxBytes: PARTITION_BYTES,
     });
-    const room = new Room();
     let trouble: KafkaFault | null = null;
     for (const part of parts) {
       const partition = this.#partitions[part.partition];
@@ -166,15 +201,11 @@ class TopicConsumer implements TopicReader {
       }
       try {
         checkCode(part.code, 'Fetch');
-        const { records, position } = takeRecords(part, {
-          position: partition.position,
-          committed: true,
-          room,
-        });
-        const moved = position !== partition.position;
-        partition.position = position;
-        const atEnd = position >= part.lastStableOffset;
-        if (moved || atEnd) this.#arrived.push({ partition: part.partition, records, position, atEnd });
+        const position = behind(partition);
+        if (asked.get(part.partition) !== position) continue;
+        const records = new FetchedRecords(part, { position, committed: true });
+        const { lastStableOffset } = part;
+        partition.answers = [...partition.answers, { records, lastStableOffset, askedMs }];
       } catch (error) {
         trouble = asFault(error, 'the broker');
       }
@@ -205,11 +236,12 @@ class TopicConsumer implements TopicReader {
     const now = performance.now();
     this.#failingSince ??= now;
     const patience = this.#cluster.options.deliveryTimeoutMs;
-    if (!fault.retriable || now - this.#failingSince > patience) {
-      this.#failure = faultToError(fault, contextFor(this.#cluster, 'Reading from Kafka', this.#topic));
-      return;
-    }
-    await this.#rest().catch(() => {});
+    if (!fault.retriable || now - this.#failingSince > patience) this.#fail(fault);
+    else await this.#rest().catch(() => {});
+  }
+
+  #fail(fault: KafkaFault): void {
+    this.#failure = faultToError(fault, contextFor(this.#cluster, 'Reading from Kafka', this.#topic));
   }
 
   async #mapping<T>(action: () => Promise<T>): Promise<T> {
@@ -227,6 +259,21 @@ class TopicConsumer implements TopicReader {
     await this.#cluster[Symbol.asyncDispose]();
     await Promise.all([...this.#asking.values(), this.#looking]);
   }
+}
+
+/** Whether there is something to hand over. */
+function hasAnswer({ answers, paused }: Partition): boolean {
+  return answers.length > 0 && !paused;
+}
+
+/** The next is asked for while one is handed over, unless that has found the end. */
+function mayAsk({ answers: [answer, next] }: Partition): boolean {
+  return answer === undefined || (next === undefined && !answer.records.done);
+}
+
+/** Offset of what is to be asked for next. */
+function behind({ answers, position }: Partition): number {
+  return answers.at(-1)?.records.end ?? position;
 }
 
 /** A broker fills its answer from the first partition on, and only the first gets a batch larger than its share. */
