@@ -170,6 +170,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
       : new TopicQueries({
           plans,
           tables: program.topicTables,
+          paused: program.paused,
           access,
           join: options.join,
           registry,

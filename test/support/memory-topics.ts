@@ -205,6 +205,7 @@ export function startTopics(
   const queries = new TopicQueries({
     plans: program.queries,
     tables: program.topicTables,
+    paused: program.paused,
     access: topics.access(name),
     join: { skewMs: 0, maxWaitMs: 1_000 },
     registry,

@@ -249,7 +249,7 @@ describe('results', () => {
         texts: [
           {
             name: 'a.sql',
-            text: `CREATE STREAM i (n INT) WITH (KAFKA_TOPIC = 'i', VALUE_FORMAT = 'JSON', PARTITIONS = 6);
+            text: `CREATE STREAM i (k INT KEY, n INT) WITH (KAFKA_TOPIC = 'i', VALUE_FORMAT = 'JSON', PARTITIONS = 6);
               CREATE STREAM same AS SELECT * FROM i;
               CREATE STREAM again WITH (RETENTION_MS = 1000, CLEANUP_POLICY = 'compact') AS SELECT * FROM same;
               CREATE STREAM other WITH (PARTITIONS = 2, REPLICAS = 3) AS SELECT * FROM again;`,

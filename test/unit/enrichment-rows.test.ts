@@ -182,6 +182,20 @@ describe('PARTITION BY', () => {
   });
 });
 
+describe('a compacted topic', () => {
+  it('gets no record without a key, since Kafka takes none; who reads on sees none either', async () => {
+    const { records, warnings } = await run(
+      `CREATE STREAM by_note WITH (KAFKA_TOPIC = 'n', CLEANUP_POLICY = 'compact') AS
+         SELECT id, note FROM posts PARTITION BY note;
+       CREATE STREAM on_from_it WITH (KAFKA_TOPIC = 'o') AS SELECT id, note FROM by_note;`,
+      [[made(1, null, null, '5')], [made(2, null, null, null)], [made(3, null, null, '7')]],
+    );
+    for (const topic of ['n', 'o'])
+      expect(records.flatMap(([to, key]) => (to === topic ? [key] : []))).toEqual([hex('5'), hex('7')]);
+    expect(warnings).toEqual([expect.stringContaining('"problem":"key-missing","count":1')]);
+  });
+});
+
 describe('GROUP BY', () => {
   it('leaves out events whose expression fails or is NULL; a row has the highest time of its events', async () => {
     const { records, warnings, timestamps } = await run(

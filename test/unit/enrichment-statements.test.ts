@@ -433,6 +433,10 @@ describe('errors point to what is wrong and say what was probably meant', () => 
     ],
     [`CREATE STREAM a WITH (KAFKA_TOPC = 'x') AS SELECT * FROM ratings;`, 'did you mean KAFKA_TOPIC?'],
     [
+      `CREATE STREAM a WITH (CLEANUP_POLICY = 'compact') AS SELECT stars FROM ratings PARTITION BY NULL;`,
+      'a compacted topic keeps the last record of each key, and these have none',
+    ],
+    [
       `CREATE STREAM a WITH (PARTITIONS = 0) AS SELECT * FROM ratings;`,
       'PARTITIONS takes a whole number of at least 1',
     ],

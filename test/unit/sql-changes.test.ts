@@ -228,6 +228,15 @@ describe('CREATE', () => {
     expect(changed - before).toBe(1);
   });
 
+  it('refuses ON_ERROR = STOP, which nobody could take back', async () => {
+    expect(await refusal(`CREATE STREAM A WITH (ON_ERROR = 'stop') AS SELECT * FROM ORDERS;`)).toMatch(
+      /^40001 line 1:23: STOP would end the pipeline/,
+    );
+    expect(await ksql(`CREATE STREAM A WITH (ON_ERROR = 'LOG') AS SELECT * FROM ORDERS;`)).toMatchObject([
+      { commandStatus: { status: 'SUCCESS' } },
+    ]);
+  });
+
   it('tells what the friendly dialect let pass', async () => {
     const [created] = await ksql('CREATE STREAM A AS SELECT ID, FROM ORDERS');
     expect(created?.warnings?.map(({ message }) => message)).toEqual([

@@ -81,6 +81,7 @@ class Compiler {
         statement: made.sql,
         target: null,
         id: null,
+        query: null,
         error,
       });
   }
@@ -123,12 +124,22 @@ class Compiler {
     }
   }
 
-  #pause(paused: Omit<PausedStatement, 'target' | 'id'>, declared: Declared): void {
-    const { statement } = declared;
+  #pause(paused: Omit<PausedStatement, 'target' | 'id' | 'query'>, declared: Declared): void {
+    const { statement, made } = declared;
     const target = statement.kind === 'insertSelect' ? null : statement.name;
+    if (statement.kind === 'createSource') {
+      this.#paused.push({ ...paused, target, id: null, query: null });
+      return;
+    }
+    const writesStream = statement.kind === 'insertSelect' || statement.type === 'STREAM';
+    const query = {
+      target: { name: statement.name },
+      input: { name: statement.select.from.name },
+      made: made?.number ?? null,
+      behind: this.#queries.filter(({ ofTopic }) => ofTopic).length,
+    };
     // The ids of those behind it stay what they were.
-    const id = statement.kind === 'createSource' ? null : this.#queryId(declared);
-    this.#paused.push({ ...paused, target, id });
+    this.#paused.push({ ...paused, target, id: this.#queryId(declared), query: writesStream ? query : null });
   }
 
   /** Why a statement waits for the registry: its results are refused, or those of one that it names. */

@@ -90,7 +90,20 @@ export interface PausedStatement {
   readonly target: string | null;
   /** Of its query; null of a statement that starts none, or cannot be read. */
   readonly id: string | null;
+  /** Null too where it makes a table, which begins anew. */
+  readonly query: PausedQuery | null;
   readonly error: HeadwaterError;
+}
+
+/** What a query that is paused would be. */
+export interface PausedQuery {
+  /** The stream that it writes, and what it reads. */
+  readonly target: { readonly name: string };
+  readonly input: { readonly name: string };
+  /** Number of the client's statement; null of the settings'. */
+  readonly made: number | null;
+  /** How many queries over topics stand before it. */
+  readonly behind: number;
 }
 
 export interface ProgramContext {

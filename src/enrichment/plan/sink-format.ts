@@ -1,6 +1,6 @@
 /** How the records of a query's result are written, of the properties of CREATE … AS and what it reads. */
 import type { SqlColumn } from '../sources/captured-source.ts';
-import type { Sinkable, Source } from '../sources/catalog.ts';
+import { isCompacted, type Sinkable, type Source } from '../sources/catalog.ts';
 import type { Format } from '../formats/format.ts';
 import { isKafkaType } from '../formats/kafka-primitive.ts';
 import type { Properties } from '../sources/properties.ts';
@@ -42,6 +42,16 @@ export function sinkFormat(properties: Properties, statement: SinkStatement): Si
   const names = defaultSchemaNames(name);
   const spell = ({ name: column, spelling }: SqlColumn): string =>
     fieldCase === 'SOURCE' ? spelling : fieldCase === 'LOWER' ? column.toLowerCase() : column;
+  const wish = {
+    partitions: properties.count('PARTITIONS') ?? partitionsOf(from),
+    replicas: properties.count('REPLICAS'),
+    config: topicConfig(properties),
+  };
+  if (keys.length === 0 && isCompacted({ wish }))
+    throw properties.error(
+      'CLEANUP_POLICY',
+      'a compacted topic keeps the last record of each key, and these have none: PARTITION BY gives them one',
+    );
   if (keyFormat === 'AVRO') checkAvro(properties, 'KEY_FORMAT', keys, spell);
   if (valueFormat === 'AVRO') checkAvro(properties, 'VALUE_FORMAT', values, spell);
   return {
@@ -57,11 +67,7 @@ export function sinkFormat(properties: Properties, statement: SinkStatement): Si
     wrapSingleValue: properties.flag('WRAP_SINGLE_VALUE') ?? true,
     timestamp: timestampColumn(properties, columns),
     onError: properties.choice('ON_ERROR', ['LOG', 'STOP', 'DLQ']) ?? 'LOG',
-    wish: {
-      partitions: properties.count('PARTITIONS') ?? partitionsOf(from),
-      replicas: properties.count('REPLICAS'),
-      config: topicConfig(properties),
-    },
+    wish,
   };
 }
 

@@ -86,6 +86,7 @@ export class StatementChanges {
         };
     }
     this.#refuseNameOfPaused(parsed, statement);
+    refuseStop(parsed, statement);
     // Those of the settings have the numbers before.
     const number = Math.max(this.#made.next, this.#declared.statements.length);
     const sql = printStatement(statement);
@@ -286,6 +287,20 @@ export class StatementChanges {
     this.#declared = declared;
     this.#program = program;
   }
+}
+
+/** A row that fails would end every start, and only a pipeline that runs takes a statement back. */
+function refuseStop({ source }: Parsed, statement: Declared['statement']): void {
+  if (statement.kind !== 'createAs') return;
+  const stops = statement.properties.find(
+    ({ key, value }) => key === 'ON_ERROR' && String(value).toUpperCase() === 'STOP',
+  );
+  if (stops !== undefined)
+    throw notSupported(
+      source,
+      stops.at,
+      'STOP would end the pipeline at each start, so it belongs to statements of the settings file; LOG and DLQ go on',
+    );
 }
 
 /** The streams and tables that the query reads. */

@@ -13,7 +13,8 @@ const SENTENCES: Readonly<Record<Problem, string>> = {
   'aggregate-limit': 'a group has more values than are kept (10,000), and one was left out',
   late: 'an event came after the end of its window and its grace, and was left out',
   'record-unreadable': 'a record is not what its columns and format say, and was left out',
-  'key-missing': 'a record of a table had no key, or a key that is NULL, and was left out',
+  'key-missing':
+    'a record of a table, or of a compacted topic, had no key, or a key that is NULL, and was left out',
   timestamp: 'the column that TIMESTAMP names, or the record, held no time, and the record was left out',
   'value-not-in-log': 'the log does not hold a value that has not changed (REPLICA IDENTITY FULL mends it)',
   'value-not-representable': 'a value of the database has no equal in SQL (NaN, infinity)',

@@ -34,6 +34,8 @@ export interface EventReader {
 
 export interface OutputTopics {
   readonly sink: Sink;
+  /** As the statement has it. */
+  readonly compacted: boolean;
   readonly topic: TopicHandle;
   readonly deadLetters: DeadLetters | null;
 }
@@ -45,6 +47,7 @@ export class OutputStream implements RowTarget {
   readonly #writer: RecordWriter;
   readonly #record: SinkRecord = { key: null, value: null, headers: null, timestamp: 0 };
   readonly #table: ResultTable | null;
+  readonly #needsKey: boolean;
   #readers: readonly EventReader[] = [];
   records = 0;
   /** For queries with ON_ERROR = 'DLQ'. */
@@ -53,8 +56,13 @@ export class OutputStream implements RowTarget {
   #joinedAt: SinkRecord['headers'] = null;
 
   /** `table`: the rows, where clients may ask for them. */
-  constructor({ sink, topic, deadLetters }: OutputTopics, writer: RecordWriter, table: ResultTable | null) {
+  constructor(
+    { sink, topic, deadLetters, compacted }: OutputTopics,
+    writer: RecordWriter,
+    table: ResultTable | null,
+  ) {
     this.deadLetters = deadLetters;
+    this.#needsKey = compacted;
     this.#sink = sink;
     this.#topic = topic;
     this.#writer = writer;
@@ -80,6 +88,8 @@ export class OutputStream implements RowTarget {
     const { row, hasValue, time } = event;
     const record = this.#record;
     const timed = this.#writer.write(record, hasValue ? row : null, { keyed: row, timeMs: time, window });
+    // Kafka takes no such record, and would refuse it at each start.
+    if (record.key === null && this.#needsKey) return 'key-missing';
     const own = fromSnapshot ? AS_OF_SNAPSHOT : this.#joinedAt;
     record.headers = event.headers === null ? own : withHeaders(event.headers, own);
     this.#sink.append(this.#topic, record);

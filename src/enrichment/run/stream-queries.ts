@@ -4,7 +4,7 @@ import type { Log } from '../../observability/log.ts';
 import type { QueryStatus } from '../../observability/status.ts';
 import { Aggregation } from './aggregation.ts';
 import { type BulkGroups, groupPrefix } from '../state/bulk-groups.ts';
-import type { StreamSource } from '../sources/catalog.ts';
+import { isCompacted, type StreamSource } from '../sources/catalog.ts';
 import { DeadLetters, deadLetterTopic } from './dead-letters.ts';
 import { AGGREGATE_TABLE_PREFIX, checkpointName, type GroupStore } from '../state/group-store.ts';
 import type { ProcessingLog } from './processing-log.ts';
@@ -40,7 +40,11 @@ export async function openOutputs(
     if (opened === null) continue;
     const deadLetters = opened.deadLetters === null ? null : new DeadLetters(sink, opened.deadLetters);
     const { topic } = opened;
-    outputs.set(target, new OutputStream({ sink, topic, deadLetters }, writer, results.get(target) ?? null));
+    const compacted = target.kept || isCompacted(target.sink);
+    outputs.set(
+      target,
+      new OutputStream({ sink, topic, deadLetters, compacted }, writer, results.get(target) ?? null),
+    );
   }
   return outputs;
 }

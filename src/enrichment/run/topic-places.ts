@@ -3,7 +3,7 @@
  * with `{topic, offset}`.
  */
 import type { TopicReader } from '../../emitter/topic-reader.ts';
-import type { QueryPlan } from '../plan/program.ts';
+import type { PausedQuery, PausedStatement } from '../plan/program.ts';
 import type { TopicSource } from '../sources/topic-source.ts';
 import { checkpointName } from '../state/group-store.ts';
 
@@ -11,7 +11,10 @@ const INPUT_PREFIX = 'enrich-input/';
 const TABLE_PREFIX = 'enrich-input-table/';
 
 /** Of a query: named after what it writes and reads, whatever other statements there are. Adds it to `taken`. */
-export function inputPlace({ target, input, made }: QueryPlan, taken: Set<string>): string {
+export function inputPlace(
+  { target, input, made }: Pick<PausedQuery, 'target' | 'input' | 'made'>,
+  taken: Set<string>,
+): string {
   const name =
     INPUT_PREFIX + encodeURIComponent(`${target.name} ${input.name}${made === null ? '' : ` ${made}`}`);
   let place = name;
@@ -23,6 +26,26 @@ export function inputPlace({ target, input, made }: QueryPlan, taken: Set<string
 /** Of a table that a topic holds. */
 export function tablePlace(table: string): string {
   return TABLE_PREFIX + checkpointName(table);
+}
+
+/** Takes the places of statements that are paused, which go on from there. */
+export class PausedPlaces {
+  readonly #queries: readonly PausedQuery[];
+  readonly #taken: Set<string>;
+  #next = 0;
+
+  constructor(paused: readonly PausedStatement[], taken: Set<string>) {
+    this.#queries = paused.flatMap(({ query }) => query ?? []);
+    this.#taken = taken;
+  }
+
+  /** Of those that stand before the query over topics with that index. */
+  takeBefore(index: number): void {
+    for (let query = this.#queries[this.#next]; query !== undefined && query.behind <= index;) {
+      inputPlace(query, this.#taken);
+      query = this.#queries[++this.#next];
+    }
+  }
 }
 
 /** Keys of places that are nobody's any more. */

@@ -21,7 +21,7 @@ import type { ReadSchemas } from '../formats/format.ts';
 import type { RegistryAccess, SchemaWriter } from '../formats/registry-access.ts';
 import { type RecordForm, recordWriter, type RecordWriter } from './record-writer.ts';
 import type { ProcessingLog } from './processing-log.ts';
-import type { QueryPlan } from '../plan/program.ts';
+import type { PausedStatement, QueryPlan } from '../plan/program.ts';
 import type { LiveQueries } from '../queries/live-queries.ts';
 import type { ResultTable } from '../state/result-table.ts';
 import type { EventReader } from './query.ts';
@@ -30,7 +30,14 @@ import type { StreamEvent } from './event.ts';
 import { forgottenTables, openOutputs, type Outputs, statusOf, StreamQueries } from './stream-queries.ts';
 import { offerSchemas, type RefusedSchemas, SchemaOffers, waitingFor } from './refused-schemas.ts';
 import type { TableTimes, TimeCursor } from '../state/timeline.ts';
-import { forgottenPlaces, inputPlace, startOf, storedOffset, tablePlace } from './topic-places.ts';
+import {
+  forgottenPlaces,
+  inputPlace,
+  PausedPlaces,
+  startOf,
+  storedOffset,
+  tablePlace,
+} from './topic-places.ts';
 import { type JoinWaits, TopicTask } from '../topics/topic-task.ts';
 import { JoinedTimes } from '../topics/joined-times.ts';
 import { TableTask } from '../topics/table-task.ts';
@@ -56,6 +63,8 @@ export interface TopicQueriesOptions {
   readonly plans: readonly QueryPlan[];
   /** Tables that topics hold. */
   readonly tables: readonly TopicTable[];
+  /** Statements that do not fit at present: streams of theirs go on where they were. */
+  readonly paused: readonly PausedStatement[];
   readonly access: TopicAccess;
   readonly join: JoinWaits;
   /** Null without a schema registry. */
@@ -229,9 +238,11 @@ export class TopicQueries implements AsyncDisposable {
     const places = new Set<string>();
     const inputs: RunningInput[] = [];
     const running = new Map(queries.queries.map(({ plan, query }) => [plan, query]));
-    for (const plan of declared) {
+    const paused = new PausedPlaces(this.#options.paused, places);
+    for (const [index, plan] of declared.entries()) {
       const source = plan.input.topic;
       if (source === null) continue;
+      paused.takeBefore(index);
       const place = inputPlace(plan, places);
       const query = running.get(plan);
       // Its place is kept.
@@ -262,6 +273,7 @@ export class TopicQueries implements AsyncDisposable {
       );
       inputs.push({ place, topic: source.topic, stream: plan.input, task });
     }
+    paused.takeBefore(Infinity);
     this.#options.timeline.release(this.#start);
     signal.throwIfAborted();
     this.#inputs = inputs;

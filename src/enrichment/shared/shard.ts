@@ -68,6 +68,7 @@ export async function workOff(
   await using topics = new TopicQueries({
     plans: queries,
     tables: topicTables,
+    paused: [],
     access: {
       ...access,
       openReader: async (whole) => {

@@ -69,6 +69,11 @@ export interface Sinkable {
   readonly wish: TopicWish;
 }
 
+/** Whether the statement has the topic made so that it keeps the last record of each key: every record needs one. */
+export function isCompacted({ wish }: Pick<Sinkable, 'wish'>): boolean {
+  return wish.config['cleanup.policy']?.includes('compact') === true;
+}
+
 export class Catalog {
   readonly #sources = new Map<string, Source>();
   readonly #sharedTopics: ReadonlyMap<string, string>;
