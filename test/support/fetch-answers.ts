@@ -121,5 +121,6 @@ export function taken(
   { position = 0, committed = true } = {},
 ): { readonly records: readonly KafkaRecord[]; readonly position: number } {
   const fetched = new FetchedRecords(part, { position, committed });
-  return { records: fetched.take(new Room()), position: fetched.position };
+  const room = new Room({ bytes: 128 * 1024 * 1024, items: 500_000 });
+  return { records: fetched.take(room), position: fetched.position };
 }
