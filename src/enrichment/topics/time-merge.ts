@@ -93,6 +93,13 @@ export class Lane<T> {
     this.#done = this.offset + 1;
     this.#first++;
     if (this.waiting === 0) this.#emptied();
+    else if (this.#first >= MOST_WAITING && this.#first >= this.waiting) this.#forgetDone();
+  }
+
+  /** Of a lane to which something always comes before it is empty they would never go. */
+  #forgetDone(): void {
+    for (const list of [this.#items, this.#offsets, this.#times, this.#arrivals]) list.splice(0, this.#first);
+    this.#first = 0;
   }
 
   /** Markers and aborted records behind the last record are worked off with it. */

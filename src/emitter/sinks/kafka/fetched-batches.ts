@@ -47,7 +47,7 @@ export class Room {
   /** Records and headers. */
   #items: number;
 
-  constructor({ bytes = 128 * 1024 * 1024, items = 500_000 } = {}) {
+  constructor({ bytes, items }: { readonly bytes: number; readonly items: number }) {
     this.#bytes = bytes;
     this.#items = items;
   }
