@@ -1,4 +1,5 @@
 /** Batches as the broker, and so Kafka's own code, compresses them: the topic says how, the producer does not. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CompressionTypes } from 'kafkajs';
 import { expect, it } from 'vitest';
 import { Cluster } from '../../src/emitter/sinks/kafka/cluster.ts';
@@ -147,4 +148,89 @@ it('records come once and in their order, some at a time, whichever partitions a
     }
   }
   expect(next).toEqual([count, count, count]);
+});
+
+it('the process does other things between the portions of an answer', async () => {
+  const { brokers, prefix } = await testKafka();
+  const topic = `${prefix}.portions`;
+  const count = 20_000;
+  await using client = await TopicClient.connect(brokers);
+  await client.createTopics([topic], 1);
+  const messages = Array.from({ length: count }, (_, i) => ({ value: String(i) }));
+  // In one answer.
+  await client.producer.send({ topic, messages, compression: CompressionTypes.GZIP });
+  await using reader = kafkaTopicReader({ name: `${prefix}.reader`, brokers: [brokers] }, SILENT);
+  await reader.open(topic, null);
+  reader.start([0]);
+  let turns = 0;
+  let handle: NodeJS.Immediate | null = null;
+  const turn = (): void => {
+    turns++;
+    handle = setImmediate(turn);
+  };
+  let seen = 0;
+  const deadline = performance.now() + PATIENCE_MS;
+  while (seen < count) {
+    if (performance.now() > deadline) throw new Error(`${count} were waited for, and ${seen} came`);
+    for (const { records } of await reader.poll(100)) seen += records.length;
+    if (seen > 0 && handle === null) handle = setImmediate(turn);
+  }
+  if (handle !== null) clearImmediate(handle);
+  expect(turns).toBeGreaterThan(count / 256 / 2);
+});
+
+it('what has arrived is handed over although what comes behind it has been deleted, and what is gone is told of once', async () => {
+  const { brokers, prefix } = await testKafka();
+  const topic = `${prefix}.deleted`;
+  await using client = await TopicClient.connect(brokers);
+  await client.createTopics([topic], 1);
+  const count = 20_000;
+  const value = 'x'.repeat(150);
+  for (let from = 0; from < count; from += 500)
+    await client.producer.send({ topic, messages: Array.from({ length: 500 }, () => ({ value })) });
+  const warnings: object[] = [];
+  const log = { ...SILENT, warn: (fields: object) => void warnings.push(fields) };
+  await using reader = kafkaTopicReader({ name: `${prefix}.reader`, brokers: [brokers] }, log);
+  await reader.open(topic, null);
+  reader.start([0]);
+  const first = count - 100;
+  const offsets: number[] = [];
+  const deadline = performance.now() + PATIENCE_MS;
+  for (let deleted = false; offsets.at(-1) !== count - 1;) {
+    if (performance.now() > deadline)
+      throw new Error(`${count - 1} was waited for, and ${offsets.at(-1)} came`);
+    for (const { records } of await reader.poll(100)) offsets.push(...records.map(({ offset }) => offset));
+    // So that the broker has answered before all is handed over.
+    if (deleted) await sleep(10);
+    else if (offsets.length > 0) {
+      deleted = true;
+      await client.deleteRecords(topic, first);
+    }
+  }
+  // Of a mebibyte that had arrived.
+  const end = offsets.indexOf(first);
+  expect(end).toBeGreaterThan(3_000);
+  expect(offsets).toEqual([...Array(end).keys(), ...Array.from({ length: 100 }, (_, i) => first + i)]);
+  expect(warnings).toEqual([{ topic, partition: 0, offset: end, first, end: count }]);
+});
+
+it('a partition whose records wait is not kept from what comes next by one that has nothing', async () => {
+  const { brokers, prefix } = await testKafka();
+  const topic = `${prefix}.held`;
+  await using client = await TopicClient.connect(brokers);
+  await client.createTopics([topic], 2);
+  await using reader = kafkaTopicReader({ name: `${prefix}.reader`, brokers: [brokers] }, SILENT);
+  await reader.open(topic, null);
+  reader.start([0, 0]);
+  reader.pause(0, true);
+  // Each time a broker has held a request for the other one.
+  const asked: number[] = [];
+  const deadline = performance.now() + PATIENCE_MS;
+  while (asked.length < 12) {
+    if (performance.now() > deadline)
+      throw new Error(`12 answers of nothing were waited for, and ${asked.length} came`);
+    for (const { endAsOf } of await reader.poll(100)) if (endAsOf !== null) asked.push(endAsOf);
+  }
+  const held = asked.slice(1).map((each, i) => each - asked[i]!);
+  expect(Math.min(...held)).toBeLessThan(300);
 });

@@ -115,12 +115,13 @@ export async function parsed(
   return request.parse(1, request.apiKey, version, Reader.from(body));
 }
 
+const ROOM = { bytes: 128 * 1024 * 1024, items: 500_000 };
+
 /** Of what has been fetched as many records as there is room for at a time, and the offset behind them. */
 export function taken(
   part: FetchedPart,
   { position = 0, committed = true } = {},
 ): { readonly records: readonly KafkaRecord[]; readonly position: number } {
   const fetched = new FetchedRecords(part, { position, committed });
-  const room = new Room({ bytes: 128 * 1024 * 1024, items: 500_000 });
-  return { records: fetched.take(room), position: fetched.position };
+  return { records: fetched.take(new Room(ROOM)), position: fetched.position };
 }

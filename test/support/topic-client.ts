@@ -51,6 +51,16 @@ export class TopicClient implements AsyncDisposable {
     await admin.disconnect();
   }
 
+  /** Of its first partition, all in front of that offset. */
+  async deleteRecords(topic: string, before: number): Promise<void> {
+    const admin = this.#kafka.admin();
+    await admin.connect();
+    // Without it the client does not know the topic's leaders.
+    await admin.fetchTopicOffsets(topic);
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(before) }] });
+    await admin.disconnect();
+  }
+
   /** A topic's committed records from its beginning, until there are enough. */
   async read(
     topic: string,

@@ -68,3 +68,16 @@ it('asks again for what cannot be read in the rest of an answer, and then says s
   expect(await reader.poll(0)).toHaveLength(10);
   expect(asked).toEqual([0, 20_000, 20_000]);
 });
+
+it('leaves the process time for other things between the portions of an answer', async () => {
+  const { reader } = readerOf([batchOf(60_000)]);
+  let turns = 0;
+  const turn = (): void => {
+    turns++;
+    handle = setImmediate(turn);
+  };
+  let handle = setImmediate(turn);
+  while (reader.position < 60_000) await reader.poll(0);
+  clearImmediate(handle);
+  expect(turns).toBeGreaterThanOrEqual(2);
+});

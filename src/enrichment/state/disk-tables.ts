@@ -88,13 +88,21 @@ export async function openDiskTables(
       dir,
       mostStaged,
       openRefilled: () => {
-        makeDirectory(refilledPath(dir, pipeline));
-        return openAt(refilledPath(dir, pipeline), true);
+        try {
+          makeDirectory(refilledPath(dir, pipeline));
+          return openAt(refilledPath(dir, pipeline), true);
+        } catch (cause) {
+          throw cannotBeOpened(dir, cause);
+        }
       },
     });
   } catch (cause) {
-    throw new HeadwaterError('delivery.disk', `The joined tables in ${dir} cannot be opened.`, { cause });
+    throw cannotBeOpened(dir, cause);
   }
+}
+
+function cannotBeOpened(dir: string, cause: unknown): HeadwaterError {
+  return new HeadwaterError('delivery.disk', `The joined tables in ${dir} cannot be opened.`, { cause });
 }
 
 class DiskTables implements TableStores {

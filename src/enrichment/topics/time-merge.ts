@@ -3,7 +3,7 @@ import type { Fetched } from '../../emitter/topic-reader.ts';
 
 /** A partition of which more wait is paused: what lives long costs the garbage collector much. */
 const MOST_WAITING = 256;
-/** How long a partition that has more to come is waited for. */
+/** How long a partition that has more to come is waited for; an end that was found longer ago tells nothing of it. */
 const PARTITION_MS = 1_000;
 
 /** Whether more is to be fetched of a partition. */
@@ -83,16 +83,29 @@ export class Lane<T> {
   }
 
   took({ position, endAsOf }: Fetched): void {
+    const moved = position !== this.#fetched;
     this.#fetched = position;
     this.#atEnd = endAsOf !== null;
     if (endAsOf !== null) this.#endAsOf = endAsOf;
-    if (this.waiting === 0) this.#emptied();
+    if (this.waiting > 0) return;
+    // One whose broker is slow to say that there is nothing is not waited for each time.
+    if (moved) this.begin();
+    this.#emptied();
   }
 
   shift(): void {
     this.#done = this.offset + 1;
     this.#first++;
-    if (this.waiting === 0) this.#emptied();
+    if (this.waiting === 0) {
+      this.begin();
+      this.#emptied();
+    } else if (this.#first >= MOST_WAITING && this.#first >= this.waiting) this.#forgetDone();
+  }
+
+  /** Of a lane to which something always comes before it is empty they would never go. */
+  #forgetDone(): void {
+    for (const list of [this.#items, this.#offsets, this.#times, this.#arrivals]) list.splice(0, this.#first);
+    this.#first = 0;
   }
 
   /** Markers and aborted records behind the last record are worked off with it. */
@@ -103,7 +116,8 @@ export class Lane<T> {
     this.#arrivals = [];
     this.#first = 0;
     this.#done = this.#fetched;
-    this.#emptySince = performance.now();
+    // While records wait the partition may be paused: then nobody has asked for what came behind them.
+    this.#atEnd &&= Date.now() - this.#endAsOf < PARTITION_MS;
   }
 }
 

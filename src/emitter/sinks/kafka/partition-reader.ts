@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { LIST_OFFSETS } from './apis.ts';
 import type { Cluster } from './cluster.ts';
 import { asFault, checkCode, KAFKA, KafkaFault } from './errors.ts';
@@ -37,8 +37,11 @@ export class PartitionReader {
 
   /** Some of what there is, waiting up to `maxWaitMs` where there is nothing. */
   async poll(maxWaitMs: number): Promise<readonly KafkaRecord[]> {
-    const answer = this.#answer ?? (await this.#fetch(maxWaitMs));
+    let answer = this.#answer;
     this.#answer = null;
+    // Whoever reads an answer of many portions leaves the process time for its lease.
+    if (answer === null) answer = await this.#fetch(maxWaitMs);
+    else await setImmediate();
     if (answer === null) return [];
     const records = answer.take(new Room(AT_A_TIME));
     this.position = answer.position;

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { HeadwaterError } from '../../../errors/headwater-error.ts';
 import type { Log } from '../../../observability/log.ts';
 import type { Fetched, NewTopic, TopicReader } from '../../topic-reader.ts';
@@ -102,7 +102,10 @@ class TopicConsumer implements TopicReader {
     this.#throwIfFailed();
     if (performance.now() >= this.#lookAt) this.#looking ??= this.#look();
     this.#ask();
-    if (!this.#partitions.some(hasAnswer)) {
+    if (this.#partitions.some(hasAnswer)) {
+      // What has arrived is handed over in many calls: in between the process sees to its lease, and to the next answer.
+      await setImmediate();
+    } else {
       const timer = new AbortController();
       await Promise.race([
         ...this.#asking.values(),
@@ -187,7 +190,7 @@ class TopicConsumer implements TopicReader {
         position: asked.get(partition) ?? 0,
       })),
       committed: true,
-      maxWaitMs: this.#partitions.some(hasAnswer) ? BUSY_HOLD_MS : HOLD_MS,
+      maxWaitMs: this.#partitions.some(isBusy) ? BUSY_HOLD_MS : HOLD_MS,
       maxBytes: REQUEST_BYTES,
       partitionMaxBytes: PARTITION_BYTES,
     });
@@ -217,6 +220,8 @@ class TopicConsumer implements TopicReader {
   /** Retention has passed us by, or the topic has been made anew. */
   async #outOfRange(index: number, partition: Partition): Promise<void> {
     const { start, end } = await offsetRange(this.#cluster, this.#topic, index, true);
+    // What was asked for lies behind what is at hand, and that is still to be handed over.
+    if (partition.answers.length > 0) return;
     if (partition.position >= start && partition.position <= end) return;
     this.#log.warn(
       { topic: this.#topic, partition: index, offset: partition.position, first: start, end },
@@ -264,6 +269,11 @@ class TopicConsumer implements TopicReader {
 /** Whether there is something to hand over. */
 function hasAnswer({ answers, paused }: Partition): boolean {
   return answers.length > 0 && !paused;
+}
+
+/** Whether it has brought something that is not worked off, so that the next may be asked for at any time. */
+function isBusy({ answers, paused }: Partition): boolean {
+  return answers.length > 0 || paused;
 }
 
 /** The next is asked for while one is handed over, unless that has found the end. */
