@@ -11,7 +11,10 @@ import { offsetRange, withFreshLeaders } from './partition-reader.ts';
 import { TopicRequests } from './topic-requests.ts';
 import { contextFor, findTopic, missingInput, openTopic } from './topics.ts';
 
-const PARTITION_BYTES = 1024 * 1024;
+/** Of each partition two answers may be at hand: where there are many these are smaller. */
+const MOST_PARTITION_BYTES = 1024 * 1024;
+const LEAST_PARTITION_BYTES = 256 * 1024;
+const HELD_BYTES = 16 * 1024 * 1024;
 const REQUEST_BYTES = 8 * 1024 * 1024;
 /** How long a broker holds a request that finds nothing. */
 const HOLD_MS = 500;
@@ -180,6 +183,11 @@ class TopicConsumer implements TopicReader {
     }
   }
 
+  get #partitionBytes(): number {
+    const share = Math.floor(HELD_BYTES / (2 * this.#partitions.length));
+    return Math.min(Math.max(share, LEAST_PARTITION_BYTES), MOST_PARTITION_BYTES);
+  }
+
   async #fetch(broker: number, indexes: readonly number[]): Promise<void> {
     const asked = new Map(indexes.map((index) => [index, behind(this.#partitions[index]!)]));
     const askedMs = Date.now();
@@ -192,7 +200,7 @@ class TopicConsumer implements TopicReader {
       committed: true,
       maxWaitMs: this.#partitions.some(isBusy) ? BUSY_HOLD_MS : HOLD_MS,
       maxBytes: REQUEST_BYTES,
-      partitionMaxBytes: PARTITION_BYTES,
+      partitionMaxBytes: this.#partitionBytes,
     });
     let trouble: KafkaFault | null = null;
     for (const part of parts) {
