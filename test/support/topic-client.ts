@@ -1,4 +1,5 @@
-import { Kafka, logLevel, type Producer } from 'kafkajs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Admin, Kafka, logLevel, type Producer } from 'kafkajs';
 import { tailKafka } from '../../src/emitter/sinks/kafka/tail-kafka.ts';
 
 export interface CommittedRecord {
@@ -11,6 +12,23 @@ export interface CommittedRecord {
 /** Within which records are there, on a slow machine too; a test's own time-out would not say what it waited for. */
 const PATIENCE_MS = 200_000;
 
+/**
+ * Waits until each partition's leader answers for it, which is a moment after the topic is there. kafkajs loses count of what it
+ * sends where the first of it is refused.
+ */
+async function isLed(admin: Admin, topic: string, partitions: number): Promise<void> {
+  for (const deadline = performance.now() + PATIENCE_MS; ;) {
+    const led = await admin.fetchTopicOffsets(topic).then(
+      (offsets) => offsets.length,
+      () => 0,
+    );
+    if (led >= partitions) return;
+    if (performance.now() > deadline)
+      throw new Error(`${partitions} partitions of ${topic} were waited for, and ${led} have leaders`);
+    await sleep(20);
+  }
+}
+
 /** Another producer and consumer of the topics that statements read and write. */
 export class TopicClient implements AsyncDisposable {
   readonly producer: Producer;
@@ -20,7 +38,7 @@ export class TopicClient implements AsyncDisposable {
   private constructor(brokers: string) {
     this.#brokers = brokers;
     this.#kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING });
-    // What it sends again, since a new topic has no leader yet, is there once.
+    // What it sends again, since it has heard no answer, is there once.
     this.producer = this.#kafka.producer({ idempotent: true });
   }
 
@@ -41,6 +59,7 @@ export class TopicClient implements AsyncDisposable {
     await admin.createTopics({
       topics: topics.map((topic) => ({ topic, numPartitions, configEntries })),
     });
+    for (const topic of topics) await isLed(admin, topic, numPartitions);
     await admin.disconnect();
   }
 
@@ -48,6 +67,7 @@ export class TopicClient implements AsyncDisposable {
     const admin = this.#kafka.admin();
     await admin.connect();
     await admin.createPartitions({ topicPartitions: [{ topic, count }] });
+    await isLed(admin, topic, count);
     await admin.disconnect();
   }
 
