@@ -1,4 +1,5 @@
 /** Record batches, and answers to Fetch that hold them, as a broker sends them. */
+import { zstdCompressSync } from 'node:zlib';
 import { crc32c } from '@node-rs/crc32';
 import { Reader } from '@platformatic/kafka';
 import { BATCH_HEADER_BYTES } from '../../src/emitter/sinks/kafka/batch-layout.ts';
@@ -6,7 +7,13 @@ import { compress } from '../../src/emitter/sinks/kafka/compression.ts';
 import { type FetchedPart, fetchRequest } from '../../src/emitter/sinks/kafka/fetch-request.ts';
 import { FetchedRecords, type KafkaRecord, Room } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
 import type { Compression } from '../../src/emitter/sinks/kafka/options.ts';
-import { BatchBuilder, BufferPool, stampBatch } from '../../src/emitter/sinks/kafka/record-batch.ts';
+import {
+  BatchBuilder,
+  BufferPool,
+  stampBatch,
+  varintSize,
+  writeVarint,
+} from '../../src/emitter/sinks/kafka/record-batch.ts';
 import type { SinkRecord } from '../../src/emitter/sink.ts';
 
 export const COMPRESSIONS: readonly Compression[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
@@ -59,6 +66,19 @@ export function restamped(batch: Buffer, fields: Restamped): Buffer {
 export function batchAround(body: Buffer, fields: Restamped = {}): Buffer {
   const header = Buffer.alloc(BATCH_HEADER_BYTES);
   return restamped(Buffer.concat([header, body]), { magic: 2, count: 1, ...fields });
+}
+
+/** Of so many records without keys and values, by zstd. */
+export function batchOf(count: number, offset = 0): Buffer {
+  const body = Buffer.alloc(count * 12);
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    end = writeVarint(body, end, 5 + varintSize(i));
+    end = writeVarint(body, end + 2, i);
+    end += Buffer.from([1, 1, 0]).copy(body, end);
+  }
+  const packed = zstdCompressSync(body.subarray(0, end));
+  return batchAround(packed, { offset, attributes: 4, count, lastOffsetDelta: count - 1 });
 }
 
 /** What has been fetched of partition 3 of `shop.orders`. */

@@ -53,31 +53,35 @@ export class TopicClient implements AsyncDisposable {
     numPartitions = 1,
     config: Readonly<Record<string, string>> = {},
   ): Promise<void> {
-    const admin = this.#kafka.admin();
-    await admin.connect();
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-    await admin.createTopics({
-      topics: topics.map((topic) => ({ topic, numPartitions, configEntries })),
+    await this.#asAdmin(async (admin) => {
+      await admin.createTopics({
+        topics: topics.map((topic) => ({ topic, numPartitions, configEntries })),
+      });
+      for (const topic of topics) await isLed(admin, topic, numPartitions);
     });
-    for (const topic of topics) await isLed(admin, topic, numPartitions);
-    await admin.disconnect();
   }
 
   async addPartitions(topic: string, count: number): Promise<void> {
-    const admin = this.#kafka.admin();
-    await admin.connect();
-    await admin.createPartitions({ topicPartitions: [{ topic, count }] });
-    await isLed(admin, topic, count);
-    await admin.disconnect();
+    await this.#asAdmin(async (admin) => {
+      await admin.createPartitions({ topicPartitions: [{ topic, count }] });
+      await isLed(admin, topic, count);
+    });
   }
 
   /** Of its first partition, all in front of that offset. */
   async deleteRecords(topic: string, before: number): Promise<void> {
+    await this.#asAdmin(async (admin) => {
+      // Without it the client does not know the topic's leaders.
+      await admin.fetchTopicOffsets(topic);
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(before) }] });
+    });
+  }
+
+  async #asAdmin(action: (admin: Admin) => Promise<void>): Promise<void> {
     const admin = this.#kafka.admin();
     await admin.connect();
-    // Without it the client does not know the topic's leaders.
-    await admin.fetchTopicOffsets(topic);
-    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(before) }] });
+    await action(admin);
     await admin.disconnect();
   }
 

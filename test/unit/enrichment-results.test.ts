@@ -2,10 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import avsc from 'avsc';
 import { describe, expect, it } from 'vitest';
-import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
-import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
-import { NOTHING_INFERRED } from '../../src/enrichment/plan/inferred-columns.ts';
-import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
+import { checkedProgram } from '../support/checked-program.ts';
 import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
 import type { Code } from '../../src/errors/catalogue.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
@@ -243,33 +240,12 @@ describe('results', () => {
   });
 
   it('are on as many partitions as their statement says, or that of what they are made of', () => {
-    const declared = declareEnrichment(
-      {
-        dialect: 'friendly',
-        texts: [
-          {
-            name: 'a.sql',
-            text: `CREATE STREAM i (k INT KEY, n INT) WITH (KAFKA_TOPIC = 'i', VALUE_FORMAT = 'JSON', PARTITIONS = 6);
-              CREATE STREAM same AS SELECT * FROM i;
-              CREATE STREAM again WITH (RETENTION_MS = 1000, CLEANUP_POLICY = 'compact') AS SELECT * FROM same;
-              CREATE STREAM other WITH (PARTITIONS = 2, REPLICAS = 3) AS SELECT * FROM again;`,
-          },
-        ],
-      },
-      'shop',
+    const { queries } = checkedProgram(
+      `CREATE STREAM i (k INT KEY, n INT) WITH (KAFKA_TOPIC = 'i', VALUE_FORMAT = 'JSON', PARTITIONS = 6);
+       CREATE STREAM same AS SELECT * FROM i;
+       CREATE STREAM again WITH (RETENTION_MS = 1000, CLEANUP_POLICY = 'compact') AS SELECT * FROM same;
+       CREATE STREAM other WITH (PARTITIONS = 2, REPLICAS = 3) AS SELECT * FROM again;`,
     );
-    const { queries } = compileProgram(declared, {
-      pipeline: 'shop',
-      registry: false,
-      inferred: NOTHING_INFERRED,
-      ...nothingKept(),
-      describe: () => null,
-      shown: () => [],
-      tableTopics: new Set(),
-      known: new Set(),
-      held: new Set(),
-      trialFrom: null,
-    });
     expect(queries.map(({ target }) => target.sink?.wish)).toEqual([
       { partitions: 6, replicas: null, config: {} },
       { partitions: 6, replicas: null, config: { 'retention.ms': '1000', 'cleanup.policy': 'compact' } },

@@ -1,33 +1,11 @@
 /** Rows that clients insert: the time of a record. */
 import { describe, expect, it } from 'vitest';
-import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
-import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
-import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { insertedSource, JsonRows, valuesRow } from '../../src/enrichment/queries/insert-rows.ts';
 import { parseScript } from '../../src/enrichment/sql/script.ts';
+import { checkedProgram } from '../support/checked-program.ts';
 
-const { catalog } = compileProgram(
-  declareEnrichment(
-    {
-      texts: [
-        { name: 'a.sql', text: `CREATE STREAM E (N INT) WITH (KAFKA_TOPIC = 'e', VALUE_FORMAT = 'JSON');` },
-      ],
-      dialect: 'friendly',
-    },
-    'shop',
-  ),
-  {
-    pipeline: 'shop',
-    describe: () => null,
-    shown: () => [],
-    ...nothingKept(),
-    registry: false,
-    inferred: new Map(),
-    tableTopics: new Set(),
-    known: new Set(),
-    held: new Set(),
-    trialFrom: null,
-  },
+const { catalog } = checkedProgram(
+  `CREATE STREAM E (N INT) WITH (KAFKA_TOPIC = 'e', VALUE_FORMAT = 'JSON');`,
 );
 const stream = insertedSource(catalog, 'E', { source: { text: '', line: 1, column: 1 }, offset: 0 });
 

@@ -5,9 +5,10 @@ import { compressSync } from 'snappy';
 import { describe, expect, it, test } from 'vitest';
 import { KafkaFault } from '../../src/emitter/sinks/kafka/errors.ts';
 import type { KafkaRecord } from '../../src/emitter/sinks/kafka/fetched-batches.ts';
-import { varintSize, writeVarint } from '../../src/emitter/sinks/kafka/record-batch.ts';
+import { writeVarint } from '../../src/emitter/sinks/kafka/record-batch.ts';
 import {
   batchAround,
+  batchOf,
   COMPRESSIONS,
   fetchAnswer,
   parsed,
@@ -222,15 +223,7 @@ describe('what is fetched of a partition', () => {
 
   it('is handed over in portions where its records are too many, none of them twice', () => {
     const count = 1_200_000;
-    const body = Buffer.alloc(count * 12);
-    let end = 0;
-    for (let i = 0; i < count; i++) {
-      end = writeVarint(body, end, 5 + varintSize(i));
-      end = writeVarint(body, end + 2, i);
-      end += Buffer.from([1, 1, 0]).copy(body, end);
-    }
-    const packed = zstdCompressSync(body.subarray(0, end));
-    const batch = batchAround(packed, { attributes: 4, count, lastOffsetDelta: count - 1 });
+    const batch = batchOf(count);
     const sizes: number[] = [];
     let position = 0;
     while (position < count) {

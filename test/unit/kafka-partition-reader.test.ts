@@ -1,24 +1,9 @@
-import { zstdCompressSync } from 'node:zlib';
 import { Reader, Writer } from '@platformatic/kafka';
 import { expect, it } from 'vitest';
 import type { Cluster, RawRequest } from '../../src/emitter/sinks/kafka/cluster.ts';
 import { KafkaFault } from '../../src/emitter/sinks/kafka/errors.ts';
 import { PartitionReader } from '../../src/emitter/sinks/kafka/partition-reader.ts';
-import { varintSize, writeVarint } from '../../src/emitter/sinks/kafka/record-batch.ts';
-import { batchAround, fetchAnswer, partOf } from '../support/fetch-answers.ts';
-
-/** A batch of so many records without keys and values. */
-function batchOf(count: number, offset = 0): Buffer {
-  const body = Buffer.alloc(count * 12);
-  let end = 0;
-  for (let i = 0; i < count; i++) {
-    end = writeVarint(body, end, 5 + varintSize(i));
-    end = writeVarint(body, end + 2, i);
-    end += Buffer.from([1, 1, 0]).copy(body, end);
-  }
-  const packed = zstdCompressSync(body.subarray(0, end));
-  return batchAround(packed, { offset, attributes: 4, count, lastOffsetDelta: count - 1 });
-}
+import { batchOf, fetchAnswer, partOf } from '../support/fetch-answers.ts';
 
 /** A reader of a partition whose broker answers so, and then nothing; `asked`: from which offsets. */
 function readerOf(answers: readonly Buffer[]): {

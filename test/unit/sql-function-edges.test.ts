@@ -1,13 +1,10 @@
 /** Each function of the first release: NULL, wrong types, and what lies at the ends of its values. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { compileExpression } from '../../src/enrichment/sql/compile.ts';
 import { Decimal } from '../../src/enrichment/sql/decimal.ts';
-import type { Frame, Problem } from '../../src/enrichment/sql/frame.ts';
+import type { Problem } from '../../src/enrichment/sql/frame.ts';
 import { AGGREGATE_NAMES } from '../../src/enrichment/sql/functions/aggregates.ts';
 import { FUNCTIONS } from '../../src/enrichment/sql/functions/registry.ts';
-import { parseStatement } from '../../src/enrichment/sql/parse-statement.ts';
-import { sqlError } from '../../src/enrichment/sql/sql-error.ts';
 import {
   BIGINT,
   DATE,
@@ -17,6 +14,7 @@ import {
   STRING,
   TIMESTAMP,
 } from '../../src/enrichment/sql/sql-type.ts';
+import { evaluate } from '../support/compiled-expression.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
 
 /** What a table may hold, and no literal is. */
@@ -32,22 +30,7 @@ const COLUMNS: Readonly<Record<string, readonly [SqlType, SqlValue]>> = {
 };
 
 function run(expression: string): { value: unknown; problems: readonly Problem[] } {
-  const source = { text: `SELECT ${expression} FROM t`, line: 1, column: 1 };
-  const { statement } = parseStatement(source, 'ksqldb');
-  const item = statement.kind === 'select' ? statement.select.items[0] : undefined;
-  if (item?.kind !== 'expr') throw new Error('an expression');
-  const compiled = compileExpression(item.expr, {
-    source,
-    call: () => null,
-    column: ({ at, name }) => {
-      const found = COLUMNS[name];
-      if (found === undefined) throw sqlError(source, at, `there is no column ${name}`);
-      return { type: found[0], run: () => found[1], at };
-    },
-  });
-  const problems: Problem[] = [];
-  const frame: Frame = { rows: [], time: 0, change: null, note: (problem) => problems.push(problem) };
-  const value = compiled.run(frame);
+  const { value, problems } = evaluate(expression, COLUMNS);
   return { value: value instanceof Decimal ? `${value.toString()}m` : value, problems };
 }
 

@@ -1,32 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { compileExpression } from '../../src/enrichment/sql/compile.ts';
 import { Decimal } from '../../src/enrichment/sql/decimal.ts';
-import type { Frame, Problem } from '../../src/enrichment/sql/frame.ts';
-import { parseStatement } from '../../src/enrichment/sql/parse-statement.ts';
-import { sqlError } from '../../src/enrichment/sql/sql-error.ts';
+import type { Problem } from '../../src/enrichment/sql/frame.ts';
 import { typeText } from '../../src/enrichment/sql/sql-type.ts';
+import { evaluate } from '../support/compiled-expression.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
 
 /** Value, type and problems of an expression without columns. */
 function run(expression: string): { value: unknown; type: string; problems: readonly Problem[] } {
-  const source = { text: `SELECT ${expression} FROM t`, line: 1, column: 1 };
-  const { statement } = parseStatement(source, 'ksqldb');
-  const item = statement.kind === 'select' ? statement.select.items[0] : undefined;
-  if (item?.kind !== 'expr') throw new Error('an expression');
-  const compiled = compileExpression(item.expr, {
-    source,
-    call: () => null,
-    column: ({ at }) => {
-      throw sqlError(source, at, 'no columns here');
-    },
-  });
-  const problems: Problem[] = [];
-  const frame: Frame = { rows: [], time: 0, change: null, note: (problem) => problems.push(problem) };
-  return {
-    value: plain(compiled.run(frame)),
-    type: compiled.type === null ? 'NULL' : typeText(compiled.type),
-    problems,
-  };
+  const { value, type, problems } = evaluate(expression);
+  return { value: plain(value), type: type === null ? 'NULL' : typeText(type), problems };
 }
 
 function plain(value: SqlValue): unknown {

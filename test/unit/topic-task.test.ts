@@ -1,10 +1,8 @@
 /** How long an event of a topic waits for the tables that it is joined with. */
 import { describe, expect, it } from 'vitest';
+import { checkedProgram } from '../support/checked-program.ts';
 import type { Fetched, TopicReader } from '../../src/emitter/topic-reader.ts';
-import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
-import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { ProcessingLog } from '../../src/enrichment/run/processing-log.ts';
-import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
 import { Query } from '../../src/enrichment/run/query.ts';
 import { QueryProblems } from '../../src/enrichment/run/query-problems.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
@@ -38,21 +36,7 @@ class Rig implements Disposable {
   readonly running: Promise<void>;
 
   constructor(waits: JoinWaits, reader = oneRecord()) {
-    const program = compileProgram(
-      declareEnrichment({ texts: [{ name: 'a.sql', text: SQL }], dialect: 'friendly' }, 'shop'),
-      {
-        pipeline: 'shop',
-        describe: () => null,
-        shown: () => [],
-        ...nothingKept(),
-        registry: false,
-        inferred: new Map(),
-        tableTopics: new Set(),
-        known: new Set(),
-        held: new Set(),
-        trialFrom: null,
-      },
-    );
+    const program = checkedProgram(SQL);
     const plan = program.queries[0]!;
     const processing = new ProcessingLog(SILENT);
     const target = {

@@ -2,7 +2,7 @@
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { tableName } from '../../model/table.ts';
 import { CapturedSource, type SqlColumn } from '../sources/captured-source.ts';
-import { Catalog, keysInOrder, type StreamSource } from '../sources/catalog.ts';
+import { Catalog, inputStream, keysInOrder, type StreamSource } from '../sources/catalog.ts';
 import {
   capturedTable,
   type Declared,
@@ -225,17 +225,7 @@ class Compiler {
     const { columns } = captured;
     if (type === 'STREAM') {
       this.#streams.push(captured);
-      const keyOrder = keysInOrder(columns);
-      this.#catalog.add({
-        kind: 'STREAM',
-        name,
-        columns,
-        captured,
-        topic: null,
-        sink: null,
-        kept: false,
-        keyOrder,
-      });
+      this.#catalog.add(inputStream({ name, columns, captured }));
       return;
     }
     if (captured.keys.length === 0)
@@ -283,21 +273,12 @@ class Compiler {
     if (create !== null) this.#created.set(topic.topic, create);
     const { name } = statement;
     const { columns } = topic;
-    const keyOrder = keysInOrder(columns);
     this.#ofTopics.add(name);
     if (statement.type === 'STREAM') {
-      this.#catalog.add({
-        kind: 'STREAM',
-        name,
-        columns,
-        captured: null,
-        topic,
-        sink: null,
-        kept: false,
-        keyOrder,
-      });
+      this.#catalog.add(inputStream({ name, columns, topic }));
       return;
     }
+    const keyOrder = keysInOrder(columns);
     const rows = new TopicTable(name, topic, this.#context.stores.refilled(this.#topicTables.length));
     this.#topicTables.push(rows);
     this.#catalog.add({ kind: 'TABLE', name, columns, captured: null, result: null, topic, keyOrder, rows });

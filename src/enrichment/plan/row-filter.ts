@@ -3,7 +3,7 @@ import type { RowFilter } from '../../model/row-verdict.ts';
 import { type TableSchema, tableName } from '../../model/table.ts';
 import type { Row } from '../../model/value.ts';
 import type { ShownColumns } from '../sources/captured-columns.ts';
-import { keysInOrder } from '../sources/catalog.ts';
+import { inputStream } from '../sources/catalog.ts';
 import { CapturedSource } from '../sources/captured-source.ts';
 import { SelectScope } from './select-scope.ts';
 import type { Expr } from '../sql/ast.ts';
@@ -36,16 +36,7 @@ export class FilterText {
     const name = tableName(table.id);
     scope.add(
       {
-        source: {
-          kind: 'STREAM',
-          name,
-          columns: captured.columns,
-          captured,
-          topic: null,
-          sink: null,
-          kept: false,
-          keyOrder: keysInOrder(captured.columns),
-        },
+        source: inputStream({ name, columns: captured.columns, captured }),
         alias: table.id.table.toUpperCase(),
       },
       0,

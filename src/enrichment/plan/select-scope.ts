@@ -2,7 +2,7 @@
 import { nearest } from '../../errors/nearest.ts';
 import { AGGREGATE_NAMES } from '../sql/functions/aggregates.ts';
 import type { SqlColumn } from '../sources/captured-source.ts';
-import type { Source } from '../sources/catalog.ts';
+import { keysInOrder, type Source } from '../sources/catalog.ts';
 import type { Expr } from '../sql/ast.ts';
 import type { Scope } from '../sql/coerce.ts';
 import type { Typed } from '../sql/frame.ts';
@@ -238,7 +238,7 @@ export class SelectScope implements Scope {
     if (name !== 'ROWKEY' || !this.friendly) return null;
     const input = source === null ? 0 : this.inputOf(source, at);
     const { columns } = this.#input(input).source;
-    const keys = columns.flatMap(({ key }, i) => (key ? [i] : []));
+    const keys = keysInOrder(columns);
     const [only] = keys;
     if (only === undefined || keys.length !== 1) return null;
     this.warn(`ROWKEY is taken for the key column ${columns[only]?.name ?? ''}`);

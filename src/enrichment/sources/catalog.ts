@@ -28,6 +28,17 @@ export function keysInOrder(columns: readonly SqlColumn[]): readonly number[] {
   return columns.flatMap(({ key }, index) => (key ? [index] : []));
 }
 
+/** A stream that no query writes. */
+export function inputStream({
+  name,
+  columns,
+  captured = null,
+  topic = null,
+}: Pick<StreamSource, 'name' | 'columns'> & Partial<Pick<StreamSource, 'captured' | 'topic'>>): StreamSource {
+  const keyOrder = keysInOrder(columns);
+  return { kind: 'STREAM', name, columns, captured, topic, sink: null, kept: false, keyOrder };
+}
+
 export interface TableSource {
   readonly kind: 'TABLE';
   readonly name: string;

@@ -25,15 +25,18 @@ export function groupPrefix(name: string): string {
 /** How many groups each table has. */
 class TableCounts {
   readonly counts = new Map<string, number>();
-  size = 0;
+
+  get size(): number {
+    let size = 0;
+    for (const count of this.counts.values()) size += count;
+    return size;
+  }
 
   clear(): void {
     this.counts.clear();
-    this.size = 0;
   }
 
   add(key: string, difference: 1 | -1): void {
-    this.size += difference;
     const table = key.slice(0, key.indexOf('/', AGGREGATE_GROUP_PREFIX.length) + 1);
     const count = (this.counts.get(table) ?? 0) + difference;
     if (count === 0) this.counts.delete(table);
@@ -48,7 +51,7 @@ export class MemoryGroupTexts implements BulkGroups {
   readonly #count = new TableCounts();
 
   get size(): number {
-    return this.#count.size;
+    return this.#texts.size;
   }
 
   get tables(): ReadonlyMap<string, number> {

@@ -78,10 +78,7 @@ export class DiskGroups implements KeptGroups {
 
   get(id: string, keyText: string): Group | undefined {
     if (this.#hasSessions) return this.sessions(keyText).find((each) => each.id === id);
-    const live = this.#live.get(id);
-    if (live !== undefined) return live ?? undefined;
-    const text = this.#text(id);
-    return text === undefined ? undefined : this.#codec.decode(id, text);
+    return this.#current(id);
   }
 
   ofKey(key: KeyValue): Group | undefined {
@@ -152,10 +149,8 @@ export class DiskGroups implements KeptGroups {
       const window = this.#codec.windowOf(id);
       if (window === null || isKept(window)) continue;
       // It may have changed since it was come across.
-      const live = this.#live.get(id);
-      const text = live === undefined ? this.#text(id) : undefined;
-      if (live != null) yield live;
-      else if (text !== undefined) yield this.#codec.decode(id, text);
+      const group = this.#current(id);
+      if (group !== undefined) yield group;
     }
   }
 
@@ -183,6 +178,13 @@ export class DiskGroups implements KeptGroups {
     if (this.#coveredUntil !== null && this.#durable >= this.#coveredUntil) this.#coveredUntil = null;
     // What was last touched before that commit began is in the state now.
     for (const [keyText, { at }] of this.#sessions) if (at < this.#durable) this.#sessions.delete(keyText);
+  }
+
+  #current(id: string): Group | undefined {
+    const live = this.#live.get(id);
+    if (live !== undefined) return live ?? undefined;
+    const text = this.#text(id);
+    return text === undefined ? undefined : this.#codec.decode(id, text);
   }
 
   #text(id: string): string | undefined {

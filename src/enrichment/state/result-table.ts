@@ -4,6 +4,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import type { SqlColumn } from '../sources/captured-source.ts';
+import { keysInOrder } from '../sources/catalog.ts';
 import type { RowWindow } from '../run/query.ts';
 import { keyOf, type KeyValue, type SqlValue } from '../sql/value.ts';
 import type { StoredRow, TableStore } from './table-store.ts';
@@ -27,7 +28,7 @@ export class ResultTable {
     store.clear();
     this.#store = store;
     this.#types = columns;
-    this.#keys = columns.flatMap(({ key }, index) => (key ? [index] : []));
+    this.#keys = keysInOrder(columns);
     this.rows = new CommittedRows(this.#store);
   }
 

@@ -6,6 +6,7 @@ import type { KeyValue, SqlValue } from '../sql/value.ts';
 import type { StoredRow, TableStore } from '../state/table-store.ts';
 import { type ReadTable, tableKey } from '../sources/table-source.ts';
 import { type LogHead, Timeline } from '../state/timeline.ts';
+import { keysInOrder } from '../sources/catalog.ts';
 import type { TopicSource } from '../sources/topic-source.ts';
 
 /** By partition. */
@@ -27,7 +28,7 @@ export class TopicTable implements ReadTable {
     this.name = name;
     this.source = source;
     this.#rows = rows;
-    this.#keys = source.columns.flatMap(({ key }, index) => (key ? [index] : []));
+    this.#keys = keysInOrder(source.columns);
     this.#keyTypes = source.columns.flatMap(({ key, type }) => (key ? [type] : []));
   }
 

@@ -27,28 +27,44 @@ function stateOf(query: PersistentQuery): 'RUNNING' | 'PAUSED' {
 
 export function queryListing(query: PersistentQuery): object {
   const { id, statement, target } = query;
-  const state = stateOf(query);
-  return {
-    queryString: statement,
-    sinks: [target.name],
-    sinkKafkaTopics: [target.sink?.topic ?? ''],
-    id,
-    statusCount: { [state]: 1 },
-    queryType: 'PERSISTENT',
-    state,
-  };
+  const sink = { name: target.name, topics: [target.sink?.topic ?? ''] };
+  return listing(statement, { id, sink, type: 'PERSISTENT', state: stateOf(query) });
 }
 
 /** Of a statement that starts one. */
 export function pausedListing({ id, statement, target }: PausedStatement): readonly object[] {
   if (id === null) return [];
-  const of = { sinks: target === null ? [] : [target], sinkKafkaTopics: [], id, statusCount: { ERROR: 1 } };
-  return [{ queryString: statement, ...of, queryType: 'PERSISTENT', state: 'ERROR' }];
+  const sink = target === null ? null : { name: target, topics: [] };
+  return [listing(statement, { id, sink, type: 'PERSISTENT', state: 'ERROR' })];
 }
 
 export function pushListing([id, { text }]: readonly [string, PushedQuery]): object {
-  const of = { sinks: [], sinkKafkaTopics: [], id, statusCount: { RUNNING: 1 } };
-  return { queryString: text, ...of, queryType: 'PUSH', state: 'RUNNING' };
+  return listing(text, { id, sink: null, type: 'PUSH', state: 'RUNNING' });
+}
+
+function listing(
+  queryString: string,
+  {
+    id,
+    sink,
+    type,
+    state,
+  }: {
+    readonly id: string;
+    readonly sink: { readonly name: string; readonly topics: readonly string[] } | null;
+    readonly type: 'PERSISTENT' | 'PUSH';
+    readonly state: 'RUNNING' | 'PAUSED' | 'ERROR';
+  },
+): object {
+  return {
+    queryString,
+    sinks: sink === null ? [] : [sink.name],
+    sinkKafkaTopics: sink?.topics ?? [],
+    id,
+    statusCount: { [state]: 1 },
+    queryType: type,
+    state,
+  };
 }
 
 /** As the tables are that run: those of a statement that is only looked at are empty. */
