@@ -6,6 +6,7 @@ import { AvroPart } from './avro-part.ts';
 import { splitDelimited } from './delimited.ts';
 import { parseJson } from '../sql/exact-json.ts';
 import { isTimeNumber } from '../sql/civil-time.ts';
+import { FlatJson } from './flat-json.ts';
 import { base64Bytes, FieldReader, isObject, type JsonReader, jsonReader } from './json-values.ts';
 import { kafkaValue } from './kafka-primitive.ts';
 import type { SchemaReader } from './registry-access.ts';
@@ -65,11 +66,13 @@ export function partReader(
 const BYTE_ORDER_MARK = 0xfeff;
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 /** Null where it is none. */
 function textOf(bytes: Uint8Array): string | null {
-  const buffer = Buffer.isBuffer(bytes)
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const buffer = bufferOf(bytes);
   // What is no UTF-8 leaves replacement characters: only where there are some the exact way is gone, which is slow.
   const text = buffer.utf8Slice(0, buffer.length);
   if (!text.includes('\uFFFD')) return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
@@ -82,6 +85,8 @@ function textOf(bytes: Uint8Array): string | null {
 
 class JsonPart implements PartReader {
   readonly #fields: FieldReader;
+  /** Null where objects are not what is expected, or hold others. */
+  readonly #flat: FlatJson | null;
   /** Of the one column, where there is but one. */
   readonly #only: JsonReader | null;
   readonly #bare: boolean;
@@ -91,9 +96,14 @@ class JsonPart implements PartReader {
     const [first] = columns;
     this.#only = first === undefined || columns.length > 1 ? null : jsonReader(first.type);
     this.#bare = bare;
+    const isFlat = columns.every(
+      ({ type: { kind } }) => kind !== 'ARRAY' && kind !== 'MAP' && kind !== 'STRUCT',
+    );
+    this.#flat = isFlat && !bare ? new FlatJson(this.#fields) : null;
   }
 
   read(bytes: Uint8Array, into: SqlValue[]): boolean {
+    if (this.#flat?.read(bufferOf(bytes), into) === true) return true;
     const text = textOf(bytes);
     if (text === null) return false;
     let json: unknown;

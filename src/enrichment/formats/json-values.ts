@@ -121,6 +121,20 @@ export class FieldReader {
     for (const [column, { name }] of fields.entries()) this.#met.set(name, { column, exact: true });
   }
 
+  get count(): number {
+    return this.#fields.length;
+  }
+
+  /** Index of the column that a field of that name is, whatever its case; −1 for none. */
+  columnOf(name: string): number {
+    return (this.#met.get(name) ?? this.#meet(name)).column;
+  }
+
+  /** Of a column, and of a value that is not null. Undefined where it does not fit. */
+  value(column: number, json: unknown): SqlValue | undefined {
+    return this.#fields[column]!.read(json);
+  }
+
   /** Appends a value for each; what is not there is NULL. False where a value does not fit its type. */
   read(json: Readonly<Record<string, unknown>>, into: SqlValue[]): boolean {
     const fields = this.#fields;
