@@ -191,3 +191,66 @@ function expectSame(tables: readonly TableStore[], model: ReadonlyMap<KeyValue, 
     expect(table.get('nothing')).toBeUndefined();
   }
 }
+
+describe('rows in memory', () => {
+  const KEYS_OF_MANY = 400;
+  const change = fc.record({
+    key: fc.nat(KEYS_OF_MANY - 1).map((n) => (n % 3 === 0 ? n : `key ${n}`)),
+    row: fc.option(
+      fc.array(
+        fc.nat(9).map((n) => 'x'.repeat(n * n)),
+        { maxLength: 2 },
+      ),
+      { freq: 2 },
+    ),
+  });
+  const set = (
+    rows: TableStore,
+    map: Map<KeyValue, StoredRow>,
+    { key, row: each }: { key: KeyValue; row: StoredRow | null },
+  ): void => {
+    if (each === null) expect(rows.delete(key)).toBe(map.delete(key));
+    else {
+      rows.put(key, each);
+      map.set(key, each);
+    }
+  };
+
+  it('of many keys are found, changed and deleted as in a Map', () => {
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 3_000, size: 'max' }), (changes) => {
+        const rows = new MemoryTables({ limit: Infinity, onExceeded: () => {} }).table(0);
+        const map = new Map<KeyValue, StoredRow>();
+        for (const each of changes) set(rows, map, each);
+        expect(rows.size).toBe(map.size);
+        for (let n = 0; n < KEYS_OF_MANY; n++)
+          for (const key of [n, `key ${n}`]) expect(rows.get(key)).toEqual(map.get(key));
+        expect(told(rows.entries())).toEqual(told(map));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('that stay are met once by who walks over them while others come and go', () => {
+    fc.assert(
+      fc.property(
+        fc.array(change, { minLength: 100, maxLength: 400, size: 'max' }),
+        fc.array(change, { maxLength: 400, size: 'max' }),
+        (before, meanwhile) => {
+          const rows = new MemoryTables({ limit: Infinity, onExceeded: () => {} }).table(0);
+          const map = new Map<KeyValue, StoredRow>();
+          for (const each of before) set(rows, map, each);
+          const stayed = new Set(map.keys());
+          for (const { key, row: each } of meanwhile) if (each === null) stayed.delete(key);
+          const met: KeyValue[] = [];
+          const rest = meanwhile.values();
+          for (const key of rows.keys()) {
+            met.push(key);
+            for (const each of rest.take(3)) set(rows, map, each);
+          }
+          expect(met.filter((key) => stayed.has(key)).toSorted()).toEqual([...stayed].toSorted());
+        },
+      ),
+    );
+  });
+});

@@ -18,7 +18,7 @@ import { type BulkGroups, groupPrefix, MemoryGroupTexts } from './bulk-groups.ts
 import { DiskGroups } from './disk-groups.ts';
 import { type Group, GroupCodec, type GroupWindow, type KeptGroups } from './group.ts';
 import { MemoryGroups } from './memory-groups.ts';
-import type { SpendBytes } from './memory-rows.ts';
+import type { SpendBytes } from './slabs.ts';
 import type { StoredRow } from './table-store.ts';
 import { type JoinAsOf, type ReadTable, tableKey } from '../sources/table-source.ts';
 

@@ -1,6 +1,6 @@
 import type { KeyValue } from '../sql/value.ts';
 import type { Group, GroupCodec, GroupWindow, KeptGroups } from './group.ts';
-import type { SpendBytes } from './memory-rows.ts';
+import type { SpendBytes } from './slabs.ts';
 
 /** What a group takes besides its states and its name, about, its text in the sink's state included. */
 const GROUP_BYTES = 900;

@@ -16,8 +16,9 @@
  * | 14 | a map: a row of its keys and values in turn |
  * | 64 to 255 | a string of 0 to 191 Latin-1 characters |
  */
+import { randomInt } from 'node:crypto';
 import { Decimal, parseDecimal } from '../sql/decimal.ts';
-import type { SqlValue } from '../sql/value.ts';
+import type { KeyValue, SqlValue } from '../sql/value.ts';
 import type { StoredRow } from './table-store.ts';
 
 const NULL = 0;
@@ -54,6 +55,52 @@ export function encodeRow(row: StoredRow): Buffer {
 export function decodeRow(bytes: Buffer, from = 0): SqlValue[] {
   at = from;
   return readList(bytes);
+}
+
+/** Of the key that `encodeKey` was called with last. */
+let keyLength = 0;
+/** Nobody can choose keys that all have one hash. */
+const SEED = randomInt(2 ** 32) | 0;
+
+/** A hash of 32 bits, with sign. The functions below go by the key until one of them encodes another value. */
+export function encodeKey(key: KeyValue): number {
+  at = 0;
+  // A Map takes the two zeros for one key.
+  writeValue(key === 0 ? 0 : key);
+  keyLength = at;
+  let hash = SEED;
+  for (let i = 0; i < keyLength; i++) {
+    hash = Math.imul(hash ^ scratch[i]!, 0x5bd1e995);
+    hash ^= hash >>> 15;
+  }
+  return hash;
+}
+
+export function isEncodedKey(bytes: Buffer, from: number): boolean {
+  for (let i = 0; i < keyLength; i++) if (bytes[from + i] !== scratch[i]) return false;
+  return true;
+}
+
+/** The encoded key and the row. The bytes are overwritten by the next call. */
+export function encodeBehindKey(row: StoredRow): Buffer {
+  at = keyLength;
+  writeList(row);
+  return scratch.subarray(0, at);
+}
+
+/** The row behind the encoded key, where `isEncodedKey`. */
+export function decodeBehindKey(bytes: Buffer, from: number): SqlValue[] {
+  at = from + keyLength;
+  return readList(bytes);
+}
+
+export function decodeKey(bytes: Buffer, from: number): KeyValue {
+  at = from;
+  return readValue(bytes) as KeyValue;
+}
+
+export function decodeEntry(bytes: Buffer, from: number): readonly [KeyValue, SqlValue[]] {
+  return [decodeKey(bytes, from), readList(bytes)];
 }
 
 function reserve(length: number): void {
@@ -142,18 +189,21 @@ function writeText(text: string): void {
   reserve(2 * length + 16);
   let latin1 = true;
   for (let i = 0; i < length; i++) {
-    if (text.charCodeAt(i) > 0xff) {
+    const code = text.charCodeAt(i);
+    if (code > 0xff) {
       latin1 = false;
       break;
     }
+    // Of a short text, here it is to be; one by one they are written sooner than by a call.
+    scratch[at + 1 + i] = code;
   }
   if (!latin1) {
     scratch[at++] = WIDE_TEXT;
     writeVarint(length);
     at += scratch.write(text, at, 'utf16le');
   } else if (length <= SHORT_TEXT_MOST) {
-    scratch[at++] = SHORT_TEXT + length;
-    at += scratch.write(text, at, 'latin1');
+    scratch[at] = SHORT_TEXT + length;
+    at += 1 + length;
   } else writeLatin1(TEXT, text);
 }
 
