@@ -12,6 +12,8 @@ import type { Holder } from '../observability/status.ts';
  * sink is dead: dispose of it, open another, `restore`, and start from there (rulings: that is the one way).
  */
 export interface Sink extends AsyncDisposable {
+  /** What JSON is best given as: bytes of it are taken for some other format where that is text. */
+  readonly json: 'text' | 'bytes';
   /**
    * Takes ownership (waits for the lease where the sink has one; calls `onWaiting` when it has to), fences
    * predecessors, and reads the durable state back. Resolves to an empty map for a new pipeline.
@@ -95,6 +97,7 @@ export interface SinkRecord {
   value: string | Uint8Array | null;
   /** Key and value are text as it is; a sink that writes JSON quotes it. */
   plain?: boolean;
+  /** Of the same list the sink may take the same to be in it. */
   headers: readonly (readonly [name: string, value: string | Uint8Array | null])[] | null;
   /** Milliseconds since the epoch. */
   timestamp: number;

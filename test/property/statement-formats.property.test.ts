@@ -103,6 +103,21 @@ test('one bare column in Avro', async () => {
   );
 });
 
+test('JSON as bytes is what it is as text', () => {
+  fc.assert(
+    fc.property(cases(sqlTypes), ({ types, rows }) => {
+      const options = { format: 'JSON', delimiter: ',', bare: false, spelling, prefix: null } as const;
+      const text = partWriter(columnsOf(types), options);
+      const bytes = partWriter(columnsOf(types), { ...options, json: 'bytes' });
+      for (const row of rows) {
+        const written = bytes(row);
+        expect(written).toBeInstanceOf(Uint8Array);
+        expect(Buffer.from(written!).toString()).toBe(text(row));
+      }
+    }),
+  );
+});
+
 /** What avsc makes of a value: branches are wrapped in objects where it cannot tell them apart. */
 function seen(type: SqlType, value: unknown): SqlValue {
   if (value === null) return null;

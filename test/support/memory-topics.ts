@@ -87,6 +87,7 @@ export class MemoryTopics {
     this.#states.set(name, state);
     let bulk: BulkState | null = null;
     return {
+      json: 'text',
       restore: ({ bulk: given }: RestoreOptions) => {
         bulk = given ?? null;
         return Promise.resolve(bulk === null ? new Map(state) : restoredState(state, bulk));

@@ -1,4 +1,5 @@
 /** Single values as Kafka's own serializers write them. */
+import { Utf8Writer } from '../../emitter/encoders/utf8-writer.ts';
 import type { SqlType } from '../sql/sql-type.ts';
 import { bigintValue, type SqlValue } from '../sql/value.ts';
 
@@ -7,26 +8,38 @@ export function isKafkaType(type: SqlType): boolean {
   return ['INTEGER', 'BIGINT', 'DOUBLE', 'STRING'].includes(type.kind);
 }
 
-/** As IntegerSerializer, LongSerializer, DoubleSerializer and StringSerializer. */
-export function kafkaBytes(type: SqlType, value: SqlValue): Uint8Array {
+/** As IntegerSerializer, LongSerializer, DoubleSerializer and StringSerializer; bytes are valid until the next call. */
+export function kafkaWriter(type: SqlType): (value: SqlValue) => Uint8Array {
   switch (type.kind) {
     case 'INTEGER': {
       const bytes = Buffer.alloc(4);
-      bytes.writeInt32BE(Number(value));
-      return bytes;
+      return (value) => {
+        bytes.writeInt32BE(Number(value));
+        return bytes;
+      };
     }
     case 'BIGINT': {
       const bytes = Buffer.alloc(8);
-      bytes.writeBigInt64BE(BigInt(value as number | bigint));
-      return bytes;
+      return (value) => {
+        bytes.writeBigInt64BE(BigInt(value as number | bigint));
+        return bytes;
+      };
     }
     case 'DOUBLE': {
       const bytes = Buffer.alloc(8);
-      bytes.writeDoubleBE(Number(value));
-      return bytes;
+      return (value) => {
+        bytes.writeDoubleBE(Number(value));
+        return bytes;
+      };
     }
-    default:
-      return Buffer.from(value as string);
+    default: {
+      const out = new Utf8Writer(64);
+      return (value) => {
+        out.begin();
+        out.text(value as string);
+        return out.end();
+      };
+    }
   }
 }
 

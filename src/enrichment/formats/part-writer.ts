@@ -1,13 +1,18 @@
 /** The key, or the value, of records as each format writes it. */
 import { BinaryWriter } from '../../emitter/encoders/binary-writer.ts';
+import type { Sink } from '../../emitter/sink.ts';
+import { Utf8Writer } from '../../emitter/encoders/utf8-writer.ts';
 import { valueText } from '../sql/cast.ts';
 import type { SqlType } from '../sql/sql-type.ts';
 import type { SqlValue } from '../sql/value.ts';
-import { jsonWriter, type Spelling } from './value-json.ts';
+import { jsonBytes, jsonWriter, type Spelling } from './value-json.ts';
 import { optionalWriter, requiredWriter } from './avro-writer.ts';
 import { joinDelimited } from './delimited.ts';
 import type { Format } from './format.ts';
-import { kafkaBytes } from './kafka-primitive.ts';
+import { kafkaWriter } from './kafka-primitive.ts';
+
+const NULL = Buffer.from('null');
+const CLOSE = Buffer.from('}');
 
 export interface WrittenColumn {
   /** Place in the row. */
@@ -17,7 +22,7 @@ export interface WrittenColumn {
   readonly type: SqlType;
 }
 
-/** Of a row the part's bytes, which are valid until the next call, or JSON text; null for a part that is not there. */
+/** Of a row the part's bytes, which are valid until the next call, or JSON as text; null for a part that is not there. */
 export type WritePart = (row: readonly SqlValue[]) => string | Uint8Array | null;
 
 export interface PartOptions {
@@ -27,6 +32,8 @@ export interface PartOptions {
   readonly bare: boolean;
   /** Of names inside of values. */
   readonly spelling: Spelling;
+  /** What objects of JSON are made as; text where it is left out. */
+  readonly json?: Sink['json'];
   /** What the registry's formats begin with. */
   readonly prefix: Uint8Array | null;
 }
@@ -40,9 +47,10 @@ export function partWriter(columns: readonly WrittenColumn[], options: PartOptio
     case 'KAFKA': {
       if (first === undefined) return () => null;
       const { index, type } = first;
+      const write = kafkaWriter(type);
       return (row) => {
         const value = row[index] ?? null;
-        return value === null ? null : kafkaBytes(type, value);
+        return value === null ? null : write(value);
       };
     }
     case 'DELIMITED':
@@ -51,7 +59,10 @@ export function partWriter(columns: readonly WrittenColumn[], options: PartOptio
       if (options.prefix === null) throw new TypeError('AVRO has the id of its schema in front.');
       return only === null ? avroRecordWriter(columns, options.prefix) : avroBareWriter(only, options.prefix);
     case 'JSON': {
-      if (only === null) return jsonObjectWriter(columns, options.spelling);
+      if (only === null)
+        return options.json === 'bytes'
+          ? jsonBytesWriter(columns, options.spelling)
+          : jsonObjectWriter(columns, options.spelling);
       const write = jsonWriter(only.type, options.spelling);
       return (row) => write(row[only.index] ?? null);
     }
@@ -69,6 +80,28 @@ function jsonObjectWriter(columns: readonly WrittenColumn[], spelling: Spelling)
     let text = '';
     for (const { index, lead, write } of fields) text += lead + write(row[index] ?? null);
     return `${text}}`;
+  };
+}
+
+/** The same: no text is put together that would only be written and thrown away. */
+function jsonBytesWriter(columns: readonly WrittenColumn[], spelling: Spelling): WritePart {
+  const out = new Utf8Writer(1024);
+  const fields = columns.map(({ index, label, type }, i) => ({
+    index,
+    lead: Buffer.from(`${i === 0 ? '{' : ','}${JSON.stringify(label)}:`),
+    write: jsonBytes(type, spelling),
+  }));
+  if (fields.length === 0) return () => '{}';
+  return (row) => {
+    out.begin();
+    for (const { index, lead, write } of fields) {
+      out.bytes(lead);
+      const value = row[index] ?? null;
+      if (value === null) out.bytes(NULL);
+      else write(value, out);
+    }
+    out.bytes(CLOSE);
+    return out.end();
   };
 }
 

@@ -1,4 +1,5 @@
 /** SQL values as JSON text: what records hold. Static types make the casts in here sound. */
+import type { Utf8Writer } from '../../emitter/encoders/utf8-writer.ts';
 import { doubleText, valueText } from '../sql/cast.ts';
 import type { Decimal } from '../sql/decimal.ts';
 import type { SqlType } from '../sql/sql-type.ts';
@@ -19,6 +20,27 @@ export type Spelling = (name: string) => string;
 export function jsonWriter(type: SqlType, spelling: Spelling, times: Times = 'numbers'): JsonWriter {
   const write = presentWriter(type, spelling, times);
   return (value) => (value === null ? 'null' : write(value));
+}
+
+/** Of a value that is not null: what `jsonWriter` would make of it. */
+export function jsonBytes(type: SqlType, spelling: Spelling): (value: SqlValue, out: Utf8Writer) => void {
+  switch (type.kind) {
+    case 'STRING':
+      return (value, out) => out.quoted(value as string);
+    case 'INTEGER':
+    case 'BIGINT':
+    case 'DATE':
+    case 'TIME':
+    case 'TIMESTAMP':
+      return (value, out) => {
+        if (Number.isSafeInteger(value)) out.integer(value as number);
+        else out.text(primitive(value));
+      };
+    default: {
+      const write = presentWriter(type, spelling, 'numbers');
+      return (value, out) => out.text(write(value));
+    }
+  }
 }
 
 function presentWriter(type: SqlType, spelling: Spelling, times: Times): JsonWriter {

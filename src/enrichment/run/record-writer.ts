@@ -1,5 +1,5 @@
 /** Rows of a query's result → records of its topic. */
-import type { SinkRecord } from '../../emitter/sink.ts';
+import type { Sink, SinkRecord } from '../../emitter/sink.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import { renderAvroSchema } from '../../schema/avro-schema.ts';
 import { registeredPrefix } from '../../schema/registry/record-prefix.ts';
@@ -20,12 +20,13 @@ export interface RecordForm extends Omit<Sinkable, 'timestamp' | 'onError' | 'wi
 
 /**
  * Registers the schemas of the topic's records where they have any. `schemas` is null without a registry. Throws
- * `enrich.schema-refused`, `enrich.schema-refused-stop`, `registry.…`.
+ * `enrich.schema-refused`, `enrich.schema-refused-stop`, `registry.…`. `json`: as the sink takes it.
  */
 export async function recordWriter(
   { columns, keyOrder }: Pick<StreamSource, 'columns' | 'keyOrder'>,
   form: RecordForm,
   schemas: SchemaWriter | null,
+  json: Sink['json'] = 'text',
 ): Promise<RecordWriter> {
   const keys = writtenColumns(columns, keyOrder, form);
   const valueOrder = [...columns.keys()].filter((index) => columns[index]?.key === false);
@@ -38,9 +39,9 @@ export async function recordWriter(
   const bare = !form.wrapSingleValue && values.length === 1;
   const value: PartForm = { part: 'value', format: form.valueFormat, bare };
   return new RecordWriter(form.timestamp ?? null, {
-    key: await writerOf(keys, key, { form, schemas }),
+    key: await writerOf(keys, key, { form, schemas, json }),
     keyIndex: key.bare ? (only?.index ?? null) : null,
-    value: await writerOf(values, value, { form, schemas }),
+    value: await writerOf(values, value, { form, schemas, json }),
   });
 }
 
@@ -50,14 +51,20 @@ interface PartForm {
   readonly bare: boolean;
 }
 
+interface FormContext {
+  readonly form: RecordForm;
+  readonly schemas: SchemaWriter | null;
+  readonly json: Sink['json'];
+}
+
 async function writerOf(
   columns: readonly WrittenColumn[],
   { part, format, bare }: PartForm,
-  { form, schemas }: { readonly form: RecordForm; readonly schemas: SchemaWriter | null },
+  { form, schemas, json }: FormContext,
 ): Promise<WritePart> {
   const { topic, delimiter, schemaNames } = form;
   const spelling = spellingOf(form);
-  const options = { format, delimiter, bare, spelling };
+  const options = { format, delimiter, bare, spelling, json };
   if (format !== 'AVRO') return partWriter(columns, { ...options, prefix: null });
   if (schemas === null) throw new TypeError('AVRO needs a registry.');
   const name = schemaNames[part];

@@ -35,7 +35,7 @@ export async function openOutputs(
   const outputs = new Map<StreamSource, OutputStream>();
   for (const { target } of plans) {
     if (target.sink === null || outputs.has(target)) continue;
-    const writer = await recordWriter(target, target.sink, schemas);
+    const writer = await recordWriter(target, target.sink, schemas, sink.json);
     const opened = await openResultTopics(target, sink);
     if (opened === null) continue;
     const deadLetters = opened.deadLetters === null ? null : new DeadLetters(sink, opened.deadLetters);

@@ -66,6 +66,7 @@ export async function openKafkaSink(
 }
 
 class KafkaSink implements Sink {
+  readonly json = 'bytes';
   readonly #cluster: Cluster;
   readonly #requests: TopicRequests;
   readonly #options: ResolvedKafkaOptions;

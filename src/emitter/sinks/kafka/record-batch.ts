@@ -62,6 +62,10 @@ export class BatchBuilder {
   #count = 0;
   #baseTimestamp = 0;
   #maxTimestamp = 0;
+  /** Of the record before, and where they stand: results that were joined with one state of a table share theirs. */
+  #headers: Headers | null = null;
+  #headersAt = 0;
+  #headersEnd = 0;
   /** Of the first record: see SinkRecord. */
   origin: TableId | null = null;
 
@@ -111,7 +115,12 @@ export class BatchBuilder {
     // is all ASCII; nearly all are, so that is assumed and the lengths are set right where it isn't.
     const keyRoom = key === null ? 0 : typeof key === 'string' ? key.length * 3 : key.length;
     const valueRoom = value === null ? 0 : typeof value === 'string' ? value.length * 3 : value.length;
-    const headerBytes = headers === null ? 1 : headersSize(headers);
+    const headerBytes =
+      headers === null
+        ? 1
+        : headers === this.#headers
+          ? this.#headersEnd - this.#headersAt
+          : headersSize(headers);
     this.#reserve(keyRoom + valueRoom + RECORD_OVERHEAD + headerBytes);
     const start = this.#at;
     const delta = timestamp - this.#baseTimestamp;
@@ -127,8 +136,21 @@ export class BatchBuilder {
       valueBytes = value === null ? -1 : typeof value === 'string' ? Buffer.byteLength(value) : value.length;
     }
     if (headers === null) this.#buffer[this.#at++] = 0;
-    else this.#at = writeHeaders(this.#buffer as Utf8Buffer, this.#at, headers);
+    else this.#addHeaders(headers);
     this.#count++;
+  }
+
+  #addHeaders(headers: Headers): void {
+    const at = this.#at;
+    if (headers === this.#headers) {
+      this.#buffer.copyWithin(at, this.#headersAt, this.#headersEnd);
+      this.#at += this.#headersEnd - this.#headersAt;
+      return;
+    }
+    this.#at = writeHeaders(this.#buffer as Utf8Buffer, at, headers);
+    this.#headers = headers;
+    this.#headersAt = at;
+    this.#headersEnd = this.#at;
   }
 
   /** Writes all but the headers. Returns where it ends, or -1 where a string took other lengths than given. */

@@ -44,6 +44,7 @@ export async function openFileSink(options: FileSinkOptions, log: Log): Promise<
 }
 
 class FileSink implements Sink {
+  readonly json = 'text';
   readonly #options: FileSinkOptions;
   readonly #lines = new PendingLines({ writeBytes: WRITE_BYTES, maxPendingBytes: MAX_PENDING_BYTES });
   readonly #lock: LockFile;

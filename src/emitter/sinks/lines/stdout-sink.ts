@@ -41,6 +41,7 @@ export async function openStdoutSink(options: StdoutSinkOptions, _log: Log): Pro
 }
 
 class StdoutSink implements Sink {
+  readonly json = 'text';
   readonly #out: Writable;
   readonly #options: StdoutSinkOptions;
   readonly #lines = new PendingLines({ writeBytes: WRITE_BYTES, maxPendingBytes: MAX_PENDING_BYTES });
