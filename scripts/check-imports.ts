@@ -26,7 +26,7 @@ const INTERFACES: readonly RegExp[] = [
   /^snapshot\/snapshot-source\.ts$/,
   /^emitter\/(sink|topic-reader|topic-admin)\.ts$/,
   // The bytes of Avro, for whoever writes records.
-  /^emitter\/encoders\/(binary-writer|decimal-bytes)\.ts$/,
+  /^emitter\/encoders\/(binary-writer|decimal-bytes|utf8-writer)\.ts$/,
   /^state\/(checkpoint|make-directory)\.ts$/,
   /^schema\/(connect-schema|column-schema|table-form|source-block|integer-text|schema-names|avro-schema|json-schema|protobuf-schema|registry\/(named-schema|record-prefix))\.ts$/,
 ];
