@@ -37,14 +37,14 @@ export class FlatJson {
   readonly #fields: FieldReader;
   readonly #names: KnownName[] = [];
   /** By column: the number of the object in which it was met last. */
-  readonly #met: Uint32Array;
+  readonly #met: Float64Array;
   #object = 0;
   #bytes: Buffer = Buffer.alloc(0);
   #at = 0;
 
   constructor(fields: FieldReader) {
     this.#fields = fields;
-    this.#met = new Uint32Array(fields.count);
+    this.#met = new Float64Array(fields.count);
   }
 
   /**
@@ -63,8 +63,7 @@ export class FlatJson {
   #readFields(into: SqlValue[], first: number): boolean {
     const fields = this.#fields;
     for (let i = 0; i < fields.count; i++) into.push(null);
-    this.#object = (this.#object + 1) >>> 0;
-    if (this.#object === 0) this.#met.fill(0);
+    this.#object++;
     if (this.#token() !== OPENING) return false;
     for (let guess = 0; ; guess++) {
       if (this.#token() !== QUOTE) return false;
