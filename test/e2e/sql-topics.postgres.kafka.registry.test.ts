@@ -1,6 +1,8 @@
 /** Results in Avro with a real registry: schemas that it refuses, and statements of clients that make and drop topics. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { Consumer } from '@platformatic/kafka';
+import { Kafka, type Consumer as KafkaConsumer, logLevel } from 'kafkajs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   type TestDatabase,
@@ -68,8 +70,8 @@ function versions(subject: string): Promise<unknown> {
   return registry.ask(`/subjects/${subject}/versions`);
 }
 
-/** Posts to the SQL interface of a daemon, again while the pipeline begins anew with a new statement. */
-async function asker(run: Headwater): Promise<(path: string, body: object) => Promise<unknown>> {
+/** Asks the SQL interface of a daemon, with a body by POST, again while the pipeline begins anew with a new statement. */
+async function asker(run: Headwater): Promise<(path: string, body?: object) => Promise<unknown>> {
   const { host, port } = await run.line(({ msg }) => msg === 'SQL interface is up');
   // A stream that is made before the snapshot has ended has its rows too.
   await run.until(({ state }) => state === 'streaming');
@@ -77,8 +79,7 @@ async function asker(run: Headwater): Promise<(path: string, body: object) => Pr
     const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
       const answer = await fetch(`http://${String(host)}:${String(port)}${path}`, {
-        method: 'POST',
-        body: JSON.stringify(body),
+        ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
         headers: { 'content-type': 'application/json', accept: 'application/json' },
       });
       // An answer that is not read keeps its connection.
@@ -221,6 +222,56 @@ describe('statements of clients', () => {
     const names = left.map((topic) => topic.name);
     expect(names).toContain(`${name}.public.customers`);
     for (const topic of ['people', 'copied']) expect(names).not.toContain(`${name}.${topic}`);
+  });
+
+  it('show who consumes topics, and which cluster it is', async () => {
+    const name = `${kafka.prefix}_shown`;
+    const [read, unread] = [`${name}.read`, `${name}.unread`];
+    await topics.createTopics([read, unread], 2);
+    await using run = new Headwater(['run', await settings(name, '{}')]);
+    const ask = await asker(run);
+    const shown = async (): Promise<readonly unknown[]> => {
+      const [entity] = (await ask('/ksql', { ksql: 'SHOW TOPICS EXTENDED;' })) as [
+        { readonly topics: readonly { readonly name: string }[] },
+      ];
+      return entity.topics.filter((topic) => topic.name === read || topic.name === unread);
+    };
+    const nobody = { replicaInfo: [1, 1], consumerCount: 0, consumerGroupCount: 0 };
+    expect(await shown()).toEqual([
+      { name: read, ...nobody },
+      { name: unread, ...nobody },
+    ]);
+    const client = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING });
+    const consume = async (groupId: string): Promise<KafkaConsumer> => {
+      const consumer = client.consumer({ groupId });
+      await consumer.connect();
+      await consumer.subscribe({ topic: read });
+      await consumer.run({ eachMessage: () => Promise.resolve() });
+      return consumer;
+    };
+    const newer = new Consumer({
+      clientId: name,
+      groupId: `${name}.newer`,
+      groupProtocol: 'consumer',
+      bootstrapBrokers: [kafka.brokers],
+    });
+    const stream = await newer.consume({ topics: [read] });
+    const consumers = await Promise.all(['a', 'a', 'b'].map((group) => consume(`${name}.${group}`)));
+    const all = { ...nobody, name: read, consumerCount: 4, consumerGroupCount: 3 };
+    for (const deadline = performance.now() + PATIENCE_MS; !isDeepStrictEqual((await shown())[0], all);) {
+      if (performance.now() > deadline) expect(await shown()).toContainEqual(all);
+      await sleep(100);
+    }
+    expect((await shown())[1]).toEqual({ name: unread, ...nobody });
+    for (const consumer of consumers) await consumer.disconnect();
+    await stream.close();
+    await newer.close();
+    const admin = client.admin();
+    await admin.connect();
+    const { clusterId } = await admin.describeCluster();
+    await admin.disconnect();
+    expect(clusterId).toMatch(/./);
+    expect(await ask('/info')).toMatchObject({ KsqlServerInfo: { kafkaClusterId: clusterId } });
   });
 
   it('name topics that are to be had, and delete none that is needed', async () => {

@@ -209,6 +209,8 @@ describe('expressions', () => {
     ['CAST(at AS INT)', 'TRY_CAST(`RATINGS`.`AT` AS INT)'],
     ["CASE stars WHEN 1 THEN 'a' ELSE 'b' END", "(CASE WHEN (`RATINGS`.`STARS` = 1) THEN 'a' ELSE 'b' END)"],
     ['ROWTIME', '`RATINGS`.`__MS`'],
+    ["ROWTIME > '2020'", '(`RATINGS`.`__MS` > 1577836800000)'],
+    ["ROWTIME BETWEEN '2020' AND '2020-02'", 'BETWEEN 1577836800000 AND 1580515200000)'],
     ['SUBSTRING(at, 2)', 'CAST(SUBSTRING(`RATINGS`.`AT`, 2) AS STRING)'],
   ])('%s', (text, wanted) => expect(expression(text)).toContain(wanted));
 

@@ -231,6 +231,26 @@ describe('/query and /query-stream', () => {
     ]);
   });
 
+  it('join with complete tables only, whatever is asked for', async () => {
+    const ask = (value: string): Promise<Response> =>
+      post('/query-stream', {
+        sql: 'SELECT PERSON FROM PERSON_MOVEMENTS;',
+        properties: { 'table.bootstrap': value },
+      });
+    expect((await ask('wait')).status).toBe(200);
+    expect(await refusal(ask('NONE'))).toEqual([
+      400,
+      40000,
+      expect.stringMatching(
+        /^table\.bootstrap is WAIT, not "NONE": what an event is joined with would depend on /,
+      ),
+    ]);
+    const explained = post('/ksql', {
+      ksql: `SET 'table.bootstrap' = 'NONE'; EXPLAIN SELECT * FROM PERSON_MOVEMENTS;`,
+    });
+    expect((await explained).status).toBe(400);
+  });
+
   it('a push query gives each row as a line at once, with all digits, and ends with a last word', async () => {
     const response = await post('/query', {
       ksql: 'SELECT ID FROM MOVEMENTS EMIT CHANGES LIMIT 2;',

@@ -2,7 +2,7 @@
 import { AGGREGATE_NAMES, bindAggregate } from '../sql/functions/aggregates.ts';
 import type { SelectScope } from '../plan/select-scope.ts';
 import type { Expr } from '../sql/ast.ts';
-import { type Scope, tryCoerce } from '../sql/coerce.ts';
+import { type Scope, tryCoerce, withPseudoTimes } from '../sql/coerce.ts';
 import { compileExpression } from '../sql/compile.ts';
 import type { Typed } from '../sql/frame.ts';
 import type { SourceText } from '../sql/sql-error.ts';
@@ -112,7 +112,7 @@ export class FlinkExpressions {
         return `(${this.text(expr.operand)} ${negation(expr)}LIKE ${this.text(expr.pattern)}${escape})`;
       }
       case 'between': {
-        const [value, low, high] = this.#comparable([expr.operand, expr.low, expr.high]);
+        const [value, low, high] = this.#comparable([expr.operand, expr.low, expr.high], 'times');
         return `(${value} ${negation(expr)}BETWEEN ${low} AND ${high})`;
       }
       case 'in': {
@@ -185,17 +185,19 @@ export class FlinkExpressions {
   }
 
   #compared(left: Expr, op: string, right: Expr): string {
-    const [a, b] = this.#comparable([left, right]);
+    const [a, b] = this.#comparable([left, right], 'times');
     return `(${a} ${op} ${b})`;
   }
 
   /** A text that stands for a value of another type is written as that. */
-  #comparable(exprs: readonly Expr[]): readonly string[] {
-    const types = exprs.map((expr) => this.#typed(expr));
+  #comparable(exprs: readonly Expr[], texts: 'times' | 'values' = 'values'): readonly string[] {
+    const typed = exprs.map((expr) => this.#typed(expr));
+    const types = texts === 'times' ? withPseudoTimes(this.#types, exprs, typed) : typed;
     const other = types.find(({ type }) => type !== null && type.kind !== 'STRING')?.type ?? null;
     return exprs.map((expr, i) => {
       const value = types[i];
-      if (other === null || value === undefined || typeof value.literal !== 'string') return this.text(expr);
+      const isText = expr.kind === 'string' || typeof value?.literal === 'string';
+      if (other === null || value === undefined || !isText) return this.text(expr);
       const literal = tryCoerce(value, other)?.literal;
       return literal === undefined ? this.text(expr) : flinkLiteral(other, literal);
     });

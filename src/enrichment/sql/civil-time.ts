@@ -125,6 +125,20 @@ export function parseTimestamp(text: string): number | null {
   return isTimeNumber('TIMESTAMP', ms) ? ms : null;
 }
 
+const PARTIAL =
+  /^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(?:(\d\d)(?::(\d\d)(?::(\d\d(?:\.\d{1,3})?))?)?)?(Z|[+-]\d\d(?::?\d\d)?)?)?)?)?$/;
+
+/**
+ * Milliseconds since 1970 of the beginning of what the text names: `2020`, `2020-02`, `2020-02-29`, `2020-02-29T13`, … up to
+ * `2020-02-29T13:59:58.123+0100`, with a zone, which is UTC otherwise, behind any that has a `T`; null for others.
+ */
+export function parsePartialTimestamp(text: string): number | null {
+  const match = PARTIAL.exec(text);
+  if (match === null) return null;
+  const [, year, month = '01', day = '01', hour = '00', minute = '00', second = '00', zone = 'Z'] = match;
+  return parseTimestamp(`${year}-${month}-${day}T${hour}:${minute}:${second}${zone}`);
+}
+
 /** Milliseconds east of Greenwich of `Z`, `+01`, `+0130`, `+01:30`; null for others. */
 export function parseOffset(text: string): number | null {
   if (text === 'Z') return 0;

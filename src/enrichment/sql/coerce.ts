@@ -1,8 +1,9 @@
 import { type Converter, explicit, widening } from './cast.ts';
 import { type Evaluate, type Frame, nothing, type Problem, type Typed } from './frame.ts';
 import type { Expr } from './ast.ts';
+import { parsePartialTimestamp } from './civil-time.ts';
 import { type SourceText, sqlError } from './sql-error.ts';
-import { commonType, type SqlType, typeText } from './sql-type.ts';
+import { BIGINT, commonType, type SqlType, typeText } from './sql-type.ts';
 import type { SqlValue } from './value.ts';
 
 /** What names and calls mean where an expression stands. */
@@ -45,6 +46,34 @@ export function coerce(scope: Scope, value: Typed, to: SqlType, what: string): T
 
 export function constant(type: SqlType, value: SqlValue, at: number): Typed {
   return { type, run: () => value, literal: value, at };
+}
+
+/** Columns of ms since 1970 that no statement declares: compared with a text, they mean the time that it names. */
+const PSEUDO_TIMES: ReadonlySet<string> = new Set(['ROWTIME', 'WINDOWSTART', 'WINDOWEND']);
+
+/** Operands of a comparison, or of BETWEEN, with the texts that such a column is compared with as its times. */
+export function withPseudoTimes(
+  scope: Scope,
+  exprs: readonly Expr[],
+  values: readonly Typed[],
+): readonly Typed[] {
+  const isTime = (i: number): boolean => {
+    const [expr, type] = [exprs[i], values[i]?.type];
+    return expr?.kind === 'name' && PSEUDO_TIMES.has(expr.name) && type?.kind === 'BIGINT';
+  };
+  const column = isTime(0) ? 0 : exprs.length === 2 && isTime(1) ? 1 : -1;
+  if (column < 0) return values;
+  return values.map((value) => {
+    const { literal, at, type } = value;
+    if (typeof literal !== 'string' || type?.kind !== 'STRING') return value;
+    const ms = parsePartialTimestamp(literal);
+    if (ms !== null) return constant(BIGINT, ms, at);
+    throw sqlError(
+      scope.source,
+      at,
+      "this is no time: write one such as '2020-05-26T23:59:58.000+0200', '2020-05-26' or '2020', or milliseconds since 1970 without quotes",
+    );
+  });
 }
 
 /** NULL stays NULL; what cannot be converted becomes it, with a note. */

@@ -5,7 +5,16 @@
 import { arithmetic, arithmeticTypes, negation } from './arithmetic.ts';
 import type { Expr } from './ast.ts';
 import { explicit } from './cast.ts';
-import { coerce, constant, converted, describeType, evaluateAll, type Scope, unify } from './coerce.ts';
+import {
+  coerce,
+  constant,
+  converted,
+  describeType,
+  evaluateAll,
+  type Scope,
+  unify,
+  withPseudoTimes,
+} from './coerce.ts';
 import { parseDecimal } from './decimal.ts';
 import { type Evaluate, nothing, type Typed } from './frame.ts';
 import { bindFunction } from './functions/registry.ts';
@@ -179,7 +188,8 @@ type Known = Typed & { readonly type: SqlType };
 
 /** The operands in one type. */
 function comparable(exprs: readonly [Expr, ...Expr[]], scope: Scope, what: string): [Known, ...Known[]] {
-  const values = exprs.map((expr) => compileExpression(expr, scope));
+  const compiled = exprs.map((expr) => compileExpression(expr, scope));
+  const values = what === 'IN' ? compiled : withPseudoTimes(scope, exprs, compiled);
   const unified = unify(scope, values, `the operands of ${what}`);
   // All NULL: any type does.
   const known = unified.map((value): Known => ({ ...value, type: value.type ?? BOOLEAN }));

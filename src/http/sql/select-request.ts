@@ -10,6 +10,8 @@ import { SqlApiError } from './api-error.ts';
 /** Properties that mean something here; all others are left alone, since clients send what ksqlDB knows. */
 const OFFSET_RESET = ['auto.offset.reset', 'ksql.streams.auto.offset.reset'];
 const TABLE_SCANS = 'ksql.query.pull.table.scan.enabled';
+/** What others can be set to; here it has one value (docs/decisions/0029). */
+const BOOTSTRAP = 'table.bootstrap';
 
 /** Throws SqlApiError 40000 for a value that means nothing. */
 export function readOptions(
@@ -23,6 +25,12 @@ export function readOptions(
   const scans = properties.get(TABLE_SCANS)?.toLowerCase();
   if (scans !== undefined && scans !== 'true' && scans !== 'false')
     throw new SqlApiError(40000, `${TABLE_SCANS} is true or false, not ${JSON.stringify(scans)}.`);
+  const bootstrap = properties.get(BOOTSTRAP);
+  if (bootstrap !== undefined && bootstrap.toUpperCase() !== 'WAIT')
+    throw new SqlApiError(
+      40000,
+      `${BOOTSTRAP} is WAIT, not ${JSON.stringify(bootstrap)}: what an event is joined with would depend on how much of the table happened to be read by then. LEFT JOIN gives NULLs where a complete table has no row.`,
+    );
   return {
     fromBeginning: reset === 'earliest',
     fromLatest: reset === 'latest',

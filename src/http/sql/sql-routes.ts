@@ -20,6 +20,7 @@ import {
   V1,
 } from './exchange.ts';
 import { insertsStream, insertValues } from './inserts.ts';
+import { ClusterIds } from './kafka-facts.ts';
 import { writePrinted } from './print.ts';
 import type { PushedQuery } from './query-descriptions.ts';
 import { type QueryForm, writeQuery } from './query-response.ts';
@@ -52,6 +53,7 @@ class SqlRoutes {
   readonly #queries = new Map<string, PushedQuery>();
   /** What has become of statements of this process's time, by their ids without quotes. */
   readonly #commands = new Map<string, object>();
+  readonly #clusterIds = new ClusterIds();
   /** Done when no request changes anything. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -112,7 +114,7 @@ class SqlRoutes {
         return json(exchange, {
           KsqlServerInfo: {
             version: KSQL_VERSION,
-            kafkaClusterId: '',
+            kafkaClusterId: await this.#clusterIds.of(this.#options.desk),
             ksqlServiceId: 'default_',
             serverStatus: 'RUNNING',
           },

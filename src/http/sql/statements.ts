@@ -17,6 +17,7 @@ import type { Parsed } from '../../enrichment/sql/parse-statement.ts';
 import { notSupported, sqlError } from '../../enrichment/sql/sql-error.ts';
 import { SqlApiError } from './api-error.ts';
 import { describeFunction, functionNames } from './functions.ts';
+import { consumersOf, kafkaOf } from './kafka-facts.ts';
 import {
   fieldsOf,
   pausedListing,
@@ -304,8 +305,8 @@ function declarationOf({ basis }: LiveQueries, name: string): string {
 
 /** All there are; without Kafka those of the statements. */
 async function listed({ desk }: StatementContext): Promise<readonly ListedTopic[]> {
-  const access = [...desk.running.values()].flatMap(({ basis }) => basis.access ?? [])[0];
-  if (access === undefined) {
+  const access = kafkaOf(desk);
+  if (access === null) {
     const named = new Set(everything(desk).map((each) => each.queries.topicOf(each.found)));
     return [...named].sort().map((name) => ({ name, replicas: [] }));
   }
@@ -316,8 +317,11 @@ async function listed({ desk }: StatementContext): Promise<readonly ListedTopic[
 async function topics(context: StatementContext, { extended }: ShowStatement): Promise<object> {
   const all = (await listed(context)).map(({ name, replicas }) => ({ name, replicaInfo: replicas }));
   if (!extended) return { '@type': 'kafka_topics', topics: all };
-  // Who else consumes a topic is not ours to know.
-  const counted = all.map((each) => ({ ...each, consumerCount: 0, consumerGroupCount: 0 }));
+  const consumers = await consumersOf(context.desk);
+  const counted = all.map((each) => {
+    const { consumers: consumerCount = 0, groups: consumerGroupCount = 0 } = consumers.get(each.name) ?? {};
+    return { ...each, consumerCount, consumerGroupCount };
+  });
   return { '@type': 'kafka_topics_extended', topics: counted };
 }
 

@@ -9,6 +9,7 @@ import {
   addPartitionsToTxnV1,
   addPartitionsToTxnV2,
   addPartitionsToTxnV3,
+  consumerGroupDescribeV0,
   createTopicsV5,
   createTopicsV6,
   createTopicsV7,
@@ -43,6 +44,9 @@ import {
   leaveGroupV3,
   leaveGroupV4,
   leaveGroupV5,
+  listGroupsV3,
+  listGroupsV4,
+  listGroupsV5,
   listOffsetsV4,
   listOffsetsV5,
   listOffsetsV6,
@@ -106,3 +110,7 @@ export const LEAVE_GROUP = versioned(leaveGroupV5, [leaveGroupV3, leaveGroupV4])
 export const DESCRIBE_PRODUCERS = versioned(describeProducersV0, []);
 export const DESCRIBE_TRANSACTIONS = versioned(describeTransactionsV0, []);
 export const DESCRIBE_GROUPS = versioned(describeGroupsV5, [describeGroupsV3, describeGroupsV4]);
+/** The kind of a group is told from version 5 on: before there is only the classic one. */
+export const LIST_GROUPS = versioned(listGroupsV5, [listGroupsV3, listGroupsV4]);
+/** Groups of KIP-848, since Kafka 3.7. */
+export const DESCRIBE_CONSUMER_GROUPS = versioned(consumerGroupDescribeV0, []);

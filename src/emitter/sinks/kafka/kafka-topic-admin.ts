@@ -1,8 +1,9 @@
-import type { ListedTopic, TopicAdmin } from '../../topic-admin.ts';
+import type { ListedTopic, TopicAdmin, TopicConsumers } from '../../topic-admin.ts';
 import { DELETE_TOPICS } from './apis.ts';
 import { ANY_BROKER, Cluster } from './cluster.ts';
 import { asFault, checkCode, faultToError, KAFKA } from './errors.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
+import { topicConsumers } from './topic-consumers.ts';
 import { contextFor } from './topics.ts';
 
 const DELETE_TIMEOUT_MS = 30_000;
@@ -30,6 +31,21 @@ class KafkaTopicAdmin implements TopicAdmin {
         )
         .toSorted((a, b) => (a.name < b.name ? -1 : 1));
     });
+  }
+
+  consumers(): Promise<ReadonlyMap<string, TopicConsumers>> {
+    return this.#mapping('Looking at consumer groups', async () => {
+      // So the brokers are known.
+      await this.#cluster.metadata([]);
+      return topicConsumers(this.#cluster);
+    });
+  }
+
+  clusterId(): Promise<string> {
+    return this.#mapping(
+      'Asking for the cluster',
+      async () => (await this.#cluster.metadata([])).clusterId ?? '',
+    );
   }
 
   async delete(topic: string): Promise<void> {
