@@ -28,7 +28,7 @@ import type { ResultTable } from '../state/result-table.ts';
 import type { OutputStream } from './query.ts';
 import type { Replica } from '../state/replica.ts';
 import { LogIntake } from './log-intake.ts';
-import type { SchemaOffers } from './refused-schemas.ts';
+import type { ResultOffers } from './refused-results.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import {
   forgottenTables,
@@ -54,8 +54,8 @@ export interface StageOptions<P, S extends SourceInfo> {
   readonly inferred: InferredColumns;
   /** For the schemas of results; null without a registry. */
   readonly schemas: SchemaWriter | null;
-  /** Of results that the registry refuses, whose statements are paused; null: none. */
-  readonly offers: SchemaOffers | null;
+  /** Of results that are refused, whose statements are paused; null: none. */
+  readonly offers: ResultOffers | null;
   readonly image: ReplicaImage;
   /** Tables of which the snapshot reads some rows only: joined ones are read by ourselves. */
   readonly partly: ReadonlyMap<string, string>;

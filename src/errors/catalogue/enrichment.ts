@@ -57,10 +57,11 @@ export const ENRICHMENT = {
     advice:
       'Lower the compatibility of the subject, set emit.registry.on_incompatible: set_none, or give the statement another KAFKA_TOPIC.',
   },
-  'enrich.schema-accepted': {
+  'enrich.results-accepted': {
     fate: 'retry',
     exit: 1,
-    summary: 'The schema registry accepts the schema of the results of a statement that waited.',
+    summary:
+      'The results of a statement that waited can be written: the registry takes their schema, and Kafka their topic.',
     advice: 'Nothing to do: the statement goes on.',
   },
   'enrich.partitions-added': {
