@@ -138,6 +138,9 @@ describe.each(WAYS)('a topic %s', (_, way) => {
       await next(3);
       expect((await run.stop()).exit).toBe(0);
     }
+    const job = await runToEnd(path);
+    expect(job, job.stderr).toMatchObject({ exit: 1 });
+    expect(job.stderr).toMatch(/had to be given up of CSAS_COPIED_2_\d, CTAS_COUNTED_2_\d;/);
     await using run = new Headwater(['run', path]);
     for (const reason of await pausedIn(run, true)) expect(reason).toMatch(way.says);
     await next(4);

@@ -104,6 +104,8 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
   readonly state: ReadonlyMap<string, string | null>;
   /** For status. */
   queries(): readonly QueryStatus[];
+  /** Ids of queries that are paused, but for those that a client has paused. */
+  readonly waiting: readonly string[];
   /**
    * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
    * appended with its last batch; until then the batch must not be committed.
@@ -273,6 +275,12 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     }));
     const tables = statusOf(program.tables, this.#targets, processing);
     return [...this.#queries.status(), ...tables, ...(topics?.status() ?? []), ...paused];
+  }
+
+  get waiting(): readonly string[] {
+    const { program, topics } = this.#options;
+    const ofTopics = [...(topics?.waiting.keys() ?? [])];
+    return [...program.paused, ...ofTopics].flatMap(({ id }) => id ?? []);
   }
 
   get failed(): Promise<never> {

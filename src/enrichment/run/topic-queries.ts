@@ -106,7 +106,6 @@ export class TopicQueries implements AsyncDisposable {
   /** Null without a registry. */
   #schemas: SchemaWriter | null = null;
   #outputs: Outputs = new Map();
-  /** Queries that wait until their results are accepted, and why they are not. */
   #waiting: ReadonlyMap<QueryPlan, HeadwaterError> = new Map();
   /** Of clients. */
   #readers: (readonly [StreamSource, EventReader])[] = [];
@@ -129,6 +128,11 @@ export class TopicQueries implements AsyncDisposable {
     this.failed = new Promise((_, reject) => (this.#fail = reject));
     this.failed.catch(() => {});
     this.#open = new Promise((resolve) => (this.#opened = resolve));
+  }
+
+  /** Queries that wait until their results are accepted, and why they are not. */
+  get waiting(): ReadonlyMap<QueryPlan, HeadwaterError> {
+    return this.#waiting;
   }
 
   status(): readonly QueryStatus[] {
@@ -161,7 +165,10 @@ export class TopicQueries implements AsyncDisposable {
     const sink = this.#sink;
     if (sink === null || this.#closing.signal.aborted) throw stopping();
     let opening = this.#inserted.get(topic);
-    if (opening === undefined) this.#inserted.set(topic, (opening = sink.topic(topic, 'table')));
+    if (opening === undefined) {
+      this.#inserted.set(topic, (opening = sink.topic(topic, 'table')));
+      opening.catch(() => this.#inserted.delete(topic));
+    }
     const handle = await opening;
     for (const record of records) sink.append(handle, record);
     const durable = new Promise<void>((done, fail) => this.#inserting.push({ done, fail }));
