@@ -203,12 +203,13 @@ async function countPartitions(
   signal: AbortSignal,
 ): Promise<number> {
   const { compileShared } = await import('../enrichment/shared/shard.ts');
+  const { openInput } = await import('../enrichment/topics/open-input.ts');
   const { queries, topicTables } = await compileShared(statements, signal);
   const access = topicAccess(settings, { name: settings.name, log: statements.log });
   if (access === null) throw new TypeError('Without Kafka nothing is shared.');
-  const count = async (source: Pick<TopicSource, 'topic' | 'create'>): Promise<number> => {
+  const count = async (source: TopicSource): Promise<number> => {
     await using reader = await access.openReader(true);
-    return await reader.open(source.topic, source.create);
+    return await openInput(reader, source);
   };
   const inputs = new Map(
     queries.flatMap(({ input: { topic } }) => (topic === null ? [] : [[topic.topic, topic] as const])),
