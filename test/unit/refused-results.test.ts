@@ -1,8 +1,11 @@
 /** Statements whose results are refused: their schema by the registry, or their topic by Kafka. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import type { Sink } from '../../src/emitter/sink.ts';
+import { ResultOffers } from '../../src/enrichment/run/refused-results.ts';
 import type { TopicQueries } from '../../src/enrichment/run/topic-queries.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import { checkedProgram } from '../support/checked-program.ts';
 import { column, EnrichmentRig, type LogTransaction, table } from '../support/enrichment-rig.ts';
 import { Forbidding } from '../support/fake-registry.ts';
 import { MemoryTopics, startTopics } from '../support/memory-topics.ts';
@@ -231,6 +234,23 @@ describe('what may pass by itself', () => {
     topics.refused.clear();
     await expect(queries.failed).rejects.toMatchObject({ code: 'enrich.results-accepted' });
   });
+});
+
+it('an attempt that ends while results are offered has not failed', async () => {
+  const [plan] = checkedProgram(`${RATINGS} CREATE STREAM refused AS SELECT * FROM ratings;`).queries;
+  const ending = new AbortController();
+  const { signal } = ending;
+  const topic = (): Promise<never> => {
+    ending.abort();
+    return Promise.reject(signal.reason as Error);
+  };
+  const takers = { sink: { topic } as unknown as Sink, schemas: null, signal };
+  using offers = new ResultOffers(plan === undefined ? [] : [plan.target], takers, 1);
+  let failed: unknown = null;
+  offers.accepted.catch((error: unknown) => (failed = error));
+  await until(() => signal.aborted);
+  await sleep(5);
+  expect(failed).toBeNull();
 });
 
 it('a schema that the registry refuses ends the start where on_incompatible is fail', async () => {

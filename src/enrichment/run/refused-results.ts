@@ -99,7 +99,9 @@ export class ResultOffers implements Disposable {
 
   #wait(): void {
     this.#timer = setTimeout(() => {
-      this.#offer().catch((error: unknown) => this.#reject(error));
+      this.#offer().catch((error: unknown) => {
+        if (!this.#takers.signal.aborted) this.#reject(error);
+      });
     }, this.#retryMs);
   }
 

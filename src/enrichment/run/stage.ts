@@ -279,7 +279,7 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   get waiting(): readonly string[] {
     const { program, topics } = this.#options;
-    const ofTopics = [...(topics?.waiting.keys() ?? [])];
+    const ofTopics = [...(topics?.waiting.keys() ?? [])].filter(({ held }) => !held);
     return [...program.paused, ...ofTopics].flatMap(({ id }) => id ?? []);
   }
 
