@@ -24,7 +24,7 @@ const RANKS: readonly (readonly string[])[] = [
 const INTERFACES: readonly RegExp[] = [
   /^readers\/reader\.ts$/,
   /^snapshot\/snapshot-source\.ts$/,
-  /^emitter\/(sink|topic-reader|topic-admin)\.ts$/,
+  /^emitter\/(sink|topic-fault|topic-reader|topic-admin)\.ts$/,
   // The bytes of Avro, for whoever writes records.
   /^emitter\/encoders\/(binary-writer|decimal-bytes|utf8-writer)\.ts$/,
   /^state\/(checkpoint|make-directory)\.ts$/,

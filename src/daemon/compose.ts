@@ -99,7 +99,11 @@ export function partsOf<P, S extends SourceInfo>(
       // A retry of the same process goes on with the snapshot that `always` began.
       beganBefore: run.startedAt,
     },
-    enrichment: enrichmentParts(settings, block, { desk: run.desk ?? null, log: run.log }),
+    enrichment: enrichmentParts(settings, block, {
+      desk: run.desk ?? null,
+      refusals: run.refusals,
+      log: run.log,
+    }),
     onGap: source.onGap,
     lost: run.lost,
     exactlyOnce: emit.delivery === 'exactly-once',

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { TurnTaking } from '../emitter/sink.ts';
+import type { TopicRefusals } from '../emitter/topic-refusals.ts';
 import { isIncluded, ruledColumn } from '../emitter/transforms/column-rules.ts';
 import type { ShownColumns } from '../enrichment/sources/captured-columns.ts';
 import {
@@ -44,11 +45,22 @@ export function splitOf(settings: Settings): SplitEnrichment | null {
 /** Kafka for statements that read topics: a client, a producer and a state of their own beside the pipeline's. */
 export function topicAccess(
   settings: Settings,
-  { name, turns, log }: { readonly name: string; readonly turns?: TurnTaking; readonly log: Log },
+  {
+    name,
+    turns,
+    refusals,
+    log,
+  }: {
+    readonly name: string;
+    readonly turns?: TurnTaking;
+    /** Kept from attempt to attempt. */
+    readonly refusals?: TopicRefusals | undefined;
+    readonly log: Log;
+  },
 ): TopicAccess | null {
   const { sink } = settings.emit;
   if (sink.kind !== 'kafka') return null;
-  const options = { ...kafkaOptions(settings, sink), name };
+  const options = { ...kafkaOptions(settings, sink), name, refusals };
   return {
     ...(turns === undefined ? {} : { turns }),
     openSink: async (signal) => {
@@ -87,7 +99,15 @@ export async function registryAccess({ emit }: Settings, log: Log): Promise<Regi
 export function enrichmentParts<P, S extends SourceInfo>(
   settings: Settings,
   block: SourceBlock<S>,
-  { desk, log }: { readonly desk: QueryDesk | null; readonly log: Log },
+  {
+    desk,
+    refusals,
+    log,
+  }: {
+    readonly desk: QueryDesk | null;
+    readonly refusals?: TopicRefusals | undefined;
+    readonly log: Log;
+  },
 ): EnrichmentParts<P, S> | null {
   const declared = splitOf(settings)?.own ?? null;
   if (declared === null || settings.enrich === null) return null;
@@ -114,7 +134,7 @@ export function enrichmentParts<P, S extends SourceInfo>(
           joinedTables,
           join: waits,
           desk,
-          topics: topicAccess(settings, { name: `${name}.enrich`, log }),
+          topics: topicAccess(settings, { name: `${name}.enrich`, refusals, log }),
           registry: await registryAccess(settings, log),
         },
         context,

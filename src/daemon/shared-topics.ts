@@ -5,6 +5,7 @@
  */
 import { resolve } from 'node:path';
 import type { TurnTaking } from '../emitter/sink.ts';
+import { TopicRefusals } from '../emitter/topic-refusals.ts';
 import type { Fleet } from '../emitter/sinks/kafka/fleet.ts';
 import type { DeclaredEnrichment } from '../enrichment/plan/declared.ts';
 import type { SharedStatements } from '../enrichment/shared/shard.ts';
@@ -108,6 +109,7 @@ function shard(
   stop: AbortSignal,
 ): Promise<Outcome> {
   const { settings, options } = shared;
+  const refusals = new TopicRefusals();
   return attempts(shared, name, stop, async (statements, { signal, control, onCommit }) => {
     const { workOff } = await import('../enrichment/shared/shard.ts');
     const { openGroups, openTables } = await import('../enrichment/state/open-tables.ts');
@@ -119,7 +121,7 @@ function shard(
         control.restart();
       },
     };
-    const access = topicAccess(settings, { name, turns, log: statements.log });
+    const access = topicAccess(settings, { name, turns, refusals, log: statements.log });
     if (access === null) throw new TypeError('Without Kafka nothing is shared.');
     const { untilCaughtUp } = options;
     const { stateDir, joinedTables } = settings;
@@ -201,12 +203,13 @@ async function countPartitions(
   signal: AbortSignal,
 ): Promise<number> {
   const { compileShared } = await import('../enrichment/shared/shard.ts');
+  const { openInput } = await import('../enrichment/topics/open-input.ts');
   const { queries, topicTables } = await compileShared(statements, signal);
   const access = topicAccess(settings, { name: settings.name, log: statements.log });
   if (access === null) throw new TypeError('Without Kafka nothing is shared.');
-  const count = async (source: Pick<TopicSource, 'topic' | 'create'>): Promise<number> => {
+  const count = async (source: TopicSource): Promise<number> => {
     await using reader = await access.openReader(true);
-    return await reader.open(source.topic, source.create);
+    return await openInput(reader, source);
   };
   const inputs = new Map(
     queries.flatMap(({ input: { topic } }) => (topic === null ? [] : [[topic.topic, topic] as const])),

@@ -25,7 +25,6 @@ import type { ProgramBasis } from './queries/program-basis.ts';
 import type { QueryDesk } from './queries/query-desk.ts';
 import { ResultTable } from './state/result-table.ts';
 import { EnrichmentStage } from './run/stage.ts';
-import { openResultTopics } from './run/stream-queries.ts';
 import type { BulkGroups } from './state/bulk-groups.ts';
 import { type JoinedTablesOptions, openGroups, openTables } from './state/open-tables.ts';
 import { Timeline } from './state/timeline.ts';
@@ -33,7 +32,7 @@ import { type TopicAccess, TopicQueries } from './run/topic-queries.ts';
 import type { JoinWaits } from './topics/topic-task.ts';
 import type { Program } from './plan/program.ts';
 import type { StreamSource } from './sources/catalog.ts';
-import { offerSchemas, type RefusedSchemas, SchemaOffers } from './run/refused-schemas.ts';
+import { offerResults, openWritable, type RefusedResults, ResultOffers } from './run/refused-results.ts';
 
 const SPOOL_BYTES = 64 * 1024 * 1024;
 
@@ -56,8 +55,8 @@ export interface EnrichmentOptions<S extends SourceInfo> {
   readonly desk: QueryDesk | null;
   /** Bytes of a transaction's events in memory; for tests. */
   readonly spoolBytes?: number;
-  /** How often a schema that the registry refuses is offered again; for tests. */
-  readonly schemaRetryMs?: number;
+  /** How often results that are refused are offered again; for tests. */
+  readonly offerRetryMs?: number;
 }
 
 export interface OpenContext<P, S extends SourceInfo> {
@@ -109,7 +108,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
   const keptColumns = parseInferred(known.get(ENRICH_COLUMNS_KEY));
   const inferred = await inferColumns(declared, { reader, kept: keptColumns, signal });
   const schemas = registry?.writer(known, signal) ?? null;
-  const compile = (refused: RefusedSchemas): Program =>
+  const compile = (refused: RefusedResults): Program =>
     compileProgram(declared, {
       pipeline,
       registry: registry !== null,
@@ -125,7 +124,8 @@ export async function openEnrichment<P, S extends SourceInfo>(
       refused: new Map([...refused].map(([{ name }, error]) => [name, error])),
     });
   const whole = compile(new Map());
-  const refused: RefusedSchemas = schemas === null ? new Map() : await offerSchemas(ofLog(whole), schemas);
+  const takers = { sink, schemas, signal };
+  const refused = await offerResults(ofLog(whole), takers);
   const program = refused.size === 0 ? whole : compile(refused);
   if (first) {
     for (const query of [...program.queries, ...program.tables]) {
@@ -176,7 +176,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
           registry,
           results,
           processing,
-          schemaRetryMs: options.schemaRetryMs,
+          offerRetryMs: options.offerRetryMs,
           timeline,
           openGroups: () => openGroups({ dir, name: `${pipeline}.enrich` }, stores.durable),
           log,
@@ -194,7 +194,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
         await input.open(of.topic.topic, of.topic.create);
       }
       const target = of.kind === 'STREAM' ? of : of.result;
-      if (target !== null) await openResultTopics(target, sink);
+      if (target !== null) await openWritable(target, takers);
     },
     trial: async (next, fresh, asked) => {
       const all = withMade(options.declared, { made: next.all, fresh }, pipeline);
@@ -216,9 +216,7 @@ export async function openEnrichment<P, S extends SourceInfo>(
     },
   };
   const offers =
-    schemas === null || refused.size === 0
-      ? null
-      : opened.use(new SchemaOffers([...refused.keys()], schemas, options.schemaRetryMs));
+    refused.size === 0 ? null : opened.use(new ResultOffers(refused.keys(), takers, options.offerRetryMs));
   const stage = await EnrichmentStage.open(
     {
       topics,

@@ -71,7 +71,7 @@ export async function deliver<P, S extends SourceInfo>(
   await committer.drain();
   await makeEdits(committer, parts.control);
   ending.throwIfFailed();
-  if (complete) refuseIncomplete(board.quarantined);
+  if (complete) refuseIncomplete([...board.quarantined, ...(enrichment?.waiting ?? [])]);
   return complete ? 'complete' : 'stopped';
 }
 
@@ -140,6 +140,6 @@ function refuseIncomplete(givenUp: readonly string[]): void {
   throw new HeadwaterError(
     'delivery.incomplete',
     `All is delivered but what had to be given up of ${givenUp.join(', ')}; the log says why.`,
-    { details: { tables: givenUp.join(', ') } },
+    { details: { givenUp: givenUp.join(', ') } },
   );
 }

@@ -1,52 +1,18 @@
 /** Topics that are taken away while they are written: their tables wait, or go on in a new topic; the others always go on. */
-import {
-  AclOperationTypes,
-  AclPermissionTypes,
-  AclResourceTypes,
-  type Admin,
-  ConfigResourceTypes,
-  Kafka,
-  logLevel,
-  ResourcePatternTypes,
-} from 'kafkajs';
+import { ConfigResourceTypes } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PipelineStatus } from '../../src/observability/status.ts';
-import { type KafkaServer, startKafka, testDatabase } from '../support/servers.ts';
+import { testDatabase } from '../support/servers.ts';
+import { type DenyingKafka, startDenyingKafka } from './denying-kafka.ts';
 import { Headwater, pipelineFile, runToEnd, workspace } from './headwater.ts';
 import { type Delivered, readUntil } from './topic-records.ts';
 
-const PASSWORD = 'without-nothing';
-
-let kafka: KafkaServer;
-let admin: Admin;
+let kafka: DenyingKafka;
 
 beforeAll(async () => {
-  kafka = await startKafka({
-    listeners: ['SASL_PLAINTEXT'],
-    users: [{ name: 'cdc', password: PASSWORD }],
-    acls: true,
-  });
-  admin = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
-  await admin.createAcls({
-    acl: [AclResourceTypes.TOPIC, AclResourceTypes.GROUP, AclResourceTypes.TRANSACTIONAL_ID].map(
-      (resourceType) => ({
-        resourceType,
-        resourceName: '*',
-        resourcePatternType: ResourcePatternTypes.LITERAL,
-        principal: 'User:cdc',
-        host: '*',
-        operation: AclOperationTypes.ALL,
-        permissionType: AclPermissionTypes.ALLOW,
-      }),
-    ),
-  });
+  kafka = await startDenyingKafka();
 });
-
-afterAll(async () => {
-  await admin?.disconnect();
-  await kafka?.[Symbol.asyncDispose]();
-});
+afterAll(() => kafka?.[Symbol.asyncDispose]());
 
 interface Taking {
   /** Of the table's column; PRIMARY KEY unless given. */
@@ -57,20 +23,8 @@ interface Taking {
   readonly says: RegExp;
 }
 
-function denying(topic: string) {
-  return {
-    resourceType: AclResourceTypes.TOPIC,
-    resourceName: topic,
-    resourcePatternType: ResourcePatternTypes.LITERAL,
-    principal: 'User:cdc',
-    host: '*',
-    operation: AclOperationTypes.WRITE,
-    permissionType: AclPermissionTypes.DENY,
-  };
-}
-
 async function alter(topic: string, name: string, value: string): Promise<void> {
-  await admin.alterConfigs({
+  await kafka.admin.alterConfigs({
     validateOnly: false,
     resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name, value }] }],
   });
@@ -80,21 +34,17 @@ const WAYS: readonly (readonly [string, Taking])[] = [
   [
     'that may no longer be written',
     {
-      take: async (topic) => void (await admin.createAcls({ acl: [denying(topic)] })),
-      giveBack: async (topic) => {
-        const { permissionType, resourcePatternType, ...rest } = denying(topic);
-        await admin.deleteAcls({
-          filters: [{ ...rest, permissionType, resourcePatternType }],
-        });
-      },
+      take: (topic) => kafka.deny(topic),
+      giveBack: (topic) => kafka.allow(topic),
       says: /denies access to topic/,
     },
   ],
   [
     'that is deleted and not to be made',
     {
-      take: async (topic) => admin.deleteTopics({ topics: [topic] }),
-      giveBack: async (topic) => void (await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] })),
+      take: async (topic) => kafka.admin.deleteTopics({ topics: [topic] }),
+      giveBack: async (topic) =>
+        void (await kafka.admin.createTopics({ topics: [{ topic, numPartitions: 1 }] })),
       says: /does not exist/,
     },
   ],
@@ -131,8 +81,8 @@ describe.each(WAYS)('a topic %s', (_, { take, giveBack, says, key = 'PRIMARY KEY
       name,
       url: database.url,
       tables: ['public.a', 'public.b'],
-      brokers: kafka.listeners.SASL_PLAINTEXT!,
-      kafka: [`sasl: { mechanism: PLAIN, username: cdc, password: ${PASSWORD} }`],
+      brokers: kafka.denying,
+      kafka: [kafka.login],
     });
     expect(await runToEnd(await files.write('first.yaml', file))).toMatchObject({ exit: 0 });
     const withoutMaking = file.replace('partitions: 1', 'partitions: 1, create: false');
@@ -178,7 +128,7 @@ it('a topic that is deleted is made anew where topics are made, and no change is
   });
   await using run = new Headwater(['run', await files.write('run.yaml', file)]);
   await readUntil(kafka.brokers, topics, (records) => records.length === 2);
-  await admin.deleteTopics({ topics: [topics[1]!] });
+  await kafka.admin.deleteTopics({ topics: [topics[1]!] });
   await database.query('INSERT INTO b VALUES (2); INSERT INTO a VALUES (2)');
   await readUntil(kafka.brokers, [topics[0]!], (records) => records.length === 2);
   const made = await readUntil(kafka.brokers, [topics[1]!], (records) => records.length >= 1);

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BulkState, Sink, SinkRecord } from '../../src/emitter/sink.ts';
+import type { BulkState, Sink, SinkRecord, TopicHandle } from '../../src/emitter/sink.ts';
 import { declareEnrichment } from '../../src/enrichment/plan/declared.ts';
 import { openEnrichment } from '../../src/enrichment/enrichment.ts';
 import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
@@ -11,6 +11,7 @@ import type { TopicAccess } from '../../src/enrichment/run/topic-queries.ts';
 import type { BulkGroups } from '../../src/enrichment/state/bulk-groups.ts';
 import { keepsOnDisk, openGroups } from '../../src/enrichment/state/open-tables.ts';
 import type { EnrichmentStage } from '../../src/enrichment/run/stage.ts';
+import type { HeadwaterError } from '../../src/errors/headwater-error.ts';
 import type { Batch } from '../../src/model/batch.ts';
 import type { Change, RowChange, SourceInfo, Tx } from '../../src/model/change.ts';
 import type { PositionCodec } from '../../src/model/position.ts';
@@ -110,7 +111,9 @@ export interface RigOptions {
   /** Kafka; left out: there is none. */
   readonly topics?: TopicAccess;
   readonly registry?: RegistryAccess;
-  readonly schemaRetryMs?: number;
+  readonly offerRetryMs?: number;
+  /** Topics that cannot be had, and why. */
+  readonly refusedTopics?: ReadonlyMap<string, HeadwaterError>;
   /** Joined tables on disk. */
   readonly durable?: boolean;
   readonly memoryLimit?: number;
@@ -140,10 +143,10 @@ export class EnrichmentRig implements Disposable {
   }
 
   async attempt(): Promise<Attempt> {
-    const { sql, tables, spoolBytes, dialect, schemaRetryMs } = this.options;
+    const { sql, tables, spoolBytes, dialect, offerRetryMs, refusedTopics } = this.options;
     const pending: WrittenRecord[] = [];
     const sink = {
-      topic: (name: string) => Promise.resolve({ name }),
+      topic: (name: string) => openedTopic(name, refusedTopics),
       append: ({ name }: { name: string }, record: SinkRecord) => pending.push(written(name, record)),
       ready: () => undefined,
     } as unknown as Sink;
@@ -179,7 +182,7 @@ export class EnrichmentRig implements Disposable {
         registry: this.options.registry ?? null,
         desk: this.desk,
         ...(spoolBytes === undefined ? {} : { spoolBytes }),
-        ...(schemaRetryMs === undefined ? {} : { schemaRetryMs }),
+        ...(offerRetryMs === undefined ? {} : { offerRetryMs }),
       },
       {
         sink,
@@ -387,6 +390,15 @@ export class Attempt {
     await this.stage[Symbol.asyncDispose]();
     await this.#groups[Symbol.asyncDispose]();
   }
+}
+
+/** As a sink opens it. */
+export function openedTopic(
+  name: string,
+  refused: ReadonlyMap<string, HeadwaterError> = new Map(),
+): Promise<TopicHandle> {
+  const error = refused.get(name);
+  return error === undefined ? Promise.resolve({ name }) : Promise.reject(error);
 }
 
 /** As a sink restores it: groups where they belong, the rest in the answer. */

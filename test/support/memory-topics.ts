@@ -16,7 +16,8 @@ import {
   type TopicQueriesOptions,
 } from '../../src/enrichment/run/topic-queries.ts';
 import { SILENT } from '../../src/observability/log.ts';
-import { restoredState } from './enrichment-rig.ts';
+import type { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import { openedTopic, restoredState } from './enrichment-rig.ts';
 
 export interface SentRecord {
   readonly key: string | null;
@@ -35,6 +36,8 @@ export interface ReadRecord {
 }
 
 export class MemoryTopics {
+  /** Those that sinks cannot have, and why. */
+  readonly refused = new Map<string, HeadwaterError>();
   readonly #topics = new Map<string, TopicRecord[][]>();
   /** What sinks have committed, by the sink's name. */
   readonly #states = new Map<string, Map<string, string>>();
@@ -92,7 +95,7 @@ export class MemoryTopics {
         bulk = given ?? null;
         return Promise.resolve(bulk === null ? new Map(state) : restoredState(state, bulk));
       },
-      topic: (topic: string) => Promise.resolve({ name: topic }),
+      topic: (topic: string) => openedTopic(topic, this.refused),
       append: ({ name: topic }: { name: string }, record: SinkRecord) => pending.push([topic, told(record)]),
       ready: () => undefined,
       commit: async (changes: ReadonlyMap<string, string | null>) => {
@@ -178,11 +181,11 @@ export function startTopics(
   sql: string,
   {
     registry = null,
-    schemaRetryMs,
+    offerRetryMs,
     stores,
     openGroups = () => Promise.resolve(new MemoryGroupTexts()),
   }: Partial<
-    Pick<TopicQueriesOptions, 'registry' | 'schemaRetryMs' | 'openGroups'> & Pick<ProgramContext, 'stores'>
+    Pick<TopicQueriesOptions, 'registry' | 'offerRetryMs' | 'openGroups'> & Pick<ProgramContext, 'stores'>
   > = {},
 ): RunningTopics {
   const kept = nothingKept();
@@ -210,7 +213,7 @@ export function startTopics(
     access: topics.access(name),
     join: { skewMs: 0, maxWaitMs: 1_000 },
     registry,
-    schemaRetryMs,
+    offerRetryMs,
     results: new Map(),
     processing: new ProcessingLog(SILENT),
     timeline: new Timeline(log, 'start'),

@@ -1,13 +1,9 @@
 /** How results of statements are written, and what comes of rows that fail. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import avsc from 'avsc';
 import { describe, expect, it } from 'vitest';
 import { checkedProgram } from '../support/checked-program.ts';
-import type { RegistryAccess } from '../../src/enrichment/formats/registry-access.ts';
-import type { Code } from '../../src/errors/catalogue.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
-import type { TopicQueries } from '../../src/enrichment/run/topic-queries.ts';
-import { MemoryTopics, startTopics } from '../support/memory-topics.ts';
+import { fakeRegistry, type Registered } from '../support/fake-registry.ts';
 import { column, EnrichmentRig, type LogTransaction, table } from '../support/enrichment-rig.ts';
 
 const INT = { kind: 'int32' } as const;
@@ -30,65 +26,6 @@ const LOG: readonly LogTransaction[] = [
   [{ table: ORDERS, op: 'c', after: [2 ** 40, null, null, '-0.01', null, null] }],
   [{ table: ORDERS, op: 'd', before: [1, 'a "b";c', 2, '10.50', '1.5', 19_724] }],
 ];
-
-interface Registered {
-  readonly subject: string;
-  readonly id: number;
-  readonly text: string;
-}
-
-/** A registry that takes everything. */
-function fakeRegistry(registered: Registered[]): RegistryAccess {
-  const none = (): Promise<null> => Promise.resolve(null);
-  return {
-    reader: { byId: none, latest: none, version: none },
-    forget: () => Promise.resolve(),
-    writer: (known) => {
-      let changed: Map<string, string> | undefined;
-      const own = new Map(known);
-      return {
-        id: ({ topic, part }, { text }) => {
-          const subject = `${topic}-${part}`;
-          const kept = own.get(`registry/${subject}`);
-          if (kept !== undefined) return Promise.resolve(Number(kept));
-          const id = registered.push({ subject, id: registered.length + 1, text });
-          own.set(`registry/${subject}`, String(id));
-          (changed ??= new Map()).set(`registry/${subject}`, String(id));
-          return Promise.resolve(id);
-        },
-        takeChanged: () => {
-          const taken = changed;
-          changed = undefined;
-          return taken;
-        },
-      };
-    },
-  };
-}
-
-/** One that takes everything but the values of REFUSED. */
-class Forbidding implements RegistryAccess {
-  forbids = true;
-  readonly #takesAll = fakeRegistry([]);
-  readonly reader = this.#takesAll.reader;
-  readonly forget = (): Promise<void> => Promise.resolve();
-  readonly #code: Code;
-
-  constructor(code: Code = 'schema.incompatible') {
-    this.#code = code;
-  }
-
-  writer(...run: Parameters<RegistryAccess['writer']>): ReturnType<RegistryAccess['writer']> {
-    const writer = this.#takesAll.writer(...run);
-    return {
-      id: (place, schema) =>
-        this.forbids && place.topic === 'REFUSED' && place.part === 'value'
-          ? Promise.reject(new HeadwaterError(this.#code, 'REFUSED-value forbids: STARS: int → string.'))
-          : writer.id(place, schema),
-      takeChanged: () => writer.takeChanged(),
-    };
-  }
-}
 
 async function run(
   sql: string,
@@ -287,91 +224,6 @@ describe('results', () => {
     [`WITH (CLEANUP_POLICY = 'gone') AS SELECT * FROM orders;`, 'CLEANUP_POLICY is one of COMPACT, DELETE'],
   ])('%s is refused', async (rest, sentence) => {
     expect(await refusal(`CREATE STREAM s ${rest}`)).toContain(sentence);
-  });
-});
-
-describe('a schema that the registry refuses', () => {
-  it('holds its statement and what reads it, until it is accepted; the others go on', async () => {
-    const registry = new Forbidding();
-    using rig = new EnrichmentRig({
-      sql: `${SOURCE} CREATE STREAM refused WITH (VALUE_FORMAT = 'AVRO') AS ${SELECT};
-        CREATE STREAM reads WITH (VALUE_FORMAT = 'JSON') AS SELECT id, note FROM refused;
-        INSERT INTO refused ${SELECT};
-        CREATE STREAM other AS SELECT id, note FROM orders;`,
-      tables: [ORDERS],
-      log: LOG,
-      snapshotAt: 0,
-      registry,
-      schemaRetryMs: 5,
-    });
-    const topics = (): readonly string[] => rig.committed.map(({ topic }) => topic);
-    const waiting = await rig.attempt();
-    await waiting.snapshot([]);
-    await waiting.read(1, () => 100);
-    expect(waiting.commit()).toBe(true);
-    expect(topics()).toEqual(['OTHER']);
-    const reason =
-      'The results of a statement cannot be written to REFUSED: REFUSED-value forbids: STARS: int → string.';
-    expect(waiting.stage.queries().map(({ id, paused }) => [id, paused])).toEqual([
-      ['CSAS_OTHER_3', null],
-      ['REFUSED', reason],
-      ['READS', reason],
-      ['INSERTQUERY', reason],
-    ]);
-    registry.forbids = false;
-    await expect(waiting.stage.failed).rejects.toMatchObject({ code: 'enrich.schema-accepted' });
-    await waiting.end();
-    const accepted = await rig.attempt();
-    await accepted.read(2, () => 100);
-    expect(accepted.commit()).toBe(true);
-    await accepted.end();
-    expect(topics().toSorted()).toEqual(['OTHER', 'OTHER', 'READS', 'READS', 'REFUSED', 'REFUSED']);
-    expect(accepted.stage.queries().map(({ paused }) => paused)).toEqual([null, null, null, null]);
-  });
-
-  it('holds a statement over topics where it is', async () => {
-    const registry = new Forbidding();
-    const topics = new MemoryTopics();
-    topics.create('ratings', 1);
-    const send = (stars: number): void =>
-      topics.send('ratings', 0, { key: 'k', value: { stars }, timestamp: stars });
-    send(1);
-    const sql = `CREATE STREAM ratings (id STRING KEY, stars INT) WITH (KAFKA_TOPIC = 'ratings', VALUE_FORMAT = 'JSON');
-      CREATE STREAM refused WITH (VALUE_FORMAT = 'AVRO') AS SELECT * FROM ratings;
-      CREATE TABLE reads WITH (VALUE_FORMAT = 'JSON') AS SELECT id, COUNT(*) AS n FROM refused GROUP BY id;
-      CREATE STREAM other WITH (VALUE_FORMAT = 'JSON') AS SELECT * FROM ratings;`;
-    const start = (): TopicQueries =>
-      startTopics(topics, 'shop', sql, { registry, schemaRetryMs: 5 }).queries;
-    const results = (): unknown => ['REFUSED', 'READS', 'OTHER'].map((name) => topics.results(name).length);
-    {
-      await using waiting = start();
-      while (topics.results('OTHER').length < 1) await sleep(1);
-      expect(results()).toEqual([0, 0, 1]);
-      const paused = waiting.status().map((each) => [each.id, each.paused?.includes('forbids') ?? false]);
-      expect(paused).toEqual([
-        ['CSAS_OTHER_2', false],
-        ['CSAS_REFUSED_0', true],
-        ['CTAS_READS_1', true],
-      ]);
-      registry.forbids = false;
-      await expect(waiting.failed).rejects.toMatchObject({ code: 'enrich.schema-accepted' });
-    }
-    send(2);
-    await using _ = start();
-    while (topics.results('READS').length < 2 || topics.results('OTHER').length < 2) await sleep(1);
-    expect(results()).toEqual([2, 2, 2]);
-  });
-
-  it('ends the start where on_incompatible is fail', async () => {
-    const registry = new Forbidding('schema.incompatible-stop');
-    using rig = new EnrichmentRig({
-      sql: `${SOURCE} CREATE STREAM refused WITH (VALUE_FORMAT = 'AVRO') AS ${SELECT};`,
-      tables: [ORDERS],
-      log: LOG,
-      snapshotAt: 0,
-      registry,
-    });
-    await expect(rig.attempt()).rejects.toMatchObject({ code: 'enrich.schema-refused-stop' });
   });
 });
 

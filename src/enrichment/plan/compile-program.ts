@@ -56,7 +56,7 @@ class Compiler {
   readonly #mayPause: boolean;
   readonly #compiled: string[] = [];
   readonly #paused: PausedStatement[] = [];
-  /** What is not made since the registry refuses it, or what it is made of. */
+  /** What is not made since it is refused, or what it is made of. */
   readonly #waiting = new Map<string, HeadwaterError>();
   #numbered = 0;
   /** Numbers that are those of clients' statements. */
@@ -142,7 +142,7 @@ class Compiler {
     this.#paused.push({ ...paused, target, id: this.#queryId(declared), query: writesStream ? query : null });
   }
 
-  /** Why a statement waits for the registry: its results are refused, or those of one that it names. */
+  /** Why a statement waits: its results are refused, or those of one that it names. */
   #refusedBy(statement: Declared['statement']): HeadwaterError | null {
     if (statement.kind === 'createSource') return null;
     const own = statement.kind === 'createAs' ? this.#context.refused?.get(statement.name) : undefined;

@@ -82,7 +82,7 @@ export interface Program {
   readonly paused: readonly PausedStatement[];
 }
 
-/** A statement that fitted its tables once, or whose results the registry refuses; what depends on it is paused too. */
+/** A statement that fitted its tables once, or whose results are refused; what depends on it is paused too. */
 export interface PausedStatement {
   readonly hash: string;
   readonly statement: string;
@@ -126,7 +126,7 @@ export interface ProgramContext {
   readonly held: ReadonlySet<string>;
   /** Of a trial: the client's statements from that number on are new, and have to fit. Null: they did when they were made. */
   readonly trialFrom: number | null;
-  /** Results whose schema the registry refuses, by name: their statements wait, and those that name them. */
+  /** Results that are refused, by name: their statements wait, and those that name them. */
   readonly refused?: ReadonlyMap<string, HeadwaterError>;
   /** Whether instances share the queries, partition by partition: then a topic that one writes may be read by another. */
   readonly shared?: boolean;

@@ -10,6 +10,7 @@ import { QueryProblems } from '../run/query-problems.ts';
 import type { RegistryAccess } from '../formats/registry-access.ts';
 import type { TopicAccess } from '../run/topic-queries.ts';
 import type { TopicSource } from '../sources/topic-source.ts';
+import { openInput } from '../topics/open-input.ts';
 import { TopicTask } from '../topics/topic-task.ts';
 import { StreamRows } from './push-query.ts';
 import { type RowQueue, tooManyGroups } from './row-queue.ts';
@@ -28,11 +29,12 @@ export interface ReplayOptions {
 }
 
 /** The topic behind a stream, as its records are read; null for a captured one, whose records are change events. */
-function topicBehind({ topic, sink, columns }: StreamSource): TopicSource | null {
+function topicBehind({ name, topic, sink, columns }: StreamSource): TopicSource | null {
   if (topic !== null) return topic;
   if (sink === null) return null;
   const { keyFormat, valueFormat, delimiter, wrapSingleValue } = sink;
   return {
+    declaredAs: `the stream ${name}`,
     topic: sink.topic,
     columns,
     keyFormat,
@@ -70,7 +72,7 @@ export async function replay(options: ReplayOptions, signal: AbortSignal): Promi
       : new Aggregation({ group: keptWhole(group), store, target, note });
   const problems = new QueryProblems(plan.query, processing, null);
   await using reader = await access.openReader(true);
-  const count = await reader.open(source.topic, null);
+  const count = await openInput(reader, { ...source, create: null });
   const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
   const task = new TopicTask(
     {

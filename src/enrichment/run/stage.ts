@@ -28,7 +28,7 @@ import type { ResultTable } from '../state/result-table.ts';
 import type { OutputStream } from './query.ts';
 import type { Replica } from '../state/replica.ts';
 import { LogIntake } from './log-intake.ts';
-import type { SchemaOffers } from './refused-schemas.ts';
+import type { ResultOffers } from './refused-results.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import {
   forgottenTables,
@@ -54,8 +54,8 @@ export interface StageOptions<P, S extends SourceInfo> {
   readonly inferred: InferredColumns;
   /** For the schemas of results; null without a registry. */
   readonly schemas: SchemaWriter | null;
-  /** Of results that the registry refuses, whose statements are paused; null: none. */
-  readonly offers: SchemaOffers | null;
+  /** Of results that are refused, whose statements are paused; null: none. */
+  readonly offers: ResultOffers | null;
   readonly image: ReplicaImage;
   /** Tables of which the snapshot reads some rows only: joined ones are read by ourselves. */
   readonly partly: ReadonlyMap<string, string>;
@@ -104,6 +104,8 @@ export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposa
   readonly state: ReadonlyMap<string, string | null>;
   /** For status. */
   queries(): readonly QueryStatus[];
+  /** Ids of queries that are paused, but for those that a client has paused. */
+  readonly waiting: readonly string[];
   /**
    * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
    * appended with its last batch; until then the batch must not be committed.
@@ -273,6 +275,12 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
     }));
     const tables = statusOf(program.tables, this.#targets, processing);
     return [...this.#queries.status(), ...tables, ...(topics?.status() ?? []), ...paused];
+  }
+
+  get waiting(): readonly string[] {
+    const { program, topics } = this.#options;
+    const ofTopics = [...(topics?.waiting.keys() ?? [])].filter(({ held }) => !held);
+    return [...program.paused, ...ofTopics].flatMap(({ id }) => id ?? []);
   }
 
   get failed(): Promise<never> {

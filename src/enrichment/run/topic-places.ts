@@ -5,6 +5,7 @@
 import type { TopicReader } from '../../emitter/topic-reader.ts';
 import type { PausedQuery, PausedStatement } from '../plan/program.ts';
 import type { TopicSource } from '../sources/topic-source.ts';
+import { openInput } from '../topics/open-input.ts';
 import { checkpointName } from '../state/group-store.ts';
 
 const INPUT_PREFIX = 'enrich-input/';
@@ -74,14 +75,15 @@ export function storedOffset(
 /** A query that is new begins with the first record that is there, or with the next one. */
 export async function startOf(
   reader: TopicReader,
-  { topic, create }: TopicSource,
+  source: TopicSource,
   {
     known,
     place,
     latest,
   }: { readonly known: ReadonlyMap<string, string>; readonly place: string; readonly latest: boolean },
 ): Promise<{ readonly offsets: readonly number[]; readonly ends: readonly number[] }> {
-  const count = await reader.open(topic, create);
+  const { topic } = source;
+  const count = await openInput(reader, source);
   const ranges = await Promise.all(Array.from({ length: count }, (_, partition) => reader.range(partition)));
   // The reader tells of records that are gone, and of a topic that was made anew.
   const stored = ranges.map((_, partition) => storedOffset(known, { place, partition, topic }));

@@ -19,6 +19,7 @@ import type { BulkGroups } from '../state/bulk-groups.ts';
 import { checkpointName } from '../state/group-store.ts';
 import type { ReadSchemas } from '../formats/format.ts';
 import type { RegistryAccess, SchemaWriter } from '../formats/registry-access.ts';
+import { aborted } from './aborted.ts';
 import { type RecordForm, recordWriter, type RecordWriter } from './record-writer.ts';
 import type { ProcessingLog } from './processing-log.ts';
 import type { PausedStatement, QueryPlan } from '../plan/program.ts';
@@ -28,7 +29,7 @@ import type { EventReader } from './query.ts';
 import type { StreamSource } from '../sources/catalog.ts';
 import type { StreamEvent } from './event.ts';
 import { forgottenTables, openOutputs, type Outputs, statusOf, StreamQueries } from './stream-queries.ts';
-import { offerSchemas, type RefusedSchemas, SchemaOffers, waitingFor } from './refused-schemas.ts';
+import { offerResults, ResultOffers, waitingFor } from './refused-results.ts';
 import type { TableTimes, TimeCursor } from '../state/timeline.ts';
 import {
   forgottenPlaces,
@@ -72,8 +73,8 @@ export interface TopicQueriesOptions {
   /** Rows of the tables that they make, for clients that ask. */
   readonly results: ReadonlyMap<StreamSource, ResultTable>;
   readonly processing: ProcessingLog;
-  /** How often a refused schema is offered again; for tests. */
-  readonly schemaRetryMs?: number | undefined;
+  /** How often refused results are offered again; for tests. */
+  readonly offerRetryMs?: number | undefined;
   readonly timeline: TableTimes;
   /** Where the groups of the state are to be. */
   readonly openGroups: () => Promise<BulkGroups>;
@@ -105,7 +106,6 @@ export class TopicQueries implements AsyncDisposable {
   /** Null without a registry. */
   #schemas: SchemaWriter | null = null;
   #outputs: Outputs = new Map();
-  /** Queries that wait for the schema registry, and why. */
   #waiting: ReadonlyMap<QueryPlan, HeadwaterError> = new Map();
   /** Of clients. */
   #readers: (readonly [StreamSource, EventReader])[] = [];
@@ -128,6 +128,11 @@ export class TopicQueries implements AsyncDisposable {
     this.failed = new Promise((_, reject) => (this.#fail = reject));
     this.failed.catch(() => {});
     this.#open = new Promise((resolve) => (this.#opened = resolve));
+  }
+
+  /** Queries that wait until their results are accepted, and why they are not. */
+  get waiting(): ReadonlyMap<QueryPlan, HeadwaterError> {
+    return this.#waiting;
   }
 
   status(): readonly QueryStatus[] {
@@ -160,7 +165,10 @@ export class TopicQueries implements AsyncDisposable {
     const sink = this.#sink;
     if (sink === null || this.#closing.signal.aborted) throw stopping();
     let opening = this.#inserted.get(topic);
-    if (opening === undefined) this.#inserted.set(topic, (opening = sink.topic(topic, 'table')));
+    if (opening === undefined) {
+      this.#inserted.set(topic, (opening = sink.topic(topic, 'table')));
+      opening.catch(() => this.#inserted.delete(topic));
+    }
     const handle = await opening;
     for (const record of records) sink.append(handle, record);
     const durable = new Promise<void>((done, fail) => this.#inserting.push({ done, fail }));
@@ -207,24 +215,20 @@ export class TopicQueries implements AsyncDisposable {
     const epoch = epochOf(known.get(TOPICS_KEY)) + 1;
     const schemas = registry?.writer(known, signal) ?? null;
     this.#schemas = schemas;
-    const refused: RefusedSchemas =
-      schemas === null
-        ? new Map()
-        : await offerSchemas(
-            declared.map(({ target }) => target),
-            schemas,
-          );
+    const takers = { sink, schemas, signal };
+    const refused = await offerResults(
+      declared.map(({ target }) => target),
+      takers,
+    );
     this.#waiting = waitingFor(refused, declared);
     const plans = declared.filter((plan) => !this.#waiting.has(plan));
     for (const [{ id }, { code, message, advice }] of this.#waiting)
       log.error(
         { query: id, code, error: message, advice },
-        'a statement waits for the schema registry; the others go on',
+        'a statement waits, for the reason given; the others go on',
       );
-    if (schemas !== null && refused.size > 0) {
-      const offers = resources.use(
-        new SchemaOffers([...refused.keys()], schemas, this.#options.schemaRetryMs),
-      );
+    if (refused.size > 0) {
+      const offers = resources.use(new ResultOffers(refused.keys(), takers, this.#options.offerRetryMs));
       offers.accepted.catch((error: unknown) => this.#fail(error));
     }
     const outputs = await openOutputs(plans, { sink, results, schemas });
@@ -283,6 +287,9 @@ export class TopicQueries implements AsyncDisposable {
     const first = new Map<string, string | null>([[TOPICS_KEY, JSON.stringify({ v: 1, epoch })]]);
     const kept = new Set([...queries.restored, ...[...this.#waiting.keys()].map(tableOf)]);
     for (const key of forgottenTables(checkpoint, kept)) first.set(key, null);
+    // What they read is theirs to go on with: nothing has been counted without them.
+    for (const { store } of this.#waiting.keys())
+      for (const [key, text] of store?.waiting(checkpoint) ?? []) first.set(key, text);
     for (const { table } of tables) places.add(tablePlace(table.name));
     for (const key of forgottenPlaces(known, places)) first.set(key, null);
     const state = this.#state(first);
@@ -298,7 +305,8 @@ export class TopicQueries implements AsyncDisposable {
         this.#closing.abort();
       }),
     );
-    await Promise.all(ended);
+    // Where all of them wait there is still what to offer, and to insert.
+    await Promise.all([...ended, aborted(signal)]);
     await this.#committing;
   }
 

@@ -4,6 +4,7 @@ import { nothingKept } from '../plan/check-statements.ts';
 import type { DeclaredEnrichment } from '../plan/declared.ts';
 import type { RegistryAccess } from '../formats/registry-access.ts';
 import { inferColumns } from '../plan/inferred-columns.ts';
+import { aborted } from '../run/aborted.ts';
 import { ProcessingLog } from '../run/processing-log.ts';
 import { compileProgram } from '../plan/compile-program.ts';
 import type { Program, ProgramContext } from '../plan/program.ts';
@@ -94,11 +95,4 @@ export async function workOff(
   }
   await Promise.race([topics.failed, aborted(signal)]);
   return 'stopped';
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -56,7 +56,7 @@ export class CapturedSource {
     if (table.key.some((index) => !columns.some((each) => each.index === index))) {
       throw new HeadwaterError(
         'settings.invalid',
-        `The settings leave out a key column of ${tableName(table.id)}, which a statement of enrich.sql reads.`,
+        `The settings leave out a key column of ${tableName(table.id)}, which a statement reads.`,
       );
     }
   }
@@ -149,7 +149,7 @@ export class CapturedSource {
   #changed(column: SqlColumn, what: string): HeadwaterError {
     return new HeadwaterError(
       'enrich.table-changed',
-      `The column ${column.spelling} of ${tableName(this.id)}, which enrich.sql uses, ${what}.`,
+      `The column ${column.spelling} of ${tableName(this.id)}, which statements use, ${what}.`,
       { details: { table: tableName(this.id), column: column.spelling } },
     );
   }
@@ -261,7 +261,7 @@ function readField(field: Field, raw: Value, note: (problem: Problem) => void): 
 export function unreadable(table: string, cause: unknown): HeadwaterError {
   return new HeadwaterError(
     'enrich.table-unreadable',
-    `The table ${table}, which enrich.sql joins with, cannot be read.`,
+    `The table ${table}, which statements join with, cannot be read.`,
     { details: { table }, cause },
   );
 }

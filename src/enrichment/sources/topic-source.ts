@@ -24,6 +24,8 @@ const TOPIC_PROPERTIES = [
 ] as const;
 
 export interface TopicSource {
+  /** The stream or table, and where its statement came from, for errors. */
+  readonly declaredAs: string;
   readonly topic: string;
   readonly columns: readonly SqlColumn[];
   readonly keyFormat: Format;
@@ -115,6 +117,7 @@ export function topicSource(
   if (replication !== null && !isTable)
     throw properties.error('REPLICATION', 'REPLICATION is of a table; a stream has none');
   return {
+    declaredAs: declaredAs(declared, statement),
     topic,
     columns,
     keyFormat,
@@ -126,6 +129,11 @@ export function topicSource(
     readOnly: statement.readOnly,
     create: partitions === null ? null : { partitions, replicas: properties.count('REPLICAS') },
   };
+}
+
+function declaredAs({ origin, made }: Declared, { type, name }: CreateSource): string {
+  const whose = made === null ? `in ${origin ?? 'the settings'}` : `a client's statement ${made.number}`;
+  return `the ${type.toLowerCase()} ${name} (${whose})`;
 }
 
 interface CheckedPart {

@@ -52,6 +52,15 @@ export interface GroupRun {
   readonly note: (problem: Problem) => void;
 }
 
+/** Of a table, as the checkpoint has it. */
+interface Meta {
+  readonly v: number;
+  readonly statement: string;
+  readonly epoch: number;
+  readonly time: number | null;
+  readonly arrivals: number;
+}
+
 /** For groups of which nobody keeps anything. */
 export function ofNoRun(note: GroupRun['note']): GroupRun {
   return { known: new Map(), groups: new MemoryGroupTexts(), continuous: false, epoch: 0, note };
@@ -163,21 +172,21 @@ export class GroupStore implements ReadTable {
     return found;
   }
 
-  #restoreMeta({ known, continuous, epoch: run }: GroupRun): 'restored' | 'new' | 'lost' {
-    const text = known.get(AGGREGATE_TABLE_PREFIX + this.#name);
+  #restoreMeta(run: Omit<GroupRun, 'note'>): 'restored' | 'new' | 'lost' {
+    const text = run.known.get(AGGREGATE_TABLE_PREFIX + this.#name);
     if (text === undefined) return 'new';
-    const { v, statement, epoch, time, arrivals } = JSON.parse(text) as {
-      v: number;
-      statement: string;
-      epoch: number;
-      time: number | null;
-      arrivals: number;
-    };
-    const follows = v === VERSION && statement === this.#statementHash && epoch === run - 1;
-    if (!continuous || !follows) return 'lost';
+    const { v, statement, epoch, time, arrivals } = JSON.parse(text) as Meta;
+    const follows = v === VERSION && statement === this.#statementHash && epoch === run.epoch - 1;
+    if (!run.continuous || !follows) return 'lost';
     this.#streamTime = time ?? -Infinity;
     this.#arrivals = arrivals;
     return 'restored';
+  }
+
+  /** Of a run in which its query waits and its events with it: the next one takes from the checkpoint what this one could. */
+  waiting(run: Omit<GroupRun, 'note'>): readonly (readonly [string, string])[] {
+    this.#epoch = run.epoch;
+    return this.#restoreMeta(run) === 'restored' ? [this.#meta] : [];
   }
 
   /** Groups that the checkpoint has of this statement, whichever run has written them. */
@@ -191,13 +200,7 @@ export class GroupStore implements ReadTable {
   /** What has changed since the last call, for the checkpoint. */
   flush(): readonly (readonly [string, string | null])[] {
     const changed: (readonly [string, string | null])[] = [];
-    if (this.#touched) {
-      const time = Number.isFinite(this.#streamTime) ? this.#streamTime : null;
-      const epoch = this.#epoch;
-      const arrivals = this.#arrivals;
-      const meta = { v: VERSION, statement: this.#statementHash, epoch, time, arrivals };
-      changed.push([AGGREGATE_TABLE_PREFIX + this.#name, JSON.stringify(meta)]);
-    }
+    if (this.#touched) changed.push(this.#meta);
     const prefix = this.#prefix;
     for (const [id, text] of this.#groups.flush()) changed.push([prefix + id, text]);
     this.#touched = false;
@@ -292,6 +295,17 @@ export class GroupStore implements ReadTable {
     ];
     const passes = groupPlan.having === null || groupPlan.having(frame) === true;
     return { row: columns.map(({ run }) => run(frame)), passes };
+  }
+
+  get #meta(): readonly [string, string] {
+    const meta: Meta = {
+      v: VERSION,
+      statement: this.#statementHash,
+      epoch: this.#epoch,
+      time: Number.isFinite(this.#streamTime) ? this.#streamTime : null,
+      arrivals: this.#arrivals,
+    };
+    return [AGGREGATE_TABLE_PREFIX + this.#name, JSON.stringify(meta)];
   }
 
   /** The same statement over columns of other types keeps other things. */

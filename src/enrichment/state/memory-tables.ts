@@ -56,7 +56,7 @@ export class MemoryTables implements TableStores {
     onExceeded();
     throw new HeadwaterError(
       'enrich.memory-limit',
-      `The tables and groups of enrich.sql take more than ${Math.round(limit / 2 ** 20)} MiB of memory.`,
+      `The tables and groups of statements take more than ${Math.round(limit / 2 ** 20)} MiB of memory.`,
       { details: { limit } },
     );
   }

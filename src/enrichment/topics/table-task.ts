@@ -4,6 +4,7 @@ import type { Log } from '../../observability/log.ts';
 import type { ReadSchemas } from '../formats/format.ts';
 import type { ProcessingLog } from '../run/processing-log.ts';
 import type { TimeCursor } from '../state/timeline.ts';
+import { openInput } from './open-input.ts';
 import { RecordRows } from './record-rows.ts';
 import { TimeMerge } from './time-merge.ts';
 import type { Offsets, TopicTable } from './topic-table.ts';
@@ -59,8 +60,7 @@ export class TableTask {
    */
   async bootstrap(stored: (partition: number) => number | null, signal: AbortSignal): Promise<void> {
     const { reader, table, log } = this.#options;
-    const { topic, create } = table.source;
-    const count = await reader.open(topic, create);
+    const count = await openInput(reader, table.source);
     const ranges = await Promise.all(
       Array.from({ length: count }, (_, partition) => reader.range(partition)),
     );
@@ -100,6 +100,7 @@ export class TableTask {
       },
       this.#begin,
     );
+    const { topic } = table.source;
     log.info({ table: table.name, topic, rows: table.size }, 'a table was read from its topic');
   }
 

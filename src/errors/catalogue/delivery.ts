@@ -57,7 +57,7 @@ export const DELIVERY = {
     exit: 3,
     summary: 'Kafka refused records for one topic, which it had taken before.',
     advice:
-      'Look at the topic: its ACLs, its settings (cleanup.policy, min.insync.replicas, segment.bytes), and whether it is still there. Where it stays so, its table waits and is read anew afterwards.',
+      'Look at the topic: its ACLs, its settings (cleanup.policy, min.insync.replicas, segment.bytes), and whether it is still there. Where it stays so, its table waits and is read anew afterwards, or the statement waits whose results are in it.',
   },
   'delivery.cluster-denied': {
     fate: 'halt',
@@ -179,7 +179,8 @@ export const DELIVERY = {
   'delivery.incomplete': {
     fate: 'halt',
     exit: 1,
-    summary: 'A run that ends by itself has delivered everything but what it had to give up of some tables.',
-    advice: 'The log says why for each. Mend that and start again: only those tables are read then.',
+    summary:
+      'A run that ends by itself has delivered everything but what it had to give up of some tables or statements.',
+    advice: 'The log says why for each. Mend that and start again: of the tables only those are read then.',
   },
 } as const satisfies Record<string, CatalogueEntry>;

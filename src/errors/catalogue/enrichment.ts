@@ -5,39 +5,38 @@ export const ENRICHMENT = {
   'enrich.statement-invalid': {
     fate: 'halt',
     exit: 2,
-    summary: 'A statement of enrich.sql cannot be understood or does not fit the tables it names.',
+    summary: 'A statement cannot be understood or does not fit the tables it names.',
     advice: 'Correct the statement at the line and column named; docs/enrichment.md shows what there is.',
   },
   'enrich.not-supported': {
     fate: 'halt',
     exit: 2,
-    summary: 'A statement of enrich.sql asks for something this version does not do.',
+    summary: 'A statement asks for something this version does not do.',
     advice: 'docs/enrichment.md lists what works; leave the statement out or write it another way.',
   },
   'enrich.no-registry': {
     fate: 'halt',
     exit: 2,
-    summary: 'A statement of enrich.sql needs a schema registry, and the settings name none.',
+    summary: 'A statement needs a schema registry, and the settings name none.',
     advice: 'Set emit.registry with its url, or write another format.',
   },
   'enrich.table-changed': {
     fate: 'retry',
     exit: 1,
-    summary:
-      'A column that enrich.sql uses was dropped, or has a type that its former one does not widen to.',
+    summary: 'A column that statements use was dropped, or has a type that its former one does not widen to.',
     advice:
       'Nothing to do: the statements are compiled again for the table as it is now. A query that no longer fits it is paused, and the log names it.',
   },
   'enrich.table-unreadable': {
     fate: 'halt',
     exit: 3,
-    summary: 'A table that enrich.sql joins with cannot be read, or is not captured.',
+    summary: 'A table that statements join with cannot be read, or is not captured.',
     advice: 'Grant SELECT on it and list it in source.tables; a join without its table would be wrong.',
   },
   'enrich.memory-limit': {
     fate: 'retry',
     exit: 1,
-    summary: 'The tables and groups of enrich.sql take more memory than state.memory_limit.',
+    summary: 'The tables and groups of statements take more memory than state.memory_limit.',
     advice:
       'Nothing to do: the next attempt keeps them on disk. Set state.durable where that is known beforehand, or raise state.memory_limit, and remove <pipeline>.lmdb in state.dir/enrich, where memory is to be had.',
   },
@@ -57,10 +56,11 @@ export const ENRICHMENT = {
     advice:
       'Lower the compatibility of the subject, set emit.registry.on_incompatible: set_none, or give the statement another KAFKA_TOPIC.',
   },
-  'enrich.schema-accepted': {
+  'enrich.results-accepted': {
     fate: 'retry',
     exit: 1,
-    summary: 'The schema registry accepts the schema of the results of a statement that waited.',
+    summary:
+      'The results of a statement that waited can be written: the registry takes their schema, and Kafka their topic.',
     advice: 'Nothing to do: the statement goes on.',
   },
   'enrich.partitions-added': {
@@ -78,7 +78,7 @@ export const ENRICHMENT = {
   'enrich.no-equal': {
     fate: 'halt',
     exit: 1,
-    summary: 'A statement of enrich.sql cannot be said in the SQL of the engine that it is exported to.',
+    summary: 'A statement cannot be said in the SQL of the engine that it is exported to.',
     advice:
       'The script is printed without it and is incomplete; docs/flink.md says what has no equal. Let Headwater go on running it, or write it another way.',
   },

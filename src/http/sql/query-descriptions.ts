@@ -1,6 +1,6 @@
 /** Queries as SHOW QUERIES, DESCRIBE and EXPLAIN tell of them. */
 import { explainQuery } from '../../enrichment/plan/explain.ts';
-import type { RunningSelect } from '../../enrichment/queries/live-queries.ts';
+import type { LiveQueries, RunningSelect } from '../../enrichment/queries/live-queries.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import type { PausedStatement } from '../../enrichment/plan/program.ts';
 import type { PullPlan, SelectPlan } from '../../enrichment/queries/select-plan.ts';
@@ -21,14 +21,20 @@ export function windowTypeOf(query: PersistentQuery | undefined): string | null 
   return group?.window?.kind ?? null;
 }
 
-function stateOf(query: PersistentQuery): 'RUNNING' | 'PAUSED' {
-  return 'held' in query && query.held ? 'PAUSED' : 'RUNNING';
+type State = 'RUNNING' | 'PAUSED' | 'ERROR';
+
+function stateOf(query: PersistentQuery, running: Iterable<LiveQueries>): State {
+  if (!('held' in query)) return 'RUNNING';
+  if (query.held) return 'PAUSED';
+  const waits = [...running].some(({ basis }) => basis.topics?.waiting.has(query) === true);
+  return waits ? 'ERROR' : 'RUNNING';
 }
 
-export function queryListing(query: PersistentQuery): object {
+/** `running`: the programs among which the query's is. */
+export function queryListing(query: PersistentQuery, running: Iterable<LiveQueries>): object {
   const { id, statement, target } = query;
   const sink = { name: target.name, topics: [target.sink?.topic ?? ''] };
-  return listing(statement, { id, sink, type: 'PERSISTENT', state: stateOf(query) });
+  return listing(statement, { id, sink, type: 'PERSISTENT', state: stateOf(query, running) });
 }
 
 /** Of a statement that starts one. */
@@ -53,7 +59,7 @@ function listing(
     readonly id: string;
     readonly sink: { readonly name: string; readonly topics: readonly string[] } | null;
     readonly type: 'PERSISTENT' | 'PUSH';
-    readonly state: 'RUNNING' | 'PAUSED' | 'ERROR';
+    readonly state: State;
   },
 ): object {
   return {
@@ -94,7 +100,7 @@ export function queryDescription(plan: PersistentQuery, desk: QueryDesk): object
     queryType: 'PERSISTENT',
     queryErrors: [],
     tasksMetadata: [],
-    state: stateOf(plan),
+    state: stateOf(plan, desk.running.values()),
     consumerGroupId: '',
   };
 }

@@ -187,7 +187,7 @@ function show(
         : {
             '@type': 'queries',
             queries: [
-              ...persistent(desk).map(queryListing),
+              ...persistent(desk).map((query) => queryListing(query, desk.running.values())),
               ...[...desk.running.values()].flatMap(({ program }) => program.paused.flatMap(pausedListing)),
               ...[...pushed].map(pushListing),
             ],
@@ -272,8 +272,8 @@ function describe({ queries, found: source }: Named, sizes: TopicSizes | null): 
   return {
     ...listing(queries, source),
     windowType: windowTypeOf(writes[0]),
-    readQueries: reads.map(queryListing),
-    writeQueries: writes.map(queryListing),
+    readQueries: reads.map((query) => queryListing(query, [queries])),
+    writeQueries: writes.map((query) => queryListing(query, [queries])),
     fields: fieldsOf(source.columns),
     timestamp: timestampOf(source),
     statistics: kept === null ? '' : `rows: ${kept.rows}, ${kept.complete ? 'complete' : 'still being read'}`,

@@ -157,15 +157,15 @@ class KafkaSink implements Sink {
 
   async check(topics: readonly string[], signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    await Promise.all(
-      topics.map((name) =>
-        this.#mapping(`Looking at topic ${name}`, async () => {
-          const standing = this.#refusals.standing(name);
-          if (standing !== null) throw standing;
-          await checkTopic(this.#requests, recordTopicPlan(this.#cluster, name), WRITE);
-        }),
-      ),
-    );
+    await Promise.all(topics.map((name) => this.#look(recordTopicPlan(this.#cluster, name))));
+  }
+
+  async #look(plan: TopicPlan): Promise<void> {
+    await this.#mapping(`Looking at topic ${plan.name}`, async () => {
+      const standing = this.#refusals.standing(plan.name);
+      if (standing !== null) throw standing;
+      await checkTopic(this.#requests, plan, WRITE);
+    });
   }
 
   async #mapping(doing: string, action: () => Promise<unknown>): Promise<void> {
@@ -191,7 +191,7 @@ class KafkaSink implements Sink {
   }
 
   async #open(plan: TopicPlan): Promise<KafkaTopic> {
-    if (this.#refusals.has(plan.name)) await this.check([plan.name], this.#closing.signal);
+    if (this.#refusals.has(plan.name)) await this.#look(plan);
     const topic = await openTopic(this.#requests, plan, this.#closing.signal);
     await this.#producer.fence(topic);
     return topic;

@@ -199,14 +199,10 @@ function missing(cluster: Cluster, plan: TopicPlan): HeadwaterError {
 
 /** Of a topic that is to be read. */
 export function missingInput(cluster: Cluster, name: string): HeadwaterError {
-  return new HeadwaterError(
-    'delivery.topic-missing',
-    `Topic ${name}, which a statement of enrich.sql reads, does not exist.`,
-    {
-      details: { topic: name },
-      fix: `Correct KAFKA_TOPIC, write PARTITIONS beside it to have it made, or: kafka-topics.sh --bootstrap-server ${cluster.options.brokers[0]} --create --topic ${name}`,
-    },
-  );
+  return new HeadwaterError('delivery.topic-missing', `Topic ${name} does not exist.`, {
+    details: { topic: name },
+    fix: `Correct KAFKA_TOPIC, write PARTITIONS beside it to have it made, or: kafka-topics.sh --bootstrap-server ${cluster.options.brokers[0]} --create --topic ${name}`,
+  });
 }
 
 /** What an error of a request says beside its code. */
