@@ -1,31 +1,21 @@
 /** Analyses the statements of a settings file against the captured tables, and compiles them. */
 import { HeadwaterError } from '../../errors/headwater-error.ts';
-import { tableName } from '../../model/table.ts';
-import { CapturedSource, type SqlColumn } from '../sources/captured-source.ts';
-import { Catalog, inputStream, keysInOrder, type StreamSource } from '../sources/catalog.ts';
-import {
-  capturedTable,
-  type Declared,
-  type DeclaredEnrichment,
-  located,
-  readsTopic,
-  sinkTopic,
-} from './declared.ts';
+import type { SqlColumn } from '../sources/captured-source.ts';
+import { keysInOrder, type StreamSource } from '../sources/catalog.ts';
+import { type Declared, type DeclaredEnrichment, located, sinkTopic } from './declared.ts';
 import { compileSelect, type FromTable, type KnownSources, type StreamSelect } from './compile-select.ts';
 import type { OutputColumn } from './projection.ts';
 import { GroupStore } from '../state/group-store.ts';
-import { inferredFor } from './inferred-columns.ts';
 import type { PausedStatement, Program, ProgramContext, QueryPlan, TableQueryPlan } from './program.ts';
-import { Replica } from '../state/replica.ts';
+import { ProgramNames } from './program-names.ts';
 import { insertedColumns } from './select-rules.ts';
 import { sinkFormat } from './sink-format.ts';
-import type { CreateAs, CreateSource, InsertSelect, Select } from '../sql/ast.ts';
+import { SourceCompiler } from './source-compiler.ts';
+import type { CreateAs, InsertSelect, Select } from '../sql/ast.ts';
 import { printStatement } from '../sql/print-statement.ts';
-import { notSupported, type SourceText, sqlError } from '../sql/sql-error.ts';
-import { BIGINT, typeText } from '../sql/sql-type.ts';
+import { notSupported, sqlError } from '../sql/sql-error.ts';
+import { BIGINT } from '../sql/sql-type.ts';
 import { statementHash } from '../sql/statement-hash.ts';
-import { type TopicSource, topicSource } from '../sources/topic-source.ts';
-import { TopicTable } from '../topics/topic-table.ts';
 
 /** Throws HeadwaterError with the text's name, line and column. */
 export function compileProgram(declared: DeclaredEnrichment, context: ProgramContext): Program {
@@ -36,20 +26,10 @@ export function compileProgram(declared: DeclaredEnrichment, context: ProgramCon
 
 class Compiler {
   readonly #context: ProgramContext;
-  readonly #catalog: Catalog;
-  readonly #sharedTopics: ReadonlyMap<string, string>;
+  readonly #names: ProgramNames;
+  readonly #sources: SourceCompiler;
   readonly #queries: QueryPlan[] = [];
   readonly #tables: TableQueryPlan[] = [];
-  readonly #replicas = new Map<string, Replica>();
-  readonly #streams: CapturedSource[] = [];
-  readonly #topicTables: TopicTable[] = [];
-  readonly #topics = new Set<string>();
-  /** Topics that are read. */
-  readonly #inputs = new Set<string>();
-  /** How those are made that a statement is to make. */
-  readonly #created = new Map<string, NonNullable<TopicSource['create']>>();
-  /** Results of queries over topics. */
-  readonly #ofTopics = new Set<string>();
   readonly #known: KnownSources;
   /** Of each name the hash of its statement and of all that it reads: what is kept of another one is of no use. */
   readonly #lineage = new Map<string, string>();
@@ -66,9 +46,10 @@ class Compiler {
     { dialect, statements, unreadable, sharedTopics }: DeclaredEnrichment,
     context: ProgramContext,
   ) {
-    this.#catalog = new Catalog(sharedTopics);
-    this.#sharedTopics = sharedTopics;
-    this.#known = { dialect, catalog: this.#catalog, ofTopics: this.#ofTopics };
+    this.#names = new ProgramNames(sharedTopics, context.tableTopics);
+    this.#sources = new SourceCompiler(this.#names, context);
+    const { catalog, ofTopics } = this.#names;
+    this.#known = { dialect, catalog, ofTopics };
     this.#context = context;
     const written = statements.filter(({ made }) => made === null);
     this.#mayPause = written.every(({ statement }) =>
@@ -87,15 +68,14 @@ class Compiler {
   }
 
   get program(): Program {
-    const replicas = [...this.#replicas.values()];
-    for (const { captured } of replicas) captured.close();
+    const { streams, topicTables } = this.#sources;
     return {
       queries: this.#queries,
       tables: this.#tables,
-      replicas,
-      streams: this.#streams,
-      topicTables: this.#topicTables,
-      catalog: this.#catalog,
+      replicas: this.#sources.replicas(),
+      streams,
+      topicTables,
+      catalog: this.#names.catalog,
       compiled: this.#compiled,
       paused: this.#paused,
     };
@@ -173,7 +153,7 @@ class Compiler {
     const { statement } = declared;
     switch (statement.kind) {
       case 'createSource':
-        this.#createSource(declared, statement);
+        this.#sources.add(declared, statement);
         break;
       case 'createAs':
         this.#createAs(declared, statement);
@@ -184,110 +164,10 @@ class Compiler {
     }
   }
 
-  /** Whether the name is free. With IF NOT EXISTS a taken one is left as it is. */
-  #isFree(source: SourceText, statement: CreateSource | CreateAs): boolean {
-    const { name, at, ifNotExists, orReplace, type } = statement;
-    if (orReplace)
-      throw notSupported(
-        source,
-        at,
-        'OR REPLACE is not in this version: change the statement in the settings file, or DROP and CREATE it',
-      );
-    if (this.#sharedTopics.has(name))
-      throw sqlError(
-        source,
-        at,
-        `${name} is made by a statement that instances share (enrich.shared); choose another name`,
-      );
-    const known = this.#catalog.get(name);
-    if (known === undefined) return true;
-    if (ifNotExists && known.kind === type) return false;
-    throw sqlError(source, at, `there is a ${known.kind.toLowerCase()} ${name} already`);
-  }
-
-  #createSource(declared: Declared, statement: CreateSource): void {
-    const { source } = declared.parsed;
-    if (readsTopic(statement)) {
-      this.#createOfTopic(declared, statement);
-      return;
-    }
-    const id = capturedTable(declared, statement, this.#context.pipeline);
-    if (!this.#isFree(source, statement)) return;
-    const { name, type, at } = statement;
-    const schema = this.#context.describe(tableName(id));
-    if (schema === null)
-      throw sqlError(
-        source,
-        at,
-        `the table ${tableName(id)} is not captured; list it in source.tables, or correct CDC_TABLE`,
-      );
-    const captured = new CapturedSource(schema, this.#context.shown);
-    const { columns } = captured;
-    if (type === 'STREAM') {
-      this.#streams.push(captured);
-      this.#catalog.add(inputStream({ name, columns, captured }));
-      return;
-    }
-    if (captured.keys.length === 0)
-      throw sqlError(
-        source,
-        at,
-        `the table ${tableName(id)} has no primary key, which a TABLE needs; it can be a STREAM`,
-      );
-    for (const { type, spelling } of captured.keys)
-      if (type.kind === 'ARRAY' || type.kind === 'STRUCT')
-        throw notSupported(
-          source,
-          at,
-          `the key column ${spelling} of ${tableName(id)} is ${typeText(type)}, by which no row can be looked up; the table can be a STREAM`,
-        );
-    // Whoever asks for rows asks for their keys.
-    for (const [index, { key }] of columns.entries()) if (key || statement.readOnly) captured.slot(index);
-    const index = this.#replicas.size;
-    const { stores, journal } = this.#context;
-    const replica = new Replica(index, captured, stores.table(index), journal);
-    this.#replicas.set(name, replica);
-    const keyOrder = keysInOrder(columns);
-    const made = { captured, result: null, topic: null };
-    this.#catalog.add({ kind: 'TABLE', name, columns, ...made, keyOrder, rows: replica });
-  }
-
-  #createOfTopic(declared: Declared, statement: CreateSource): void {
-    const { inferred, registry } = this.#context;
-    const written = topicSource(declared, statement, {
-      inferred: (part) => inferredFor(inferred, statement, part),
-      registry,
-    });
-    // Whichever of them is read first makes the topic.
-    const create = written.create ?? this.#created.get(written.topic) ?? null;
-    const topic = { ...written, create };
-    const { source } = declared.parsed;
-    if (!this.#isFree(source, statement)) return;
-    if (this.#topics.has(topic.topic) && this.#context.shared !== true)
-      throw sqlError(
-        source,
-        statement.at,
-        `the topic ${topic.topic} is written by a query above; read that query's stream`,
-      );
-    this.#inputs.add(topic.topic);
-    if (create !== null) this.#created.set(topic.topic, create);
-    const { name } = statement;
-    const { columns } = topic;
-    this.#ofTopics.add(name);
-    if (statement.type === 'STREAM') {
-      this.#catalog.add(inputStream({ name, columns, topic }));
-      return;
-    }
-    const keyOrder = keysInOrder(columns);
-    const rows = new TopicTable(name, topic, this.#context.stores.refilled(this.#topicTables.length));
-    this.#topicTables.push(rows);
-    this.#catalog.add({ kind: 'TABLE', name, columns, captured: null, result: null, topic, keyOrder, rows });
-  }
-
   #createAs(declared: Declared, statement: CreateAs): void {
     const { source } = declared.parsed;
     const { name, type, select, at } = statement;
-    if (!this.#isFree(source, statement)) return;
+    if (!this.#names.isFree(source, statement)) return;
     const query = compileSelect(declared, select, this.#known);
     const { columns } = query;
     if (type === 'TABLE' && query.kind === 'STREAM' && query.group === null)
@@ -303,16 +183,10 @@ class Compiler {
         `the result of ${query.kind === 'TABLE' ? 'a query over a table' : 'GROUP BY'} is a table: write CREATE TABLE`,
       );
     const { properties, topic } = sinkTopic(declared, statement);
-    const taken = [
-      this.#context.tableTopics,
-      this.#topics,
-      this.#inputs,
-      new Set(this.#sharedTopics.values()),
-    ];
-    if (taken.some((topics) => topics.has(topic)))
+    if (!this.#names.isFreeTopic(topic))
       throw properties.error('KAFKA_TOPIC', `the topic ${topic} holds other records already; choose another`);
-    this.#topics.add(topic);
-    const from = this.#catalog.find(select.from.name, { source, offset: select.from.at });
+    this.#names.written.add(topic);
+    const from = this.#names.catalog.find(select.from.name, { source, offset: select.from.at });
     const { registry } = this.#context;
     const sink = sinkFormat(properties, { name, topic, columns, from, registry });
     const { onError } = sink;
@@ -333,8 +207,8 @@ class Compiler {
       // Rows of tables that were written before would stay under their former keys.
       keyOrder: type === 'TABLE' ? keysInOrder(columns) : query.keyOrder,
     };
-    if (query.kind === 'STREAM' && query.ofTopic) this.#ofTopics.add(name);
-    if (type === 'STREAM') this.#catalog.add(target);
+    if (query.kind === 'STREAM' && query.ofTopic) this.#names.ofTopics.add(name);
+    if (type === 'STREAM') this.#names.catalog.add(target);
     else this.#addTable(declared, { name, target, query, onError });
     if (type === 'STREAM' && query.kind === 'STREAM' && declared.made?.terminated !== true)
       this.#query(declared, { ...query, store: null, target, onError });
@@ -367,7 +241,7 @@ class Compiler {
     const view = query.kind === 'TABLE' ? query.rows : null;
     const rows = group?.window == null ? (store ?? view) : null;
     const shown = group?.window == null ? columns : [...columns, ...windowColumns(columns)];
-    this.#catalog.add({
+    this.#names.catalog.add({
       kind: 'TABLE',
       name,
       columns: shown,
@@ -399,7 +273,7 @@ class Compiler {
   #insertSelect(declared: Declared, statement: InsertSelect): void {
     const { source } = declared.parsed;
     const { name, select, at } = statement;
-    const target = this.#catalog.find(name, { source, offset: at });
+    const target = this.#names.catalog.find(name, { source, offset: at });
     if (target.kind !== 'STREAM' || target.sink === null)
       throw sqlError(
         source,
@@ -415,7 +289,7 @@ class Compiler {
         at,
         'the result of a query over a table is a table, and INSERT INTO writes to a stream',
       );
-    if (query.ofTopic !== this.#ofTopics.has(name))
+    if (query.ofTopic !== this.#names.ofTopics.has(name))
       throw notSupported(
         source,
         at,
