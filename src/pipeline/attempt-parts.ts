@@ -11,7 +11,7 @@ import type { DeliveredBefore, DeliveredKeys } from '../readers/delivered-before
 import type { Reader } from '../readers/reader.ts';
 import type { OpenContext } from '../enrichment/enrichment.ts';
 import type { BulkGroups } from '../enrichment/state/bulk-groups.ts';
-import type { RunningEnrichment } from '../enrichment/run/stage.ts';
+import type { RunningEnrichment } from '../enrichment/run/running-enrichment.ts';
 import type { SnapshotOptions } from '../snapshot/snapshot.ts';
 import type { PipelineControl } from './control.ts';
 import type { Ending } from './ending.ts';

@@ -2,7 +2,7 @@ import type { Emitter } from '../emitter/emitter.ts';
 import type { Sink } from '../emitter/sink.ts';
 import { asHeadwaterError, HeadwaterError } from '../errors/headwater-error.ts';
 import { topicFaultOf } from '../emitter/topic-fault.ts';
-import type { RunningEnrichment } from '../enrichment/run/stage.ts';
+import type { RunningEnrichment } from '../enrichment/run/running-enrichment.ts';
 import type { SourceInfo } from '../model/change.ts';
 import { type TableId, tableName } from '../model/table.ts';
 import { failpoint } from '../observability/failpoint.ts';

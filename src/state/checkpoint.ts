@@ -57,7 +57,7 @@ export const TOPIC_PREFIX = 'topic/';
 
 export interface PositionRecord {
   readonly v: 1;
-  /** Grows by one with every start of the pipeline: local state carries it too (rulings 2). */
+  /** Grows by one with every start of the pipeline: local state carries it too. */
   readonly epoch: number;
   readonly position: JsonValue;
   /** Commit time of the last delivered transaction, microseconds since the epoch; for people. */

@@ -1,4 +1,4 @@
-/** Headers of records that go through queries (enrichment.md 7.1). */
+/** Headers of records that go through queries. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { MemoryTopics, startTopics } from '../support/memory-topics.ts';

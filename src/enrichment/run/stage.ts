@@ -1,10 +1,9 @@
 /**
  * The enrichment of one pipeline, between reader and emitter's sink. Per transaction: its changes move the replicas
  * on as they arrive, its events wait for its end; then they are joined, each with the state its join asks for
- * (enrichment.md 7.2), and the records go out with the transaction's own.
+ * (docs/decisions/0007), and the records go out with the transaction's own.
  */
 import type { Sink } from '../../emitter/sink.ts';
-import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { Batch } from '../../model/batch.ts';
 import type { SourceInfo, Tx } from '../../model/change.ts';
 import type { PositionCodec } from '../../model/position.ts';
@@ -14,7 +13,7 @@ import type { QueryStatus } from '../../observability/status.ts';
 import type { SourceBlock } from '../../schema/source-block.ts';
 import type { SnapshotSource } from '../../snapshot/snapshot-source.ts';
 import { ENRICH_COLUMNS_KEY, ENRICH_KEY, ENRICH_STATEMENTS_KEY } from '../../state/checkpoint.ts';
-import { CapturedSource, unreadable } from '../sources/captured-source.ts';
+import { CapturedSource } from '../sources/captured-source.ts';
 import { checkpointName } from '../state/group-store.ts';
 import type { SchemaWriter } from '../formats/registry-access.ts';
 import type { ReplicaImage } from '../state/image.ts';
@@ -28,7 +27,9 @@ import type { ResultTable } from '../state/result-table.ts';
 import type { OutputStream } from './query.ts';
 import type { Replica } from '../state/replica.ts';
 import { LogIntake } from './log-intake.ts';
+import { readJoined } from './read-joined.ts';
 import type { ResultOffers } from './refused-results.ts';
+import type { Absorbed, RunningEnrichment } from './running-enrichment.ts';
 import { EventSpool, type SpooledEvent } from './spool.ts';
 import {
   forgottenTables,
@@ -82,12 +83,6 @@ export interface StageOptions<P, S extends SourceInfo> {
   readonly spoolBytes: number;
 }
 
-/** A batch as it may be committed, and how many records enrichment has made of it. */
-export interface Absorbed<P, S extends SourceInfo> {
-  readonly batch: Batch<P, S>;
-  readonly records: number;
-}
-
 /** Lets clients ask a program that runs. */
 export interface DeskEntrance {
   readonly dialect: Dialect;
@@ -96,37 +91,6 @@ export interface DeskEntrance {
   readonly basis: ProgramBasis;
   /** Answers how to leave again. */
   enter(queries: LiveQueries): () => void;
-}
-
-/** What the pipeline knows of it. */
-export interface RunningEnrichment<P, S extends SourceInfo> extends AsyncDisposable {
-  /** What the checkpoint with which the attempt begins has to say. */
-  readonly state: ReadonlyMap<string, string | null>;
-  /** For status. */
-  queries(): readonly QueryStatus[];
-  /** Ids of queries that are paused, but for those that a client has paused. */
-  readonly waiting: readonly string[];
-  /**
-   * Call for every batch, in order, after its own records have been appended. What a transaction's events make is
-   * appended with its last batch; until then the batch must not be committed.
-   */
-  absorb(batch: Batch<P, S>): Promise<Absorbed<P, S>>;
-  /** A commit begins that makes durable all that has been absorbed so far. */
-  committing(): void;
-  /** The oldest commit that has begun is durable. */
-  committed(): void;
-  /** A snapshot of these tables (`schema.table`) has been read whole: those among them that are joined are complete. */
-  snapshotRead(tables: ReadonlySet<string>): Promise<void>;
-  /**
-   * Reads the joined tables that nothing has filled, each as the database shows it now. Until the log has passed
-   * that position, results say that they were joined with a later state. Answers what is to be durable, so that they
-   * need not be read again. Throws `enrich.table-unreadable`.
-   */
-  load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<ReadonlyMap<string, string | null>>;
-  /** Rejects when queries over topics cannot go on. */
-  readonly failed: Promise<never>;
-  /** The log has ended: resolves when the topics are worked off up to where they ended at the start. */
-  finish(): Promise<void>;
 }
 
 const NEVER = new Promise<never>(() => {});
@@ -346,47 +310,17 @@ export class EnrichmentStage<P, S extends SourceInfo> implements RunningEnrichme
 
   async load(source: SnapshotSource<P, S>, signal: AbortSignal): Promise<ReadonlyMap<string, string | null>> {
     const missing = this.#replicas.filter(({ ready }) => !ready);
-    if (missing.length > 0) await this.#read(missing, source, signal);
+    if (missing.length > 0) {
+      const { image, codec, log } = this.#options;
+      const onRead = (replica: Replica, position: P): void => this.#setReady(replica, position);
+      await readJoined(missing, { source, intake: this.#intake, image, codec, onRead, log }, signal);
+    }
     await this.#fill(Date.now());
     if (missing.length > 0) await this.#endTransaction();
     this.#options.topics?.start();
     const state = new Map(this.#flushed());
     const reference = this.#options.image.flush(false);
     return reference === null ? state : state.set(ENRICH_KEY, JSON.stringify(reference));
-  }
-
-  async #read(missing: readonly Replica[], source: SnapshotSource<P, S>, signal: AbortSignal): Promise<void> {
-    const { log, codec } = this.#options;
-    const tables = missing.map(({ captured }) => captured.id);
-    await using view = await source.openOwnView({ parallelism: 1, tables }, signal);
-    for (const replica of missing) {
-      const { captured } = replica;
-      const table = tableName(captured.id);
-      replica.clear(0);
-      try {
-        const plan = await view.plan(
-          captured.id,
-          { chunkRows: Number.MAX_SAFE_INTEGER, where: null },
-          signal,
-        );
-        for (const range of plan.chunks) {
-          for await (const { rows } of view.rows(plan, range, signal)) {
-            for (const row of rows) this.#intake.load(replica, row);
-            this.#options.image.write();
-          }
-        }
-      } catch (error) {
-        const changed = error instanceof HeadwaterError && error.code === 'enrich.table-changed';
-        if (signal.aborted || changed) throw error;
-        throw unreadable(table, error);
-      }
-      signal.throwIfAborted();
-      this.#setReady(replica, view.position);
-      log.info(
-        { table, rows: replica.size, position: codec.encode(view.position) },
-        'a joined table was read from the database',
-      );
-    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

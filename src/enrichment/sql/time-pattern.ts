@@ -1,5 +1,5 @@
 /**
- * Patterns of java.time.format.DateTimeFormatter, as far as enrichment.md 9 asks for them: y u M d D E a H k K h m s
+ * Patterns of java.time.format.DateTimeFormatter, as far as the functions of time know them: y u M d D E a H k K h m s
  * S X x Z z V, text in quotes, [optional] parts. A pattern is compiled once.
  */
 import { civilOf, daysOf, isDate, MS_PER_DAY, pad, parseOffset, type Zone, zoneOf } from './civil-time.ts';

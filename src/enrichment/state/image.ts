@@ -44,7 +44,7 @@ export interface ImageReference {
   readonly v: 1;
   readonly image: string;
   readonly frames: number;
-  /** Of the run that wrote it: in a checkpoint of another run it says nothing (rulings 2). */
+  /** Of the run that wrote it: in a checkpoint of another run it says nothing. */
   readonly epoch: number;
 }
 

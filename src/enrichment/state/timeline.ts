@@ -1,5 +1,5 @@
 /**
- * Captured tables as events of other logs see them (enrichment.md 7.3): by time. An event sees the tables after the
+ * Captured tables as events of other logs see them (docs/enrichment.md, Kafka topics as inputs): by time. An event sees the tables after the
  * last transaction that was committed no later than in its millisecond, and never the middle of one. Rows that later
  * transactions have replaced are kept until every query over topics has come past those.
  */

@@ -1,4 +1,4 @@
-/** `POST /ksql`: statements that change what runs (enrichment.md 10.1, `currentStatus`). */
+/** `POST /ksql`: statements that change what runs (docs/sql-api.md; `currentStatus`). */
 import { entryOf } from '../../errors/catalogue.ts';
 import { HeadwaterError } from '../../errors/headwater-error.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';

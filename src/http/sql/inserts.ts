@@ -1,4 +1,4 @@
-/** `POST /inserts-stream`, and INSERT INTO … VALUES of `POST /ksql` (enrichment.md 10.4). */
+/** `POST /inserts-stream`, and INSERT INTO … VALUES of `POST /ksql` (docs/sql-api.md). */
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import type { LiveQueries } from '../../enrichment/queries/live-queries.ts';
 import { parseJson } from '../../enrichment/sql/exact-json.ts';

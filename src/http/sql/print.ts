@@ -1,4 +1,4 @@
-/** PRINT: lines of text, one a record (enrichment.md 10.3). */
+/** PRINT: lines of text, one a record (docs/sql-api.md). */
 import { printTopic } from '../../enrichment/queries/print-topic.ts';
 import type { QueryDesk } from '../../enrichment/queries/query-desk.ts';
 import type { Statement } from '../../enrichment/sql/ast.ts';

@@ -1,4 +1,4 @@
-/** What the SQL interface answers (enrichment.md 10). */
+/** What the SQL interface answers (docs/sql-api.md). */
 import { randomUUID } from 'node:crypto';
 import type { RunningSelect } from '../../enrichment/queries/live-queries.ts';
 import type { Statement } from '../../enrichment/sql/ast.ts';

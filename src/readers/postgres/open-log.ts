@@ -61,7 +61,7 @@ interface Seen {
 
 /**
  * Publications and slot as they have to be, and how the log relates to the checkpoint. Nothing is changed
- * before everything has been looked at, and nothing is created before the intent is durable (rulings 2).
+ * before everything has been looked at, and nothing is created before the intent is durable.
  */
 export async function openLog(
   parts: OpenLogParts,

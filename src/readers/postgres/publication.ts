@@ -6,7 +6,7 @@ import { PgError } from './wire/pg-error.ts';
 import { quoteIdent, quoteLiteral, quoteTable } from './wire/quoting.ts';
 
 /**
- * Two publications, never FOR ALL TABLES (rulings 4):
+ * Two publications, never FOR ALL TABLES:
  *
  * - the main one publishes everything of tables whose old rows the log identifies;
  * - `…_insert_only` publishes inserts and truncates of all others, so that the application's own UPDATE and

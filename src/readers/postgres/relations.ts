@@ -40,7 +40,7 @@ interface Known {
 }
 
 /**
- * The shape of each relation at the stream's own position (rulings 7). Names, order, types and identity come
+ * The shape of each relation at the stream's own position. Names, order, types and identity come
  * from the Relation message and are exact; nullability, defaults and the real key come from the catalogue,
  * which may be ahead of the stream. Where the two disagree, columns are optional and without default until a
  * Relation message agrees with the catalogue again.

@@ -32,7 +32,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
 /**
  * Second rung of the ladder for unchanged TOAST values, where no old row was logged: the row is read again by
  * its key. What it says is the event's value only if the row was written by the event's transaction (`xmin`)
- * and nothing later in that transaction touched the key (rulings 3). Rows written in a subtransaction carry
+ * and nothing later in that transaction touched the key. Rows written in a subtransaction carry
  * its id and are not accepted: the log doesn't say whose child it is.
  */
 export function createToastReader(options: ToastOptions): ToastReader {

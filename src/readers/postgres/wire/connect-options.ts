@@ -31,7 +31,7 @@ export function describeHosts(options: PgConnectOptions): string {
 }
 
 /**
- * Settings that decide how values are printed, the same for snapshot and stream (rulings 8), and time limits
+ * Settings that decide how values are printed, the same for snapshot and stream, and time limits
  * that a role may have been given for its people's sessions.
  */
 export const SESSION_OPTIONS: string = Object.entries({
