@@ -167,10 +167,12 @@ describe('queries that instances share', () => {
     const units = (): readonly string[] => [...new Set([...held(first), ...held(second)])].toSorted();
     const expected = (count: number): readonly string[] =>
       Array.from({ length: count }, (_, partition) => `${name}.enrich.${partition}`);
+    // One that has not begun by then knows of no fewer partitions.
+    const bothWork = (): boolean => held(first).size > 0 && held(second).size > 0;
     /** Meanwhile events go on. */
     const until = async (count: number): Promise<void> => {
       const deadline = performance.now() + 120_000;
-      while (units().length < count) {
+      while (units().length < count || !bothWork()) {
         if (performance.now() > deadline || !first.alive || !second.alive)
           throw new Error(`only ${units().join(', ')} are worked off`);
         await rate();
