@@ -222,7 +222,7 @@ export class SelectScope implements Scope {
       throw notSupported(
         this.source,
         at,
-        `${name} is known only of Kafka topics, which are not in this version`,
+        `the place of a record in its topic (${name}) is not in this version`,
       );
     if (WINDOW_COLUMNS.has(name)) throw sqlError(this.source, at, `${name} is known only in windows`);
     return null;
