@@ -1,3 +1,4 @@
+import { Positions } from '../emitter/positions.ts';
 import { createEmitter } from '../emitter/record-emitter.ts';
 import { PausedTables } from '../emitter/paused-tables.ts';
 import type { QueryDesk } from '../enrichment/queries/query-desk.ts';
@@ -77,6 +78,7 @@ export function partsOf<P, S extends SourceInfo>(
               encoding,
               block,
               sink,
+              positions: emit.positionHeader ? new Positions(state) : undefined,
               pausing: {
                 tables: paused,
                 owners: topicOwners(settings, captured, state),

@@ -6,6 +6,7 @@ import type { TableId } from '../model/table.ts';
 import type { SourceBlock } from '../schema/source-block.ts';
 import type { Encoding } from './encoders/encoder.ts';
 import type { Notification } from './side-records.ts';
+import type { Positions } from './positions.ts';
 import type { Sink } from './sink.ts';
 import type { Pausing, RouteOptions, TableTotals } from './table-routes.ts';
 import type { OutboxOptions } from './transforms/outbox.ts';
@@ -77,4 +78,6 @@ export interface EmitterParts<S extends SourceInfo> {
   readonly sink: Sink;
   /** Left out where the encoding refuses no schema. */
   readonly pausing?: Pausing;
+  /** Told in a header of each record of a table; left out where they are not. */
+  readonly positions?: Positions | undefined;
 }

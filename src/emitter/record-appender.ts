@@ -23,6 +23,8 @@ export class RecordAppender {
   counts: EmitCounts = emptyCounts();
   /** For each record of a transaction of which a part has been committed; null in all others. */
   splitHeader: Header | null = null;
+  /** Where the change in hand stands in the log; null where records do not tell. */
+  positionHeader: Header | null = null;
   readonly #sink: Sink;
   readonly #tombstones: boolean;
 
@@ -40,7 +42,8 @@ export class RecordAppender {
   append(topic: TopicHandle): void {
     const { record } = this;
     const { headers } = record;
-    if (this.splitHeader !== null) record.headers = [...(headers ?? []), this.splitHeader];
+    if (this.positionHeader !== null) record.headers = [...(headers ?? []), this.positionHeader];
+    if (this.splitHeader !== null) record.headers = [...(record.headers ?? []), this.splitHeader];
     this.#sink.append(topic, record);
     record.headers = headers;
     this.counts.records++;

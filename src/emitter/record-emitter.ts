@@ -23,6 +23,7 @@ import type { Encoding } from './encoders/encoder.ts';
 import { EnvelopeFrame } from './envelope-frame.ts';
 import { OutboxMessages } from './outbox-messages.ts';
 import type { PausedTables } from './paused-tables.ts';
+import type { Positions } from './positions.ts';
 import { RecordAppender } from './record-appender.ts';
 import { shownRow } from './row-images.ts';
 import { RowRecords } from './row-records.ts';
@@ -54,6 +55,7 @@ class RecordEmitter<S extends SourceInfo> {
   readonly #paused: PausedTables | null;
   readonly #encoding: Encoding;
   readonly #sides: SideTopics<S>;
+  readonly #positions: Positions | null;
   #lastTx: Tx | null = null;
 
   constructor(options: EmitterOptions, parts: EmitterParts<S>) {
@@ -76,6 +78,7 @@ class RecordEmitter<S extends SourceInfo> {
       options.outbox === null ? null : new OutboxMessages(new Outbox(options.outbox, encoding.profile), sink);
     this.#routes = new TableRoutes(options, { encoding, block, sink, pausing, unwrapped });
     this.#encoding = encoding;
+    this.#positions = parts.positions ?? null;
     this.#sides = sideTopics(options, parts);
   }
 
@@ -160,7 +163,12 @@ class RecordEmitter<S extends SourceInfo> {
   }
 
   takeState(): ReadonlyMap<string, string | null> | undefined {
-    const parts = [this.#routes.takeChanged(), this.#paused?.takeChanged(), this.#encoding.takeState?.()];
+    const parts = [
+      this.#routes.takeChanged(),
+      this.#paused?.takeChanged(),
+      this.#encoding.takeState?.(),
+      this.#positions?.takeChanged(),
+    ];
     const changed = parts.filter((part) => part !== undefined);
     return changed.length === 0 ? undefined : new Map(changed.flatMap((part) => [...part]));
   }
@@ -168,7 +176,10 @@ class RecordEmitter<S extends SourceInfo> {
   #emitChange(change: Exclude<Change<S>, { kind: 'schema' }>): void {
     switch (change.kind) {
       case 'row':
+        if (this.#positions !== null)
+          this.#records.positionHeader = this.#positions.header(change, this.#block);
         this.#emitRow(change);
+        this.#records.positionHeader = null;
         break;
       case 'truncate':
         this.#emitTruncate(change);
@@ -268,6 +279,7 @@ class RecordEmitter<S extends SourceInfo> {
     const { id, ...shown } = of;
     const { topic, records } = this.#sides.deadLetter;
     const { timestamp: timeMs } = this.#records.record;
+    this.#records.positionHeader = null;
     this.#records.side(topic, records({ ...shown, table: tableName(id), op, error, timeMs }));
     this.#options.onDeadLetter(id, error);
   }

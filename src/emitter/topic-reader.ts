@@ -7,6 +7,8 @@ export interface TopicReader extends AsyncDisposable {
   open(topic: string, create: NewTopic | null): Promise<number>;
   /** Offset of the first record that is still there, and of the end of what is committed. */
   range(partition: number): Promise<{ readonly start: number; readonly end: number }>;
+  /** By partition: the end of all that has been written, decided or not. Call after `start`. */
+  written(): Promise<readonly number[]>;
   /** Reads on from these offsets, by partition. */
   start(offsets: readonly number[]): void;
   /** What has arrived since the last call; waits up to that long where nothing has. */

@@ -36,6 +36,7 @@ export async function resolveEmit(shape: FileShape, context: ResolveContext): Pr
     envelope: emit.envelope,
     tombstones: emit.tombstones,
     transactionMetadata: emit.transaction_metadata,
+    positionHeader: emit.position_header,
     schemaChanges: emit.schema_changes,
     messages: emit.messages,
     truncates: emit.truncates,

@@ -292,6 +292,11 @@ const emit = block({
   transaction_metadata: flag()
     .default(false)
     .describe('The transaction block in each record, and BEGIN and END on <name>.transaction.'),
+  position_header: flag()
+    .default(false)
+    .describe(
+      'Each record of a table tells its place in the log in the header __headwater.position: statements join topics by it.',
+    ),
   schema_changes: flag()
     .default(true)
     .describe('CREATE, ALTER, DROP and the like of captured tables go to <name>, from MySQL and MariaDB.'),

@@ -197,6 +197,8 @@ export interface EmitSettings {
   readonly hashKey: Secret | null;
   readonly tombstones: boolean;
   readonly transactionMetadata: boolean;
+  /** Records of tables tell their place in the log. */
+  readonly positionHeader: boolean;
   /** Changes of tables become records, from sources that have them in their log. */
   readonly schemaChanges: boolean;
   /** Logical messages (pg_logical_emit_message) become records. */

@@ -24,6 +24,7 @@
  * | `enrich-made/<number>` | MadeStatement: one that a client has made (enrichment/made-statements.ts) |
  * | `enrich-made-next` | the number of the next one |
  * | `enrich-held` | hashes of the statements whose queries PAUSE holds |
+ * | `log-time` | `{v, us, tx}`: the position that was told last in headers (emitter/positions.ts) |
  * | `poll/<schema>.<table>` | TableCursor: how far the table has been polled (readers/polling/cursor.ts) |
  * | `enrich-table/<table>`, `enrich-group/<table>/<group>` | aggregates (enrichment/state/group-store.ts); the latter are a sink's bulk |
  *
@@ -52,6 +53,7 @@ export const HISTORY_PREFIX = 'history/';
 export const FOLLOWED_PREFIX = 'followed/';
 export const REGISTRY_PREFIX = 'registry/';
 export const PAUSED_PREFIX = 'paused/';
+export const LOG_TIME_KEY = 'log-time';
 export const POLL_PREFIX = 'poll/';
 export const TOPIC_PREFIX = 'topic/';
 

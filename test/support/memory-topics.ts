@@ -35,10 +35,16 @@ export interface ReadRecord {
   readonly headers: SinkRecord['headers'];
 }
 
+/** Records of one partition; those behind `decided` are of a transaction under way. */
+interface Partition {
+  readonly records: TopicRecord[];
+  decided: number;
+}
+
 export class MemoryTopics {
   /** Those that sinks cannot have, and why. */
   readonly refused = new Map<string, HeadwaterError>();
-  readonly #topics = new Map<string, TopicRecord[][]>();
+  readonly #topics = new Map<string, readonly Partition[]>();
   /** What sinks have committed, by the sink's name. */
   readonly #states = new Map<string, Map<string, string>>();
   readonly #written = new Map<string, ReadRecord[]>();
@@ -48,13 +54,18 @@ export class MemoryTopics {
   create(topic: string, partitions: number): void {
     this.#topics.set(
       topic,
-      Array.from({ length: partitions }, () => []),
+      Array.from({ length: partitions }, () => ({ records: [], decided: 0 })),
     );
   }
 
-  send(topic: string, partition: number, { key, value, timestamp, headers = [] }: SentRecord): void {
-    const records = this.#topics.get(topic)?.[partition];
-    if (records === undefined) throw new Error(`There is no partition ${partition} of ${topic}.`);
+  send(topic: string, partition: number, record: SentRecord): void {
+    this.write(topic, partition, record);
+    this.decide(topic, partition);
+  }
+
+  /** In a transaction under way: nobody sees it before `decide`. */
+  write(topic: string, partition: number, { key, value, timestamp, headers = [] }: SentRecord): void {
+    const { records } = this.#partition(topic, partition);
     records.push({
       offset: records.length,
       key: key === null ? null : Buffer.from(key),
@@ -62,6 +73,17 @@ export class MemoryTopics {
       headers,
       timestamp,
     });
+  }
+
+  decide(topic: string, partition: number): void {
+    const found = this.#partition(topic, partition);
+    found.decided = found.records.length;
+  }
+
+  #partition(topic: string, partition: number): Partition {
+    const found = this.#topics.get(topic)?.[partition];
+    if (found === undefined) throw new Error(`There is no partition ${partition} of ${topic}.`);
+    return found;
   }
 
   /** All that has been committed to a topic of results. */
@@ -132,11 +154,11 @@ function told({ key, value, timestamp, headers }: SinkRecord): ReadRecord {
 }
 
 class MemoryReader implements TopicReader {
-  readonly #find: (topic: string) => readonly TopicRecord[][];
-  #partitions: readonly TopicRecord[][] = [];
+  readonly #find: (topic: string) => readonly Partition[];
+  #partitions: readonly Partition[] = [];
   #positions: number[] = [];
 
-  constructor(find: (topic: string) => readonly TopicRecord[][]) {
+  constructor(find: (topic: string) => readonly Partition[]) {
     this.#find = find;
   }
 
@@ -146,7 +168,11 @@ class MemoryReader implements TopicReader {
   }
 
   range(partition: number): Promise<{ readonly start: number; readonly end: number }> {
-    return Promise.resolve({ start: 0, end: this.#partitions[partition]?.length ?? 0 });
+    return Promise.resolve({ start: 0, end: this.#partitions[partition]?.decided ?? 0 });
+  }
+
+  written(): Promise<readonly number[]> {
+    return Promise.resolve(this.#partitions.map(({ records }) => records.length));
   }
 
   start(offsets: readonly number[]): void {
@@ -156,10 +182,10 @@ class MemoryReader implements TopicReader {
   async poll(): Promise<readonly Fetched[]> {
     await sleep(1);
     return this.#positions.map((position, partition) => {
-      const all = this.#partitions[partition] ?? [];
-      const records = all.slice(position, position + 3);
+      const { records: all = [], decided = 0 } = this.#partitions[partition] ?? {};
+      const records = all.slice(position, Math.min(position + 3, decided));
       this.#positions[partition] = position + records.length;
-      const atEnd = position + records.length === all.length;
+      const atEnd = position + records.length === decided;
       return { partition, records, position: position + records.length, endAsOf: atEnd ? Date.now() : null };
     });
   }

@@ -56,6 +56,8 @@ export class TopicClient implements AsyncDisposable {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
     await this.#asAdmin(async (admin) => {
       await admin.createTopics({
+        // It gives up where a topic is not known at once.
+        waitForLeaders: false,
         topics: topics.map((topic) => ({ topic, numPartitions, configEntries })),
       });
       for (const topic of topics) await isLed(admin, topic, numPartitions);

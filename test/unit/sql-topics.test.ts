@@ -50,6 +50,7 @@ class Broker implements TopicAccess {
     return Promise.resolve({
       open: () => Promise.resolve(1),
       range: () => Promise.resolve({ start: 0, end: this.#values.length }),
+      written: () => Promise.resolve([this.#values.length]),
       start: ([offset = 0]: readonly number[]) => void (at = offset),
       pause: () => {},
       poll: async (): Promise<readonly Fetched[]> => {

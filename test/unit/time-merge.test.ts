@@ -84,3 +84,44 @@ it('keeps nothing of what has been worked off of a partition in which something 
   collect();
   expect(kept.filter((each) => each.deref() !== undefined).length).toBeLessThan(1_000);
 });
+
+it('takes nothing that tells its place in the log before all that comes before it, however long ago it came', () => {
+  vi.useFakeTimers({ toFake: ['Date', 'performance'] });
+  const merge = new TimeMerge<string>(() => {}, [0, 0]);
+  const tookTo = (partition: number, position: number): void =>
+    merge.took({ partition, records: [], position, endAsOf: Date.now() });
+  const head = (): string | null => merge.head()?.item ?? null;
+  merge.becomeExact();
+  merge.lane(0).add('second', 0, 2, performance.now());
+  vi.advanceTimersByTime(60_000);
+  tookTo(0, 1);
+  tookTo(1, 0);
+  expect([head(), merge.incomplete]).toEqual([null, true]);
+  // Two records have been written that nobody sees yet.
+  merge.written([1, 2], performance.now());
+  expect(head()).toBeNull();
+  merge.lane(1).add('first', 0, 1, performance.now());
+  tookTo(1, 1);
+  // It is the earliest of all that could be there: its own partition has them in order.
+  expect(head()).toBe('first');
+  merge.done(merge.head()!);
+  expect([head(), merge.isWorkedOff(2, 0)]).toEqual([null, false]);
+  tookTo(1, 2);
+  expect([head(), merge.incomplete]).toEqual(['second', false]);
+  merge.done(merge.head()!);
+  expect([merge.isWorkedOff(2, 0), merge.isWorkedOff(2, performance.now() + 1)]).toEqual([true, false]);
+});
+
+it('waits for a second where nobody says how much has been written', () => {
+  vi.useFakeTimers({ toFake: ['Date', 'performance'] });
+  const merge = new TimeMerge<string>(() => {}, [0, 0]);
+  merge.becomeExact();
+  merge.lane(0).add('waits', 0, 2, performance.now());
+  const heads = [0, 999, 1].map((ms) => {
+    vi.advanceTimersByTime(ms);
+    for (const partition of [0, 1])
+      merge.took({ partition, records: [], position: 1 - partition, endAsOf: Date.now() });
+    return merge.head()?.item ?? null;
+  });
+  expect(heads).toEqual([null, null, 'waits']);
+});

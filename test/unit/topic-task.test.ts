@@ -2,13 +2,14 @@
 import { describe, expect, it } from 'vitest';
 import { checkedProgram } from '../support/checked-program.ts';
 import type { Fetched, TopicReader } from '../../src/emitter/topic-reader.ts';
+import { POSITION_HEADER } from '../../src/model/log-position.ts';
 import { ProcessingLog } from '../../src/enrichment/run/processing-log.ts';
 import { Query } from '../../src/enrichment/run/query.ts';
 import { QueryProblems } from '../../src/enrichment/run/query-problems.ts';
 import type { SqlValue } from '../../src/enrichment/sql/value.ts';
 import { type TableTimes, TimeCursor } from '../../src/enrichment/state/timeline.ts';
 import { type JoinWaits, TopicTask } from '../../src/enrichment/topics/topic-task.ts';
-import { JoinedTimes } from '../../src/enrichment/topics/joined-times.ts';
+import { JoinedTimes, type PlacedTable } from '../../src/enrichment/topics/joined-times.ts';
 import { SILENT } from '../../src/observability/log.ts';
 
 const TIME = 1_700_000_000_000;
@@ -35,7 +36,8 @@ class Rig implements Disposable {
   readonly #stop = new AbortController();
   readonly running: Promise<void>;
 
-  constructor(waits: JoinWaits, reader = oneRecord()) {
+  /** `placed`: a table of a topic, in place of a captured one. */
+  constructor(waits: JoinWaits, reader = oneRecord(), placed: PlacedTable | null = null) {
     const program = checkedProgram(SQL);
     const plan = program.queries[0]!;
     const processing = new ProcessingLog(SILENT);
@@ -61,7 +63,12 @@ class Rig implements Disposable {
         schemas: { reader: null, signal: this.#stop.signal },
         deadLetters: null,
         times: new JoinedTimes([
-          { times: this.times as unknown as TableTimes, cursor: this.times.cursor(), name: null },
+          {
+            times: this.times as unknown as TableTimes,
+            cursor: this.times.cursor(),
+            name: null,
+            placed,
+          },
         ]),
         ...waits,
         outputs: [],
@@ -104,6 +111,7 @@ function oneRecord(late = 0): TopicReader {
   return {
     open: () => Promise.resolve(1),
     range: () => Promise.resolve({ start: 0, end: 1 }),
+    written: () => Promise.resolve([1]),
     start: () => {},
     pause: () => {},
     poll: async () => {
@@ -114,6 +122,56 @@ function oneRecord(late = 0): TopicReader {
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
+
+describe('an event that tells its place in the log', () => {
+  const header = [POSITION_HEADER, Buffer.from(`${TIME * 1000}:0`)] as const;
+  const reader = (): TopicReader => {
+    let left = 1;
+    return {
+      ...oneRecord(),
+      poll: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        const records = FETCHED.records.map((record) => ({ ...record, headers: [header] }));
+        return left-- > 0 ? [{ ...FETCHED, records, endAsOf: null }] : [];
+      },
+    };
+  };
+
+  class Table implements PlacedTable {
+    readonly exact = true;
+    asked = 0;
+    whole = false;
+
+    isWhole(place: number): boolean {
+      return this.whole && place === TIME;
+    }
+
+    ask(): void {
+      this.asked++;
+    }
+
+    reachedBy(): number {
+      return -Infinity;
+    }
+  }
+
+  it('waits until all of its tables up to there is applied, whatever their times are', async () => {
+    const table = new Table();
+    using rig = new Rig({ skewMs: 0, maxWaitMs: Infinity }, reader(), table);
+    rig.times.horizon = Infinity;
+    while (table.asked < 5) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect([rig.rows, rig.times.asked]).toEqual([[], 0]);
+    table.whole = true;
+    await rig.arrives();
+  });
+
+  it('asks before it has waited for long enough', async () => {
+    const table = new Table();
+    using rig = new Rig({ skewMs: 0, maxWaitMs: 20 }, reader(), table);
+    await rig.arrives();
+    expect(table.asked).toBeGreaterThan(0);
+  });
+});
 
 describe('an event of a topic', () => {
   it('waits until the log of its tables has been read beyond its time by the skew', async () => {

@@ -335,11 +335,14 @@ export class TopicQueries implements AsyncDisposable {
     const ofTopics = tables.filter(({ table }) => rows.has(table));
     const joined = ofTopics.flatMap((task) => {
       const { name, timeline: times } = task.table;
-      return times === null ? [] : [{ times, cursor: task.cursor(), name }];
+      return times === null ? [] : [{ times, cursor: task.cursor(), name, placed: task }];
     });
     const { timeline } = this.#options;
     if (rows.size > ofTopics.length)
-      return new JoinedTimes([{ times: timeline, cursor: timeline.cursor(), name: null }, ...joined]);
+      return new JoinedTimes([
+        { times: timeline, cursor: timeline.cursor(), name: null, placed: null },
+        ...joined,
+      ]);
     return joined.length === 0 ? null : new JoinedTimes(joined);
   }
 

@@ -31,6 +31,10 @@ export class OnePartition implements TopicReader {
     return this.#reader.range(this.#partition);
   }
 
+  async written(): Promise<readonly number[]> {
+    return (await this.#reader.written()).slice(this.#partition, this.#partition + 1);
+  }
+
   start(offsets: readonly number[]): void {
     this.#reader.start(Array.from({ length: this.#count }, () => offsets[0] ?? 0));
     for (let other = 0; other < this.#count; other++)

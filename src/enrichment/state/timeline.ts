@@ -9,7 +9,7 @@ import type { StoredRow } from './table-store.ts';
 /** Replaced rows that are kept at most; beyond it events see a later state than their own time's. */
 const MOST_UNDONE = 500_000;
 /** An event can arrive this much later than it happened, and still see the tables as they were. */
-const LATENESS_MS = 10_000;
+export const LATENESS_MS = 10_000;
 
 interface Undo {
   readonly transaction: number;

@@ -6,10 +6,17 @@ import type { ProcessingLog } from '../run/processing-log.ts';
 import type { TimeCursor } from '../state/timeline.ts';
 import { openInput } from './open-input.ts';
 import { RecordRows } from './record-rows.ts';
+import type { PlacedTable } from './joined-times.ts';
 import { TimeMerge } from './time-merge.ts';
 import type { Offsets, TopicTable } from './topic-table.ts';
+import { placeOf, WrittenEnds } from './written-ends.ts';
 
 const IDLE_MS = 100;
+/** While something waits for what is missing before it. */
+const WAITING_MS = 5;
+/** Between two moments of which it is kept what place had been reached by then. */
+const REACHED_MS = 1_000;
+const MOST_REACHED = 60;
 
 export interface TableTaskOptions {
   readonly table: TopicTable;
@@ -19,11 +26,15 @@ export interface TableTaskOptions {
   readonly log: Log;
 }
 
-export class TableTask {
+export class TableTask implements PlacedTable {
   readonly #options: TableTaskOptions;
   readonly #records: RecordRows;
   readonly #cursors = new Set<TimeCursor>();
   #merge: TimeMerge<TopicRecord> | null = null;
+  #written: WrittenEnds | null = null;
+  /** The last place that was worked off, and what it was at moments before, ms since the epoch. */
+  #place = -Infinity;
+  #reached: { readonly atMs: number; readonly place: number }[] = [];
   /** Behind what has been applied. */
   #applied: number[] = [];
   #begin: Offsets = [];
@@ -71,6 +82,7 @@ export class TableTask {
     const merge = new TimeMerge<TopicRecord>(pause, this.#begin);
     table.begin();
     this.#merge = merge;
+    this.#written = new WrittenEnds(reader, merge);
     reader.start(ranges.map(({ start }) => start));
     while (!this.#applied.every((offset, i) => offset >= (this.#begin[i] ?? 0))) {
       for (const fetched of await reader.poll(IDLE_MS)) {
@@ -81,8 +93,10 @@ export class TableTask {
         for (const record of records) {
           const wait = this.#records.prepare(record);
           if (wait !== null) await wait;
-          if (record.offset < begin) this.#apply(record);
-          else lane.add(record, record.offset, this.#timeOf(record), arrived);
+          if (record.offset < begin) {
+            if (!merge.exact && placeOf(record) !== null) merge.becomeExact();
+            this.#apply(record);
+          } else lane.add(record, record.offset, this.#placeOf(record, merge), arrived);
         }
         this.#applied[partition] = Math.min(position, begin);
         if (position >= begin) merge.took(fetched);
@@ -111,13 +125,14 @@ export class TableTask {
     if (merge === null) throw new TypeError('A table is complete before it is kept.');
     while (!signal.aborted) {
       this.#work();
-      for (const fetched of await reader.poll(IDLE_MS)) {
+      if (merge.incomplete) this.#written?.ask();
+      for (const fetched of await reader.poll(merge.incomplete ? WAITING_MS : IDLE_MS)) {
         const lane = merge.lane(fetched.partition);
         const arrived = performance.now();
         for (const record of fetched.records) {
           const wait = this.#records.prepare(record);
           if (wait !== null) await wait;
-          lane.add(record, record.offset, this.#timeOf(record), arrived);
+          lane.add(record, record.offset, this.#placeOf(record, merge), arrived);
         }
         merge.took(fetched);
       }
@@ -135,9 +150,38 @@ export class TableTask {
       this.#applied[head.partition] = head.offset + 1;
       merge.done(head);
       timeline.committed(timeMs, JSON.stringify(this.#applied));
+      this.#place = timeMs;
     }
+    if (merge.exact) this.#noteReached();
     this.#applied = [...merge.offsets];
     this.table.settle();
+  }
+
+  get exact(): boolean {
+    return this.#merge?.exact === true;
+  }
+
+  isWhole(place: number, arrived: number): boolean {
+    return this.#merge?.isWorkedOff(place, arrived) === true;
+  }
+
+  ask(): void {
+    this.#written?.ask();
+  }
+
+  reachedBy(timeMs: number): number {
+    const reached = this.#reached;
+    while (reached[1] !== undefined && reached[1].atMs <= timeMs) reached.shift();
+    const [last] = reached;
+    return last !== undefined && last.atMs <= timeMs ? last.place : -Infinity;
+  }
+
+  #noteReached(): void {
+    const atMs = Date.now();
+    const last = this.#reached.at(-1);
+    if (last !== undefined && (last.place === this.#place || atMs - last.atMs < REACHED_MS)) return;
+    this.#reached.push({ atMs, place: this.#place });
+    if (this.#reached.length > MOST_REACHED) this.#reached.shift();
   }
 
   #apply(record: TopicRecord): void {
@@ -150,6 +194,13 @@ export class TableTask {
     const key = record.key === null ? null : table.keyOf(read.row);
     if (key === null) processing.note(table.name, 'key-missing');
     else table.put(key, read.hasValue ? read.row : null);
+  }
+
+  #placeOf(record: TopicRecord, merge: TimeMerge<TopicRecord>): number {
+    const place = placeOf(record);
+    if (place === null) return this.#timeOf(record);
+    merge.becomeExact();
+    return place;
   }
 
   /** When the row came to be so; a record that cannot be read is passed over at its own time. */

@@ -24,6 +24,9 @@ export class Lane<T> {
   #atEnd = false;
   /** When nothing more was there, as far as is known, ms since the epoch. */
   #endAsOf = -Infinity;
+  /** How much had been written of it at that moment, performance.now(); null: all of that has been fetched. */
+  #written: { readonly end: number; readonly at: number } | null = null;
+  #wholeAsOf = -Infinity;
   /** performance.now() since when it has nothing although there is more. */
   #emptySince = performance.now();
 
@@ -77,6 +80,25 @@ export class Lane<T> {
     return this.waiting === 0 ? this.#endAsOf : null;
   }
 
+  /** All that had been written of it by then has been fetched, performance.now(). */
+  get wholeAsOf(): number {
+    return this.#wholeAsOf;
+  }
+
+  /** That much had been written of it at that moment, performance.now(). */
+  written(end: number, at: number): void {
+    // What is written meanwhile would put it off for ever.
+    this.#written ??= { end, at };
+    this.#becomeWhole();
+  }
+
+  #becomeWhole(): void {
+    const written = this.#written;
+    if (written === null || this.#fetched < written.end) return;
+    this.#wholeAsOf = written.at;
+    this.#written = null;
+  }
+
   /** It is waited for from now on. */
   begin(): void {
     this.#emptySince = performance.now();
@@ -85,6 +107,7 @@ export class Lane<T> {
   took({ position, endAsOf }: Fetched): void {
     const moved = position !== this.#fetched;
     this.#fetched = position;
+    this.#becomeWhole();
     this.#atEnd = endAsOf !== null;
     if (endAsOf !== null) this.#endAsOf = endAsOf;
     if (this.waiting > 0) return;
@@ -124,11 +147,16 @@ export class Lane<T> {
 export class TimeMerge<T> {
   readonly #pause: Pause;
   readonly #lanes: readonly Lane<T>[];
+  readonly #before: ((a: T, b: T) => boolean) | null;
   #begun = false;
+  #exact = false;
+  /** performance.now() since when something may be missing before the head; null: nothing is. */
+  #incompleteSince: number | null = null;
 
-  /** `offsets`: where each partition goes on. */
-  constructor(pause: Pause, offsets: readonly number[]) {
+  /** `offsets`: where each partition goes on. `before`: of two at one place in the log. */
+  constructor(pause: Pause, offsets: readonly number[], before: ((a: T, b: T) => boolean) | null = null) {
     this.#pause = pause;
+    this.#before = before;
     this.#lanes = offsets.map((offset, partition) => new Lane(partition, offset));
   }
 
@@ -145,6 +173,33 @@ export class TimeMerge<T> {
       asOf = Math.min(asOf, emptyAsOf);
     }
     return asOf;
+  }
+
+  /**
+   * Whether times are places in the log of a database, as records tell them: then none is taken before all that come
+   * before it are there. They are, once all is that had been written when it was.
+   */
+  get exact(): boolean {
+    return this.#exact;
+  }
+
+  becomeExact(): void {
+    this.#exact = true;
+  }
+
+  /** Whether something may be missing before the head, and it wants `written`. */
+  get incomplete(): boolean {
+    return this.#incompleteSince !== null;
+  }
+
+  /** By partition, how much had been written at that moment, performance.now(). */
+  written(ends: readonly number[], at: number): void {
+    for (const [partition, end] of ends.entries()) this.#lanes[partition]?.written(end, at);
+  }
+
+  /** Whether all up to that place has been worked off, as of when something at it had arrived, performance.now(). */
+  isWorkedOff(place: number, arrived: number): boolean {
+    return this.#lanes.every((lane) => (lane.waiting > 0 ? lane.timeMs > place : lane.wholeAsOf >= arrived));
   }
 
   /** Whether all in front of these offsets has been worked off. */
@@ -178,8 +233,21 @@ export class TimeMerge<T> {
       if (lane.waiting === 0) {
         if (lane.isAwaited) return null;
       } else if (found === null || lane.timeMs < found.timeMs) found = lane;
+      else if (this.#exact && lane.timeMs === found.timeMs && this.#before?.(lane.item, found.item) === true)
+        found = lane;
     }
-    return found;
+    return found === null || !this.#exact || this.#isNext(found) ? found : null;
+  }
+
+  /** Or has been waited for long enough. */
+  #isNext({ arrived }: Lane<T>): boolean {
+    if (this.#lanes.every((lane) => lane.waiting > 0 || lane.wholeAsOf >= arrived)) {
+      this.#incompleteSince = null;
+      return true;
+    }
+    const now = performance.now();
+    this.#incompleteSince ??= now;
+    return now - this.#incompleteSince >= PARTITION_MS;
   }
 
   /** The first of that one, the head, has been worked off. */

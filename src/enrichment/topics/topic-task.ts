@@ -13,6 +13,7 @@ import type { TopicSource } from '../sources/topic-source.ts';
 import type { JoinedTimes } from './joined-times.ts';
 import { RecordRows } from './record-rows.ts';
 import { type Lane, TimeMerge } from './time-merge.ts';
+import { comesBefore, placeOf, WrittenEnds } from './written-ends.ts';
 
 /** Events between two looks at the sink's back-pressure. */
 const EVENTS_A_BREATH = 1_000;
@@ -58,6 +59,9 @@ export class TopicTask {
   readonly #options: TopicTaskOptions;
   readonly #records: RecordRows;
   readonly #merge: TimeMerge<StreamEvent | Refused>;
+  readonly #written: WrittenEnds;
+  /** performance.now() since when something may be missing of the tables that an event's place in the log asks for. */
+  #missingSince: number | null = null;
   /** Where the topic ended at the start, by partition. */
   readonly #ends: readonly number[];
   readonly caughtUp: Promise<void>;
@@ -68,7 +72,8 @@ export class TopicTask {
     this.#options = options;
     this.#records = new RecordRows(options.source, options.schemas);
     const pause = (partition: number, paused: boolean): void => options.reader.pause(partition, paused);
-    this.#merge = new TimeMerge(pause, offsets);
+    this.#merge = new TimeMerge(pause, offsets, (a, b) => comesBefore(headersOf(a), headersOf(b)));
+    this.#written = new WrittenEnds(options.reader, this.#merge);
     this.#ends = ends;
     this.caughtUp = new Promise((resolve) => (this.#reached = resolve));
   }
@@ -95,8 +100,12 @@ export class TopicTask {
         if (more !== 'events' || signal.aborted) break;
       }
       const empty = this.#merge.emptyAsOf;
-      if (waits) times?.ask();
+      if (waits || this.#missingSince !== null) times?.ask(this.#merge.exact);
       else if (empty !== null) times?.idle(empty);
+      if (this.#merge.incomplete) {
+        this.#written.ask();
+        waits = true;
+      }
       if (this.#merge.reached(this.#ends)) this.#reached();
     }
   }
@@ -108,7 +117,9 @@ export class TopicTask {
       const wait = this.#records.prepare(record);
       if (wait !== null) await wait;
       const read = this.#read(record);
-      lane.add(read, record.offset, 'problem' in read ? record.timestamp : read.time, arrived);
+      const place = placeOf(record);
+      if (place !== null) this.#merge.becomeExact();
+      lane.add(read, record.offset, place ?? ('problem' in read ? record.timestamp : read.time), arrived);
     }
     this.#merge.took(fetched);
   }
@@ -120,7 +131,7 @@ export class TopicTask {
       if (!this.#known(head)) return { worked, more: 'tables' };
       const { item, partition } = head;
       if ('problem' in item) this.#refuse(item.problem, item.record, partition);
-      else this.#process(item);
+      else this.#process(item, head.timeMs);
       this.#merge.done(head);
     }
     return { worked: most, more: 'events' };
@@ -129,18 +140,27 @@ export class TopicTask {
   /** Whether all that was committed in the tables up to the event has been read, or was waited for long enough. */
   #known({ timeMs, arrived }: Lane<unknown>): boolean {
     const { times, skewMs, maxWaitMs } = this.#options;
-    if (times === null || times.horizon >= timeMs + skewMs) return true;
-    return times.live && performance.now() - arrived >= maxWaitMs;
+    if (times === null) return true;
+    const { exact } = this.#merge;
+    if (exact ? times.isWhole({ timeMs, arrived }, skewMs) : times.horizon >= timeMs + skewMs) {
+      this.#missingSince = null;
+      return true;
+    }
+    const now = performance.now();
+    // How long ago it came does not say that its tables have been asked for.
+    const since = exact ? (this.#missingSince ??= now) : arrived;
+    return times.live && now - since >= maxWaitMs;
   }
 
-  #process(event: StreamEvent): void {
+  /** `place`: its time, or what it tells of its place in the log. */
+  #process(event: StreamEvent, place: number): void {
     const { times, query, outputs, onEvent } = this.#options;
     if (times === null) {
       query.process(event, false);
       onEvent?.(event);
       return;
     }
-    const position = times.enter(event.time);
+    const position = times.enter(place);
     for (const output of outputs) output.joinedAt = position;
     try {
       query.process(event, false);
@@ -165,4 +185,8 @@ export class TopicTask {
     if (plan.onError === 'STOP') throw stopped(plan, problem);
     deadLetters?.record(plan.id, problem, { topic: source.topic, partition, record });
   }
+}
+
+function headersOf(item: StreamEvent | Refused): TopicRecord['headers'] | null {
+  return 'problem' in item ? item.record.headers : item.headers;
 }

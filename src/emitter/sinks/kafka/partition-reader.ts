@@ -92,6 +92,38 @@ export async function offsetRange(
   return { start, end };
 }
 
+/** By partition: the end up to which records are replicated, decided or not. */
+export async function writtenEnds(
+  cluster: Cluster,
+  topic: string,
+  count: number,
+): Promise<readonly number[]> {
+  const leaders = Map.groupBy(Array.from({ length: count }).keys(), (index) => cluster.leader(topic, index));
+  const ends: number[] = [];
+  const asking = [...leaders].map(async ([broker, indexes]) => {
+    const partitions = indexes.map((partitionIndex) => ({
+      partitionIndex,
+      currentLeaderEpoch: -1,
+      timestamp: -1n,
+    }));
+    const { topics } = await cluster.request(
+      { broker, purpose: 'control' },
+      LIST_OFFSETS,
+      -1,
+      isolationLevel(false),
+      [{ name: topic, partitions }],
+    );
+    const told = topics[0]?.partitions ?? [];
+    for (const index of indexes) {
+      const found = told.find(({ partitionIndex }) => partitionIndex === index);
+      checkCode(found?.errorCode ?? KAFKA.UNKNOWN_TOPIC_OR_PARTITION, 'ListOffsets');
+      ends[index] = Number(found!.offset);
+    }
+  });
+  await Promise.all(asking);
+  return ends;
+}
+
 /** Tries again, with fresh metadata, while the trouble is one that passes. */
 export async function withFreshLeaders<T>(
   cluster: Cluster,

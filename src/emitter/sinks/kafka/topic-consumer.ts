@@ -7,7 +7,7 @@ import { asFault, checkCode, faultToError, KAFKA, type KafkaFault } from './erro
 import { fetchParts } from './fetch-request.ts';
 import { FetchedRecords, Room } from './fetched-batches.ts';
 import { type KafkaSinkOptions, resolveKafkaOptions } from './options.ts';
-import { offsetRange, withFreshLeaders } from './partition-reader.ts';
+import { offsetRange, withFreshLeaders, writtenEnds } from './partition-reader.ts';
 import { TopicRequests } from './topic-requests.ts';
 import { contextFor, findTopic, missingInput, openTopic } from './topics.ts';
 
@@ -87,6 +87,14 @@ class TopicConsumer implements TopicReader {
     return this.#mapping(() =>
       withFreshLeaders(this.#cluster, this.#topic, this.#closing.signal, () =>
         offsetRange(this.#cluster, this.#topic, partition, true),
+      ),
+    );
+  }
+
+  written(): Promise<readonly number[]> {
+    return this.#mapping(() =>
+      withFreshLeaders(this.#cluster, this.#topic, this.#closing.signal, () =>
+        writtenEnds(this.#cluster, this.#topic, this.#partitions.length),
       ),
     );
   }
