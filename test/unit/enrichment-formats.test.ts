@@ -62,6 +62,17 @@ describe('JSON', () => {
       expect(read('JSON', types, text)).toEqual(expected);
     },
   );
+
+  it('is read alike, whatever came before', () => {
+    const columns = [{ name: 'C0', type: INTEGER }];
+    const part = partReader(columns, { format: 'JSON', delimiter: ',', bare: false }, NO_SCHEMAS);
+    const texts = ['{"c0":1}', ...Array<string>(150).fill('{"a":{"b":[]},"c0":2}'), '{"c0":3}', '{"c0":"x"}'];
+    const read = texts.map((text) => {
+      const values: SqlValue[] = [];
+      return part.read(Buffer.from(text), values) ? values[0] : null;
+    });
+    expect(read).toEqual([1, ...Array<number>(150).fill(2), 3, null]);
+  });
 });
 
 describe('DELIMITED', () => {

@@ -22,6 +22,7 @@ const NINE = 0x39;
 const OPENING = 0x7b;
 const CLOSING = 0x7d;
 const SPACE = 0x20;
+const NOTHING = Buffer.alloc(0);
 const REPLACEMENT = '\uFFFD';
 
 interface KnownName {
@@ -39,7 +40,7 @@ export class FlatJson {
   /** By column: the number of the object in which it was met last. */
   readonly #met: Float64Array;
   #object = 0;
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = NOTHING;
   #at = 0;
 
   constructor(fields: FieldReader) {
@@ -55,9 +56,11 @@ export class FlatJson {
     const first = into.length;
     this.#bytes = bytes;
     this.#at = 0;
-    if (this.#readFields(into, first)) return true;
-    into.length = first;
-    return false;
+    const read = this.#readFields(into, first);
+    // They are part of a larger piece of memory.
+    this.#bytes = NOTHING;
+    if (!read) into.length = first;
+    return read;
   }
 
   #readFields(into: SqlValue[], first: number): boolean {

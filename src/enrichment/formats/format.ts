@@ -63,6 +63,8 @@ export function partReader(
   }
 }
 
+/** So many objects in a row that are not flat: nor will the next one be. */
+const MOST_DECLINED = 100;
 const BYTE_ORDER_MARK = 0xfeff;
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -86,7 +88,8 @@ function textOf(bytes: Uint8Array): string | null {
 class JsonPart implements PartReader {
   readonly #fields: FieldReader;
   /** Null where objects are not what is expected, or hold others. */
-  readonly #flat: FlatJson | null;
+  #flat: FlatJson | null;
+  #declined = 0;
   /** Of the one column, where there is but one. */
   readonly #only: JsonReader | null;
   readonly #bare: boolean;
@@ -103,7 +106,7 @@ class JsonPart implements PartReader {
   }
 
   read(bytes: Uint8Array, into: SqlValue[]): boolean {
-    if (this.#flat?.read(bufferOf(bytes), into) === true) return true;
+    if (this.#flat !== null && this.#readFlat(this.#flat, bytes, into)) return true;
     const text = textOf(bytes);
     if (text === null) return false;
     let json: unknown;
@@ -114,6 +117,13 @@ class JsonPart implements PartReader {
     }
     if (this.#only !== null && (this.#bare || !isObject(json))) return this.#readBare(json, this.#only, into);
     return isObject(json) && this.#fields.read(json, into);
+  }
+
+  #readFlat(flat: FlatJson, bytes: Uint8Array, into: SqlValue[]): boolean {
+    const read = flat.read(bufferOf(bytes), into);
+    this.#declined = read ? 0 : this.#declined + 1;
+    if (this.#declined >= MOST_DECLINED) this.#flat = null;
+    return read;
   }
 
   #readBare(json: unknown, read: JsonReader, into: SqlValue[]): boolean {
