@@ -37,7 +37,7 @@ export const COSTS: Costs = {
   processMb: 160,
   pipelineMb: 8,
   tableKb: 35,
-  joinRowBytes: 160,
+  joinRowBytes: 115,
   joinLimitMb: 537,
   joinDiskBytes: 115,
   joinDiskMemoryBytes: 20,

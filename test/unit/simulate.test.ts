@@ -63,10 +63,11 @@ describe('the cost model beside the benchmark’s figures', () => {
     // As if the limit were set higher.
     const kept = inMemory(rows, { ...COSTS, joinLimitMb: Infinity });
     expect(kept).toBeGreaterThan(memory * 0.95);
-    expect(kept).toBeLessThan(memory * 1.3);
+    // The benchmark's process does nothing else.
+    expect(kept).toBeLessThan(memory + COSTS.processMb);
     const spilled = simulate(load({ joinRows: rows, standbys: 0 }));
     expect(spilled.memoryMb - COSTS.joinLimitMb).toBeGreaterThan(anonymous * 0.95);
-    expect(spilled.memoryMb - COSTS.joinLimitMb).toBeLessThan(anonymous * 1.3);
+    expect(spilled.memoryMb - COSTS.joinLimitMb).toBeLessThan(anonymous + COSTS.processMb);
     expect(spilled.diskMb).toBeGreaterThan(disk);
     expect(spilled.diskMb).toBeLessThan(disk * 1.3);
     expect(simulate(load({ joinRows: 1_000_000 })).diskMb).toBe(0);
