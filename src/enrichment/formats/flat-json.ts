@@ -29,6 +29,8 @@ interface KnownName {
   readonly bytes: Uint8Array;
   /** Index of the column; −1 for none. */
   readonly column: number;
+  /** Number of the name that was learnt behind it. */
+  readonly next: number;
 }
 
 /** Of a value that has to be read in the general way. */
@@ -68,11 +70,12 @@ export class FlatJson {
     for (let i = 0; i < fields.count; i++) into.push(null);
     this.#object++;
     if (this.#token() !== OPENING) return false;
-    for (let guess = 0; ; guess++) {
+    for (let guess = 0; ;) {
       if (this.#token() !== QUOTE) return false;
       const known = this.#name(guess);
       if (known === null || this.#token() !== COLON) return false;
       const { column } = known;
+      guess = known.next;
       // Of two fields of a column the general way knows which one counts.
       if (column >= 0 && this.#met[column] === this.#object) return false;
       const json = this.#value(column >= 0);
@@ -102,23 +105,22 @@ export class FlatJson {
   #name(guess: number): KnownName | null {
     const bytes = this.#bytes;
     const from = this.#at;
-    // Fields come in the same order, record after record.
-    const guessed = this.#names[guess];
-    if (guessed !== undefined && isAt(bytes, from, guessed.bytes)) {
-      this.#at = from + guessed.bytes.length + 1;
-      return guessed;
+    // Fields come in the same order, record after record, some of them left out: those behind the last one come first.
+    const names = this.#names;
+    for (let i = 0; i < names.length; i++) {
+      const known = names[guess + i < names.length ? guess + i : guess + i - names.length]!;
+      if (!isAt(bytes, from, known.bytes)) continue;
+      this.#at = from + known.bytes.length + 1;
+      return known;
     }
     const end = plainTextEnd(bytes, from);
     if (end < 0) return null;
     this.#at = end + 1;
-    const found = this.#names.find(
-      ({ bytes: name }) => name.length === end - from && isAt(bytes, from, name),
-    );
-    if (found !== undefined) return found;
-    if (this.#names.length >= MOST_NAMES) return null;
+    if (names.length >= MOST_NAMES) return null;
     const name = bytes.latin1Slice(from, end);
-    const known = { bytes: Buffer.from(name, 'latin1'), column: this.#fields.columnOf(name) };
-    this.#names.push(known);
+    const next = names.length + 1;
+    const known = { bytes: Buffer.from(name, 'latin1'), column: this.#fields.columnOf(name), next };
+    names.push(known);
     return known;
   }
 
