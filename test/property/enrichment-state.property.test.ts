@@ -100,6 +100,18 @@ describe('rows as bytes', () => {
 });
 
 describe('tables in memory and on disk', () => {
+  it('take each NaN for the same key, whatever bits it has', async () => {
+    const memory = new MemoryTables({ limit: Infinity, onExceeded: () => {} }).table(0);
+    await using disk = await openDiskTables(dir, 'nan', 1);
+    expect(disk.open(['shape'])).toBeNull();
+    disk.restored({ image: 'i', frames: 0 }, new Map());
+    for (const table of [memory, disk.table(0)]) {
+      for (const bits of ['7ff8000000000000', 'fff8000000000000', '7ff8000000000123'])
+        table.put(Buffer.from(bits, 'hex').readDoubleBE(), [bits]);
+      expect([...table.entries()]).toEqual([[NaN, ['7ff8000000000123']]]);
+    }
+  });
+
   it('answer alike, and those on disk are found as of the last durable commit', async () => {
     let run = 0;
     await fc.assert(

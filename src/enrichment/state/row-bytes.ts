@@ -40,6 +40,8 @@ const SHORT_TEXT = 64;
 const SHORT_TEXT_MOST = 191;
 
 const TWO_47 = 2 ** 47;
+/** A NaN may have other bits, by where it came from; as a key they are all the same. */
+const NAN_BYTES = Buffer.from('000000000000f87f', 'hex');
 
 let scratch = Buffer.allocUnsafe(16 * 1024);
 let at = 0;
@@ -168,7 +170,8 @@ function writeObject(value: Exclude<SqlValue, string | number | boolean | bigint
 function writeNumber(n: number): void {
   if (!Number.isInteger(n) || n >= TWO_47 || n < -TWO_47 || Object.is(n, -0)) {
     scratch[at++] = NUMBER;
-    at = scratch.writeDoubleLE(n, at);
+    if (Number.isNaN(n)) at += NAN_BYTES.copy(scratch, at);
+    else at = scratch.writeDoubleLE(n, at);
   } else if (n >= -0x80 && n < 0x80) {
     scratch[at++] = INT8;
     scratch[at++] = n & 0xff;
