@@ -4,12 +4,9 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
-import { nothingKept } from '../src/enrichment/plan/check-statements.ts';
-import { compileProgram } from '../src/enrichment/plan/compile-program.ts';
-import { declareEnrichment } from '../src/enrichment/plan/declared.ts';
-import { NOTHING_INFERRED } from '../src/enrichment/plan/inferred-columns.ts';
 import { Aggregation } from '../src/enrichment/run/aggregation.ts';
 import { openGroups } from '../src/enrichment/state/open-tables.ts';
+import { checkedProgram } from '../test/support/checked-program.ts';
 
 export interface GroupsTask {
   readonly store: 'memory' | 'disk';
@@ -44,21 +41,7 @@ function memory(kind: 'RssAnon' | 'RssFile'): number {
 }
 
 function compiled() {
-  const { queries } = compileProgram(
-    declareEnrichment({ texts: [{ name: 'bench.sql', text: SQL }], dialect: 'friendly' }, 'bench'),
-    {
-      pipeline: 'bench',
-      describe: () => null,
-      shown: () => [],
-      ...nothingKept(),
-      registry: false,
-      inferred: NOTHING_INFERRED,
-      tableTopics: new Set(),
-      known: new Set(),
-      held: new Set(),
-      trialFrom: null,
-    },
-  );
+  const { queries } = checkedProgram(SQL);
   const [plan] = queries;
   if (plan?.group == null || plan.store === null) throw new Error('The statement has no groups.');
   return { group: plan.group, store: plan.store };

@@ -64,8 +64,8 @@ export function partsOf<P, S extends SourceInfo>(
     openSink: (signal) => openSink(settings, run, signal),
     misfits: (found, signal) => misfitsOf(settings, { sourceBlock: block.schema, ...found }, signal),
     idleSettings: (tables) => idleSettings(settings, tables),
-    openRecords: async ({ state, captured, misfits }, signal) => {
-      const { encoding, refusals } = await openEncoding(settings, { state, signal, log: run.log });
+    openRecords: async ({ json, state, captured, misfits }, signal) => {
+      const { encoding, refusals } = await openEncoding(settings, { json, state, signal, log: run.log });
       const filters = await rowFilters(settings);
       const { tables: paused, resumed } = await PausedTables.restore(state, { refusals, misfits });
       return {

@@ -1,6 +1,7 @@
 import type { Encoding } from '../emitter/encoders/encoder.ts';
 import { jsonEncoding } from '../emitter/encoders/json.ts';
 import type { Refusals } from '../emitter/paused-tables.ts';
+import type { Sink } from '../emitter/sink.ts';
 import type { Log } from '../observability/log.ts';
 import type { RegistryClient } from '../schema/registry/registry-client.ts';
 import type { RegistrySettings, Settings } from '../settings/settings.ts';
@@ -11,13 +12,18 @@ const REQUEST_TIMEOUT_MS = 10_000;
 /** How the settings want records to be written. */
 export async function openEncoding(
   { emit }: Settings,
-  run: { readonly state: ReadonlyMap<string, string>; readonly log: Log; readonly signal: AbortSignal },
+  run: {
+    /** As the sink takes it. */
+    readonly json: Sink['json'];
+    readonly state: ReadonlyMap<string, string>;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+  },
 ): Promise<{ readonly encoding: Encoding; readonly refusals: Refusals | null }> {
   const { format, profile, registry } = emit;
-  const rows = emit.sink.kind === 'kafka' ? 'bytes' : 'text';
   if (registry === null || format === 'json' || format === 'json-with-schema') {
     return {
-      encoding: jsonEncoding({ profile, withSchema: format === 'json-with-schema', rows }),
+      encoding: jsonEncoding({ profile, withSchema: format === 'json-with-schema', rows: run.json }),
       refusals: null,
     };
   }

@@ -9,7 +9,7 @@ import type { Holder } from '../observability/status.ts';
  * Use: `restore` once, then any number of `append`s, awaiting `ready` between batches, and `commit` wherever
  * the state that goes with the records so far is known. Records appended after a `commit` call belong to the
  * next commit, also while the former is still under way. Commits complete in order. After any rejection the
- * sink is dead: dispose of it, open another, `restore`, and start from there (rulings: that is the one way).
+ * sink is dead: dispose of it, open another, `restore`, and start from there: that is the one way.
  */
 export interface Sink extends AsyncDisposable {
   /** What JSON is best given as: bytes of it are taken for some other format where that is text. */

@@ -53,6 +53,8 @@ export interface AttemptParts<P, S extends SourceInfo> {
   /** Recovers how records are written from the durable state; asks the schema registry where there is one. */
   openRecords(
     found: {
+      /** As the sink takes it. */
+      readonly json: Sink['json'];
       readonly state: ReadonlyMap<string, string>;
       readonly captured: readonly TableId[];
       readonly misfits: readonly Misfit[];

@@ -59,7 +59,7 @@ export async function begin<P, S extends SourceInfo>(
   // Statements see all of a transaction, or nothing.
   for (const error of parts.enrichment === null ? [] : locked.values()) throw error;
   const captured = tables.map(({ id }) => id);
-  const records = await parts.openRecords({ state: restored, captured, misfits }, signal);
+  const records = await parts.openRecords({ json: sink.json, state: restored, captured, misfits }, signal);
   const start = startPoint(opened, checkpoint, restored, {
     name: parts.name,
     resumed: records.resumed,

@@ -1,13 +1,10 @@
 import { expect, it } from 'vitest';
 import type { TopicReader } from '../../src/emitter/topic-reader.ts';
-
 import { declareEnrichment, withMade } from '../../src/enrichment/plan/declared.ts';
-import { nothingKept } from '../../src/enrichment/plan/check-statements.ts';
-import { compileProgram } from '../../src/enrichment/plan/compile-program.ts';
-import { NOTHING_INFERRED } from '../../src/enrichment/plan/inferred-columns.ts';
 import type { TopicSource } from '../../src/enrichment/sources/topic-source.ts';
 import { openInput } from '../../src/enrichment/topics/open-input.ts';
 import { HeadwaterError } from '../../src/errors/headwater-error.ts';
+import { checkedStatements } from '../support/checked-program.ts';
 
 const MISSING = new HeadwaterError('delivery.topic-missing', 'Topic t does not exist.', { fix: 'Make it.' });
 const source = (kind: string, name: string): string =>
@@ -19,18 +16,7 @@ it('a topic that is missing is told with the statement that names it', async () 
     'shop',
   );
   const made = [{ number: 4, sql: source('TABLE t', 'of-client'), terminated: false, fromLatest: false }];
-  const program = compileProgram(withMade(settings, { made, fresh: new Map() }, 'shop'), {
-    pipeline: 'shop',
-    describe: () => null,
-    shown: () => [],
-    ...nothingKept(),
-    registry: false,
-    inferred: NOTHING_INFERRED,
-    tableTopics: new Set(),
-    known: new Set(),
-    held: new Set(),
-    trialFrom: null,
-  });
+  const program = checkedStatements(withMade(settings, { made, fresh: new Map() }, 'shop'));
   const reader = { open: () => Promise.reject(MISSING) } as unknown as TopicReader;
   const declared = (name: string): TopicSource => {
     const topic = program.catalog.get(name)?.topic;

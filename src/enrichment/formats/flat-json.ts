@@ -44,6 +44,8 @@ export class FlatJson {
   #object = 0;
   #bytes: Buffer = NOTHING;
   #at = 0;
+  /** Of the text that was gone past last. */
+  #isAscii = true;
 
   constructor(fields: FieldReader) {
     this.#fields = fields;
@@ -113,10 +115,8 @@ export class FlatJson {
       this.#at = from + known.bytes.length + 1;
       return known;
     }
-    const end = plainTextEnd(bytes, from);
-    if (end < 0) return null;
-    this.#at = end + 1;
-    if (names.length >= MOST_NAMES) return null;
+    const end = this.#textEnd();
+    if (end < 0 || !this.#isAscii || names.length >= MOST_NAMES) return null;
     const name = bytes.latin1Slice(from, end);
     const next = names.length + 1;
     const known = { bytes: Buffer.from(name, 'latin1'), column: this.#fields.columnOf(name), next };
@@ -139,17 +139,29 @@ export class FlatJson {
   #text(wanted: boolean): string | typeof OTHER {
     const bytes = this.#bytes;
     const from = this.#at;
-    const plainEnd = plainTextEnd(bytes, from);
-    if (plainEnd >= 0) {
-      this.#at = plainEnd + 1;
-      return wanted ? bytes.latin1Slice(from, plainEnd) : '';
-    }
-    const end = textEnd(bytes, from);
+    const end = this.#textEnd();
     if (end < 0) return OTHER;
-    this.#at = end + 1;
+    if (this.#isAscii) return wanted ? bytes.latin1Slice(from, end) : '';
     const text = bytes.utf8Slice(from, end);
     // It may be no UTF-8.
     return text.includes(REPLACEMENT) ? OTHER : text;
+  }
+
+  /** Where the next quote stands, behind which it goes; −1 where an escape, or what no text holds, comes first. */
+  #textEnd(): number {
+    const bytes = this.#bytes;
+    let bits = 0;
+    for (let at = this.#at; at < bytes.length; at++) {
+      const byte = bytes[at]!;
+      if (byte === QUOTE) {
+        this.#isAscii = bits < 0x80;
+        this.#at = at + 1;
+        return at;
+      }
+      if (byte < SPACE || byte === BACKSLASH) return -1;
+      bits |= byte;
+    }
+    return -1;
   }
 
   #number(first: number, sign: 1 | -1): number | typeof OTHER {
@@ -200,24 +212,4 @@ function isAt(bytes: Uint8Array, from: number, name: Uint8Array): boolean {
   if (bytes[from + length] !== QUOTE) return false;
   for (let i = 0; i < length; i++) if (bytes[from + i] !== name[i]) return false;
   return true;
-}
-
-/** Where the quote behind a text of ASCII stands; −1 where it has other characters, or escapes. */
-function plainTextEnd(bytes: Uint8Array, from: number): number {
-  for (let at = from; at < bytes.length; at++) {
-    const byte = bytes[at]!;
-    if (byte === QUOTE) return at;
-    if (byte < SPACE || byte > 0x7e || byte === BACKSLASH) return -1;
-  }
-  return -1;
-}
-
-/** As `plainTextEnd`, of any characters. */
-function textEnd(bytes: Uint8Array, from: number): number {
-  for (let at = from; at < bytes.length; at++) {
-    const byte = bytes[at]!;
-    if (byte === QUOTE) return at;
-    if (byte < SPACE || byte === BACKSLASH) return -1;
-  }
-  return -1;
 }

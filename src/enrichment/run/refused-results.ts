@@ -28,12 +28,12 @@ export interface Takers {
  * more than one of them, or may pass by itself: `registry.…`, `delivery.…`.
  */
 export async function offerResults(targets: Iterable<StreamSource>, takers: Takers): Promise<RefusedResults> {
-  const refused = new Map<StreamSource, HeadwaterError>();
-  for (const target of new Set(targets)) {
-    const refusal = await refusalOf(target, takers);
-    if (refusal !== null) refused.set(target, refusal);
-  }
-  return refused;
+  const offered = await Promise.all(
+    Array.from(new Set(targets), async (target) => [target, await refusalOf(target, takers)] as const),
+  );
+  return new Map(
+    offered.flatMap(([target, refusal]) => (refusal === null ? [] : [[target, refusal] as const])),
+  );
 }
 
 async function refusalOf(target: StreamSource, takers: Takers): Promise<HeadwaterError | null> {

@@ -135,11 +135,17 @@ export class MemoryRows implements TableStore {
 
   #enter(hash: number, number: number): void {
     if (6 * this.#size > 2 * this.#index.length) this.#widen();
-    const mask = this.#index.length / 2 - 1;
+    this.#fill(hash, number + 1);
+  }
+
+  /** Puts both into the first empty bucket from that of the hash on. */
+  #fill(hash: number, entry: number): void {
+    const index = this.#index;
+    const mask = index.length / 2 - 1;
     let bucket = hash & mask;
-    while (this.#index[2 * bucket + 1] !== 0) bucket = (bucket + 1) & mask;
-    this.#index[2 * bucket] = hash;
-    this.#index[2 * bucket + 1] = number + 1;
+    while (index[2 * bucket + 1] !== 0) bucket = (bucket + 1) & mask;
+    index[2 * bucket] = hash;
+    index[2 * bucket + 1] = entry;
   }
 
   /** Those behind it that would be in its place, had it been empty, go there. */
@@ -162,14 +168,8 @@ export class MemoryRows implements TableStore {
     const length = Math.max(2 * before.length, 4 * LEAST_NUMBERS);
     this.#spend(INT_BYTES * (length - before.length));
     this.#index = new Int32Array(length);
-    const mask = length / 2 - 1;
-    for (let i = 0; i < before.length; i += 2) {
-      if (before[i + 1] === 0) continue;
-      let bucket = before[i]! & mask;
-      while (this.#index[2 * bucket + 1] !== 0) bucket = (bucket + 1) & mask;
-      this.#index[2 * bucket] = before[i]!;
-      this.#index[2 * bucket + 1] = before[i + 1]!;
-    }
+    for (let i = 0; i < before.length; i += 2)
+      if (before[i + 1] !== 0) this.#fill(before[i]!, before[i + 1]!);
   }
 
   /** A number that is free. */

@@ -9,7 +9,7 @@ import { RecordRows } from './record-rows.ts';
 import type { PlacedTable } from './joined-times.ts';
 import { TimeMerge } from './time-merge.ts';
 import type { Offsets, TopicTable } from './topic-table.ts';
-import { placeOf, WrittenEnds } from './written-ends.ts';
+import { placeIn, WrittenEnds } from './written-ends.ts';
 
 const IDLE_MS = 100;
 /** While something waits for what is missing before it. */
@@ -94,9 +94,9 @@ export class TableTask implements PlacedTable {
           const wait = this.#records.prepare(record);
           if (wait !== null) await wait;
           if (record.offset < begin) {
-            if (!merge.exact && placeOf(record) !== null) merge.becomeExact();
+            if (!merge.exact) placeIn(merge, record);
             this.#apply(record);
-          } else lane.add(record, record.offset, this.#placeOf(record, merge), arrived);
+          } else lane.add(record, record.offset, placeIn(merge, record) ?? this.#timeOf(record), arrived);
         }
         this.#applied[partition] = Math.min(position, begin);
         if (position >= begin) merge.took(fetched);
@@ -132,7 +132,7 @@ export class TableTask implements PlacedTable {
         for (const record of fetched.records) {
           const wait = this.#records.prepare(record);
           if (wait !== null) await wait;
-          lane.add(record, record.offset, this.#placeOf(record, merge), arrived);
+          lane.add(record, record.offset, placeIn(merge, record) ?? this.#timeOf(record), arrived);
         }
         merge.took(fetched);
       }
@@ -194,13 +194,6 @@ export class TableTask implements PlacedTable {
     const key = record.key === null ? null : table.keyOf(read.row);
     if (key === null) processing.note(table.name, 'key-missing');
     else table.put(key, read.hasValue ? read.row : null);
-  }
-
-  #placeOf(record: TopicRecord, merge: TimeMerge<TopicRecord>): number {
-    const place = placeOf(record);
-    if (place === null) return this.#timeOf(record);
-    merge.becomeExact();
-    return place;
   }
 
   /** When the row came to be so; a record that cannot be read is passed over at its own time. */

@@ -13,7 +13,7 @@ import type { TopicSource } from '../sources/topic-source.ts';
 import type { JoinedTimes } from './joined-times.ts';
 import { RecordRows } from './record-rows.ts';
 import { type Lane, TimeMerge } from './time-merge.ts';
-import { comesBefore, placeOf, WrittenEnds } from './written-ends.ts';
+import { comesBefore, placeIn, WrittenEnds } from './written-ends.ts';
 
 /** Events between two looks at the sink's back-pressure. */
 const EVENTS_A_BREATH = 1_000;
@@ -117,8 +117,7 @@ export class TopicTask {
       const wait = this.#records.prepare(record);
       if (wait !== null) await wait;
       const read = this.#read(record);
-      const place = placeOf(record);
-      if (place !== null) this.#merge.becomeExact();
+      const place = placeIn(this.#merge, record);
       lane.add(read, record.offset, place ?? ('problem' in read ? record.timestamp : read.time), arrived);
     }
     this.#merge.took(fetched);

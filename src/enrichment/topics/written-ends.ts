@@ -4,13 +4,18 @@ import { positionOf } from '../../model/log-position.ts';
 import type { TimeMerge } from './time-merge.ts';
 
 /**
- * What the place of a record is on the scale of times, ms since the epoch with a fraction: places of one log are as different as they
+ * The place of a record that is about to be merged, which then goes by places: what it is on the scale of times, ms since the epoch with a fraction: places of one log are as different as they
  * are in microseconds, and comparable with the times of records that tell none. Null where it tells none.
  */
-export function placeOf({ headers }: Pick<TopicRecord, 'headers'>): number | null {
+export function placeIn(
+  merge: Pick<TimeMerge<unknown>, 'becomeExact'>,
+  { headers }: Pick<TopicRecord, 'headers'>,
+): number | null {
   if (headers.length === 0) return null;
   const position = positionOf(headers);
-  return position === null ? null : position.us / 1000;
+  if (position === null) return null;
+  merge.becomeExact();
+  return position.us / 1000;
 }
 
 /** Whether the former comes first of two that are of one transaction. */

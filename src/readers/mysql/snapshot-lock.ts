@@ -23,7 +23,7 @@ import { MysqlConnectionError, MysqlError } from './wire/mysql-error.ts';
 import { quoteTable } from './wire/quoting.ts';
 import type { RowSession } from './wire/row-session.ts';
 
-/** Half of what a writer may wait at most (rulings: two seconds) is left for what follows. */
+/** Half of what a writer may wait at most, two seconds, is left for what follows. */
 const LOCK_WAIT_MS = 1_000;
 const HELD_MS = 1_800;
 
